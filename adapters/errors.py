@@ -1,0 +1,30 @@
+"""Failures at the IO boundary.
+
+LongwaveError
+├── EmitError            a record was not acknowledged by Kafka in time
+├── StoreError           ClickHouse did not do what was asked
+│   ├── StoreUnavailable     it cannot be reached or is overloaded: try again
+│   └── StoreRefused         it will never accept this statement or these rows
+"""
+
+from __future__ import annotations
+
+
+class LongwaveError(Exception):
+    """Base of all failures that adapters raise."""
+
+
+class EmitError(LongwaveError):
+    """A record was not acknowledged by Kafka within the delivery time-out."""
+
+
+class StoreError(LongwaveError):
+    """ClickHouse did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """ClickHouse cannot be reached or is overloaded; the same call may work later."""
+
+
+class StoreRefused(StoreError):
+    """ClickHouse will never accept this statement or these rows."""

@@ -1,0 +1,60 @@
+"""The ports that steps speak to; the adapters beside this file fulfil them, tests and the simulator too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Where the broker put a record."""
+
+    partition: int
+    offset: int
+
+
+class Emitter(Protocol):
+    """Writes to Kafka."""
+
+    async def emit(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+    ) -> Delivered:
+        """Write one record; returns when all in-sync replicas have it (`topic` without prefix).
+
+        Raises:
+            adapters.errors.EmitError: it was not acknowledged within the delivery time-out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message to hand to an aggregator."""
+
+    id: str
+    """Our message id: CAMPAIGN-MESSAGE-ORDINAL, also the idempotency key and the token in callbacks."""
+    to: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """What an aggregator said of one message. `retry` = certainly not processed (throttled or temporary)."""
+
+    outcome: Literal["accepted", "rejected", "retry", "unknown"]
+    reason: str = ""
+    aggregator_id: str = ""
+    retry_after: float = 0.0
+    """Seconds the aggregator asked to wait (`retry` only; 0 = not said)."""
+
+
+class AggregatorPort(Protocol):
+    """An aggregator account."""
+
+    async def submit(self, sender: str, batch: list[Submission]) -> list[SubmitOutcome]:
+        """Hand over up to 500 messages; one outcome each, in order. Never raises for what the aggregator or the
+        network does: a failure is mapped to retry (not sent), rejected (refused) or unknown (maybe sent)."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,218 @@
+"""Settings: `longwave.toml` and `LONGWAVE_*` variables (nested with `__`), checked once at the edge.
+
+The variables win over the file. `load()` raises `SettingsError` whose text says what is wrong, where, and what
+to do. Secrets are `SecretStr`, so that `longwave doctor` prints them masked.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.ids import Name, Zone
+
+CONFIG_VARIABLE = "LONGWAVE_CONFIG"
+DEFAULT_CONFIG = "longwave.toml"
+
+
+class SettingsError(Exception):
+    """Wrong settings; the text is for the user."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Strict):
+    """Where the brokers are and how topics are made."""
+
+    bootstrap: str = "127.0.0.1:19092"
+    replication: Annotated[int, Field(ge=1, le=15)] = 1
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Partitions of every topic but `lanes`; must not change on a live system (table co-partitioning)."""
+    lanes: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Partitions of `lanes` = how many lanes there can be."""
+    session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0
+    heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 2.0
+
+
+class ClickHouse(_Strict):
+    """The ClickHouse HTTP interface (a server, or the local chDB endpoint)."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 18123
+    database: str = "longwave"
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    secure: bool = False
+
+
+class Listen(_Strict):
+    """An HTTP server of ours: where it listens and, if others must reach it elsewhere, its public address."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)]
+    public_url: str = ""
+
+    @property
+    def url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+class Aggregator(_Strict):
+    """One aggregator account: how to speak to it."""
+
+    kind: Literal["http-batch"] = "http-batch"
+    url: str = "http://127.0.0.1:18090/v1/messages"
+    batch: Annotated[int, Field(ge=1, le=500)] = 500
+    timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
+    connections: Annotated[int, Field(ge=1, le=256)] = 16
+    secret: SecretStr = SecretStr("local-aggregator-secret")
+    """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
+    idempotency_keys: bool = True
+    """It refuses to send a message id twice; needed for `unknown = "resend-with-key"`."""
+
+
+class Sender(_Strict):
+    """A sender number (or short code) with its limits and the lanes that carry it."""
+
+    number: str
+    aggregator: Name = "local"
+    segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0
+    lanes: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Partitions of `lanes`, each owned by one sender only. Shares of the limit are equal and sum to it."""
+    carrier_daily: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Carrier name (contact attribute `carrier`) to segments per day; the day ends at midnight Pacific."""
+
+
+class Account(_Strict):
+    """A shop."""
+
+    site_name: str = ""
+    store_zone: Zone = "America/New_York"
+    segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
+    unknown_zone: Literal["store", "skip"] = "store"
+    senders: Annotated[dict[Name, Sender], Field(min_length=1)]
+
+
+class Worker(_Strict):
+    """What a worker holds and how it sends."""
+
+    chunk: Annotated[int, Field(ge=1, le=500)] = 500
+    fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
+    in_flight: Annotated[int, Field(ge=1, le=64)] = 8
+    """Slices a lane may have in flight; at most 500 messages each, so this bounds what a crash leaves unknown."""
+    checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 32_000_000
+    """A lane checkpoints when its log since the last one passes this and twice its live size."""
+
+
+class Prices(_Strict):
+    """Millionths of a credit per segment by ISO country; `default` for the others."""
+
+    default: Annotated[int, Field(ge=0)] = 40_000
+    countries: dict[Annotated[str, Field(pattern="^[A-Z]{2}$")], Annotated[int, Field(ge=0)]] = {
+        "US": 7_900,
+        "CA": 7_900,
+        "GB": 40_000,
+        "FR": 79_800,
+        "IN": 83_200,
+    }
+
+
+class Settings(BaseSettings):
+    """The effective settings."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGWAVE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    data: Path = Path(".longwave")
+    """Where local processes keep their data and logs."""
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    api: Listen = Listen(port=18080)
+    ingress: Listen = Listen(port=18081)
+    aggregator: Listen = Listen(port=18090)
+    """Where the simulated aggregator listens."""
+    metrics_port: Annotated[int, Field(ge=1, le=65000)] = 18200
+    """Worker i serves metrics on this port + i; the writer on port - 1."""
+    token_key: SecretStr = SecretStr("local-only-token-key")
+    """Key of the MAC in click tokens; set your own in production."""
+    accounts: dict[Name, Account] = {
+        "demo": Account(
+            site_name="Harbor & Pine",
+            senders={"main": Sender(number="+18885550100", segments_per_second=5000)},
+        )
+    }
+    aggregators: dict[Name, Aggregator] = {"local": Aggregator()}
+    worker: Worker = Worker()
+    prices: Prices = Prices()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, toml
+
+    @model_validator(mode="after")
+    def _lanes_have_one_owner(self) -> Settings:
+        owner: dict[int, str] = {}
+        for account_name, account in self.accounts.items():
+            for sender_name, sender in account.senders.items():
+                where = f"accounts.{account_name}.senders.{sender_name}"
+                if sender.aggregator not in self.aggregators:
+                    raise ValueError(f"{where}.aggregator: no [aggregators.{sender.aggregator}] is configured")
+                for lane in sender.lanes:
+                    if lane in owner:
+                        raise ValueError(f"{where}.lanes: lane {lane} already belongs to {owner[lane]}")
+                    if not 0 <= lane < self.kafka.lanes:
+                        raise ValueError(
+                            f"{where}.lanes: lane {lane} is not in 0..{self.kafka.lanes - 1} (kafka.lanes)"
+                        )
+                    owner[lane] = where
+        return self
+
+    def sender_of_lane(self, lane: int) -> tuple[str, str] | None:
+        """(account, sender) that owns `lane`, or None."""
+        for account_name, account in self.accounts.items():
+            for sender_name, sender in account.senders.items():
+                if lane in sender.lanes:
+                    return account_name, sender_name
+        return None
+
+
+def config_file() -> Path:
+    """The settings file: `$LONGWAVE_CONFIG`, else `longwave.toml` in the working directory (may be absent)."""
+    return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def load() -> Settings:
+    """Read the effective settings.
+
+    Raises:
+        SettingsError: the file is named but absent, is not TOML, or a value is wrong.
+    """
+    path = config_file()
+    if CONFIG_VARIABLE in os.environ and not path.is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE} names {path}, which does not exist")
+    try:
+        return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise SettingsError(f"wrong settings in {path} or LONGWAVE_* variables:\n" + "\n".join(lines)) from error

@@ -1,0 +1,149 @@
+"""The campaign: what a person writes (`CampaignSpec`), the document of it, and the commands that change it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
+
+from schemas.ids import Name
+from schemas.wire import Campaign, Codec, Count, Millis, Record
+
+Status = Literal["draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "canceled", "failed"]
+UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
+"""What happens to messages whose submission was under way when a process died (DESIGN, rule L4)."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class MessageSpec(_Strict):
+    """One message of a campaign. `text` may hold `{field}`, `{field|default}`, `{link}`, `{link:NAME}`."""
+
+    text: Annotated[str, Field(min_length=1, max_length=1600)]
+    links: dict[Name, HttpUrl] = {}
+    """Where `{link:NAME}` leads; `{link}` is the one named `default`."""
+
+
+class AudienceSpec(_Strict):
+    """Who: every contact of the lists, and the typed numbers; a recipient counts once."""
+
+    lists: tuple[Name, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> AudienceSpec:
+        if not self.lists and not self.numbers:
+            raise ValueError("names nobody: give lists = [...] or numbers = [...]")
+        return self
+
+
+class CampaignSpec(_Strict):
+    """What a person writes: a TOML file, the REST API's body, or the page's form."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    tags: tuple[str, ...] = ()
+    account: Name = "demo"
+    sender: Name = "main"
+    audience: AudienceSpec
+    messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
+    send_at: datetime | None = None
+    """When to send; without an offset it is local time in the store's zone. None: as soon as launched."""
+    deadline: datetime | None = None
+    """Nothing is sent from this instant on."""
+    smart_sending_hours: Annotated[int, Field(ge=0, le=168)] = 8
+    unknown: UnknownPolicy = "skip"
+    transactional: bool = False
+    priority: Literal["urgent", "normal", "bulk"] = "normal"
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    """Share of a lane among campaigns of the same priority."""
+    opt_out_language: str = ""
+    """Text appended to each message, for instance "Reply STOP to opt out"."""
+
+    @field_validator("messages")
+    @classmethod
+    def _one_message_for_now(cls, messages: tuple[MessageSpec, ...]) -> tuple[MessageSpec, ...]:
+        if len(messages) > 1:
+            raise ValueError("several messages in one campaign are not supported yet: give one")
+        return messages
+
+
+class Outcome(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What became of a command: `error` is "" where it was carried out."""
+
+    command: str
+    error: str = ""
+
+
+class CampaignDocument(Record, tag="campaign", kw_only=True):
+    """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
+
+    `spec` is a `CampaignSpec` in JSON form. `revision` grows by one with each document.
+    `recipients` is N, 0 until the audience is frozen; `lanes` are fixed with it.
+    """
+
+    id: Campaign
+    spec: dict[str, Any]
+    status: Status
+    reason: str = ""
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    created: Millis
+    updated: Millis
+    launched: Millis = 0
+    finished: Millis = 0
+    recipients: Count = 0
+    lanes: list[Count] = msgspec.field(default_factory=list)
+    resume_to: Status | None = None
+    """Status that a resume returns to; set while paused."""
+    outcomes: list[Outcome] = msgspec.field(default_factory=list)
+    """Of the last few commands, newest last."""
+
+    def parsed(self) -> CampaignSpec:
+        """The spec, checked again."""
+        return CampaignSpec.model_validate(self.spec)
+
+
+Action = Literal["create", "edit", "delete", "launch", "pause", "resume", "cancel"]
+
+
+class Command(Record, tag="command", kw_only=True):
+    """Topic `commands`, keyed by campaign: what an operator asked for."""
+
+    id: str
+    campaign: Campaign
+    action: Action
+    at: Millis
+    by: str
+    spec: dict[str, Any] | None = None
+
+
+class Frozen(Record, tag="frozen", kw_only=True):
+    """Topic `commands`: the audience of `campaign` (as of `revision`) has `recipients` ordinals."""
+
+    campaign: Campaign
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    recipients: Count
+    at: Millis
+
+
+class Note(Record, tag="note", kw_only=True):
+    """Topic `commands`: why a step of this campaign waits ("" when it no longer does)."""
+
+    campaign: Campaign
+    reason: str
+    at: Millis
+
+
+class Progress(Record, tag="progress", kw_only=True):
+    """Topic `commands`: what the accounting in ClickHouse says: every recipient handed over, or all settled."""
+
+    campaign: Campaign
+    reached: Literal["sent", "finished"]
+    at: Millis
+
+
+COMMANDS: Codec[Command | Frozen | Note | Progress] = Codec(Command | Frozen | Note | Progress)
+CAMPAIGNS: Codec[CampaignDocument] = Codec(CampaignDocument)

@@ -1,0 +1,47 @@
+"""Names and numbers that appear in several schemas, with their checks."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""A short identifier: lower-case letters, digits, `-` and `_`."""
+
+CampaignId = Annotated[str, Field(pattern=r"^[0-9a-hjkmnp-tv-z]{8}$")]
+"""8 characters of Crockford base 32, lower case (40 bits)."""
+
+
+def _known_zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone (for instance Europe/Paris)")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+BUCKETS = 4096
+"""Recipients are spread over this many buckets; must not change on a live system."""
+
+_MULTIPLIER = 11400714819323198485
+_SHIFT = 52
+
+
+def bucket(number: int) -> int:
+    """Bucket (0..4095) of an E.164 number: the top 12 bits of Fibonacci hashing modulo 2^64.
+
+    The same arithmetic in ClickHouse: `bitShiftRight(number * 11400714819323198485, 52)` on UInt64.
+    """
+    return (number * _MULTIPLIER & 0xFFFF_FFFF_FFFF_FFFF) >> _SHIFT
+
+
+def bucket_sql(column: str) -> str:
+    """The ClickHouse expression of `bucket` over a UInt64 column."""
+    return f"toUInt16(bitShiftRight(toUInt64({column}) * toUInt64({_MULTIPLIER}), {_SHIFT}))"
+
+
+def partition_of_bucket(number_bucket: int, partitions: int) -> int:
+    """Partition of the `recipients` topic that carries a bucket: contiguous ranges of buckets."""
+    return number_bucket * partitions // BUCKETS

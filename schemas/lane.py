@@ -1,0 +1,157 @@
+"""The records of a lane's log (topic `lanes`, one partition a lane). DESIGN section 4 has the rules L1–L9."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from schemas.campaign import UnknownPolicy
+from schemas.chunk import MessageIndex
+from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
+
+Epoch = Annotated[int, msgspec.Meta(ge=1)]
+Segments = Annotated[int, msgspec.Meta(ge=1, le=255)]
+
+
+class Work(Record, tag="work", kw_only=True):
+    """Recipients to be sent to. `dues` is the due column in run lengths: [[count, due], …], due rising;
+    recipients are in that order. `fields` are the columns that the campaign's templates use."""
+
+    campaign: Campaign
+    message: MessageIndex
+    at: Millis
+    ordinals: list[Ordinal]
+    numbers: list[Number]
+    segments: list[Segments]
+    prices: list[Count]
+    dues: list[tuple[Count, Millis]]
+    zones: list[str]
+    zone: list[Count]
+    fields: dict[str, list[str]]
+
+    def __post_init__(self) -> None:
+        n = len(self.ordinals)
+        if not 0 < n <= CHUNK_LIMIT:
+            raise ValueError(f"a chunk has 1 to {CHUNK_LIMIT} recipients, this one {n}")
+        same_length(
+            n, numbers=self.numbers, segments=self.segments, prices=self.prices, zone=self.zone, **self.fields
+        )
+        if sum(count for count, _ in self.dues) != n:
+            raise ValueError(f"dues cover {sum(count for count, _ in self.dues)} recipients of {n}")
+        if max(self.zone) >= len(self.zones):
+            raise ValueError("column zone points past its dictionary")
+
+
+class Owner(Record, tag="owner", kw_only=True):
+    """A worker took the lane. The record's own offset + 1 is its epoch: it grows, and nobody can choose it."""
+
+    worker: str
+    nonce: str
+    """Unique to this assignment, so that the worker knows its own record when it reads it back."""
+    at: Millis
+
+
+class LaneMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Text of one message of a campaign, as the lane renders it."""
+
+    text: str
+    links: list[str]
+    """Names of the links in order of their index in click tokens."""
+
+
+class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a lane must know of a campaign."""
+
+    messages: list[LaneMessage]
+    priority: Literal["urgent", "normal", "bulk"]
+    weight: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    deadline: Millis | None
+    unknown: UnknownPolicy
+    transactional: bool
+
+
+class Control(Record, tag="control", kw_only=True):
+    """What an operator decided about a campaign, at this place in the lane's order."""
+
+    campaign: Campaign
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    state: Literal["running", "paused", "canceled"]
+    settings: LaneSettings
+    at: Millis
+
+
+Slice = tuple[Count, Count, Count]
+"""(offset of the WORK, first position, position after the last)."""
+
+
+class Intent(Record, tag="intent", kw_only=True):
+    """Recipients about to be submitted in one request. Void unless, where it stands in the log, its epoch is the
+    owner's, its campaign runs and all its recipients still wait."""
+
+    epoch: Epoch
+    campaign: Campaign
+    message: MessageIndex
+    slices: list[Slice]
+    at: Millis
+
+
+class ResultGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Outcome of some recipients of an INTENT. `indices` count through its slices; None means all of them.
+
+    accepted: `ids` are the aggregator's. rejected: permanent, see `reason`. retry: certainly not processed, waits
+    until `due`. unknown: may have been processed.
+    """
+
+    outcome: Literal["accepted", "rejected", "retry", "unknown"]
+    reason: str = ""
+    indices: list[Count] | None = None
+    ids: list[str] | None = None
+    due: Millis = 0
+
+
+class Result(Record, tag="result", kw_only=True):
+    """Outcome of the INTENT at offset `intent`."""
+
+    intent: Count
+    groups: list[ResultGroup]
+    at: Millis
+
+
+class Drop(Record, tag="drop", kw_only=True):
+    """Waiting recipients that will not be submitted: opted out, past the deadline."""
+
+    epoch: Epoch
+    slices: list[Slice]
+    state: Literal["skipped", "expired"]
+    reason: str
+    at: Millis
+
+
+class Defer(Record, tag="defer", kw_only=True):
+    """Waiting recipients that may not be submitted before `due` (quiet hours began, carrier's day is used up)."""
+
+    epoch: Epoch
+    slices: list[Slice]
+    due: Millis
+    reason: str
+    at: Millis
+
+
+class CheckpointPart(Record, tag="checkpoint", kw_only=True):
+    """Part `part` (0-based) of `parts` of the lane's state after the record at `as_of - 1`.
+
+    `payload` is base64 of a slice of the lz4-compressed state; `digest` is of the whole. Valid only when all
+    parts are in the log, one after another in order, and the digest fits.
+    """
+
+    epoch: Epoch
+    as_of: Count
+    part: Count
+    parts: Annotated[int, msgspec.Meta(ge=1)]
+    digest: str
+    payload: str
+
+
+LaneRecord = Work | Owner | Control | Intent | Result | Drop | Defer | CheckpointPart
+LANES: Codec[LaneRecord] = Codec(LaneRecord)

@@ -1,0 +1,71 @@
+"""Every Prometheus metric, declared once with its meaning. Dashboards, rules and docs are checked against this."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+STEP_RECORDS = Counter("longwave_step_records_total", "Kafka records that a step finished.", ["step"])
+STEP_RECIPIENTS = Counter(
+    "longwave_step_recipients_total", "Recipients in the records that a step finished.", ["step"]
+)
+STEP_SECONDS = Histogram(
+    "longwave_step_seconds",
+    "Seconds from taking a record to its last emission acknowledged.",
+    ["step"],
+    buckets=_FAST,
+)
+STEP_FAILURES = Counter("longwave_step_failures_total", "Attempts at a record that raised, retried or not.", ["step"])
+STEP_DEAD_LETTERS = Counter(
+    "longwave_step_dead_letters_total", "Records given up and put to the dead letters.", ["step"]
+)
+STEP_UNACKED = Gauge("longwave_step_unacked_records", "Records taken and not yet acknowledged.", ["step"])
+
+LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
+LANE_DELAYED = Gauge("longwave_lane_delayed_recipients", "Recipients in the lane's delay table.", ["lane"])
+LANE_IN_FLIGHT = Gauge("longwave_lane_in_flight_recipients", "Recipients with an INTENT and no RESULT.", ["lane"])
+LANE_OLDEST_DUE = Gauge(
+    "longwave_lane_oldest_due_seconds", "How long the oldest due recipient has been waiting.", ["lane"]
+)
+LANE_LIMIT = Gauge("longwave_lane_limit_segments_per_second", "The lane's share of its sender's limit.", ["lane"])
+LANE_SEGMENTS = Counter(
+    "longwave_lane_segments_total", "Segments submitted to the aggregator (the rate used).", ["lane"]
+)
+LANE_VOID_INTENTS = Counter("longwave_lane_void_intents_total", "INTENTs that the log's order made void.", ["lane"])
+LANE_EPOCH = Gauge("longwave_lane_epoch", "Epoch of the owner (0 while the lane is being replayed).", ["lane"])
+LANE_LOG_BYTES = Gauge("longwave_lane_log_bytes", "Bytes of the lane's log since its low-water mark.", ["lane"])
+LANE_CHECKPOINTS = Counter("longwave_lane_checkpoints_total", "Checkpoints completed.", ["lane"])
+
+AGGREGATOR_SECONDS = Histogram(
+    "longwave_aggregator_seconds",
+    "Seconds from a request to the aggregator's answer.",
+    ["aggregator"],
+    buckets=_FAST,
+)
+AGGREGATOR_OUTCOMES = Counter(
+    "longwave_aggregator_messages_total",
+    "Messages by outcome of their submission.",
+    ["aggregator", "outcome"],
+)
+
+INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])
+INGRESS_ITEMS = Counter("longwave_ingress_items_total", "Receipts, clicks and texts acknowledged by Kafka.", ["kind"])
+INGRESS_SECONDS = Histogram(
+    "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
+)
+
+WRITER_ROWS = Counter("longwave_writer_rows_total", "Rows inserted into ClickHouse.")
+WRITER_SECONDS = Histogram("longwave_writer_insert_seconds", "Seconds an insert into ClickHouse took.", buckets=_FAST)
+WRITER_WAITING = Gauge(
+    "longwave_writer_waiting_seconds", "How long the writer has been waiting for ClickHouse (0: not)."
+)
+
+CAMPAIGN_RESIDUAL = Gauge(
+    "longwave_campaign_residual",
+    "Targeted recipients minus the sum of their states; anything but 0 is a defect.",
+    ["campaign"],
+)
+FRESHNESS = Gauge("longwave_freshness_seconds", "Age of the newest status that ClickHouse holds, while sending.")
+
+ALL = tuple(value for name, value in sorted(globals().items()) if name.isupper() and not name.startswith("_"))

@@ -1,0 +1,78 @@
+"""Status chunks: what happened to recipients, on their way to the ClickHouse writer.
+
+Every record may be replayed: the writer keeps sets of ordinals, so a repetition adds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from schemas.chunk import MessageIndex
+from schemas.wire import Campaign, Codec, Count, Millis, Ordinal, Record, same_length
+
+State = Literal[
+    "skipped",
+    "delayed",
+    "queued",
+    "in_flight",
+    "accepted",
+    "rejected",
+    "unknown",
+    "delivered",
+    "undelivered",
+    "canceled",
+    "expired",
+]
+"""States of the conservation accounting that are recorded; `pending` is what has none of them."""
+
+Event = Literal["clicked", "opted_out", "replied"]
+"""Things that happen to a recipient beside the states; not part of the conservation."""
+
+
+class StatusGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Recipients that share all of this. `turn` counts how often they came back to wait in the lane before
+    this happened (0 the first time); it orders delayed, queued and in_flight of several attempts."""
+
+    state: State | Event
+    ordinals: list[Ordinal]
+    reason: str = ""
+    turn: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    variant: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    segments: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    price: Count = 0
+    """Millionths of a credit per segment."""
+    ids: list[str] | None = None
+    """The aggregator's ids, one per ordinal."""
+
+    def __post_init__(self) -> None:
+        if self.ids is not None:
+            same_length(len(self.ordinals), ids=self.ids)
+
+
+class StatusChunk(Record, tag="status", kw_only=True):
+    """Topic `statuses`, keyed by campaign. `at` is when it happened, `lane` -1 where no lane took part."""
+
+    campaign: Campaign
+    message: MessageIndex
+    at: Millis
+    groups: list[StatusGroup]
+    lane: int = -1
+
+
+class StatusRange(Record, tag="range", kw_only=True):
+    """Topic `statuses`: every ordinal of [first, last) was withdrawn before it reached a lane (a cancel).
+
+    Recorded as state `withdrawn`, which any other state overrides and which is shown as canceled.
+    """
+
+    campaign: Campaign
+    message: MessageIndex
+    at: Millis
+    first: Ordinal
+    last: Ordinal
+    reason: str = ""
+
+
+STATUSES: Codec[StatusChunk | StatusRange] = Codec(StatusChunk | StatusRange)

@@ -1,0 +1,50 @@
+"""Every Kafka topic, in the order in which a message travels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic: its name without the installation's prefix, what its key is, and how it is kept."""
+
+    name: str
+    key: str
+    carries: str
+    partitions: Literal["partitions", "lanes", "one"] = "partitions"
+    """Which setting gives the number of partitions."""
+    config: dict[str, str] = field(default_factory=dict)
+
+
+_WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3600 * 1000)}
+_COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}
+_BY_OWNER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_FOREVER = _BY_OWNER
+
+COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_WEEK)
+CAMPAIGNS = Topic("campaigns", "campaign", "each campaign's document and status", config=_COMPACT)
+FANOUT = Topic("fanout", "campaign or CAMPAIGN/first", "audiences to freeze, ordinal ranges to expand", config=_WEEK)
+RECIPIENTS = Topic("recipients", "explicit partition by bucket range", "recipient chunks", config=_WEEK)
+LANES = Topic("lanes", "explicit partition = lane", "the lane logs", partitions="lanes", config=_BY_OWNER)
+STATUSES = Topic("statuses", "campaign", "status chunks for ClickHouse", config=_WEEK)
+RECEIPTS = Topic("receipts", "campaign", "delivery receipts", config=_WEEK)
+CLICKS = Topic("clicks", "campaign", "requests of short links", config=_WEEK)
+INBOUND = Topic("inbound", "number", "texts from people", config=_WEEK)
+OPTOUTS = Topic("optouts", "number", "the current opt-out of each number", config=_COMPACT)
+DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
+
+ALL: tuple[Topic, ...] = (
+    COMMANDS,
+    CAMPAIGNS,
+    FANOUT,
+    RECIPIENTS,
+    LANES,
+    STATUSES,
+    RECEIPTS,
+    CLICKS,
+    INBOUND,
+    OPTOUTS,
+    DEAD_LETTERS,
+)
