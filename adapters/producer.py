@@ -1,0 +1,111 @@
+"""The one producer of a process: idempotent, acks=all, and `emit` returns only when the broker has the record."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as ConfluentProducer
+
+from adapters.errors import EmitError
+from adapters.ports import Delivered
+from adapters.settings import Kafka
+
+LINGER_MS = 3
+QUEUE_KBYTES = 131_072
+
+
+class Producer:
+    """An `Emitter` over librdkafka.
+
+    Deliveries are reported by a thread of librdkafka's poll and handed to the event loop in batches, so that
+    thousands of records a second cost one wake-up per poll, not one each. Must be made and used in one event loop.
+
+    The delivery time-out is shorter than the consumers' session time-out: what a stalled process had buffered
+    expires instead of landing after another worker took over (DESIGN section 4).
+    """
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done: deque[tuple[asyncio.Future[Delivered], KafkaError | None, int, int]] = deque()
+        self._woken = False
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._producer = ConfluentProducer(
+            {
+                "bootstrap.servers": kafka.bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": LINGER_MS,
+                "compression.type": "lz4",
+                "partitioner": "murmur2_random",
+                "batch.size": 1_000_000,
+                "message.max.bytes": 4_000_000,
+                "queue.buffering.max.kbytes": QUEUE_KBYTES,
+                "delivery.timeout.ms": max(1000, int(kafka.session_timeout * 1000) - 1000),
+                "socket.keepalive.enable": True,
+                "reconnect.backoff.max.ms": 1000,
+                "log_level": 3,
+            }
+        )
+        self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
+        self._thread.start()
+
+    async def emit(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+    ) -> Delivered:
+        """Write one record and wait for all in-sync replicas (see `ports.Emitter`)."""
+        return await self.send(topic, value, key=key, partition=partition)
+
+    def send(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+    ) -> asyncio.Future[Delivered]:
+        """Hand one record to the producer at once, in call order; the future resolves on its acknowledgement.
+
+        A full local queue (the broker is slow or away) fails the future: the caller's retry is the back-pressure.
+        """
+        future: asyncio.Future[Delivered] = self._loop.create_future()
+
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            self._report(future, error, message)
+
+        options: dict[str, Any] = {} if partition is None else {"partition": partition}
+        try:
+            self._producer.produce(topic, value, key, on_delivery=delivered, **options)
+        except (BufferError, KafkaException) as error:
+            future.set_exception(EmitError(f"Kafka topic {topic}: {error}"))
+        return future
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(0.1)
+
+    def _report(self, future: asyncio.Future[Delivered], error: KafkaError | None, message: Any) -> None:
+        with self._lock:
+            self._done.append((future, error, message.partition() or 0, message.offset() or 0))
+            wake = not self._woken
+            self._woken = True
+        if wake:
+            self._loop.call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        with self._lock:
+            done, self._done = self._done, deque()
+            self._woken = False
+        for future, error, partition, offset in done:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(Delivered(partition, offset))
+            else:
+                future.set_exception(EmitError(f"Kafka did not acknowledge a record: {error.str()}"))
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Send what is buffered, at most `timeout` seconds, and stop."""
+        await asyncio.to_thread(self._producer.flush, timeout)
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join, 2.0)
+        self._resolve()
