@@ -1,0 +1,1 @@
+"""Rules as dated data (TOML), each entry with its source. Not legal advice."""
