@@ -1,0 +1,165 @@
+"""The topics on the brokers: made, compared with `schemas.topics`, never altered in their partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from adapters.errors import LongwaveError
+from adapters.settings import Kafka
+from schemas import topics as vocabulary
+from schemas.topics import Topic
+
+_TIMEOUT = 30.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """What is so and what should be. `partitions` is None when the topic is absent; `config` holds only what
+    differs: key to (is, should be)."""
+
+    name: str
+    partitions: int | None
+    wanted: int
+    config: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """Empty when the topic is as it should be; else what is wrong and what to do."""
+        if self.partitions is None:
+            return f"topic {self.name} is missing; `longwave up` makes it"
+        if self.partitions != self.wanted:
+            return (
+                f"topic {self.name} has {self.partitions} partitions, the settings say {self.wanted}; those of a "
+                f"live system must not change: set {_setting(self.name)} to {self.partitions}, or use empty brokers"
+            )
+        if self.config:
+            wrong = ", ".join(f"{key} is {is_} (should be {should})" for key, (is_, should) in self.config.items())
+            return f"topic {self.name}: {wrong}; `longwave up` sets it"
+        return ""
+
+
+def partitions_of(topic: Topic, kafka: Kafka) -> int:
+    """How many partitions `topic` has under these settings."""
+    return {"partitions": kafka.partitions, "lanes": kafka.lanes, "one": 1}[topic.partitions]
+
+
+def inspect(kafka: Kafka, topics: Sequence[Topic] = vocabulary.ALL) -> list[TopicState]:
+    """Compare every topic with what it should be, in message order. Changes nothing.
+
+    Raises:
+        LongwaveError: the brokers cannot be reached or refuse to answer.
+    """
+    return _guarded(kafka, lambda admin: _inspect(admin, kafka, topics))
+
+
+def ensure(kafka: Kafka, topics: Sequence[Topic] = vocabulary.ALL) -> list[str]:
+    """Make missing topics and set differing configuration; gives the names of those made. Idempotent.
+
+    Raises:
+        LongwaveError: the brokers cannot be reached, or a topic exists with another number of partitions.
+    """
+    return _guarded(kafka, lambda admin: _ensure(admin, kafka, topics))
+
+
+def _guarded(kafka: Kafka, work: Callable[[AdminClient], _T]) -> _T:
+    admin = AdminClient(
+        {"bootstrap.servers": kafka.bootstrap, "socket.timeout.ms": 10_000, "log_level": 0, "retries": 5}
+    )
+    try:
+        return work(admin)
+    except KafkaException as error:
+        reason = error.args[0]
+        text = reason.str() if isinstance(reason, KafkaError) else str(reason)
+        raise LongwaveError(f"Kafka at {kafka.bootstrap}: {text} (setting kafka.bootstrap)") from error
+
+
+def _inspect(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[TopicState]:
+    found = admin.list_topics(timeout=5).topics
+    present = [topic for topic in topics if topic.name in found]
+    config = _configs(admin, [topic.name for topic in present])
+    states = []
+    for topic in topics:
+        count = len(found[topic.name].partitions) if topic.name in found else None
+        is_ = config.get(topic.name, {})
+        differing = {
+            key: (is_.get(key, ""), should)
+            for key, should in _wanted_config(topic, kafka).items()
+            if count is not None and is_.get(key) != should
+        }
+        states.append(TopicState(topic.name, count, partitions_of(topic, kafka), differing))
+    return states
+
+
+def _ensure(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
+    states = _inspect(admin, kafka, topics)
+    wrong = [s.problem for s in states if s.partitions is not None and s.partitions != s.wanted]
+    if wrong:
+        raise LongwaveError("\n".join(wrong))
+    made = _create(admin, kafka, [t for t, s in zip(topics, states, strict=True) if s.partitions is None])
+    _alter(admin, [s for s in states if s.config])
+    return made
+
+
+def _create(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
+    if not topics:
+        return []
+    new = [
+        NewTopic(t.name, partitions_of(t, kafka), kafka.replication, config=_wanted_config(t, kafka)) for t in topics
+    ]
+    for future in admin.create_topics(new, operation_timeout=_TIMEOUT).values():
+        try:
+            future.result(_TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
+                raise
+    return [topic.name for topic in topics]
+
+
+def _alter(admin: AdminClient, states: Sequence[TopicState]) -> None:
+    resources = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            state.name,
+            incremental_configs=[
+                ConfigEntry(key, should, incremental_operation=AlterConfigOpType.SET)
+                for key, (_, should) in state.config.items()
+            ],
+        )
+        for state in states
+    ]
+    if resources:
+        for future in admin.incremental_alter_configs(resources).values():
+            future.result(_TIMEOUT)
+
+
+def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    answers = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    return {
+        resource.name: {key: entry.value for key, entry in future.result(_TIMEOUT).items()}
+        for resource, future in answers.items()
+    }
+
+
+def _wanted_config(topic: Topic, kafka: Kafka) -> dict[str, str]:
+    # One replica may be away without stopping writes, and what was acknowledged still has two copies of three.
+    return {**topic.config, "min.insync.replicas": str(max(1, kafka.replication - 1)), "max.message.bytes": "4194304"}
+
+
+def _setting(name: str) -> str:
+    kind = next((topic.partitions for topic in vocabulary.ALL if topic.name == name), "partitions")
+    return "kafka.lanes" if kind == "lanes" else "kafka.partitions"

@@ -1,0 +1,60 @@
+"""What all commands share: where they print, how they fail, which exit code they give.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+class UserError(Exception):
+    """A failure the user can mend. The text says what, where and what to do; printed as `error: …`, exit 1."""
+
+
+class WrongUse(UserError):
+    """The command itself was used wrongly; exit 2."""
+
+
+def say(text: str = "") -> None:
+    """One line of progress or result on standard output, at once even through a pipe."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """One line on standard error, so that standard output stays clean for `--json`."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(error: object) -> None:
+    """`error: …` on standard error."""
+    note(f"error: {error}")
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON of plain values, paths and msgspec/dataclass-like objects that orjson knows."""
+    import orjson
+
+    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
+
+
+def write_json(path: Path | None, value: Any) -> None:
+    """Write `value` to `path` (`-` = standard output); nothing when `path` is None.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    if path is None:
+        return
+    if str(path) == "-":
+        say(to_json(value))
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(to_json(value) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --json") from error

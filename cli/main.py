@@ -1,0 +1,131 @@
+"""The `longwave` command: its groups are imported only when they are used, so that help is quick."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command as typer_command
+
+from cli.console import DONE, FAILED, INTERRUPTED, WRONG_USE, UserError, WrongUse, fail
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: where it is (`module:attribute`, a Typer or a function) and what the list of commands says."""
+
+    where: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("cli.demo:demo", "A sample campaign on the local stack, watched live."),
+    "up": Entry("cli.stack.commands:up", "Start the local stack."),
+    "down": Entry("cli.stack.commands:down", "Stop the local stack; its data stays."),
+    "status": Entry("cli.stack.commands:status", "What runs, since when, how often restarted."),
+    "doctor": Entry("cli.stack.commands:doctor", "What is wrong with this installation and how to fix it."),
+    "contacts": Entry("cli.contacts:app", "Import contacts."),
+    "sample": Entry("cli.sample:app", "Generate sample contacts."),
+    "campaign": Entry("cli.campaign:app", "Create, review, launch, steer and export campaigns."),
+    "forecast": Entry("cli.forecast:forecast", "Whether and when a campaign can be sent, before launch."),
+    "simulate": Entry("cli.forecast:simulate", "Run a campaign on the virtual clock."),
+    "dead-letters": Entry("cli.dead_letters:app", "What could not be processed: list, replay, drop."),
+    "bench": Entry("cli.bench:app", "Measure, beside the bare limit of this machine."),
+    "aggregator": Entry("cli.aggregator:aggregator", "The simulated aggregator alone, scripted."),
+    "run": Entry("cli.run:app", "One process in the foreground (worker, writer, api, …)."),
+}
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are looked up in COMMANDS; one whose module is not installed is not listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, entry in COMMANDS.items() if importlib.util.find_spec(entry.where.partition(":")[0])]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module, _, attribute = COMMANDS[cmd_name].where.partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        command = typer_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
+
+app = typer.Typer(cls=_Lazy, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"longwave {version('longwave')}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def _root(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file (else $LONGWAVE_CONFIG, else longwave.toml).")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    """SMS campaigns at scale. Settings come from longwave.toml and LONGWAVE_* variables (`longwave doctor`)."""
+    if config is not None:
+        os.environ["LONGWAVE_CONFIG"] = str(config)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Ends the process with 0 (done), 1 (failed), 2 (wrong use) or 130 (interrupted)."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; gives its exit code. A user's mistake is one message, never a traceback."""
+    try:
+        typer_command(app)(arguments, prog_name="longwave")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except WrongUse as error:
+        fail(error)
+        return WRONG_USE
+    except UserError as error:
+        fail(error)
+        return FAILED
+    except Exception as error:
+        if not _is_ours(error):
+            raise
+        fail(error)
+        return FAILED
+    return DONE
+
+
+def _is_ours(error: Exception) -> bool:
+    # Imported here: settings pull in pydantic, which `longwave --help` has no use for.
+    from adapters.errors import LongwaveError
+    from adapters.settings import SettingsError
+
+    return isinstance(error, LongwaveError | SettingsError)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`longwave run NAME`: one process in the foreground, until SIGTERM. The supervisor and docker-compose use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters import settings as configuration
+from cli.stack.children import follow_parent
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _before() -> None:
+    """Run one process of Longwave in the foreground, until SIGTERM; settings as everywhere."""
+    follow_parent()
+
+
+@app.command()
+def kafka() -> None:
+    """The local Apache Kafka (needs Java); its data in DATA/kafka."""
+    from cli.stack import kafka as local
+    from cli.stack.ready import split_address
+
+    settings = configuration.load()
+    host, port = split_address(settings.kafka.bootstrap)
+    local.run(settings.data / "kafka", host, port)
+
+
+@app.command()
+def clickhouse() -> None:
+    """The local ClickHouse endpoint; its data in DATA/clickhouse."""
+    from api import clickhouse_endpoint
+
+    settings = configuration.load()
+    clickhouse_endpoint.serve(settings.data / "clickhouse", settings.clickhouse.host, settings.clickhouse.port)
+
+
+@app.command()
+def topics() -> None:
+    """Make the missing topics, then end."""
+    from adapters import topics as brokers
+    from cli.console import say
+
+    made = brokers.ensure(configuration.load().kafka)
+    say(f"made {', '.join(made)}" if made else "every topic is there")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring ClickHouse's tables to this version, then end."""
+    from adapters import clickhouse as store
+
+    store.migrate(configuration.load())
+
+
+@app.command()
+def worker(
+    index: Annotated[int, typer.Option(min=0, help="Which worker this is; its metrics port follows.")] = 0,
+) -> None:
+    """A Faust worker: coordinator, fan-out, eligibility, lanes."""
+    from agents.app import run_worker
+
+    run_worker(configuration.load(), index)
+
+
+@app.command()
+def writer() -> None:
+    """The ClickHouse writer: status chunks into sets."""
+    from agents.writer_app import run_writer
+
+    run_writer(configuration.load())
+
+
+@app.command()
+def api() -> None:
+    """The REST API and the Realtime Campaigns page."""
+    from api.server import serve
+
+    serve(configuration.load())
+
+
+@app.command()
+def ingress() -> None:
+    """What comes in: receipts, clicks, inbound texts."""
+    from api.ingress import serve
+
+    serve(configuration.load())
+
+
+@app.command()
+def aggregator(
+    script: Annotated[Path | None, typer.Option(help="How it behaves: latency, errors, receipts, replies.")] = None,
+) -> None:
+    """The simulated aggregator; its record in DATA/aggregator."""
+    from loadtest.aggregator.server import serve
+
+    settings = configuration.load()
+    listen = settings.aggregator
+    serve(listen.host, listen.port, settings.data / "aggregator", script)
