@@ -100,10 +100,10 @@ class ResultGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Outcome of some recipients of an INTENT. `indices` count through its slices; None means all of them.
 
     accepted: `ids` are the aggregator's. rejected: permanent, see `reason`. retry: certainly not processed, waits
-    until `due`. unknown: may have been processed.
+    until `due`. unknown: may have been processed. skipped, expired: the last check before submitting held it back.
     """
 
-    outcome: Literal["accepted", "rejected", "retry", "unknown"]
+    outcome: Literal["accepted", "rejected", "retry", "unknown", "skipped", "expired"]
     reason: str = ""
     indices: list[Count] | None = None
     ids: list[str] | None = None

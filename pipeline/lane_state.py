@@ -1,0 +1,192 @@
+"""What a lane knows: the state that its log folds to. `pipeline.lane` has the fold."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import cramjam
+from pyroaring import BitMap
+
+from pipeline.delay import DelayTable, Span
+from pipeline.scheduler import Key
+from schemas.lane import LANES, Control, Intent, Slice, Work
+
+DECODED_CHUNKS = 128
+"""Decoded WORKs kept; a chunk is read at WORK, at INTENT and at RESULT, mostly in close succession."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A WORK that somebody still waits in or is in flight from; its bytes are kept compressed."""
+
+    offset: int
+    key: Key
+    packed: bytes
+    spans: list[Span] = field(default_factory=list)
+    """Waiting spans in order of position."""
+    flights: int = 0
+    """In-flight or orphaned slices that need the chunk's columns."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """Slices of a valid INTENT without a RESULT, each with its turn."""
+
+    offset: int
+    epoch: int
+    key: Key
+    slices: list[Slice]
+    turns: list[int]
+    at: int
+    orphan: bool = False
+    """Its owner lost the lane before a RESULT; `pipeline.lane` has told the accounting what the policy says."""
+
+    @property
+    def count(self) -> int:
+        return sum(stop - start for _, start, stop in self.slices)
+
+
+class LaneState:
+    """State of one lane after the records below `next_offset`."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        self.epoch = 0
+        self.nonce = ""
+        self.owned_at = 0
+        self.last_intent_at = 0
+        self.campaigns: dict[str, Control] = {}
+        self.seen: dict[Key, BitMap] = {}
+        self.chunks: dict[int, Chunk] = {}
+        self.flights: dict[int, Flight] = {}
+        self.table = DelayTable()
+        self.waiting = 0
+        """Recipients that wait, due or not."""
+        self.live_bytes = 0
+        self._decoded: OrderedDict[int, Work] = OrderedDict()
+
+    def running(self, campaign: str) -> bool:
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state == "running"
+
+    def in_flight(self) -> int:
+        """Recipients with an INTENT of the current owner and no RESULT."""
+        return sum(flight.count for flight in self.flights.values() if not flight.orphan)
+
+    def work(self, chunk: int) -> Work:
+        """The columns of a live chunk."""
+        work = self._decoded.get(chunk)
+        if work is None:
+            record = LANES.decode(unpack(self.chunks[chunk].packed))
+            assert isinstance(record, Work)
+            self.remember(chunk, record)
+            return record
+        self._decoded.move_to_end(chunk)
+        return work
+
+    def remember(self, chunk: int, work: Work) -> None:
+        self._decoded[chunk] = work
+        if len(self._decoded) > DECODED_CHUNKS:
+            self._decoded.popitem(last=False)
+
+    def forget(self, chunk: Chunk) -> None:
+        """Drop a chunk that nothing needs any more."""
+        if not chunk.spans and not chunk.flights and self.chunks.pop(chunk.offset, None) is not None:
+            self.live_bytes -= len(chunk.packed)
+            self._decoded.pop(chunk.offset, None)
+
+    def hold(self, chunk: Chunk) -> None:
+        self.chunks[chunk.offset] = chunk
+        self.live_bytes += len(chunk.packed)
+
+    def wait(self, chunk: Chunk, start: int, stop: int, due: int, turn: int) -> None:
+        """Let positions [start, stop) of a chunk wait; keeps the chunk's spans in order of position."""
+        span = Span(chunk.offset, start, stop, due, turn)
+        at = next((i for i, other in enumerate(chunk.spans) if other.start >= stop), len(chunk.spans))
+        chunk.spans.insert(at, span)
+        self.table.add(chunk.key, span)
+        self.waiting += span.count
+
+    def waits(self, one: Slice) -> bool:
+        """Whether every position of a slice waits."""
+        return _covered(self.chunks.get(one[0]), one[1], one[2])
+
+    def waiting_within(self, one: Slice) -> list[tuple[int, int]]:
+        """The parts [start, stop) of a slice that wait."""
+        chunk = self.chunks.get(one[0])
+        spans = [] if chunk is None else chunk.spans
+        return [(max(s.start, one[1]), min(s.stop, one[2])) for s in spans if s.start < one[2] and s.stop > one[1]]
+
+    def take(self, one: Slice) -> list[tuple[Slice, int]]:
+        """Remove a waiting slice; returns its parts with their turns."""
+        offset, start, stop = one
+        chunk = self.chunks[offset]
+        taken: list[tuple[Slice, int]] = []
+        for span in [s for s in chunk.spans if s.start < stop and s.stop > start]:
+            self._remove(chunk, span)
+            low, high = max(span.start, start), min(span.stop, stop)
+            taken.append(((offset, low, high), span.turn))
+            for left, right in ((span.start, low), (high, span.stop)):
+                if left < right:
+                    self._keep(chunk, span, left, right)
+        return taken
+
+    def clear(self, campaign: str) -> list[tuple[Key, Slice, int]]:
+        """Remove all that waits of a campaign; returns key, slice and turn of each part."""
+        cleared = []
+        for chunk in [c for c in self.chunks.values() if c.key[0] == campaign]:
+            for span in list(chunk.spans):
+                self._remove(chunk, span)
+                cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.turn))
+        return cleared
+
+    def _keep(self, chunk: Chunk, span: Span, start: int, stop: int) -> None:
+        # The rest of a span that is already released stays at the head of its queue.
+        rest = Span(span.chunk, start, stop, span.due, span.turn)
+        at = next((i for i, other in enumerate(chunk.spans) if other.start >= stop), len(chunk.spans))
+        chunk.spans.insert(at, rest)
+        self.waiting += rest.count
+        self.table.replace(chunk.key, span, rest)
+
+    def _remove(self, chunk: Chunk, span: Span) -> None:
+        span.alive = False
+        chunk.spans.remove(span)
+        self.waiting -= span.count
+
+
+def _covered(chunk: Chunk | None, start: int, stop: int) -> bool:
+    if chunk is None:
+        return False
+    for span in chunk.spans:
+        if span.start <= start < span.stop:
+            start = span.stop
+            if start >= stop:
+                return True
+    return False
+
+
+def owner_submitted_since(state: LaneState, since: int) -> bool:
+    """Whether any owner wrote an INTENT at or after `since` (ms)."""
+    return state.last_intent_at >= since
+
+
+def pack(raw: bytes) -> bytes:
+    """Compressed form of a record's bytes, as chunks are kept in memory and in checkpoints."""
+    return bytes(cramjam.lz4.compress_block(raw))
+
+
+def unpack(packed: bytes) -> bytes:
+    return bytes(cramjam.lz4.decompress_block(packed))
+
+
+def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Flight:
+    """The flight of a valid INTENT at `offset`."""
+    return Flight(
+        offset=offset,
+        epoch=intent.epoch,
+        key=(intent.campaign, intent.message),
+        slices=[one for one, _ in taken],
+        turns=[turn for _, turn in taken],
+        at=intent.at,
+    )

@@ -1,0 +1,163 @@
+"""What a lane's owner writes next: the slice to submit, and what must leave the queue instead (rules L5 to L7).
+
+Nothing here changes the lane's state: a pick is a proposal, and the log decides. Until the owner reads its record
+back, the spans it picked are kept aside in `Picked`, so that they are not picked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.delay import Span
+from pipeline.lane_state import LaneState
+from pipeline.scheduler import FairShare, Key
+from schemas.lane import Drop, Intent, Slice, Work
+
+OptedOut = Callable[[list[int]], list[bool]]
+"""Which of the numbers are opted out now."""
+
+
+@dataclass(slots=True)
+class Picked:
+    """Slices whose record is on its way into the log."""
+
+    _slices: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def add(self, slices: list[Slice]) -> None:
+        for chunk, start, stop in slices:
+            self._slices.setdefault(chunk, []).append((start, stop))
+
+    def discard(self, slices: list[Slice]) -> None:
+        for chunk, start, stop in slices:
+            ranges = self._slices.get(chunk, [])
+            if (start, stop) in ranges:
+                ranges.remove((start, stop))
+            if not ranges:
+                self._slices.pop(chunk, None)
+
+    def clear(self) -> None:
+        self._slices.clear()
+
+    def free(self, span: Span) -> list[tuple[int, int]]:
+        """The parts of a span that no record is under way for."""
+        parts = [(span.start, span.stop)]
+        for low, high in sorted(self._slices.get(span.chunk, ())):
+            parts = [piece for part in parts for piece in _without(part, low, high)]
+        return parts
+
+
+def _without(part: tuple[int, int], low: int, high: int) -> list[tuple[int, int]]:
+    start, stop = part
+    return [(a, b) for a, b in ((start, min(stop, low)), (max(start, high), stop)) if a < b]
+
+
+@dataclass(slots=True)
+class Pick:
+    """The records to write for one slice; `segments` are those of the intent."""
+
+    intent: Intent | None
+    drops: list[Drop]
+    segments: int
+
+
+def pick(
+    state: LaneState,
+    picked: Picked,
+    share: FairShare,
+    opted_out: OptedOut,
+    now: int,
+    *,
+    messages: int,
+    segments: int,
+) -> Pick | None:
+    """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
+
+    Due spans must have been released up to `now` (ms). None when nothing can be picked.
+    """
+    settings = {campaign: control.settings for campaign, control in state.campaigns.items()}
+    ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
+    key = share.choose(ready, settings)
+    if key is None:
+        return None
+    deadline = settings[key[0]].deadline
+    if deadline is not None and now >= deadline:
+        return Pick(None, [_expire(state, picked, key, now)], 0)
+    taken = _Slice(messages, segments)
+    for span in state.table.ready(key):
+        work = state.work(span.chunk)
+        for start, stop in picked.free(span):
+            taken.add(work, span.chunk, start, stop, opted_out)
+        if taken.full:
+            break
+    return _records(state, key, taken, now)
+
+
+def _has_free(state: LaneState, picked: Picked, key: Key) -> bool:
+    return any(picked.free(span) for span in state.table.ready(key))
+
+
+def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
+    drops = []
+    if taken.dropped:
+        drops.append(Drop(epoch=state.epoch, slices=taken.dropped, state="skipped", reason="opted_out", at=now))
+    intent = None
+    if taken.slices:
+        intent = Intent(epoch=state.epoch, campaign=key[0], message=key[1], slices=taken.slices, at=now)
+    return Pick(intent, drops, taken.used)
+
+
+def _expire(state: LaneState, picked: Picked, key: Key, now: int) -> Drop:
+    slices = [(s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s)]
+    return Drop(epoch=state.epoch, slices=slices, state="expired", reason="deadline", at=now)
+
+
+class _Slice:
+    """Collects positions until messages or segments run out."""
+
+    def __init__(self, messages: int, segments: int) -> None:
+        self._messages = messages
+        self._segments = segments
+        self.slices: list[Slice] = []
+        self.dropped: list[Slice] = []
+        self.used = 0
+        self.full = False
+
+    def add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
+        stop = min(stop, start + self._messages)
+        out = opted_out(work.numbers[start:stop])
+        if not any(out) and self.used + sum(work.segments[start:stop]) <= self._segments:
+            self._take(chunk, start, stop, sum(work.segments[start:stop]))
+        else:
+            self._add_each(work, chunk, start, stop, out)
+        self.full = self.full or self._messages <= 0 or self.used >= self._segments
+
+    def _add_each(self, work: Work, chunk: int, start: int, stop: int, out: list[bool]) -> None:
+        for position in range(start, stop):
+            if out[position - start]:
+                _extend(self.dropped, chunk, position)
+                continue
+            cost = work.segments[position]
+            if self.used and self.used + cost > self._segments:
+                self.full = True
+                return
+            self._take(chunk, position, position + 1, cost)
+
+    def _take(self, chunk: int, start: int, stop: int, cost: int) -> None:
+        if start == stop:
+            return
+        last = self.slices[-1] if self.slices else None
+        if last and last[0] == chunk and last[2] == start:
+            self.slices[-1] = (chunk, last[1], stop)
+        else:
+            self.slices.append((chunk, start, stop))
+        self.used += cost
+        self._messages -= stop - start
+
+
+def _extend(slices: list[Slice], chunk: int, position: int) -> None:
+    last = slices[-1] if slices else None
+    if last and last[0] == chunk and last[2] == position:
+        slices[-1] = (chunk, last[1], position + 1)
+    else:
+        slices.append((chunk, position, position + 1))
