@@ -1,0 +1,176 @@
+"""The generic HTTP batch protocol: many messages in one signed POST.
+
+Request, signed as `adapters.aggregators.signing` says:
+
+    POST URL
+    {"from": "+18885550100", "messages": [{"id": "1a2b3c4d-0-17", "to": "+12125550123", "text": "…"}, …]}
+
+Answer 200, one entry per message, by id:
+
+    {"messages": [{"id": "…", "status": "accepted", "aggregator_id": "…"},
+                  {"id": "…", "status": "rejected", "code": "30006"},
+                  {"id": "…", "status": "throttled", "retry_after": 1.5}]}
+
+429 and 503 (Retry-After: seconds or a date) mean that nothing of the batch was processed. Another 4xx refuses the
+whole batch, with `{"code": "…"}` if it can say why. An aggregator with idempotency keys answers a message id that it
+has processed with its first answer and does not send it again.
+
+What may have happened is decided by one fact, not by the kind of error: `_Body.handed_over`, set in the same turn
+of the event loop as the one write that carries headers and body to the socket. Until then nothing can have been
+processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection that was found closed): NotSent,
+"retry". After it, only an answer tells; without a clear one it is MaybeSent, "unknown".
+
+| | outcome |
+|---|---|
+| any failure before the body was handed to the socket | retry |
+| 408, 425, 429, 503 | retry |
+| other 4xx; message answered "rejected" | rejected |
+| other status; no, half or garbled answer; message missing in the answer, or there twice differently | unknown |
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import aiohttp
+import orjson
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload
+
+from adapters import clock
+from adapters.aggregators import signing
+from adapters.aggregators.batch_answer import judge, same
+from adapters.ports import Submission, SubmitOutcome
+from adapters.settings import Aggregator
+from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
+
+IDLE_SECONDS: Final = 3.0
+"""A connection idle for longer is not used again: most servers close theirs at 5 s or later, and a POST that meets
+a closing connection is unknown."""
+
+CONNECT_SECONDS: Final = 5.0
+ANSWER_LIMIT: Final = 4_000_000
+_JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class _Body(BytesPayload):
+    """The body of one request; knows whether it was handed to the socket."""
+
+    handed_over = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
+        # body at once, without awaiting in between: the check here and that write see the same state.
+        transport = writer.transport
+        self.handed_over = transport is not None and not transport.is_closing()
+        await super().write_with_length(writer, content_length)
+
+
+class HttpBatch:
+    """An aggregator account that speaks the protocol above (a `ports.AggregatorPort`).
+
+    Made and used in one event loop. aiohttp 3.14 repeats idempotent methods on a stale connection, never POST;
+    redirects are not followed, because 307 and 308 would repeat the POST elsewhere.
+    """
+
+    def __init__(self, name: str, settings: Aggregator) -> None:
+        """`name` labels the metrics; `settings` is `aggregators.NAME` of the settings."""
+        self._name = name
+        self._url = settings.url
+        self._secret = settings.secret.get_secret_value().encode()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
+            # `connect` includes the wait for a free connection, so the total must leave time for the answer:
+            # a time-out before the body is handed over costs a retry, one after it an unknown.
+            timeout=aiohttp.ClientTimeout(
+                total=2 * settings.timeout,
+                connect=settings.timeout,
+                sock_connect=min(CONNECT_SECONDS, settings.timeout),
+                sock_read=settings.timeout,
+                ceil_threshold=1e9,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+            trust_env=False,
+        )
+
+    async def submit(self, sender: str, batch: list[Submission]) -> list[SubmitOutcome]:
+        """Hand over a batch in one request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
+        started = time.perf_counter()
+        body = _Body(_encode(sender, batch))
+        outcomes = await self._post(body, batch)
+        AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
+        self._count(outcomes)
+        return outcomes
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _post(self, body: _Body, batch: list[Submission]) -> list[SubmitOutcome]:
+        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body._value)
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+                return judge(answer.status, answer.headers.get("Retry-After", ""), await _read(answer), batch)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
+            if body.handed_over:
+                return same(batch, "unknown", _lost(error))
+            return same(batch, "retry", _unsent(error))
+
+    def _count(self, outcomes: Iterable[SubmitOutcome]) -> None:
+        totals: dict[str, int] = {}
+        for outcome in outcomes:
+            totals[outcome.outcome] = totals.get(outcome.outcome, 0) + 1
+        for name, n in totals.items():
+            AGGREGATOR_OUTCOMES.labels(self._name, name).inc(n)
+
+
+def _encode(sender: str, batch: list[Submission]) -> bytes:
+    messages = [{"id": one.id, "to": f"+{one.to}", "text": one.text} for one in batch]
+    return orjson.dumps({"from": sender, "messages": messages})
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer, b"" where the status alone decides and the rest of the answer was lost.
+
+    Raises:
+        ValueError: it is too long, which makes it malformed.
+    """
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in answer.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > ANSWER_LIMIT:
+                raise ValueError("the answer is too long")
+    except (aiohttp.ClientError, OSError, ValueError):
+        if 400 <= answer.status < 500 or answer.status == 503:
+            return b""
+        raise
+    return b"".join(parts)
+
+
+def _unsent(error: BaseException) -> str:
+    """Why the request never left; only a label, the outcome does not depend on it."""
+    kinds: tuple[tuple[type[BaseException], str], ...] = (
+        (aiohttp.ClientConnectorDNSError, "dns"),
+        (aiohttp.ClientSSLError, "tls"),
+        (aiohttp.ClientConnectorCertificateError, "tls"),
+        (aiohttp.ServerFingerprintMismatch, "tls"),
+        (TimeoutError, "connect-timeout"),
+        (aiohttp.ClientConnectorError, "connect"),
+        (aiohttp.InvalidURL, "bad-url"),
+    )
+    return next((name for kind, name in kinds if isinstance(error, kind)), "not-sent")
+
+
+def _lost(error: BaseException) -> str:
+    """Why no answer came; only a label."""
+    if isinstance(error, TimeoutError):
+        return "no-answer"
+    if isinstance(error, aiohttp.ClientResponseError | ValueError):
+        return "bad-answer"
+    return "connection-lost"

@@ -1,0 +1,45 @@
+"""`longwave aggregator`: the simulated aggregator alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.errors import LongwaveError
+from adapters.settings import Settings, SettingsError, load
+from loadtest.aggregator.script import Script, ScriptError, read_script
+from loadtest.aggregator.server import Account, serve
+
+
+def aggregator(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [aggregator.host].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [aggregator.port].", min=1, max=65535)] = None,
+    data: Annotated[Path | None, typer.Option(help="Where its record is kept [DATA/aggregator].")] = None,
+    script: Annotated[Path | None, typer.Option(help="TOML file: latency, errors, receipts, clicks …")] = None,
+    ingress: Annotated[str | None, typer.Option(help="URL that gets the callbacks [ingress].")] = None,
+    account: Annotated[str, typer.Option(help="Aggregator in the settings whose secret it shares.")] = "local",
+) -> None:
+    """Run a simulated aggregator: it answers as scripted and records every submission to disk."""
+    try:
+        settings = load()
+        chosen = read_script(script) if script is not None else Script()
+        serve(
+            host or settings.aggregator.host,
+            port or settings.aggregator.port,
+            data or settings.data / "aggregator",
+            chosen,
+            _account(settings, account, ingress),
+        )
+    except (SettingsError, ScriptError, LongwaveError) as error:
+        typer.echo(f"longwave aggregator: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _account(settings: Settings, name: str, ingress: str | None) -> Account:
+    known = settings.aggregators.get(name)
+    if known is None:
+        names = ", ".join(sorted(settings.aggregators))
+        raise SettingsError(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
+    return Account(known.secret.get_secret_value().encode(), name, ingress or settings.ingress.url)

@@ -1,0 +1,1 @@
+"""A simulated aggregator: answers as its script says, and keeps a record of everything that really arrived."""

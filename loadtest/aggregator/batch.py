@@ -1,0 +1,43 @@
+"""A batch of messages as the protocol of `adapters.aggregators.http_batch` has it, decoded strictly."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+BATCH_LIMIT: Final = 1000
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """One message of a batch, as the protocol of `adapters.aggregators.http_batch` has it."""
+
+    id: str
+    to: str
+    text: str
+
+
+class Batch(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request."""
+
+    sender: str = msgspec.field(name="from")
+    messages: list[Message]
+
+
+_batches: Final = msgspec.json.Decoder(Batch)
+
+
+def decode(body: bytes) -> Batch:
+    """The batch in a body; ValueError says what is wrong with it."""
+    try:
+        batch = _batches.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 < len(batch.messages) <= BATCH_LIMIT:
+        raise ValueError(f"a batch has 1 to {BATCH_LIMIT} messages, this one {len(batch.messages)}")
+    for index, message in enumerate(batch.messages):
+        if not (message.to[:1] == "+" and message.to[1:].isdecimal() and message.to.isascii()):
+            raise ValueError(f"messages[{index}].to: not an E.164 number")
+        if not message.id or len(message.id) > 64:
+            raise ValueError(f"messages[{index}].id: 1 to 64 characters")
+    return batch

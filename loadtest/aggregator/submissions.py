@@ -1,0 +1,89 @@
+"""What really arrived, read back from the record: the other side of every count that Longwave makes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtest.aggregator.record import ACCEPTED, HIT, LOST, THROTTLED, entries
+from pipeline.segments import count_many
+
+
+@dataclass(frozen=True)
+class Submissions:
+    """Columns over every message that arrived, in order of arrival, whatever was answered."""
+
+    requests: int
+    ids: list[str]
+    numbers: NDArray[np.uint64]
+    times: NDArray[np.int64]
+    """Nanoseconds since the epoch at which the message's request arrived."""
+    segments: NDArray[np.uint16]
+    outcomes: NDArray[np.uint8]
+    """Letters of `loadtest.aggregator.record`."""
+
+    @classmethod
+    def read(cls, data: Path) -> Submissions:
+        """Everything recorded so far in a simulator's data directory; a running one may go on writing."""
+        found = sorted(entries(data), key=lambda entry: entry.at)
+        batches = [entry.batch().messages for entry in found]
+        sizes = [len(batch) for batch in batches]
+        parts = [count_many([message.text for message in batch]) for batch in batches]
+        return cls(
+            requests=len(found),
+            ids=[message.id for batch in batches for message in batch],
+            numbers=np.array([int(message.to) for batch in batches for message in batch], np.uint64),
+            times=np.repeat(np.array([entry.at for entry in found], np.int64), sizes),
+            segments=np.concatenate(parts) if parts else np.zeros(0, np.uint16),
+            outcomes=np.frombuffer(b"".join(entry.outcomes for entry in found), np.uint8),
+        )
+
+    @cached_property
+    def processed(self) -> NDArray[np.bool_]:
+        """Which messages were taken: accepted or rejected, not caught by a key, throttled or dropped."""
+        return ~np.isin(self.outcomes, [HIT, THROTTLED, LOST])
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each message id was processed."""
+        return Counter(self._ids(self.processed))
+
+    @property
+    def received(self) -> set[str]:
+        """The distinct message ids processed."""
+        return set(self.counts)
+
+    @property
+    def accepted(self) -> set[str]:
+        """The distinct message ids accepted for delivery."""
+        return set(self._ids(self.outcomes == ACCEPTED))
+
+    @property
+    def received_twice(self) -> dict[str, int]:
+        """Message ids processed more than once, with how often; empty if every repetition met its key."""
+        return {one: n for one, n in self.counts.items() if n > 1}
+
+    @property
+    def key_hits(self) -> int:
+        """Messages that an idempotency key caught."""
+        return int((self.outcomes == HIT).sum())
+
+    def max_in_window(self, seconds: float, of: Literal["segments", "messages"] = "segments") -> int:
+        """The most that arrived in any half-open window of `seconds`, refused or not."""
+        if not len(self.times):
+            return 0
+        weights = self.segments.astype(np.int64) if of == "segments" else np.ones(len(self.times), np.int64)
+        before = np.concatenate([[0], np.cumsum(weights)])
+        window = int(seconds * 1e9)
+        first = np.searchsorted(self.times, self.times - window, side="right")
+        last = np.searchsorted(self.times, self.times, side="right")
+        return int((before[last] - before[first]).max())
+
+    def _ids(self, wanted: NDArray[np.bool_]) -> list[str]:
+        return [self.ids[index] for index in np.flatnonzero(wanted).tolist()]
