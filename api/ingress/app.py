@@ -1,0 +1,142 @@
+"""The ingress as an ASGI application: routes, failures as answers, metrics.
+
+| request | answer |
+|---|---|
+| POST /v1/receipts/{aggregator} | 202, 400, 401, 404, 413, 503 |
+| POST /v1/inbound/{aggregator} | 202, 400, 401, 404, 413, 503 |
+| GET, HEAD /c/{token} | 302, 404, 503 |
+| GET /healthz | 200, or 503 while the campaigns are being read from Kafka |
+| GET /metrics | Prometheus text |
+
+503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from adapters import clock
+from adapters.errors import EmitError
+from adapters.ports import Emitter
+from adapters.settings import Settings
+from api.ingress.callbacks import genuine_body
+from api.ingress.clicks import Campaigns, Clicks
+from api.ingress.http import (
+    RETRY_AFTER_SECONDS,
+    Answer,
+    Gone,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    header,
+    json_answer,
+    send_answer,
+)
+from api.ingress.inbound import Inbound
+from api.ingress.receipts import Receipts
+from schemas.metrics import INGRESS_ITEMS, INGRESS_REQUESTS, INGRESS_SECONDS
+
+log = logging.getLogger(__name__)
+
+_LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_CLIENT_GONE: Final = 499
+
+
+class Ingress:
+    """The application. `ready` is set once `campaigns` holds what was known at the start."""
+
+    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
+        self.ready = asyncio.Event()
+        self._settings = settings
+        self._receipts = Receipts(emitter)
+        self._inbound = Inbound(emitter)
+        self._clicks = Clicks(settings.token_key.get_secret_value().encode(), campaigns, emitter)
+
+    async def close(self) -> None:
+        """Write what is still being gathered."""
+        await self._receipts.close()
+        await self._clicks.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"the ingress speaks HTTP only, not {scope['type']}")
+        started = time.perf_counter()
+        kind, argument = _route(scope["path"])
+        status = _CLIENT_GONE
+        try:
+            answer = await self._safely(kind, argument, scope, receive)
+            status = answer.status
+            await send_answer(send, answer)
+        except Gone:
+            pass
+        finally:
+            INGRESS_REQUESTS.labels(kind, str(status)).inc()
+            INGRESS_SECONDS.labels(kind).observe(time.perf_counter() - started)
+
+    async def _safely(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
+        try:
+            return await self._answer(kind, argument, scope, receive)
+        except Refused as refused:
+            return json_answer(refused.status, {"error": refused.why}, refused.headers)
+        except EmitError as error:
+            log.warning("%s not taken: %s", kind, error)
+            return json_answer(503, {"error": "not recorded yet: try again"}, _LATER)
+
+    async def _answer(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
+        match kind:
+            case "receipts" | "inbound":
+                _only(scope, "POST")
+                return await self._callback(kind, argument, scope, receive)
+            case "clicks":
+                _only(scope, "GET", "HEAD")
+                return await self._click(argument, scope)
+            case "health":
+                return self._health()
+            case "metrics":
+                return Answer(200, generate_latest(), {"Content-Type": CONTENT_TYPE_LATEST})
+        raise Refused(404, "no such address")
+
+    async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
+        body = await genuine_body(self._settings, aggregator, scope, receive)
+        taker = self._receipts if kind == "receipts" else self._inbound
+        taken = await taker.take(body, clock.now_ms())
+        INGRESS_ITEMS.labels(kind).inc(taken)
+        return json_answer(202, {"taken": taken})
+
+    async def _click(self, token: str, scope: Scope) -> Answer:
+        if not self.ready.is_set():
+            raise Refused(503, "starting: try again", _LATER)
+        agent = header(scope, "user-agent") or ""
+        answer = await self._clicks.follow(token, scope["method"], agent, clock.now_ms())
+        INGRESS_ITEMS.labels("clicks").inc()
+        return answer
+
+    def _health(self) -> Answer:
+        if self.ready.is_set():
+            return json_answer(200, {"status": "ok"})
+        return json_answer(503, {"status": "reading campaigns from Kafka"}, _LATER)
+
+
+def _route(path: str) -> tuple[str, str]:
+    """(kind, argument) of a path; kind "other" where there is nothing, so that metrics keep few labels."""
+    match path.split("/")[1:]:
+        case ["v1", ("receipts" | "inbound") as name, argument] if argument:
+            return name, argument
+        case ["c", argument]:
+            return "clicks", argument
+        case ["healthz"]:
+            return "health", ""
+        case ["metrics"]:
+            return "metrics", ""
+    return "other", ""
+
+
+def _only(scope: Scope, *methods: str) -> None:
+    if scope["method"] not in methods:
+        raise Refused(405, f"only {' and '.join(methods)}", {"Allow": ", ".join(methods)})

@@ -1,0 +1,99 @@
+"""The ingress process: the application on uvicorn, with its producer and its view of the campaigns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+
+from adapters.errors import LongwaveError
+from adapters.producer import Producer
+from adapters.settings import Listen, Settings
+from adapters.views import CampaignView
+from api.ingress.app import Ingress
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; blocking, in a process of its own. Kafka may come up later: until the
+    campaigns are read, short links and /healthz answer 503.
+
+    Raises:
+        LongwaveError: the port is taken.
+    """
+    listener = listen(settings.ingress)
+    uvloop.run(_serve(settings, listener))
+
+
+def listen(where: Listen) -> socket.socket:
+    """A bound socket.
+
+    Raises:
+        LongwaveError: the port is taken or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((where.host, where.port))
+    except OSError as error:
+        listener.close()
+        raise LongwaveError(
+            f"ingress: cannot listen on {where.host}:{where.port}: {error.strerror}; stop what does, or set "
+            "ingress.port"
+        ) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises the signal that stopped it again, which would end the process before `_serve` has closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop_on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    producer, campaigns = Producer(settings.kafka), CampaignView(settings.kafka)
+    app = Ingress(settings, producer, campaigns)
+    await campaigns.start()
+    becoming_ready = asyncio.create_task(_announce(campaigns, app))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=8,
+            limit_concurrency=4096,
+        )
+    )
+    server.stop_on_signals()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        becoming_ready.cancel()
+        await app.close()
+        await campaigns.stop()
+        await producer.close()
+
+
+async def _announce(campaigns: CampaignView, app: Ingress) -> None:
+    await campaigns.ready()
+    app.ready.set()
