@@ -1,0 +1,86 @@
+"""The dead letters as operators see them: read from the beginning of the topic, minus the resolved; replay, drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from adapters.clock import now_ms
+from adapters.ports import Emitter
+from adapters.settings import Kafka
+from schemas import topics
+from schemas.deadletter import DEAD_LETTERS, DeadLetter, Resolution, to_bytes
+from schemas.wire import DecodeError, encode
+
+TOPIC = topics.DEAD_LETTERS.name
+
+
+async def read(kafka: Kafka) -> list[DeadLetter]:
+    """Every letter that nobody has dealt with, oldest first; one origin counts once, its newest letter is kept.
+
+    Raises:
+        aiokafka.errors.KafkaError: Kafka cannot be reached.
+    """
+    waiting: dict[str, DeadLetter] = {}
+    for value in await _records(kafka):
+        try:
+            record = DEAD_LETTERS.decode(value)
+        except DecodeError:
+            continue  # a newer version's record: that version deals with it
+        if isinstance(record, Resolution):
+            waiting.pop(record.origin, None)
+        else:
+            waiting[record.origin] = record
+    return list(waiting.values())
+
+
+async def replay(emitter: Emitter, letter: DeadLetter, by: str) -> None:
+    """Put the original bytes back to where they came from, then note it. A crash in between leaves the letter: it
+    may be replayed twice, and every step takes a repeated record as it takes any replay.
+
+    Raises:
+        EmitError: Kafka did not acknowledge; the letter stays.
+    """
+    await emitter.emit(letter.topic, to_bytes(letter.value), key=to_bytes(letter.key), partition=letter.partition)
+    await _resolve(emitter, letter, "replayed", by)
+
+
+async def drop(emitter: Emitter, letter: DeadLetter, by: str) -> None:
+    """Note that the letter will not be replayed; its bytes stay in the topic.
+
+    Raises:
+        EmitError: Kafka did not acknowledge; the letter stays.
+    """
+    await _resolve(emitter, letter, "dropped", by)
+
+
+async def _resolve(emitter: Emitter, letter: DeadLetter, how: str, by: str) -> None:
+    resolution = Resolution(origin=letter.origin, how=how, by=by, at=now_ms())
+    await emitter.emit(TOPIC, encode(resolution), key=letter.topic.encode("ascii"))
+
+
+async def _records(kafka: Kafka) -> Iterable[bytes | None]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        metadata = await consumer._client.fetch_all_metadata()
+        partitions = [TopicPartition(TOPIC, p) for p in sorted(metadata.partitions_for_topic(TOPIC) or ())]
+        if not partitions:
+            return []
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        values: list[bytes | None] = []
+        left = {p for p in partitions if begins[p] < ends[p]}
+        for partition in partitions:
+            consumer.seek(partition, begins[partition])
+        while left:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                values.extend(record.value for record in records)
+            left = {p for p in left if await consumer.position(p) < ends[p]}
+        return values
+    finally:
+        await consumer.stop()

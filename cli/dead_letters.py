@@ -1,0 +1,112 @@
+"""`longwave dead-letters list | replay | drop`: what could not be processed."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from aiokafka.errors import KafkaError
+
+from adapters import dead_letters
+from adapters import settings as configuration
+from adapters.ports import Emitter
+from adapters.producer import Producer
+from adapters.settings import Settings
+from cli.console import UserError, note, say, to_json
+from schemas.deadletter import DeadLetter, to_bytes
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+Origins = Annotated[list[str], typer.Argument(metavar="ORIGIN…", help="TOPIC/PARTITION/OFFSET as `list` shows it.")]
+Deal = Callable[[Emitter, DeadLetter, str], Awaitable[None]]
+SHOWN_BYTES = 160
+
+
+@app.callback()
+def _group() -> None:
+    """What could not be processed: list, replay, drop."""
+
+
+@app.command("list")
+def list_(json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
+    """Letters that nobody has dealt with, oldest first, each with its origin, step and error."""
+    letters = _read(configuration.load())
+    if json:
+        say(to_json([_as_json(letter) for letter in letters]))
+        return
+    for letter in letters:
+        say(f"{letter.origin}  {_utc(letter.at)}  step {letter.step}\n    {letter.error}\n    {_begin(letter)}")
+    say(f"{len(letters)} dead letters" if letters else "no dead letters")
+
+
+@app.command()
+def replay(origins: Origins) -> None:
+    """Put the original bytes back to their topic and partition: after what was wrong has been mended."""
+    _deal(origins, dead_letters.replay, "replayed")
+
+
+@app.command()
+def drop(origins: Origins) -> None:
+    """Give letters up; they are no longer listed."""
+    _deal(origins, dead_letters.drop, "dropped")
+
+
+def _deal(origins: list[str], how: Deal, done: str) -> None:
+    settings = configuration.load()
+    waiting = {letter.origin: letter for letter in _read(settings)}
+    unknown = [origin for origin in origins if origin not in waiting]
+    if unknown:
+        raise UserError(
+            f"no dead letter waits at {', '.join(unknown)}; nothing was done, see `longwave dead-letters list`"
+        )
+    chosen = [waiting[origin] for origin in dict.fromkeys(origins)]
+    asyncio.run(_each(settings, chosen, how, done))
+
+
+async def _each(settings: Settings, letters: list[DeadLetter], how: Deal, done: str) -> None:
+    producer = Producer(settings.kafka)
+    try:
+        for letter in letters:
+            await how(producer, letter, getpass.getuser())
+            note(f"{letter.origin} {done}")
+    finally:
+        await producer.close()
+
+
+def _read(settings: Settings) -> list[DeadLetter]:
+    try:
+        return asyncio.run(dead_letters.read(settings.kafka))
+    except (KafkaError, OSError) as error:
+        raise UserError(
+            f"cannot read from Kafka at {settings.kafka.bootstrap} ({error}); is the stack up? `longwave up`"
+        ) from error
+
+
+def _as_json(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "origin": letter.origin,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "step": letter.step,
+        "error": letter.error,
+        "at": _utc(letter.at),
+        "key": letter.key,
+        "value": letter.value,
+    }
+
+
+def _begin(letter: DeadLetter) -> str:
+    raw = to_bytes(letter.value)
+    if raw is None:
+        return "(no value)"
+    shown = ascii(raw[:SHOWN_BYTES].decode("utf-8", "replace"))
+    return f"{shown}{' …' if len(raw) > SHOWN_BYTES else ''} ({len(raw):,} bytes)"
+
+
+def _utc(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
