@@ -1,0 +1,112 @@
+"""The CLI's way to the REST API: plain HTTP, refusals as errors for the user."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cli.console import UserError
+
+TIMEOUT = 30.0
+"""Seconds; the API itself waits up to 10 for the coordinator."""
+
+
+class Client:
+    """The API at `url`."""
+
+    def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
+        self.url = url
+        self._timeout = timeout
+        # A proxy of the environment is for the outside, never for the stack beside us.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """GET; query values that are None are left out.
+
+        Raises:
+            UserError: the API cannot be reached, or refuses; the text is the API's.
+        """
+        return self._json("GET", _with_query(path, query))
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+    ) -> dict[str, Any]:
+        """POST, PUT or DELETE (see `get` for errors)."""
+        return self._json(method, path, body, kind)
+
+    def download(self, path: str, to: Path, **query: Any) -> None:
+        """Stream an answer into a file that appears whole or not at all.
+
+        Raises:
+            UserError: as `get`, or the file cannot be written, or the answer broke off.
+        """
+        partial = to.with_name(to.name + ".part")
+        try:
+            with self._open("GET", _with_query(path, query)) as answer, partial.open("wb") as out:
+                shutil.copyfileobj(answer, out, 1 << 20)
+            partial.replace(to)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {to}: {error.strerror or error}; choose another file with --out"
+            ) from error
+        except http.client.HTTPException as error:
+            raise UserError(f"the export broke off ({error!r}); {to} was not written, repeat the command") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any]:
+        with self._open(method, path, body, kind) as answer:
+            found: dict[str, Any] = orjson.loads(answer.read())
+        return found
+
+    def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
+        headers = {"Content-Type": kind} if body is not None else {}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            answer: http.client.HTTPResponse = self._opener.open(request, timeout=self._timeout)
+        except urllib.error.HTTPError as error:
+            raise UserError(_refusal(error)) from error
+        except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
+            raise UserError(
+                f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"
+            ) from error
+        return answer
+
+
+def retrying(call: Callable[[], dict[str, Any]], patience: float, sleep: Callable[[float], None]) -> dict[str, Any]:
+    """`call` until it works, as long as the API is away or says that it waits; the last error after `patience` s."""
+    waited = 0.0
+    while True:
+        try:
+            return call()
+        except UserError:
+            if waited >= patience:
+                raise
+        sleep(0.5)
+        waited += 0.5
+
+
+def _with_query(path: str, query: dict[str, Any]) -> str:
+    given = {key: value for key, value in query.items() if value not in (None, "", [], ())}
+    return f"{path}?{urllib.parse.urlencode(given, doseq=True)}" if given else path
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    try:
+        body = orjson.loads(error.read())
+        return str(body["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return f"the API answered {error.code} {error.reason} to {error.url}; is something else on its port?"
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
