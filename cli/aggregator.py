@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.errors import LongwaveError
-from adapters.settings import Settings, SettingsError, load
-from loadtest.aggregator.script import Script, ScriptError, read_script
+from adapters.settings import Settings, load
+from cli.console import WrongUse
+from loadtest.aggregator.script import Script, read_script
 from loadtest.aggregator.server import Account, serve
 
 
@@ -22,24 +22,19 @@ def aggregator(
     account: Annotated[str, typer.Option(help="Aggregator in the settings whose secret it shares.")] = "local",
 ) -> None:
     """Run a simulated aggregator: it answers as scripted and records every submission to disk."""
-    try:
-        settings = load()
-        chosen = read_script(script) if script is not None else Script()
-        serve(
-            host or settings.aggregator.host,
-            port or settings.aggregator.port,
-            data or settings.data / "aggregator",
-            chosen,
-            _account(settings, account, ingress),
-        )
-    except (SettingsError, ScriptError, LongwaveError) as error:
-        typer.echo(f"longwave aggregator: {error}", err=True)
-        raise typer.Exit(1) from error
+    settings = load()
+    serve(
+        host or settings.aggregator.host,
+        port or settings.aggregator.port,
+        data or settings.data / "aggregator",
+        read_script(script) if script is not None else Script(),
+        _account(settings, account, ingress),
+    )
 
 
 def _account(settings: Settings, name: str, ingress: str | None) -> Account:
     known = settings.aggregators.get(name)
     if known is None:
         names = ", ".join(sorted(settings.aggregators))
-        raise SettingsError(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
+        raise WrongUse(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
     return Account(known.secret.get_secret_value().encode(), name, ingress or settings.ingress.url)

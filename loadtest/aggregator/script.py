@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from adapters.errors import LongwaveError
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=604_800)]
 
@@ -21,7 +23,7 @@ REJECT_CODES: Final[tuple[RejectCode, ...]] = ("30003", "30005", "30006", "30007
 """Unreachable, unknown, landline, filtered, opted out, not a mobile."""
 
 
-class ScriptError(Exception):
+class ScriptError(LongwaveError):
     """A wrong script; the text is for the user."""
 
 

@@ -1,0 +1,438 @@
+"""The HTTP batch client against real sockets: every trouble lands in retry, rejected or unknown, provably."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import inspect
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import format_datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import client_exceptions
+from prometheus_client import REGISTRY
+
+from adapters.aggregators import http_batch, signing
+from adapters.aggregators.http_batch import HttpBatch
+from adapters.ports import Submission, SubmitOutcome
+from adapters.settings import Aggregator
+
+SECRET = "a-secret-of-the-test"
+BATCH = [Submission(f"1a2b3c4d-0-{n}", 12125550100 + n, f"hello {n} é €") for n in range(3)]
+
+
+class Peer:
+    """A real server that does with each connection what the test says."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connections = 0
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+
+    async def request(self, reader: asyncio.StreamReader) -> bytes:
+        """Read one whole request; returns its body. Raises IncompleteReadError at the end."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if line)}
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.requests.append((headers, body))
+        return body
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[Peer]:
+    peer = Peer(0)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer.connections += 1
+        try:
+            await handler(peer, reader, writer)
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    peer.port = server.sockets[0].getsockname()[1]
+    try:
+        yield peer
+    finally:
+        server.close()
+
+
+def answer(status: int, body: bytes = b"{}", **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def always(raw: bytes) -> Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def handle(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await peer.request(reader)
+            writer.write(raw)
+            await writer.drain()
+
+    return handle
+
+
+def said(*items: Mapping[str, object]) -> bytes:
+    return answer(200, json.dumps({"messages": items}).encode())
+
+
+ALL_ACCEPTED = said(*({"id": s.id, "status": "accepted", "aggregator_id": f"sm{s.id}"} for s in BATCH))
+
+
+@contextlib.asynccontextmanager
+async def client(url_or_port: str | int, timeout: float = 5.0, connections: int = 4) -> AsyncIterator[HttpBatch]:
+    url = url_or_port if isinstance(url_or_port, str) else f"http://127.0.0.1:{url_or_port}/v1/messages"
+    made = HttpBatch(
+        "test",
+        Aggregator.model_validate({"url": url, "timeout": timeout, "secret": SECRET, "connections": connections}),
+    )
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def submit(url_or_port: str | int, timeout: float = 5.0) -> list[SubmitOutcome]:
+    async with client(url_or_port, timeout) as made:
+        return await made.submit("+18885550100", BATCH)
+
+
+def kinds(outcomes: list[SubmitOutcome]) -> list[tuple[str, str]]:
+    return [(one.outcome, one.reason) for one in outcomes]
+
+
+def all_are(outcomes: list[SubmitOutcome], outcome: str, reason: str) -> None:
+    assert kinds(outcomes) == [(outcome, reason)] * len(BATCH)
+
+
+async def test_request_is_what_the_protocol_says_and_is_signed() -> None:
+    async with serving(always(ALL_ACCEPTED)) as peer:
+        outcomes = await submit(peer.port)
+    assert outcomes == [SubmitOutcome("accepted", "", f"sm{s.id}") for s in BATCH]
+    headers, body = peer.requests[0]
+    assert json.loads(body) == {
+        "from": "+18885550100",
+        "messages": [{"id": s.id, "to": f"+{s.to}", "text": s.text} for s in BATCH],
+    }
+    stamp, signature = headers["x-longwave-timestamp"], headers["x-longwave-signature"]
+    now = int(stamp) * 1000
+    assert signing.check(SECRET.encode(), stamp, signature, body, now) == "ok"
+    assert signing.check(SECRET.encode(), stamp, signature, body + b" ", now) == "wrong"
+    assert signing.check(b"another", stamp, signature, body, now) == "wrong"
+    assert signing.check(SECRET.encode(), stamp, signature, body, now + 301_000) == "old"
+    assert signing.check(SECRET.encode(), str(int(stamp) + 1), signature, body, now) == "wrong"
+    assert signing.check(SECRET.encode(), stamp, None, body, now) == "missing"
+    assert signing.check(SECRET.encode(), "１", signature, body, now) == "wrong"
+
+
+async def test_each_message_has_its_own_outcome_whatever_the_order_of_the_answer() -> None:
+    mixed = said(
+        {"id": BATCH[2].id, "status": "throttled", "retry_after": 2.5},
+        {"id": BATCH[0].id, "status": "rejected", "code": 30006},
+        {"id": BATCH[1].id, "status": "accepted", "aggregator_id": "A", "something": "new"},
+    )
+    async with serving(always(mixed)) as peer:
+        assert await submit(peer.port) == [
+            SubmitOutcome("rejected", "30006"),
+            SubmitOutcome("accepted", "", "A"),
+            SubmitOutcome("retry", "throttled", "", 2.5),
+        ]
+
+
+async def test_what_the_answer_leaves_open_is_unknown() -> None:
+    accepted = {"id": BATCH[0].id, "status": "accepted"}
+    odd = said(accepted, {"id": BATCH[1].id, "status": "perhaps"}, {"id": "somebody-else", "status": "accepted"})
+    async with serving(always(odd)) as peer:
+        assert kinds(await submit(peer.port)) == [
+            ("accepted", ""),
+            ("unknown", "bad-answer"),
+            ("unknown", "not-in-answer"),
+        ]
+    twice = said(accepted, {"id": BATCH[0].id, "status": "throttled"}, accepted)
+    async with serving(always(twice)) as peer:
+        assert kinds(await submit(peer.port)) == [("unknown", "answered-twice")] + [("unknown", "not-in-answer")] * 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"garbage", b"[]", b"{}", b'{"messages": 1}', b'{"messages":[{"id":1}]}', b"\xff\xfe", b'{"messages":[{'],
+)
+async def test_garbled_answer_is_unknown(body: bytes) -> None:
+    async with serving(always(answer(200, body))) as peer:
+        all_are(await submit(peer.port), "unknown", "bad-answer")
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome", "reason"),
+    [
+        (answer(400, b'{"code": "bad-sender"}'), "rejected", "bad-sender"),
+        (answer(403, b"<html>"), "rejected", "http-403"),
+        (answer(413), "rejected", "http-413"),
+        (answer(429), "retry", "throttled"),
+        (answer(503), "retry", "http-503"),
+        (answer(408), "retry", "http-408"),
+        (answer(500), "unknown", "http-500"),
+        (answer(502), "unknown", "http-502"),
+        (answer(504), "unknown", "http-504"),
+        (answer(204, b""), "unknown", "http-204"),
+        (answer(302, Location="/elsewhere"), "unknown", "http-302"),
+        (answer(308, Location="/elsewhere"), "unknown", "http-308"),
+        (b"SMTP ready\r\n\r\n", "unknown", "bad-answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "unknown", "bad-answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nzzzz", "unknown", "connection-lost"),
+    ],
+)
+async def test_answers_by_status(raw: bytes, outcome: str, reason: str) -> None:
+    async with serving(always(raw)) as peer:
+        all_are(await submit(peer.port), outcome, reason)
+    assert len(peer.requests) == 1, "nothing is sent again on its own account, redirects are not followed"
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [("7", 7, 7), ("0.25", 0.25, 0.25), ("soon", 0, 0), ("-5", 0, 0), ("nan", 0, 0), ("1e9", 3600, 3600)],
+)
+async def test_retry_after(header: str, least: float, most: float) -> None:
+    async with serving(always(answer(429, Retry_After=header))) as peer:
+        assert all(least <= one.retry_after <= most for one in await submit(peer.port))
+
+
+async def test_retry_after_as_a_date() -> None:
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=30)
+    async with serving(always(answer(503, Retry_After=format_datetime(moment, usegmt=True)))) as peer:
+        assert all(27 < one.retry_after <= 31 for one in await submit(peer.port))
+
+
+async def test_refused_connection_was_not_sent() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        all_are(await submit(unheard.getsockname()[1]), "retry", "connect")
+
+
+async def test_connect_time_out_was_not_sent() -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # its queue takes two; the SYNs of all others are dropped
+        for _ in range(3):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        await asyncio.sleep(0.05)
+        all_are(await submit(full.getsockname()[1], timeout=0.4), "retry", "connect-timeout")
+
+
+async def test_unknown_host_was_not_sent() -> None:
+    all_are(await submit("http://no-such-host.invalid:1/"), "retry", "dns")
+
+
+async def test_url_that_is_none_was_not_sent() -> None:
+    all_are(await submit("http://"), "retry", "bad-url")
+
+
+async def test_tls_handshake_failure_was_not_sent() -> None:
+    async def plain(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"this is not TLS")
+        await writer.drain()
+
+    async with serving(plain) as peer:
+        all_are(await submit(f"https://127.0.0.1:{peer.port}/"), "retry", "tls")
+
+
+async def test_tls_handshake_that_never_ends_was_not_sent() -> None:
+    async def silent(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(silent) as peer:
+        all_are(await submit(f"https://127.0.0.1:{peer.port}/", timeout=0.3), "retry", "connect-timeout")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        raise RuntimeError("this test needs the openssl command")
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    subprocess.run([*words, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return key, cert
+
+
+async def test_untrusted_certificate_was_not_sent(certificate: tuple[Path, Path]) -> None:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate[1], certificate[0])
+    seen = bytearray()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.extend(await reader.read(1))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    all_are(await submit(f"https://127.0.0.1:{port}/"), "retry", "tls")
+    server.close()
+    assert not seen
+
+
+async def test_no_answer_is_unknown() -> None:
+    async def swallow(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        await reader.read()
+
+    async with serving(swallow) as peer:
+        all_are(await submit(peer.port, timeout=0.3), "unknown", "no-answer")
+        assert len(peer.requests) == 1
+
+
+async def drip(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await peer.request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def test_answer_that_only_drips_is_unknown_in_bounded_time() -> None:
+    async with serving(drip) as peer, asyncio.timeout(3):
+        all_are(await submit(peer.port, timeout=0.3), "unknown", "no-answer")
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_connection_closed_after_the_request_is_unknown(reset: bool) -> None:
+    async def leave(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        if reset:
+            writer.transport.abort()
+
+    async with serving(leave) as peer:
+        all_are(await submit(peer.port), "unknown", "connection-lost")
+        assert len(peer.requests) == 1, "not sent again"
+
+
+async def test_connection_closed_in_the_middle_of_the_answer_is_unknown() -> None:
+    async def half(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.write(ALL_ACCEPTED[: len(ALL_ACCEPTED) // 2 + 40])
+        await writer.drain()
+
+    async with serving(half) as peer:
+        all_are(await submit(peer.port), "unknown", "connection-lost")
+
+
+async def test_connection_closed_in_the_middle_of_the_request_is_unknown() -> None:
+    async def cut(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    async with serving(cut) as peer:
+        all_are(await submit(peer.port), "unknown", "connection-lost")
+
+
+async def test_refusal_whose_body_is_lost_is_still_a_refusal() -> None:
+    async def refuse(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+
+    async with serving(refuse) as peer:
+        all_are(await submit(peer.port), "rejected", "http-400")
+
+
+async def test_kept_connection_that_the_server_closed_costs_nothing() -> None:
+    async def once(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.write(ALL_ACCEPTED)
+        await writer.drain()
+
+    async with serving(once) as peer, client(peer.port) as made:
+        for _ in range(5):
+            assert all(one.outcome == "accepted" for one in await made.submit("+1", BATCH))
+            await asyncio.sleep(0.05)  # the end of the connection has been seen
+    assert (peer.connections, len(peer.requests)) == (5, 5)
+
+
+async def test_kept_connection_that_dies_under_the_next_request_is_unknown_and_not_repeated() -> None:
+    async def die(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.write(ALL_ACCEPTED)
+        await writer.drain()
+        await reader.read(1)  # the second request has begun to arrive
+        writer.transport.abort()
+
+    async with serving(die) as peer, client(peer.port) as made:
+        all_are(await made.submit("+1", BATCH), "accepted", "")
+        all_are(await made.submit("+1", BATCH), "unknown", "connection-lost")
+        await asyncio.sleep(0.1)
+        assert (peer.connections, len(peer.requests)) == (1, 1)
+
+
+async def test_connection_found_closing_just_before_the_write_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window between taking a kept connection and writing to it, opened by closing the transport in it."""
+    write = http_batch._Body.write_with_length
+
+    async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
+        all_are(await made.submit("+1", BATCH), "accepted", "")
+
+        async def closing(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
+            assert writer.transport is not None
+            writer.transport.close()
+            await write(self, writer, n)
+
+        monkeypatch.setattr(http_batch._Body, "write_with_length", closing)
+        (outcome, _) = kinds(await made.submit("+1", BATCH))[0]
+        assert outcome == "retry"
+        await asyncio.sleep(0.1)
+        assert len(peer.requests) == 1
+
+
+async def test_waiting_for_a_free_connection_was_not_sent() -> None:
+    async with serving(drip) as peer, client(peer.port, timeout=0.3, connections=1) as made:
+        first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
+        all_are(first, "unknown", "no-answer")
+        all_are(second, "retry", "connect-timeout")
+        assert len(peer.requests) == 1
+
+
+def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_moment_proves() -> None:
+    """The moment decides, so each must be caught by `_post` and have a label either way."""
+    members = [e for _, e in inspect.getmembers(client_exceptions, inspect.isclass)]
+    errors = [e for e in members if issubclass(e, Exception) and e.__module__ == client_exceptions.__name__]
+    assert len(errors) > 25
+    for error in errors:
+        if error is not aiohttp.WSMessageTypeError:
+            assert issubclass(error, aiohttp.ClientError | OSError | ValueError), error
+        made = error.__new__(error)
+        assert http_batch._unsent(made)
+        assert http_batch._lost(made) in {"no-answer", "bad-answer", "connection-lost"}
+
+
+async def test_outcomes_are_counted() -> None:
+    def count(outcome: str) -> float:
+        labels = {"aggregator": "test", "outcome": outcome}
+        return REGISTRY.get_sample_value("longwave_aggregator_messages_total", labels) or 0.0
+
+    before = count("accepted"), count("unknown")
+    async with serving(always(said({"id": BATCH[0].id, "status": "accepted"}))) as peer:
+        await submit(peer.port)
+    assert (count("accepted") - before[0], count("unknown") - before[1]) == (1, 2)
+
+
+async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
+    async with serving(always(ALL_ACCEPTED)) as peer:
+        all_are(await submit(peer.port), "accepted", "")
