@@ -144,7 +144,8 @@ class Settings(BaseSettings):
     """Where the simulated aggregator listens."""
     metrics_port: Annotated[int, Field(ge=1, le=65000)] = 18200
     """Worker i serves metrics on this port + i; the writer on port - 1."""
-    token_key: SecretStr = SecretStr("local-only-token-key")
+    metrics_host: str = "127.0.0.1"
+    token_key: SecretStr = SecretStr("local-only-token-key-change-it")
     """Key of the MAC in click tokens; set your own in production."""
     accounts: dict[Name, Account] = {
         "demo": Account(

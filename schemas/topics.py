@@ -27,6 +27,12 @@ COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_W
 CAMPAIGNS = Topic("campaigns", "campaign", "each campaign's document and status", config=_COMPACT)
 FANOUT = Topic("fanout", "campaign or CAMPAIGN/first", "audiences to freeze, ordinal ranges to expand", config=_WEEK)
 RECIPIENTS = Topic("recipients", "explicit partition by bucket range", "recipient chunks", config=_WEEK)
+RESERVATIONS = Topic(
+    "reservations",
+    "bucket, in the partition of its recipients",
+    "smart-sending reservations, changelog of a table",
+    config=_COMPACT,
+)
 LANES = Topic("lanes", "explicit partition = lane", "the lane logs", partitions="lanes", config=_BY_OWNER)
 STATUSES = Topic("statuses", "campaign", "status chunks for ClickHouse", config=_WEEK)
 RECEIPTS = Topic("receipts", "campaign", "delivery receipts", config=_WEEK)
@@ -40,6 +46,7 @@ ALL: tuple[Topic, ...] = (
     CAMPAIGNS,
     FANOUT,
     RECIPIENTS,
+    RESERVATIONS,
     LANES,
     STATUSES,
     RECEIPTS,

@@ -1,0 +1,156 @@
+"""The worker: composition root of the steps, in the order in which a message travels."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import faust
+from mode.supervisors import CrashingSupervisor
+from prometheus_client import start_http_server
+
+from adapters.clickhouse import Store
+from adapters.settings import Settings
+from agents import clicks, receipts
+from agents.context import Context
+from agents.coordinator import Coordinator
+from agents.durable import AckedTable, GuardedApp, GuardedConsumer
+from agents.eligibility import Eligibility
+from agents.fanout import Fanout
+from agents.inbound import Inbound
+from agents.lanes import Lanes
+from agents.runner import Step
+from schemas import topics
+from schemas.campaign import COMMANDS
+from schemas.chunk import FANOUT, RECIPIENTS
+from schemas.feedback import CLICKS, INBOUND, RECEIPTS
+from schemas.topics import Topic
+
+log = logging.getLogger(__name__)
+
+GROUP = "longwave"
+
+
+def faust_app(settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp) -> Any:
+    """A Faust app with this project's settings (DESIGN section 7 says why each)."""
+    kafka = settings.kafka
+    data.mkdir(parents=True, exist_ok=True)
+    return app_class(
+        group,
+        broker="aiokafka://" + kafka.bootstrap.replace(",", ";aiokafka://"),
+        store="rocksdb://?driver=rocksdict",
+        datadir=data,
+        Table=AckedTable,
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        web_enabled=False,
+        web_tables_enabled=False,
+        agent_supervisor=CrashingSupervisor,
+        stream_buffer_maxsize=32,
+        stream_wait_empty=False,
+        consumer_max_fetch_size=4_194_304,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=kafka.session_timeout,
+        broker_heartbeat_interval=kafka.heartbeat_interval,
+        broker_request_timeout=max(30.0, 2 * kafka.session_timeout),
+        broker_max_poll_interval=86_400.0,
+        broker_commit_interval=1.0,
+        broker_commit_every=1_000_000,
+        producer_linger=0.005,
+        table_cleanup_interval=3600.0,
+    )
+
+
+def raw_topic(app: Any, topic: Topic) -> Any:
+    return app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+
+def table(app: Any, name: str, **options: Any) -> AckedTable:
+    return app.Table(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=app.conf.topic_partitions,
+        **options,
+    )
+
+
+class WorkerApp(GuardedApp):
+    """A worker's Faust app: the context lives as long as it does, the lanes follow its assignments."""
+
+    context: Context
+    lanes: Lanes
+
+    async def on_start(self) -> None:
+        await self.context.start()
+        AckedTable.producer = self.context.producer
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        await self.lanes.stop()
+        await super().on_stop()
+        await self.context.stop()
+
+
+def build(settings: Settings, index: int) -> WorkerApp:
+    """The app of worker `index`."""
+    GuardedConsumer.capped_topics = frozenset({topics.LANES.name})
+    app: WorkerApp = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp)
+    context = app.context = Context(settings, worker=f"worker-{index}")
+    lanes = app.lanes = Lanes(context)
+    store = Store(settings.clickhouse)
+    campaigns = table(app, "campaigns", changelog_topic=raw_topic(app, topics.CAMPAIGNS))
+    reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
+    optouts = table(app, "optouts", changelog_topic=raw_topic(app, topics.OPTOUTS))
+
+    def producer() -> Any:
+        return context.producer
+
+    _agent(
+        app, topics.COMMANDS, lambda: Step("coordinator", COMMANDS, Coordinator(context, campaigns).handle, producer)
+    )
+    _agent(app, topics.FANOUT, lambda: Step("fanout", FANOUT, Fanout(context, store).handle, producer, in_flight=4))
+    _agent(
+        app,
+        topics.RECIPIENTS,
+        lambda: Step("eligibility", RECIPIENTS, Eligibility(context, reservations).handle, producer),
+    )
+    _agent(app, topics.LANES, lambda: lanes)
+    _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, receipts.handle, producer))
+    _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, clicks.handle, producer))
+    _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, optouts).handle, producer))
+
+    @app.on_partitions_assigned.connect
+    async def assigned(app: Any, assigned: Any, **kwargs: Any) -> None:
+        await lanes.assigned(app.consumer, assigned)
+
+    @app.on_partitions_revoked.connect
+    async def revoked(app: Any, revoked: Any, **kwargs: Any) -> None:
+        await lanes.revoked()
+
+    return app
+
+
+def _agent(app: Any, topic: Topic, make: Any) -> None:
+    async def body(stream: Any) -> None:
+        await make().run(stream)
+
+    app.agent(raw_topic(app, topic), name=f"agents.{topic.name}")(body)
+
+
+def run_worker(settings: Settings, index: int) -> None:
+    """Run worker `index` until SIGTERM."""
+    start_http_server(settings.metrics_port + index, addr=settings.metrics_host)
+    run(build(settings, index))
+
+
+def run(app: Any) -> None:
+    """Run a Faust app in this process until SIGTERM or SIGINT."""
+    worker = faust.Worker(app, loglevel="INFO", redirect_stdouts=False)
+    worker.execute_from_commandline()

@@ -1,0 +1,110 @@
+"""What the agents of one process share: settings, the producer, and the views of compacted topics."""
+
+from __future__ import annotations
+
+import logging
+
+from adapters.producer import Producer
+from adapters.settings import Settings
+from adapters.views import CampaignView, View
+from agents.runner import Transient
+from pipeline.money import PriceList
+from pipeline.optouts import OptOuts
+from pipeline.plan import CampaignPlan, Terms, compile_plan
+from schemas import topics
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.feedback import OPTOUTS
+from schemas.wire import DecodeError
+
+log = logging.getLogger(__name__)
+
+
+class Context:
+    """Made before the Faust app, started with its event loop."""
+
+    def __init__(self, settings: Settings, worker: str) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.campaigns = CampaignView(settings.kafka)
+        self.optouts = OptOuts()
+        self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out)
+        self._plans: dict[str, CampaignPlan] = {}
+        self._producer: Producer | None = None
+
+    @property
+    def producer(self) -> Producer:
+        assert self._producer is not None, "the context is not started"
+        return self._producer
+
+    async def start(self) -> None:
+        """Connect, and read the past of the views: no step may run on half of the opt-outs."""
+        self._producer = Producer(self.settings.kafka)
+        await self.campaigns.start()
+        await self._optouts_view.start()
+        await self.campaigns.ready()
+        await self._optouts_view.ready.wait()
+
+    async def stop(self) -> None:
+        await self.campaigns.stop()
+        await self._optouts_view.stop()
+        if self._producer is not None:
+            await self._producer.close()
+
+    def terms(self, spec: CampaignSpec) -> Terms:
+        """What the settings say of a campaign's account and sender.
+
+        Raises:
+            Transient: they are not configured here (any more).
+        """
+        account = self.settings.accounts.get(spec.account)
+        sender = None if account is None else account.senders.get(spec.sender)
+        if account is None or sender is None:
+            raise Transient(f"sender {spec.account}.{spec.sender} is not configured on this worker")
+        prices = self.settings.prices
+        return Terms(
+            site_name=account.site_name,
+            store_zone=account.store_zone,
+            lanes=sender.lanes,
+            prices=PriceList(default=prices.default, countries=prices.countries),
+            link_base=self.settings.ingress.url,
+        )
+
+    def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
+        """The plan of a campaign's newest document; None if there is no such campaign or launch any more.
+
+        Raises:
+            Transient: the view has not read the document of that launch yet.
+        """
+        document = self.campaigns.get(campaign)
+        if document is None or document.revision < launch_revision:
+            raise Transient(f"campaign {campaign} (revision {launch_revision}) has not been read yet")
+        if document.launch_revision != launch_revision:
+            return None
+        return self.plan_of(document)
+
+    def plan_of(self, document: CampaignDocument) -> CampaignPlan:
+        """The compiled plan of a document, kept until a newer revision comes."""
+        plan = self._plans.get(document.id)
+        if plan is None or plan.revision != document.revision:
+            plan = compile_plan(document, self.terms(document.parsed()))
+            self._plans[document.id] = plan
+        return plan
+
+    def opted_out(self, numbers: list[int]) -> list[bool]:
+        """Which of the numbers are opted out now."""
+        mask = self.optouts.contains_many(numbers)
+        return [bool(out) for out in mask] if mask.any() else [False] * len(numbers)
+
+    def _opt_out(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.optouts.apply(int(key), False)
+            return
+        try:
+            record = OPTOUTS.decode(value)
+        except DecodeError as error:
+            # Fail safe: whatever the record meant to say, do not text this number.
+            log.error("opt-out of %s not understood, taken as opted out: %s", key, error)
+            if key.isdigit():
+                self.optouts.apply(int(key), True)
+            return
+        self.optouts.apply(record.number, record.out)

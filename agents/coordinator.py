@@ -1,0 +1,73 @@
+"""The coordinator: commands in; each campaign's document, controls for its lanes and fan-out tasks out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.clock import now_ms
+from agents.context import Context
+from agents.durable import AckedTable
+from agents.runner import Emissions, Output, Transient, output
+from pipeline.fanout import ranges
+from pipeline.plan import Terms
+from pipeline.statuses import apply
+from pipeline.transitions import Effect, StartFanout, StartFreeze, Withdraw, WriteControl
+from schemas import topics
+from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, Command, Frozen, Note, Progress
+from schemas.lane import Control
+from schemas.wire import encode
+
+
+class Coordinator:
+    """The step. Its table's changelog is the topic `campaigns` itself."""
+
+    def __init__(self, context: Context, table: AckedTable) -> None:
+        self._context = context
+        self._table = table
+
+    def handle(self, record: Command | Frozen | Note | Progress, event: Any) -> Emissions:
+        key = record.campaign.encode()
+        stored = self._table.get(key)
+        document = None if stored is None else CAMPAIGNS.decode(stored)
+        transition = apply(document, record, now_ms(), self._terms)
+        if transition.delete:
+            self._table.pop(key)
+        elif transition.changed and transition.document is not None:
+            self._table[key] = encode(transition.document)
+        outputs: list[Output] = []
+        if transition.document is not None:
+            for effect in transition.effects:
+                outputs += self._outputs(effect, transition.document)
+        return Emissions(outputs, [lambda: self._table.settled([key])])
+
+    def _terms(self, spec: CampaignSpec) -> Terms | str:
+        try:
+            return self._context.terms(spec)
+        except Transient as error:
+            return f"{error}; add it to the settings or choose one that is there"
+
+    def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
+        match effect:
+            case WriteControl():
+                return self._control(effect, document)
+            case StartFreeze(freeze):
+                return [output(topics.FANOUT, freeze, freeze.campaign)]
+            case StartFanout():
+                size = self._context.settings.worker.fanout_range
+                return [
+                    output(topics.FANOUT, task, f"{task.campaign}/{task.first}")
+                    for message in range(effect.messages)
+                    for task in ranges(effect.campaign, effect.revision, message, effect.recipients, size)
+                ]
+            case Withdraw(withdrawn):
+                return [output(topics.STATUSES, one, one.campaign) for one in withdrawn]
+
+    def _control(self, effect: WriteControl, document: CampaignDocument) -> list[Output]:
+        control = Control(
+            campaign=effect.campaign,
+            revision=effect.revision,
+            state=effect.state,
+            settings=self._context.plan_of(document).lane_settings(),
+            at=effect.at,
+        )
+        return [output(topics.LANES, control, partition=lane) for lane in effect.lanes]

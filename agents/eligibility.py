@@ -1,0 +1,64 @@
+"""Eligibility: recipient chunks in, WORK for the lanes and the skipped recipients' statuses out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from adapters.clock import now_ms
+from agents.context import Context
+from agents.durable import AckedTable
+from agents.runner import Emissions, output
+from pipeline.eligibility import decide
+from schemas import topics
+from schemas.chunk import RecipientChunk
+
+
+class BucketTable(MutableMapping[int, bytes]):
+    """The reservations table as the rules see it: bucket to packed reservations. Notes which keys were written."""
+
+    def __init__(self, table: AckedTable) -> None:
+        self._table = table
+        self.written: set[bytes] = set()
+
+    def __getitem__(self, bucket: int) -> bytes:
+        value: bytes = self._table[_key(bucket)]
+        return value
+
+    def __setitem__(self, bucket: int, packed: bytes) -> None:
+        self._table[_key(bucket)] = packed
+        self.written.add(_key(bucket))
+
+    def __delitem__(self, bucket: int) -> None:
+        del self._table[_key(bucket)]
+        self.written.add(_key(bucket))
+
+    def __iter__(self) -> Iterator[int]:
+        return (int.from_bytes(key, "big") for key in self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def _key(bucket: int) -> bytes:
+    return bucket.to_bytes(2, "big")
+
+
+class Eligibility:
+    """The step. `handle` runs without awaiting, since it writes to the table."""
+
+    def __init__(self, context: Context, table: AckedTable) -> None:
+        self._context = context
+        self._table = table
+
+    def handle(self, chunk: RecipientChunk, event: Any) -> Emissions:
+        plan = self._context.plan(chunk.campaign, chunk.revision)
+        if plan is None:
+            return Emissions()
+        table = BucketTable(self._table)
+        decision = decide(chunk, plan, table, self._context.optouts, now_ms())
+        outputs = [output(topics.LANES, work, partition=lane) for lane, work in decision.work]
+        outputs += [output(topics.STATUSES, status, status.campaign) for status in decision.statuses]
+        written = frozenset(table.written)
+        settled = [lambda: self._table.settled(written)] if written else []
+        return Emissions(outputs, settled, len(chunk.numbers))

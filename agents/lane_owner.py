@@ -1,0 +1,297 @@
+"""The owner of one lane: folds the lane's log, and while it owns it, picks, submits and reports.
+
+What is pure is in `pipeline.lane` and `pipeline.picker`; here are the log, the clock and the aggregator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from time import monotonic
+
+from adapters.clock import now_ms
+from adapters.ports import AggregatorPort
+from agents.context import Context
+from agents.lane_checkpoint import Checkpointer
+from agents.lane_submit import Submitter
+from agents.outbox import Outbox
+from agents.runner import Output, output
+from pipeline.checkpoint import Loader
+from pipeline.lane import Effect, Owned, Submit, Void, apply
+from pipeline.lane_state import LaneState
+from pipeline.lane_status import Part, status_of
+from pipeline.picker import Picked, pick
+from pipeline.rate import Pace, Window, slice_segments
+from pipeline.scheduler import FairShare
+from schemas import metrics, topics
+from schemas.deadletter import DeadLetter, to_text
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, Owner
+from schemas.status import StatusChunk
+from schemas.wire import DecodeError, encode
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5
+"""How long the pump sleeps at most: the period of the gauges and of the check for a checkpoint."""
+HANDOVER_MS = 1000
+"""An earlier owner's submissions less than this long ago count against the new owner's window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a lane leads: the aggregator, the sender number, and the lane's share of the limits (segments/s)."""
+
+    aggregator: AggregatorPort
+    sender: str
+    rate: float
+    batch: int
+
+
+class LaneOwner:
+    """One lane on this worker, from assignment to revocation."""
+
+    def __init__(self, lane: int, context: Context, way: Way) -> None:
+        self.lane = lane
+        self.state = LaneState()
+        self._context = context
+        self._rate = way.rate
+        self._batch = way.batch
+        self._slots = context.settings.worker.in_flight
+        self._nonce = ""
+        self._active = False
+        self._start: int | None = None
+        self._loader: Loader | None = None
+        self._buffer: list[tuple[int, LaneRecord, bytes]] = []
+        self._picked = Picked()
+        self._records_out = 0
+        self._share = FairShare()
+        self._pace = Pace(way.rate)
+        self._window = Window(way.rate)
+        self._wake = asyncio.Event()
+        self._pump_task: asyncio.Task[None] | None = None
+        self.outbox = Outbox(context.producer)
+        self.submitter = Submitter(self, context, way.aggregator, way.sender, self._window)
+        self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
+        metrics.LANE_LIMIT.labels(lane).set(way.rate)
+
+    @property
+    def active(self) -> bool:
+        """Whether this worker has read its own OWNER back and no later one."""
+        return self._active
+
+    async def assign(self) -> None:
+        """Rule L1: claim the lane; it becomes active when the record is read back."""
+        self._nonce = uuid.uuid4().hex
+        self._active = False
+        if self._pump_task is None:
+            self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
+        record = Owner(worker=self._context.worker, nonce=self._nonce, at=now_ms())
+        self.outbox.send(output(topics.LANES, record, partition=self.lane))
+
+    async def release(self, seconds: float) -> None:
+        """Stop picking, and wait for what is in flight, at most `seconds`."""
+        self._active = False
+        self._nonce = ""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.submitter.drained()
+                await self.outbox.drained()
+        except TimeoutError:
+            log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
+
+    async def close(self) -> None:
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+        self.submitter.cancel()
+
+    async def read(self, offset: int, raw: bytes | None) -> None:
+        """Take the next record of the log."""
+        await self.outbox.room()
+        if self._start is not None and offset < self.state.next_offset + len(self._buffer):
+            return
+        if self._start is None or offset > self._expected():
+            self._begin(offset)
+        try:
+            record = LANES.decode(raw)
+        except DecodeError as error:
+            self._dead(offset, raw, error)
+            record = None
+        assert raw is not None or record is None
+        self.checkpointer.log_bytes += len(raw or b"")
+        if self._loader is not None:
+            self._load(self._loader, offset, record, raw or b"")
+        elif record is None:
+            self.state.next_offset = offset + 1
+        else:
+            self._fold(offset, record, raw or b"")
+        self._wake.set()
+
+    def _expected(self) -> int:
+        return self._buffer[-1][0] + 1 if self._buffer else self.state.next_offset
+
+    def _begin(self, offset: int) -> None:
+        # Either the first record, or records are missing that somebody else's checkpoint replaced.
+        self._start = offset
+        self._active = False
+        self._buffer = []
+        self._picked.clear()
+        self.state = LaneState()
+        self.state.next_offset = offset
+        self._loader = Loader(offset) if offset else None
+        self.checkpointer.begin(offset)
+
+    def _load(self, loader: Loader, offset: int, record: LaneRecord | None, raw: bytes) -> None:
+        if record is not None:
+            self._buffer.append((offset, record, raw))
+        if not isinstance(record, CheckpointPart):
+            return
+        state = loader.offer(record)
+        if state is None:
+            return
+        self._loader = None
+        self.state = state
+        buffered, self._buffer = self._buffer, []
+        log.info(
+            "lane %s loaded its checkpoint as of %s, %s records after it", self.lane, loader.start, len(buffered)
+        )
+        for one in buffered:
+            self._fold(*one)
+
+    def _fold(self, offset: int, record: LaneRecord, raw: bytes) -> None:
+        if isinstance(record, Intent | Drop | Defer):
+            self._picked.discard(record.slices)
+            self._records_out = max(0, self._records_out - isinstance(record, Intent))
+        for effect in apply(self.state, offset, record, raw):
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case StatusChunk():
+                effect.lane = self.lane
+                self.outbox.send(output(topics.STATUSES, effect, effect.campaign))
+            case Submit(flight):
+                if self._active and flight.epoch == self.state.epoch:
+                    self.submitter.start(flight)
+            case Void():
+                metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
+            case Owned(nonce, _):
+                self._owned(nonce)
+
+    def _owned(self, nonce: str) -> None:
+        self._active = bool(nonce) and nonce == self._nonce
+        self._picked.clear()
+        self._records_out = 0
+        if self._active:
+            log.info("lane %s is ours, epoch %s", self.lane, self.state.epoch)
+            if self.state.last_intent_at >= self.state.owned_at - HANDOVER_MS:
+                self._window.start_full(monotonic())
+
+    async def _pump(self) -> None:
+        while True:
+            self._wake.clear()
+            pause = IDLE_SECONDS
+            if self._active:
+                pause = min(pause, self._turn())
+                await self.checkpointer.maybe()
+            self._gauges()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def send(self, one: Output) -> None:
+        """Write one record and wait for the broker (`EmitError` where it does not answer)."""
+        await self._context.producer.send(one.topic, one.value, key=one.key, partition=one.partition)
+
+    def _turn(self) -> float:
+        """Release what is due and pick what the limits allow; seconds until there is more to do by time alone."""
+        now = now_ms()
+        self._release_due(now)
+        while self._records_out + self.submitter.count < self._slots:
+            pause = self._pace.wait(monotonic())
+            if pause:
+                return pause
+            if not self._pick(now):
+                break
+        due = self.state.table.next_due()
+        return IDLE_SECONDS if due is None else max(0.0, (due - now) / 1000)
+
+    def _pick(self, now: int) -> bool:
+        chosen = pick(
+            self.state,
+            self._picked,
+            self._share,
+            self._context.opted_out,
+            now,
+            messages=self._batch,
+            segments=slice_segments(self._rate),
+        )
+        if chosen is None:
+            return False
+        for drop in chosen.drops:
+            self._propose(drop, drop.slices)
+        if chosen.intent is not None:
+            campaign = self.state.campaigns[chosen.intent.campaign]
+            self._pace.spend(monotonic(), chosen.segments)
+            self._share.spend(chosen.intent.campaign, chosen.segments, campaign.settings.weight)
+            self._records_out += 1
+            self._propose(chosen.intent, chosen.intent.slices)
+        return True
+
+    def _propose(self, record: Intent | Drop, slices: list[tuple[int, int, int]]) -> None:
+        self._picked.add(slices)
+        future = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
+        epoch = self.state.epoch
+
+        def written(done: asyncio.Future[object]) -> None:
+            if done.cancelled() or done.exception() is None:
+                return
+            # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
+            log.warning("lane %s: %s", self.lane, done.exception())
+            if epoch == self.state.epoch:
+                self._picked.discard(slices)
+                self._records_out = max(0, self._records_out - isinstance(record, Intent))
+                self._wake.set()
+
+        future.add_done_callback(written)
+
+    def _release_due(self, now: int) -> None:
+        by_key: dict[tuple[str, int], list[Part]] = {}
+        for key, span in self.state.table.release(now):
+            if span.turn or span.due > self.state.work(span.chunk).at:
+                part = Part((span.chunk, span.start, span.stop), span.turn, "queued")
+                by_key.setdefault(key, []).append(part)
+        for key, parts in by_key.items():
+            for chunk in status_of(self.state, key, parts, now):
+                self._carry_out(chunk)
+
+    def _dead(self, offset: int, raw: bytes | None, error: DecodeError) -> None:
+        metrics.STEP_DEAD_LETTERS.labels("lanes").inc()
+        letter = DeadLetter(
+            topic=topics.LANES.name,
+            partition=self.lane,
+            offset=offset,
+            step="lanes",
+            error=str(error),
+            at=now_ms(),
+            key=None,
+            value=to_text(raw),
+        )
+        self.outbox.send(output(topics.DEAD_LETTERS, letter, topics.LANES.name))
+
+    def _gauges(self) -> None:
+        state, now = self.state, now_ms()
+        oldest = state.table.oldest_due()
+        ready = state.table.ready_count if hasattr(state.table, "ready_count") else 0
+        metrics.LANE_QUEUED.labels(self.lane).set(ready)
+        metrics.LANE_DELAYED.labels(self.lane).set(state.waiting - ready)
+        metrics.LANE_IN_FLIGHT.labels(self.lane).set(state.in_flight())
+        metrics.LANE_OLDEST_DUE.labels(self.lane).set(0 if oldest is None else max(0, now - oldest) / 1000)
+        metrics.LANE_EPOCH.labels(self.lane).set(state.epoch if self._active else 0)
+        metrics.LANE_LOG_BYTES.labels(self.lane).set(self.checkpointer.log_bytes)

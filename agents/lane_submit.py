@@ -1,0 +1,182 @@
+"""From a valid INTENT to its RESULT: the last checks, the texts, the aggregator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from adapters.clock import now_ms
+from adapters.ports import AggregatorPort, Submission, SubmitOutcome
+from agents.context import Context
+from agents.runner import output
+from pipeline.lane_state import Flight
+from pipeline.outgoing import Renderer, compile_lane_message
+from pipeline.rate import Window
+from pipeline.tokens import message_ids
+from schemas import metrics, topics
+from schemas.lane import LaneMessage, Result, ResultGroup
+
+if TYPE_CHECKING:
+    from agents.lane_owner import LaneOwner
+
+log = logging.getLogger(__name__)
+
+STALE_MS = 3000
+"""An INTENT older than this is not submitted: we stalled, and what the checks rest on may be stale too."""
+FIRST_BACKOFF_MS, LAST_BACKOFF_MS = 500, 60_000
+
+
+class Submitter:
+    """Carries out the Submit effects of one lane, several at a time."""
+
+    def __init__(
+        self, owner: LaneOwner, context: Context, aggregator: AggregatorPort, sender: str, window: Window
+    ) -> None:
+        self._owner = owner
+        self._context = context
+        self._aggregator = aggregator
+        self._sender = sender
+        self._window = window
+        self._gate = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renderers: dict[str, Renderer] = {}
+
+    @property
+    def count(self) -> int:
+        """Slices under way."""
+        return len(self._tasks)
+
+    def start(self, flight: Flight) -> None:
+        task = asyncio.create_task(self._submit(flight), name=f"lane-{self._owner.lane}-{flight.offset}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("lane %s: a submission failed", self._owner.lane, exc_info=task.exception())
+        self._owner.wake()
+
+    async def drained(self) -> None:
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _submit(self, flight: Flight) -> None:
+        try:
+            batch, numbers, segments = self._columns(flight)
+        except ValueError as error:
+            # Eligibility rendered the same template with the same columns, so this is a defect, and no retry helps.
+            log.exception("lane %s: cannot render %s", self._owner.lane, flight.key)
+            self._report(flight, [ResultGroup(outcome="rejected", reason=f"cannot_render: {error}")])
+            return
+        async with self._gate:
+            await self._until_it_fits(segments)
+            held = self._held_back(flight, numbers)
+            going = [one for one, why in zip(batch, held, strict=True) if why is None]
+            charge = self._window.spend(monotonic(), segments) if going else None
+        outcomes: list[SubmitOutcome] = []
+        if charge is not None:
+            sent = monotonic()
+            outcomes = await self._hand_over(going)
+            self._window.settle(charge, sent, monotonic())
+            metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
+        self._report(flight, _groups(held, outcomes, flight, now_ms()))
+
+    async def _until_it_fits(self, segments: int) -> None:
+        while True:
+            pause = self._window.wait(monotonic(), segments)
+            if not pause:
+                return
+            await asyncio.sleep(pause)
+
+    def _report(self, flight: Flight, groups: list[ResultGroup]) -> None:
+        result = Result(intent=flight.offset, groups=groups, at=now_ms())
+        self._owner.outbox.send(output(topics.LANES, result, partition=self._owner.lane))
+
+    async def _hand_over(self, batch: list[Submission]) -> list[SubmitOutcome]:
+        try:
+            return await self._aggregator.submit(self._sender, batch)
+        except Exception:
+            # Adapters do not raise; if one does, what it had done by then is not known.
+            log.exception("lane %s: the aggregator adapter raised", self._owner.lane)
+            return [SubmitOutcome("unknown", "adapter_error")] * len(batch)
+
+    def _columns(self, flight: Flight) -> tuple[list[Submission], list[int], int]:
+        """Submissions, numbers and the sum of segments of a flight."""
+        batch: list[Submission] = []
+        numbers: list[int] = []
+        segments = 0
+        campaign, message = flight.key
+        renderer = self._renderer(campaign, message)
+        settings = self._context.settings
+        key, base = settings.token_key.get_secret_value().encode(), settings.ingress.url
+        for chunk, start, stop in flight.slices:
+            work = self._owner.state.work(chunk)
+            ordinals = work.ordinals[start:stop]
+            fields = {name: column[start:stop] for name, column in work.fields.items()}
+            texts = renderer.render(campaign, message, ordinals, fields, key, base)
+            ids = message_ids(campaign, message, ordinals)
+            part = work.numbers[start:stop]
+            batch += [Submission(i, to, text) for i, to, text in zip(ids, part, texts, strict=True)]
+            numbers += part
+            segments += sum(work.segments[start:stop])
+        return batch, numbers, segments
+
+    def _renderer(self, campaign: str, message: int) -> Renderer:
+        lane_message: LaneMessage = self._owner.state.campaigns[campaign].settings.messages[message]
+        renderer = self._renderers.get(lane_message.text)
+        if renderer is None:
+            renderer = self._renderers[lane_message.text] = compile_lane_message(lane_message)
+        return renderer
+
+    def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
+        """The last check before submitting: why each recipient is held back, None for those that may go."""
+        now = now_ms()
+        control = self._owner.state.campaigns[flight.key[0]]
+        if not self._owner.active or control.state != "running" or now - flight.at > STALE_MS:
+            return [ResultGroup(outcome="retry", reason="held_back", due=now)] * len(numbers)
+        if control.settings.deadline is not None and now >= control.settings.deadline:
+            return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
+        opted_out = ResultGroup(outcome="skipped", reason="opted_out")
+        return [opted_out if out else None for out in self._context.opted_out(numbers)]
+
+
+def _groups(
+    held: list[ResultGroup | None], outcomes: list[SubmitOutcome], flight: Flight, at: int
+) -> list[ResultGroup]:
+    """Outcomes grouped by what they have in common. Whole-slice acceptance, the common case, names no indices."""
+    if len(outcomes) == len(held) and all(one.outcome == "accepted" for one in outcomes):
+        return [ResultGroup(outcome="accepted", ids=[one.aggregator_id for one in outcomes])]
+    turn = max(flight.turns)
+    groups: dict[tuple[str, str, int], ResultGroup] = {}
+    answers = iter(outcomes)
+    for index, why in enumerate(held):
+        one = _one(next(answers), turn, at) if why is None else why
+        identity = (one.outcome, one.reason, one.due)
+        group = groups.get(identity)
+        if group is None:
+            group = groups[identity] = ResultGroup(
+                outcome=one.outcome, reason=one.reason, due=one.due, indices=[], ids=None if one.ids is None else []
+            )
+        assert group.indices is not None
+        group.indices.append(index)
+        if group.ids is not None and one.ids is not None:
+            group.ids += one.ids
+    return list(groups.values())
+
+
+def _one(outcome: SubmitOutcome, turn: int, at: int) -> ResultGroup:
+    if outcome.outcome == "accepted":
+        return ResultGroup(outcome="accepted", ids=[outcome.aggregator_id])
+    if outcome.outcome == "retry":
+        backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
+        return ResultGroup(
+            outcome="retry", reason=outcome.reason, due=at + max(backoff, int(outcome.retry_after * 1000))
+        )
+    return ResultGroup(outcome=outcome.outcome, reason=outcome.reason)

@@ -1,0 +1,118 @@
+"""The lanes of this worker: one `LaneOwner` for each partition of `lanes` that Kafka assigned to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types import TP
+
+from adapters.aggregators.http_batch import HttpBatch
+from adapters.settings import Account, Sender, Settings
+from agents.context import Context
+from agents.lane_owner import LaneOwner, Way
+from schemas import metrics, topics
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 3.0
+"""How long a revocation waits for submissions under way; must be well under the session time-out."""
+
+
+class Lanes:
+    """Owners by lane, and their life with the consumer group's assignments."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._owners: dict[int, LaneOwner] = {}
+        self._aggregators: dict[str, HttpBatch] = {}
+        self._consumer: Any = None
+        self._deletions: set[asyncio.Task[None]] = set()
+
+    async def run(self, stream: Any) -> None:
+        """The body of the Faust agent. Every record is acknowledged at once: what may be committed is the lane's
+        low-water mark, which its checkpoints move."""
+        async for event in stream.noack().events():
+            owner = self._owners.get(event.message.partition)
+            if owner is not None:
+                await owner.read(event.message.offset, event.message.value)
+                metrics.STEP_RECORDS.labels("lanes").inc()
+            await stream.ack(event)
+
+    async def assigned(self, consumer: Any, partitions: set[TP]) -> None:
+        """Take the lanes among `partitions`; what is not assigned any more is forgotten."""
+        self._consumer = consumer
+        lanes = {tp.partition for tp in partitions if tp.topic == topics.LANES.name}
+        for lane in set(self._owners) - lanes:
+            await self._owners.pop(lane).close()
+        for lane in sorted(lanes):
+            if lane not in self._owners:
+                way = self._way(lane)
+                if way is None:
+                    continue
+                self._owners[lane] = LaneOwner(lane, self._context, way)
+                self._owners[lane].checkpointer.move_mark = self._move_mark
+            await self._owners[lane].assign()
+
+    async def revoked(self) -> None:
+        """Let what is in flight finish: nobody knows yet which lanes come back."""
+        await asyncio.gather(*(owner.release(DRAIN_SECONDS) for owner in self._owners.values()))
+
+    async def stop(self) -> None:
+        await self.revoked()
+        for owner in self._owners.values():
+            await owner.close()
+        for aggregator in self._aggregators.values():
+            await aggregator.close()
+
+    def _way(self, lane: int) -> Way | None:
+        settings = self._context.settings
+        names = settings.sender_of_lane(lane)
+        if names is None:
+            return None
+        account = settings.accounts[names[0]]
+        sender = account.senders[names[1]]
+        if sender.aggregator not in self._aggregators:
+            self._aggregators[sender.aggregator] = HttpBatch(
+                sender.aggregator, settings.aggregators[sender.aggregator]
+            )
+        return Way(
+            aggregator=self._aggregators[sender.aggregator],
+            sender=sender.number,
+            rate=share(account, sender),
+            batch=settings.aggregators[sender.aggregator].batch,
+        )
+
+    def _move_mark(self, lane: int, offset: int) -> None:
+        self._consumer.cap(TP(topics.LANES.name, lane), offset)
+        task = asyncio.create_task(self._delete_below(lane, offset))
+        self._deletions.add(task)
+        task.add_done_callback(self._deletions.discard)
+
+    async def _delete_below(self, lane: int, offset: int) -> None:
+        # The commit goes first: a log that begins above the committed offset would only be read from its beginning,
+        # which is the same place, but a commit above the log's beginning needs no such luck.
+        await self._consumer.commit()
+        await asyncio.to_thread(delete_records, self._context.settings, lane, offset)
+
+
+def share(account: Account, sender: Sender) -> float:
+    """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
+    senders by their limits, each divided equally over the sender's lanes."""
+    senders = sum(one.segments_per_second for one in account.senders.values())
+    of_account = account.segments_per_second * sender.segments_per_second / senders
+    return min(sender.segments_per_second, of_account) / len(sender.lanes)
+
+
+def delete_records(settings: Settings, lane: int, offset: int) -> None:
+    """Delete a lane's records below `offset`; a failure only costs disk, and the next mark makes up for it."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3})
+    target = TopicPartition(topics.LANES.name, lane, offset)
+    for future in admin.delete_records([target]).values():
+        try:
+            future.result(timeout=30)
+        except KafkaException as error:
+            log.warning("lane %s: records below %s not deleted: %s", lane, offset, error)

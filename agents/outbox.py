@@ -1,0 +1,74 @@
+"""Records that must reach Kafka, but that nobody waits for one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from adapters.errors import EmitError
+from adapters.ports import Delivered
+from adapters.producer import Producer
+from agents.runner import Output
+
+log = logging.getLogger(__name__)
+
+ROOM = 512
+"""Unacknowledged records from which on the outbox is full."""
+RESEND_SECONDS = 0.5
+
+
+class Outbox:
+    """Sends at once and keeps each record until it is acknowledged; what fails is sent again.
+
+    Order is not kept between a record that failed and later ones: only for records whose order means nothing
+    (statuses are sets).
+    """
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._pending: set[asyncio.Future[Delivered] | asyncio.TimerHandle] = set()
+        self._drained: list[asyncio.Future[None]] = []
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def send(self, one: Output) -> None:
+        """Hand over a record; returns at once."""
+        future = self._producer.send(one.topic, one.value, key=one.key, partition=one.partition)
+        self._pending.add(future)
+        if len(self._pending) >= ROOM:
+            self._room.clear()
+        future.add_done_callback(lambda done: self._done(one, done))
+
+    async def room(self) -> None:
+        """Wait while the outbox is full: the back-pressure of whoever fills it."""
+        await self._room.wait()
+
+    async def drained(self) -> None:
+        """Wait until nothing is pending."""
+        if not self._pending:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._drained.append(future)
+        await future
+
+    def _done(self, one: Output, future: asyncio.Future[Delivered]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, EmitError):
+            log.warning("writing to %s waits: %s", one.topic, error)
+            handle = asyncio.get_running_loop().call_later(RESEND_SECONDS, lambda: self._again(one, handle))
+            self._pending.add(handle)
+        self._pending.discard(future)
+        self._wake()
+
+    def _again(self, one: Output, handle: asyncio.TimerHandle) -> None:
+        self.send(one)
+        self._pending.discard(handle)
+
+    def _wake(self) -> None:
+        if len(self._pending) < ROOM:
+            self._room.set()
+        if not self._pending:
+            for waiter in self._drained:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._drained.clear()
