@@ -1,0 +1,196 @@
+"""chDB, the ClickHouse engine in this process.
+
+Each request gets a connection of its own (0.2 ms): its database, settings, parameters and temporary tables
+are gone with it. Connections run in parallel and chDB releases the GIL while it works. One connection is
+kept open for the life of the process, because the engine stops when the last one closes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import chdb
+
+from api.clickhouse_endpoint.disk import DataDirectory, remove
+from api.clickhouse_endpoint.errors import NOT_ENOUGH_SPACE, UNKNOWN_SETTING, from_exception, refuse
+from api.clickhouse_endpoint.pipe import ResultPipe
+from api.clickhouse_endpoint.statement import Insert, tokens
+
+_CONFIG = """<clickhouse><storage_configuration><disks>
+<default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default>
+</disks></storage_configuration></clickhouse>
+"""
+_SETTING = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class External:
+    """A table sent along with a query: `structure` as in CREATE TABLE, `data` in `format`."""
+
+    name: str
+    structure: str
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Context:
+    """What holds for one request. `query_id` also marks the query for `Engine.kill`."""
+
+    query_id: str
+    database: str = "default"
+    settings: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    externals: tuple[External, ...] = ()
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows and bytes as in X-ClickHouse-Summary; `elapsed` in seconds."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    elapsed: float = 0.0
+
+
+class Engine:
+    """The engine on one data directory. Every method blocks: call it in a thread."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
+        self._path = str(directory.engine)
+        config = directory.root / "engine.xml"
+        config.write_text(_CONFIG.format(keep_free=directory.keep_free))
+        self._keeper = chdb.connect(f"{self._path}?config-file={config}")
+        self.version, self.timezone = self._keeper.query("SELECT version(), timezone()", "TSV").data().split()
+
+    def close(self) -> None:
+        """Stop the engine; parts and metadata are on disk by then."""
+        self._keeper.close()
+
+    def query(self, context: Context, sql: bytes, pipe: ResultPipe) -> Summary:
+        """Run `sql`, which writes into `pipe`; the pipe's writing side is ended whatever happens."""
+        try:
+            with self._connection(context) as connection:
+                return _summary(connection.query(sql, "Null"))
+        finally:
+            pipe.end_writing()
+
+    def command(self, context: Context, sql: bytes, default_format: str) -> tuple[bytes, Summary]:
+        """Run a statement with no result or a small one."""
+        with self._connection(context) as connection:
+            result = connection.query(sql, default_format)
+            summary = self._sure(_summary(result))
+            return result.bytes(), summary
+
+    def insert(self, context: Context, insert: Insert, default_format: str, data: bytes) -> Summary:
+        """Insert rows that are in memory."""
+        with self._connection(context) as connection:
+            return self._sure(_append(connection, insert.head + insert.tail, insert.format or default_format, data))
+
+    def insert_file(
+        self, context: Context, insert: Insert, default_format: str, path: str, encoding: str | None
+    ) -> Summary:
+        """Insert the rows of a spool file, decompressed by the engine, and remove the file."""
+        form = insert.format or default_format
+        if insert.reads_input:
+            sql = _from_file(insert, form, path, encoding)
+        else:
+            compression = f" COMPRESSION '{encoding or 'none'}'"
+            source = f"\nFROM INFILE {quote(path)}{compression}\n".encode()
+            sql = insert.head + source + insert.tail + f"\nFORMAT {form}".encode()
+        try:
+            with self._connection(context) as connection:
+                return self._sure(_summary(connection.query(sql, "Null")))
+        finally:
+            remove(path)
+
+    def kill(self, query_id: str) -> None:
+        """Stop the running query of a request; nothing happens if it has ended."""
+        self._keeper.query(f"KILL QUERY WHERE Settings['log_comment'] = {quote(query_id)} ASYNC", "Null")
+
+    def kill_selects(self) -> None:
+        """Stop every running SELECT; INSERTs go on to their end."""
+        self._keeper.query("KILL QUERY WHERE query_kind = 'Select' AND Settings['log_comment'] != '' ASYNC", "Null")
+
+    def _sure(self, summary: Summary) -> Summary:
+        """Acknowledge written rows only while the disk has room: the engine would not notice a failed write."""
+        if summary.written_rows and self._directory.nearly_full():
+            reason = f"The disk of {self._directory.root} is nearly full: the rows may not be stored."
+            raise refuse(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", reason)
+        return summary
+
+    @contextmanager
+    def _connection(self, context: Context) -> Iterator[Any]:
+        connection = chdb.connect(self._path)
+        try:
+            if context.database != "default":
+                connection.query(f"USE {quote(context.database, '`')}", "Null")
+            for external in context.externals:
+                name = quote(external.name, "`")
+                connection.query(f"CREATE TEMPORARY TABLE {name} ({external.structure})", "Null")
+                _append(connection, f"INSERT INTO {name}".encode(), external.format, external.data)
+            connection.query(f"SET {_assignments(context)}", "Null")
+            yield connection
+        except Exception as error:
+            raise from_exception(error) from error
+        finally:
+            connection.close()
+
+
+def quote(text: str, mark: str = "'") -> str:
+    """`text` as a ClickHouse string (or, with a back quote, an identifier)."""
+    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
+
+
+def _assignments(context: Context) -> str:
+    values = {"log_comment": context.query_id, **context.settings}
+    values.update({f"param_{name}": value for name, value in context.params.items()})
+    values["log_comment"] = context.query_id
+    for name in values:
+        if not _SETTING.fullmatch(name):
+            raise refuse(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
+    if context.read_only:
+        values["readonly"] = "2"
+    return ", ".join(f"{name} = {quote(value)}" for name, value in values.items())
+
+
+def _append(connection: Any, sql: bytes, form: str, data: bytes) -> Summary:
+    inserter: Any = connection.send_insert(sql.decode(), form)
+    try:
+        inserter.append(data)
+        done = inserter.finish()
+    finally:
+        with suppress(RuntimeError):
+            inserter.cancel()
+    return Summary(0, 0, done.rows_written, done.bytes_written, 0, done.elapsed)
+
+
+def _from_file(insert: Insert, form: str, path: str, encoding: str | None) -> bytes:
+    """INSERT … SELECT … FROM input('structure') with the spool file in the place of input()."""
+    sql = insert.head + insert.tail
+    found = re.search(rb"\binput\s*\(", sql, re.IGNORECASE)
+    inside = next(tokens(sql, found.end()), None) if found else None
+    if found is None or inside is None:
+        return sql
+    source = f"file({quote(path)}, {quote(form)}, ".encode() + inside.text + f", {quote(encoding or 'none')}".encode()
+    return sql[: found.start()] + source + sql[inside.end :]
+
+
+def _summary(result: Any) -> Summary:
+    return Summary(
+        result.storage_rows_read(),
+        result.storage_bytes_read(),
+        result.rows_written(),
+        result.bytes_written(),
+        result.rows_read(),
+        result.elapsed(),
+    )
