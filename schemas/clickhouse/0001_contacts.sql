@@ -1,5 +1,5 @@
 -- Contacts, lists and the frozen audiences. `bucket` is schemas.ids.bucket(number).
-CREATE TABLE contacts
+CREATE TABLE IF NOT EXISTS contacts
 (
     number UInt64,
     bucket UInt16,
@@ -12,7 +12,7 @@ CREATE TABLE contacts
 ENGINE = ReplacingMergeTree(updated)
 ORDER BY (bucket, number);
 
-CREATE TABLE list_members
+CREATE TABLE IF NOT EXISTS list_members
 (
     list LowCardinality(String),
     bucket UInt16,
@@ -22,11 +22,13 @@ CREATE TABLE list_members
 ENGINE = ReplacingMergeTree(added)
 ORDER BY (list, bucket, number);
 
+-- Each try at a freeze has an `attempt` of its own, so a torn one, or two at once, never mix their rows.
 -- `fields` are the values of the attributes that the campaign's templates use, in the order of `audiences.fields`.
-CREATE TABLE audience
+CREATE TABLE IF NOT EXISTS audience
 (
     campaign FixedString(8),
     revision UInt32,
+    attempt UInt64,
     ordinal UInt32,
     number UInt64,
     country LowCardinality(String),
@@ -35,16 +37,17 @@ CREATE TABLE audience
     fields Array(String)
 )
 ENGINE = MergeTree
-ORDER BY (campaign, revision, ordinal);
+ORDER BY (campaign, revision, attempt, ordinal);
 
--- One row per completed freeze; a freeze without one is torn and is done again under a new revision.
-CREATE TABLE audiences
+-- One row per completed attempt. The first one of a revision is its audience for ever, a later one is never read.
+CREATE TABLE IF NOT EXISTS audiences
 (
     campaign FixedString(8),
     revision UInt32,
+    attempt UInt64,
     recipients UInt32,
     fields Array(String),
-    frozen DateTime64(3, 'UTC')
+    frozen DateTime64(6, 'UTC') DEFAULT now64(6)
 )
-ENGINE = ReplacingMergeTree(frozen)
+ENGINE = MergeTree
 ORDER BY (campaign, revision);

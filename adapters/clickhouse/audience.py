@@ -1,0 +1,188 @@
+"""Audiences: frozen by one statement into dense ordinals in order of recipient bucket, read in pages."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.clickhouse.connection import Store
+from adapters.errors import StoreRefused
+from schemas.audience import AudiencePage
+from schemas.ids import bucket_sql
+
+# One statement, so one snapshot of every table. The numbering is by window, whose order SQL guarantees however many
+# threads read. A typed number that is a contact too stands twice in the sorted rows; the first, the contact's, stays.
+_FREEZE: Final = """
+INSERT INTO audience (campaign, revision, attempt, ordinal, number, country, region, zone, fields)
+SELECT {campaign:String}, {revision:UInt32}, {attempt:UInt64}, row_number() OVER (ORDER BY bucket, number) - 1,
+    number, country, region, zone, fields
+FROM (%s)
+SETTINGS max_insert_threads = 1
+"""
+_CONTACTS: Final = """
+SELECT bucket, number, country, region, zone, %s AS fields, 0 AS typed FROM contacts FINAL
+WHERE number IN (SELECT number FROM list_members WHERE list IN {lists:Array(String)})
+"""
+_WITH_TYPED: Final = f"""
+SELECT bucket, number, country, region, zone, fields
+FROM
+(
+    SELECT *, lagInFrame(number)
+        OVER (ORDER BY bucket, number, typed ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS twin
+    FROM
+    (
+        SELECT bucket, number, country, region, zone, %s AS fields, 0 AS typed FROM contacts FINAL
+        WHERE number IN
+        (
+            SELECT number FROM list_members WHERE list IN {{lists:Array(String)}}
+            UNION ALL SELECT arrayJoin({{numbers:Array(UInt64)}})
+        )
+        UNION ALL
+        SELECT {bucket_sql("number")} AS bucket, arrayJoin(arrayDistinct({{numbers:Array(UInt64)}})) AS number,
+            '', '', '', %s, 1
+    )
+)
+WHERE number != twin
+"""
+
+_COMMITTED: Final = """
+SELECT attempt, recipients, fields FROM audiences
+WHERE campaign = {campaign:String} AND revision = {revision:UInt32} ORDER BY frozen, attempt LIMIT 1
+"""
+_CHECK: Final = """
+SELECT count(), ifNull(maxOrNull(ordinal) + 1, 0), groupBitmap(ordinal) FROM audience
+WHERE campaign = {campaign:String} AND revision = {revision:UInt32} AND attempt = {attempt:UInt64}
+"""
+
+
+class AudienceStore:
+    """Freezes and reads audiences. All methods block and raise StoreUnavailable or StoreRefused."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int], tuple[int, int, list[str]]] = {}
+
+    def freeze(
+        self, campaign: str, revision: int, lists: Sequence[str], numbers: Sequence[int], fields: Sequence[str]
+    ) -> int:
+        """Give each recipient of the lists and the typed numbers an ordinal; returns N.
+
+        Ordinals are 0..N-1 in order of (bucket, number). `fields` are the contacts' attributes that are kept with
+        each ordinal. Repeating it for the same campaign and revision changes nothing and returns the same N, also
+        after a torn attempt and where two run at once: the first attempt that completed is the audience.
+
+        Raises:
+            StoreUnavailable: repeat it.
+            StoreRefused: ClickHouse does not accept the statement.
+        """
+        found = self._committed(campaign, revision)
+        if found is None:
+            self._attempt(campaign, revision, lists, numbers, list(fields))
+            found = self._committed(campaign, revision)
+        if found is None:
+            raise StoreRefused(f"the audience of {campaign} was frozen and is not there")
+        return found[1]
+
+    def page(self, campaign: str, revision: int, first: int, last: int) -> AudiencePage:
+        """Recipients with ordinals [first, last), at most as many as there are.
+
+        Raises:
+            StoreUnavailable: repeat it.
+            StoreRefused: this revision was never frozen, or rows of it are missing.
+        """
+        found = self._committed(campaign, revision)
+        if found is None:
+            raise StoreRefused(f"campaign {campaign} has no frozen audience of revision {revision}")
+        attempt, recipients, fields = found
+        expected = max(0, min(last, recipients) - first)
+        named = "".join(f", fields[{place}] AS field_{place}" for place in range(1, len(fields) + 1))
+        table = self._store.table(
+            f"""SELECT ordinal, number, zone, country, region{named} FROM audience
+            WHERE campaign = {{campaign:String}} AND revision = {{revision:UInt32}} AND attempt = {{attempt:UInt64}}
+                AND ordinal >= {{first:UInt32}} AND ordinal < {{last:UInt32}} ORDER BY ordinal""",
+            {"campaign": campaign, "revision": revision, "attempt": attempt, "first": first, "last": last},
+        ).combine_chunks()
+        ordinals = table["ordinal"].to_numpy()
+        if len(ordinals) != expected or (expected and (ordinals[0] != first or np.any(np.diff(ordinals) != 1))):
+            raise StoreRefused(
+                f"the audience of {campaign} has {len(ordinals)} rows in [{first}, {last}), expected {expected}: "
+                "rows of the table `audience` were lost; restore it, or cancel and duplicate the campaign"
+            )
+        return _page(first, table, fields)
+
+    def _committed(self, campaign: str, revision: int) -> tuple[int, int, list[str]] | None:
+        """(attempt, N, fields); kept, because it never changes once it is there."""
+        key = (campaign, revision)
+        if key not in self._known:
+            rows = self._store.rows(_COMMITTED, {"campaign": campaign, "revision": revision})
+            if not rows:
+                return None
+            self._known[key] = (rows[0][0], rows[0][1], list(rows[0][2]))
+        return self._known[key]
+
+    def _attempt(
+        self, campaign: str, revision: int, lists: Sequence[str], numbers: Sequence[int], fields: list[str]
+    ) -> None:
+        attempt = secrets.randbits(63)
+        key = {"campaign": campaign, "revision": revision, "attempt": attempt}
+        self._store.command(
+            _statement(fields, bool(numbers)), {**key, "lists": list(lists), **_typed(numbers, fields)}
+        )
+        count, after_last, distinct = self._store.rows(_CHECK, key)[0]
+        if not count == after_last == distinct:
+            raise StoreRefused(
+                f"the ordinals of {campaign} came out wrong: {count} rows, {distinct} distinct ordinals"
+            )
+        row = {
+            "campaign": pa.array([campaign.encode()], pa.binary(8)),
+            "revision": pa.array([revision], pa.uint32()),
+            "attempt": pa.array([attempt], pa.uint64()),
+            "recipients": pa.array([count], pa.uint32()),
+            "fields": pa.array([fields], pa.list_(pa.string())),
+        }
+        self._store.insert_arrow("audiences", pa.table(row))
+
+
+def _statement(fields: Sequence[str], typed: bool) -> str:
+    values = ", ".join(f"attributes[{{field_{place}:String}}]" for place in range(len(fields)))
+    columns = f"[{values}]" if fields else "emptyArrayString()"
+    if not typed:
+        return _FREEZE % (_CONTACTS % columns)
+    blank = f"arrayResize(emptyArrayString(), {len(fields)})"
+    return _FREEZE % (_WITH_TYPED % (columns, blank))
+
+
+def _typed(numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {f"field_{place}": name for place, name in enumerate(fields)}
+    if numbers:
+        parameters["numbers"] = list(numbers)
+    return parameters
+
+
+def _page(first: int, table: Any, fields: Sequence[str]) -> AudiencePage:
+    coded = {name: _coded(table[name]) for name in ("zone", "country", "region")}
+    return AudiencePage(
+        first=first,
+        numbers=table["number"].to_numpy(),
+        zones=coded["zone"][0],
+        zone=coded["zone"][1],
+        countries=coded["country"][0],
+        country=coded["country"][1],
+        regions=coded["region"][0],
+        region=coded["region"][1],
+        fields={name: table[f"field_{place}"].to_pylist() for place, name in enumerate(fields, 1)},
+    )
+
+
+def _coded(column: Any) -> tuple[list[str], Any]:
+    """(dictionary, indices) of a column, with one dictionary for all of it."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.unify_dictionaries().combine_chunks() if array.num_chunks else pa.array([], pa.string())
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    return array.dictionary.to_pylist(), array.indices.to_numpy()

@@ -1,0 +1,94 @@
+"""The connection: made when it is first needed, kept by urllib3's pool, made again by itself after a failure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from adapters.clickhouse.failures import mapped
+from adapters.settings import ClickHouse
+
+Parameters = Mapping[str, Any]
+
+
+class Store:
+    """ClickHouse, for all threads of a process. No session ties requests together, so they run side by side.
+
+    Every method blocks (use `asyncio.to_thread`) and raises StoreUnavailable or StoreRefused. The first call
+    connects, so that a process starts without ClickHouse; a later loss of it heals with the next call.
+    Parameters are bound by the server: `{name:Type}` in the SQL.
+    """
+
+    def __init__(self, settings: ClickHouse, *, timeout: float = 120.0) -> None:
+        self.settings = settings
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    def ping(self) -> None:
+        """Ask for nothing, to learn whether it answers."""
+        self.rows("SELECT 1")
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Sequence[Any]]:
+        """All rows of a small result."""
+        with mapped():
+            return self._connected().query(sql, parameters=_plain(parameters)).result_rows
+
+    def table(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded."""
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 1}
+        with mapped():
+            return self._connected().query_arrow(
+                sql, parameters=_plain(parameters), settings=settings, use_strings=True
+            )
+
+    def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        """Run a statement that has no result (DDL, INSERT … SELECT)."""
+        with mapped():
+            self._connected().command(sql, parameters=_plain(parameters))
+
+    def insert_arrow(self, table: str, rows: pa.Table) -> None:
+        """One INSERT of all rows; they are stored together or, after an exception, perhaps."""
+        with mapped():
+            self._connected().insert_arrow(table, rows)
+
+    def close(self) -> None:
+        """Close the connections; a later call opens them again."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _connected(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self.settings, self.settings.database, self._timeout)
+            return self._client
+
+
+def connect(settings: ClickHouse, database: str, timeout: float = 120.0) -> Client:
+    """A client of its own pool. Raises whatever clickhouse-connect does: call it inside `mapped()`."""
+    return clickhouse_connect.get_client(
+        interface="https" if settings.secure else "http",
+        host=settings.host,
+        port=settings.port,
+        username=settings.user,
+        password=settings.password.get_secret_value(),
+        database=database,
+        connect_timeout=5,
+        send_receive_timeout=int(timeout),
+        query_retries=0,
+        compress=False,
+        autogenerate_session_id=False,
+        pool_mgr=get_pool_manager(maxsize=16, block=False),
+    )
+
+
+def _plain(parameters: Parameters | None) -> dict[str, Any] | None:
+    return dict(parameters) if parameters else None

@@ -1,0 +1,81 @@
+"""The export: one row per recipient with what happened to them, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+
+from adapters.clickhouse.connection import Store
+from adapters.errors import StoreRefused
+from schemas.succession import EVENTS, SHOWN, rank_sql
+
+WINDOW: Final = 200_000
+"""Ordinals read at a time; bounds memory here and in the engine."""
+_TIMES: Final = (*(state for state in SHOWN if state != "pending"), "clicked")
+_COLUMNS: Final = ", ".join(f"minOrNullIf(at, shown = '{state}') AS {state}_at" for state in _TIMES)
+
+_AUDIENCE: Final = """
+SELECT revision, argMin((attempt, recipients), (frozen, attempt)) FROM audiences
+WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMIT 1
+"""
+
+# Rows of the log hold up to a few thousand ordinals; those that touch the window are unfolded and cut to it.
+_PAGE: Final = f"""
+SELECT a.number AS number, a.ordinal AS ordinal,
+    if(s.current.2 = '', 'pending', s.current.2) AS state,
+    s.current.3 AS reason, s.billed.1 AS segments, s.billed.2 AS price, s.aggregator_id AS aggregator_id,
+    {", ".join(f"s.{state}_at AS {state}_at" for state in _TIMES)}
+FROM
+(
+    SELECT ordinal, number FROM audience
+    WHERE campaign = {{campaign:String}} AND revision = {{revision:UInt32}} AND attempt = {{attempt:UInt64}}
+        AND ordinal >= {{first:UInt32}} AND ordinal < {{last:UInt32}}
+) AS a
+LEFT JOIN
+(
+    SELECT one.1 AS ordinal,
+        minIf((-rank, shown, reason), shown NOT IN {EVENTS}) AS current,
+        argMaxIf((segments, price), rank, segments > 0) AS billed,
+        max(one.2) AS aggregator_id,
+        {_COLUMNS}
+    FROM
+    (
+        SELECT if(state = 'withdrawn', 'canceled', toString(state)) AS shown, toString(reason) AS reason, segments, price, at,
+            {rank_sql()} AS rank,
+            if(last > first, range(first, last), ordinals) AS members,
+            arrayJoin(arrayFilter(
+                pair -> pair.1 >= {{first:UInt32}} AND pair.1 < {{last:UInt32}},
+                arrayZip(members, arrayResize(ids, length(members))))) AS one
+        FROM status_log
+        WHERE campaign = {{campaign:String}} AND message = {{message:UInt8}}
+            AND low < {{last:UInt32}} AND high >= {{first:UInt32}}
+    )
+    GROUP BY ordinal
+) AS s ON a.ordinal = s.ordinal
+WHERE {{state:String}} = '' OR state = {{state:String}}
+ORDER BY ordinal
+"""
+
+
+def export(store: Store, campaign: str, message: int = 0, state: str = "") -> Iterator[pa.RecordBatch]:
+    """Record batches in order of ordinals: number, ordinal, state, reason, segments, price (millionths of a credit
+    per segment), aggregator_id, and per state (and `clicked`) when it was first reached, null for never.
+
+    `state` limits it to recipients that are in that state now. Empty where the audience is not frozen.
+
+    Raises:
+        StoreUnavailable, StoreRefused: also for a state that does not exist.
+    """
+    if state and state not in SHOWN:
+        raise StoreRefused(f"no state {state!r}: one of {', '.join(SHOWN)}")
+    found = store.rows(_AUDIENCE, {"campaign": campaign})
+    if not found:
+        return
+    revision, (attempt, recipients) = found[0]
+    asked: dict[str, Any] = {"campaign": campaign, "message": message, "revision": revision, "attempt": attempt}
+    for first in range(0, recipients, WINDOW):
+        last = min(first + WINDOW, recipients)
+        table = store.table(_PAGE, {**asked, "first": first, "last": last, "state": state})
+        yield from table.to_batches()

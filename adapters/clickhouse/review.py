@@ -1,0 +1,80 @@
+"""What the review before a launch must know of the contacts; nothing is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.clickhouse.connection import Store
+
+_MEMBERS: Final = """
+number IN
+(
+    SELECT number FROM list_members WHERE list IN {lists:Array(String)}
+    UNION ALL SELECT arrayJoin({numbers:Array(UInt64)})
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceSurvey:
+    """`recipients` after de-duplication; `countries`: ISO country ("" = not known) → recipients; `with_value`:
+    attribute → recipients that have a value of it; `sample`: attributes of some recipients."""
+
+    unknown_lists: list[str]
+    recipients: int
+    countries: Mapping[str, int]
+    with_value: Mapping[str, int]
+    sample: list[dict[str, str]]
+
+
+def unknown_lists(store: Store, names: Sequence[str]) -> list[str]:
+    """Those of `names` that no contact is on.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    asked = "SELECT DISTINCT toString(list) FROM list_members WHERE list IN {names:Array(String)}"
+    known = {row[0] for row in store.rows(asked, {"names": list(names)})} if names else set()
+    return [name for name in names if name not in known]
+
+
+def survey(
+    store: Store, lists: Sequence[str], numbers: Sequence[int], fields: Sequence[str], sample: int = 1000
+) -> AudienceSurvey:
+    """Count the audience as it would be frozen now. `fields` are the attributes that the templates use.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    who: dict[str, Any] = {"lists": list(lists), "numbers": list(numbers)}
+    columns = "".join(f", countIf(attributes[{{field_{place}:String}}] != '')" for place in range(len(fields)))
+    named = {f"field_{place}": name for place, name in enumerate(fields)}
+    rows = store.rows(
+        f"SELECT toString(country), count(){columns} FROM contacts FINAL WHERE {_MEMBERS} GROUP BY country",
+        {**who, **named},
+    )
+    countries = {row[0]: row[1] for row in rows}
+    strangers = _strangers(store, numbers)
+    if strangers:
+        countries[""] = countries.get("", 0) + strangers
+    drawn = store.rows(
+        f"SELECT attributes FROM contacts FINAL WHERE {_MEMBERS} ORDER BY cityHash64(number) LIMIT {{n:UInt32}}",
+        {**who, "n": sample},
+    )
+    return AudienceSurvey(
+        unknown_lists=unknown_lists(store, lists),
+        recipients=sum(countries.values()),
+        countries=countries,
+        with_value={name: sum(row[2 + place] for row in rows) for place, name in enumerate(fields)},
+        sample=[dict(row[0]) for row in drawn],
+    )
+
+
+def _strangers(store: Store, numbers: Sequence[int]) -> int:
+    """Typed numbers that are no contacts."""
+    if not numbers:
+        return 0
+    asked = "SELECT uniqExact(number) FROM contacts WHERE number IN {numbers:Array(UInt64)}"
+    return len(set(numbers)) - int(store.rows(asked, {"numbers": list(numbers)})[0][0])

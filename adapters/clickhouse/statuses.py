@@ -1,0 +1,136 @@
+"""Status chunks, campaign documents and consents → ClickHouse; every insert may be repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import Any, Final
+
+import pyarrow as pa
+
+from adapters.clickhouse.connection import Store
+from schemas.campaign import CampaignDocument
+from schemas.feedback import OptOut
+from schemas.status import StatusChunk, StatusGroup, StatusRange
+
+_MS: Final = pa.timestamp("ms", "UTC")
+_RANGE_ROWS: Final = 65_536
+"""Ordinals that one row of a range stands for, so that the engine unfolds it in bounded memory."""
+
+
+class StatusSink:
+    """Writes status records, each call in one INSERT of one row per group; the caller bounds how many.
+
+    Raises StoreUnavailable (repeat the same call; what was stored already changes nothing) or StoreRefused.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def insert(self, records: Sequence[StatusChunk | StatusRange]) -> int:
+        """Returns how many rows went in."""
+        rows = [row for record in records for row in _rows(record)]
+        if rows:
+            self._store.insert_arrow("status_groups", _table(rows))
+        return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    record: StatusChunk | StatusRange
+    state: str
+    reason: str
+    group: StatusGroup | None = None
+    span: tuple[int, int] = field(default=(0, 0))
+
+
+def _rows(record: StatusChunk | StatusRange) -> Iterator[_Row]:
+    if isinstance(record, StatusChunk):
+        for group in record.groups:
+            if len(group.ordinals):
+                yield _Row(record, group.state, group.reason, group)
+        return
+    for first in range(record.first, record.last, _RANGE_ROWS):
+        yield _Row(record, "withdrawn", record.reason, span=(first, min(first + _RANGE_ROWS, record.last)))
+
+
+def _table(rows: Sequence[_Row]) -> Any:
+    groups = [row.group for row in rows]
+    return pa.table({
+        "campaign": pa.array([row.record.campaign.encode() for row in rows], pa.binary(8)),
+        "message": pa.array([row.record.message for row in rows], pa.uint8()),
+        "at": pa.array([row.record.at for row in rows], _MS),
+        "lane": pa.array([getattr(row.record, "lane", -1) for row in rows], pa.int16()),
+        "state": pa.array([row.state for row in rows], pa.string()),
+        "reason": pa.array([row.reason for row in rows], pa.string()),
+        **{
+            name: pa.array([getattr(group, name, 0) for group in groups], kind)
+            for name, kind in (
+                ("turn", pa.uint16()), ("variant", pa.uint8()), ("segments", pa.uint8()), ("price", pa.uint64()),
+            )
+        },
+        "first": pa.array([row.span[0] for row in rows], pa.uint32()),
+        "last": pa.array([row.span[1] for row in rows], pa.uint32()),
+        "ordinals": _lists([() if group is None else group.ordinals for group in groups], pa.uint32()),
+        "ids": _lists([(group.ids or ()) if group is not None else () for group in groups], pa.string()),
+    })  # fmt: skip
+
+
+def _lists(lists: Sequence[Sequence[Any]], kind: Any) -> Any:
+    offsets: Any = pa.array(list(accumulate(map(len, lists), initial=0)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(lists)), kind))
+
+
+def insert_campaigns(store: Store, documents: Sequence[CampaignDocument]) -> None:
+    """Campaign documents; of several revisions the highest stays.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not documents:
+        return
+    specs = [document.spec for document in documents]
+    store.insert_arrow("campaigns", pa.table({
+        "id": pa.array([document.id.encode() for document in documents], pa.binary(8)),
+        "name": pa.array([str(spec.get("name", "")) for spec in specs], pa.string()),
+        "tags": _lists([[str(tag) for tag in spec.get("tags", ())] for spec in specs], pa.string()),
+        "account": pa.array([str(spec.get("account", "")) for spec in specs], pa.string()),
+        "sender": pa.array([str(spec.get("sender", "")) for spec in specs], pa.string()),
+        "status": pa.array([document.status for document in documents], pa.string()),
+        "reason": pa.array([document.reason for document in documents], pa.string()),
+        "created": pa.array([document.created for document in documents], _MS),
+        "updated": pa.array([document.updated for document in documents], _MS),
+        "launched": pa.array([document.launched or None for document in documents], _MS),
+        "finished": pa.array([document.finished or None for document in documents], _MS),
+        "recipients": pa.array([document.recipients for document in documents], pa.uint32()),
+        "revision": pa.array([document.revision for document in documents], pa.uint64()),
+        "spec": pa.array([json.dumps(spec, default=str) for spec in specs], pa.string()),
+    }))  # fmt: skip
+
+
+def forget_campaign(store: Store, campaign: str) -> None:
+    """Take a deleted draft off the list.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    store.command("DELETE FROM campaigns WHERE id = {campaign:String}", {"campaign": campaign})
+
+
+def insert_consents(store: Store, changes: Sequence[OptOut]) -> None:
+    """The history of opt-outs and opt-ins.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not changes:
+        return
+    store.insert_arrow("consents", pa.table({
+        "number": pa.array([change.number for change in changes], pa.uint64()),
+        "at": pa.array([change.at for change in changes], _MS),
+        "out": pa.array([change.out for change in changes], pa.bool_()),
+        "source": pa.array([change.source for change in changes], pa.string()),
+        "evidence": pa.array([change.evidence for change in changes], pa.string()),
+    }))  # fmt: skip

@@ -1,0 +1,113 @@
+"""The conservation accounting: from sizes of sets to figures in which every recipient is in exactly one state.
+
+A state's figure is its set without the sets of the states that may follow it (`schemas.succession`). The engine
+measures the unions along that order, so each figure is a difference of two sizes. States that may not follow each
+other are not taken off each other: who is canceled and accepted counts twice, and the residual is not 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from schemas.figures import Figures, MessageSets, StateSet
+from schemas.succession import EVENTS, FINAL, SHOWN, rank
+
+_SHOWN_AS: Final = {"withdrawn": "canceled"}
+
+
+def figures(sets: MessageSets) -> Figures:
+    """The figures of one message.
+
+    Raises:
+        ValueError: a set has a state that the conservation does not know.
+    """
+    kept = [one for one in sets.sets if one.state not in EVENTS]
+    per_reason = _current(kept)
+    recorded = max((one.reached for one in kept), default=0)
+    doubled = _own_finals(kept, per_reason)
+    states = dict.fromkeys(SHOWN, 0)
+    reasons: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (state, reason), count in per_reason.items():
+        shown = _SHOWN_AS.get(state, state)
+        states[shown] += count
+        if count:
+            reasons[shown][reason] += count
+    states["pending"] = sets.audience_rows - (recorded - sets.outside)
+    missing = sets.recipients - sets.audience_rows
+    accepted, segments, spend = _billed(sets)
+    return Figures(
+        campaign=sets.campaign,
+        message=sets.message,
+        targeted=sets.recipients,
+        states=states,
+        reasons={state: dict(found) for state, found in reasons.items()},
+        events=_events(sets.sets),
+        accepted_ever=accepted,
+        segments=segments,
+        spend=spend,
+        residual=_residual(sets.recipients, states, (missing, doubled, sets.outside)),
+        missing=missing,
+        doubled=doubled,
+        outside=sets.outside,
+        newest_at=sets.newest_at,
+        inserted_at=sets.inserted_at,
+    )
+
+
+def _residual(recipients: int, states: Mapping[str, int], defects: tuple[int, int, int]) -> int:
+    balance = recipients - sum(states.values())
+    return balance or sum(abs(defect) for defect in defects)
+
+
+def _current(kept: Sequence[StateSet]) -> dict[tuple[str, str], int]:
+    """(state, reason) → ordinals not reached by anything before it in the order."""
+    reached: dict[tuple[int, str], tuple[str, int]] = {}
+    for one in kept:
+        reached[-rank(one.state, one.turn), one.reason] = (one.state, one.reached)
+    places = [(("", ""), 0)] + [((state, key[1]), size) for key, (state, size) in sorted(reached.items())]
+    counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for (_, before), (name, size) in pairwise(places):
+        counts[name] += size - before
+    return dict(counts)
+
+
+def _own_finals(kept: Iterable[StateSet], counts: dict[tuple[str, str], int]) -> int:
+    """Put the whole of each final state into `counts`; returns how many were in a state before it in the order."""
+    finals: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for one in kept:
+        if one.state in FINAL:
+            finals[one.state][one.reason] = one.own
+    doubled = 0
+    for state, sizes in finals.items():
+        before = 0
+        for reason, size in sorted(sizes.items()):
+            doubled += size - before - counts[state, reason]
+            counts[state, reason] = size - before
+            before = size
+    return doubled
+
+
+def _events(sets: Iterable[StateSet]) -> dict[str, dict[str, int]]:
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for one in sets:
+        if one.state in EVENTS:
+            found[one.state][one.reason] = one.own
+    return dict(found)
+
+
+def _billed(sets: MessageSets) -> tuple[int, int, int]:
+    """(messages, segments, millionths of a credit) of all that was accepted, whatever a receipt said later."""
+    sizes: dict[tuple[int, int], int] = {}
+    for one in sets.sets:
+        if one.state == "accepted":
+            kind = (one.segments, one.price)
+            sizes[kind] = max(sizes.get(kind, 0), one.own)
+    for late in sets.settled:
+        kind = (late.segments, late.price)
+        sizes[kind] = sizes.get(kind, 0) + late.recipients
+    messages = sum(sizes.values())
+    segments = sum(size * kind[0] for kind, size in sizes.items())
+    return messages, segments, sum(size * kind[0] * kind[1] for kind, size in sizes.items())

@@ -1,0 +1,84 @@
+"""Figures of a campaign's message, from the sets of ordinals that ClickHouse keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StateSet:
+    """One set of ordinals, measured in the engine.
+
+    `own`: ordinals in the union of this set and those of the same state (events: and reason; billed states: and
+    segments and price) whose reason sorts before; only known for final and billed states and for events, else 0.
+    `reached`: ordinals in the union of all sets of the conservation whose rank is higher, and of those with the
+    same rank whose reason sorts before or is the same; 0 for events.
+    """
+
+    state: str
+    reason: str = ""
+    turn: int = 0
+    segments: int = 0
+    price: int = 0
+    own: int = 0
+    reached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Recipients whose submission was unknown, who have a delivery receipt and were never recorded as accepted."""
+
+    segments: int
+    price: int
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSets:
+    """What ClickHouse holds about one message of a campaign. Times in ms, 0 for never."""
+
+    campaign: str
+    message: int
+    recipients: int
+    """N, as the freeze recorded it."""
+    audience_rows: int
+    """Rows of the frozen audience that are there now, with ordinals in [0, N)."""
+    outside: int = 0
+    """Ordinals in any set of the conservation that are not in [0, N)."""
+    sets: Sequence[StateSet] = ()
+    settled: Sequence[Settled] = ()
+    newest_at: int = 0
+    inserted_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Figures of one message of a campaign; every recipient is in exactly one of `states`.
+
+    `states`: state → recipients, all states present. `reasons`: state → reason → recipients, they sum to the
+    state's. `events`: event → reason → distinct recipients ("" = a person, else for instance a preview bot).
+    `spend` in millionths of a credit, `segments` and `accepted_ever` of all that the aggregator took.
+    """
+
+    campaign: str
+    message: int
+    targeted: int
+    states: Mapping[str, int]
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    accepted_ever: int = 0
+    segments: int = 0
+    spend: int = 0
+    residual: int = 0
+    """Targeted minus the sum of the states; where defects cancel out in it, their number. 0 is right."""
+    missing: int = 0
+    """Ordinals without a row of the audience (negative: rows too many)."""
+    doubled: int = 0
+    """How often recipients are counted beyond once, by states that may not follow each other."""
+    outside: int = 0
+    """Ordinals that no recipient has."""
+    newest_at: int = 0
+    """When the newest status happened, ms; 0 for none."""
+    inserted_at: int = 0
+    """When ClickHouse took the newest status, ms; 0 for none."""
