@@ -23,7 +23,6 @@ Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
 ]
 SETTLED = {"finished", "canceled", "failed"}
-RETRY_LIMIT = 50_000
 
 
 @app.callback()
@@ -72,7 +71,7 @@ def read_toml(file: Path) -> bytes:
 
 @app.command()
 def review(campaign: Id, json: Json = None) -> None:
-    """What a launch would mean: recipients, segments, cost, warnings, problems. Exit code 1 if it would be refused."""
+    """What a launch would mean: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
     found = client().get(f"/v1/campaigns/{_id(campaign)}/review")
     for line in text.review_lines(found):
         say(line)
@@ -194,7 +193,8 @@ def retry_failed(campaign: Id) -> None:
     """A draft to the numbers that were rejected or undelivered; prints its id."""
     api = client()
     made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
-    note(f"{made.get('retried', 0):,} numbers; review and launch it")
+    numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
+    note(f"{len(numbers):,} numbers; review and launch it" if numbers else "review and launch it")
     say(made["id"])
     _tell_pending(made)
 

@@ -86,12 +86,13 @@ def live() -> Iterator[Show]:
 
 
 def _lines() -> Show:
-    last = [0.0, ""]
+    told, status = 0.0, ""
 
     def show(shown: dict[str, Any]) -> None:
-        if shown["status"] != last[1] or time.monotonic() - float(last[0]) >= PLAIN_EVERY:
+        nonlocal told, status
+        if shown["status"] != status or time.monotonic() - told >= PLAIN_EVERY:
             note(campaign_text.progress_line(shown))
-            last[:] = [time.monotonic(), shown["status"]]
+            told, status = time.monotonic(), shown["status"]
 
     return show
 

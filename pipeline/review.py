@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pipeline.render import Template, compile_template, with_opt_out_language, with_site_name
+from pipeline.render import OPT_OUT, Template, compile_template, with_opt_out_language, with_site_name
 from pipeline.review_texts import TextEstimate, estimate
 from pipeline.template import TemplateError
 from schemas.campaign import CampaignSpec
 
 PAST_GRACE_MS: Final = 3_600_000
 """A send time up to an hour ago means "now": somebody took a while to press Launch."""
+SHOWN_NUMBERS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class AudienceFacts:
     """What ClickHouse says of the audience."""
 
     unknown_lists: Sequence[str] = ()
+    refused_numbers: Sequence[tuple[str, str]] = ()
+    """Typed numbers that cannot be sent to, each with its reason."""
     recipients: int
     countries: Mapping[str, int] = field(default_factory=dict)
     """ISO country ("" = not known) -> recipients."""
@@ -92,6 +95,7 @@ def review(
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
+    warnings += _number_warnings(audience)
     _check_times(spec, account.store_zone if account else "UTC", now, problems, warnings)
     texts = tuple(estimate(t, audience.sample, account.link if account else "") for t in templates if t is not None)
     for index, text in enumerate(texts):
@@ -129,6 +133,9 @@ def _template(
     except TemplateError as error:
         problems.append(Finding("opt_out_language", str(error)))
         return None
+    if OPT_OUT in template.specials:
+        remedy = "write it out, as in Reply STOP to opt out"
+        problems.append(Finding(where, f"{{opt_out}} is not supported yet; {remedy}"))
     for link in template.links:
         if link not in message.links:
             shown = "{link}" if link == "default" else f"{{link:{link}}}"
@@ -146,6 +153,13 @@ def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Find
         names = ", ".join(spec.audience.lists) or "the typed numbers"
         found.append(Finding("audience", f"nobody to send to: {names} hold no valid number; import contacts first"))
     return found
+
+
+def _number_warnings(audience: AudienceFacts) -> list[Finding]:
+    refused = audience.refused_numbers
+    shown = ", ".join(f"{text!r} ({reason})" for text, reason in refused[:SHOWN_NUMBERS])
+    more = f" and {len(refused) - SHOWN_NUMBERS:,} more" if len(refused) > SHOWN_NUMBERS else ""
+    return [Finding("audience.numbers", f"{len(refused):,} left out: {shown}{more}")] if refused else []
 
 
 def _check_fields(

@@ -1,0 +1,67 @@
+"""The campaign in a request: JSON, or the TOML file as a person wrote it."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import orjson
+from fastapi import Request
+from pydantic import ValidationError
+
+from api.errors import ApiError, field_errors
+from schemas.campaign import CampaignSpec
+
+LARGEST = 2_000_000
+"""Bytes of a body; the document travels through Kafka whole. About 100,000 typed numbers; more belong in a list."""
+
+
+async def spec_of(request: Request) -> CampaignSpec:
+    """The checked `CampaignSpec` of a request.
+
+    Raises:
+        ApiError: 413 too large, 422 not JSON/TOML (with the line) or not a campaign (with each field).
+    """
+    raw = await _read(request)
+    toml = "toml" in request.headers.get("content-type", "")
+    return parse(raw, toml=toml)
+
+
+async def _read(request: Request) -> bytes:
+    raw = b""
+    async for part in request.stream():
+        raw += part
+        if len(raw) > LARGEST:
+            raise ApiError(
+                413,
+                f"the campaign is larger than {LARGEST:,} bytes; import long lists of numbers with "
+                "`longwave contacts import FILE --list NAME` and name the list",
+            )
+    return raw
+
+
+def parse(raw: bytes, *, toml: bool) -> CampaignSpec:
+    """Parse and check (see `spec_of`)."""
+    value = _toml(raw) if toml else _json(raw)
+    try:
+        return CampaignSpec.model_validate(value)
+    except ValidationError as error:
+        fields = field_errors(error)
+        text = "; ".join(f"{f['field'] or 'campaign'}: {f['error']}" for f in fields)
+        raise ApiError(422, text, fields=fields) from error
+
+
+def _toml(raw: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ApiError(422, f"not UTF-8 text: byte {error.start + 1}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ApiError(422, f"not valid TOML: {error}") from error
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(422, f"not valid JSON: {error}") from error

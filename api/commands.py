@@ -1,0 +1,83 @@
+"""A request becomes a Command for the coordinator; the answer is what the coordinator made of it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from adapters.clock import now_ms
+from api.documents import as_json
+from api.errors import ApiError
+from api.services import Services
+from schemas import topics
+from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command
+from schemas.wire import encode
+
+ANSWER_SECONDS = 10.0
+"""How long a request waits for the coordinator before it says "accepted, not yet carried out"."""
+
+
+async def carry_out(
+    services: Services, campaign: str, action: Action, spec: CampaignSpec | None = None, *, by: str = "api"
+) -> JSONResponse:
+    """Emit the command and wait for its outcome: 200 (201 for create) with the document, 202 when the
+    coordinator is silent.
+
+    Raises:
+        ApiError: 409 the coordinator refused, 503 Kafka does not answer.
+        EmitError: Kafka did not acknowledge the command (503).
+    """
+    _kafka_up(services)
+    command = Command(
+        id=uuid.uuid4().hex,
+        campaign=campaign,
+        action=action,
+        at=now_ms(),
+        by=by,
+        spec=None if spec is None else spec.model_dump(mode="json"),
+    )
+    await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))
+    try:
+        document = await services.campaigns.wait_for(campaign, lambda d: _answered(d, command), ANSWER_SECONDS)
+    except TimeoutError:
+        return _not_yet(services, command)
+    if document is None:
+        return JSONResponse({"id": campaign, "deleted": True})
+    _check_refused(document, command)
+    created = action == "create"
+    headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
+    return JSONResponse(as_json(services, document), 201 if created else 200, headers=headers)
+
+
+def _kafka_up(services: Services) -> None:
+    if services.kafka.problem:
+        raise ApiError(503, f"{services.kafka.waiting_for()}; nothing was changed")
+
+
+def _answered(document: CampaignDocument | None, command: Command) -> bool:
+    if document is None:
+        return command.action == "delete"
+    return any(outcome.command == command.id for outcome in document.outcomes)
+
+
+def _check_refused(document: CampaignDocument, command: Command) -> None:
+    error = next((o.error for o in document.outcomes if o.command == command.id), "")
+    if error:
+        raise ApiError(409, error, more={"id": document.id, "status": document.status})
+
+
+def _not_yet(services: Services, command: Command) -> JSONResponse:
+    body: dict[str, Any] = {
+        "id": command.campaign,
+        "command": command.id,
+        "accepted": True,
+        "carried_out": False,
+        "message": (
+            f"accepted, not yet carried out: the coordinator did not answer within {ANSWER_SECONDS:.0f} s. "
+            "The command is kept and will be carried out; see `longwave status` for the workers and "
+            f"{services.settings.api.url}/v1/campaigns/{command.campaign} for the campaign"
+        ),
+    }
+    return JSONResponse(body, 202)

@@ -1,0 +1,86 @@
+"""Campaigns as JSON: the document of Kafka merged with the figures of ClickHouse, and what may be done to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.clock import now_ms
+from api.services import Services
+from schemas.campaign import CampaignDocument, Status
+
+_ALWAYS = ("duplicate",)
+_ACTIONS: dict[Status, tuple[str, ...]] = {
+    "draft": ("launch", "edit", "delete"),
+    "scheduled": ("cancel", "delete"),
+    "processing": ("pause", "cancel"),
+    "sending": ("pause", "cancel"),
+    "paused": ("resume", "cancel"),
+}
+
+
+def utc(at: int) -> str | None:
+    """ISO 8601 in UTC, None for 0 (never)."""
+    if not at:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
+    """What the list shows of a campaign; `figures` is None before the first reading."""
+    spec = document.spec
+    return {
+        "id": document.id,
+        "name": spec.get("name", ""),
+        "tags": spec.get("tags", []),
+        "account": spec.get("account", ""),
+        "sender": spec.get("sender", ""),
+        "status": document.status,
+        "reason": document.reason,
+        "revision": document.revision,
+        "created": utc(document.created),
+        "updated": utc(document.updated),
+        "launched": utc(document.launched),
+        "finished": utc(document.finished),
+        "send_at": spec.get("send_at"),
+        "recipients": document.recipients,
+        "actions": [*_ACTIONS.get(document.status, ()), *_ALWAYS],
+        "rate": round(services.figures.rate(document.id), 1),
+        "figures": figures(services, document.id),
+    }
+
+
+def figures(services: Services, campaign: str) -> dict[str, Any] | None:
+    """The last figures with `as_of` and `age_seconds`."""
+    snapshot = services.figures.latest(campaign)
+    if snapshot is None:
+        return None
+    age = max(0, now_ms() - snapshot.as_of) / 1000
+    return {**snapshot.figures, "as_of": utc(snapshot.as_of), "age_seconds": round(age, 1)}
+
+
+def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
+    """Everything about one campaign."""
+    return {
+        **row(services, document),
+        "spec": document.spec,
+        "lanes": document.lanes,
+        "history": services.figures.history(document.id),
+    }
+
+
+def sources(services: Services) -> dict[str, Any]:
+    """Whether Kafka and ClickHouse answer, with since when not."""
+    return {
+        "now": utc(now_ms()),
+        "kafka": {
+            "ok": not services.kafka.problem,
+            "problem": services.kafka.problem,
+            "since": utc(services.kafka.down_since),
+        },
+        "clickhouse": {
+            "ok": not services.figures.problem,
+            "problem": services.figures.problem,
+            "since": utc(services.figures.down_since),
+        },
+    }

@@ -1,0 +1,149 @@
+"""The figures of campaigns, read from ClickHouse once for all who look, kept while it is away, never without age.
+
+Sending campaigns are read each second, those that somebody looks at too, the others now and then. A snapshot
+that could not be renewed stays and gets older; the page and the JSON show its age.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.clickhouse import Store
+from adapters.clock import now_ms
+from adapters.errors import StoreError
+from adapters.settings import Settings
+from adapters.views import CampaignView
+from api.figures_source import read_figures
+from schemas.campaign import CampaignDocument
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+ANSWER = 10.0
+"""Seconds that ClickHouse has for one answer."""
+SETTLED_EVERY_MS = 30_000
+HISTORY = 120
+RATE_OVER_MS = 5_000
+_LIVE = {"processing", "sending", "sent", "paused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Figures of one campaign `as_of` (ms) a revision of its document."""
+
+    figures: dict[str, Any]
+    as_of: int
+    revision: int
+
+
+class FiguresService:
+    """`down_since` is 0 while ClickHouse answers, else ms of the first failure; `problem` says what failed."""
+
+    def __init__(self, settings: Settings, campaigns: CampaignView) -> None:
+        self._campaigns = campaigns
+        self.store = Store(settings.clickhouse, timeout=ANSWER)
+        self._snapshots: dict[str, Snapshot] = {}
+        self._history: dict[str, deque[tuple[int, int]]] = {}
+        self._watched: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.down_since = 0
+        self.problem = ""
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="figures")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.to_thread(self.store.close)
+
+    def latest(self, campaign: str) -> Snapshot | None:
+        """The newest snapshot, None before the first."""
+        return self._snapshots.get(campaign)
+
+    def history(self, campaign: str) -> list[tuple[int, int]]:
+        """(ms, submitted so far) of the last two minutes that it was live or watched."""
+        return list(self._history.get(campaign, ()))
+
+    def rate(self, campaign: str) -> float:
+        """Messages handed over per second, over the last seconds; 0 when nothing moved lately."""
+        points = self._history.get(campaign)
+        if not points or now_ms() - points[-1][0] > 2 * RATE_OVER_MS:
+            return 0.0
+        last = points[-1]
+        first = next(p for p in points if p[0] >= last[0] - RATE_OVER_MS)
+        return (last[1] - first[1]) * 1000 / (last[0] - first[0]) if last[0] > first[0] else 0.0
+
+    @contextlib.contextmanager
+    def watching(self, campaign: str) -> Iterator[None]:
+        """While somebody looks at a campaign its figures are renewed each second."""
+        self._watched[campaign] = self._watched.get(campaign, 0) + 1
+        try:
+            yield
+        finally:
+            self._watched[campaign] -= 1
+            if not self._watched[campaign]:
+                del self._watched[campaign]
+
+    async def fresh(self, document: CampaignDocument) -> Snapshot | None:
+        """Read now; the last snapshot where ClickHouse does not answer."""
+        await self._renew([document])
+        return self.latest(document.id)
+
+    async def _run(self) -> None:
+        while True:
+            await self._renew(self._due())
+            await asyncio.sleep(EVERY)
+
+    def _due(self) -> list[CampaignDocument]:
+        return [document for document in self._campaigns.all() if self._is_due(document)]
+
+    def _is_due(self, document: CampaignDocument) -> bool:
+        if document.status in _LIVE or document.id in self._watched:
+            return True
+        if document.status in ("draft", "scheduled"):
+            return False
+        known = self._snapshots.get(document.id)
+        return known is None or known.revision != document.revision or now_ms() - known.as_of > SETTLED_EVERY_MS
+
+    async def _renew(self, documents: list[CampaignDocument]) -> None:
+        asked = {document.id: document.revision for document in documents}
+        if not asked and not self.down_since:
+            return
+        try:
+            as_of = now_ms()
+            found = await asyncio.to_thread(self._read, list(asked))
+        except StoreError as error:
+            self._failed(str(error))
+        except Exception:
+            log.exception("figures could not be read")
+            self._failed("figures could not be read; see the log of the API")
+        else:
+            self.down_since, self.problem = 0, ""
+            for campaign, figures in found.items():
+                self._keep(campaign, Snapshot(figures, as_of, asked[campaign]))
+
+    def _read(self, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
+        if not campaigns:
+            self.store.ping()
+        return read_figures(self.store, campaigns)
+
+    def _failed(self, problem: str) -> None:
+        self.down_since = self.down_since or now_ms()
+        self.problem = problem
+
+    def _keep(self, campaign: str, snapshot: Snapshot) -> None:
+        known = self._snapshots.get(campaign)
+        if known is not None and known.as_of > snapshot.as_of:
+            return
+        self._snapshots[campaign] = snapshot
+        points = self._history.setdefault(campaign, deque(maxlen=HISTORY))
+        points.append((snapshot.as_of, snapshot.figures["submitted"]))

@@ -1,0 +1,65 @@
+"""Figures as the page and the CLI get them: the accounting over the sets that ClickHouse keeps, as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.figures import message_sets
+from pipeline.accounting import figures as account
+from pipeline.money import MICRO
+from schemas.figures import Figures
+from schemas.succession import SHOWN
+
+HANDED_OVER = ("accepted", "rejected", "undelivered", "delivered")
+"""States of which the aggregator certainly has the message; `unknown` ones it may have."""
+
+
+def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Campaign → its figures, all zero where no audience was frozen yet.
+
+    Raises:
+        StoreError: ClickHouse does not answer or refuses.
+    """
+    of: dict[str, list[Figures]] = {campaign: [] for campaign in campaigns}
+    for sets in message_sets(store, campaigns):
+        of[sets.campaign].append(account(sets))
+    return {campaign: as_json(found) for campaign, found in of.items()}
+
+
+def as_json(messages: Sequence[Figures]) -> dict[str, Any]:
+    """The figures of all messages of a campaign added up: `states` hold every state, `reasons` are ranked,
+    `submitted` is what the aggregator has, `spend` in credits, times in ms (0 = never)."""
+    states = {state: sum(one.states[state] for one in messages) for state in SHOWN}
+    clicked = _added(one.events.get("clicked", {}) for one in messages)
+    return {
+        "targeted": sum(one.targeted for one in messages),
+        "states": states,
+        "residual": sum(one.residual for one in messages),
+        "submitted": sum(states[state] for state in HANDED_OVER),
+        "reasons": _ranked(messages),
+        "clicked": {"people": clicked[""], "bots": clicked.total() - clicked[""]},
+        "opted_out": _added(one.events.get("opted_out", {}) for one in messages).total(),
+        "replied": _added(one.events.get("replied", {}) for one in messages).total(),
+        "segments": sum(one.segments for one in messages),
+        "spend": sum(one.spend for one in messages) / MICRO,
+        "newest_at": max((one.newest_at for one in messages), default=0),
+        "inserted_at": max((one.inserted_at for one in messages), default=0),
+    }
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    added: Counter[str] = Counter()
+    for one in counts:
+        added.update(one)
+    return added
+
+
+def _ranked(messages: Sequence[Figures]) -> list[dict[str, Any]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for one in messages:
+        for state, reasons in one.reasons.items():
+            found.update({(state, reason): count for reason, count in reasons.items() if reason and count})
+    return [{"state": state, "reason": reason, "count": count} for (state, reason), count in found.most_common()]

@@ -1,0 +1,40 @@
+"""Search, filters and pages of the campaign list; the REST list and the live page use the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.campaign import CampaignDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to list: `search` in names, tags and ids, an exact status and tag; page from 1."""
+
+    search: str = ""
+    status: str = ""
+    tag: str = ""
+    page: int = 1
+    size: int = 50
+
+    def matches(self, document: CampaignDocument) -> bool:
+        tags = document.spec.get("tags", [])
+        if self.status and document.status != self.status:
+            return False
+        if self.tag and self.tag not in tags:
+            return False
+        wanted = self.search.casefold().strip()
+        texts = [document.spec.get("name", ""), document.id, *tags]
+        return not wanted or any(wanted in text.casefold() for text in texts)
+
+    def select(self, documents: list[CampaignDocument]) -> tuple[list[CampaignDocument], int]:
+        """(documents of the page, how many match); a page past the end is the last one."""
+        found = [document for document in documents if self.matches(document)]
+        first = (self.page_of(len(found)) - 1) * self.size
+        return found[first : first + self.size], len(found)
+
+    def pages(self, total: int) -> int:
+        return max(1, -(-total // self.size))
+
+    def page_of(self, total: int) -> int:
+        return min(self.page, self.pages(total))

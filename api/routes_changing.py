@@ -1,0 +1,133 @@
+"""Routes that change campaigns: each becomes one command."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Depends, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from api import exporting, reviewing
+from api.body import spec_of
+from api.commands import carry_out
+from api.errors import ApiError, field_errors
+from api.services import Services, services
+from pipeline.tokens import new_campaign_id
+from schemas.campaign import CampaignDocument, CampaignSpec
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+RETRY_LIMIT = 50_000
+"""Typed numbers travel in the document through Kafka; more belong in a list."""
+
+_SPEC_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": CampaignSpec.model_json_schema()},
+            "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
+        },
+    }
+}
+
+
+def _fresh_id() -> str:
+    return new_campaign_id(secrets.token_bytes(5))
+
+
+@router.post("", status_code=201, openapi_extra=_SPEC_BODY)
+async def create(request: Request, shared: Shared) -> JSONResponse:
+    """Create a draft from JSON or TOML."""
+    spec = await spec_of(request)
+    await shared.ready()
+    return await carry_out(shared, _fresh_id(), "create", spec)
+
+
+@router.put("/{campaign}", openapi_extra=_SPEC_BODY)
+async def edit(campaign: str, request: Request, shared: Shared) -> JSONResponse:
+    """Replace the definition of a draft."""
+    spec = await spec_of(request)
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "edit", spec)
+
+
+@router.delete("/{campaign}")
+async def delete(campaign: str, shared: Shared) -> JSONResponse:
+    """Delete a draft, or a scheduled campaign before its send time."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "delete")
+
+
+@router.post("/{campaign}/launch")
+async def launch(campaign: str, shared: Shared) -> JSONResponse:
+    """Review, then launch; refused (409) with the review's problems."""
+    document = await shared.document(campaign)
+    if document.status == "draft":
+        await _check_review(shared, document)
+    return await carry_out(shared, campaign, "launch")
+
+
+async def _check_review(shared: Services, document: CampaignDocument) -> None:
+    review = await reviewing.review_of(shared, document.parsed())
+    if review.problems:
+        fields = [{"field": p.where, "error": p.what} for p in review.problems]
+        text = "; ".join(f"{p.where}: {p.what}" for p in review.problems)
+        raise ApiError(409, f"not launched: {text}", fields=fields, more={"id": document.id})
+
+
+@router.post("/{campaign}/duplicate", status_code=201)
+async def duplicate(
+    campaign: str, shared: Shared, changes: Annotated[dict[str, Any] | None, Body()] = None
+) -> JSONResponse:
+    """A new draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
+    document = await shared.document(campaign)
+    name = f"{document.spec['name'][:190]} (copy)"
+    return await carry_out(shared, _fresh_id(), "create", _copied(document, {"name": name, **(changes or {})}))
+
+
+def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
+    # Times of the original are past or taken; a copy goes out when its owner says so.
+    merged = {**document.spec, "send_at": None, "deadline": None, **changes}
+    try:
+        return CampaignSpec.model_validate(merged)
+    except ValidationError as error:
+        fields = field_errors(error)
+        raise ApiError(422, "; ".join(f"{f['field']}: {f['error']}" for f in fields), fields=fields) from error
+
+
+@router.post("/{campaign}/retry-failed", status_code=201)
+async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
+    """A new draft to the numbers whose message was rejected or undelivered."""
+    document = await shared.document(campaign)
+    if document.status not in ("sent", "finished", "canceled"):
+        raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
+    numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
+    if not numbers:
+        raise ApiError(409, f"campaign {campaign}: no message was rejected or undelivered, nothing to retry")
+    name = f"{document.spec['name'][:190]} (retry)"
+    spec = _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
+    return await carry_out(shared, _fresh_id(), "create", spec)
+
+
+def _failed_numbers(shared: Services, campaign: str) -> list[int]:
+    numbers: list[int] = []
+    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered"]):
+        numbers += table["number"].to_numpy().tolist()
+        if len(numbers) > RETRY_LIMIT:
+            raise ApiError(
+                409,
+                f"campaign {campaign}: more than {RETRY_LIMIT:,} messages failed, too many to type. Export them "
+                f"(`longwave campaign export {campaign} --state rejected --state undelivered --out FILE.csv`), "
+                "import the file (`longwave contacts import FILE.csv --list NAME`) and write to that list",
+            )
+    return numbers
+
+
+@router.post("/{campaign}/{action}")
+async def act(campaign: str, action: Literal["pause", "resume", "cancel"], shared: Shared) -> JSONResponse:
+    """Pause, resume or cancel."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, action)

@@ -1,0 +1,76 @@
+"""Routes that only read: list, one campaign, review, export."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal, get_args
+
+from fastapi import APIRouter, Depends, Query
+
+from api import exporting, reviewing
+from api.documents import as_json, row, sources
+from api.listing import Filter
+from api.services import Services, services
+from schemas.campaign import Status
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+StatusFilter = Literal[
+    "", "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "canceled", "failed"
+]
+
+
+def filtered(
+    search: Annotated[str, Query(max_length=200)] = "",
+    status: StatusFilter = "",
+    tag: Annotated[str, Query(max_length=200)] = "",
+    page: Annotated[int, Query(ge=1)] = 1,
+    size: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Filter:
+    """The list's query parameters."""
+    return Filter(search, status, tag, page, size)
+
+
+@router.get("")
+async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]) -> dict[str, Any]:
+    """Campaigns, newest first, with status from Kafka and figures as of the last reading."""
+    await shared.ready()
+    found, total = wanted.select(shared.campaigns.all())
+    return {
+        "campaigns": [row(shared, document) for document in found],
+        "total": total,
+        "page": wanted.page_of(total),
+        "pages": wanted.pages(total),
+        "sources": sources(shared),
+    }
+
+
+@router.get("/{campaign}")
+async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
+    """One campaign with figures of now, or the last known with their age where ClickHouse does not answer."""
+    document = await shared.document(campaign)
+    await shared.figures.fresh(document)
+    return {**as_json(shared, document), "sources": sources(shared)}
+
+
+@router.get("/{campaign}/review")
+async def review(campaign: str, shared: Shared) -> dict[str, Any]:
+    """What would forbid a launch, warnings, recipients, segments, cost and shortest duration."""
+    document = await shared.document(campaign)
+    found = await reviewing.review_of(shared, document.parsed())
+    return {"id": campaign, "status": document.status, "ok": not found.problems, **dataclasses.asdict(found)}
+
+
+@router.get("/{campaign}/export")
+async def export(
+    campaign: str,
+    shared: Shared,
+    format: Literal["csv", "parquet"] = "csv",
+    state: Annotated[list[str] | None, Query()] = None,
+) -> Any:
+    """One row per recipient: ordinal, number, state, reason, times; `state` may be given several times."""
+    document = await shared.document(campaign)
+    return await exporting.stream(shared, document, format, state or [])
+
+
+assert set(get_args(StatusFilter)) == {"", *get_args(Status)}

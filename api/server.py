@@ -1,0 +1,88 @@
+"""The API's process: REST under /v1, the live page at /, health and metrics.
+
+    longwave run api
+
+Starts whether or not Kafka and ClickHouse are there; what needs them answers 503 with the reason until they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from adapters.errors import LongwaveError
+from adapters.settings import Settings
+from api import errors, live, routes_changing, routes_health, routes_reading
+from api.origin import SameOrigin
+from api.services import running
+
+PAGE = Path(__file__).resolve().parent.parent / "dashboards" / "realtime"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its connections live as long as its lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(title="Longwave", version="1", lifespan=lifespan, description="Campaigns: make, send, watch.")
+    errors.install(app)
+    app.add_middleware(SameOrigin, listen=settings.api)
+    app.include_router(live.router)
+    app.include_router(routes_reading.router)
+    app.include_router(routes_changing.router)
+    app.include_router(routes_health.router)
+    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    return app
+
+
+class Server(uvicorn.Server):
+    """Tells the endless streams to end before uvicorn waits for them."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        services = getattr(getattr(self.config.app, "state", None), "services", None)
+        if services is not None:
+            services.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+class PortTaken(LongwaveError):
+    """The API's address cannot be listened on."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        PortTaken: somebody else listens there; the text is for the user.
+    """
+    config = uvicorn.Config(
+        create_app(settings),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    listening = _listen(settings)
+    Server(config).run(sockets=[listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.api.host, settings.api.port
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PortTaken(
+            f"the API cannot listen on {host}:{port}: {reason}; set api.port (LONGWAVE_API__PORT)"
+        ) from error

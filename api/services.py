@@ -1,0 +1,92 @@
+"""What the routes share: the settings, Kafka's producer and view, the figures. Made once per process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from adapters.producer import Producer
+from adapters.settings import Settings
+from adapters.views import CampaignView
+from api.errors import ApiError
+from api.figures import FiguresService
+from api.kafka_health import KafkaHealth
+from schemas.campaign import CampaignDocument
+
+VIEW_WAIT = 5.0
+"""Seconds that a request waits for the campaigns to be read, right after the start."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a route may need."""
+
+    settings: Settings
+    producer: Producer
+    campaigns: CampaignView
+    figures: FiguresService
+    kafka: KafkaHealth
+    loading: asyncio.Task[None]
+    """Ends when the campaigns have been read from Kafka."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is asked to end: endless streams end."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the campaigns have been read from Kafka."""
+        return self.loading.done()
+
+    async def ready(self) -> None:
+        """Wait until the campaigns were read from Kafka.
+
+        Raises:
+            ApiError: 503, with what is waited for.
+        """
+        try:
+            async with asyncio.timeout(VIEW_WAIT):
+                await asyncio.shield(self.loading)
+        except TimeoutError as error:
+            raise ApiError(503, self.kafka.waiting_for()) from error
+
+    async def document(self, campaign: str) -> CampaignDocument:
+        """The newest document.
+
+        Raises:
+            ApiError: 404 there is no such campaign, 503 the campaigns are not read yet.
+        """
+        await self.ready()
+        document = self.campaigns.get(campaign)
+        if document is None:
+            raise ApiError(404, f"no campaign {campaign!r}; see `longwave campaign list`")
+        return document
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """Start everything, stop it in the end; needs neither Kafka nor ClickHouse to be there."""
+    producer = Producer(settings.kafka)
+    campaigns = CampaignView(settings.kafka)
+    kafka = KafkaHealth(settings.kafka)
+    figures = FiguresService(settings, campaigns)
+    await campaigns.start()
+    await kafka.start()
+    await figures.start()
+    loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
+    try:
+        yield Services(settings, producer, campaigns, figures, kafka, loading)
+    finally:
+        loading.cancel()
+        await figures.stop()
+        await kafka.stop()
+        await campaigns.stop()
+        await producer.close(timeout=1.0)
+
+
+def services(request: Request) -> Services:
+    """Dependency of the routes."""
+    found: Services = request.app.state.services
+    return found

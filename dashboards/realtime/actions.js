@@ -1,0 +1,52 @@
+// What an operator does to a campaign: ask where it cannot be undone, call the API, say what came of it.
+import { call, path } from "./api.js";
+import { $, el, toast } from "./dom.js";
+import { count, credits } from "./format.js";
+
+export async function act(action, data, { onEdit, onCreated, onDeleted }) {
+  if (action === "edit") return onEdit(data);
+  try {
+    if (!(await agreed(action, data))) return undefined;
+    const answer = action === "delete" ? await call("DELETE", path(data.id)) : await call("POST", path(data.id, `/${action}`));
+    if (answer.carried_out === false) toast(answer.message);
+    else toast(said(action, data));
+    if (action === "duplicate") onCreated(answer.id);
+    if (action === "delete") onDeleted(data.id);
+  } catch (error) {
+    toast(error.message, true);
+  }
+  return undefined;
+}
+
+const DONE = { launch: "launched", pause: "paused", resume: "resumed", cancel: "canceled", duplicate: "duplicated", delete: "deleted" };
+const said = (action, data) => `${data.name}: ${DONE[action]}`;
+
+async function agreed(action, data) {
+  if (action === "launch") return launchAgreed(data);
+  if (action === "cancel") return ask(`Cancel “${data.name}”?`, [el("p", {}, "Nothing more is handed over once the cancel is recorded. What has been handed over stays sent and is counted. A canceled campaign cannot be resumed, only duplicated.")], "Cancel the campaign");
+  if (action === "delete") return ask(`Delete “${data.name}”?`, [el("p", {}, "The campaign goes away for good.")], "Delete");
+  return true;
+}
+
+async function launchAgreed(data) {
+  const review = await call("GET", path(data.id, "/review"));
+  const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
+  const about = el("p", {}, `${count(review.recipients)} recipients, about ${count(review.segments)} segments and ${credits(review.cost / 1e6)} credits; at least ${count(Math.ceil(review.seconds))} s at the sender's limit.`);
+  const problems = list(review.problems, "problem");
+  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about]), ...list(review.warnings, "warning")];
+  return ask(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");
+}
+
+function ask(title, body, yes) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = title;
+  $("confirm-text").replaceChildren(...body);
+  $("confirm-yes").hidden = yes === null;
+  $("confirm-yes").textContent = yes ?? "";
+  $("confirm-yes").className = yes === "Launch" ? "primary" : "danger";
+  $("confirm-no").textContent = yes === null ? "Close" : yes === "Launch" ? "Not yet" : "Keep it";
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }); });
+}
+
