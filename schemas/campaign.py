@@ -78,11 +78,15 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     error: str = ""
 
 
+KEPT_OUTCOMES = 8
+"""Outcomes that a document keeps."""
+
+
 class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
 
     `spec` is a `CampaignSpec` in JSON form. `revision` grows by one with each document.
-    `recipients` is N, 0 until the audience is frozen; `lanes` are fixed with it.
+    `recipients` is N, 0 until the audience is frozen; `lanes` are fixed at the launch, for life.
     """
 
     id: Campaign
@@ -93,13 +97,15 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     created: Millis
     updated: Millis
     launched: Millis = 0
+    launch_revision: Count = 0
+    """Revision of the document that the launch wrote; `Freeze`, `Frozen` and all chunks carry it. 0: not launched."""
     finished: Millis = 0
     recipients: Count = 0
     lanes: list[Count] = msgspec.field(default_factory=list)
     resume_to: Status | None = None
     """Status that a resume returns to; set while paused."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
-    """Of the last few commands, newest last."""
+    """Of the last 8 commands, newest last."""
 
     def parsed(self) -> CampaignSpec:
         """The spec, checked again."""
@@ -121,7 +127,7 @@ class Command(Record, tag="command", kw_only=True):
 
 
 class Frozen(Record, tag="frozen", kw_only=True):
-    """Topic `commands`: the audience of `campaign` (as of `revision`) has `recipients` ordinals."""
+    """Topic `commands`: the audience of `campaign` (launched as `revision`) has `recipients` ordinals."""
 
     campaign: Campaign
     revision: Annotated[int, msgspec.Meta(ge=1)]
