@@ -1,0 +1,43 @@
+"""A page of a frozen audience, as it is read from ClickHouse; never travels through Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class AudiencePage:
+    """Recipients with ordinals first, first+1, …, in columns of n (numpy arrays or lists).
+
+    `numbers`: E.164 digits. `zones`, `countries`, `regions` are dictionaries indexed by `zone`, `country`, `region`
+    ("" = not known). `fields`: each attribute that the campaign's templates use -> n strings.
+
+    Raises:
+        ValueError: a column of another length.
+    """
+
+    first: int
+    numbers: Indices
+    zones: Sequence[str]
+    zone: Indices
+    countries: Sequence[str]
+    country: Indices
+    regions: Sequence[str]
+    region: Indices
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.numbers)
+        columns = {"zone": self.zone, "country": self.country, "region": self.region, **self.fields}
+        for name, column in columns.items():
+            if len(column) != n:
+                raise ValueError(f"column {name} has {len(column)} entries, expected {n}")
+
+    def __len__(self) -> int:
+        return len(self.numbers)
