@@ -1,0 +1,151 @@
+"""A campaign's document, compiled once per revision into what the steps need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.money import PriceList
+from pipeline.outgoing import Renderer, compile_lane_message
+from pipeline.render import OPT_OUT, TemplateError, compile_template
+from pipeline.review import effective_text, instant
+from pipeline.smart_sending import HOUR, identity_of
+from schemas.campaign import CampaignDocument, CampaignSpec, MessageSpec, Status
+from schemas.lane import LaneMessage, LaneSettings
+
+__all__ = ["CampaignPlan", "MessagePlan", "PlanError", "Renderer", "Terms", "compile_lane_message", "compile_plan"]
+
+
+class PlanError(ValueError):
+    """A campaign that cannot be sent as it is written; the text says where, what and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the settings say of a campaign's account and sender."""
+
+    site_name: str
+    store_zone: str
+    lanes: Sequence[int]
+    """Lanes of the sender; those at the launch are a campaign's for life."""
+    prices: PriceList
+    link_base: str
+    """Public address of the ingress, without a slash at its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePlan:
+    """One message, ready to be counted and rendered."""
+
+    lane: LaneMessage
+    renderer: Renderer
+    urls: tuple[str, ...]
+    """Where the links lead, by their index in click tokens."""
+    identity: int
+    """Names the message in smart-sending reservations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPlan:
+    """What the steps need of one revision of a campaign's document. Times and spans in ms."""
+
+    campaign: str
+    revision: int
+    launch_revision: int
+    status: Status
+    recipients: int
+    lanes: tuple[int, ...]
+    """Empty until the launch."""
+    messages: tuple[MessagePlan, ...]
+    fields: tuple[str, ...]
+    """Attributes of contacts that any message needs."""
+    due: int
+    """When it is to be sent: `send_at`, but no earlier than the launch (0 for a draft that names no time)."""
+    deadline: int | None
+    window: int
+    """Smart sending."""
+    transactional: bool
+    prices: PriceList
+    link_base: str
+    spec: CampaignSpec
+
+    @property
+    def canceled(self) -> bool:
+        return self.status == "canceled"
+
+    def lane_settings(self) -> LaneSettings:
+        """What the lanes must know of the campaign."""
+        return LaneSettings(
+            messages=[message.lane for message in self.messages],
+            priority=self.spec.priority,
+            weight=self.spec.weight,
+            deadline=self.deadline,
+            unknown=self.spec.unknown,
+            transactional=self.transactional,
+        )
+
+
+def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
+    """The plan of a document.
+
+    Raises:
+        PlanError: a text is no template, a link leads nowhere, the text needs what does not exist yet.
+        pydantic.ValidationError: the document's spec is none.
+    """
+    spec = document.parsed()
+    messages = tuple(_message(document.id, index, spec, terms.site_name) for index in range(len(spec.messages)))
+    send_at = 0 if spec.send_at is None else instant(spec.send_at, terms.store_zone)
+    return CampaignPlan(
+        campaign=document.id,
+        revision=document.revision,
+        launch_revision=document.launch_revision,
+        status=document.status,
+        recipients=document.recipients,
+        lanes=tuple(document.lanes),
+        messages=messages,
+        fields=tuple(dict.fromkeys(name for message in messages for name in message.renderer.fields)),
+        due=max(send_at, document.launched),
+        deadline=None if spec.deadline is None else instant(spec.deadline, terms.store_zone),
+        window=spec.smart_sending_hours * HOUR,
+        transactional=spec.transactional,
+        prices=terms.prices,
+        link_base=terms.link_base,
+        spec=spec,
+    )
+
+
+def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> MessagePlan:
+    message = spec.messages[index]
+    where = f"messages.{index}.text"
+    text = _text(where, message, site_name, spec.opt_out_language)
+    links = sorted(message.links)
+    lane = LaneMessage(text=text, links=links)
+    return MessagePlan(
+        lane=lane,
+        renderer=compile_lane_message(lane),
+        urls=tuple(str(message.links[name]) for name in links),
+        identity=identity_of(campaign, index),
+    )
+
+
+def _text(where: str, message: MessageSpec, site_name: str, opt_out_language: str) -> str:
+    try:
+        compile_template(message.text)
+    except TemplateError as error:
+        raise PlanError(f"{where}: {error}") from error
+    try:
+        text = effective_text(message.text, site_name, opt_out_language)
+        template = compile_template(text)
+    except TemplateError as error:
+        raise PlanError(f"opt_out_language: {error}") from error
+    if OPT_OUT in template.specials:
+        raise PlanError(f"{where}: {{opt_out}} is not supported yet; write it out, as in Reply STOP to opt out")
+    _check_links(where, template.links, message.links)
+    return text
+
+
+def _check_links(where: str, used: Sequence[str], given: Mapping[str, object]) -> None:
+    for name in used:
+        if name not in given:
+            shown = "{link}" if name == "default" else f"{{link:{name}}}"
+            raise PlanError(f'{where}: {shown} leads nowhere; add links = {{{name} = "https://…"}} to the message')

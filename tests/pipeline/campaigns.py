@@ -1,0 +1,50 @@
+"""Documents and terms that several tests of the rules use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.money import PriceList
+from pipeline.plan import CampaignPlan, Terms, compile_plan
+from schemas.campaign import CampaignDocument, CampaignSpec
+
+NOW = 1_800_000_000_000
+HOUR = 3_600_000
+ID = "0000000a"
+TERMS = Terms(
+    site_name="Harbor & Pine",
+    store_zone="America/New_York",
+    lanes=(4, 2),
+    prices=PriceList(40_000, {"US": 7_900}),
+    link_base="https://hp.example",
+)
+
+
+def spec(text: str = "Hi {first_name|there}", **changes: Any) -> dict[str, Any]:
+    """The JSON form of a spec with one message."""
+    links = changes.pop("links", {})
+    given = {"name": "Sale", "audience": {"lists": ["all"]}, "messages": [{"text": text, "links": links}], **changes}
+    return CampaignSpec.model_validate(given).model_dump(mode="json")
+
+
+def document(status: str = "sending", text: str = "Hi {first_name|there}", **changes: Any) -> CampaignDocument:
+    """A document launched as revision 2 with 1,000 recipients; `changes` of its spec or of itself."""
+    own = {name: changes.pop(name) for name in tuple(changes) if name in CampaignDocument.__struct_fields__}
+    fields = {
+        "id": ID,
+        "spec": spec(text, **changes),
+        "status": status,
+        "revision": 5,
+        "created": NOW - HOUR,
+        "updated": NOW,
+        "launched": NOW,
+        "launch_revision": 2,
+        "recipients": 1000,
+        "lanes": [4, 2],
+        **own,
+    }
+    return CampaignDocument(**fields)
+
+
+def plan(**changes: Any) -> CampaignPlan:
+    return compile_plan(document(**changes), TERMS)
