@@ -1,0 +1,106 @@
+"""The status machine of a campaign, as one pure function over its document.
+
+    draft ──launch──▶ processing ──frozen──▶ sending ──▶ sent ──▶ finished
+      ▲                   │ nobody in it         │
+      └───────────────────┘     paused ◀──pause──┘ (from processing too) ──resume──▶ where it was
+    cancel: scheduled ──▶ draft; processing, sending, paused ──▶ canceled
+
+Every command leaves its outcome in the document, refused or not. A record that comes again changes nothing and
+gives its effects again, as of the document that holds by then.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.status_commands import command
+from pipeline.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, successor, withdraw
+from schemas.campaign import CampaignDocument, Command, Frozen, Note, Progress, Status
+
+EMPTY_AUDIENCE = (
+    "the audience is empty: its lists and numbers name nobody; import contacts or edit it, then launch again"
+)
+_UNDER_WAY: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
+
+
+def apply(
+    document: CampaignDocument | None, record: Command | Frozen | Note | Progress, now: int, terms_of: TermsOf
+) -> Transition:
+    """What a record of topic `commands` makes of a campaign. `now` in ms; nothing is raised for what a user does."""
+    if isinstance(record, Command):
+        return command(document, record, now, terms_of)
+    if document is None:
+        return Transition(None)
+    match record:
+        case Frozen():
+            return _frozen(document, record, now)
+        case Note():
+            return _note(document, record, now)
+        case Progress():
+            return _progress(document, record, now)
+
+
+def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    if record.revision != document.launch_revision:
+        return Transition(document)
+    if document.recipients:
+        return _frozen_again(document, now)
+    if document.status == "canceled":
+        return _frozen_too_late(document, record, now)
+    if "processing" not in (document.status, document.resume_to):
+        return Transition(document)
+    if not record.recipients:
+        back = successor(document, now, **AS_DRAFT, reason=EMPTY_AUDIENCE)
+        return Transition(back, changed=True)
+    return _begin(document, record, now)
+
+
+def _begin(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    """Fix the audience and fan out; a paused campaign too, whose lanes then hold everybody back."""
+    paused = document.status == "paused"
+    begun = successor(
+        document,
+        now,
+        status="paused" if paused else "sending",
+        resume_to="sending" if paused else None,
+        reason="",
+        recipients=record.recipients,
+    )
+    return Transition(begun, changed=True, effects=(control(begun, now), fanout(begun)))
+
+
+def _frozen_again(document: CampaignDocument, now: int) -> Transition:
+    if document.status == "canceled":
+        return Transition(document, effects=(control(document, now), *withdraw(document, now)))
+    if document.status in ("sent", "finished"):
+        return Transition(document)
+    return Transition(document, effects=(control(document, now), fanout(document)))
+
+
+def _frozen_too_late(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    """The freeze ended after the cancel: its recipients are counted, all as canceled, and none is fanned out."""
+    if not record.recipients:
+        return Transition(document)
+    counted = successor(document, now, recipients=record.recipients)
+    return Transition(counted, changed=True, effects=withdraw(counted, now))
+
+
+def _note(document: CampaignDocument, record: Note, now: int) -> Transition:
+    if (
+        document.status not in ("scheduled", "processing", "sending", "paused", "sent")
+        or document.reason == record.reason
+    ):
+        return Transition(document)
+    return Transition(successor(document, now, reason=record.reason), changed=True)
+
+
+def _progress(document: CampaignDocument, record: Progress, now: int) -> Transition:
+    """What is sent cannot be paused any more: a paused campaign goes on to sent. A canceled one stays canceled."""
+    if record.reached == "finished" and document.status == "canceled" and not document.finished:
+        return Transition(successor(document, now, finished=record.at), changed=True)
+    before = ("sending", "paused") if record.reached == "sent" else ("sending", "paused", "sent")
+    if document.status not in before or not document.recipients:
+        return Transition(document)
+    finished = record.at if record.reached == "finished" else 0
+    reached = successor(document, now, status=record.reached, resume_to=None, reason="", finished=finished)
+    return Transition(reached, changed=True)

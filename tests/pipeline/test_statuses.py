@@ -1,0 +1,317 @@
+"""The status machine: every action in every status, the whole way, and any order of anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.statuses import apply
+from pipeline.transitions import StartFanout, StartFreeze, Transition, Withdraw, WriteControl
+from schemas.campaign import CAMPAIGNS, Action, CampaignDocument, Command, Frozen, Note, Progress
+from schemas.chunk import Freeze
+from schemas.status import StatusRange
+from schemas.wire import encode
+from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, spec
+
+LATER = NOW + HOUR
+RECORDS = Command | Frozen | Note | Progress
+
+
+def command(action: Action, identity: str = "c1", **changes: Any) -> Command:
+    fields = {"id": identity, "campaign": ID, "action": action, "at": NOW, "by": "ann", **changes}
+    return Command(**fields)
+
+
+def frozen(recipients: int = 1000, revision: int = 2) -> Frozen:
+    return Frozen(campaign=ID, revision=revision, recipients=recipients, at=LATER)
+
+
+def progress(reached: str) -> Progress:
+    return Progress(campaign=ID, reached=reached, at=LATER)  # type: ignore[arg-type]
+
+
+def step(before: CampaignDocument | None, record: RECORDS) -> Transition:
+    return apply(before, record, LATER, lambda _: TERMS)
+
+
+def after(transition: Transition) -> CampaignDocument:
+    assert transition.document is not None
+    return transition.document
+
+
+STATUSES = ("draft", "scheduled", "processing", "sending", "paused", "sent", "finished", "canceled", "failed")
+ALLOWED = {
+    ("draft", "edit"): "draft",
+    ("draft", "delete"): None,
+    ("draft", "launch"): "processing",
+    ("processing", "pause"): "paused",
+    ("sending", "pause"): "paused",
+    ("paused", "resume"): "sending",
+    ("scheduled", "cancel"): "draft",
+    ("processing", "cancel"): "canceled",
+    ("sending", "cancel"): "canceled",
+    ("paused", "cancel"): "canceled",
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("action", ["create", "edit", "delete", "launch", "pause", "resume", "cancel"])
+def test_every_action_in_every_status(status: str, action: Action) -> None:
+    before = document(status, resume_to="sending" if status == "paused" else None)
+    transition = step(before, command(action, spec=spec("Hello")))
+    if (status, action) not in ALLOWED:
+        refused = after(transition)
+        assert transition.error
+        assert (refused.status, transition.effects) == (status, ())
+        assert refused.outcomes[-1].error == transition.error
+        assert refused.revision == before.revision + 1
+        return
+    assert transition.error == ""
+    if action == "delete":
+        assert (transition.document, transition.delete) == (None, True)
+        return
+    assert (after(transition).status, after(transition).revision) == (ALLOWED[status, action], before.revision + 1)
+    assert after(transition).outcomes[-1] == msgspec.structs.replace(after(transition).outcomes[-1], error="")
+    assert CAMPAIGNS.decode(encode(after(transition))) == after(transition)
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "text"),
+    [
+        ("sent", "cancel", "it can only be duplicated"),
+        ("canceled", "resume", "is canceled, not paused"),
+        ("canceled", "edit", "it can only be duplicated"),
+        ("canceled", "cancel", "it can only be duplicated"),
+        ("sending", "edit", "only a draft can be edited: cancel it and duplicate it"),
+        ("draft", "cancel", "nothing is under way; delete it"),
+        ("sending", "launch", "only a draft can be launched"),
+        ("sent", "pause", "only processing and sending campaigns can be paused"),
+    ],
+)
+def test_refusals_say_what_to_do(status: str, action: Action, text: str) -> None:
+    assert text in step(document(status), command(action)).error
+
+
+def test_the_whole_way() -> None:
+    created = after(step(None, command("create", "c1", spec=spec())))
+    assert (created.status, created.revision, created.created, created.updated) == ("draft", 1, NOW, LATER)
+    launch = step(created, command("launch", "c2"))
+    launched = after(launch)
+    assert (launched.launch_revision, launched.launched, launched.lanes) == (2, LATER, [4, 2])
+    assert launch.effects == (StartFreeze(Freeze(campaign=ID, revision=2)),)
+    begin = step(launched, frozen())
+    assert after(begin).recipients == 1000
+    assert begin.effects == (
+        WriteControl(ID, 3, "running", (4, 2), LATER),
+        StartFanout(ID, 2, 1, 1000),
+    )
+    sent = after(step(after(begin), progress("sent")))
+    assert (sent.status, sent.finished) == ("sent", 0)
+    finished = after(step(sent, progress("finished")))
+    assert (finished.status, finished.finished, finished.revision) == ("finished", LATER, 5)
+    assert [(o.command, o.error) for o in finished.outcomes] == [("c1", ""), ("c2", "")]
+
+
+def test_an_empty_audience_makes_it_a_draft_again_that_can_be_launched_anew() -> None:
+    back = after(step(document("processing", recipients=0), frozen(0)))
+    assert (back.status, back.launched, back.launch_revision, back.lanes) == ("draft", 0, 0, [])
+    assert back.reason.startswith("the audience is empty: ")
+    again = after(step(back, command("launch", "c9")))
+    assert (again.status, again.launch_revision, again.reason) == ("processing", back.revision + 1, "")
+    assert step(again, frozen(7, revision=2)) == Transition(again)
+
+
+def test_frozen_while_paused_fans_out_but_stays_paused() -> None:
+    paused = after(step(document("processing", recipients=0), command("pause")))
+    assert paused.resume_to == "processing"
+    transition = step(paused, frozen())
+    held = after(transition)
+    assert (held.status, held.resume_to, held.recipients) == ("paused", "sending", 1000)
+    assert transition.effects == (
+        WriteControl(ID, held.revision, "paused", (4, 2), LATER),
+        StartFanout(ID, 2, 1, 1000),
+    )
+    resume = step(held, command("resume", "c2"))
+    assert after(resume).status == "sending"
+    assert resume.effects == (WriteControl(ID, held.revision + 1, "running", (4, 2), LATER),)
+
+
+def test_resume_before_the_freeze_goes_back_to_processing() -> None:
+    paused = after(step(document("processing", recipients=0), command("pause")))
+    assert after(step(paused, command("resume", "c2"))).status == "processing"
+
+
+def test_cancel_stops_the_lanes_first_then_withdraws_who_is_pending() -> None:
+    transition = step(document("sending"), command("cancel"))
+    assert transition.effects == (
+        WriteControl(ID, 6, "canceled", (4, 2), LATER),
+        Withdraw((StatusRange(campaign=ID, message=0, at=LATER, first=0, last=1000, reason="campaign_canceled"),)),
+    )
+
+
+def test_cancel_before_the_freeze_withdraws_when_the_audience_is_known() -> None:
+    cancel = step(document("processing", recipients=0), command("cancel"))
+    assert [type(effect) for effect in cancel.effects] == [WriteControl]
+    late = step(after(cancel), frozen(10))
+    assert (after(late).status, after(late).recipients) == ("canceled", 10)
+    assert [type(effect) for effect in late.effects] == [Withdraw]
+    assert step(after(cancel), frozen(0)) == Transition(after(cancel))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"text": "Go {link}"}, "messages.0.text: {link} leads nowhere"),
+        ({"deadline": "2020-01-01T00:00:00Z"}, "deadline: it is not after the time of sending"),
+        (
+            {"deadline": "2027-06-01T00:00:00Z", "send_at": "2027-06-02T00:00:00Z"},
+            "deadline: it is not after the time of sending",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_not_launched(changes: dict[str, str], text: str) -> None:
+    transition = step(document("draft", launch_revision=0, recipients=0, lanes=[], **changes), command("launch"))
+    assert text in transition.error
+    assert (after(transition).status, after(transition).launch_revision) == ("draft", 0)
+
+
+def test_a_sender_that_is_not_configured_is_not_launched() -> None:
+    transition = apply(document("draft"), command("launch"), LATER, lambda spec: f"sender: no {spec.sender}")
+    assert transition.error == "sender: no main"
+
+
+def test_a_spec_that_does_not_parse_is_refused_with_its_place() -> None:
+    assert "messages: Field required" in step(None, command("create", spec={"name": "x"})).error
+    assert step(None, command("create")).error.startswith("spec: missing")
+    assert "audience" in step(document("draft"), command("edit", spec={"name": "x"})).error
+
+
+def test_nobody_there() -> None:
+    assert "no campaign 0000000a" in step(None, command("pause")).error
+    for record in (frozen(), Note(campaign=ID, reason="x", at=NOW), progress("sent")):
+        assert step(None, record) == Transition(None)
+
+
+def test_notes_show_why_it_waits_and_go_again() -> None:
+    noted = after(step(document("processing"), Note(campaign=ID, reason="ClickHouse is down", at=NOW)))
+    assert noted.reason == "ClickHouse is down"
+    assert step(noted, Note(campaign=ID, reason="ClickHouse is down", at=NOW)).changed is False
+    assert after(step(noted, Note(campaign=ID, reason="", at=NOW))).reason == ""
+    assert step(document("canceled"), Note(campaign=ID, reason="x", at=NOW)).changed is False
+
+
+def test_progress_of_a_canceled_campaign_only_dates_its_end() -> None:
+    dated = after(step(document("canceled"), progress("finished")))
+    assert (dated.status, dated.finished) == ("canceled", LATER)
+    assert step(dated, progress("finished")).changed is False
+    assert step(document("canceled"), progress("sent")).changed is False
+    assert step(document("finished"), progress("sent")).changed is False
+    assert step(document("processing", recipients=0), progress("sent")).changed is False
+
+
+def test_only_the_last_eight_outcomes_are_kept() -> None:
+    current = document("draft")
+    for number in range(12):
+        current = after(step(current, command("pause", f"c{number}")))
+    assert [outcome.command for outcome in current.outcomes] == [f"c{number}" for number in range(4, 12)]
+
+
+@pytest.mark.parametrize(
+    ("before", "record"),
+    [
+        (document("draft", launch_revision=0, recipients=0, lanes=[]), command("launch")),
+        (document("sending"), command("pause")),
+        (document("processing", recipients=0), command("pause")),
+        (document("paused", resume_to="sending"), command("resume")),
+        (document("sending"), command("cancel")),
+        (document("processing", recipients=0), frozen()),
+        (document("paused", resume_to="processing", recipients=0), frozen()),
+        (document("canceled", recipients=0), frozen()),
+    ],
+)
+def test_a_record_that_comes_again_changes_nothing_and_gives_its_effects_again(
+    before: CampaignDocument, record: RECORDS
+) -> None:
+    first = step(before, record)
+    assert first.effects
+    again = step(first.document, record)
+    assert (again.changed, again.document) == (False, first.document)
+    assert [e for e in again.effects if not isinstance(e, WriteControl)] == [
+        e for e in first.effects if not isinstance(e, WriteControl)
+    ]
+    assert all(effect in again.effects for effect in first.effects)
+
+
+def test_a_pause_repeated_after_a_resume_does_not_pause() -> None:
+    paused = after(step(document("sending"), command("pause", "c1")))
+    resumed = after(step(paused, command("resume", "c2")))
+    assert step(resumed, command("pause", "c1")).effects == (
+        WriteControl(ID, resumed.revision, "running", (4, 2), LATER),
+    )
+
+
+ACTIONS = st.sampled_from(["create", "edit", "launch", "pause", "resume", "cancel"])
+MOVES = st.one_of(
+    ACTIONS,
+    st.sampled_from(["frozen", "frozen-empty", "frozen-old", "sent", "finished", "note"]),
+    st.integers(1, 20).map(lambda back: -back),
+)
+
+
+def record_of(move: str, number: int, current: CampaignDocument | None) -> RECORDS:
+    launch_revision = max(current.launch_revision, 1) if current else 1
+    match move:
+        case "frozen":
+            return frozen(1000, launch_revision)
+        case "frozen-empty":
+            return frozen(0, launch_revision)
+        case "frozen-old":
+            return frozen(500, 10_000)
+        case "sent" | "finished":
+            return progress(move)
+        case "note":
+            return Note(campaign=ID, reason=f"waits {number}", at=NOW)
+    return command(move, f"c{number}", spec=spec(f"Text {number}"))  # type: ignore[arg-type]
+
+
+@settings(max_examples=300)
+@given(st.lists(MOVES, max_size=40))
+def test_any_order_with_any_repetition(moves: list[str | int]) -> None:
+    current: CampaignDocument | None = None
+    past: list[RECORDS] = []
+    controls: dict[int, str] = {}
+    ended = False
+    for number, move in enumerate(moves):
+        if isinstance(move, int):
+            record = past[max(len(past) + move, 0)] if past else command("create", "c0", spec=spec())
+        else:
+            record = record_of(move, number, current)
+        past.append(record)
+        before = current
+        transition = step(current, record)
+        current = transition.document
+        if current is None:
+            assert before is None
+            continue
+        assert CAMPAIGNS.decode(encode(current)) == current
+        assert current.revision == (before.revision if before else 0) + transition.changed
+        assert transition.changed or current == before
+        for effect in transition.effects:
+            if isinstance(effect, WriteControl):
+                # A lane keeps the newest: what it has must be what the document says.
+                assert controls.setdefault(effect.revision, effect.state) == effect.state
+            if isinstance(effect, StartFanout | Withdraw):
+                assert current.recipients > 0
+            if isinstance(effect, StartFanout):
+                assert current.status in ("sending", "paused")
+        if current.recipients and current.status != "draft" and controls:
+            wanted = {"paused": "paused", "canceled": "canceled"}.get(current.status, "running")
+            if current.status in ("sending", "paused", "canceled"):
+                assert controls[max(controls)] == wanted
+        assert (current.resume_to is not None) == (current.status == "paused")
+        assert not (ended and current.status not in ("canceled", "finished"))
+        ended = current.status in ("canceled", "finished")
