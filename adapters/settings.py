@@ -155,6 +155,8 @@ class Settings(BaseSettings):
     }
     aggregators: dict[Name, Aggregator] = {"local": Aggregator()}
     worker: Worker = Worker()
+    receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
+    """A campaign is finished when all receipts are in, or when none has come for this long."""
     prices: Prices = Prices()
 
     @classmethod

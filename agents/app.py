@@ -11,6 +11,7 @@ from mode.supervisors import CrashingSupervisor
 from prometheus_client import start_http_server
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.audience import AudienceStore
 from adapters.settings import Settings
 from agents import clicks, receipts
 from agents.context import Context
@@ -74,8 +75,6 @@ def table(app: Any, name: str, **options: Any) -> AckedTable:
         name,
         key_type=bytes,
         value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
         partitions=app.conf.topic_partitions,
         **options,
     )
@@ -104,7 +103,7 @@ def build(settings: Settings, index: int) -> WorkerApp:
     app: WorkerApp = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp)
     context = app.context = Context(settings, worker=f"worker-{index}")
     lanes = app.lanes = Lanes(context)
-    store = Store(settings.clickhouse)
+    store = AudienceStore(Store(settings.clickhouse))
     campaigns = table(app, "campaigns", changelog_topic=raw_topic(app, topics.CAMPAIGNS))
     reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
     optouts = table(app, "optouts", changelog_topic=raw_topic(app, topics.OPTOUTS))

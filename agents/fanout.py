@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from adapters.clickhouse import Store
+from adapters.clickhouse.audience import AudienceStore
 from adapters.clock import now_ms
-from adapters.errors import StoreError, StoreUnavailable
+from adapters.errors import StoreUnavailable
 from agents.context import Context
 from agents.outbox import Outbox
 from agents.runner import Emissions, output
+from pipeline.audience import typed_numbers
 from pipeline.fanout import chunks
-from pipeline.numbering import typed_numbers
 from pipeline.plan import CampaignPlan
 from schemas import topics
 from schemas.campaign import Frozen, Note
@@ -22,7 +22,7 @@ from schemas.chunk import FanoutRange, Freeze
 class Fanout:
     """The step. Repeating a task repeats the same chunks: the frozen audience does not change."""
 
-    def __init__(self, context: Context, store: Store) -> None:
+    def __init__(self, context: Context, store: AudienceStore) -> None:
         self._context = context
         self._store = store
         self._outbox: Outbox | None = None
@@ -46,7 +46,7 @@ class Fanout:
             record.campaign,
             record.revision,
             audience.lists,
-            typed_numbers(audience.numbers),
+            typed_numbers(audience.numbers)[0],
             plan.fields,
         )
         frozen = Frozen(campaign=record.campaign, revision=record.revision, recipients=recipients, at=now_ms())
@@ -54,16 +54,12 @@ class Fanout:
 
     async def _expand(self, record: FanoutRange) -> Emissions:
         page = await asyncio.to_thread(self._store.page, record.campaign, record.revision, record.first, record.last)
-        if len(page.numbers) != record.last - record.first:
-            raise StoreError(
-                f"audience of {record.campaign}: {len(page.numbers)} rows of ordinals [{record.first}, {record.last})"
-            )
         partitions = self._context.settings.kafka.partitions
         outputs = [
             output(topics.RECIPIENTS, chunk, partition=partition)
             for partition, chunk in chunks(record, page, partitions)
         ]
-        return Emissions(outputs, recipients=len(page.numbers))
+        return Emissions(outputs, recipients=len(page))
 
     def _note(self, campaign: str, reason: str) -> None:
         if self._outbox is None:

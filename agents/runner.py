@@ -125,19 +125,7 @@ class Step(Generic[R]):
             pause = min(2 * pause, LAST_PAUSE)
 
     def _dead(self, event: Any, error: Exception) -> Emissions:
-        metrics.STEP_DEAD_LETTERS.labels(self.name).inc()
-        message = event.message
-        letter = DeadLetter(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            step=self.name,
-            error=f"{type(error).__name__}: {error}",
-            at=now_ms(),
-            key=to_text(message.key),
-            value=to_text(message.value),
-        )
-        return Emissions([output(topics.DEAD_LETTERS, letter, message.topic)])
+        return Emissions([dead_letter(self.name, event, error)])
 
     async def _finish(self, stream: Any, event: Any, emissions: Emissions, started: float) -> None:
         try:
@@ -155,6 +143,23 @@ class Step(Generic[R]):
 
 def _origin(event: Any) -> str:
     return f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
+
+
+def dead_letter(step: str, event: Any, error: Exception) -> Output:
+    """The dead letter of an event that `step` gives up, with its origin and its bytes as they came."""
+    metrics.STEP_DEAD_LETTERS.labels(step).inc()
+    message = event.message
+    letter = DeadLetter(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        step=step,
+        error=f"{type(error).__name__}: {error}",
+        at=now_ms(),
+        key=to_text(message.key),
+        value=to_text(message.value),
+    )
+    return output(topics.DEAD_LETTERS, letter, message.topic)
 
 
 async def write(producer: Producer, outputs: list[Output]) -> None:

@@ -55,10 +55,9 @@ INGRESS_SECONDS = Histogram(
     "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
 )
 
-WRITER_ROWS = Counter("longwave_writer_rows_total", "Rows inserted into ClickHouse.")
 WRITER_SECONDS = Histogram("longwave_writer_insert_seconds", "Seconds an insert into ClickHouse took.", buckets=_FAST)
 WRITER_WAITING = Gauge(
-    "longwave_writer_waiting_seconds", "How long the writer has been waiting for ClickHouse (0: not)."
+    "longwave_writer_waiting_seconds", "How long the writer has been waiting for ClickHouse (0: not).", ["step"]
 )
 
 CAMPAIGN_RESIDUAL = Gauge(

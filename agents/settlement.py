@@ -1,0 +1,78 @@
+"""Settlement: watches the accounting of campaigns under way and tells the coordinator how far they are.
+
+Runs beside the writer, at whose pace the accounting moves. It only reads; that a campaign is sent or finished is
+decided by the coordinator, and saying it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.figures import message_sets
+from adapters.clock import now_ms
+from adapters.errors import StoreError
+from agents.context import Context
+from agents.outbox import Outbox
+from agents.runner import output
+from pipeline.accounting import figures
+from pipeline.settlement import reached
+from schemas import metrics, topics
+from schemas.campaign import CampaignDocument, Progress
+from schemas.figures import Figures
+
+log = logging.getLogger(__name__)
+
+SECONDS = 1.0
+
+
+class Settlement:
+    """One round a second over the campaigns that are not at their end."""
+
+    def __init__(self, context: Context, store: Store) -> None:
+        self._context = context
+        self._store = store
+        self._outbox = Outbox(context.producer)
+        self._told: dict[str, str] = {}
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._round()
+            except StoreError as error:
+                log.warning("settlement waits for ClickHouse: %s", error)
+            await asyncio.sleep(SECONDS)
+
+    async def _round(self) -> None:
+        under_way = {document.id: document for document in self._context.campaigns.all() if _under_way(document)}
+        if not under_way:
+            metrics.FRESHNESS.set(0)
+            return
+        sets = await asyncio.to_thread(message_sets, self._store, sorted(under_way))
+        found: dict[str, list[Figures]] = {}
+        for one in sets:
+            found.setdefault(one.campaign, []).append(figures(one))
+        for campaign, document in under_way.items():
+            if campaign in found:
+                self._tell(document, found[campaign])
+
+    def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
+        metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(one.residual for one in found))
+        if document.status == "sending":
+            newest = max(one.newest_at for one in found)
+            metrics.FRESHNESS.set(max(0, now_ms() - newest) / 1000 if newest else 0)
+        window = self._context.settings.receipt_window_hours * 3_600_000
+        stage = reached(document, found, now_ms(), window)
+        if stage is None or self._told.get(document.id) == stage:
+            return
+        self._told[document.id] = stage
+        progress = Progress(campaign=document.id, reached=stage, at=now_ms())
+        self._outbox.send(output(topics.COMMANDS, progress, document.id))
+
+
+def _under_way(document: CampaignDocument) -> bool:
+    if document.status in {"sending", "paused", "sent"}:
+        return document.recipients > 0
+    return document.status == "canceled" and document.recipients > 0 and not document.finished

@@ -1,0 +1,114 @@
+"""The ClickHouse writer: takes records in batches bounded by rows and time, inserts, then acknowledges.
+
+What ClickHouse holds are sets and replacing rows, so a batch that is inserted twice changes nothing. ClickHouse away:
+the batch waits and nothing is acknowledged. A batch that ClickHouse refuses is tried record by record, and what is
+refused alone goes to the dead letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic, perf_counter
+from typing import Any, Generic, TypeVar
+
+from adapters.errors import StoreRefused, StoreUnavailable
+from adapters.producer import Producer
+from agents.runner import FIRST_PAUSE, LAST_PAUSE, dead_letter, write
+from schemas import metrics
+from schemas.wire import DecodeError
+
+log = logging.getLogger(__name__)
+
+RECORDS = 2000
+"""Records of one insert at most; a status record has up to 500 recipients."""
+SECONDS = 0.2
+"""How long the first record of a batch waits for company."""
+
+R = TypeVar("R")
+
+
+class BatchStep(Generic[R]):
+    """One topic's way into ClickHouse. `decode(key, value)` and `insert(records)` say what it is."""
+
+    def __init__(
+        self,
+        name: str,
+        decode: Callable[[bytes | None, bytes | None], R],
+        insert: Callable[[Sequence[R]], object],
+        producer: Callable[[], Producer],
+    ) -> None:
+        self.name = name
+        self._decode = decode
+        self._insert = insert
+        self._producer = producer
+        self._queue: asyncio.Queue[tuple[Any, R]] = asyncio.Queue(RECORDS)
+
+    async def run(self, stream: Any) -> None:
+        """The body of the Faust agent."""
+        inserting = asyncio.create_task(self._insert_for_ever(stream), name=f"writer-{self.name}")
+        try:
+            async for event in stream.noack().events():
+                if inserting.done():
+                    inserting.result()
+                try:
+                    record = self._decode(event.message.key, event.message.value)
+                except DecodeError as error:
+                    await self._give_up(stream, event, error)
+                    continue
+                await self._queue.put((event, record))
+        finally:
+            inserting.cancel()
+
+    async def _insert_for_ever(self, stream: Any) -> None:
+        while True:
+            batch = await self._batch()
+            await self._insert_all(stream, batch)
+
+    async def _batch(self) -> list[tuple[Any, R]]:
+        batch = [await self._queue.get()]
+        until = monotonic() + SECONDS
+        while len(batch) < RECORDS:
+            try:
+                async with asyncio.timeout(max(0.0, until - monotonic())):
+                    batch.append(await self._queue.get())
+            except TimeoutError:
+                break
+        return batch
+
+    async def _insert_all(self, stream: Any, batch: list[tuple[Any, R]]) -> None:
+        try:
+            await self._persist([record for _, record in batch])
+        except StoreRefused as error:
+            if len(batch) == 1:
+                await self._give_up(stream, batch[0][0], error)
+                return
+            for one in batch:
+                await self._insert_all(stream, [one])
+            return
+        for event, _ in batch:
+            await stream.ack(event)
+        metrics.STEP_RECORDS.labels(self.name).inc(len(batch))
+
+    async def _persist(self, records: Sequence[R]) -> None:
+        """Insert, and wait for as long as ClickHouse is away."""
+        pause, since = FIRST_PAUSE, monotonic()
+        while True:
+            started = perf_counter()
+            try:
+                await asyncio.to_thread(self._insert, records)
+            except StoreUnavailable as error:
+                metrics.STEP_FAILURES.labels(self.name).inc()
+                metrics.WRITER_WAITING.labels(self.name).set(monotonic() - since)
+                log.warning("%s waits for ClickHouse: %s", self.name, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE)
+                continue
+            metrics.WRITER_SECONDS.observe(perf_counter() - started)
+            metrics.WRITER_WAITING.labels(self.name).set(0)
+            return
+
+    async def _give_up(self, stream: Any, event: Any, error: Exception) -> None:
+        await write(self._producer(), [dead_letter(self.name, event, error)])
+        await stream.ack(event)

@@ -1,0 +1,89 @@
+"""The writer: a Faust app of its own, so that ClickHouse being slow or away never touches sending."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
+from adapters.settings import Settings
+from agents.app import faust_app, raw_topic, run
+from agents.context import Context
+from agents.durable import GuardedApp
+from agents.settlement import Settlement
+from agents.writer import BatchStep
+from schemas import topics
+from schemas.campaign import CAMPAIGNS, CampaignDocument
+from schemas.feedback import OPTOUTS, OptOut
+from schemas.status import STATUSES
+
+GROUP = "longwave-writer"
+
+
+class WriterApp(GuardedApp):
+    """The writer's Faust app with its context and the settlement beside it."""
+
+    context: Context
+    store: Store
+    settlement: asyncio.Task[None]
+
+    async def on_start(self) -> None:
+        await self.context.start()
+        self.settlement = asyncio.create_task(Settlement(self.context, self.store).run(), name="settlement")
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        self.settlement.cancel()
+        await super().on_stop()
+        await self.context.stop()
+
+
+def build(settings: Settings) -> WriterApp:
+    """The writer's app."""
+    app: WriterApp = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
+    context = app.context = Context(settings, worker="writer")
+    store = app.store = Store(settings.clickhouse)
+    sink = StatusSink(store)
+
+    def documents(records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
+        _write_documents(store, records)
+
+    def consents(records: Sequence[OptOut | None]) -> None:
+        insert_consents(store, [record for record in records if record is not None])
+
+    def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
+        async def body(stream: Any) -> None:
+            await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
+
+        app.agent(raw_topic(app, topic), name=f"agents.writer.{topic.name}")(body)
+
+    agent(topics.STATUSES, "writer-statuses", lambda key, value: STATUSES.decode(value), sink.insert)
+    agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
+    agent(topics.OPTOUTS, "writer-consents", _consent, consents)
+    return app
+
+
+def _document(key: bytes | None, value: bytes | None) -> tuple[str, CampaignDocument | None]:
+    return (key or b"").decode("ascii", "replace"), None if value is None else CAMPAIGNS.decode(value)
+
+
+def _consent(key: bytes | None, value: bytes | None) -> OptOut | None:
+    return None if value is None else OPTOUTS.decode(value)
+
+
+def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
+    newest = dict(records)
+    insert_campaigns(store, [document for document in newest.values() if document is not None])
+    for campaign, document in newest.items():
+        if document is None:
+            forget_campaign(store, campaign)
+
+
+def run_writer(settings: Settings) -> None:
+    """Run the writer until SIGTERM."""
+    start_http_server(settings.metrics_port - 1, addr=settings.metrics_host)
+    run(build(settings))
