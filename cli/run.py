@@ -52,9 +52,11 @@ def topics() -> None:
 @app.command()
 def migrate() -> None:
     """Bring ClickHouse's tables to this version, then end."""
-    from adapters import clickhouse as store
+    from adapters.clickhouse import migrate as apply
+    from cli.console import say
 
-    store.migrate(configuration.load())
+    applied = apply(configuration.load())
+    say(f"applied {', '.join(applied)}" if applied else "up to date")
 
 
 @app.command()
@@ -96,8 +98,6 @@ def aggregator(
     script: Annotated[Path | None, typer.Option(help="How it behaves: latency, errors, receipts, replies.")] = None,
 ) -> None:
     """The simulated aggregator; its record in DATA/aggregator."""
-    from loadtest.aggregator.server import serve
+    from cli.aggregator import aggregator as alone
 
-    settings = configuration.load()
-    listen = settings.aggregator
-    serve(listen.host, listen.port, settings.data / "aggregator", script)
+    alone(script=script)

@@ -1,0 +1,36 @@
+# One command each: `make demo`, `make test`, `make check`, `make bench`, `make env`. Everything runs in .venv.
+
+PYTHON ?= python3
+UV := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.longwave-env
+
+.PHONY: env check test demo bench
+
+env: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Longwave needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	       "Install one and say \`make PYTHON=python3.11 $(MAKECMDGOALS)\`" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m uv --version 2>/dev/null | grep -q "^uv $(UV)\b" || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV)
+	VIRTUAL_ENV=.venv $(BIN)/python -m uv pip sync -q --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/python -m uv pip install -q --no-deps -e .
+	@touch $@
+
+check: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest
+
+demo: env
+	$(BIN)/longwave demo
+
+bench: env
+	$(BIN)/longwave bench all

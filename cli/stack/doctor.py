@@ -1,0 +1,164 @@
+"""What `longwave doctor` looks at; every failing line says how to fix it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from adapters import topics
+from adapters.errors import LongwaveError
+from adapters.settings import Settings
+from cli.console import UserError
+from cli.stack import jars, plan, ports, ready, record
+from schemas.topics import ALL
+
+_DISK, _MEMORY = 5 << 30, 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `fix` is empty when it is ok."""
+
+    what: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; never raises for what it finds."""
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_java, _ports, _kafka, _clickhouse, _machine]
+    return [finding for check in checks for finding in check(settings)]
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, secrets masked."""
+    found: dict[str, Any] = settings.model_dump(mode="json")
+    return found
+
+
+def effective_text(settings: Settings) -> str:
+    """The settings, one `name = value` a line, secrets masked."""
+    return "\n".join(f"  {name} = {value}" for name, value in _flat(effective(settings)))
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            yield from _flat(inner, f"{prefix}{key}.")
+        else:
+            yield prefix + key, inner
+
+
+def _java(settings: Settings) -> Iterator[Finding]:
+    if "kafka" in plan.elsewhere(settings):
+        return
+    java = shutil.which("java")
+    version = _major(java) if java else 0
+    fix = "install Java 17 (Debian, Ubuntu: `sudo apt-get install openjdk-17-jre-headless`)"
+    yield Finding("java", version >= 17, f"{java} (version {version})" if java else "not found", fix * (version < 17))
+    if jars.complete():
+        yield Finding("kafka jars", True, str(jars.cache()))
+        return
+    mvn = shutil.which("mvn")
+    fix = (
+        "" if mvn else "install Maven (Debian, Ubuntu: `sudo apt-get install maven`); `longwave up` then fetches them"
+    )
+    yield Finding("kafka jars", bool(mvn), f"not in {jars.cache()} yet; Maven: {mvn or 'not found'}", fix)
+
+
+def _major(java: str) -> int:
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    digits = said.partition('"')[2].partition(".")[0].partition('"')[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    if record.Lock(settings.data.absolute()).is_held():
+        yield Finding("ports", True, "held by the running stack")
+        return
+    wanted = [port for process in plan.make(settings, 1) for port in process.ports]
+    try:
+        ports.check(wanted)
+    except UserError as error:
+        yield Finding("ports", False, str(error), "as each line says")
+    else:
+        yield Finding("ports", True, f"free: {', '.join(str(port.number) for port in wanted)}")
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    bootstrap = settings.kafka.bootstrap
+    if not ready.kafka_answers(bootstrap):
+        fix = "start it (`longwave up`, or your own brokers) or correct kafka.bootstrap"
+        yield Finding("kafka", False, f"{bootstrap} does not answer", fix)
+        return
+    yield Finding("kafka", True, f"{bootstrap} answers")
+    try:
+        problems = [state.problem for state in topics.inspect(settings.kafka) if state.problem]
+    except LongwaveError as error:
+        problems = [str(error)]
+    names = f"{len(ALL)} topics as the settings say"
+    yield Finding("topics", not problems, "; ".join(problems) or names, "`longwave run topics`" * bool(problems))
+
+
+def _clickhouse(settings: Settings) -> Iterator[Finding]:
+    url = plan.clickhouse_url(settings)
+    if not ready.http_answers(f"{url}/ping"):
+        fix = "start it (`longwave up`, or your own server) or correct clickhouse.host and clickhouse.port"
+        yield Finding("clickhouse", False, f"{url} does not answer", fix)
+        return
+    yield Finding("clickhouse", True, f"{url} answers")
+    try:
+        missing = _unapplied(settings)
+    except LongwaveError as error:
+        fix = "`longwave run migrate`; if that fails check clickhouse.user, clickhouse.password, clickhouse.database"
+        yield Finding("migrations", False, str(error), fix)
+        return
+    found = f"not applied: {', '.join(missing)}" if missing else "all applied"
+    yield Finding("migrations", not missing, found, "`longwave run migrate`" * bool(missing))
+
+
+def _unapplied(settings: Settings) -> list[str]:
+    from adapters.clickhouse import Store
+    from adapters.clickhouse.migrate import read
+
+    store = Store(settings.clickhouse, timeout=10)
+    try:
+        applied = {number for (number,) in store.rows("SELECT number FROM migrations FINAL")}
+    finally:
+        store.close()
+    return [migration.file for migration in read() if migration.number not in applied]
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    fix = f"free some space there, or put `data` elsewhere (at least {_DISK >> 30} GB)"
+    yield Finding("disk", free >= _DISK, f"{free / 2**30:.1f} GB free at {folder}", fix * (free < _DISK))
+    memory = psutil.virtual_memory().available
+    low = memory < _MEMORY
+    yield Finding(
+        "memory", not low, f"{memory / 2**30:.1f} GB available", "stop other programs, or use fewer workers" * low
+    )
+    yield _clock()
+
+
+def _clock() -> Finding:
+    """Sending windows are in local time: a clock that is not kept by NTP may send at night."""
+    tool = shutil.which("timedatectl")
+    if tool is None:
+        return Finding("clock", True, "cannot tell whether it is synchronised (no timedatectl)")
+    said = subprocess.run(
+        [tool, "show", "-p", "NTPSynchronized", "--value"], capture_output=True, text=True, check=False
+    )
+    answer = said.stdout.strip()
+    if answer == "no":
+        return Finding("clock", False, "not synchronised", "turn on NTP: `sudo timedatectl set-ntp true`")
+    return Finding("clock", True, "synchronised" if answer == "yes" else "cannot tell whether it is synchronised")
