@@ -21,7 +21,7 @@ from loadtest.aggregator.fates import Event, fates
 from loadtest.aggregator.record import entries
 from loadtest.aggregator.script import Script
 
-HELD_LIMIT: Final = 400_000
+HELD_LIMIT: Final = 200_000
 TICK_SECONDS: Final = 0.02
 MARK_NAME: Final = "callbacks.mark"
 READ_PER_TICK: Final = 5

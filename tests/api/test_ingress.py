@@ -1,0 +1,452 @@
+"""The ingress on a real socket and a real Kafka: what is answered 2xx is in the topics, what is not is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from adapters import clock, topics
+from adapters.aggregators import signing
+from adapters.aggregators.http_batch import HttpBatch
+from adapters.errors import LongwaveError
+from adapters.ports import Submission
+from adapters.producer import Producer
+from adapters.settings import Aggregator, Kafka, Listen
+from api.ingress.http import BODY_LIMIT
+from api.ingress.server import listen
+from cli.stack import ready
+from loadtest.aggregator.submissions import Submissions
+from pipeline.tokens import click_token, new_campaign_id
+from schemas import feedback
+from schemas.campaign import CampaignDocument
+from schemas.wire import encode
+from tests.stack import Server, environment, free_ports, running
+
+SECRET = "a-secret-of-the-test"
+TOKEN_KEY = "a-token-key-of-the-test"
+URLS = {"default": "https://shop.example/sale?a=1", "about": "https://shop.example/über uns"}
+
+
+class Ingress:
+    """A running ingress process."""
+
+    def __init__(self, url: str, child: subprocess.Popen[bytes], kafka: Kafka) -> None:
+        self.url = url
+        self.child = child
+        self.kafka = kafka
+
+    async def post(
+        self, path: str, content: Any, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """POST, signed unless `headers` are given; content is bytes or what becomes JSON."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        signed = signing.signed(SECRET.encode(), clock.now_ms(), body) if headers is None else headers
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.url + path, data=body, headers=signed) as got,
+        ):
+            return got.status, {"retry": got.headers.get("Retry-After", ""), **await got.json()}
+
+    async def visit(self, token: str, method: str = "GET", agent: str = "Phone") -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession(headers={"User-Agent": agent}) as session,
+            session.request(method, f"{self.url}/c/{token}", allow_redirects=False) as got,
+        ):
+            return got.status, got.headers.get("Location", "")
+
+    async def page(self, path: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(self.url + path) as got:
+            return got.status, await got.text()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        consumer = self._consumer()
+        found = {}
+        for partition in range(self.kafka.partitions):
+            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            found[partition] = high
+        consumer.close()
+        return found
+
+    def since(self, topic: str, start: dict[int, int]) -> list[tuple[Any, Any]]:
+        """Everything acknowledged in `topic` after `start`: (key, value)."""
+        consumer, ends = self._consumer(), self.ends(topic)
+        consumer.assign([TopicPartition(topic, p, offset) for p, offset in start.items()])
+        wanted = sum(ends.values()) - sum(start.values())
+        records: list[tuple[Any, Any]] = []
+        while len(records) < wanted:
+            got = consumer.poll(10)
+            assert got is not None
+            assert got.error() is None
+            records.append((got.key(), got.value()))
+        consumer.close()
+        return records
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            {"bootstrap.servers": self.kafka.bootstrap, "group.id": "reader", "enable.auto.commit": False}
+        )
+
+
+@contextlib.contextmanager
+def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
+    port = free_ports(1)[0]
+    variables = environment(data, kafka_bootstrap=kafka.bootstrap, ingress_port=port, partitions=kafka.partitions)
+    variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
+    with running(["run", "ingress"], variables, data) as child:
+        url = f"http://127.0.0.1:{port}"
+        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/metrics"), lambda: child.poll() is None)
+        yield Ingress(url, child, kafka)
+
+
+@pytest.fixture(scope="module")
+def brokers(kafka: Server) -> Kafka:
+    settings = Kafka(bootstrap=kafka.address, partitions=4, lanes=4)
+    topics.ensure(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def ingress(brokers: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
+    with ingress_on(brokers, tmp_path_factory.mktemp("ingress")) as made:
+        yield made
+
+
+@pytest.fixture
+def campaign() -> str:
+    return new_campaign_id(os.urandom(5))
+
+
+def document(campaign: str, revision: int = 1, urls: dict[str, str] = URLS) -> CampaignDocument:
+    spec = {
+        "name": "test",
+        "audience": {"numbers": ["+12125550123"]},
+        "messages": [{"text": "hello {link}", "links": urls}],
+    }
+    return CampaignDocument(
+        id=campaign, spec=spec, status="sending", revision=revision, created=1, updated=1, recipients=1000
+    )
+
+
+@contextlib.asynccontextmanager
+async def producing(kafka: Kafka) -> AsyncIterator[Producer]:
+    producer = Producer(kafka)
+    yield producer
+    await producer.close()
+
+
+async def publish(ingress: Ingress, what: CampaignDocument) -> None:
+    """Write a campaign and wait until the ingress knows this revision."""
+    async with producing(ingress.kafka) as producer:
+        await producer.emit("campaigns", encode(what), key=what.id.encode())
+    urls = what.spec["messages"][0]["links"]
+    token = click_token(TOKEN_KEY.encode(), what.id, 0, 999, len(urls) - 1)
+    async with asyncio.timeout(20):
+        while (await ingress.visit(token, "HEAD"))[0] != 302:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_receipts_are_written_by_campaign_before_they_are_answered(ingress: Ingress, campaign: str) -> None:
+    other, start, before = new_campaign_id(os.urandom(5)), ingress.ends("receipts"), clock.now_ms()
+    items = [
+        {"id": f"{campaign}-0-7", "status": "delivered", "code": "", "at": 1764000000000},
+        {"id": f"{other}-0-3", "status": "UNDELIV", "code": 30003, "at": "2026-11-21T10:00:00+01:00"},
+        {"id": f"{campaign}-0-4294967294", "status": "REJECTD", "err": "ignored"},
+        {"id": f"{campaign}-1-7", "status": "sent"},
+    ]
+    assert (await ingress.post("/v1/receipts/local", {"receipts": items}))[:1] == (202,)
+    records = ingress.since("receipts", start)
+    batches = {(b.campaign, b.message): b for b in (feedback.RECEIPTS.decode(value) for _, value in records)}
+    assert {key for key, _ in records} == {campaign.encode(), other.encode()}
+    assert len(records) == len(batches) == 3
+    first = batches[campaign, 0]
+    assert (first.ordinals, first.states, first.codes) == ([7, 4294967294], ["delivered", "rejected"], ["", ""])
+    assert first.times[0] == 1764000000000
+    assert before <= first.times[1] == first.received <= clock.now_ms()
+    second = batches[other, 0]
+    assert (second.states, second.codes, second.times) == (["undelivered"], ["30003"], [1795251600000])
+    assert batches[campaign, 1].states == ["accepted"]
+
+
+async def test_receipts_of_many_requests_share_records(ingress: Ingress, campaign: str) -> None:
+    start = ingress.ends("receipts")
+    posts = [
+        ingress.post("/v1/receipts/local", {"receipts": [{"id": f"{campaign}-0-{n}", "status": "delivered"}]})
+        for n in range(60)
+    ]
+    assert {status for status, _ in await asyncio.gather(*posts)} == {202}
+    large = [{"id": f"{campaign}-0-{n}", "status": "delivered"} for n in range(60, 5060)]
+    assert (await ingress.post("/v1/receipts/local", {"receipts": large}))[1]["taken"] == 5000
+    batches = [feedback.RECEIPTS.decode(value) for _, value in ingress.since("receipts", start)]
+    assert sorted(o for b in batches for o in b.ordinals) == list(range(5060))
+    assert len(batches) < 60
+    assert max(len(b.ordinals) for b in batches) == 2000
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ({"id": "nonsense", "status": "delivered"}, "receipts[1].id"),
+        ({"id": "CAMP-0-4294967295", "status": "delivered"}, "receipts[1].id"),
+        ({"id": "CAMP-256-1", "status": "delivered"}, "receipts[1].id"),
+        ({"id": "CAMP-0-1", "status": "perhaps"}, "receipts[1].status"),
+        ({"id": "CAMP-0-1", "status": "delivered", "at": "2026-11-21T10:00:00"}, "receipts[1].at"),
+        ({"id": "CAMP-0-1", "status": "delivered", "at": "tomorrow"}, "receipts[1].at"),
+        ({"id": "CAMP-0-1", "status": "delivered", "at": -1}, "receipts[1].at"),
+        ({"id": "CAMP-0-1", "status": "delivered", "code": "x" * 65}, "receipts[1].code"),
+        ({"id": "CAMP-0-1"}, "$.receipts[1]"),
+        ({"id": 5, "status": "delivered"}, "$.receipts[1].id"),
+    ],
+)
+async def test_a_malformed_receipt_is_named_and_nothing_is_written(
+    ingress: Ingress, campaign: str, item: dict[str, Any], why: str
+) -> None:
+    start = ingress.ends("receipts")
+    if isinstance(item["id"], str):
+        item = item | {"id": item["id"].replace("CAMP", campaign)}
+    good = {"id": f"{campaign}-0-1", "status": "delivered"}
+    status, said = await ingress.post("/v1/receipts/local", {"receipts": [good, item, good]})
+    assert status == 400
+    assert why in said["error"]
+    assert ingress.since("receipts", start) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b"[]", b'{"receipts": 1}', b"\xff\xfe", b'{"texts": []}'])
+async def test_garbage_is_refused(ingress: Ingress, body: bytes) -> None:
+    assert (await ingress.post("/v1/receipts/local", body))[0] == 400
+
+
+async def test_who_cannot_sign_is_refused_and_counted(ingress: Ingress, campaign: str) -> None:
+    start = ingress.ends("receipts")
+    body = json.dumps({"receipts": [{"id": f"{campaign}-0-1", "status": "delivered"}]}).encode()
+    good = signing.signed(SECRET.encode(), clock.now_ms(), body)
+    old = signing.signed(SECRET.encode(), clock.now_ms() - 400_000, body)
+    wrong = signing.signed(b"another secret", clock.now_ms(), body)
+    counted = await _metric(ingress, 'longwave_ingress_requests_total{kind="receipts",status="401"}')
+    for headers, why in (({}, "missing"), (wrong, "wrong"), (old, "old")):
+        status, said = await ingress.post("/v1/receipts/local", body, headers)
+        assert (status, why in said["error"]) == (401, True)
+    assert (await ingress.post("/v1/receipts/local", body + b" ", good))[0] == 401
+    assert await _metric(ingress, 'longwave_ingress_requests_total{kind="receipts",status="401"}') == counted + 4
+    assert (await ingress.post("/v1/receipts/nobody", body, good))[0] == 404
+    assert ingress.since("receipts", start) == []
+
+
+async def _metric(ingress: Ingress, name: str) -> float:
+    _, text = await ingress.page("/metrics")
+    return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
+
+
+async def test_a_body_beyond_the_limit_is_refused(ingress: Ingress) -> None:
+    assert (await ingress.post("/v1/receipts/local", b"x" * (BODY_LIMIT + 1)))[0] == 413
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * 1_000_000
+
+    async with aiohttp.ClientSession() as session:
+        with contextlib.suppress(aiohttp.ClientConnectionError):  # refused before it was all sent
+            async with session.post(f"{ingress.url}/v1/receipts/local", data=parts()) as got:
+                assert got.status == 413
+
+
+async def test_wrong_methods_and_addresses(ingress: Ingress) -> None:
+    assert (await ingress.page("/v1/receipts/local"))[0] == 405
+    assert (await ingress.page("/"))[0] == 404
+    assert (await ingress.page("/c/"))[0] == 404
+    assert (await ingress.visit("x", "POST"))[0] == 405
+
+
+async def test_inbound_texts_are_keyed_by_number(ingress: Ingress) -> None:
+    start = ingress.ends("inbound")
+    texts = [
+        {"id": "in-1", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000},
+        {"id": "in-2", "from": "33612345678", "to": "12345", "text": "d’accord 😀"},
+    ]
+    assert (await ingress.post("/v1/inbound/local", {"texts": texts}))[0] == 202
+    records = dict(ingress.since("inbound", start))
+    first = feedback.INBOUND.decode(records[b"12125550123"])
+    assert (first.number, first.sender, first.text, first.at, first.id) == (
+        12125550123,
+        "+18885550100",
+        "STOP",
+        1764000000000,
+        "in-1",
+    )
+    assert feedback.INBOUND.decode(records[b"33612345678"]).text == "d’accord 😀"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"from": "+1212555O123"}, "texts[1].from"),
+        ({"from": "+1234567890123456"}, "texts[1].from"),
+        ({"from": "١٢٣٤٥"}, "texts[1].from"),
+        ({"text": "x" * 4097}, "texts[1].text"),
+        ({"id": ""}, "$.texts[1].id"),
+        ({"at": 1.5}, "$.texts[1].at"),
+    ],
+)
+async def test_a_malformed_text_is_named_and_nothing_is_written(
+    ingress: Ingress, change: dict[str, Any], why: str
+) -> None:
+    start = ingress.ends("inbound")
+    good = {"id": "in-9", "from": "+12125550123", "to": "+18885550100", "text": "hi"}
+    status, said = await ingress.post("/v1/inbound/local", {"texts": [good, good | change]})
+    assert status == 400
+    assert why in said["error"]
+    assert ingress.since("inbound", start) == []
+
+
+async def test_a_click_is_recorded_and_leads_to_the_campaigns_own_url(ingress: Ingress, campaign: str) -> None:
+    await publish(ingress, document(campaign))
+    key, start = TOKEN_KEY.encode(), ingress.ends("clicks")
+    about, default = (click_token(key, campaign, 0, 5, link) for link in (0, 1))
+    assert await ingress.visit(about, agent="x" * 300) == (302, "https://shop.example/%C3%BCber%20uns")
+    assert await ingress.visit(default, "HEAD", "Slackbot") == (302, "https://shop.example/sale?a=1")
+    batches = [feedback.CLICKS.decode(value) for _, value in ingress.since("clicks", start)]
+    clicks = [click for b in batches for click in b.clicks]
+    assert {(b.campaign, b.message) for b in batches} == {(campaign, 0)}
+    assert [(c.ordinal, c.link, c.method, c.user_agent) for c in clicks] == [
+        (5, 0, "GET", "x" * 256),
+        (5, 1, "HEAD", "Slackbot"),
+    ]
+    assert all(abs(c.at - clock.now_ms()) < 60_000 for c in clicks)
+
+
+async def test_an_edited_campaign_leads_to_its_new_url(ingress: Ingress, campaign: str) -> None:
+    await publish(ingress, document(campaign, 1, {"default": "https://shop.example/old"}))
+    await publish(ingress, document(campaign, 2, {"default": "https://shop.example/new", "z": "https://z.example/"}))
+    token = click_token(TOKEN_KEY.encode(), campaign, 0, 5, 0)
+    assert await ingress.visit(token) == (302, "https://shop.example/new")
+
+
+async def test_what_is_not_a_link_of_ours_leads_nowhere(ingress: Ingress, campaign: str) -> None:
+    await publish(ingress, document(campaign))
+    start, key = ingress.ends("clicks"), TOKEN_KEY.encode()
+    good = click_token(key, campaign, 0, 5, 0)
+    forged = ("B" if good[0] != "B" else "C") + good[1:]
+    unknown = click_token(key, new_campaign_id(os.urandom(5)), 0, 5, 0)
+    no_message, no_link = click_token(key, campaign, 3, 5, 0), click_token(key, campaign, 0, 5, 2)
+    foreign = click_token(b"a key of somebody else", campaign, 0, 5, 0)
+    for token in (forged, unknown, no_message, no_link, foreign, "x", "..%2f..", good + "A"):
+        assert (await ingress.visit(token)) == (404, "")
+    assert ingress.since("clicks", start) == []
+
+
+async def test_many_clicks_at_once_share_records(ingress: Ingress, campaign: str) -> None:
+    await publish(ingress, document(campaign))
+    start = ingress.ends("clicks")
+    tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(80)]
+    answers = await asyncio.gather(*map(ingress.visit, tokens))
+    assert {status for status, _ in answers} == {302}
+    batches = [feedback.CLICKS.decode(value) for _, value in ingress.since("clicks", start)]
+    assert sorted(c.ordinal for b in batches for c in b.clicks) == list(range(80))
+    assert len(batches) < 80
+
+
+async def test_health_and_metrics(ingress: Ingress) -> None:
+    async with asyncio.timeout(20):
+        while (await ingress.page("/healthz"))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await ingress.page("/metrics"))[0] == 200
+
+
+async def test_without_kafka_everything_is_to_be_sent_again(tmp_path: Path, campaign: str) -> None:
+    absent = Kafka(bootstrap=f"127.0.0.1:{free_ports(1)[0]}", partitions=4)
+    with ingress_on(absent, tmp_path, LONGWAVE_KAFKA__SESSION_TIMEOUT="2") as ingress:
+        receipt = {"receipts": [{"id": f"{campaign}-0-1", "status": "delivered"}]}
+        text = {"texts": [{"id": "in-1", "from": "+12125550123", "to": "1", "text": "STOP"}]}
+        answers = await asyncio.gather(
+            ingress.post("/v1/receipts/local", receipt), ingress.post("/v1/inbound/local", text)
+        )
+        for status, said in answers:
+            assert (status, said["retry"]) == (503, "1")
+        assert (await ingress.visit(click_token(TOKEN_KEY.encode(), campaign, 0, 1, 0)))[0] == 503
+        assert (await ingress.page("/healthz"))[0] == 503
+
+
+async def test_a_stop_keeps_what_it_answered(brokers: Kafka, tmp_path: Path, campaign: str) -> None:
+    answered: set[int] = set()
+    with ingress_on(brokers, tmp_path) as ingress:
+        start = ingress.ends("receipts")
+
+        async def keep_on(first: int) -> None:
+            for ordinal in range(first, first + 1_000_000):
+                item = {"id": f"{campaign}-0-{ordinal}", "status": "delivered"}
+                try:
+                    status, _ = await ingress.post("/v1/receipts/local", {"receipts": [item]})
+                except aiohttp.ClientConnectionError:
+                    return
+                assert status in {202, 503}
+                if status == 202:
+                    answered.add(ordinal)
+
+        tasks = [asyncio.create_task(keep_on(lane * 1_000_000)) for lane in range(8)]
+        await asyncio.sleep(1)
+        ingress.child.send_signal(signal.SIGTERM)
+        await asyncio.gather(*tasks)
+        assert await asyncio.to_thread(ingress.child.wait, 15) == 0
+        batches = [feedback.RECEIPTS.decode(value) for _, value in ingress.since("receipts", start)]
+    assert len(answered) > 20
+    assert answered <= {ordinal for b in batches for ordinal in b.ordinals}
+
+
+def test_a_taken_port_is_told() -> None:
+    port = free_ports(1)[0]
+    first = listen(Listen(port=port))
+    first.listen()
+    with pytest.raises(LongwaveError, match=r"cannot listen .* ingress\.port"):
+        listen(Listen(port=port))
+    first.close()
+
+
+async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_path: Path) -> None:
+    """The simulated aggregator's receipts, replies and clicks of 300 messages all reach Kafka, once told each."""
+    await publish(ingress, document(campaign))
+    starts = {name: ingress.ends(name) for name in ("receipts", "inbound", "clicks")}
+    script = tmp_path / "script.toml"
+    script.write_text(
+        "[receipts.delay]\nmedian = 0.2\n[clicks]\npeople = 1.0\n[clicks.delay]\nmedian = 2.0\nleast = 2.0\n"
+        "[replies]\nstop = 1.0\n[replies.delay]\nmedian = 0.3\n"
+    )
+    port = free_ports(1)[0]
+    words = ["aggregator", "--port", str(port), "--data", str(tmp_path), "--script", str(script)]
+    variables = {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET}
+    with running([*words, "--ingress", ingress.url], variables, tmp_path) as child:
+        url = f"http://127.0.0.1:{port}"
+        ready.wait_for("aggregator", lambda: ready.http_answers(f"{url}/v1/stats"), lambda: child.poll() is None)
+        client = HttpBatch("x", Aggregator.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
+        tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(300)]
+        batch = [
+            Submission(f"{campaign}-0-{n}", 12125550000 + n, f"see https://s.example/c/{token}")
+            for n, token in enumerate(tokens)
+        ]
+        assert {o.outcome for o in await client.submit("+18885550100", batch)} == {"accepted"}
+        await client.close()
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while True:
+                await asyncio.sleep(0.2)
+                async with session.get(f"{url}/v1/stats") as got:
+                    callbacks = (await got.json())["callbacks"]
+                if callbacks["sent"]["visit"] and callbacks["held"] == 0:
+                    break
+    assert callbacks["retries"] == 0
+    receipts = [feedback.RECEIPTS.decode(v) for _, v in ingress.since("receipts", starts["receipts"])]
+    assert sorted(o for b in receipts for o in b.ordinals) == list(range(300))
+    delivered = {o for b in receipts for o, s in zip(b.ordinals, b.states, strict=True) if s == "delivered"}
+    texts = [feedback.INBOUND.decode(v) for _, v in ingress.since("inbound", starts["inbound"])]
+    assert {t.number - 12125550000 for t in texts} == delivered
+    clicks = [c for _, v in ingress.since("clicks", starts["clicks"]) for c in feedback.CLICKS.decode(v).clicks]
+    assert sorted(c.ordinal for c in clicks) == sorted(delivered)
+    assert Submissions.read(tmp_path).accepted == {message.id for message in batch}
