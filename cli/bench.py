@@ -1,0 +1,77 @@
+"""`longwave bench NAME`: measure, beside the bare limit of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import FAILED, say
+
+if TYPE_CHECKING:
+    from loadtest.bench.report import Result
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result there.")]
+
+
+@app.callback()
+def _bench() -> None:
+    """Measure on a private stack of real processes. Exit code 1 where what is required is not reached."""
+
+
+@app.command()
+def pipe(
+    recipients: Annotated[int, typer.Option(min=500)] = 500_000,
+    json: Json = None,
+) -> None:
+    """The bare hops: the same bytes over the same hops, no logic."""
+    from loadtest.bench import pipe as bench
+
+    _show(bench.run(recipients), json)
+
+
+@app.command()
+def whole(
+    recipients: Annotated[int, typer.Option(min=500)] = 1_000_000,
+    workers: Annotated[int, typer.Option(min=1, max=16)] = 1,
+    lanes: Annotated[int, typer.Option(min=1, max=8)] = 1,
+    json: Json = None,
+) -> None:
+    """One campaign the whole way: recipients per second from the launch to the last arrival."""
+    from loadtest.bench import whole as bench
+
+    _show(bench.run(recipients, workers, lanes), json)
+
+
+@app.command()
+def latency(messages: Annotated[int, typer.Option(min=10)] = 300, json: Json = None) -> None:
+    """From a due time to the arrival at the aggregator, idle lane."""
+    from loadtest.bench import latency as bench
+
+    _show(bench.run(messages), json)
+
+
+@app.command()
+def rate(seconds: Annotated[int, typer.Option(min=5)] = 30, json: Json = None) -> None:
+    """How exactly lanes keep limits of 1, 3, 100 and 5,000 segments/s."""
+    from loadtest.bench import rate as bench
+
+    _show(bench.run(seconds), json)
+
+
+@app.command()
+def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json: Json = None) -> None:
+    """The figures of one campaign with all states."""
+    from loadtest.bench import query as bench
+
+    _show(bench.run(recipients), json)
+
+
+def _show(result: Result, json: Path | None) -> None:
+    result.write(json)
+    for line in result.lines():
+        say(line)
+    if not result.ok:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,136 @@
+"""`longwave bench latency`: from a message's due time to its arrival at the aggregator, on an idle lane.
+
+The messages wait in the lane's delay table and become due one after another, apart enough for the lane to be idle.
+The bare limit is measured in the same run: a record written to Kafka and read back, then one HTTP request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+
+import aiohttp
+import orjson
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from adapters.aggregators import signing
+from adapters.clock import now_ms
+from adapters.producer import Producer
+from adapters.settings import Settings
+from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
+from loadtest.bench.report import Result
+from loadtest.bench.stack import Stack, private_stack
+from schemas import topics
+from schemas.lane import Control, LaneMessage, LaneSettings, Work
+from schemas.wire import encode
+
+P50, P99 = 30.0, 150.0
+CAMPAIGN = "0000late"
+LANE = 0
+APART_MS = 100
+
+
+def run(messages: int = 300) -> Result:
+    """Let `messages` become due one by one and compare due and arrival times."""
+    with private_stack("") as stack:
+        bare = uvloop.run(_bare(stack.settings, 100))
+        dues = uvloop.run(_delay(stack.settings, messages))
+        wait_until("all have arrived", lambda: _arrived(stack) >= messages, 60 + messages * APART_MS / 1000)
+        late = _latencies(stack, dues)
+    p50, p99 = _percentiles(late)
+    bare50, bare99 = _percentiles(bare)
+    return Result(
+        name="latency",
+        figure=round(p50, 2),
+        unit="ms (p50)",
+        limit=round(bare50, 2),
+        ratio=round(bare50 / p50, 3),
+        required=f"p50 <= {P50:.0f} ms, p99 <= {P99:.0f} ms",
+        ok=p50 <= P50 and p99 <= P99,
+        inputs={"messages": messages, "apart_ms": APART_MS},
+        details={"p99_ms": round(p99, 2), "max_ms": round(max(late), 2), "bare_p99_ms": round(bare99, 2)},
+    )
+
+
+def _percentiles(values: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]
+
+
+async def _delay(settings: Settings, messages: int) -> list[int]:
+    """Put the work into the lane's log; the due times by ordinal (ms)."""
+    producer = Producer(settings.kafka)
+    now = now_ms()
+    lane_settings = LaneSettings(
+        messages=[LaneMessage(text="Your code is {code}", links=[])],
+        priority="urgent", weight=1, deadline=None, unknown="skip", transactional=True,
+    )  # fmt: skip
+    control = Control(campaign=CAMPAIGN, revision=1, state="running", settings=lane_settings, at=now)
+    await producer.emit(topics.LANES.name, encode(control), partition=LANE)
+    dues = [now + 3000 + n * APART_MS for n in range(messages)]
+    for first in range(0, messages, 500):
+        part = dues[first : first + 500]
+        await producer.emit(topics.LANES.name, encode(_work(first, part, now)), partition=LANE)
+    await producer.close()
+    return dues
+
+
+def _work(first: int, dues: list[int], now: int) -> Work:
+    n = len(dues)
+    return Work(
+        campaign=CAMPAIGN,
+        message=0,
+        at=now,
+        ordinals=list(range(first, first + n)),
+        numbers=[FIRST_NUMBER + first + k for k in range(n)],
+        segments=[1] * n,
+        prices=[7900] * n,
+        dues=[(1, due) for due in dues],
+        zones=[""],
+        zone=[0] * n,
+        fields={"code": [f"{k:06d}" for k in range(n)]},
+    )
+
+
+def _arrived(stack: Stack) -> int:
+    return sum(one.startswith(CAMPAIGN) for one in stack.submissions().ids)
+
+
+def _latencies(stack: Stack, dues: list[int]) -> list[float]:
+    submissions = stack.submissions()
+    return [
+        submissions.times[n] / 1e6 - dues[int(one.rsplit("-", 1)[1])]
+        for n, one in enumerate(submissions.ids)
+        if one.startswith(CAMPAIGN)
+    ]
+
+
+async def _bare(settings: Settings, rounds: int) -> list[float]:
+    """Milliseconds of: one record written to Kafka and read back, then one request to the aggregator."""
+    producer = Producer(settings.kafka)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap, fetch_max_wait_ms=50)
+    await consumer.start()
+    place = TopicPartition(topics.CLICKS.name, 0)
+    consumer.assign([place])
+    await consumer.seek_to_end()
+    await consumer.position(place)
+    aggregator = settings.aggregators["local"]
+    secret = aggregator.secret.get_secret_value().encode()
+    times = []
+    async with aiohttp.ClientSession() as session:
+        for n in range(rounds):
+            await asyncio.sleep(APART_MS / 1000)
+            started = time.perf_counter()
+            await producer.emit(place.topic, b"{}", partition=place.partition)
+            await consumer.getone()
+            message = {"id": f"0000bare-0-{n}", "to": "+12125550100", "text": "Your code is 000000"}
+            body = orjson.dumps({"from": "+18885550100", "messages": [message]})
+            headers = {"Content-Type": "application/json"} | signing.signed(secret, now_ms(), body)
+            async with session.post(aggregator.url, data=body, headers=headers) as answer:
+                await answer.read()
+            times.append((time.perf_counter() - started) * 1000)
+    await consumer.stop()
+    await producer.close()
+    return times

@@ -1,0 +1,115 @@
+"""A private stack for one benchmark: all processes real, on free ports, data in a folder that goes with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from adapters.settings import CONFIG_VARIABLE, Settings, load
+from loadtest.aggregator.submissions import Submissions
+
+SCRIPT = Path(__file__).parent.parent / "aggregator" / "scripts" / "benchmark.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack and the settings that it runs with."""
+
+    settings: Settings
+
+    def submissions(self) -> Submissions:
+        """What the aggregator has recorded so far."""
+        return Submissions.read(self.settings.data / "aggregator")
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Our processes by name (kafka, worker-0, …)."""
+        import json
+
+        record = json.loads((self.settings.data / "supervisor.json").read_text())
+        return {one["name"]: psutil.Process(one["pid"]) for one in record["processes"]}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        return {name: sum(process.cpu_times()[:2]) for name, process in self.processes().items()}
+
+    def memory_mb(self) -> dict[str, int]:
+        return {name: process.memory_info().rss // 2**20 for name, process in self.processes().items()}
+
+
+@contextmanager
+def private_stack(
+    changes: str, *, workers: int = 1, script: Path = SCRIPT, only: tuple[str, ...] = ()
+) -> Iterator[Stack]:
+    """A stack with `changes` (TOML lines) to its settings.
+
+    Raises:
+        RuntimeError: it did not come up; the text has what it said.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="longwave-bench-"))
+    config = folder / "longwave.toml"
+    config.write_text(_settings(folder) + changes, encoding="utf-8")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LONGWAVE_")}
+    env[CONFIG_VARIABLE] = str(config)
+    os.environ[CONFIG_VARIABLE] = str(config)
+    try:
+        wanted = [word for name in only for word in ("--only", name)]
+        _run(["up", "--detach", "--workers", str(workers), "--script", str(script), *wanted], env)
+        yield Stack(load())
+    except BaseException:
+        _keep_logs(folder)
+        raise
+    finally:
+        _run(["down"], env)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(words: list[str], env: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *words], env=env, capture_output=True, text=True, check=False, timeout=300
+    )
+    if done.returncode:
+        raise RuntimeError(f"longwave {' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _keep_logs(folder: Path) -> None:
+    kept = Path(tempfile.mkdtemp(prefix="longwave-bench-failed-"))
+    shutil.copytree(folder / "logs", kept / "logs", dirs_exist_ok=True)
+    print(f"the stack's logs are in {kept}", file=sys.stderr)
+
+
+def _settings(folder: Path) -> str:
+    kafka, _, clickhouse, api, ingress, aggregator, _, metrics = _free_ports(8 + 8)[:8]
+    values: dict[str, Any] = {
+        "data": str(folder),
+        "kafka.bootstrap": f"127.0.0.1:{kafka}",
+        "clickhouse.port": clickhouse,
+        "api.port": api,
+        "ingress.port": ingress,
+        "aggregator.port": aggregator,
+        "metrics_port": metrics,
+        "aggregators.local.url": f"http://127.0.0.1:{aggregator}/v1/messages",
+    }
+    return "".join(f"{name} = {value!r}\n".replace("'", '"') for name, value in values.items())
+
+
+def _free_ports(count: int) -> list[int]:
+    """`count` adjacent ports that nobody listens on, below the range that outgoing connections take theirs from."""
+    start = 23_000 + os.getpid() % 4000
+    run: list[int] = []
+    for port in range(start, 32_000):
+        with socket.socket() as probe:
+            free = probe.connect_ex(("127.0.0.1", port)) != 0
+        run = [*run, port] if free else []
+        if len(run) == count:
+            return run
+    raise RuntimeError("no free ports")
