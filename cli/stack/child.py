@@ -33,6 +33,8 @@ class Child:
     created: float = 0.0
     restarts: int = 0
     last_exit: int | None = None
+    wanted: bool = False
+    """It was started, so an end of it is a crash; before its turn and once it is to stop it stays away."""
     _pause: float = _FIRST_PAUSE
     _started: float = 0.0
     _due: float = 0.0
@@ -43,6 +45,7 @@ class Child:
 
     def start(self) -> None:
         """Start it now; its output is appended to its log."""
+        self.wanted = True
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
@@ -61,7 +64,7 @@ class Child:
         changed."""
         self._bound_log()
         if self.running is None:
-            if time.monotonic() < self._due:
+            if not self.wanted or time.monotonic() < self._due:
                 return False
             self.restarts += 1
             self.start()
@@ -75,7 +78,8 @@ class Child:
         return False
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask it to end, for good."""
+        self.wanted = False
         if self.running is not None and self.running.poll() is None:
             self.running.send_signal(signal.SIGTERM)
 
@@ -92,7 +96,8 @@ class Child:
 
     def record(self) -> dict[str, Any]:
         """What supervisor.json says of it."""
-        state = "waiting to restart" if self.running is None else "ready" if self.ready else "starting"
+        absent = "waiting to restart" if self.wanted else "stopped" if self.since else "to be started"
+        state = absent if self.running is None else "ready" if self.ready else "starting"
         return {
             "name": self.process.name,
             "pid": self.running.pid if self.running else None,

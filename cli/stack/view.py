@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from rich.table import Table
 
 from adapters.clock import now_ms
 from cli.stack import record
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Refresh = Callable[[], None]
 
@@ -31,6 +33,8 @@ def gather(data: Path) -> dict[str, Any] | None:
 
 def table(found: dict[str, Any]) -> Table:
     """One row per process."""
+    from rich.table import Table  # a fifth of a second that `down` and `status --json` need not spend
+
     shown = Table(title=f"Longwave on {found['data']}: {found['state']}", title_justify="left")
     for name, justify in _COLUMNS.items():
         shown.add_column(name, justify=justify)

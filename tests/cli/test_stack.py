@@ -78,9 +78,9 @@ def _gone(pids: list[int]) -> bool:
 
 
 def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) -> None:
-    up = stack.run("up", "-d", "--only", "kafka", "--only", "clickhouse")
+    up = stack.run("up", "-d", "--only", "kafka", "--only", "clickhouse", "--only", "aggregator")
     assert (up.returncode, up.stderr) == (0, "")
-    assert "2 processes ready" in up.stdout
+    assert "3 processes ready" in up.stdout
     pids = stack.pids()
     status = stack.run("status", "--json")
     assert status.returncode == 0

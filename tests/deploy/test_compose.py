@@ -1,0 +1,120 @@
+"""docker-compose.yml, deploy/ and longwave.toml.example against the program: no container is needed for that."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapters import settings as configuration
+from adapters.settings import Settings
+from cli.main import run
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "longwave"}
+
+
+def _interpolated(value: str) -> str:
+    """As compose does with `${NAME:?why}` (given by the operator) and `${NAME:-default}`."""
+    value = re.sub(r"\$\{\w+:\?[^}]*\}", "given", value)
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+def _settings(monkeypatch: pytest.MonkeyPatch, service: dict[str, Any]) -> Settings:
+    monkeypatch.setenv("LONGWAVE_CONFIG", str(ROOT / "longwave.toml.example"))
+    for name, value in service["environment"].items():
+        monkeypatch.setenv(name, _interpolated(value))
+    return configuration.load()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_command_of_ours_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*OURS[name]["command"], "--help"]) == 0
+    assert f"longwave {' '.join(OURS[name]['command'])}" in capsys.readouterr().out
+
+
+def test_a_command_that_does_not_exist_would_be_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "workerr", "--help"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_every_process_of_the_stack_is_there() -> None:
+    assert {tuple(service["command"]) for service in OURS.values()} == {
+        ("run", name) for name in ("topics", "migrate", "aggregator", "writer", "ingress", "worker", "api")
+    }
+    assert {"kafka", "clickhouse", "prometheus", "grafana"} <= set(COMPOSE["services"])
+
+
+def test_its_variables_are_settings_and_point_at_its_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _settings(monkeypatch, OURS["worker"])
+    for name in OURS["worker"]["environment"]:
+        assert name.removeprefix("LONGWAVE_").partition("__")[0].lower() in Settings.model_fields
+    assert settings.kafka.bootstrap.partition(":")[0] in COMPOSE["services"]
+    assert settings.clickhouse.host in COMPOSE["services"]
+    assert settings.aggregators["local"].url == f"http://aggregator:{settings.aggregator.port}/v1/messages"
+    for name, port in (("api", settings.api.port), ("ingress", settings.ingress.port)):
+        assert [one.split(":")[-2:] for one in COMPOSE["services"][name]["ports"]] == [[str(port), str(port)]]
+
+
+def test_every_dependency_is_a_service_with_that_condition() -> None:
+    for service in COMPOSE["services"].values():
+        for other, need in service.get("depends_on", {}).items():
+            target = COMPOSE["services"][other]
+            assert need["condition"] != "service_healthy" or "healthcheck" in target
+
+
+def test_no_secret_has_a_default_there() -> None:
+    for service in COMPOSE["services"].values():
+        for name, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|TOKEN_KEY", name):
+                assert re.fullmatch(r"\$\{\w+:\?.+\}", value), name
+
+
+def test_prometheus_scrapes_where_our_processes_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(
+        ["promtool", "check", "config", ROOT / "deploy" / "prometheus.yml"], check=True, capture_output=True
+    )
+    settings = _settings(monkeypatch, OURS["worker"])
+    jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    found = {
+        **{sd["names"][0]: sd["port"] for job in jobs for sd in job.get("dns_sd_configs", ())},
+        **{
+            t.split(":")[0]: int(t.split(":")[1])
+            for j in jobs
+            for s in j.get("static_configs", ())
+            for t in s["targets"]
+        },
+    }
+    assert found == {
+        "worker": settings.metrics_port,
+        "writer": settings.metrics_port - 1,
+        "api": settings.api.port,
+        "ingress": settings.ingress.port,
+    }
+
+
+def test_the_image_holds_every_package_and_file_it_names() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert packages <= names
+    assert all((ROOT / name).exists() for name in names)
+
+
+def test_the_example_settings_are_valid_and_keep_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = ROOT / "longwave.toml.example"
+    monkeypatch.setenv("LONGWAVE_CONFIG", str(example))
+    given = configuration.load()
+    monkeypatch.setenv("LONGWAVE_CONFIG", "/dev/null")
+    monkeypatch.setattr(configuration, "config_file", lambda: Path("absent.toml"))
+    monkeypatch.delenv("LONGWAVE_CONFIG")
+    default = Settings()
+    for name in tomllib.loads(example.read_text()):
+        if name not in ("token_key", "prices"):
+            assert getattr(given, name) == getattr(default, name), name
