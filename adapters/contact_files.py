@@ -106,7 +106,7 @@ def open_contacts(path: Path) -> ContactFile:
     for magic, kind in _FOREIGN_FORMATS.items():
         if head.startswith(magic):
             raise ContactFileError(f"{path} is {kind}: save it as CSV (UTF-8) or Parquet")
-    if b"\0" in head:
+    if b"\0" in head.split(b"\n", 1)[0] or head.count(0) > len(head) // 100 + 1:
         raise ContactFileError(f"{path} is binary, not text: give a CSV (UTF-8) or Parquet file")
     return CsvContacts(path)
 
@@ -183,14 +183,16 @@ class CsvContacts:
         return file
 
     def _most_columns(self, file: BinaryIO, start: int) -> str:
-        widths = {}
-        for delimiter in DELIMITERS:
-            file.seek(start)
-            try:
-                widths[delimiter] = len(next(self._reader(_Lines(self._path, file), delimiter)))
-            except csv.Error:
-                widths[delimiter] = 0
-        return max(widths, key=lambda delimiter: widths[delimiter])
+        return max(DELIMITERS, key=lambda delimiter: self._width(file, start, delimiter))
+
+    def _width(self, file: BinaryIO, start: int, delimiter: str) -> int:
+        file.seek(start)
+        lines = _Lines(self._path, file)
+        try:
+            return len(next(self._reader(lines, delimiter)))
+        except csv.Error:
+            # A header with a broken quote: still the delimiter that it seems to have, so that the error shows.
+            return lines.taken[0].count(delimiter.encode()) + 1
 
     def _read_header(self, file: BinaryIO) -> tuple[str, ...]:
         lines = _Lines(self._path, file)

@@ -71,7 +71,6 @@ def import_contacts(
     country: str = "",
     on_opted_out: Callable[[list[int]], None],
     on_progress: Callable[[int, Counts], None],
-    batch_size: int = BATCH,
 ) -> Counts:
     """Store all contacts of `file`; `country` (ISO) is assumed for numbers written without `+` and country.
 
@@ -86,7 +85,7 @@ def import_contacts(
     counts, seen, at = Counts(), BitMap64(), 0
     with ThreadPoolExecutor(1, "store") as storing, _no_cyclic_collection():
         before: Future[None] | None = None
-        for batch in file.batches(batch_size):
+        for batch in file.batches(BATCH):
             contacts = normalise(batch.rows, columns, country)
             rejects.add(list(_rejected(batch, contacts)))
             at = max(now_ms(), at + 1)
