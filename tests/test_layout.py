@@ -1,0 +1,83 @@
+"""The arrows between the packages: schemas ← pipeline ← agents; schemas ← adapters ← agents, api, cli."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("schemas", "pipeline", "adapters", "agents", "api", "cli", "dashboards", "loadtest")
+ALLOWED = {
+    "schemas": set(),
+    "pipeline": {"schemas"},
+    "adapters": {"schemas"},
+    "agents": {"schemas", "pipeline", "adapters"},
+    "api": {"schemas", "pipeline", "adapters", "dashboards"},
+    "dashboards": set(),
+    "cli": set(PACKAGES),
+    "loadtest": set(PACKAGES),
+}
+CLOCKS_AND_IO = {
+    "time", "random", "socket", "asyncio", "threading", "subprocess", "os", "requests", "aiohttp", "aiokafka",
+    "confluent_kafka", "clickhouse_connect", "chdb", "faust", "prometheus_client",
+}  # fmt: skip
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0], node.lineno
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules(package)
+        for name, line in imports(path)
+        if name in PACKAGES and name != package and name not in ALLOWED[package]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", ["schemas", "pipeline"])
+def test_rules_know_no_clock_and_no_io(package: str) -> None:
+    metrics = ROOT / "schemas" / "metrics.py"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules(package)
+        for name, line in imports(path)
+        if name in CLOCKS_AND_IO and path != metrics
+    ]
+    assert not wrong
+
+
+def test_only_agents_import_faust() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        if package != "agents"
+        for path in modules(package)
+        for name, _ in imports(path)
+        if name == "faust"
+    ]
+    assert not wrong
+
+
+def test_every_module_has_a_docstring() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in modules(package)
+        if path.read_text(encoding="utf-8").strip() and ast.get_docstring(ast.parse(path.read_text())) is None
+    ]
+    assert not silent
