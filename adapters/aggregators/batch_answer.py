@@ -12,8 +12,11 @@ import msgspec
 from adapters import clock
 from adapters.ports import Submission, SubmitOutcome
 
-NOT_PROCESSED: Final = frozenset({408, 425, 429, 503})
-"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol)."""
+NOT_PROCESSED: Final = frozenset({401, 403, 404, 408, 425, 429, 503})
+"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol).
+
+401, 403 and 404 speak of our secret or URL, not of the recipients: they wait until somebody has mended the settings.
+"""
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 

@@ -179,7 +179,10 @@ async def test_garbled_answer_is_unknown(body: bytes) -> None:
     ("raw", "outcome", "reason"),
     [
         (answer(400, b'{"code": "bad-sender"}'), "rejected", "bad-sender"),
-        (answer(403, b"<html>"), "rejected", "http-403"),
+        (answer(422, b"<html>"), "rejected", "http-422"),
+        (answer(401, b"{}"), "retry", "http-401"),
+        (answer(403, b"<html>"), "retry", "http-403"),
+        (answer(404, b"<html>"), "retry", "http-404"),
         (answer(413), "rejected", "http-413"),
         (answer(429), "retry", "throttled"),
         (answer(503), "retry", "http-503"),
