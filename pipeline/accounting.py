@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 from schemas.figures import Figures, MessageSets, StateSet
-from schemas.succession import EVENTS, FINAL, SHOWN, rank
+from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, rank
 
 _SHOWN_AS: Final = {"withdrawn": "canceled"}
 
@@ -25,8 +24,11 @@ def figures(sets: MessageSets) -> Figures:
         ValueError: a set has a state that the conservation does not know.
     """
     kept = [one for one in sets.sets if one.state not in EVENTS]
-    per_reason = _current(kept)
-    recorded = max((one.reached for one in kept), default=0)
+    current = _current(kept)
+    per_reason: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for one, count in current:
+        per_reason[one.state, one.reason] += count
+    recorded = sum(count for _, count in current)
     doubled = _own_finals(kept, per_reason)
     states = dict.fromkeys(SHOWN, 0)
     reasons: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -37,7 +39,7 @@ def figures(sets: MessageSets) -> Figures:
             reasons[shown][reason] += count
     states["pending"] = sets.audience_rows - (recorded - sets.outside)
     missing = sets.recipients - sets.audience_rows
-    accepted, segments, spend = _billed(sets)
+    accepted, segments, spend = _billed(sets, current)
     return Figures(
         campaign=sets.campaign,
         message=sets.message,
@@ -62,19 +64,14 @@ def _residual(recipients: int, states: Mapping[str, int], defects: tuple[int, in
     return balance or sum(abs(defect) for defect in defects)
 
 
-def _current(kept: Sequence[StateSet]) -> dict[tuple[str, str], int]:
-    """(state, reason) → ordinals not reached by anything before it in the order."""
-    reached: dict[tuple[int, str], tuple[str, int]] = {}
-    for one in kept:
-        reached[-rank(one.state, one.turn), one.reason] = (one.state, one.reached)
-    places = [(("", ""), 0)] + [((state, key[1]), size) for key, (state, size) in sorted(reached.items())]
-    counts: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for (_, before), (name, size) in pairwise(places):
-        counts[name] += size - before
-    return dict(counts)
+def _current(kept: Sequence[StateSet]) -> list[tuple[StateSet, int]]:
+    """Each set with how many of its ordinals no set before it in the order reached."""
+    order = sorted(kept, key=lambda one: (-rank(one.state, one.turn), one.reason, one.segments, one.price))
+    before = [0, *(one.reached for one in order)]
+    return [(one, one.reached - size) for one, size in zip(order, before, strict=False)]
 
 
-def _own_finals(kept: Iterable[StateSet], counts: dict[tuple[str, str], int]) -> int:
+def _own_finals(kept: Iterable[StateSet], counts: defaultdict[tuple[str, str], int]) -> int:
     """Put the whole of each final state into `counts`; returns how many were in a state before it in the order."""
     finals: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for one in kept:
@@ -98,16 +95,29 @@ def _events(sets: Iterable[StateSet]) -> dict[str, dict[str, int]]:
     return dict(found)
 
 
-def _billed(sets: MessageSets) -> tuple[int, int, int]:
-    """(messages, segments, millionths of a credit) of all that was accepted, whatever a receipt said later."""
-    sizes: dict[tuple[int, int], int] = {}
-    for one in sets.sets:
-        if one.state == "accepted":
-            kind = (one.segments, one.price)
-            sizes[kind] = max(sizes.get(kind, 0), one.own)
-    for late in sets.settled:
-        kind = (late.segments, late.price)
-        sizes[kind] = sizes.get(kind, 0) + late.recipients
+def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple[int, int, int]:
+    """(messages, segments, millionths of a credit) of all that the aggregator took, whatever a receipt said later.
+
+    That is what was accepted, and what was unknown and has a receipt that only a message it took can have.
+    """
+    sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
+    for one, count in _chained(sets.sets):
+        if one.state == "accepted" or sets.settled is None:
+            sizes[one.segments, one.price] += count
+    if sets.settled is None:
+        for one, count in current:
+            if one.state == "unknown":
+                sizes[one.segments, one.price] -= count
+    for late in sets.settled or ():
+        sizes[late.segments, late.price] += late.recipients
     messages = sum(sizes.values())
     segments = sum(size * kind[0] for kind, size in sizes.items())
     return messages, segments, sum(size * kind[0] * kind[1] for kind, size in sizes.items())
+
+
+def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:
+    """Each accepted set, then each unknown one, with how many of its ordinals no set before it has."""
+    billed = [one for one in sets if one.state in BILLED]
+    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason))
+    before = [0, *(one.own for one in order)]
+    return [(one, one.own - size) for one, size in zip(order, before, strict=False)]

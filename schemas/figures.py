@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class StateSet:
-    """One set of ordinals, measured in the engine.
+    """One set of ordinals, measured in the engine as the size of two unions.
 
-    `own`: ordinals in the union of this set and those of the same state (events: and reason; billed states: and
-    segments and price) whose reason sorts before; only known for final and billed states and for events, else 0.
-    `reached`: ordinals in the union of all sets of the conservation whose rank is higher, and of those with the
-    same rank whose reason sorts before or is the same; 0 for events.
+    `own`: of final states, of this set and those of the same state whose reason sorts before; of events, of this
+    one; of accepted and unknown, of all the accepted ones and then the unknown ones, in order of segments, price,
+    reason, up to this one. 0 for other states.
+    `reached`: of all sets of the conservation up to this one, the highest rank first, then in order of reason,
+    segments, price. Means nothing for events.
     """
 
     state: str
@@ -27,7 +28,7 @@ class StateSet:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Recipients whose submission was unknown, who have a delivery receipt and were never recorded as accepted."""
+    """How many were unknown, have a receipt of delivery or failure, and were never recorded as accepted."""
 
     segments: int
     price: int
@@ -47,7 +48,8 @@ class MessageSets:
     outside: int = 0
     """Ordinals in any set of the conservation that are not in [0, N)."""
     sets: Sequence[StateSet] = ()
-    settled: Sequence[Settled] = ()
+    settled: Sequence[Settled] | None = None
+    """None where no unknown one was rejected: the sets tell it then."""
     newest_at: int = 0
     inserted_at: int = 0
 

@@ -39,11 +39,10 @@ FROM
         WHERE number IN
         (
             SELECT number FROM list_members WHERE list IN {{lists:Array(String)}}
-            UNION ALL SELECT arrayJoin({{numbers:Array(UInt64)}})
+            UNION ALL SELECT number FROM typed
         )
         UNION ALL
-        SELECT {bucket_sql("number")} AS bucket, arrayJoin(arrayDistinct({{numbers:Array(UInt64)}})) AS number,
-            '', '', '', %s, 1
+        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, '', '', '', %s, 1 FROM typed
     )
 )
 WHERE number != twin
@@ -129,8 +128,11 @@ class AudienceStore:
     ) -> None:
         attempt = secrets.randbits(63)
         key = {"campaign": campaign, "revision": revision, "attempt": attempt}
+        named = {f"field_{place}": name for place, name in enumerate(fields)}
         self._store.command(
-            _statement(fields, bool(numbers)), {**key, "lists": list(lists), **_typed(numbers, fields)}
+            _statement(fields, bool(len(numbers))),
+            {**key, "lists": list(lists), **named},
+            numbers if len(numbers) else None,
         )
         count, after_last, distinct = self._store.rows(_CHECK, key)[0]
         if not count == after_last == distinct:
@@ -154,13 +156,6 @@ def _statement(fields: Sequence[str], typed: bool) -> str:
         return _FREEZE % (_CONTACTS % columns)
     blank = f"arrayResize(emptyArrayString(), {len(fields)})"
     return _FREEZE % (_WITH_TYPED % (columns, blank))
-
-
-def _typed(numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Any]:
-    parameters: dict[str, Any] = {f"field_{place}": name for place, name in enumerate(fields)}
-    if numbers:
-        parameters["numbers"] = list(numbers)
-    return parameters
 
 
 def _page(first: int, table: Any, fields: Sequence[str]) -> AudiencePage:

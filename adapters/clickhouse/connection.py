@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import clickhouse_connect
+import numpy as np
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.external import ExternalData
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from adapters.clickhouse.failures import mapped
@@ -35,10 +37,14 @@ class Store:
         """Ask for nothing, to learn whether it answers."""
         self.rows("SELECT 1")
 
-    def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Sequence[Any]]:
-        """All rows of a small result."""
+    def rows(
+        self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """All rows of a small result. `numbers` become a table `typed` (number UInt64) of the request."""
         with mapped():
-            return self._connected().query(sql, parameters=_plain(parameters)).result_rows
+            return (
+                self._connected().query(sql, parameters=_plain(parameters), external_data=_typed(numbers)).result_rows
+            )
 
     def table(self, sql: str, parameters: Parameters | None = None) -> Any:
         """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded."""
@@ -48,10 +54,10 @@ class Store:
                 sql, parameters=_plain(parameters), settings=settings, use_strings=True
             )
 
-    def command(self, sql: str, parameters: Parameters | None = None) -> None:
-        """Run a statement that has no result (DDL, INSERT … SELECT)."""
+    def command(self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None) -> None:
+        """Run a statement that has no result (DDL, INSERT … SELECT); `numbers` as for `rows`."""
         with mapped():
-            self._connected().command(sql, parameters=_plain(parameters))
+            self._connected().command(sql, parameters=_plain(parameters), external_data=_typed(numbers))
 
     def insert_arrow(self, table: str, rows: pa.Table) -> None:
         """One INSERT of all rows; they are stored together or, after an exception, perhaps."""
@@ -88,6 +94,14 @@ def connect(settings: ClickHouse, database: str, timeout: float = 120.0) -> Clie
         autogenerate_session_id=False,
         pool_mgr=get_pool_manager(maxsize=16, block=False),
     )
+
+
+def _typed(numbers: Sequence[int] | None) -> ExternalData | None:
+    """Parameters travel in the URL, which servers cut at 1 MB; a table of the request has no such limit."""
+    if numbers is None:
+        return None
+    data = np.asarray(numbers, dtype="<u8").tobytes()
+    return ExternalData(file_name="typed", data=data, fmt="RowBinary", structure=["number UInt64"])
 
 
 def _plain(parameters: Parameters | None) -> dict[str, Any] | None:

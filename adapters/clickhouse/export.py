@@ -42,7 +42,8 @@ LEFT JOIN
         {_COLUMNS}
     FROM
     (
-        SELECT if(state = 'withdrawn', 'canceled', toString(state)) AS shown, toString(reason) AS reason, segments, price, at,
+        SELECT if(state = 'withdrawn', 'canceled', toString(state)) AS shown,
+            toString(reason) AS reason, segments, price, at,
             {rank_sql()} AS rank,
             if(last > first, range(first, last), ordinals) AS members,
             arrayJoin(arrayFilter(
@@ -63,7 +64,8 @@ def export(store: Store, campaign: str, message: int = 0, state: str = "") -> It
     """Record batches in order of ordinals: number, ordinal, state, reason, segments, price (millionths of a credit
     per segment), aggregator_id, and per state (and `clicked`) when it was first reached, null for never.
 
-    `state` limits it to recipients that are in that state now. Empty where the audience is not frozen.
+    `state` limits it to recipients that are in that state now. Batches may be empty; there is none where the
+    audience is not frozen or has nobody.
 
     Raises:
         StoreUnavailable, StoreRefused: also for a state that does not exist.
@@ -78,4 +80,4 @@ def export(store: Store, campaign: str, message: int = 0, state: str = "") -> It
     for first in range(0, recipients, WINDOW):
         last = min(first + WINDOW, recipients)
         table = store.table(_PAGE, {**asked, "first": first, "last": last, "state": state})
-        yield from table.to_batches()
+        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]

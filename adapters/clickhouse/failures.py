@@ -35,6 +35,8 @@ TRANSIENT: Final = frozenset({
     999, 1000, 1001, 1002,  # KEEPER_EXCEPTION, POCO_EXCEPTION, STD_EXCEPTION, UNKNOWN_EXCEPTION
 })  # fmt: skip
 _CODE: Final = re.compile(r"\b[Cc]ode: (\d+)")
+_STATUS: Final = re.compile(r"HTTP status (4\d\d)")
+_PASSING: Final = ("408", "425", "429")
 _LONGEST: Final = 600
 
 
@@ -50,8 +52,7 @@ def mapped() -> Iterator[None]:
     except StoreError:
         raise
     except driver.ClickHouseError as error:
-        kind = StoreUnavailable if _passes(error) else StoreRefused
-        raise kind(_text(error)) from error
+        raise _judged(error) from error
     except LocationValueError as error:
         raise StoreRefused(f"ClickHouse has no valid address: {_text(error)}") from error
     except (HTTPError, OSError, EOFError) as error:
@@ -60,16 +61,21 @@ def mapped() -> Iterator[None]:
         raise StoreUnavailable(f"ClickHouse's answer broke off: {_text(error)}") from error
 
 
-def _passes(error: driver.ClickHouseError) -> bool:
+def _judged(error: driver.ClickHouseError) -> StoreError:
     code = getattr(error, "code", None)
     if code is None:
         found = _CODE.search(str(error))
         code = int(found.group(1)) if found else None
     if code is not None:
-        return code in TRANSIENT
+        return (StoreUnavailable if code in TRANSIENT else StoreRefused)(_text(error))
     # Without a code the engine was not asked, or did not get to answer: a proxy, a broken stream, a dead peer;
     # unless the driver itself found the call wrong.
-    return not isinstance(error, (driver.ProgrammingError, driver.DataError, driver.NotSupportedError))
+    status = _STATUS.search(str(error))
+    if status is not None and status.group(1) not in _PASSING:
+        return StoreRefused(_text(error))
+    if isinstance(error, (driver.ProgrammingError, driver.DataError, driver.NotSupportedError)):
+        return StoreRefused(_text(error))
+    return StoreUnavailable(f"ClickHouse does not answer: {_text(error)}")
 
 
 def _text(error: BaseException) -> str:

@@ -1,10 +1,9 @@
-"""The sets of campaigns' messages, measured in the engine in one pass over their bitmaps."""
+"""The sets of a campaign's messages, measured in the engine in one pass over their bitmaps."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,44 +14,40 @@ from schemas.succession import BILLED, EVENTS, FINAL, rank_sql
 _EVENTS: Final = str(EVENTS)
 _BILLED: Final = str(BILLED)
 
-# Both windows add each bitmap once to a running union and ask for its size, which is free: no bitmap is copied.
+# Each window adds a bitmap once to a running union and asks for its size, which is free: no bitmap is copied.
 _MEASURE: Final = f"""
-SELECT campaign, message, state, reason, turn, segments, price,
-    any(own) AS own, any(reached) AS reached, max(last_at) AS newest, max(inserted) AS stored, any(highest) AS highest
+SELECT message, state, reason, turn, segments, price, any(own) AS own, any(reached) AS reached, any(late) AS late,
+    max(last_at) AS newest, max(inserted) AS stored, any(highest) AS highest
 FROM
 (
-    SELECT campaign, message, state, reason, turn, segments, price, last_at, inserted,
-        groupBitmapMergeIf(ordinals, state IN {(*FINAL, *BILLED, *EVENTS)}) OVER
-            (PARTITION BY campaign, message, state, part ORDER BY reason) AS own,
+    SELECT message, state, reason, turn, segments, price, last_at, inserted,
+        groupBitmapMergeIf(ordinals, state IN {(*FINAL, *BILLED, *EVENTS, "rejected")}) OVER
+            (PARTITION BY message, part ORDER BY state, segments, price, reason) AS own,
         groupBitmapMergeIf(ordinals, NOT event) OVER
-            (PARTITION BY campaign, message ORDER BY event, rank DESC, reason) AS reached,
+            (PARTITION BY message ORDER BY event, rank DESC, reason, segments, price) AS reached,
+        groupBitmapMergeIf(ordinals, state IN ('unknown', 'rejected')) OVER
+            (PARTITION BY message ORDER BY state != 'unknown') AS late,
         if(event, 0, bitmapMax(ordinals)) AS highest
     FROM
     (
         SELECT *, {rank_sql()} AS rank, state IN {_EVENTS} AS event,
-            multiIf(event, toString(reason), state IN {_BILLED}, concat(toString(segments), '-', toString(price)), '')
-                AS part
-        FROM state_sets WHERE campaign IN {{campaigns:Array(String)}}
+            multiIf(event, concat(state, ':', reason), state IN {_BILLED}, 'billed', toString(state)) AS part
+        FROM state_sets WHERE campaign = {{campaign:String}}
     )
 )
-GROUP BY campaign, message, state, reason, turn, segments, price
-ORDER BY campaign, message
+GROUP BY message, state, reason, turn, segments, price
+ORDER BY message
 """
 
-_AUDIENCES: Final = """
-SELECT campaign, argMax((revision, chosen.1, chosen.2), revision)
-FROM
+# The newest revision, of it the attempt that completed first; the count is answered from the primary index.
+_AUDIENCE: Final = """
+WITH
 (
-    SELECT campaign, revision, argMin((attempt, recipients), (frozen, attempt)) AS chosen
-    FROM audiences WHERE campaign IN {campaigns:Array(String)} GROUP BY campaign, revision
-)
-GROUP BY campaign
-"""
-
-_ROWS: Final = """
-SELECT count() FROM audience
-WHERE campaign = {campaign:String} AND revision = {revision:UInt32} AND attempt = {attempt:UInt64}
-    AND ordinal < {recipients:UInt32}
+    SELECT (revision, argMin((attempt, recipients), (frozen, attempt))) FROM audiences
+    WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMIT 1
+) AS chosen
+SELECT chosen.2.2, count() FROM audience
+WHERE campaign = {campaign:String} AND revision = chosen.1 AND attempt = chosen.2.1 AND ordinal < chosen.2.2
 """
 
 _OUTSIDE: Final = f"""
@@ -64,8 +59,8 @@ FROM
 )
 """
 
-# Per (segments, price): unknown, with a receipt of delivery or failure, and not accepted. The bitmaps are read again
-# only where a submission became unknown and did not stay so, which takes a crash.
+# Per (segments, price): unknown, with a receipt of delivery or failure, and not accepted. Only asked where an unknown
+# one was rejected too; else the measured unions tell it.
 _SETTLED: Final = """
 SELECT segments, price, bitmapAndCardinality(bitmapAndnot(unknown, taken), received)
 FROM
@@ -85,90 +80,55 @@ CROSS JOIN
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """The frozen audience of a campaign: its newest revision, the attempt that counts, N."""
+def message_sets(store: Store, campaign: str) -> list[MessageSets]:
+    """What is recorded of each message of a campaign, for `pipeline.accounting.figures`.
 
-    revision: int
-    attempt: int
-    recipients: int
-
-
-def message_sets(store: Store, campaigns: Sequence[str]) -> list[MessageSets]:
-    """What is recorded of each message of these campaigns, for `pipeline.accounting.figures`.
-
-    A campaign with an audience of which nothing is recorded has message 0; without an audience it has none.
+    An audience of which nothing is recorded yet gives message 0; a campaign that ClickHouse does not know gives [].
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    if not campaigns:
-        return []
-    asked = {"campaigns": list(campaigns)}
-    audiences = {_text(name): Audience(*found) for name, found in store.rows(_AUDIENCES, asked)}
-    measured: defaultdict[tuple[str, int], list[Sequence[Any]]] = defaultdict(list)
+    asked = {"campaign": campaign}
+    # The audience first: it is there before anything is recorded of it.
+    recipients, present = store.rows(_AUDIENCE, asked)[0]
+    measured: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in store.rows(_MEASURE, asked):
-        measured[_text(row[0]), row[1]].append(row[2:])
-    for campaign in audiences:
-        if not any(key[0] == campaign for key in measured):
-            measured[campaign, 0] = []
-    present = {campaign: _rows(store, campaign, audience) for campaign, audience in audiences.items()}
-    nobody = Audience(0, 0, 0)
-    return [
-        _message(store, key, audiences.get(key[0], nobody), present.get(key[0], 0), rows)
-        for key, rows in sorted(measured.items())
-    ]
-
-
-def _rows(store: Store, campaign: str, audience: Audience) -> int:
-    parameters = {
-        "campaign": campaign,
-        "revision": audience.revision,
-        "attempt": audience.attempt,
-        "recipients": audience.recipients,
-    }
-    return int(store.rows(_ROWS, parameters)[0][0])
+        measured[row[0]].append(row[1:])
+    if recipients and not measured:
+        measured[0] = []
+    return [_message(store, (campaign, message), (recipients, present), rows) for message, rows in measured.items()]
 
 
 def _message(
-    store: Store, key: tuple[str, int], audience: Audience, present: int, rows: list[Sequence[Any]]
+    store: Store, key: tuple[str, int], audience: tuple[int, int], rows: Sequence[Sequence[Any]]
 ) -> MessageSets:
     sets = [StateSet(*row[:7]) for row in rows]
-    asked: dict[str, Any] = {"campaign": key[0], "message": key[1]}
+    asked = {"campaign": key[0], "message": key[1]}
     outside = 0
-    if any(row[9] >= audience.recipients for row in rows if row[0] not in EVENTS):
-        outside = store.rows(_OUTSIDE, {**asked, "recipients": audience.recipients})[0][0]
-    settled: list[Settled] = []
-    if _some_unknown_resolved(sets):
+    if any(row[10] >= audience[0] for row in rows if row[0] not in EVENTS):
+        outside = store.rows(_OUTSIDE, {**asked, "recipients": audience[0]})[0][0]
+    settled: list[Settled] | None = None
+    if _rejected_too(rows):
         settled = [Settled(*row) for row in store.rows(_SETTLED, asked) if row[2]]
     return MessageSets(
         campaign=key[0],
         message=key[1],
-        recipients=audience.recipients,
-        audience_rows=present,
+        recipients=audience[0],
+        audience_rows=audience[1],
         outside=outside,
         sets=sets,
         settled=settled,
-        newest_at=max((_millis(row[7]) for row in rows), default=0),
-        inserted_at=max((_millis(row[8]) for row in rows), default=0),
+        newest_at=max((_millis(row[8]) for row in rows), default=0),
+        inserted_at=max((_millis(row[9]) for row in rows), default=0),
     )
 
 
-def _some_unknown_resolved(sets: Sequence[StateSet]) -> bool:
-    """Whether fewer are unknown now than ever were."""
-    unknown = [one for one in sets if one.state == "unknown"]
-    if not unknown:
-        return False
-    above = ("accepted", "rejected", "undelivered", "delivered")
-    before = max((one.reached for one in sets if one.state in above), default=0)
-    parts: dict[tuple[int, int], int] = {}
-    for one in unknown:
-        parts[one.segments, one.price] = max(parts.get((one.segments, one.price), 0), one.own)
-    return sum(parts.values()) > max(one.reached for one in unknown) - before
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+def _rejected_too(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether a recipient is both unknown and rejected: the union of the two is smaller than their sum."""
+    unknown = max((row[7] for row in rows if row[0] == "unknown"), default=0)
+    rejected = max((row[5] for row in rows if row[0] == "rejected"), default=0)
+    both = max((row[7] for row in rows if row[0] == "rejected"), default=0)
+    return bool(unknown and rejected and both < unknown + rejected)
 
 
 def _millis(at: datetime) -> int:

@@ -51,4 +51,4 @@ def campaign_rows(
     asked = {"search": search.strip(), "status": status, "tag": tag}
     total = store.rows(f"SELECT count() {_WHERE}", asked)[0][0]
     rows = store.rows(_PAGE, {**asked, "size": size, "skip": (page - 1) * size})
-    return total, [CampaignRow(*row[:11], json.loads(row[11])) for row in rows]
+    return total, [CampaignRow(*(*row[:-1], json.loads(row[-1]))) for row in rows]

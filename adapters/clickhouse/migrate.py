@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from adapters.settings import Settings
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas" / "clickhouse"
 _NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 # Comments and strings are skipped whole, so that a `;` in them ends nothing.
-_PIECE: Final = re.compile(r"--[^\n]*\n|'(?:[^'\\]|\\.)*'|;|[^;'-]+|.", re.DOTALL)
+_PIECE: Final = re.compile(r"--[^\n]*|'(?:[^'\\]|\\.)*'|;|[^;'-]+|.", re.DOTALL)
 _RECORD: Final = """
 CREATE TABLE IF NOT EXISTS migrations
 (
@@ -121,7 +121,7 @@ def _make_database(settings: Settings) -> None:
             client.close()
 
 
-def _missing(wanted: Sequence[Migration], applied: Sequence[tuple[int, str, str]]) -> list[Migration]:
+def _missing(wanted: Sequence[Migration], applied: Sequence[Sequence[Any]]) -> list[Migration]:
     known = {migration.number: migration for migration in wanted}
     for number, name, checksum in applied:
         migration = known.pop(number, None)

@@ -12,7 +12,7 @@ _MEMBERS: Final = """
 number IN
 (
     SELECT number FROM list_members WHERE list IN {lists:Array(String)}
-    UNION ALL SELECT arrayJoin({numbers:Array(UInt64)})
+    UNION ALL SELECT number FROM typed
 )
 """
 
@@ -48,12 +48,13 @@ def survey(
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    who: dict[str, Any] = {"lists": list(lists), "numbers": list(numbers)}
+    who: dict[str, Any] = {"lists": list(lists)}
     columns = "".join(f", countIf(attributes[{{field_{place}:String}}] != '')" for place in range(len(fields)))
     named = {f"field_{place}": name for place, name in enumerate(fields)}
     rows = store.rows(
         f"SELECT toString(country), count(){columns} FROM contacts FINAL WHERE {_MEMBERS} GROUP BY country",
         {**who, **named},
+        numbers,
     )
     countries = {row[0]: row[1] for row in rows}
     strangers = _strangers(store, numbers)
@@ -62,6 +63,7 @@ def survey(
     drawn = store.rows(
         f"SELECT attributes FROM contacts FINAL WHERE {_MEMBERS} ORDER BY cityHash64(number) LIMIT {{n:UInt32}}",
         {**who, "n": sample},
+        numbers,
     )
     return AudienceSurvey(
         unknown_lists=unknown_lists(store, lists),
@@ -74,7 +76,7 @@ def survey(
 
 def _strangers(store: Store, numbers: Sequence[int]) -> int:
     """Typed numbers that are no contacts."""
-    if not numbers:
+    if not len(numbers):
         return 0
-    asked = "SELECT uniqExact(number) FROM contacts WHERE number IN {numbers:Array(UInt64)}"
-    return len(set(numbers)) - int(store.rows(asked, {"numbers": list(numbers)})[0][0])
+    asked = "SELECT uniqExact(number) FROM contacts WHERE number IN (SELECT number FROM typed)"
+    return len(set(numbers)) - int(store.rows(asked, numbers=numbers)[0][0])

@@ -1,0 +1,176 @@
+"""`longwave bench query`: the figures of one campaign with all states, through clickhouse-connect and HTTP.
+
+The recipients are spread over the states at random, which is the dearest case: bitmaps of random ordinals have no
+runs. Prices and segments as in the sample: most to one country, one in ten with two segments. All go in through the
+table that the writer inserts into, in chunks, and so through the real views.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.clickhouse import Store, figures, migrate
+from adapters.settings import ClickHouse, Settings
+from pipeline import accounting
+from schemas.ids import bucket_sql
+
+REQUIRED_MS: Final = 50.0
+REPEATS: Final = 25
+CHUNK: Final = 1_000_000
+CAMPAIGN: Final = "benchqry"
+_AT: Final = 1_700_000_000_000
+_HASH: Final = "cityHash64(number, 1) % 1000"
+_SEGMENTS: Final = "1 + (cityHash64(number, 2) % 10 = 0)"
+_PRICE: Final = (
+    "transform(cityHash64(number, 3) % 20, [0, 1, 2, 3, 4, 5], [40000, 40000, 40000, 79800, 79800, 83200], 7900)"
+)
+
+# (state, reasons, turn, which thousandths of the recipients ever reached it). Who is at the end of a way has passed
+# all of it: queued, in flight, accepted, delivered.
+STATES: Final = (
+    ("skipped", ("opted_out", "smart_sending", "invalid"), 0, "h < 50"),
+    ("delayed", ("quiet_hours",), 0, "h BETWEEN 50 AND 299"),
+    ("queued", ("",), 0, "h BETWEEN 60 AND 979"),
+    ("in_flight", ("",), 0, "h BETWEEN 70 AND 949"),
+    ("delayed", ("throttled",), 1, "h BETWEEN 200 AND 249"),
+    ("queued", ("",), 1, "h BETWEEN 205 AND 249"),
+    ("in_flight", ("",), 1, "h BETWEEN 210 AND 249"),
+    ("canceled", ("",), 0, "h BETWEEN 970 AND 974"),
+    ("expired", ("deadline",), 0, "h BETWEEN 975 AND 979"),
+    ("unknown", ("owner_lost",), 0, "h BETWEEN 930 AND 939"),
+    ("rejected", ("bad_number", "blocked"), 0, "h BETWEEN 250 AND 279"),
+    ("accepted", ("",), 0, "h BETWEEN 300 AND 929 OR h BETWEEN 80 AND 199 OR h BETWEEN 215 AND 249 OR h = 939"),
+    ("delivered", ("",), 0, "h BETWEEN 350 AND 849 OR h = 939"),
+    ("undelivered", ("absent", "blocked", "unknown"), 0, "h BETWEEN 850 AND 899"),
+    ("clicked", ("",), 0, "h BETWEEN 400 AND 439"),
+    ("clicked", ("preview",), 0, "h BETWEEN 420 AND 449"),
+    ("withdrawn", ("",), 0, "h >= 990"),
+)
+
+
+def run(recipients: int = 10_000_000, output: Path | None = None) -> dict[str, Any]:
+    """Fill a ClickHouse of its own, measure, and write the result (DESIGN, section 10) to `output`.
+
+    Raises:
+        StoreError: ClickHouse failed. RuntimeError: it did not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="longwave-bench-") as folder, _endpoint(Path(folder)) as port:
+        settings = Settings(clickhouse=ClickHouse(port=port, database="bench"))
+        migrate(settings)
+        store = Store(settings.clickhouse)
+        try:
+            began = time.perf_counter()
+            _fill(store, recipients)
+            result = _result(store, recipients, time.perf_counter() - began)
+        finally:
+            store.close()
+    if output is not None:
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _result(store: Store, recipients: int, fill_seconds: float) -> dict[str, Any]:
+    bare = _milliseconds(store.ping)
+    figure = _milliseconds(lambda: accounting.figures(figures.message_sets(store, CAMPAIGN)[0]))
+    limit = _milliseconds(lambda: store.rows("SELECT groupBitmapMerge(ordinals) FROM state_sets"))
+    found = accounting.figures(figures.message_sets(store, CAMPAIGN)[0])
+    middle = statistics.median(figure)
+    return {
+        "name": "query",
+        "figure": round(middle, 2),
+        "unit": "ms",
+        "limit": round(statistics.median(limit), 2),
+        "ratio": round(statistics.median(limit) / middle, 3),
+        "required": REQUIRED_MS,
+        "ok": middle <= REQUIRED_MS and found.residual == 0,
+        "inputs": {"recipients": recipients, "repeats": REPEATS, "sets": len(STATES)},
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "details": {
+            "limit_is": "one union of the same bitmaps, same connection",
+            "select_1_ms": round(statistics.median(bare), 2),
+            "figures_ms": [round(one, 1) for one in sorted(figure)],
+            "fill_seconds": round(fill_seconds, 1),
+            "states": dict(found.states),
+            "residual": found.residual,
+            "spend": found.spend,
+        },
+    }
+
+
+def _milliseconds(call: Callable[[], Any]) -> list[float]:
+    for _ in range(3):
+        call()
+    taken = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def _fill(store: Store, recipients: int) -> None:
+    key = {"campaign": CAMPAIGN}
+    store.command(
+        f"""INSERT INTO audience SELECT {{campaign:String}}, 1, 1, number, 10000000000 + number, 'US', 'NY',
+        'America/New_York', [] FROM (SELECT number, {bucket_sql("number")} FROM numbers({recipients}))""",
+        key,
+    )
+    store.command(
+        "INSERT INTO audiences (campaign, revision, attempt, recipients) "
+        f"SELECT {{campaign:String}}, 1, 1, {recipients}",
+        key,
+    )
+    for first in range(0, recipients, CHUNK):
+        for state, reasons, turn, reached in STATES:
+            store.command(_groups(state, reasons, turn, reached, first, min(CHUNK, recipients - first)), key)
+    store.command("OPTIMIZE TABLE state_sets FINAL")
+
+
+def _groups(state: str, reasons: tuple[str, ...], turn: int, reached: str, first: int, count: int) -> str:
+    """Rows of 500 ordinals, as the lanes send them."""
+    reason = f"{list(reasons)}[1 + cityHash64(number, 4) % {len(reasons)}]"
+    return f"""INSERT INTO status_groups (campaign, message, at, lane, state, reason, turn, segments, price, ordinals)
+        SELECT {{campaign:String}}, 0, fromUnixTimestamp64Milli({_AT}), 0, '{state}', {reason} AS why, {turn},
+            {_SEGMENTS} AS parts, {_PRICE} AS each, groupArray(toUInt32(number))
+        FROM (SELECT number, {_HASH} AS h FROM numbers({first}, {count})) WHERE {reached}
+        GROUP BY why, parts, each, intDiv(number, 4000)"""
+
+
+@contextmanager
+def _endpoint(data: Path) -> Iterator[int]:
+    """A local endpoint of its own on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    words = [sys.executable, "-m", "api.clickhouse_endpoint", str(data), str(port)]
+    with subprocess.Popen(words, cwd=Path(__file__).resolve().parents[1]) as child:
+        try:
+            _wait(f"http://127.0.0.1:{port}/ping", child)
+            yield port
+        finally:
+            child.terminate()
+
+
+def _wait(url: str, child: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        if child.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the local ClickHouse endpoint did not start; see its message above")

@@ -1,0 +1,102 @@
+"""The campaign list and the export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from adapters.clickhouse import Store
+from adapters.clickhouse import export as exporting
+from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.export import export
+from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.listing import campaign_rows
+from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
+from adapters.errors import StoreRefused
+from pipeline.accounting import figures
+from schemas.campaign import CampaignDocument
+from tests.adapters.clickhouse_store import NOW, migrated
+from tests.adapters.test_clickhouse_statuses import CAMPAIGN, EXPECTED, WAY, N, chunk
+from tests.stack import Server
+
+
+@pytest.fixture
+def store(clickhouse: Server) -> Iterator[Store]:
+    with migrated(clickhouse) as store:
+        yield store
+
+
+def document(place: int, **given: Any) -> CampaignDocument:
+    spec = {"name": f"Sale {place}", "tags": ["spring", f"t{place % 2}"], "account": "demo", "sender": "main"}
+    defaults = {"status": "draft", "revision": 1, "created": NOW + place, "updated": NOW}
+    return CampaignDocument(id=f"camp{place:04d}", spec=spec, **{**defaults, **given})
+
+
+def test_the_list_searches_filters_and_pages(store: Store) -> None:
+    insert_campaigns(store, [document(place) for place in range(7)])
+    insert_campaigns(store, [document(3, status="sending", revision=3, recipients=9, launched=NOW)])
+    insert_campaigns(store, [document(3, revision=2)])
+    total, rows = campaign_rows(store, page=2, size=3)
+    assert (total, [row.id for row in rows]) == (7, ["camp0003", "camp0002", "camp0001"])
+    assert (rows[0].status, rows[0].revision, rows[0].recipients) == ("sending", 3, 9)
+    assert rows[0].launched is not None
+    assert rows[1].launched is None
+    assert rows[0].spec["name"] == "Sale 3"
+    assert campaign_rows(store, status="sending")[0] == 1
+    assert campaign_rows(store, tag="t1")[0] == 3
+    assert campaign_rows(store, search="SALE 5")[0] == 1
+    assert campaign_rows(store, search="camp0006")[0] == 1
+    assert campaign_rows(store, search="' OR 1=1")[0] == 0
+    forget_campaign(store, "camp0006")
+    assert campaign_rows(store)[0] == 6
+
+
+def rows(store: Store, **given: Any) -> list[dict[str, Any]]:
+    return pa.Table.from_batches(export(store, CAMPAIGN, **given)).to_pylist()
+
+
+def test_the_export_has_every_recipient_once_and_agrees_with_the_figures(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+    sink = StatusSink(store)
+    for _ in range(2):
+        sink.insert([*WAY, chunk("accepted", [40], segments=2, price=7900, ids=["late"])])
+    monkeypatch.setattr(exporting, "WINDOW", 7)
+    found = rows(store)
+    assert [row["ordinal"] for row in found] == list(range(N))
+    assert len({row["number"] for row in found}) == N
+    counts = {state: sum(row["state"] == state for row in found) for state in EXPECTED}
+    assert counts == {**EXPECTED, "accepted": 11, "in_flight": 4}
+    account = figures(message_sets(store, CAMPAIGN)[0])
+    assert all(account.states[state] == count for state, count in counts.items())
+    assert account.spend == sum(row["segments"] * row["price"] for row in found if row["accepted_at"])
+    first, late, skipped, gone = found[0], found[40], found[50], found[59]
+    assert (first["state"], first["aggregator_id"], first["segments"], first["price"]) == (
+        "delivered",
+        "id-0",
+        1,
+        7900,
+    )
+    assert int(first["accepted_at"].timestamp() * 1000) == NOW + 5
+    assert first["clicked_at"] is not None
+    assert (late["state"], late["aggregator_id"], late["segments"]) == ("accepted", "late", 2)
+    assert (skipped["state"], skipped["reason"], skipped["accepted_at"]) == ("skipped", "opted_out", None)
+    assert (gone["state"], gone["canceled_at"] is not None) == ("canceled", True)
+
+
+def test_the_export_of_one_state(store: Store) -> None:
+    AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+    assert {row["state"] for row in rows(store)} == {"pending"}
+    StatusSink(store).insert(WAY)
+    assert [row["ordinal"] for row in rows(store, state="skipped")] == list(range(50, 55))
+    assert rows(store, state="rejected") == []
+    with pytest.raises(StoreRefused, match="no state 'sent': one of pending"):
+        rows(store, state="sent")
+
+
+def test_the_export_of_what_was_never_frozen_is_empty(store: Store) -> None:
+    assert list(export(store, CAMPAIGN)) == []

@@ -1,0 +1,175 @@
+"""Status records in, figures out: exact under replay, equal to the definition, with every defect in the residual."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.statuses import StatusSink, insert_consents
+from pipeline.accounting import figures
+from schemas.feedback import OptOut
+from schemas.status import StatusChunk, StatusGroup, StatusRange
+from schemas.succession import EVENTS, FINAL, SUBMITTED, WAITING
+from tests.adapters.clickhouse_store import NOW, migrated
+from tests.pipeline.accounting_model import Record, billed, states
+from tests.stack import Server
+
+CAMPAIGN = "statuses"
+N = 60
+KINDS = ((1, 7900), (2, 7900), (1, 40_000))
+
+
+@pytest.fixture
+def store(clickhouse: Server) -> Iterator[Store]:
+    with migrated(clickhouse) as store:
+        AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+        yield store
+
+
+def chunk(state: str, ordinals: Sequence[int], *, at: int = NOW, message: int = 0, **given: object) -> StatusChunk:
+    group = StatusGroup(state=state, ordinals=list(ordinals), **given)
+    return StatusChunk(campaign=CAMPAIGN, message=message, at=at, groups=[group])
+
+
+def withdrawn(first: int, last: int) -> StatusRange:
+    return StatusRange(campaign=CAMPAIGN, message=0, at=NOW, first=first, last=last)
+
+
+def account(store: Store):
+    return figures(message_sets(store, CAMPAIGN)[0])
+
+
+WAY = [
+    chunk("queued", range(50), segments=1, price=7900),
+    chunk("in_flight", range(45), segments=1, price=7900),
+    chunk("accepted", range(40), segments=1, price=7900, ids=[f"id-{n}" for n in range(40)], at=NOW + 5),
+    chunk("delivered", range(30)),
+    chunk("skipped", range(50, 55), reason="opted_out"),
+    withdrawn(48, 60),
+    chunk("clicked", range(7)),
+    chunk("clicked", range(2, 4), reason="preview"),
+]
+EXPECTED = {"delivered": 30, "accepted": 10, "in_flight": 5, "queued": 5, "skipped": 5, "canceled": 5}
+
+
+def test_figures_of_a_campaign(store: Store) -> None:
+    rows = StatusSink(store).insert(WAY)
+    found = account(store)
+    assert rows == len(WAY)
+    assert {state: count for state, count in found.states.items() if count} == EXPECTED
+    assert (found.residual, found.targeted) == (0, N)
+    assert found.events["clicked"] == {"": 7, "preview": 2}
+    assert found.reasons["skipped"] == {"opted_out": 5}
+    assert (found.accepted_ever, found.segments, found.spend) == (40, 40, 40 * 7900)
+    assert found.newest_at == NOW + 5
+    assert found.inserted_at > NOW
+
+
+def test_replay_in_any_order_and_grouping_changes_nothing(store: Store) -> None:
+    sink = StatusSink(store)
+    sink.insert(WAY)
+    before = account(store)
+    for seed in range(3):
+        again = WAY * 2
+        random.Random(seed).shuffle(again)
+        for record in again:
+            sink.insert([record])
+    store.command("OPTIMIZE TABLE state_sets FINAL")
+    after = account(store)
+    assert (after.states, after.spend, after.events, after.residual) == (
+        before.states,
+        before.spend,
+        before.events,
+        0,
+    )
+
+
+def test_an_empty_insert_and_an_empty_group_do_nothing(store: Store) -> None:
+    assert StatusSink(store).insert([]) == 0
+    assert StatusSink(store).insert([chunk("queued", [])]) == 0
+    assert account(store).states["pending"] == N
+
+
+def test_a_large_range_is_unfolded_whole(store: Store) -> None:
+    AudienceStore(store).freeze(CAMPAIGN, 2, [], range(15550200000, 15550200000 + 120_000), [])
+    StatusSink(store).insert([withdrawn(100, 119_999)])
+    found = account(store)
+    assert (found.states["canceled"], found.states["pending"], found.residual) == (119_899, 101, 0)
+
+
+def test_messages_are_apart(store: Store) -> None:
+    StatusSink(store).insert([chunk("queued", [1]), chunk("accepted", [2], message=1)])
+    first, second = (figures(one) for one in message_sets(store, CAMPAIGN))
+    assert (first.message, first.states["queued"], second.message, second.states["accepted"]) == (0, 1, 1, 1)
+
+
+def test_a_campaign_that_clickhouse_does_not_know(store: Store) -> None:
+    assert message_sets(store, "zzzzzzzz") == []
+
+
+@pytest.mark.parametrize(
+    ("defect", "residual"),
+    [
+        ([chunk("canceled", [1]), chunk("accepted", [1])], -1),
+        ([chunk("skipped", [1, 2]), chunk("delivered", [1, 2])], -2),
+        ([chunk("expired", [1]), chunk("skipped", [1])], -1),
+        ([chunk("accepted", [N])], -1),
+        ([chunk("canceled", [1]), chunk("withdrawn", [1])], 0),
+    ],
+)
+def test_a_defect_is_a_residual(store: Store, defect: list[StatusChunk], residual: int) -> None:
+    StatusSink(store).insert([*WAY[:1], *defect])
+    assert account(store).residual == residual
+
+
+def test_a_lost_audience_row_is_a_residual(store: Store) -> None:
+    StatusSink(store).insert([chunk("accepted", range(N))])
+    store.command("DELETE FROM audience WHERE ordinal = 17")
+    assert account(store).residual == 1
+
+
+def records(draw: random.Random) -> list[Record]:
+    found = []
+    for _ in range(draw.randint(20, 200)):
+        state = draw.choice((*WAITING, *FINAL, *SUBMITTED, *SUBMITTED, *EVENTS, "withdrawn"))
+        ordinal = draw.randrange(N + 1) if draw.random() < 0.01 else draw.randrange(N)
+        found.append(Record(ordinal, state, draw.choice(("", "a", "b")), draw.randrange(3), *KINDS[ordinal % 3]))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
+    draw = random.Random(seed)
+    made = records(draw)
+    groups = [
+        StatusGroup(
+            state=one.state,
+            ordinals=[one.ordinal],
+            reason=one.reason,
+            turn=one.turn,
+            segments=one.segments,
+            price=one.price,
+        )
+        for one in made
+    ]
+    cut = draw.randrange(len(groups))
+    sink = StatusSink(store)
+    for part in (groups[:cut], groups[cut // 2 :]):
+        sink.insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=part)])
+    found = account(store)
+    assert found.states == states(made, N, N)
+    assert (found.accepted_ever, found.segments, found.spend) == billed(made)
+
+
+def test_consents_are_kept_once_each(store: Store) -> None:
+    stop = OptOut(number=15550100000, out=True, at=NOW, source="keyword", evidence="STOP")
+    start = OptOut(number=15550100000, out=False, at=NOW + 1, source="keyword", evidence="START")
+    for _ in range(2):
+        insert_consents(store, [stop, start])
+    rows = store.rows("SELECT out, evidence FROM consents FINAL ORDER BY at")
+    assert [tuple(row) for row in rows] == [(True, "STOP"), (False, "START")]

@@ -1,0 +1,106 @@
+"""What the accounting must say, by its definition over plain sets; slow and obvious."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.figures import MessageSets, Settled, StateSet
+from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One recipient was recorded in a state, or an event."""
+
+    ordinal: int
+    state: str
+    reason: str = ""
+    turn: int = 0
+    segments: int = 0
+    price: int = 0
+
+    def set_key(self) -> tuple[str, str, int, int, int]:
+        """The set that ClickHouse keeps it in: only what the state needs splits its sets."""
+        billed = self.state in BILLED
+        turn = self.turn if self.state in WAITING else 0
+        return self.state, self.reason, turn, self.segments * billed, self.price * billed
+
+
+def states(records: Iterable[Record], present: int, recipients: int) -> dict[str, int]:
+    """Each state's set without the sets of the states that may follow it, summed over turns."""
+    members: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    for one in records:
+        if one.state not in EVENTS:
+            members[one.state, one.set_key()[2]].add(one.ordinal)
+    counts = dict.fromkeys(SHOWN, 0)
+    for earlier, found in members.items():
+        later = [members[other] for other in members if may_follow(earlier, other)]
+        counts["canceled" if earlier[0] == "withdrawn" else earlier[0]] += len(found - set().union(*later))
+    known = set().union(*members.values())
+    counts["pending"] = present - len({one for one in known if one < recipients})
+    return counts
+
+
+def billed(records: Iterable[Record]) -> tuple[int, int, int]:
+    """(messages, segments, millionths of a credit); the kinds of a recipient must not differ."""
+    kept = list(records)
+    in_state = {state: {one.ordinal for one in kept if one.state == state} for state in SHOWN}
+    received = in_state["delivered"] | in_state["undelivered"]
+    taken = in_state["accepted"] | (in_state["unknown"] & received)
+    kind = {one.ordinal: (one.segments, one.price) for one in kept if one.state in BILLED}
+    segments = sum(kind[one][0] for one in taken)
+    return len(taken), segments, sum(kind[one][0] * kind[one][1] for one in taken)
+
+
+def measured(records: Iterable[Record], present: int, recipients: int) -> MessageSets:
+    """The sizes of unions that the engine measures."""
+    members: defaultdict[tuple[str, str, int, int, int], set[int]] = defaultdict(set)
+    for one in records:
+        members[one.set_key()].add(one.ordinal)
+    keys = sorted(members)
+    kept = [key for key in keys if key[0] not in EVENTS]
+    chain = sorted(kept, key=lambda key: (-rank(key[0], key[2]), key[1], key[3], key[4]))
+    reached = {key: len(set().union(*(members[one] for one in chain[: n + 1]))) for n, key in enumerate(chain)}
+    known = set().union(*(members[key] for key in kept))
+    sets = [
+        StateSet(*key, own=len(set().union(*(members[one] for one in _own(key, keys)))), reached=reached.get(key, 0))
+        for key in keys
+    ]
+    return MessageSets(
+        campaign="testtest",
+        message=0,
+        recipients=recipients,
+        audience_rows=present,
+        outside=len([one for one in known if one >= recipients]),
+        sets=sets,
+        settled=_settled(members),
+        newest_at=1,
+        inserted_at=2,
+    )
+
+
+def _own(key: tuple[str, str, int, int, int], keys: list[tuple[str, str, int, int, int]]) -> list[tuple]:
+    if key[0] in EVENTS:
+        return [key]
+    if key[0] in BILLED:
+        chain = sorted((one for one in keys if one[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1]))
+        return chain[: chain.index(key) + 1]
+    if key[0] in FINAL:
+        return [one for one in keys if one[0] == key[0] and one[1] <= key[1]]
+    return []
+
+
+def _settled(members: dict[tuple[str, str, int, int, int], set[int]]) -> list[Settled] | None:
+    def union(*names: str) -> set[int]:
+        return set().union(*(found for key, found in members.items() if key[0] in names))
+
+    if not union("unknown") & union("rejected"):
+        return None
+    kinds: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    for key, found in members.items():
+        if key[0] == "unknown":
+            kinds[key[3], key[4]] |= found
+    resolved = union("delivered", "undelivered") - union("accepted")
+    return [Settled(*kind, len(found & resolved)) for kind, found in kinds.items()]
