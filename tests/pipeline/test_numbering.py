@@ -18,6 +18,7 @@ from pipeline.area_codes import CA_NAMES, STATE_OF_CODE, US_NAMES
 from pipeline.numbering import Accepted, read, read_slowly
 
 COMMON = ("US", "CA", "FR", "GB", "IN", "DE", "BR", "MX", "IT", "AR", "RU", "AU", "KZ", "GG", "DO")
+PREFIXES = ("0", "1", "8", "9", "90", "15", "00", "011", "810", "119")
 KINDS = (0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 FORMATS = (0, 0, 1, 2, 2)
 
@@ -32,6 +33,11 @@ def written(rng: random.Random, examples: dict[tuple[str, int], str]) -> tuple[s
         assert example is not None
         examples[key] = phonenumbers.format_number(example, style)
     text = list(examples[key])
+    if rng.random() < 0.25:
+        # Prefixes where they may or may not belong: what is a prefix at home is a number abroad.
+        code = str(phonenumbers.country_code_for_region(region))
+        digits = phonenumbers.normalize_digits_only(examples[key]).removeprefix(code)
+        text = list(rng.choice((*PREFIXES, code, "+" + code, "+" + code)) + rng.choice(("", *PREFIXES)) + digits)
     for _ in range(rng.choice((0, 1, 2, 4, 8))):
         at = rng.randrange(len(text))
         if text[at].isdigit():
@@ -58,6 +64,20 @@ def test_quick_reading_never_differs_from_phonenumbers() -> None:
         accepted += isinstance(truth, Accepted)
     assert quick > 8_000, "the quick way must be the usual one, else this test compares nothing"
     assert quick < accepted < 45_000, "both kinds must occur: taken and left to phonenumbers"
+
+
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [
+        ("4948500523458", "DE"),  # begins with the calling code, and is a number without it and with it
+        ("0117261123456489", "GA"),  # a prefix that is rewritten, not stripped
+        ("+15067344378", "MP"),  # regions of one calling code, told apart by leading digits or by full patterns
+        ("8765230123", "JM"),
+        ("6846221234", "AS"),
+    ],
+)
+def test_traps_for_the_quick_way(text: str, country: str) -> None:
+    assert read(text, country) == read_slowly(text, country)
 
 
 @pytest.mark.parametrize("region", ["US", "CA", "FR", "GB", "IN"])
