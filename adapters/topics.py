@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -105,27 +106,47 @@ def _inspect(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[
 
 def _ensure(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
     states = _inspect(admin, kafka, topics)
+    missing = [topic for topic, state in zip(topics, states, strict=True) if state.partitions is None]
+    if missing:
+        made = _create(admin, kafka, missing)
+        _await_visible(admin, missing)
+        states = _inspect(admin, kafka, topics)  # another process may have made some, in its own way
     wrong = [s.problem for s in states if s.partitions is not None and s.partitions != s.wanted]
     if wrong:
         raise LongwaveError("\n".join(wrong))
-    made = _create(admin, kafka, [t for t, s in zip(topics, states, strict=True) if s.partitions is None])
     _alter(admin, [s for s in states if s.config])
-    return made
+    return made if missing else []
 
 
 def _create(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[str]:
-    if not topics:
-        return []
+    made = []
     new = [
         NewTopic(t.name, partitions_of(t, kafka), kafka.replication, config=_wanted_config(t, kafka)) for t in topics
     ]
-    for future in admin.create_topics(new, operation_timeout=_TIMEOUT).values():
+    for name, future in admin.create_topics(new, operation_timeout=_TIMEOUT).items():
         try:
             future.result(_TIMEOUT)
+            made.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
                 raise
-    return [topic.name for topic in topics]
+    return made
+
+
+def _await_visible(admin: AdminClient, topics: Sequence[Topic]) -> None:
+    # The controller answers before brokers have read of the new topics: who subscribes at once would not find them.
+    deadline = time.monotonic() + _TIMEOUT
+    while missing := {topic.name for topic in topics} - _with_leaders(admin):
+        if time.monotonic() > deadline:
+            raise LongwaveError(
+                f"Kafka made {', '.join(sorted(missing))} but no leader after {_TIMEOUT:.0f} s; repeat it"
+            )
+        time.sleep(0.05)
+
+
+def _with_leaders(admin: AdminClient) -> set[str]:
+    found = admin.list_topics(timeout=5).topics.items()
+    return {name for name, topic in found if all(part.leader >= 0 for part in topic.partitions.values())}
 
 
 def _alter(admin: AdminClient, states: Sequence[TopicState]) -> None:

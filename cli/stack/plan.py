@@ -17,6 +17,7 @@ NAMES = ("kafka", "clickhouse", "aggregator", "writer", "ingress", "worker", "ap
 SERVERS, INTAKE, WORK = range(3)
 """Tiers: started upwards, stopped downwards, so that what a process needs is there until it has ended."""
 
+_KAFKA, _CLICKHOUSE, _BOTH = frozenset({"kafka"}), frozenset({"clickhouse"}), frozenset({"kafka", "clickhouse"})
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -29,6 +30,8 @@ class Process:
     ports: Sequence[Port]
     ready: Callable[[], bool]
     tier: int
+    needs: frozenset[str] = frozenset()
+    """Which of kafka and clickhouse must answer, with topics and tables made, before it starts."""
     grace: float = 10.0
 
 
@@ -47,11 +50,13 @@ def make(settings: Settings, workers: int, only: Sequence[str] = (), script: Pat
     makers: dict[str, Callable[[], list[Process]]] = {
         "kafka": lambda: [_kafka(settings)],
         "clickhouse": lambda: [_clickhouse(settings)],
-        "aggregator": lambda: [_http("aggregator", settings.aggregator, INTAKE, _script(script))],
+        "aggregator": lambda: [
+            _http("aggregator", settings.aggregator, INTAKE, frozenset(), options=_script(script))
+        ],
         "writer": lambda: [_metered(settings, "writer", ["run", "writer"], -1, INTAKE)],
-        "ingress": lambda: [_http("ingress", settings.ingress, INTAKE)],
+        "ingress": lambda: [_http("ingress", settings.ingress, INTAKE, _KAFKA)],
         "worker": lambda: [_worker(settings, index) for index in range(workers)],
-        "api": lambda: [_http("api", settings.api, WORK, path="/healthz")],
+        "api": lambda: [_http("api", settings.api, WORK, _BOTH, path="/healthz")],
     }
     return [process for name in NAMES if name in wanted for process in makers[name]()]
 
@@ -87,23 +92,27 @@ def _kafka(settings: Settings) -> Process:
         Port(port, host, "kafka.bootstrap"),
         Port(controller_port(port), "127.0.0.1", "kafka.bootstrap (its port + 1 is the controller's)"),
     ]
-    return Process("kafka", ["run", "kafka"], ports, lambda: ready.kafka_answers(settings.kafka.bootstrap), SERVERS)
+    return Process(
+        "kafka", ["run", "kafka"], ports, lambda: ready.kafka_answers(settings.kafka.bootstrap), SERVERS, _KAFKA
+    )
 
 
 def _clickhouse(settings: Settings) -> Process:
     port = Port(settings.clickhouse.port, settings.clickhouse.host, "clickhouse.port")
     url = f"{clickhouse_url(settings)}/ping"
-    return Process("clickhouse", ["run", "clickhouse"], [port], lambda: ready.http_answers(url), SERVERS)
+    return Process("clickhouse", ["run", "clickhouse"], [port], lambda: ready.http_answers(url), SERVERS, _CLICKHOUSE)
 
 
 def _script(script: Path | None) -> list[str]:
     return ["--script", str(script)] if script else []
 
 
-def _http(name: str, listen: Listen, tier: int, options: Sequence[str] = (), path: str = "/") -> Process:
+def _http(
+    name: str, listen: Listen, tier: int, needs: frozenset[str], *, options: Sequence[str] = (), path: str = "/"
+) -> Process:
     url = f"{_reachable(listen)}{path}"
     port = Port(listen.port, listen.host, f"{name}.port")
-    return Process(name, ["run", name, *options], [port], lambda: ready.http_answers(url), tier)
+    return Process(name, ["run", name, *options], [port], lambda: ready.http_answers(url), tier, needs)
 
 
 def _worker(settings: Settings, index: int) -> Process:
@@ -114,7 +123,7 @@ def _metered(settings: Settings, name: str, words: list[str], offset: int, tier:
     listen = Listen(host=settings.metrics_host, port=settings.metrics_port + offset)
     port = Port(listen.port, listen.host, f"metrics_port (this one is {offset:+d})")
     url = f"{_reachable(listen)}/metrics"
-    return Process(name, words, [port], lambda: ready.http_answers(url), tier, grace)
+    return Process(name, words, [port], lambda: ready.http_answers(url), tier, _BOTH, grace)
 
 
 def _reachable(listen: Listen) -> str:

@@ -112,16 +112,15 @@ class Supervisor:
 
     def _prepare_servers(self) -> None:
         """Topics and tables, on whichever servers the settings name, ours or others'."""
-        names = {child.process.name for child in self.children}
+        needed = {name for child in self.children for name in child.process.needs}
         others = elsewhere(self.settings)
-        ours_need_them = bool(names - {"kafka", "clickhouse"})
-        if "kafka" in names or ours_need_them:
+        if "kafka" in needed:
             self._await("kafka", others, lambda: ready.kafka_answers(self.settings.kafka.bootstrap))
             from adapters import topics
 
             if made := topics.ensure(self.settings.kafka):
                 self.report(f"made {len(made)} topics")
-        if "clickhouse" in names or ours_need_them:
+        if "clickhouse" in needed:
             self._await("clickhouse", others, lambda: ready.http_answers(f"{clickhouse_url(self.settings)}/ping"))
             from adapters.clickhouse import migrate
 

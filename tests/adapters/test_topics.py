@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from adapters import topics
 from adapters.errors import LongwaveError
 from adapters.settings import Kafka
+from cli.stack import ready
 from schemas.topics import ALL, Topic
 from tests.stack import Server, free_ports
 
@@ -41,14 +42,12 @@ def test_topics_are_made_as_the_schema_says_and_only_once(kafka: Server) -> None
 
 def test_a_differing_config_is_reported_then_set(kafka: Server) -> None:
     settings = _settings(kafka)
+    topics.ensure(settings, [Topic("differs", "key", "things", config={"cleanup.policy": "delete"})])
     topic = Topic("differs", "key", "things", config={"cleanup.policy": "compact"})
-    admin = AdminClient({"bootstrap.servers": kafka.address})
-    [f.result() for f in admin.create_topics([NewTopic("differs", 4, 1)]).values()]
     (state,) = topics.inspect(settings, [topic])
     assert "cleanup.policy is delete (should be compact)" in state.problem
     assert topics.ensure(settings, [topic]) == []
-    (state,) = topics.inspect(settings, [topic])
-    assert not state.problem
+    ready.wait_for("the change", lambda: not topics.inspect(settings, [topic])[0].problem, timeout=10)
 
 
 def test_other_partitions_are_refused_not_changed(kafka: Server) -> None:

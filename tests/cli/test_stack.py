@@ -85,11 +85,13 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     status = stack.run("status", "--json")
     assert status.returncode == 0
     shown = orjson.loads(status.stdout)
-    assert [(one["name"], one["state"]) for one in shown["processes"]] == [
-        ("kafka", "ready"),
-        ("clickhouse", "ready"),
+    assert [(one["name"], one["state"], one["restarts"]) for one in shown["processes"]] == [
+        ("kafka", "ready", 0),
+        ("clickhouse", "ready", 0),
+        ("aggregator", "ready", 0),
     ]
-    assert all(one["rss"] > 50_000_000 for one in shown["processes"])
+    assert all(one["rss"] > 20_000_000 for one in shown["processes"])
+    assert sorted(child.pid for child in psutil.Process(pids[0]).children()) == sorted(pids[1:])
 
     second = stack.run("up", "--only", "kafka")
     assert second.returncode == 1
