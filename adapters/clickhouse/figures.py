@@ -90,7 +90,7 @@ def message_sets(store: Store, campaign: str) -> list[MessageSets]:
     """
     asked = {"campaign": campaign}
     # The audience first: it is there before anything is recorded of it.
-    recipients, present = store.rows(_AUDIENCE, asked)[0]
+    recipients, present = (size or 0 for size in store.rows(_AUDIENCE, asked)[0])
     measured: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in store.rows(_MEASURE, asked):
         measured[row[0]].append(row[1:])

@@ -133,6 +133,13 @@ def test_a_lost_audience_row_is_a_residual(store: Store) -> None:
     assert account(store).residual == 1
 
 
+def test_states_without_an_audience_are_a_residual(store: Store) -> None:
+    store.command("TRUNCATE TABLE audiences")
+    StatusSink(store).insert([chunk("accepted", range(3))])
+    found = account(store)
+    assert (found.targeted, found.outside, found.residual) == (0, 3, -3)
+
+
 def records(draw: random.Random) -> list[Record]:
     found = []
     for _ in range(draw.randint(20, 200)):
