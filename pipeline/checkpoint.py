@@ -1,7 +1,7 @@
 """Checkpoints of a lane (rule L9): its state as records in its own log.
 
 A checkpoint is the state after the record at `as_of - 1`, in parts small enough for one Kafka record each. It counts
-only when every part of one digest has been read in order, so one that a crash tore is never used.
+only when every part of one digest has been read, so one that a crash tore is never used.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class _Flight(msgspec.Struct, array_like=True):
     turns: list[int]
     at: int
     orphan: bool
+    resent: bool
+    settled: list[Slice]
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -69,13 +71,17 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         campaigns=list(state.campaigns.values()),
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
         chunks=[_chunk(c) for c in state.chunks.values() if c.spans or c.offset in needed],
-        flights=[_Flight(f.offset, f.epoch, *f.key, f.slices, f.turns, f.at, f.orphan) for f in flights],
+        flights=[_flight(f) for f in flights],
     )
 
 
 def _chunk(chunk: Chunk) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.turn) for s in chunk.spans]
     return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans)
+
+
+def _flight(f: Flight) -> _Flight:
+    return _Flight(f.offset, f.epoch, *f.key, f.slices, f.turns, f.at, f.orphan, f.resent, list(f.settled))
 
 
 def restore(plain: Snapshot) -> LaneState:
@@ -94,18 +100,20 @@ def restore(plain: Snapshot) -> LaneState:
         for span in one.spans:
             state.wait(chunk, *span)
     for f in plain.flights:
-        flight = Flight(f.offset, f.epoch, (f.campaign, f.message), f.slices, f.turns, f.at, f.orphan)
-        state.flights[f.offset] = flight
+        key = (f.campaign, f.message)
+        state.flights[f.offset] = Flight(
+            f.offset, f.epoch, key, f.slices, f.turns, f.at, f.orphan, f.resent, f.settled
+        )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1
     return state
 
 
-def parts(plain: Snapshot, epoch: int) -> list[CheckpointPart]:
-    """The records that carry a snapshot."""
+def parts(plain: Snapshot, epoch: int, part_bytes: int = PART_BYTES) -> list[CheckpointPart]:
+    """The records that carry a snapshot, each with `part_bytes` of it at most (before base64)."""
     raw = bytes(cramjam.lz4.compress_block(msgspec.msgpack.encode(plain)))
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-    pieces = [raw[at : at + PART_BYTES] for at in range(0, len(raw), PART_BYTES)]
+    pieces = [raw[at : at + part_bytes] for at in range(0, len(raw), part_bytes)]
     return [
         CheckpointPart(
             epoch=epoch,
@@ -128,29 +136,36 @@ class Loader:
     """
 
     start: int
-    _pieces: dict[str, list[CheckpointPart]] = field(default_factory=dict)
+    _pieces: dict[tuple[str, int], dict[int, str]] = field(default_factory=dict)
 
     def offer(self, part: CheckpointPart) -> LaneState | None:
-        """The state, when `part` completes a checkpoint as of `start`."""
+        """The state, when `part` completes a checkpoint as of `start`. Parts of several checkpoints may be mixed, and
+        parts may come twice: those of one digest are pieces of the same bytes, and a whole is only used if it has
+        that digest.
+
+        Raises:
+            DecodeError: the digest is right and yet it is no checkpoint of this version.
+        """
         if part.as_of != self.start:
             return None
-        pieces = self._pieces.setdefault(f"{part.epoch}/{part.digest}", [])
-        if part.part != len(pieces):
-            # A part twice or missing: begin again with this one if it is a first one.
-            pieces[:] = []
-        if part.part == len(pieces):
-            pieces.append(part)
-        return _whole(pieces) if len(pieces) == part.parts else None
+        pieces = self._pieces.setdefault((part.digest, part.parts), {})
+        pieces[part.part] = part.payload
+        if any(n not in pieces for n in range(part.parts)):
+            return None
+        return _whole([pieces[n] for n in range(part.parts)], part)
 
 
-def _whole(pieces: list[CheckpointPart]) -> LaneState | None:
-    raw = b"".join(base64.b64decode(piece.payload) for piece in pieces)
-    if hashlib.blake2b(raw, digest_size=16).hexdigest() != pieces[0].digest:
+def _whole(pieces: list[str], last: CheckpointPart) -> LaneState | None:
+    try:
+        raw = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
+    except ValueError:
+        return None
+    if hashlib.blake2b(raw, digest_size=16).hexdigest() != last.digest:
         return None
     try:
         plain = msgspec.msgpack.decode(bytes(cramjam.lz4.decompress_block(raw)), type=Snapshot)
     except (msgspec.DecodeError, cramjam.DecompressionError) as error:
-        raise DecodeError(f"checkpoint as of {pieces[0].as_of}: {error}") from error
+        raise DecodeError(f"checkpoint as of {last.as_of}: {error}") from error
     return restore(plain)
 
 

@@ -1,30 +1,29 @@
 """The delay table of a lane: waiting spans by due time.
 
-Finding what is due costs the same however many wait: spans of one due time share a bucket, and a heap holds only
-the distinct due times. A span that leaves early (canceled, taken, deferred) is marked dead and dropped when its
-turn comes, so that removal costs nothing either.
+Its cost is independent of how many wait: spans of one due time share a bucket, a heap holds only the distinct due
+times, and a span is removed from its bucket or queue by its identity.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from pipeline.scheduler import Key
 
 
 @dataclass(slots=True, eq=False)
 class Span:
     """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `turn` counts how often
-    they came back to wait."""
+    they came back to wait. `start` and `stop` move when a part of the span is taken."""
 
     chunk: int
     start: int
     stop: int
     due: int
     turn: int
-    alive: bool = True
-    released: bool = False
 
     @property
     def count(self) -> int:
@@ -35,63 +34,80 @@ class DelayTable:
     """Spans that are not due yet, and per key (campaign and message) a queue of those that are."""
 
     def __init__(self) -> None:
-        self._by_due: dict[int, list[tuple[tuple[str, int], Span]]] = {}
+        self._by_due: dict[int, dict[Span, Key]] = {}
         self._dues: list[int] = []
-        self._ready: dict[tuple[str, int], deque[Span]] = {}
+        # Not a dict: looking for the first entry of one whose head was deleted again and again is quadratic.
+        self._ready: dict[Key, OrderedDict[Span, None]] = {}
+        self.ready_count = 0
+        """Recipients that are due and wait."""
 
-    def add(self, key: tuple[str, int], span: Span) -> None:
+    def add(self, key: Key, span: Span) -> None:
         """Let a span wait."""
         bucket = self._by_due.get(span.due)
         if bucket is None:
-            self._by_due[span.due] = bucket = []
+            bucket = self._by_due[span.due] = {}
             heapq.heappush(self._dues, span.due)
-        bucket.append((key, span))
+        bucket[span] = key
 
-    def replace(self, key: tuple[str, int], old: Span, rest: Span) -> None:
-        """Put `rest`, what is left of `old` after a part of it was taken, in the place of `old`."""
-        if not old.released:
-            self.add(key, rest)
+    def remove(self, key: Key, span: Span) -> None:
+        """Take out a span that waits, due or not."""
+        bucket = self._by_due.get(span.due)
+        if bucket is not None and bucket.pop(span, None) is not None:
+            if not bucket:
+                bucket.clear()  # an emptied dict keeps the memory of all that it held
             return
-        rest.released = True
-        self._ready.setdefault(key, deque()).appendleft(rest)
+        queue = self._ready[key]
+        del queue[span]
+        self.ready_count -= span.count
+        if not queue:
+            del self._ready[key]
 
-    def release(self, now: int) -> list[tuple[tuple[str, int], Span]]:
+    def shrink(self, key: Key, span: Span, start: int, stop: int) -> None:
+        """Leave only [start, stop) of a span; it keeps its place in its queue."""
+        if span in self._ready.get(key, ()):
+            self.ready_count -= span.count - (stop - start)
+        span.start, span.stop = start, stop
+
+    def split(self, key: Key, span: Span, at: int) -> Span:
+        """Cut a span in two at a position; returns the new one, which holds what lies behind."""
+        rest = Span(span.chunk, at, span.stop, span.due, span.turn)
+        span.stop = at
+        queue = self._ready.get(key)
+        if queue is None or span not in queue:
+            self.add(key, rest)
+            return rest
+        queue[rest] = None
+        queue.move_to_end(rest, last=False)
+        queue.move_to_end(span, last=False)
+        return rest
+
+    def release(self, now: int) -> list[tuple[Key, Span]]:
         """Move what is due at `now` (ms) to the ready queues; returns the spans moved, earliest first."""
-        released = []
+        released: list[tuple[Key, Span]] = []
         while self._dues and self._dues[0] <= now:
-            for key, span in self._by_due.pop(heapq.heappop(self._dues)):
-                if span.alive:
-                    span.released = True
-                    self._ready.setdefault(key, deque()).append(span)
-                    released.append((key, span))
+            for span, key in self._by_due.pop(heapq.heappop(self._dues)).items():
+                queue = self._ready.get(key)
+                if queue is None:
+                    queue = self._ready[key] = OrderedDict()
+                queue[span] = None
+                self.ready_count += span.count
+                released.append((key, span))
         return released
 
     def next_due(self) -> int | None:
         """When the next span that is not released becomes due (ms); None when there is none."""
-        while self._dues:
-            bucket = self._by_due[self._dues[0]]
-            if any(span.alive for _, span in bucket):
-                return self._dues[0]
+        while self._dues and not self._by_due[self._dues[0]]:
             del self._by_due[heapq.heappop(self._dues)]
-        return None
+        return self._dues[0] if self._dues else None
 
-    def ready(self, key: tuple[str, int]) -> Iterator[Span]:
-        """The released spans of a key, oldest due first, dead ones left out."""
-        return (span for span in self._ready.get(key, ()) if span.alive)
+    def ready(self, key: Key) -> Iterator[Span]:
+        """The released spans of a key, in order of release."""
+        return iter(self._ready.get(key, ()))
 
-    def ready_keys(self) -> list[tuple[str, int]]:
+    def ready_keys(self) -> list[Key]:
         """Keys with something released."""
-        for key in [key for key, spans in self._ready.items() if not self._trim(spans)]:
-            del self._ready[key]
         return list(self._ready)
 
     def oldest_due(self) -> int | None:
         """Due time of the span that has been ready the longest (ms)."""
-        dues = [spans[0].due for spans in self._ready.values() if self._trim(spans)]
-        return min(dues, default=None)
-
-    @staticmethod
-    def _trim(spans: deque[Span]) -> bool:
-        while spans and not spans[0].alive:
-            spans.popleft()
-        return bool(spans)
+        return min((next(iter(queue)).due for queue in self._ready.values()), default=None)

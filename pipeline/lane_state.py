@@ -15,6 +15,8 @@ from schemas.lane import LANES, Control, Intent, Slice, Work
 DECODED_CHUNKS = 128
 """Decoded WORKs kept; a chunk is read at WORK, at INTENT and at RESULT, mostly in close succession."""
 
+LAST_TURN = 65535
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -41,6 +43,10 @@ class Flight:
     at: int
     orphan: bool = False
     """Its owner lost the lane before a RESULT; `pipeline.lane` has told the accounting what the policy says."""
+    resent: bool = False
+    """An orphan whose recipients were let wait again."""
+    settled: list[Slice] = field(default_factory=list)
+    """What the late RESULT of an earlier attempt has settled already: it never waits again."""
 
     @property
     def count(self) -> int:
@@ -69,6 +75,19 @@ class LaneState:
     def running(self, campaign: str) -> bool:
         control = self.campaigns.get(campaign)
         return control is not None and control.state == "running"
+
+    def canceled(self, campaign: str) -> bool:
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state == "canceled"
+
+    def resends(self, campaign: str) -> bool:
+        """Whether a submission that may or may not have arrived is made again (rule L4)."""
+        control = self.campaigns.get(campaign)
+        return (
+            control is not None
+            and control.state != "canceled"
+            and control.settings.unknown in {"resend", "resend-with-key"}
+        )
 
     def in_flight(self) -> int:
         """Recipients with an INTENT of the current owner and no RESULT."""
@@ -103,20 +122,33 @@ class LaneState:
     def wait(self, chunk: Chunk, start: int, stop: int, due: int, turn: int) -> None:
         """Let positions [start, stop) of a chunk wait; keeps the chunk's spans in order of position."""
         span = Span(chunk.offset, start, stop, due, turn)
-        at = next((i for i, other in enumerate(chunk.spans) if other.start >= stop), len(chunk.spans))
-        chunk.spans.insert(at, span)
+        spans = chunk.spans
+        if not spans or spans[-1].stop <= start:
+            spans.append(span)
+        else:
+            spans.insert(next(i for i, other in enumerate(spans) if other.start >= stop), span)
         self.table.add(chunk.key, span)
-        self.waiting += span.count
+        self.waiting += stop - start
 
     def waits(self, one: Slice) -> bool:
-        """Whether every position of a slice waits."""
-        return _covered(self.chunks.get(one[0]), one[1], one[2])
+        """Whether a slice is one (not empty, not backwards) and every position of it waits."""
+        offset, start, stop = one
+        chunk = self.chunks.get(offset)
+        if chunk is None or start >= stop:
+            return False
+        for span in chunk.spans:
+            if span.start <= start < span.stop:
+                start = span.stop
+                if start >= stop:
+                    return True
+        return False
 
-    def waiting_within(self, one: Slice) -> list[tuple[int, int]]:
-        """The parts [start, stop) of a slice that wait."""
-        chunk = self.chunks.get(one[0])
+    def waiting_within(self, one: Slice) -> list[Slice]:
+        """The parts of a slice that wait."""
+        offset, start, stop = one
+        chunk = self.chunks.get(offset)
         spans = [] if chunk is None else chunk.spans
-        return [(max(s.start, one[1]), min(s.stop, one[2])) for s in spans if s.start < one[2] and s.stop > one[1]]
+        return [(offset, max(s.start, start), min(s.stop, stop)) for s in spans if s.start < stop and s.stop > start]
 
     def take(self, one: Slice) -> list[tuple[Slice, int]]:
         """Remove a waiting slice; returns its parts with their turns."""
@@ -124,46 +156,43 @@ class LaneState:
         chunk = self.chunks[offset]
         taken: list[tuple[Slice, int]] = []
         for span in [s for s in chunk.spans if s.start < stop and s.stop > start]:
-            self._remove(chunk, span)
             low, high = max(span.start, start), min(span.stop, stop)
             taken.append(((offset, low, high), span.turn))
-            for left, right in ((span.start, low), (high, span.stop)):
-                if left < right:
-                    self._keep(chunk, span, left, right)
+            self._cut(chunk, span, low, high)
         return taken
 
     def clear(self, campaign: str) -> list[tuple[Key, Slice, int]]:
         """Remove all that waits of a campaign; returns key, slice and turn of each part."""
-        cleared = []
-        for chunk in [c for c in self.chunks.values() if c.key[0] == campaign]:
-            for span in list(chunk.spans):
-                self._remove(chunk, span)
+        cleared: list[tuple[Key, Slice, int]] = []
+        for chunk in self.chunks.values():
+            if chunk.key[0] != campaign:
+                continue
+            for span in chunk.spans:
+                self.table.remove(chunk.key, span)
+                self.waiting -= span.count
                 cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.turn))
+            chunk.spans.clear()
         return cleared
 
-    def _keep(self, chunk: Chunk, span: Span, start: int, stop: int) -> None:
-        # The rest of a span that is already released stays at the head of its queue.
-        rest = Span(span.chunk, start, stop, span.due, span.turn)
-        at = next((i for i, other in enumerate(chunk.spans) if other.start >= stop), len(chunk.spans))
-        chunk.spans.insert(at, rest)
-        self.waiting += rest.count
-        self.table.replace(chunk.key, span, rest)
+    def _cut(self, chunk: Chunk, span: Span, low: int, high: int) -> None:
+        """Take [low, high) out of a span; what is left keeps its place in the queue."""
+        self.waiting -= high - low
+        if low == span.start and high == span.stop:
+            chunk.spans.remove(span)
+            self.table.remove(chunk.key, span)
+            return
+        if span.start < low and high < span.stop:
+            rest = self.table.split(chunk.key, span, high)
+            chunk.spans.insert(chunk.spans.index(span) + 1, rest)
+        if span.start < low:
+            self.table.shrink(chunk.key, span, span.start, low)
+        else:
+            self.table.shrink(chunk.key, span, high, span.stop)
 
-    def _remove(self, chunk: Chunk, span: Span) -> None:
-        span.alive = False
-        chunk.spans.remove(span)
-        self.waiting -= span.count
 
-
-def _covered(chunk: Chunk | None, start: int, stop: int) -> bool:
-    if chunk is None:
-        return False
-    for span in chunk.spans:
-        if span.start <= start < span.stop:
-            start = span.stop
-            if start >= stop:
-                return True
-    return False
+def next_turn(turn: int) -> int:
+    """The turn of recipients that come back to wait; stays at what a status chunk can carry."""
+    return min(turn + 1, LAST_TURN)
 
 
 def owner_submitted_since(state: LaneState, since: int) -> bool:

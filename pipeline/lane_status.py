@@ -44,9 +44,10 @@ def status_of(state: LaneState, key: Key, parts: list[Part], at: int) -> list[St
 def _groups(work: Work, part: Part) -> list[StatusGroup]:
     """One group per (segments, price) in the part. Most chunks have one of each: no work per recipient then."""
     _, start, stop = part.slice
-    pairs = list(zip(work.segments[start:stop], work.prices[start:stop], strict=True))
-    if len(set(pairs)) == 1:
-        return [_group(part, work.ordinals[start:stop], part.ids, pairs[0])]
+    segments, prices = work.segments[start:stop], work.prices[start:stop]
+    if segments.count(segments[0]) == prices.count(prices[0]) == stop - start:
+        return [_group(part, work.ordinals[start:stop], part.ids, (segments[0], prices[0]))]
+    pairs = list(zip(segments, prices, strict=True))
     order = sorted(range(stop - start), key=pairs.__getitem__)
     groups = []
     for pair, members in groupby(order, key=pairs.__getitem__):

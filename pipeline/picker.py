@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pipeline.delay import Span
 from pipeline.lane_state import LaneState
 from pipeline.scheduler import FairShare, Key
 from schemas.lane import Drop, Intent, Slice, Work
+
+EXPIRED_AT_ONCE = 5000
+"""Slices in one Drop of a campaign past its deadline, so that the record stays well below what a broker takes."""
 
 OptedOut = Callable[[list[int]], list[bool]]
 """Which of the numbers are opted out now."""
@@ -73,10 +77,11 @@ def pick(
 ) -> Pick | None:
     """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
 
-    Due spans must have been released up to `now` (ms). None when nothing can be picked.
+    Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that opted out
+    count as messages, so that a pick looks at no more recipients than that.
     """
-    settings = {campaign: control.settings for campaign, control in state.campaigns.items()}
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
+    settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
     key = share.choose(ready, settings)
     if key is None:
         return None
@@ -85,9 +90,8 @@ def pick(
         return Pick(None, [_expire(state, picked, key, now)], 0)
     taken = _Slice(messages, segments)
     for span in state.table.ready(key):
-        work = state.work(span.chunk)
         for start, stop in picked.free(span):
-            taken.add(work, span.chunk, start, stop, opted_out)
+            taken.add(state.work(span.chunk), span.chunk, start, stop, opted_out)
         if taken.full:
             break
     return _records(state, key, taken, now)
@@ -108,7 +112,8 @@ def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
 
 
 def _expire(state: LaneState, picked: Picked, key: Key, now: int) -> Drop:
-    slices = [(s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s)]
+    free = ((s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s))
+    slices = list(islice(free, EXPIRED_AT_ONCE))
     return Drop(epoch=state.epoch, slices=slices, state="expired", reason="deadline", at=now)
 
 
@@ -124,10 +129,17 @@ class _Slice:
         self.full = False
 
     def add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
-        stop = min(stop, start + self._messages)
+        while start < stop and not self.full:
+            # Each message has a segment at least, so no more than these can fit.
+            end = min(stop, start + self._messages, start + max(1, self._segments - self.used))
+            self._add(work, chunk, start, end, opted_out)
+            start = end
+
+    def _add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
         out = opted_out(work.numbers[start:stop])
-        if not any(out) and self.used + sum(work.segments[start:stop]) <= self._segments:
-            self._take(chunk, start, stop, sum(work.segments[start:stop]))
+        cost = sum(work.segments[start:stop])
+        if not any(out) and self.used + cost <= self._segments:
+            self._take(chunk, start, stop, cost)
         else:
             self._add_each(work, chunk, start, stop, out)
         self.full = self.full or self._messages <= 0 or self.used >= self._segments
@@ -135,7 +147,8 @@ class _Slice:
     def _add_each(self, work: Work, chunk: int, start: int, stop: int, out: list[bool]) -> None:
         for position in range(start, stop):
             if out[position - start]:
-                _extend(self.dropped, chunk, position)
+                _extend(self.dropped, chunk, position, position + 1)
+                self._messages -= 1
                 continue
             cost = work.segments[position]
             if self.used and self.used + cost > self._segments:
@@ -144,20 +157,14 @@ class _Slice:
             self._take(chunk, position, position + 1, cost)
 
     def _take(self, chunk: int, start: int, stop: int, cost: int) -> None:
-        if start == stop:
-            return
-        last = self.slices[-1] if self.slices else None
-        if last and last[0] == chunk and last[2] == start:
-            self.slices[-1] = (chunk, last[1], stop)
-        else:
-            self.slices.append((chunk, start, stop))
+        _extend(self.slices, chunk, start, stop)
         self.used += cost
         self._messages -= stop - start
 
 
-def _extend(slices: list[Slice], chunk: int, position: int) -> None:
+def _extend(slices: list[Slice], chunk: int, start: int, stop: int) -> None:
     last = slices[-1] if slices else None
-    if last and last[0] == chunk and last[2] == position:
-        slices[-1] = (chunk, last[1], position + 1)
+    if last and last[0] == chunk and last[2] == start:
+        slices[-1] = (chunk, last[1], stop)
     else:
-        slices.append((chunk, position, position + 1))
+        slices.append((chunk, start, stop))

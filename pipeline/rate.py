@@ -11,18 +11,20 @@ Times are seconds on any monotonic clock; the caller gives them.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from dataclasses import dataclass, field
 
 WINDOW = 1.0
 """Seconds over which limits are stated."""
 ARRIVAL_SPREAD = 0.015
 """A slice is charged at the time of its answer, but at most this long (s) after it was written: arrival lies in
-between. A wider spread would cost rate with slow aggregators, a narrower one risks the limit when we are stalled."""
+between. A wider spread would cost rate with slow aggregators, a narrower one risks the limit on slow networks."""
 GUARD = 0.002
 """Added to the window (s), so that clocks that read a little differently do not turn 1.000 s into 0.999 s."""
 TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
+SHORTEST_WAIT = 0.001
+"""What `Window.wait` tells to wait (s) where only an answer, not time, can make room."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Pace:
         return max(0.0, self._tat - TOLERANCE - now)
 
     def spend(self, now: float, segments: int) -> None:
+        """A slice was picked."""
         self._tat = max(self._tat, now) + segments / self.rate
 
     def refund(self, segments: int) -> None:
@@ -46,10 +49,12 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class Charge:
-    """Segments of one slice in a window's log, from `since` (s) until `since` + its window."""
+    """Segments of one slice. It is open until the answer: the slice may arrive at any time from `since` (s) on.
+    Settled, it counts until `since` + its window."""
 
     since: float
     segments: int
+    open: bool = True
 
 
 @dataclass(slots=True)
@@ -57,45 +62,73 @@ class Window:
     """Sliding-window log: at most `limit` segments in any one second, as the aggregator sees them."""
 
     limit: float
-    _log: deque[Charge] = field(default_factory=deque)
+    _open: set[Charge] = field(default_factory=set)
+    _settled: list[tuple[float, int]] = field(default_factory=list)
+    """(end, segments) of settled charges, earliest end first."""
     _used: int = 0
 
     def start_full(self, now: float) -> None:
         """Assume that somebody else has just used the whole limit (a new owner starts with no burst credit)."""
-        self._log.append(Charge(now, max(1, int(self.limit))))
-        self._used += self._log[-1].segments
+        self.settle(self.spend(now, max(1, int(self.limit))), now, now + ARRIVAL_SPREAD)
 
     def wait(self, now: float, segments: int) -> float:
-        """Seconds until a slice of `segments` fits (0: now). A single message larger than the limit fits into an
-        empty window and then keeps it closed for as long as its segments take at the limit."""
+        """Seconds until a slice of `segments` fits at the earliest (0: now). Ask again after that: slices that have
+        no answer yet hold their place for longer. A single message larger than the limit fits into an empty window
+        and then keeps it closed for as long as its segments take at the limit."""
         self._forget(now)
         free = max(self.limit, segments) - self._used
         if free >= segments:
             return 0.0
-        for charge in self._log:
-            free += charge.segments
+        ends = self._settled
+        if self._open:
+            ends = sorted(ends + [(max(now, self._end(c.since, c.segments)), c.segments) for c in self._open])
+        for end, used in ends:
+            free += used
             if free >= segments:
-                return max(0.0, charge.since + self._span(charge) - now)
-        return 0.0
+                return max(SHORTEST_WAIT if self._open else 0.0, end - now)
+        return SHORTEST_WAIT
 
     def spend(self, now: float, segments: int) -> Charge:
+        """A slice is about to be written. It holds its place until `settle`, so settle it whatever happens."""
         charge = Charge(now, segments)
-        self._log.append(charge)
+        self._open.add(charge)
         self._used += segments
         return charge
 
     def settle(self, charge: Charge, sent: float, answered: float) -> None:
-        """The answer came: the slice arrived between `sent` and `answered`."""
+        """The answer came at `answered`. The slice arrived by then, and at most `ARRIVAL_SPREAD` after `sent`, a time
+        at which it was certainly written; where that is not known give `answered` for both."""
+        if not charge.open:
+            return
+        charge.open = False
         charge.since = max(charge.since, min(answered, sent + ARRIVAL_SPREAD))
+        self._open.discard(charge)
+        insort(self._settled, (self._end(charge.since, charge.segments), charge.segments))
 
-    def _span(self, charge: Charge) -> float:
-        return max(WINDOW, charge.segments / self.limit) + GUARD
+    def cancel(self, charge: Charge) -> None:
+        """The slice was certainly not written."""
+        if charge.open:
+            charge.open = False
+            self._open.discard(charge)
+            self._used -= charge.segments
+
+    def _end(self, since: float, segments: int) -> float:
+        return since + max(WINDOW, segments / self.limit) + GUARD
 
     def _forget(self, now: float) -> None:
-        while self._log and self._log[0].since + self._span(self._log[0]) <= now:
-            self._used -= self._log.popleft().segments
+        past = 0
+        for end, segments in self._settled:
+            if end > now:
+                break
+            self._used -= segments
+            past += 1
+        del self._settled[:past]
 
 
 def slice_segments(rate: float) -> int:
-    """Segments in one slice at most: a tenth of a second of the rate, at least one (rule L6)."""
-    return max(1, int(rate / 10))
+    """Segments in one slice at most. Rule L6 allows a tenth of a second of the rate.
+
+    A window that is full but for less than a slice is what the limit loses: slow lanes take a hundredth, so that this
+    is at most 1 % however the messages' segments add up; in fast ones the messages are small against a tenth.
+    """
+    return max(1, int(rate / (10 if rate >= 1000 else 100)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.lane import LaneSettings
@@ -10,33 +10,46 @@ from schemas.lane import LaneSettings
 Key = tuple[str, int]
 """(campaign, message)."""
 
+Rank = tuple[int, int]
+"""(priority class, deadline in ms): lower goes first. Campaigns of one rank share."""
+
 _CLASS = {"urgent": 0, "normal": 1, "bulk": 2}
 _NEVER = 1 << 62
 
 
 @dataclass(slots=True)
 class FairShare:
-    """Virtual time of each campaign: segments sent, divided by its weight (weighted fair queueing)."""
+    """Start-time fair queueing (Goyal, Vin and Cheng, 1996) among the campaigns of one rank: each has a tag, the
+    segments it sent divided by its weight, and the lowest goes next. The tag of the last one chosen is the rank's
+    virtual time; a campaign that comes back from idleness starts there, so that it neither gets the share it did
+    not use meanwhile nor sheds what it used too much."""
 
-    _spent: dict[str, float] = field(default_factory=dict)
+    _now: dict[Rank, float] = field(default_factory=dict)
+    _tags: dict[str, tuple[Rank, float]] = field(default_factory=dict)
 
-    def choose(self, ready: Iterable[Key], settings: dict[str, LaneSettings]) -> Key | None:
+    def choose(self, ready: Iterable[Key], settings: Mapping[str, LaneSettings]) -> Key | None:
         """The key to take from next; None when there is none."""
-        candidates = list(ready)
-        if not candidates:
+        ranked = [(_rank(settings[key[0]]), key) for key in ready]
+        if not ranked:
             return None
-        self._join({campaign for campaign, _ in candidates})
-        return min(candidates, key=lambda key: self._rank(key, settings[key[0]]))
+        first = min(ranked)[0]
+        tag, key = min((self._tag(key[0], rank), key) for rank, key in ranked if rank == first)
+        self._now[first] = tag
+        self._tags[key[0]] = (first, tag)
+        return key
 
     def spend(self, campaign: str, segments: int, weight: int) -> None:
-        self._spent[campaign] = self._spent.get(campaign, 0.0) + segments / weight
+        """A campaign that was chosen sends `segments`."""
+        known = self._tags.get(campaign)
+        if known is not None:
+            self._tags[campaign] = (known[0], known[1] + segments / weight)
 
-    def _join(self, campaigns: set[str]) -> None:
-        # A campaign that was idle must not claim the share that it did not use meanwhile.
-        active = {c: t for c, t in self._spent.items() if c in campaigns}
-        floor = min(active.values(), default=0.0)
-        self._spent = {c: active.get(c, floor) for c in campaigns}
+    def _tag(self, campaign: str, rank: Rank) -> float:
+        now = self._now.get(rank, 0.0)
+        known = self._tags.get(campaign)
+        # A tag of another rank (the campaign's settings were changed) counts on another scale.
+        return now if known is None or known[0] != rank else max(now, known[1])
 
-    def _rank(self, key: Key, settings: LaneSettings) -> tuple[int, int, float, Key]:
-        deadline = _NEVER if settings.deadline is None else settings.deadline
-        return _CLASS[settings.priority], deadline, self._spent[key[0]], key
+
+def _rank(settings: LaneSettings) -> Rank:
+    return _CLASS[settings.priority], _NEVER if settings.deadline is None else settings.deadline

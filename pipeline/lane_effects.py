@@ -1,0 +1,44 @@
+"""What follows from a record of a lane's log, for the owner to carry out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.lane_state import Flight
+from schemas.lane import Intent
+from schemas.status import StatusChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Hand the flight to the aggregator, if you are the owner of its epoch and live."""
+
+    flight: Flight
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """An INTENT that the log's order made void: nobody may submit it."""
+
+    offset: int
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The lane has a new owner; `epoch` is its epoch."""
+
+    nonce: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """The record at `offset` decodes but does not make sense. The fold took what does; `why` says what does not.
+    It is a defect of whoever wrote it: report it, and go on, since a lane cannot pass over its log."""
+
+    offset: int
+    why: str
+
+
+Effect = StatusChunk | Submit | Void | Owned | Malformed

@@ -1,0 +1,95 @@
+"""What a RESULT does to a lane (rules L3 and L4), and what the loss of an owner does to its flights.
+
+| flight | accepted, rejected, skipped, expired | retry | unknown |
+|---|---|---|---|
+| of the owner | final | waits again; canceled if the campaign is | waits again under a resend policy, else final |
+| of a lost owner, recorded unknown | the truth after all | final: rejected, `not_sent_by_lost_owner` | nothing new |
+| of a lost owner, waits again | final: what still waits of it is taken out | waits | waits |
+"""
+
+from __future__ import annotations
+
+from pipeline.lane_effects import Effect, Malformed
+from pipeline.lane_outcome import outcomes, without
+from pipeline.lane_state import Flight, LaneState, next_turn
+from pipeline.lane_status import Part, status_of
+from schemas.lane import Result, ResultGroup
+
+LOST = "owner_lost"
+"""Reason of what an owner left behind without a RESULT."""
+
+
+def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
+    """Settle the flight of an INTENT. One that is void, settled or unknown here changes nothing."""
+    flight = state.flights.pop(record.intent, None)
+    if flight is None:
+        return []
+    found, wrong = outcomes(flight, record.groups)
+    settle = _late if flight.orphan else _settle
+    parts = [done for group, part in found for done in settle(state, flight, group, part, record.at)]
+    effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
+    effects += status_of(state, flight.key, parts, record.at)
+    _land(state, flight)
+    return effects
+
+
+def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
+    """Rule L4: the owner died, or stalled, between INTENT and RESULT."""
+    flight.orphan = True
+    flight.resent = state.resends(flight.key[0])
+    parts: list[Part] = []
+    for one, turn in zip(flight.slices, flight.turns, strict=True):
+        for part in without(Part(one, turn, "unknown", LOST), flight.settled):
+            parts.append(_again(state, part, at, at, LOST) if flight.resent else part)
+    return [*status_of(state, flight.key, parts, at)]
+
+
+def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: int) -> list[Part]:
+    """An outcome of the owner's own flight."""
+    left = [part] if group.outcome == "accepted" else without(part, flight.settled)
+    if group.outcome == "retry" and state.canceled(flight.key[0]):
+        return [Part(piece.slice, piece.turn, "canceled", group.reason) for piece in left]
+    if group.outcome == "retry":
+        return [_again(state, piece, group.due, at, group.reason) for piece in left]
+    if group.outcome == "unknown" and state.resends(flight.key[0]):
+        return [_again(state, piece, max(group.due, at), at, group.reason) for piece in left]
+    return left
+
+
+def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: int) -> list[Part]:
+    """An outcome that a lost owner tells after all."""
+    if not flight.resent:
+        if group.outcome == "unknown":
+            return []
+        if group.outcome == "retry":
+            # It is known now that it was not sent, but the accounting has it as unknown, which never waits again.
+            part.state, part.reason = "rejected", "not_sent_by_lost_owner"
+        return without(part, flight.settled) if group.outcome != "accepted" else [part]
+    if group.outcome in {"unknown", "retry"}:
+        return []
+    for piece in state.waiting_within(part.slice):
+        state.take(piece)
+    _settle_elsewhere(state, part)
+    return [part]
+
+
+def _settle_elsewhere(state: LaneState, part: Part) -> None:
+    chunk, start, stop = part.slice
+    for other in state.flights.values():
+        for at, low, high in other.slices:
+            if at == chunk and low < stop and start < high:
+                other.settled.append((chunk, max(low, start), min(high, stop)))
+
+
+def _again(state: LaneState, part: Part, due: int, at: int, reason: str) -> Part:
+    chunk, start, stop = part.slice
+    turn = next_turn(part.turn)
+    state.wait(state.chunks[chunk], start, stop, due, turn)
+    return Part(part.slice, turn, "delayed" if due > at else "queued", reason)
+
+
+def _land(state: LaneState, flight: Flight) -> None:
+    for offset, _, _ in flight.slices:
+        chunk = state.chunks[offset]
+        chunk.flights -= 1
+        state.forget(chunk)
