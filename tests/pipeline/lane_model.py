@@ -1,0 +1,282 @@
+"""The rules of a lane once more, one recipient at a time, slow and plain; and what must be equal between a
+`LaneState` and it, or between two `LaneState`s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.lane_state import LaneState
+from schemas.lane import Control, Defer, Drop, Intent, LaneRecord, Owner, Result, Work
+from schemas.status import StatusChunk
+
+Place = tuple[int, int]
+"""(offset of the WORK, position)."""
+
+FINALS = ["unknown", "canceled", "expired", "skipped", "rejected", "accepted"]
+"""Final states, later ones outrank earlier ones."""
+PASSING = ["delayed", "queued", "in_flight"]
+
+
+@dataclass
+class Person:
+    key: tuple[str, int, int]
+    place: Place
+    due: int
+    turn: int = 0
+    waiting: bool = True
+    final: str | None = None
+
+    def end(self, state: str) -> None:
+        if self.final is None or FINALS.index(state) > FINALS.index(self.final):
+            self.final = state
+
+
+@dataclass
+class ModelFlight:
+    campaign: str
+    seats: list[tuple[Person, int]]
+    orphan: bool = False
+    resent: bool = False
+    settled: set[Place] = field(default_factory=set)
+
+
+class Model:
+    def __init__(self) -> None:
+        self.people: dict[tuple[str, int, int], Person] = {}
+        self.places: dict[Place, Person] = {}
+        self.flights: dict[int, ModelFlight] = {}
+        self.controls: dict[str, Control] = {}
+        self.canceled_at: dict[str, int] = {}
+        self.epoch = 0
+        self.valid: set[int] = set()
+        """Offsets of the INTENTs that may be submitted."""
+
+    def apply(self, offset: int, record: LaneRecord) -> None:
+        match record:
+            case Work():
+                self._work(offset, record)
+            case Intent():
+                self._intent(offset, record)
+            case Result():
+                self._result(record)
+            case Control():
+                self._control(offset, record)
+            case Owner():
+                for flight in self.flights.values():
+                    if not flight.orphan:
+                        self._orphan(flight, record.at)
+                self.epoch = offset + 1
+            case Drop() | Defer():
+                if record.epoch == self.epoch:
+                    self._leave(record)
+
+    def _state(self, campaign: str) -> str | None:
+        known = self.controls.get(campaign)
+        return None if known is None else known.state
+
+    def _resends(self, campaign: str) -> bool:
+        known = self.controls.get(campaign)
+        return known is not None and known.state != "canceled" and known.settings.unknown.startswith("resend")
+
+    def _work(self, offset: int, work: Work) -> None:
+        dues = [due for count, due in work.dues for _ in range(count)]
+        for position, ordinal in enumerate(work.ordinals):
+            key = (work.campaign, work.message, ordinal)
+            if key in self.people:
+                continue
+            person = Person(key, (offset, position), dues[position])
+            self.people[key] = self.places[person.place] = person
+            if self._state(work.campaign) == "canceled":
+                person.waiting = False
+                person.end("canceled")
+
+    def _waiting(self, one: tuple[int, int, int]) -> list[Person] | None:
+        """The people of a slice; None unless it is one and all of them wait."""
+        people = [self.places.get((one[0], position)) for position in range(one[1], one[2])]
+        return [p for p in people if p] if people and all(p and p.waiting for p in people) else None
+
+    def _intent(self, offset: int, intent: Intent) -> None:
+        seats: list[Person] = []
+        for one in intent.slices:
+            people = self._waiting(one)
+            if people is None:
+                return
+            seats += people
+        places = [person.place for person in seats]
+        if not seats or len(set(places)) < len(places) or intent.epoch != self.epoch:
+            return
+        if self._state(intent.campaign) != "running":
+            return
+        if any(person.key[:2] != (intent.campaign, intent.message) for person in seats):
+            return
+        self.valid.add(offset)
+        for person in seats:
+            person.waiting = False
+        self.flights[offset] = ModelFlight(intent.campaign, [(person, person.turn) for person in seats])
+
+    def _again(self, person: Person, due: int, turn: int) -> None:
+        person.waiting, person.due, person.turn = True, due, turn + 1
+
+    def _orphan(self, flight: ModelFlight, at: int) -> None:
+        flight.orphan, flight.resent = True, self._resends(flight.campaign)
+        for person, turn in flight.seats:
+            if person.place in flight.settled:
+                continue
+            if flight.resent:
+                self._again(person, at, turn)
+            else:
+                person.end("unknown")
+
+    def _result(self, result: Result) -> None:
+        flight = self.flights.pop(result.intent, None)
+        if flight is None:
+            return
+        for index, (person, turn) in enumerate(flight.seats):
+            naming = [g for g in result.groups if g.indices is None or index in g.indices]
+            outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
+            if flight.orphan:
+                self._late(flight, person, outcome)
+            else:
+                self._own(flight, person, turn, outcome, due, result.at)
+
+    def _own(self, flight: ModelFlight, person: Person, turn: int, outcome: str, due: int, at: int) -> None:
+        if person.place in flight.settled and outcome != "accepted":
+            return
+        if outcome == "retry" and self._state(flight.campaign) == "canceled":
+            person.end("canceled")
+        elif outcome == "retry":
+            self._again(person, due, turn)
+        elif outcome == "unknown" and self._resends(flight.campaign):
+            self._again(person, max(due, at), turn)
+        else:
+            person.end(outcome)
+
+    def _late(self, flight: ModelFlight, person: Person, outcome: str) -> None:
+        if outcome == "unknown" or (outcome == "retry" and flight.resent):
+            return
+        if flight.resent:
+            person.waiting = False
+            for other in self.flights.values():
+                if any(seat is person for seat, _ in other.seats):
+                    other.settled.add(person.place)
+        elif person.place in flight.settled and outcome != "accepted":
+            return
+        person.end("rejected" if outcome == "retry" else outcome)
+
+    def _control(self, offset: int, control: Control) -> None:
+        known = self.controls.get(control.campaign)
+        if known is not None and (known.state == "canceled" or control.revision <= known.revision):
+            return
+        self.controls[control.campaign] = control
+        if control.state == "canceled":
+            self.canceled_at[control.campaign] = offset
+            for person in self.people.values():
+                if person.waiting and person.key[0] == control.campaign:
+                    person.waiting = False
+                    person.end("canceled")
+
+    def _leave(self, record: Drop | Defer) -> None:
+        for one in record.slices:
+            for person in self._waiting(one) or []:
+                if isinstance(record, Defer):
+                    self._again(person, record.due, person.turn)
+                else:
+                    person.waiting = False
+                    person.end(record.state)
+
+
+class Accounting:
+    """What the ClickHouse writer keeps: sets of ordinals, and of them the state of each recipient."""
+
+    def __init__(self) -> None:
+        self.sets: set[tuple[tuple[str, int, int], str, int, str, int, int]] = set()
+        self._best: dict[tuple[str, int, int], tuple[int, int, int]] = {}
+        self.state: dict[tuple[str, int, int], str] = {}
+
+    def add(self, chunk: StatusChunk) -> None:
+        for group in chunk.groups:
+            for ordinal in group.ordinals:
+                key = (chunk.campaign, chunk.message, ordinal)
+                self.sets.add((key, group.state, group.turn, group.reason, group.segments, group.price))
+                final = group.state in FINALS
+                rank = (1, FINALS.index(group.state), 0) if final else (0, group.turn, PASSING.index(group.state))
+                if rank >= self._best.get(key, (-1, 0, 0)):
+                    self._best[key], self.state[key] = rank, group.state
+
+
+def waiting(state: LaneState) -> dict[Place, tuple[int, int]]:
+    """Place → (due, turn) of everybody who waits."""
+    return {
+        (chunk.offset, position): (span.due, span.turn)
+        for chunk in state.chunks.values()
+        for span in chunk.spans
+        for position in range(span.start, span.stop)
+    }
+
+
+def plain(state: LaneState) -> dict[str, Any]:
+    """All that a lane's state is, in a form that can be compared."""
+    return {
+        "next_offset": state.next_offset,
+        "epoch": state.epoch,
+        "nonce": state.nonce,
+        "owned_at": state.owned_at,
+        "last_intent_at": state.last_intent_at,
+        "campaigns": state.campaigns,
+        "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
+        "waiting": waiting(state),
+        "chunks": {offset: (chunk.key, chunk.packed, chunk.flights) for offset, chunk in state.chunks.items()},
+        "flights": state.flights,
+        "counts": (state.waiting, state.live_bytes),
+    }
+
+
+def check_counts(state: LaneState) -> None:
+    """What is counted as it goes is what counting again gives; nothing is kept that nobody needs."""
+    spans = [span for chunk in state.chunks.values() for span in chunk.spans]
+    assert all(span.start < span.stop for span in spans)
+    for chunk in state.chunks.values():
+        assert all(a.stop <= b.start for a, b in zip(chunk.spans, chunk.spans[1:], strict=False))
+        seats = sum(one[0] == chunk.offset for flight in state.flights.values() for one in flight.slices)
+        assert chunk.flights == seats
+        assert chunk.spans or chunk.flights, "a chunk is kept that nobody needs"
+    assert state.waiting == sum(span.count for span in spans)
+    assert state.live_bytes == sum(len(chunk.packed) for chunk in state.chunks.values())
+    ready = [span for key in state.table.ready_keys() for span in state.table.ready(key)]
+    assert state.table.ready_count == sum(span.count for span in ready)
+    assert {id(span) for span in ready} <= {id(span) for span in spans}, "the delay table holds what is gone"
+
+
+def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
+    """The fold agrees with the model, and the accounting with both (invariant I1)."""
+    assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
+    assert {
+        offset: (flight.orphan, flight.resent, _seats(flight.slices, flight.turns))
+        for offset, flight in state.flights.items()
+    } == {
+        offset: (flight.orphan, flight.resent, [(person.place, turn) for person, turn in flight.seats])
+        for offset, flight in model.flights.items()
+    }
+    assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == model.people.keys()
+    assert accounting.state.keys() == model.people.keys()
+    flying = {id(p) for flight in model.flights.values() if not flight.orphan for p, _ in flight.seats}
+    for key, person in model.people.items():
+        told = accounting.state[key]
+        if person.final is not None:
+            assert told == person.final
+            assert not person.waiting
+        elif person.waiting:
+            assert told in {"delayed", "queued"}
+            assert id(person) not in flying
+        else:
+            assert told == "in_flight"
+            assert id(person) in flying
+
+
+def _seats(slices: list[tuple[int, int, int]], turns: list[int]) -> list[tuple[Place, int]]:
+    return [
+        ((chunk, position), turn)
+        for (chunk, start, stop), turn in zip(slices, turns, strict=True)
+        for position in range(start, stop)
+    ]

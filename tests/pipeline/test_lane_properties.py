@@ -1,0 +1,364 @@
+"""A lane under any interleaving of crashes, zombies, duplicates, controls and checkpoints (DESIGN, sections 4 and 5).
+
+`LONGWAVE_HYPOTHESIS=deep` tries a hundred times as many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pipeline.lane import apply
+from pipeline.lane_state import Flight, LaneState
+from schemas.lane import Control, Defer, Drop, ResultGroup, Slice, Work
+from schemas.status import StatusChunk
+from tests.pipeline.lane_model import Accounting, check_counts, check_model, plain
+from tests.pipeline.lane_records import A, B, C, control, intent, result, work
+from tests.pipeline.lane_world import Worker, World
+
+DEEP = os.environ.get("LONGWAVE_HYPOTHESIS") == "deep"
+EXAMPLES = 30_000 if DEEP else 300
+STEPS = 50
+POLICY = {A: "skip", B: "resend"}
+"""Campaign C changes its policy with its controls."""
+tried: Counter[str] = Counter()
+
+campaigns = st.sampled_from([A, B, C])
+few = st.integers(0, 3)
+ordinal_lists = st.lists(st.integers(0, 11), min_size=1, max_size=6)
+outcomes = st.sampled_from(["accepted", "accepted", "rejected", "retry", "unknown", "skipped", "expired"])
+
+
+class LaneMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.now = 1000
+        self.works: list[Work] = []
+        self.checked = 0
+
+    @initialize()
+    def begin(self) -> None:
+        for campaign in (A, B, C):
+            self.world.append(control(campaign, unknown=POLICY.get(campaign, "skip")))
+        self.world.append(work([0, 1, 2, 3], A, at=self.now))
+        self._settle_in(self.world.start())
+
+    def _settle_in(self, worker: Worker) -> None:
+        self.world.land(worker)
+        self.world.catch_up(worker)
+
+    # What comes from outside
+
+    @rule(campaign=campaigns, ordinals=ordinal_lists, waits=st.sampled_from([0, 0, 5, 40]), data=st.data())
+    def new_work(self, campaign: str, ordinals: list[int], waits: int, data: st.DataObject) -> None:
+        cut = data.draw(st.integers(0, len(ordinals)))
+        dues = [(cut, self.now), (len(ordinals) - cut, self.now + waits)]
+        segments = data.draw(st.lists(st.integers(1, 3), min_size=len(ordinals), max_size=len(ordinals)))
+        self.works.append(work(ordinals, campaign, dues, self.now, segments))
+        self.world.append(self.works[-1])
+
+    @precondition(lambda self: self.works)
+    @rule(data=st.data())
+    def work_again(self, data: st.DataObject) -> None:
+        self.world.append(data.draw(st.sampled_from(self.works)))
+
+    @rule(
+        campaign=campaigns,
+        state=st.sampled_from(["running", "running", "paused", "canceled"]),
+        ahead=st.integers(-1, 2),
+        policy=st.sampled_from(["skip", "resend"]),
+        late=st.sampled_from([None, None, 1010]),
+    )
+    def control_it(self, campaign: str, state: str, ahead: int, policy: str, late: int | None) -> None:
+        known: Control = self.world.truth.campaigns[campaign]
+        policy = POLICY.get(campaign, policy)
+        revision = max(1, known.revision + ahead)
+        self.world.append(control(campaign, state, revision, self.now, unknown=policy, deadline=late))
+
+    @rule(by=st.integers(1, 30))
+    def time_passes(self, by: int) -> None:
+        self.now += by
+
+    # What workers do
+
+    @precondition(lambda self: len(self.world.workers) < 3)
+    @rule()
+    def handover(self) -> None:
+        self.world.start()
+
+    @precondition(lambda self: len(self.world.workers) < 3)
+    @rule()
+    def quick_handover(self) -> None:
+        self._settle_in(self.world.start())
+
+    @precondition(lambda self: self.world.workers)
+    @rule(n=few, count=st.sampled_from([1, 1, 2, 4]))
+    def reads(self, n: int, count: int) -> None:
+        for _ in range(count):
+            self.world.read(self._worker(n))
+
+    @precondition(lambda self: self.world.workers)
+    @rule(n=few)
+    def reads_all(self, n: int) -> None:
+        self.world.catch_up(self._worker(n))
+
+    @precondition(lambda self: self.world.workers)
+    @rule(n=few, messages=st.sampled_from([1, 2, 5]), segments=st.integers(1, 8), out=st.sets(st.integers(0, 11)))
+    def picks(self, n: int, messages: int, segments: int, out: set[int]) -> None:
+        worker = self._worker(n)
+        if worker.active:
+            numbers = {12125550000 + ordinal for ordinal in out if len(out) < 4}
+            self.world.pick(worker, self.now, messages, segments, numbers)
+
+    @precondition(lambda self: any(worker.outbox for worker in self.world.workers))
+    @rule(n=few, count=st.sampled_from([1, 2, 9]))
+    def writes_land(self, n: int, count: int) -> None:
+        writing = [worker for worker in self.world.workers if worker.outbox]
+        for _ in range(count):
+            self.world.land(writing[n % len(writing)])
+
+    @precondition(lambda self: any(worker.todo for worker in self.world.workers))
+    @rule(n=few, data=st.data(), answers=st.booleans())
+    def submits(self, n: int, data: st.DataObject, answers: bool) -> None:
+        worker, flight = self._next_flight(n)
+        seats = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
+        self._hand_over(flight, seats, data)
+        if answers:
+            groups = self._garbled(data, self._groups(seats, data))
+            worker.outbox.append(result(flight.offset, *groups, at=self.now))
+
+    @precondition(lambda self: any(worker.todo for worker in self.world.workers))
+    @rule(n=few)
+    def submits_all_accepted(self, n: int) -> None:
+        worker, flight = self._next_flight(n)
+        self._hand_over(flight, ["accepted"] * flight.count)
+        ids = [f"id{flight.offset}-{index}" for index in range(flight.count)]
+        worker.outbox.append(result(flight.offset, ResultGroup(outcome="accepted", ids=ids), at=self.now))
+
+    @precondition(lambda self: any(worker.todo for worker in self.world.workers))
+    @rule(n=few, due=st.integers(0, 20))
+    def holds_back(self, n: int, due: int) -> None:
+        worker, flight = self._next_flight(n)
+        self._hand_over(flight, ["retry"] * flight.count)
+        worker.outbox.append(result(flight.offset, ResultGroup(outcome="retry", due=self.now + due), at=self.now))
+
+    @precondition(lambda self: self.world.truth.flights)
+    @rule(n=few, data=st.data())
+    def result_lands(self, n: int, data: st.DataObject) -> None:
+        """Whoever read this INTENT submits, if nobody has, and tells what came of it; by now it may be a zombie."""
+        flights = list(self.world.truth.flights.values())
+        flight = flights[n % len(flights)]
+        if flight.offset not in self.world.sent:
+            for worker in self.world.workers:
+                worker.todo = deque(one for one in worker.todo if one.offset != flight.offset)
+            seats = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
+            self._hand_over(flight, seats, data)
+        self.world.append(result(flight.offset, *self._groups(self.world.sent[flight.offset], data), at=self.now))
+
+    @precondition(lambda self: self.world.truth.flights)
+    @rule(picks=st.booleans())
+    def owner_lost(self, picks: bool) -> None:
+        """Another worker takes the lane at once, and picks what is due."""
+        while len(self.world.workers) > 2:
+            self.world.crash(self.world.workers[0], 0)
+        worker = self.world.start()
+        self._settle_in(worker)
+        if picks:
+            self.picks(self.world.workers.index(worker), 5, 8, set())
+            self.world.land(worker)
+
+    @precondition(lambda self: self.world.workers)
+    @rule(n=few, lands=st.integers(0, 3))
+    def crashes(self, n: int, lands: int) -> None:
+        self.world.crash(self._worker(n), lands)
+
+    @precondition(lambda self: any(worker.active for worker in self.world.workers))
+    @rule(n=few, part_bytes=st.sampled_from([200, 100_000]), at_once=st.booleans())
+    def checkpoints(self, n: int, part_bytes: int, at_once: bool) -> None:
+        active = [worker for worker in self.world.workers if worker.active]
+        worker = active[n % len(active)]
+        if worker.mark is None:
+            self.world.checkpoint(worker, part_bytes)
+        while at_once and worker.outbox:
+            self.world.land(worker)
+
+    # Records that decode but that no sound worker writes
+
+    @rule(data=st.data(), current=st.booleans())
+    def strange_intent(self, data: st.DataObject, current: bool) -> None:
+        epoch = self.world.truth.epoch if current else data.draw(st.integers(1, len(self.world.log) + 2))
+        self.world.append(intent(max(1, epoch), self._slices(data), data.draw(campaigns), self.now))
+
+    @precondition(lambda self: self.world.truth.waiting)
+    @rule(n=st.integers(0, 99), whole=st.booleans(), age=st.sampled_from([0, 0, 0, 1, 5]), twice=st.booleans())
+    def intent_lands(self, n: int, whole: bool, age: int, twice: bool) -> None:
+        """An INTENT that would be sound but for what happened in the log since it was written."""
+        chunks = [chunk for chunk in self.world.truth.chunks.values() if chunk.spans]
+        chunk = chunks[n % len(chunks)]
+        span = chunk.spans[n % len(chunk.spans)]
+        one = (chunk.offset, span.start, span.stop if whole else span.start + 1)
+        slices = [one, one] if twice and n % 3 == 0 else [one]
+        self.world.append(intent(max(1, self.world.truth.epoch - age), slices, chunk.key[0], self.now))
+
+    @rule(data=st.data(), due=st.integers(0, 30))
+    def strange_leave(self, data: st.DataObject, due: int) -> None:
+        epoch = max(1, self.world.truth.epoch - data.draw(st.sampled_from([0, 0, 1])))
+        slices = self._slices(data)
+        if data.draw(st.booleans()):
+            self.world.append(Defer(epoch=epoch, slices=slices, due=self.now + due, reason="quiet", at=self.now))
+        else:
+            self.world.append(Drop(epoch=epoch, slices=slices, state="skipped", reason="opted_out", at=self.now))
+
+    @precondition(lambda self: self.world.sent)
+    @rule(n=st.integers(0, 99), outcome=outcomes)
+    def result_again(self, n: int, outcome: str) -> None:
+        settled = [offset for offset in self.world.sent if offset not in self.world.truth.flights]
+        if settled:
+            group = ResultGroup(outcome=outcome, due=self.now)  # type: ignore[arg-type]
+            self.world.append(result(settled[n % len(settled)], group, at=self.now))
+
+    # Helpers
+
+    def _worker(self, n: int) -> Worker:
+        return self.world.workers[n % len(self.world.workers)]
+
+    def _next_flight(self, n: int) -> tuple[Worker, Flight]:
+        busy = [worker for worker in self.world.workers if worker.todo]
+        worker = busy[n % len(busy)]
+        return worker, worker.todo.popleft()
+
+    def _hand_over(self, flight: Flight, seats: list[str], data: st.DataObject | None = None) -> None:
+        """The aggregator gets a flight; one that it says nothing about may have arrived or not."""
+        arrives = [
+            one in {"accepted", "rejected"} or (one == "unknown" and data is not None and data.draw(st.booleans()))
+            for one in seats
+        ]
+        self.world.submit(flight, arrives)
+        assert flight.offset not in self.world.sent, "handed over twice"
+        self.world.sent[flight.offset] = seats
+
+    def _slices(self, data: st.DataObject) -> list[Slice]:
+        chunks = list(self.world.truth.chunks) or [0]
+        positions = st.integers(0, 7)
+        return data.draw(st.lists(st.tuples(st.sampled_from([*chunks, 0]), positions, positions), max_size=3))
+
+    def _groups(self, seats: list[str], data: st.DataObject) -> list[ResultGroup]:
+        groups = []
+        for outcome in sorted(set(seats)):
+            indices = [index for index, one in enumerate(seats) if one == outcome]
+            if data.draw(st.booleans()):
+                indices.reverse()
+            ids = [f"i{index}" for index in indices] if outcome == "accepted" else None
+            due = self.now + data.draw(st.sampled_from([0, 10]))
+            groups.append(
+                ResultGroup(outcome=outcome, reason=outcome, indices=indices, ids=ids, due=due)  # type: ignore[arg-type]
+            )
+        return groups
+
+    def _garbled(self, data: st.DataObject, groups: list[ResultGroup]) -> list[ResultGroup]:
+        """What a defect might write of a true answer. Nothing in it claims less than what arrived."""
+        how = data.draw(st.sampled_from(["", "", "", "silent", "beyond", "ids", "twice", "twice_inside"]))
+        first = groups[0]
+        assert first.indices is not None
+        match how:
+            case "silent":
+                return groups[1:]
+            case "beyond":
+                first.indices.append(999)
+            case "ids":
+                first.ids = ["x"] * (len(first.indices) + 1)
+            case "twice":
+                return [*groups, ResultGroup(outcome="retry", due=self.now)]
+            case "twice_inside":
+                first.indices.append(first.indices[0])
+        return groups
+
+    @invariant()
+    def holds(self) -> None:
+        tried["steps"] += 1
+        world = self.world
+        if self.checked == len(world.log):
+            return
+        self.checked = len(world.log)
+        check_counts(world.truth)
+        check_model(world.truth, world.model, world.accounting)
+        twice = [key for key, count in world.received.items() if count > 1 and key[0] == A]
+        assert not twice, f"received twice under skip: {twice}"
+
+    def teardown(self) -> None:
+        tried["runs"] += 1
+        tried["records"] += len(self.world.log)
+        self._repeats()
+        self._comes_to_rest()
+
+    def _repeats(self) -> None:
+        """Reading the log again gives the same state and the same statuses, which add nothing to sets."""
+        state, again = LaneState(), Accounting()
+        for worker in self.world.workers:
+            self.world.catch_up(worker)
+        for offset, (record, raw) in enumerate(self.world.log):
+            effects = apply(state, offset, record, raw)
+            told = [effect for effect in effects if isinstance(effect, StatusChunk)]
+            assert told == self.world.told[offset]
+            for chunk in told:
+                again.add(chunk)
+        assert plain(state) == plain(self.world.truth)
+        assert again.sets == self.world.accounting.sets
+
+    def _comes_to_rest(self) -> None:
+        """Everybody dies, one worker starts and finishes: under `resend` nobody is lost."""
+        world = self.world
+        while world.workers:
+            world.crash(world.workers[0], 0)
+        for campaign, known in list(world.truth.campaigns.items()):
+            world.append(control(campaign, "running", known.revision + 1, unknown=known.settings.unknown))
+        worker = world.start()
+        self._settle_in(worker)
+        assert worker.active
+        for _ in range(200):
+            world.pick(worker, 10**9, 5, 100, set())
+            while worker.outbox:
+                world.land(worker)
+            world.catch_up(worker)
+            if not worker.todo:
+                break
+            self.submits_all_accepted(0)
+        assert world.truth.waiting == 0
+        self.holds()
+        for key in world.model.people:
+            told = world.accounting.state[key]
+            assert told in {"accepted", "rejected", "unknown", "canceled", "skipped", "expired"}
+            if key[0] == B and B not in world.model.canceled_at:
+                assert told != "unknown"
+                assert world.received[key] or told in {"skipped", "expired", "rejected"}
+            assert told != "accepted" or world.received[key]
+
+
+@pytest.mark.timeout(36_000 if DEEP else 600)
+def test_every_interleaving_keeps_the_invariants() -> None:
+    tried.clear()
+    run_state_machine_as_test(
+        LaneMachine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+    print(f"interleavings tried: {tried['runs']}, steps {tried['steps']}, records folded {tried['records']}")
+    assert tried["runs"] >= EXAMPLES
