@@ -55,9 +55,13 @@ def _toml(raw: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ApiError(422, f"not UTF-8 text: byte {error.start + 1}") from error
+        line = raw[: error.start].count(b"\n") + 1
+        raise ApiError(422, f"not UTF-8 text (line {line}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ApiError(422, f"not valid TOML: {error}") from error
+        # The end is where the parser noticed; people look for a line.
+        last = raw.rstrip().count(b"\n") + 1
+        said = str(error).replace("at end of document", f"at the end, line {last}")
+        raise ApiError(422, f"not valid TOML: {said}") from error
 
 
 def _json(raw: bytes) -> Any:

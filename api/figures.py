@@ -29,6 +29,8 @@ ANSWER = 10.0
 """Seconds that ClickHouse has for one answer."""
 SETTLED_EVERY_MS = 30_000
 HISTORY = 120
+HISTORY_STEP_MS = 900
+"""Not every look is a point: whoever polls must not push the last two minutes out."""
 RATE_OVER_MS = 5_000
 _LIVE = {"processing", "sending", "sent", "paused"}
 
@@ -146,4 +148,5 @@ class FiguresService:
             return
         self._snapshots[campaign] = snapshot
         points = self._history.setdefault(campaign, deque(maxlen=HISTORY))
-        points.append((snapshot.as_of, snapshot.figures["submitted"]))
+        if not points or snapshot.as_of - points[-1][0] >= HISTORY_STEP_MS:
+            points.append((snapshot.as_of, snapshot.figures["submitted"]))

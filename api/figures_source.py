@@ -9,6 +9,7 @@ from typing import Any
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from pipeline.accounting import figures as account
+from pipeline.clicks import PERSON
 from pipeline.money import MICRO
 from schemas.figures import Figures
 from schemas.succession import SHOWN
@@ -23,10 +24,7 @@ def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, 
     Raises:
         StoreError: ClickHouse does not answer or refuses.
     """
-    of: dict[str, list[Figures]] = {campaign: [] for campaign in campaigns}
-    for sets in message_sets(store, campaigns):
-        of[sets.campaign].append(account(sets))
-    return {campaign: as_json(found) for campaign, found in of.items()}
+    return {campaign: as_json([account(sets) for sets in message_sets(store, campaign)]) for campaign in campaigns}
 
 
 def as_json(messages: Sequence[Figures]) -> dict[str, Any]:
@@ -40,7 +38,7 @@ def as_json(messages: Sequence[Figures]) -> dict[str, Any]:
         "residual": sum(one.residual for one in messages),
         "submitted": sum(states[state] for state in HANDED_OVER),
         "reasons": _ranked(messages),
-        "clicked": {"people": clicked[""], "bots": clicked.total() - clicked[""]},
+        "clicked": {"people": clicked[PERSON], "bots": clicked.total() - clicked[PERSON]},
         "opted_out": _added(one.events.get("opted_out", {}) for one in messages).total(),
         "replied": _added(one.events.get("replied", {}) for one in messages).total(),
         "segments": sum(one.segments for one in messages),

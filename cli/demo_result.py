@@ -19,6 +19,7 @@ def sample(shown: dict[str, Any], seconds: float) -> dict[str, Any]:
     return {
         "seconds": round(seconds, 3),
         "status": shown["status"],
+        "states": figures.get("states", {}),
         "submitted": figures.get("submitted", 0),
         "residual": figures.get("residual"),
         "age_seconds": figures.get("age_seconds"),
@@ -50,8 +51,10 @@ def count(settings: Settings, api: Client, shown: dict[str, Any], samples: list[
         "sent_seconds": next((s["seconds"] for s in samples if s["status"] in ("sent", "finished")), None),
         "samples": len(residuals),
         "residual_most": max(map(abs, residuals), default=None),
-        "track": samples,
-        "ok": shown["status"] == "finished" and not any((lost, unexpected, twice, *residuals)) and bool(residuals),
+        "track": [{key: value for key, value in one.items() if key != "states"} for one in samples],
+        "ok": shown["status"] in ("sent", "finished")
+        and not any((lost, unexpected, twice, *residuals))
+        and bool(residuals),
     }
 
 
@@ -74,4 +77,6 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     yield f"  submitted          {result['submitted'] or 0:,} by our account"
     yield f"  received           {result['received']:,} by the aggregator's own record"
     yield f"  twice, lost        {result['received_twice']:,}, {result['lost']:,}"
+    if result["states"].get("unknown"):
+        yield "  unknown            interrupted while being handed over: not sent again, listed by export"
     yield "  everybody is accounted for" if result["ok"] else "  NOT everybody is accounted for, see above"

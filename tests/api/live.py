@@ -1,0 +1,156 @@
+"""The whole local stack, once per test run, for tests that speak to the API as users do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from adapters.settings import Settings, load
+from cli.client import Client
+from cli.console import UserError
+from cli.main import run
+from cli.stack import ready, view
+from tests.stack import environment, running
+
+SCRIPT = """
+seed = 5
+[errors]
+"21614" = 0.01
+[receipts]
+delivered = 0.9
+[receipts.delay]
+median = 0.5
+least = 0.1
+[clicks]
+people = 0.2
+bots = 0.1
+[clicks.delay]
+median = 2.5
+least = 2.0
+"""
+PEOPLE = 2000
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running stack with `PEOPLE` lines of contacts in list `people`, and its API."""
+
+    variables: dict[str, str]
+    settings: Settings
+    api: Client
+
+    def set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let commands run in this process find the stack."""
+        for name, value in self.variables.items():
+            monkeypatch.setenv(name, value)
+
+    def pid(self, name: str) -> int:
+        found = view.gather(self.settings.data)
+        assert found is not None
+        return next(int(one["pid"]) for one in found["processes"] if one["name"] == name)
+
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """A process that hangs: it holds its connections and answers nothing."""
+        process = psutil.Process(self.pid(name))
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def create(self, **changes: Any) -> dict[str, Any]:
+        """A draft to list `people`."""
+        import orjson
+
+        made = self.api.send("POST", "/v1/campaigns", orjson.dumps({**spec(), **changes}))
+        assert made.get("carried_out") is not False, made
+        return made
+
+    def until(self, campaign: str, wanted: Callable[[dict[str, Any]], bool], timeout: float = 90) -> dict[str, Any]:
+        """The campaign as soon as `wanted` holds."""
+        return eventually(lambda: self.api.get(f"/v1/campaigns/{campaign}"), wanted, timeout)
+
+
+def spec() -> dict[str, Any]:
+    return {
+        "name": "Spring sale",
+        "tags": ["spring", "sale"],
+        "audience": {"lists": ["people"]},
+        "messages": [{"text": "Hi {first_name|there}: {link}", "links": {"default": "https://shop.example/"}}],
+        "smart_sending_hours": 0,
+    }
+
+
+def eventually(ask: Callable[[], Any], wanted: Callable[[Any], bool], timeout: float = 30) -> Any:
+    """What `ask` gives as soon as it is `wanted`; the last answer is in the failure."""
+    end = time.monotonic() + timeout
+    while True:
+        found = ask()
+        if wanted(found):
+            return found
+        assert time.monotonic() < end, f"not within {timeout} s; last: {found}"
+        time.sleep(0.2)
+
+
+_shared: list[Live] = []
+
+
+def shared(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Live:
+    """The stack of this test run, started by the first who asks."""
+    if not _shared:
+        stack = contextlib.ExitStack()
+        request.config.add_cleanup(stack.close)
+        _shared.append(stack.enter_context(_up(folders.mktemp("live"))))
+    return _shared[0]
+
+
+@contextlib.contextmanager
+def _up(folder: Path) -> Iterator[Live]:
+    script = folder / "script.toml"
+    script.write_text(SCRIPT)
+    variables = environment(folder / "data")
+    with _variables(variables):
+        settings = load()
+        with running(["up", "--script", str(script)], variables, folder / "up") as child:
+            ready.wait_for(
+                f"the stack ({folder})",
+                lambda: (view.gather(settings.data) or {}).get("state") == "ready",
+                lambda: child.poll() is None,
+                timeout=240,
+            )
+            _import(folder)
+            yield Live(variables, settings, Client(settings.api.url))
+
+
+def _import(folder: Path) -> None:
+    file = folder / "people.csv"
+    assert run(["sample", "contacts", "--out", str(file), "--count", str(PEOPLE)]) == 0
+    assert run(["contacts", "import", str(file), "--list", "people"]) == 0
+
+
+@contextlib.contextmanager
+def _variables(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """The text with which the API refuses a call."""
+    with pytest.raises(UserError) as caught:
+        call()
+    return str(caught.value)

@@ -1,0 +1,213 @@
+"""The live page in a real browser, over a running stack."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.api.live import Live, shared
+
+CHROMIUM = "/usr/bin/chromium"
+NASTY = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
+
+
+@pytest.fixture(scope="module")
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    return shared(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(live: Live, browser: Browser) -> Iterator[Page]:
+    """The page at 1280 px; any error in its console or request to elsewhere fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda one: wrong.append(one.url) if not one.url.startswith(live.api.url) else None)
+    page.goto(live.api.url)
+    yield page
+    context.close()
+    assert not wrong
+
+
+def row(page: Page, campaign: str) -> Any:
+    return page.locator(f'#rows tr[data-id="{campaign}"]')
+
+
+def test_a_new_campaign_appears_without_reload_and_is_never_html(live: Live, page: Page) -> None:
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    made = live.create(name=NASTY, tags=["<i>tag</i>"], messages=[{"text": NASTY}])
+    expect(row(page, made["id"]).locator(".name")).to_have_text(NASTY)
+    row(page, made["id"]).click()
+    expect(page.locator("#panel h2")).to_have_text(NASTY)
+    expect(page.locator("#panel .message")).to_have_text(NASTY)
+    assert page.title() != "owned"
+    assert page.locator("#rows img, #panel img, #rows b").count() == 0
+
+
+def test_launch_from_the_page_to_finished_with_all_states(live: Live, page: Page) -> None:
+    made = live.create(name="From the page")
+    row(page, made["id"]).click()
+    page.click('#panel [data-action="launch"]')
+    expect(page.locator("#confirm-text")).to_contain_text("recipients, about")
+    page.click("#confirm-yes")
+    expect(row(page, made["id"]).locator(".status")).to_have_text("finished", timeout=90_000)
+    shown = live.api.get(f"/v1/campaigns/{made['id']}")["figures"]
+    for state, count in shown["states"].items():
+        cell = page.locator(f'#panel tr[data-state="{state}"] td').nth(1)
+        expect(cell).to_have_text(f"{count:,}")
+    expect(row(page, made["id"]).locator(".c-residual")).to_have_text("0")
+    expect(page.locator("#panel svg.spark, #panel .meta", has_text="s").first).to_be_visible()
+    widths = page.eval_on_selector_all(
+        f'#rows tr[data-id="{made["id"]}"] .conserve span', "spans => spans.map(s => parseFloat(s.style.width))"
+    )
+    assert sum(widths) == pytest.approx(100)
+    assert page.locator("#panel [data-action]").all_inner_texts() == ["Duplicate"]
+
+
+def test_pause_resume_and_cancel_with_confirmation(live: Live, page: Page) -> None:
+    made = live.create(name="Steered", send_at="2099-01-01T00:00:00Z")
+    row(page, made["id"]).click()
+    page.click('#panel [data-action="launch"]')
+    page.click("#confirm-yes")
+    status = row(page, made["id"]).locator(".status")
+    expect(status).to_have_text("sending", timeout=60_000)
+    page.click('#panel [data-action="pause"]')
+    expect(status).to_have_text("paused")
+    page.click('#panel [data-action="resume"]')
+    expect(status).to_have_text("sending")
+    page.click('#panel [data-action="cancel"]')
+    page.click("#confirm-no")
+    expect(status).to_have_text("sending")
+    page.click('#panel [data-action="cancel"]')
+    page.click("#confirm-yes")
+    expect(status).to_have_text("canceled")
+
+
+def test_a_launch_that_the_review_forbids_cannot_be_confirmed(live: Live, page: Page) -> None:
+    made = live.create(name="Forbidden", audience={"lists": ["nowhere"]})
+    row(page, made["id"]).click()
+    page.click('#panel [data-action="launch"]')
+    expect(page.locator("#confirm-text .problem")).to_contain_text("no list 'nowhere'")
+    expect(page.locator("#confirm-yes")).to_be_hidden()
+
+
+def test_search_status_and_clear(live: Live, page: Page) -> None:
+    made = live.create(name="Needle in the list", tags=["needle"])
+    other = live.create(name="Straw")
+    page.fill("#search", "NEEDLE")
+    expect(row(page, other["id"])).to_have_count(0)
+    expect(row(page, made["id"])).to_be_visible()
+    page.select_option("#status", "finished")
+    expect(page.locator("#empty")).to_have_text("No campaign matches. Clear shows all.")
+    page.reload()
+    expect(page.locator("#search")).to_have_value("NEEDLE")
+    expect(page.locator("#empty")).to_be_visible()
+    page.click("#clear")
+    expect(row(page, other["id"])).to_be_visible()
+
+
+def test_create_by_fields_and_its_errors_beside_them(live: Live, page: Page) -> None:
+    page.click("#new")
+    page.fill("#f-name", "By hand")
+    page.fill("#f-text", "Hello {first_name|there}")
+    page.fill("#f-smart", "500")
+    page.click("#create [type=submit]")
+    expect(page.locator('[data-field="smart_sending_hours"] .fault')).to_contain_text("168")
+    expect(page.locator("#create-errors")).to_contain_text("names nobody")
+    page.fill("#f-smart", "8")
+    page.fill("#f-lists", "people")
+    page.click("#create [type=submit]")
+    expect(page.locator("#create")).to_be_hidden()
+    expect(page.locator("#panel h2")).to_have_text("By hand")
+    page.click('#panel [data-action="edit"]')
+    page.fill("#f-name", "By hand, edited")
+    page.click("#create [type=submit]")
+    expect(page.locator("#panel h2")).to_have_text("By hand, edited")
+
+
+def test_create_by_toml_with_the_line_of_an_error(live: Live, page: Page) -> None:
+    page.click("#new")
+    page.click("#tab-toml")
+    page.fill("#f-toml", 'name = "x"\nbroken')
+    page.click("#create [type=submit]")
+    expect(page.locator("#create-errors")).to_contain_text("line 2")
+    page.fill("#f-toml", 'name = "Pasted"\n[audience]\nlists = ["people"]\n[[messages]]\ntext = "Hi"\n')
+    page.click("#create [type=submit]")
+    expect(page.locator("#panel h2")).to_have_text("Pasted")
+
+
+def test_keyboard_alone_opens_and_closes_a_campaign(live: Live, page: Page) -> None:
+    made = live.create(name="By keyboard")
+    button = row(page, made["id"]).locator("button")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel h2")).to_have_text("By keyboard")
+    expect(page.locator("#panel h2")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel")).to_be_hidden()
+    expect(button).to_be_focused()
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    page.click("#new")
+    nameless = page.eval_on_selector_all(
+        "button, input, select, textarea, a",
+        """all => all.filter(n => !(n.getAttribute('aria-label') || n.textContent.trim() || n.labels?.length
+            || n.getAttribute('aria-labelledby'))).map(n => n.outerHTML)""",
+    )
+    assert nameless == []
+
+
+def test_400_px_shows_everything_without_a_sideways_scroll(live: Live, page: Page) -> None:
+    made = live.create(name="A campaign with quite a long name that has to be broken somewhere")
+    page.set_viewport_size({"width": 400, "height": 800})
+    expect(row(page, made["id"])).to_be_visible()
+    row(page, made["id"]).locator("button").click()
+    expect(page.locator("#panel h2")).to_contain_text("quite a long name")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_api_away_is_visible_and_it_comes_back_by_itself(live: Live, page: Page) -> None:
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    with live.stopped("api"):
+        expect(page.locator("#live")).to_have_attribute("data-state", "reconnecting", timeout=20_000)
+        expect(page.locator("#trouble")).to_contain_text("The API does not answer")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_clickhouse_away_shows_since_when_and_how_old(live: Live, page: Page) -> None:
+    made = live.create(name="Old figures", send_at="2099-01-01T00:00:00Z")
+    live.api.send("POST", f"/v1/campaigns/{made['id']}/launch")
+    live.until(made["id"], lambda shown: bool(shown["figures"]) and shown["figures"]["targeted"] > 0)
+    with live.stopped("clickhouse"):
+        expect(page.locator("#trouble")).to_contain_text("ClickHouse unreachable since", timeout=40_000)
+        expect(page.locator("#trouble")).to_contain_text("s old")
+        expect(page.locator("#live")).to_have_attribute("data-state", "stale")
+        expect(row(page, made["id"]).locator(".c-age.old")).to_be_visible()
+        live.api.send("POST", f"/v1/campaigns/{made['id']}/pause")
+        expect(row(page, made["id"]).locator(".status")).to_have_text("paused")
+    expect(page.locator("#trouble")).to_be_hidden(timeout=40_000)
+    live.api.send("POST", f"/v1/campaigns/{made['id']}/cancel")
+
+
+def test_no_file_of_the_page_names_another_host(live: Live) -> None:
+    with urllib.request.urlopen(live.api.url) as answer:
+        html = answer.read().decode()
+    assert "http://" not in html
+    assert html.count("https://") == html.count('placeholder="https://"')

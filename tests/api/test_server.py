@@ -1,0 +1,359 @@
+"""The REST API: on the whole stack, and on what is left of it when Kafka, the coordinator or ClickHouse is away."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pyarrow import parquet
+
+from adapters import topics
+from adapters.settings import Kafka
+from cli.stack import ready
+from tests.api.live import Live, eventually, shared, spec
+from tests.stack import Server, environment, free_ports, running
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    return shared(request, tmp_path_factory)
+
+
+def ask(
+    url: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """(status, JSON) of an answer, refused or not."""
+    request = urllib.request.Request(url, body, headers or (JSON if body else {}), method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=40) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def post(live: Live, path: str, value: Any = None) -> tuple[int, dict[str, Any]]:
+    return ask(f"{live.api.url}{path}", "POST", None if value is None else orjson.dumps(value))
+
+
+@contextlib.contextmanager
+def api_alone(folder: Path, bootstrap: str, clickhouse_port: int = 0) -> Iterator[str]:
+    """An API without the rest of a stack; gives its URL."""
+    port = free_ports(1)[0]
+    variables = environment(folder, kafka_bootstrap=bootstrap, api_port=port, clickhouse_port=clickhouse_port)
+    with running(["run", "api"], variables, folder) as child:
+        url = f"http://127.0.0.1:{port}"
+        ready.wait_for("the API", lambda: ready.http_answers(f"{url}/healthz"), lambda: child.poll() is None)
+        yield url
+
+
+# The life of a campaign
+
+
+def test_create_edit_duplicate_delete(live: Live) -> None:
+    status, made = post(live, "/v1/campaigns", spec())
+    assert status == 201
+    assert (made["status"], made["name"], made["revision"]) == ("draft", "Spring sale", 1)
+    assert made["created"].endswith("Z")
+    url = f"{live.api.url}/v1/campaigns/{made['id']}"
+    status, edited = ask(url, "PUT", orjson.dumps({**spec(), "name": "Autumn sale"}))
+    assert (status, edited["name"], edited["revision"]) == (200, "Autumn sale", 2)
+    status, copy = post(live, f"/v1/campaigns/{made['id']}/duplicate")
+    assert (status, copy["name"], copy["status"]) == (201, "Autumn sale (copy)", "draft")
+    assert copy["id"] != made["id"]
+    assert ask(url, "DELETE") == (200, {"id": made["id"], "deleted": True})
+    assert ask(url)[0] == 404
+
+
+def test_toml_as_a_person_wrote_it(live: Live) -> None:
+    toml = b'name = "From a file"\n[audience]\nlists = ["people"]\n[[messages]]\ntext = "Hello"\n'
+    status, made = ask(f"{live.api.url}/v1/campaigns", "POST", toml, {"Content-Type": "application/toml"})
+    assert (status, made["name"]) == (201, "From a file")
+
+
+def test_a_campaign_goes_out_and_all_figures_agree(live: Live, tmp_path: Path) -> None:
+    made = live.create(name="Goes out")
+    review = live.api.get(f"/v1/campaigns/{made['id']}/review")
+    assert review["ok"]
+    assert review["recipients"] > 1900
+    status, launched = post(live, f"/v1/campaigns/{made['id']}/launch")
+    assert (status, launched["status"]) == (200, "processing")
+    done = live.until(made["id"], lambda shown: shown["status"] == "finished", 60)
+    figures = done["figures"]
+    assert figures["targeted"] == done["recipients"] == review["recipients"]
+    assert sum(figures["states"].values()) == figures["targeted"]
+    assert figures["residual"] == 0
+    assert figures["states"]["delivered"] > 0.8 * figures["targeted"]
+    assert figures["segments"] >= figures["submitted"] > 0
+    assert figures["spend"] > 0
+    rows = exported(live, made["id"])
+    assert len(rows) == figures["targeted"]
+    assert {state: n for state, n in figures["states"].items() if n} == counted(rows)
+    assert {row["state"] for row in exported(live, made["id"], "state=undelivered&state=rejected")} == {
+        "undelivered",
+        "rejected",
+    }
+    file = tmp_path / "all.parquet"
+    live.api.download(f"/v1/campaigns/{made['id']}/export", file, format="parquet")
+    table = parquet.read_table(file)
+    assert table["ordinal"].to_pylist() == list(range(figures["targeted"]))
+    assert [str(n) for n in table["number"].to_pylist()] == [row["number"] for row in rows]
+    retry = post(live, f"/v1/campaigns/{made['id']}/retry-failed")[1]
+    failed = {f"+{row['number']}" for row in rows if row["state"] in ("undelivered", "rejected")}
+    assert set(retry["spec"]["audience"]["numbers"]) == failed
+    assert retry["spec"]["audience"]["lists"] == []
+
+
+def exported(live: Live, campaign: str, query: str = "") -> list[dict[str, str]]:
+    with urllib.request.urlopen(f"{live.api.url}/v1/campaigns/{campaign}/export?{query}") as answer:
+        assert answer.headers["Content-Type"].startswith("text/csv")
+        return list(csv.DictReader(io.TextIOWrapper(answer)))
+
+
+def counted(rows: list[dict[str, str]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row["state"]] = found.get(row["state"], 0) + 1
+    return found
+
+
+def test_launch_twice_passes_the_coordinators_refusal_on(live: Live) -> None:
+    made = live.create(name="Twice", audience={"numbers": ["+12025550143"]})
+    assert post(live, f"/v1/campaigns/{made['id']}/launch")[0] == 200
+    status, refused = post(live, f"/v1/campaigns/{made['id']}/launch")
+    assert status == 409
+    assert made["id"] in refused["error"]
+    assert "duplicate" in refused["error"] or "draft" in refused["error"]
+
+
+def test_pause_resume_cancel(live: Live) -> None:
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    made = live.create(name="In an hour", send_at=later)
+    path = f"/v1/campaigns/{made['id']}"
+    assert post(live, f"{path}/pause")[0] == 409
+    assert post(live, f"{path}/launch")[0] == 200
+    live.until(made["id"], lambda shown: shown["status"] == "sending")
+    assert post(live, f"{path}/pause")[1]["status"] == "paused"
+    assert "resume" in live.api.get(path)["actions"]
+    assert post(live, f"{path}/resume")[1]["status"] == "sending"
+    assert post(live, f"{path}/cancel")[1]["status"] == "canceled"
+    shown = live.until(made["id"], lambda one: one["figures"]["states"]["canceled"] > 1800)
+    assert shown["figures"]["submitted"] == 0
+    assert shown["figures"]["residual"] == 0
+    assert post(live, f"{path}/resume")[0] == 409
+
+
+# Bad input
+
+
+def test_unknown_campaign_is_404_with_its_id(live: Live) -> None:
+    for method, path in (("GET", ""), ("GET", "/review"), ("GET", "/export"), ("POST", "/launch"), ("DELETE", "")):
+        status, body = ask(f"{live.api.url}/v1/campaigns/zzzzzzzz{path}", method)
+        assert status == 404
+        assert "zzzzzzzz" in body["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "error"),
+    [
+        ({**spec(), "colour": 1}, "colour", "unknown field"),
+        ({**spec(), "messages": []}, "messages", "at least 1"),
+        ({**spec(), "messages": [{"text": "a", "txet": "b"}]}, "messages.0.txet", "unknown field"),
+        ({**spec(), "audience": {}}, "audience", "names nobody"),
+        ({"name": "x"}, "audience", "is missing"),
+        ({**spec(), "smart_sending_hours": 169}, "smart_sending_hours", "168"),
+        ([], "", "dictionary"),
+    ],
+)
+def test_wrong_campaigns_name_the_field(live: Live, body: Any, field: str, error: str) -> None:
+    status, answer = post(live, "/v1/campaigns", body)
+    assert status == 422
+    assert any(found["field"] == field and error in found["error"] for found in answer["fields"]), answer
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "error"),
+    [
+        (b"{", "application/json", "not valid JSON"),
+        (b"name = \n", "application/toml", "line 1"),
+        (b"\xff", "application/toml", "not UTF-8"),
+    ],
+)
+def test_malformed_bodies_say_where(live: Live, raw: bytes, kind: str, error: str) -> None:
+    status, answer = ask(f"{live.api.url}/v1/campaigns", "POST", raw, {"Content-Type": kind})
+    assert status == 422
+    assert error in answer["error"]
+
+
+def test_too_large_a_body_says_what_to_do(live: Live) -> None:
+    numbers = [f"+1202555{n:07d}" for n in range(140_000)]
+    status, answer = post(live, "/v1/campaigns", {**spec(), "audience": {"numbers": numbers}})
+    assert status == 413
+    assert "contacts import" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "what"),
+    [
+        ({"audience": {"lists": ["nowhere"]}}, "audience.lists", "no list 'nowhere'"),
+        ({"messages": [{"text": "Your {shoe_size}"}]}, "messages.0.text", "no contact of the audience has"),
+        ({"messages": [{"text": "Hi {first_name"}]}, "messages.0.text", "never closed"),
+        ({"messages": [{"text": "Go {link}"}]}, "messages.0.text", "leads nowhere"),
+        ({"account": "acme"}, "sender", "no account 'acme'"),
+        ({"sender": "second"}, "sender", "no sender 'second'"),
+        ({"send_at": "2020-01-01T09:00:00"}, "send_at", "past"),
+        ({"send_at": "2099-01-02T00:00:00Z", "deadline": "2099-01-01T00:00:00Z"}, "deadline", "not after send_at"),
+        ({"audience": {"numbers": ["12"]}}, "audience", "nobody to send to"),
+    ],
+)
+def test_launch_is_refused_with_the_reviews_problems(
+    live: Live, changes: dict[str, Any], where: str, what: str
+) -> None:
+    made = live.create(**changes)
+    path = f"/v1/campaigns/{made['id']}"
+    review = live.api.get(f"{path}/review")
+    assert not review["ok"]
+    assert any(p["where"] == where and what in p["what"] for p in review["problems"]), review["problems"]
+    status, refused = post(live, f"{path}/launch")
+    assert status == 409
+    assert what in refused["error"]
+    assert live.api.get(path)["status"] == "draft"
+
+
+def test_list_searches_filters_and_pages(live: Live) -> None:
+    names = [f"Findable {n}" for n in range(3)]
+    for name in names:
+        live.create(name=name, tags=["only-here", "ünï"])
+    found = live.api.get("/v1/campaigns", search="FINDABLE", size=2)
+    assert (found["total"], found["pages"], len(found["campaigns"])) == (3, 2, 2)
+    assert [c["name"] for c in found["campaigns"]] == names[:0:-1]
+    assert live.api.get("/v1/campaigns", search="findable", size=2, page=99)["campaigns"][0]["name"] == names[0]
+    assert live.api.get("/v1/campaigns", tag="only-here", status="draft")["total"] == 3
+    assert live.api.get("/v1/campaigns", tag="only-here", status="sent")["total"] == 0
+    status, answer = ask(f"{live.api.url}/v1/campaigns?status=lost")
+    assert (status, answer["fields"][0]["field"]) == (422, "status")
+
+
+def test_requests_of_foreign_pages_are_refused(live: Live) -> None:
+    url = f"{live.api.url}/v1/campaigns"
+    body = orjson.dumps(spec())
+    foreign = {**JSON, "Origin": "https://evil.example"}
+    assert ask(url, "POST", body, foreign)[0] == 403
+    assert ask(url, "POST", body, {**JSON, "Origin": "null"})[0] == 403
+    assert ask(url, "GET", None, {"Host": "evil.example"})[0] == 403
+    assert ask(url, "POST", body, {**JSON, "Origin": live.api.url})[0] == 201
+
+
+def test_live_tells_a_change_within_two_seconds_and_only_what_changed(live: Live) -> None:
+    with urllib.request.urlopen(f"{live.api.url}/v1/live?search=Streamed", timeout=20) as stream:
+        first = next_event(stream)
+        assert first["rows"] == []
+        begin = time.monotonic()
+        made = live.create(name="Streamed")
+        made_at = time.monotonic()
+        event = next_with_rows(stream)
+        assert time.monotonic() - made_at < 2.5
+        assert [row["id"] for row in event["rows"]] == event["order"] == [made["id"]]
+        assert next_event(stream)["rows"] == []
+        assert time.monotonic() - begin < 15
+
+
+def next_event(stream: Any) -> dict[str, Any]:
+    for line in stream:
+        if line.startswith(b"data: "):
+            found: dict[str, Any] = json.loads(line[6:])
+            return found
+    raise AssertionError("the stream ended")
+
+
+def next_with_rows(stream: Any) -> dict[str, Any]:
+    while True:
+        event = next_event(stream)
+        if event["rows"]:
+            return event
+
+
+def test_health_metrics_and_openapi(live: Live) -> None:
+    assert ask(f"{live.api.url}/healthz")[1]["sources"]["kafka"]["ok"]
+    with urllib.request.urlopen(f"{live.api.url}/metrics") as answer:
+        assert b"process_resident_memory_bytes" in answer.read()
+    paths = ask(f"{live.api.url}/openapi.json")[1]["paths"]
+    assert {"/v1/campaigns", "/v1/campaigns/{campaign}/launch", "/v1/live"} <= set(paths)
+    assert ask(f"{live.api.url}/v1/nothing")[1]["error"] == "nothing at /v1/nothing; see /docs"
+
+
+# Trouble
+
+
+def test_clickhouse_hanging_leaves_status_live_and_figures_with_their_age(live: Live) -> None:
+    made = live.create(name="While ClickHouse hangs", audience={"numbers": ["+12025550144"]})
+    path = f"/v1/campaigns/{made['id']}"
+    assert post(live, f"{path}/launch")[0] == 200
+    live.until(made["id"], lambda shown: shown["status"] == "finished")
+    with live.stopped("clickhouse"):
+        down = eventually(
+            lambda: live.api.get("/v1/campaigns", search=made["id"]),
+            lambda found: not found["sources"]["clickhouse"]["ok"],
+            40,
+        )
+        assert down["sources"]["clickhouse"]["since"]
+        (row,) = down["campaigns"]
+        assert row["status"] == "finished"
+        assert row["figures"]["targeted"] == 1
+        assert row["figures"]["age_seconds"] > 5
+        copied = post(live, f"{path}/duplicate")
+        assert copied[0] == 201
+        status, refused = ask(f"{live.api.url}{path}/review")
+        assert status == 503
+        assert "ClickHouse" in refused["error"]
+    eventually(lambda: live.api.get("/v1/campaigns"), lambda found: found["sources"]["clickhouse"]["ok"], 40)
+
+
+def test_coordinator_silent_is_202_and_says_where_to_look(kafka: Server, tmp_path: Path) -> None:
+    topics.ensure(Kafka(bootstrap=kafka.address, partitions=4, lanes=4))
+    with api_alone(tmp_path, kafka.address) as url:
+        begin = time.monotonic()
+        status, answer = ask(f"{url}/v1/campaigns", "POST", orjson.dumps(spec()))
+        assert 9 < time.monotonic() - begin < 20
+        assert status == 202
+        assert (answer["accepted"], answer["carried_out"]) == (True, False)
+        assert f"{url}/v1/campaigns/{answer['id']}" in answer["message"]
+        assert "longwave status" in answer["message"]
+
+
+def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
+    with api_alone(tmp_path, "127.0.0.1:9") as url:
+        for method, path, body in (
+            ("GET", "/v1/campaigns", None),
+            ("GET", "/v1/campaigns/zzzzzzzz", None),
+            ("POST", "/v1/campaigns", orjson.dumps(spec())),
+        ):
+            status, answer = ask(f"{url}{path}", method, body)
+            assert status == 503
+            assert "127.0.0.1:9" in answer["error"]
+            assert "longwave up" in answer["error"]
+        health = ask(f"{url}/healthz")[1]
+        assert not health["sources"]["kafka"]["ok"]
+        with urllib.request.urlopen(f"{url}/") as page:
+            assert b"Realtime campaigns" in page.read()
+
+
+def test_port_taken_is_one_clear_line(tmp_path: Path, live: Live) -> None:
+    taken = live.settings.api.port
+    with running(["run", "api"], environment(tmp_path, api_port=taken), tmp_path) as child:
+        assert child.wait(30) == 1
+    said = (tmp_path / "log").read_text()
+    assert f"error: the API cannot listen on 127.0.0.1:{taken}" in said
+    assert "Traceback" not in said

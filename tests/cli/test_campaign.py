@@ -1,0 +1,169 @@
+"""`longwave campaign …` against the API of a running stack, and without one."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import run
+from tests.api.live import Live, shared
+
+TOML = """
+name = "From the terminal"
+tags = ["cli"]
+smart_sending_hours = 0
+
+[audience]
+lists = ["people"]
+
+[[messages]]
+text = "Hello {first_name|there}"
+"""
+
+
+@pytest.fixture(scope="module")
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    return shared(request, tmp_path_factory)
+
+
+@pytest.fixture
+def stack(live: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
+    live.set(monkeypatch)
+    return live
+
+
+class Terminal:
+    """Runs `longwave campaign …`; `said` and `error` are what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.said = self.error = ""
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        self._capsys.readouterr()
+        got = run(["campaign", *words])
+        self.said, self.error = self._capsys.readouterr()
+        assert got == code, f"{words}: exit {got}, said {self.said!r}, error {self.error!r}"
+        return self.said.strip()
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self(*words, "--json", "-"))
+
+
+@pytest.fixture
+def campaign(capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(capsys)
+
+
+def written(folder: Path, text: str = TOML) -> str:
+    file = folder / "campaign.toml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_from_a_file_to_everybody_accounted_for(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
+    made = campaign("create", written(tmp_path))
+    assert "can be launched" in campaign("review", made)
+    campaign("launch", made, "--wait", "--json", str(tmp_path / "run.json"))
+    result = json.loads((tmp_path / "run.json").read_text())
+    assert result["status"] == "finished"
+    assert sum(result["states"].values()) == result["targeted"] > 1900
+    assert result["residual"] == 0
+    assert result["seconds"] > 0
+    shown = campaign.json("show", made)
+    assert {key: shown[key] for key in ("campaign", "targeted", "residual")} == {
+        "campaign": made,
+        "targeted": result["targeted"],
+        "residual": 0,
+    }
+    assert "finished" in campaign("show", made)
+    campaign("export", made, "--out", str(tmp_path / "who.csv"), "--state", "rejected", "--state", "undelivered")
+    with (tmp_path / "who.csv").open() as file:
+        failed = [row["number"] for row in csv.DictReader(file)]
+    assert len(failed) == shown["states"]["rejected"] + shown["states"]["undelivered"] > 0
+    retry = campaign("retry-failed", made)
+    assert f"{len(failed):,} numbers" in campaign.error
+    numbers = stack.api.get(f"/v1/campaigns/{retry}")["spec"]["audience"]["numbers"]
+    assert sorted(numbers) == sorted(f"+{number}" for number in failed)
+
+
+def test_list_duplicate_delete(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
+    made = campaign("create", written(tmp_path, TOML.replace("From the terminal", "Listed [red]")))
+    copy = campaign("duplicate", made, "--name", "Listed again")
+    found = campaign.json("list", "--search", "listed")
+    assert [one["id"] for one in found["campaigns"]] == [copy, made]
+    assert "Listed [red]" in campaign("list", "--search", "listed")
+    assert campaign("delete", copy) == f"{copy} deleted"
+    assert campaign.json("list", "--search", "listed")["total"] == 1
+
+
+def test_commands_that_do_not_fit_the_status_are_refused(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
+    made = campaign("create", written(tmp_path))
+    for command in ("pause", "resume", "cancel", "retry-failed"):
+        campaign(command, made, code=1)
+        assert campaign.error.startswith("error: ")
+        assert made in campaign.error
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("name = \n", "line 1"),
+        (TOML + "\n[[", "line"),
+        (TOML + '\ncolour = "red"\n', "messages.0.colour: unknown field"),
+        (TOML.replace("tags", "tag"), "tag: unknown field"),
+        (TOML.replace('["people"]', "[]"), "audience: names nobody"),
+    ],
+)
+def test_a_wrong_file_names_itself_and_the_place(
+    stack: Live, campaign: Terminal, tmp_path: Path, text: str, error: str
+) -> None:
+    file = written(tmp_path, text)
+    campaign("create", file, code=1)
+    assert campaign.error.startswith(f"error: {file}")
+    assert error in campaign.error
+    assert "Traceback" not in campaign.error
+
+
+def test_review_that_forbids_the_launch_exits_1(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
+    made = campaign("create", written(tmp_path, TOML.replace("first_name|there", "shoe_size")))
+    said = campaign("review", made, code=1)
+    assert "problem: messages.0.text: no contact of the audience has a value of {shoe_size}" in said
+    campaign("launch", made, code=1)
+    assert "not launched" in campaign.error
+    assert "{shoe_size}" in campaign.error
+
+
+@pytest.mark.parametrize("words", [["show"], ["launch"], ["review"], ["cancel"], ["export", "--out", "x.csv"]])
+@pytest.mark.parametrize("wrong", ["zzzzzzzz", "../healthz"])
+def test_unknown_ids(stack: Live, campaign: Terminal, words: list[str], wrong: str) -> None:
+    campaign(words[0], wrong, *words[1:], code=1)
+    assert f"no campaign '{wrong}'" in campaign.error
+    assert not Path("x.csv").exists()
+
+
+def test_files_that_cannot_be_read_or_written(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
+    campaign("create", str(tmp_path / "absent.toml"), code=1)
+    assert "absent.toml: No such file" in campaign.error
+    (tmp_path / "binary.toml").write_bytes(b'name = "a"\n\xff')
+    campaign("create", str(tmp_path / "binary.toml"), code=1)
+    assert "not UTF-8 text (line 2)" in campaign.error
+    made = campaign("create", written(tmp_path))
+    campaign("export", made, "--out", str(tmp_path / "who.xlsx"), code=2)
+    assert "FILE.csv or FILE.parquet" in campaign.error
+    campaign("show", made, "--json", "/proc/nowhere/out.json", code=1)
+    assert "cannot write /proc/nowhere/out.json" in campaign.error
+
+
+def test_without_an_api_it_says_where_it_looked(
+    campaign: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LONGWAVE_API__PORT", "9")
+    for words in (["list"], ["show", "zzzzzzzz"], ["create", written(tmp_path)]):
+        campaign(*words, code=1)
+        assert "cannot reach the API at http://127.0.0.1:9" in campaign.error
+        assert "is the stack up? `longwave up`" in campaign.error
