@@ -50,13 +50,10 @@ class Settlement:
         if not under_way:
             metrics.FRESHNESS.set(0)
             return
-        sets = await asyncio.to_thread(message_sets, self._store, sorted(under_way))
-        found: dict[str, list[Figures]] = {}
-        for one in sets:
-            found.setdefault(one.campaign, []).append(figures(one))
         for campaign, document in under_way.items():
-            if campaign in found:
-                self._tell(document, found[campaign])
+            sets = await asyncio.to_thread(message_sets, self._store, campaign)
+            if sets:
+                self._tell(document, [figures(one) for one in sets])
 
     def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
         metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(one.residual for one in found))

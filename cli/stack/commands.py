@@ -48,7 +48,7 @@ def up(
     names = [name for name in only or plan.NAMES if not without.get(name)]
     processes = plan.make(settings, workers, names, script)
     if detach:
-        seconds = background.start(settings.data, *background.options(workers, names))
+        seconds = background.start(settings.data, *background.options(workers, names, script))
         say(
             f"{len(processes)} processes ready after {seconds:.1f} s; `longwave status` shows them, `down` stops them"
         )
