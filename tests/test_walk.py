@@ -1,0 +1,211 @@
+"""One message, followed on the real stack from the launch to the dashboard's row: the README's walk table in code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from loadtest.bench.campaigns import wait_until
+from loadtest.bench.stack import Stack, private_stack
+from pipeline.tokens import parse_click_token
+from schemas import topics
+from schemas.campaign import CAMPAIGNS, COMMANDS
+from schemas.chunk import FANOUT, RECIPIENTS, FanoutRange, Freeze
+from schemas.feedback import CLICKS, OPTOUTS, RECEIPTS
+from schemas.lane import LANES, Control, Intent, Owner, Result, Work
+from schemas.status import STATUSES
+from schemas.topics import Topic
+
+ANA = 12125550123
+SCRIPT = """
+seed = 7
+[receipts]
+delivered = 1.0
+"""
+CONTACTS = """phone,first_name,city,opted_out
++1 212 555 0123,Ana,Erie,
++1 212 555 0124,Bo,Reno,true
++1 212 555 0123,Ana,Erie,
+12,Nobody,Nowhere,
+"""
+CAMPAIGN = """
+name = "Walk"
+tags = ["test"]
+smart_sending_hours = 0
+opt_out_language = "Reply STOP to opt out"
+[audience]
+lists = ["walkers"]
+[[messages]]
+text = "Hi {first_name|there} of {city}: {link}"
+[messages.links]
+default = "https://shop.example/walk"
+"""
+
+
+class Walk:
+    """The stack, the campaign that was sent on it, and everything that its topics hold."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.campaign = ""
+
+    def longwave(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *words], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def show(self) -> dict[str, Any]:
+        url = f"{self.stack.settings.api.url}/v1/campaigns/{self.campaign}"
+        with urllib.request.urlopen(url) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def records(self, topic: Topic) -> list[tuple[int, int, bytes | None, bytes | None]]:
+        """(partition, offset, key, value) of everything in a topic."""
+        consumer = Consumer({"bootstrap.servers": self.stack.settings.kafka.bootstrap, "group.id": "walk"})
+        found: list[tuple[int, int, bytes | None, bytes | None]] = []
+        for partition in consumer.list_topics(topic.name).topics[topic.name].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition))
+            if low == high:
+                continue
+            consumer.assign([TopicPartition(topic.name, partition, low)])
+            while not found or found[-1][:2] != (partition, high - 1):
+                message = consumer.poll(5)
+                assert message is not None
+                found.append((message.partition(), message.offset(), message.key(), message.value()))
+        consumer.close()
+        return found
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    folder = tmp_path_factory.mktemp("walk")
+    (folder / "script.toml").write_text(SCRIPT)
+    (folder / "contacts.csv").write_text(CONTACTS)
+    (folder / "campaign.toml").write_text(CAMPAIGN)
+    with private_stack("", script=folder / "script.toml") as stack:
+        walk = Walk(stack, folder)
+        walk.longwave("contacts", "import", str(folder / "contacts.csv"), "--list", "walkers")
+        walk.campaign = walk.longwave("campaign", "create", str(folder / "campaign.toml")).split()[-1]
+        walk.longwave("campaign", "launch", walk.campaign)
+        wait_until("the campaign is finished", lambda: walk.show()["status"] == "finished", 90, pause=0.5)
+        yield walk
+
+
+def test_1_the_command_is_in_kafka_and_the_document_follows_it(walk: Walk) -> None:
+    commands = [COMMANDS.decode(value) for _, _, key, value in walk.records(topics.COMMANDS)]
+    actions = [getattr(one, "action", type(one).__name__.lower()) for one in commands]
+    assert actions[:3] == ["create", "launch", "frozen"]
+    documents = [CAMPAIGNS.decode(value) for _, _, _, value in walk.records(topics.CAMPAIGNS)]
+    statuses = [one.status for one in documents]
+    assert [one.revision for one in documents] == list(range(documents[0].revision, documents[-1].revision + 1))
+    assert statuses[-1] == "finished"
+    assert documents[-1].recipients == 2
+
+
+def test_2_the_audience_is_frozen_once_without_the_double_and_the_invalid(walk: Walk) -> None:
+    tasks = [FANOUT.decode(value) for _, _, _, value in walk.records(topics.FANOUT)]
+    assert [type(one) for one in tasks if isinstance(one, Freeze)] == [Freeze]
+    ranges = [one for one in tasks if isinstance(one, FanoutRange)]
+    assert [(one.first, one.last) for one in ranges] == [(0, 2)]
+    rejects = (walk.folder / "contacts.csv.rejects.csv").read_text()
+    assert "5" in rejects.splitlines()[1]
+
+
+def test_3_fanout_sends_recipient_chunks_to_the_partitions_of_their_buckets(walk: Walk) -> None:
+    chunks = [RECIPIENTS.decode(value) for _, _, _, value in walk.records(topics.RECIPIENTS)]
+    numbers = [number for chunk in chunks for number in chunk.numbers]
+    assert sorted(numbers) == [ANA, ANA + 1]
+    (mine,) = [chunk for chunk in chunks if ANA in chunk.numbers]
+    assert mine.fields["first_name"][mine.numbers.index(ANA)] == "Ana"
+
+
+def test_4_eligibility_skips_who_opted_out_and_gives_the_rest_to_the_lane(walk: Walk) -> None:
+    (optout,) = [OPTOUTS.decode(value) for _, _, _, value in walk.records(topics.OPTOUTS)]
+    assert (optout.number, optout.out) == (ANA + 1, True)
+    (work,) = [r for r in _lane(walk).values() if isinstance(r, Work)]
+    assert work.numbers == [ANA]
+    assert walk.show()["figures"]["states"]["skipped"] == 1
+
+
+def test_5_the_lane_logs_owner_control_work_intent_and_result_in_this_order(walk: Walk) -> None:
+    log = _lane(walk)
+    offsets = {
+        kind: [o for o, r in log.items() if isinstance(r, kind)] for kind in (Owner, Control, Work, Intent, Result)
+    }
+    assert offsets[Owner][0] < offsets[Intent][0]
+    assert offsets[Control][0] < offsets[Work][0] < offsets[Intent][0] < offsets[Result][0]
+    (intent,), (result,) = ([r for r in log.values() if isinstance(r, kind)] for kind in (Intent, Result))
+    assert intent.epoch == offsets[Owner][-1] + 1
+    assert intent.slices == [(offsets[Work][0], 0, 1)]
+    assert result.intent == offsets[Intent][0]
+    assert [group.outcome for group in result.groups] == ["accepted"]
+
+
+def test_6_the_aggregator_received_the_rendered_text_once(walk: Walk) -> None:
+    submissions = walk.stack.submissions()
+    (mine,) = [one for one in submissions.ids if one.startswith(walk.campaign)]
+    assert not submissions.received_twice
+    assert submissions.numbers.tolist() == [ANA]
+    assert mine == f"{walk.campaign}-0-{_ordinal(walk)}"
+
+
+def test_7_the_receipt_came_in_and_the_click_leads_to_the_shop(walk: Walk) -> None:
+    (receipt,) = [RECEIPTS.decode(value) for _, _, _, value in walk.records(topics.RECEIPTS)]
+    assert receipt.states == ["delivered"]
+    settings = walk.stack.settings
+    log = (settings.data / "aggregator" / "submissions.log").read_text()
+    token = log.split("/c/")[1].split()[0].strip('"}')[:23]
+    click = parse_click_token(settings.token_key.get_secret_value().encode(), token)
+    assert click is not None
+    assert (click.campaign, click.ordinal) == (walk.campaign, _ordinal(walk))
+    opener = urllib.request.build_opener(_NoRedirect)
+    request = urllib.request.Request(
+        f"{settings.ingress.url}/c/{token}", headers={"User-Agent": "Mozilla/5.0 (iPhone)"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as redirected:
+        opener.open(request)
+    assert (redirected.value.code, redirected.value.headers["Location"]) == (302, "https://shop.example/walk")
+    assert CLICKS.decode(walk.records(topics.CLICKS)[-1][3]).clicks[0].ordinal == _ordinal(walk)
+
+
+def test_8_status_chunks_tell_each_state(walk: Walk) -> None:
+    groups = [group for _, _, _, value in walk.records(topics.STATUSES) for group in STATUSES.decode(value).groups]
+    mine = {group.state for group in groups if _ordinal(walk) in group.ordinals}
+    assert {"queued", "in_flight", "accepted", "delivered"} <= mine
+
+
+def test_9_the_dashboards_row_balances(walk: Walk) -> None:
+    wait_until("the click is on the page", lambda: bool(walk.show()["figures"].get("clicked")), 20)
+    shown = walk.show()
+    states = shown["figures"]["states"]
+    assert {state: n for state, n in states.items() if n} == {"delivered": 1, "skipped": 1}
+    assert shown["figures"]["targeted"] == sum(states.values()) == 2
+    assert shown["figures"]["residual"] == 0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+def _lane(walk: Walk) -> dict[int, Any]:
+    return {
+        offset: LANES.decode(value) for partition, offset, _, value in walk.records(topics.LANES) if partition == 0
+    }
+
+
+def _ordinal(walk: Walk) -> int:
+    (work,) = [r for r in _lane(walk).values() if isinstance(r, Work)]
+    return work.ordinals[0]
