@@ -59,6 +59,7 @@ function tags(all) {
 function choose(id) {
   if (asked.campaign === id) return;
   asked.campaign = id;
+  table.choose(id);
   panel.open((action, data) => act(action, data, { onEdit: create.open, onCreated: choose, onDeleted: unchoose }), unchoose);
   ask();
 }
@@ -67,6 +68,7 @@ function unchoose() {
   const id = asked.campaign;
   asked.campaign = "";
   panel.close();
+  table.choose("");
   table.focusRow(id);
   ask();
 }
