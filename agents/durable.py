@@ -1,11 +1,11 @@
 """Guards around Faust 0.15.3, so that correctness does not rest on its acknowledgements (DESIGN section 7).
 
-Each class names the hazard it guards against; tests/agents/test_durable.py has a test for each that fails without.
+Each class names the hazards it guards against; tests/agents/test_durable.py shows each of them on Faust's own class.
+The guard of tables is in `agents.table`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -13,15 +13,19 @@ from typing import Any, ClassVar
 import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.utils.objects import cached_property
+from mode.utils.queues import FlowControlEvent
 
-from adapters.errors import EmitError
-from adapters.producer import Producer
+from agents.table import AckedTable
+
+__all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
 
 FETCH_MAX_WAIT_MS = 50
 """Hazard: aiokafka keeps one fetch per broker in flight. One that leaves out a partition whose records were not yet
 taken can keep that partition waiting for this long; Faust's 1,500 ms would show in the latency of an idle lane."""
 
-RESEND_SECONDS = 0.5
+DRAIN_SECONDS = 2.0
+"""How long a revocation waits for table writes under way; must be well under the session time-out."""
 
 
 class Progress:
@@ -65,7 +69,11 @@ class GuardedConsumer(driver.Consumer):
     - `_committed_offset` advances when a commit failed (issue 316), and the offset is never committed again. Here it
       is put back.
     - The set of unacknowledged messages is weak: a message that nobody but the broker remembers vanishes from it,
-      and with it the reason not to commit. Here it is strong.
+      and with it the reason not to commit. Here offsets are remembered from the moment the consumer hands them out,
+      so that one dropped anywhere behind it (a cleared buffer) holds the commit back too. Faust's streams do not
+      call `track_message`: they add to the set that they found when they began, so it must stay the same object.
+    - An acknowledgement may come after a rebalance in which the partition was elsewhere, or was read again from its
+      committed offset. It says nothing about the event as it is handled now, and does not count.
     - A lane's offset must not pass its low-water mark, however far it has been read: see `cap`.
     """
 
@@ -73,9 +81,11 @@ class GuardedConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unacked_messages = set()
+        self._unacked_messages: set[Any] = set()
         self._progress: dict[TP, Progress] = {}
         self._caps: dict[TP, int] = {}
+        self._pass_on = self.callback
+        self.callback = self._hand_out
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -85,9 +95,13 @@ class GuardedConsumer(driver.Consumer):
         self._caps[tp] = offset
         self._progress.setdefault(tp, Progress())
 
-    def track_message(self, message: Any) -> None:
-        super().track_message(message)
-        self._progress.setdefault(message.tp, Progress()).track(message.offset)
+    async def _hand_out(self, message: Any) -> None:
+        if self._is_current(message) and not self._is_changelog_tp(message.tp):
+            self._progress.setdefault(message.tp, Progress()).track(message.offset)
+        await self._pass_on(message)
+
+    def _is_current(self, message: Any) -> bool:
+        return bool(message.generation_id == self.app.consumer_generation_id)
 
     def ack(self, message: Any) -> bool:
         if message.acked:
@@ -95,8 +109,9 @@ class GuardedConsumer(driver.Consumer):
         message.acked = True
         self._unacked_messages.discard(message)
         progress = self._progress.get(message.tp)
-        if progress is not None:
-            progress.ack(message.offset)
+        if progress is None or not self._is_current(message):
+            return False
+        progress.ack(message.offset)
         self._n_acked += 1
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
             self._waiting_for_ack.set_result(None)
@@ -127,6 +142,8 @@ class GuardedConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         await super().on_partitions_revoked(revoked)
+        for table in self.app.tables.values():
+            await table.release({tp.partition for tp in revoked}, DRAIN_SECONDS)
         self._forget(revoked)
 
     def _forget(self, revoked: Iterable[TP]) -> None:
@@ -134,7 +151,7 @@ class GuardedConsumer(driver.Consumer):
         for tp in revoked:
             self._progress.pop(tp, None)
             self._caps.pop(tp, None)
-        self._unacked_messages = {m for m in self._unacked_messages if m.tp not in revoked}
+        self._unacked_messages.difference_update([m for m in self._unacked_messages if m.tp in revoked])
 
 
 class GuardedTransport(driver.Transport):
@@ -143,71 +160,27 @@ class GuardedTransport(driver.Transport):
     Consumer: ClassVar[Any] = GuardedConsumer
 
 
-class AckedTable(faust.Table):  # type: ignore[misc]
-    """A table whose changelog goes through our producer, and whose writes can be waited for.
+class GuardedFlow(FlowControlEvent):
+    """Hazard: `resume` empties every stream's buffer, also when the flow was never suspended. Recovery calls it after
+    the streams were set going: an event that was already in a buffer would be gone until the next rebalance."""
 
-    Hazards: Faust sends changelog records through its own producer, acknowledges the event whether or not they
-    arrived, and `producer.flush()` gives up after 100 ms without progress. Here a step waits for `settled(keys)`
-    before it acknowledges its event.
-
-    A changelog record that failed is sent again only while it is the newest of its key: an older value that lands
-    after a newer one would win in the compacted topic.
-    """
-
-    producer: Producer
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._newest: dict[bytes, tuple[int, bytes | None, asyncio.Future[Any]]] = {}
-
-    def on_key_set(self, key: bytes, value: bytes) -> None:
-        self._write(key, value)
-
-    def on_key_del(self, key: bytes) -> None:
-        self._write(key, None)
-
-    def _write(self, key: bytes, value: bytes | None) -> None:
-        partition = self.partition_for_key(key)
-        self._send(key, value, partition)
-
-    def _send(self, key: bytes, value: bytes | None, partition: int) -> None:
-        future = self.producer.send(self.changelog_topic_name, value, key=key, partition=partition)
-        self._newest[key] = (partition, value, future)
-
-    async def settled(self, keys: Iterable[bytes]) -> None:
-        """Wait until the newest write of each key is acknowledged by the broker, however long that takes."""
-        generation = self.app.consumer_generation_id
-        highest: dict[int, int] = {}
-        for key in keys:
-            while (newest := self._newest.get(key)) is not None:
-                partition, value, future = newest
-                try:
-                    delivered = await asyncio.shield(future)
-                except EmitError:
-                    await asyncio.sleep(RESEND_SECONDS)
-                    if self._newest.get(key) is newest:
-                        self._send(key, value, partition)
-                    continue
-                if self._newest.get(key) is newest:
-                    del self._newest[key]
-                highest[partition] = max(highest.get(partition, -1), delivered.offset)
-                break
-        if generation != self.app.consumer_generation_id:
-            # The partition may have been somebody else's in between: recovery reads it from where it was sure.
-            return
-        for partition, offset in highest.items():
-            self._persisted(TP(self.changelog_topic_name, partition), offset)
-
-    def _persisted(self, tp: TP, offset: int) -> None:
-        # A local store that says "I have everything up to here" must never say more than is true: records are
-        # acknowledged in order of their offsets within a partition, and each was stored before it was sent.
-        known = self.data.persisted_offset(tp)
-        if known is None or offset > known:
-            self.data.set_persisted_offset(tp, offset)
+    def resume(self) -> None:
+        if not self.is_active():
+            super().resume()
 
 
-class GuardedApp(faust.App):  # type: ignore[misc]
+class GuardedApp(faust.App):
     """A Faust app on the guarded transport."""
+
+    @cached_property
+    def flow_control(self) -> FlowControlEvent:
+        return GuardedFlow(loop=self.loop)
+
+    async def on_stop(self) -> None:
+        # Mode stops what the app consists of only after this: by then the producer that the steps emit through is
+        # closed. So the steps end first.
+        await self.agents.stop()
+        await super().on_stop()
 
     def _new_transport(self) -> Any:
         return GuardedTransport(self.conf.broker_consumer, self)

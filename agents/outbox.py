@@ -55,7 +55,9 @@ class Outbox:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, EmitError):
             log.warning("writing to %s waits: %s", one.topic, error)
-            handle = asyncio.get_running_loop().call_later(RESEND_SECONDS, lambda: self._again(one, handle))
+            handle: asyncio.TimerHandle = asyncio.get_running_loop().call_later(
+                RESEND_SECONDS, lambda: self._again(one, handle)
+            )
             self._pending.add(handle)
         self._pending.discard(future)
         self._wake()

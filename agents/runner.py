@@ -8,12 +8,14 @@ A step's `handle` is called once per record, in order, and returns what must be 
 4. acknowledges the record.
 Steps 1 and 2 run one record after another; 3 and 4 overlap with the next records, up to `IN_FLIGHT` of them.
 
-A dead letter that cannot be written is tried for ever: the step stops there, visibly, and loses nothing.
+A dead letter that cannot be written is tried for ever: the step stops there, visibly, and loses nothing. A record
+whose partition is revoked while it is tried is let go: whoever has the partition next reads it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from adapters.clock import now_ms
 from adapters.errors import EmitError, StoreUnavailable
 from adapters.ports import Delivered
 from adapters.producer import Producer
+from agents.table import Outlived, is_current
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.wire import Codec, DecodeError, Record, encode
@@ -36,6 +39,8 @@ ATTEMPTS = 3
 """How often a record is tried when `handle` raises something that is not transient."""
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 """Seconds between attempts, doubling."""
+STOP_SECONDS = 2.0
+"""How long a step that ends waits for emissions under way; what is not acknowledged by then comes again."""
 
 R = TypeVar("R", bound=Record)
 
@@ -92,26 +97,62 @@ class Step(Generic[R]):
 
     async def run(self, stream: Any) -> None:
         """Consume a stream for ever (the body of a Faust agent). `handle(record, event)` must not await when it
-        writes to tables: Faust finds a table's partition through the event that is being iterated."""
-        async for event in stream.noack().events():
-            await self._slots.acquire()
-            started = perf_counter()
-            metrics.STEP_UNACKED.labels(self.name).inc()
+        writes to tables: Faust finds a table's partition through the event that is being iterated.
+
+        Raises:
+            ExceptionGroup: finishing a record failed in a way that trying again does not mend.
+        """
+        async with asyncio.TaskGroup() as group:
+            try:
+                async for event in stream.noack().events():
+                    await self._take(group, stream, event)
+            finally:
+                await self._wind_up()
+
+    async def _take(self, group: asyncio.TaskGroup, stream: Any, event: Any) -> None:
+        await self._slots.acquire()
+        started = perf_counter()
+        metrics.STEP_UNACKED.labels(self.name).inc()
+        emissions = None
+        try:
             emissions = await self._attempt(event)
-            task = asyncio.create_task(self._finish(stream, event, emissions, started))
+        finally:
+            if emissions is None:
+                self._let_go()
+        if emissions is not None:
+            task = group.create_task(self._finish(stream, event, emissions, started))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _attempt(self, event: Any) -> Emissions:
+    async def _wind_up(self) -> None:
+        if not self._tasks:
+            return
+        ending = asyncio.ensure_future(asyncio.wait(self._tasks, timeout=STOP_SECONDS))
+        while not ending.done():
+            # Faust cancels an agent that it stops more than once.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(ending)
+        for task in self._tasks:
+            task.cancel()
+
+    def _let_go(self) -> None:
+        metrics.STEP_UNACKED.labels(self.name).dec()
+        self._slots.release()
+
+    async def _attempt(self, event: Any) -> Emissions | None:
+        """What the event leads to; None when it is not ours any more."""
         try:
             record = self._codec.decode(event.message.value)
         except DecodeError as error:
             return self._dead(event, error)
         attempt, pause = 0, FIRST_PAUSE
-        while True:
+        while is_current(event):
             try:
                 result = self._handle(record, event)
                 return result if isinstance(result, Emissions) else await result
+            except Outlived as error:
+                log.info("%s lets go of %s: %s", self.name, _origin(event), error)
+                return None
             except TRANSIENT as error:
                 metrics.STEP_FAILURES.labels(self.name).inc()
                 log.warning("%s waits: %s", self.name, error)
@@ -123,6 +164,7 @@ class Step(Generic[R]):
                     return self._dead(event, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
+        return None
 
     def _dead(self, event: Any, error: Exception) -> Emissions:
         return Emissions([dead_letter(self.name, event, error)])
@@ -137,8 +179,7 @@ class Step(Generic[R]):
             metrics.STEP_RECIPIENTS.labels(self.name).inc(emissions.recipients)
             metrics.STEP_SECONDS.labels(self.name).observe(perf_counter() - started)
         finally:
-            metrics.STEP_UNACKED.labels(self.name).dec()
-            self._slots.release()
+            self._let_go()
 
 
 def _origin(event: Any) -> str:

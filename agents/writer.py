@@ -1,8 +1,8 @@
 """The ClickHouse writer: takes records in batches bounded by rows and time, inserts, then acknowledges.
 
 What ClickHouse holds are sets and replacing rows, so a batch that is inserted twice changes nothing. ClickHouse away:
-the batch waits and nothing is acknowledged. A batch that ClickHouse refuses is tried record by record, and what is
-refused alone goes to the dead letters.
+the batch waits and nothing is acknowledged. A batch that cannot be inserted is tried in halves, and what cannot be
+inserted alone goes to the dead letters.
 """
 
 from __future__ import annotations
@@ -46,20 +46,26 @@ class BatchStep(Generic[R]):
         self._queue: asyncio.Queue[tuple[Any, R]] = asyncio.Queue(RECORDS)
 
     async def run(self, stream: Any) -> None:
-        """The body of the Faust agent."""
-        inserting = asyncio.create_task(self._insert_for_ever(stream), name=f"writer-{self.name}")
+        """The body of the Faust agent.
+
+        Raises:
+            ExceptionGroup: inserting failed in a way that trying again does not mend; the stream ends with it.
+        """
+        async with asyncio.TaskGroup() as group:
+            inserting = group.create_task(self._insert_for_ever(stream), name=f"writer-{self.name}")
+            try:
+                async for event in stream.noack().events():
+                    await self._take(stream, event)
+            finally:
+                inserting.cancel()
+
+    async def _take(self, stream: Any, event: Any) -> None:
         try:
-            async for event in stream.noack().events():
-                if inserting.done():
-                    inserting.result()
-                try:
-                    record = self._decode(event.message.key, event.message.value)
-                except DecodeError as error:
-                    await self._give_up(stream, event, error)
-                    continue
-                await self._queue.put((event, record))
-        finally:
-            inserting.cancel()
+            record = self._decode(event.message.key, event.message.value)
+        except DecodeError as error:
+            await self._give_up(stream, event, error)
+            return
+        await self._queue.put((event, record))
 
     async def _insert_for_ever(self, stream: Any) -> None:
         while True:
@@ -80,16 +86,24 @@ class BatchStep(Generic[R]):
     async def _insert_all(self, stream: Any, batch: list[tuple[Any, R]]) -> None:
         try:
             await self._persist([record for _, record in batch])
-        except StoreRefused as error:
-            if len(batch) == 1:
-                await self._give_up(stream, batch[0][0], error)
-                return
-            for one in batch:
-                await self._insert_all(stream, [one])
+        except Exception as error:
+            metrics.STEP_FAILURES.labels(self.name).inc()
+            if not isinstance(error, StoreRefused):
+                log.exception("%s cannot insert %s records", self.name, len(batch))
+            await self._split(stream, batch, error)
             return
         for event, _ in batch:
             await stream.ack(event)
         metrics.STEP_RECORDS.labels(self.name).inc(len(batch))
+
+    async def _split(self, stream: Any, batch: list[tuple[Any, R]], error: Exception) -> None:
+        # In halves: what is refused is found in a few inserts, and its neighbours go in together.
+        if len(batch) == 1:
+            await self._give_up(stream, batch[0][0], error)
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            await self._insert_all(stream, half)
 
     async def _persist(self, records: Sequence[R]) -> None:
         """Insert, and wait for as long as ClickHouse is away."""
