@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -52,9 +53,15 @@ class SubmitOutcome:
 class AggregatorPort(Protocol):
     """An aggregator account."""
 
-    async def submit(self, sender: str, batch: list[Submission]) -> list[SubmitOutcome]:
+    async def submit(
+        self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None
+    ) -> list[SubmitOutcome]:
         """Hand over up to 500 messages; one outcome each, in order. Never raises for what the aggregator or the
-        network does: a failure is mapped to retry (not sent), rejected (refused) or unknown (maybe sent)."""
+        network does: a failure is mapped to retry (not sent), rejected (refused) or unknown (maybe sent).
+
+        `written` is called when the request has been handed to the socket, so that rate limits can tell when the
+        batch arrives at the earliest; not called for what was certainly not sent.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -19,7 +19,7 @@ from agents.lane_submit import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.checkpoint import Loader
-from pipeline.lane import Effect, Owned, Submit, Void, apply
+from pipeline.lane import Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import LaneState
 from pipeline.lane_status import Part, status_of
 from pipeline.picker import Picked, pick
@@ -116,7 +116,7 @@ class LaneOwner:
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
-            self._dead(offset, raw, error)
+            self._dead(offset, raw, str(error))
             record = None
         assert raw is not None or record is None
         self.checkpointer.log_bytes += len(raw or b"")
@@ -178,6 +178,8 @@ class LaneOwner:
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Owned(nonce, _):
                 self._owned(nonce)
+            case Malformed(offset, why):
+                self._dead(offset, None, why)
 
     def _owned(self, nonce: str) -> None:
         self._active = bool(nonce) and nonce == self._nonce
@@ -271,14 +273,14 @@ class LaneOwner:
             for chunk in status_of(self.state, key, parts, now):
                 self._carry_out(chunk)
 
-    def _dead(self, offset: int, raw: bytes | None, error: DecodeError) -> None:
+    def _dead(self, offset: int, raw: bytes | None, error: str) -> None:
         metrics.STEP_DEAD_LETTERS.labels("lanes").inc()
         letter = DeadLetter(
             topic=topics.LANES.name,
             partition=self.lane,
             offset=offset,
             step="lanes",
-            error=str(error),
+            error=error,
             at=now_ms(),
             key=None,
             value=to_text(raw),
@@ -288,7 +290,7 @@ class LaneOwner:
     def _gauges(self) -> None:
         state, now = self.state, now_ms()
         oldest = state.table.oldest_due()
-        ready = state.table.ready_count if hasattr(state.table, "ready_count") else 0
+        ready = state.table.ready_count
         metrics.LANE_QUEUED.labels(self.lane).set(ready)
         metrics.LANE_DELAYED.labels(self.lane).set(state.waiting - ready)
         metrics.LANE_IN_FLIGHT.labels(self.lane).set(state.in_flight())

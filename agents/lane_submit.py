@@ -13,7 +13,7 @@ from agents.context import Context
 from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
-from pipeline.rate import Window
+from pipeline.rate import Charge, Window
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
@@ -82,9 +82,7 @@ class Submitter:
             charge = self._window.spend(monotonic(), segments) if going else None
         outcomes: list[SubmitOutcome] = []
         if charge is not None:
-            sent = monotonic()
-            outcomes = await self._hand_over(going)
-            self._window.settle(charge, sent, monotonic())
+            outcomes = await self._hand_over(going, charge)
             metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
         self._report(flight, _groups(held, outcomes, flight, now_ms()))
 
@@ -99,13 +97,19 @@ class Submitter:
         result = Result(intent=flight.offset, groups=groups, at=now_ms())
         self._owner.outbox.send(output(topics.LANES, result, partition=self._owner.lane))
 
-    async def _hand_over(self, batch: list[Submission]) -> list[SubmitOutcome]:
+    async def _hand_over(self, batch: list[Submission], charge: Charge) -> list[SubmitOutcome]:
+        """Submit, and charge the slice to the second in which it arrived. A slice that a failure kept from being
+        written is charged too: the retry's back-off is longer than the window."""
+        written: list[float] = []
         try:
-            return await self._aggregator.submit(self._sender, batch)
+            return await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()))
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._owner.lane)
             return [SubmitOutcome("unknown", "adapter_error")] * len(batch)
+        finally:
+            answered = monotonic()
+            self._window.settle(charge, written[0] if written else answered, answered)
 
     def _columns(self, flight: Flight) -> tuple[list[Submission], list[int], int]:
         """Submissions, numbers and the sum of segments of a flight."""
@@ -172,11 +176,11 @@ def _groups(
 
 
 def _one(outcome: SubmitOutcome, turn: int, at: int) -> ResultGroup:
+    """`due` is when to try again: of a retry, and of an unknown where the campaign's policy is to resend."""
     if outcome.outcome == "accepted":
         return ResultGroup(outcome="accepted", ids=[outcome.aggregator_id])
-    if outcome.outcome == "retry":
-        backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
-        return ResultGroup(
-            outcome="retry", reason=outcome.reason, due=at + max(backoff, int(outcome.retry_after * 1000))
-        )
-    return ResultGroup(outcome=outcome.outcome, reason=outcome.reason)
+    if outcome.outcome == "rejected":
+        return ResultGroup(outcome="rejected", reason=outcome.reason)
+    backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
+    due = at + max(backoff, int(outcome.retry_after * 1000))
+    return ResultGroup(outcome=outcome.outcome, reason=outcome.reason, due=due)

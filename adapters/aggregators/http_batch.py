@@ -31,7 +31,7 @@ processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import aiohttp
@@ -60,12 +60,17 @@ class _Body(BytesPayload):
 
     handed_over = False
 
+    def __init__(self, content: bytes, written: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._written = written
+
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
         # body at once, without awaiting in between: the check here and that write see the same state.
         transport = writer.transport
         self.handed_over = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
+        self._written()
 
 
 class HttpBatch:
@@ -96,10 +101,12 @@ class HttpBatch:
             trust_env=False,
         )
 
-    async def submit(self, sender: str, batch: list[Submission]) -> list[SubmitOutcome]:
+    async def submit(
+        self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None
+    ) -> list[SubmitOutcome]:
         """Hand over a batch in one request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         started = time.perf_counter()
-        body = _Body(_encode(sender, batch))
+        body = _Body(_encode(sender, batch), written)
         outcomes = await self._post(body, batch)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         self._count(outcomes)
