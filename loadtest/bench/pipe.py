@@ -26,6 +26,7 @@ from adapters.clickhouse.statuses import StatusSink
 from adapters.clock import now_ms
 from adapters.producer import Producer
 from adapters.settings import Settings
+from agents.writer import SECONDS
 from loadtest.bench.report import Result
 from loadtest.bench.samples import Samples, samples
 from loadtest.bench.stack import private_stack
@@ -53,49 +54,32 @@ def run(recipients: int = 500_000) -> Result:
 
 
 def measure(recipients: int) -> float:
-    """Recipients per second through the bare pipe."""
+    """Recipients per second through the bare pipe, from the first record sent to the last one inserted."""
     chunks = recipients // 500
     with private_stack("", only=("kafka", "clickhouse", "aggregator")) as stack:
         spawn = multiprocessing.get_context("spawn")
-        ready, done = spawn.Event(), spawn.Event()
-        writer = spawn.Process(target=_in_loop, args=(_insert, stack.settings, chunks, ready, done))
-        writer.start()
-        ready.wait(60)
-        started = time.monotonic()
-        relay = spawn.Process(target=_in_loop, args=(_relay, stack.settings, chunks, ready, done))
-        relay.start()
-        relay.join(60 + chunks)
-        done.wait(60)
-        seconds = time.monotonic() - started - _start_up()
-        for process in (relay, writer):
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-        if relay.exitcode or not done.is_set():
-            raise RuntimeError("the bare pipe did not finish")
-    return chunks * 500 / seconds
-
-
-def _start_up() -> float:
-    """Seconds that a fresh process needs before it works: not what is measured."""
-    spawn = multiprocessing.get_context("spawn")
-    started = time.monotonic()
-    idle = spawn.Process(target=_in_loop, args=(_nothing, None, 0, None, None))
-    idle.start()
-    idle.join()
-    return time.monotonic() - started
+        times = spawn.Queue()
+        bodies = (_insert, _relay)
+        processes = [spawn.Process(target=_in_loop, args=(one, stack.settings, chunks, times)) for one in bodies]
+        for process in processes:
+            process.start()
+        try:
+            began, ended = sorted(times.get(timeout=120 + recipients / 1000) for _ in processes)
+        finally:
+            for process in processes:
+                process.join(10)
+                if process.is_alive():
+                    process.kill()
+    return chunks * 500 / (ended - began)
 
 
 def _in_loop(body: Callable[..., Any], *args: Any) -> None:
     uvloop.run(body(*args))
 
 
-async def _nothing(*args: Any) -> None:
-    return None
-
-
-async def _relay(settings: Settings, chunks: int, ready: Any, done: Any) -> None:
+async def _relay(settings: Settings, chunks: int, times: Any) -> None:
     hops = _Hops(settings, samples())
+    times.put(time.monotonic())
     await hops.run(chunks)
 
 
@@ -166,7 +150,7 @@ class _Hops:
         self._slots.release()
 
 
-async def _insert(settings: Settings, chunks: int, ready: Any, done: Any) -> None:
+async def _insert(settings: Settings, chunks: int, times: Any) -> None:
     sink = StatusSink(Store(settings.clickhouse))
     consumer = AIOKafkaConsumer(
         STATUS,
@@ -175,12 +159,12 @@ async def _insert(settings: Settings, chunks: int, ready: Any, done: Any) -> Non
         max_partition_fetch_bytes=4_194_304,
     )
     await consumer.start()
-    ready.set()
     left = 3 * chunks
     while left:
+        await asyncio.sleep(SECONDS)
         batch = [r.value for records in (await consumer.getmany(timeout_ms=200)).values() for r in records]
         if batch:
             await asyncio.to_thread(sink.insert, [STATUSES.decode(value) for value in batch])
             left -= len(batch)
-    done.set()
+    times.put(time.monotonic())
     await consumer.stop()
