@@ -48,6 +48,7 @@ class MessageSets:
     outside: int = 0
     """Ordinals in any set of the conservation that are not in [0, N)."""
     sets: Sequence[StateSet] = ()
+    """In any order; a set may be there several times with the same sizes."""
     settled: Sequence[Settled] | None = None
     """None where no unknown one was rejected: the sets tell it then."""
     newest_at: int = 0
