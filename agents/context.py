@@ -67,6 +67,7 @@ class Context:
             lanes=sender.lanes,
             prices=PriceList(default=prices.default, countries=prices.countries),
             link_base=self.settings.ingress.url,
+            carriers=bool(sender.carrier_daily),
         )
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -47,6 +48,8 @@ class Way:
     sender: str
     rate: float
     batch: int
+    carrier_daily: Mapping[str, int]
+    """Segments per carrier and day, the lane's share."""
 
 
 class LaneOwner:
@@ -58,6 +61,7 @@ class LaneOwner:
         self._context = context
         self._rate = way.rate
         self._batch = way.batch
+        self._carrier_daily = way.carrier_daily
         self._slots = context.settings.worker.in_flight
         self._nonce = ""
         self._active = False
@@ -233,6 +237,7 @@ class LaneOwner:
             now,
             messages=self._batch,
             segments=slice_segments(self._rate),
+            carrier_daily=self._carrier_daily,
         )
         if chosen is None:
             return False
@@ -246,7 +251,7 @@ class LaneOwner:
             self._propose(chosen.intent, chosen.intent.slices)
         return True
 
-    def _propose(self, record: Intent | Drop, slices: list[tuple[int, int, int]]) -> None:
+    def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
         self._picked.add(slices)
         future = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
         epoch = self.state.epoch

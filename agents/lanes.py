@@ -14,6 +14,7 @@ from adapters.aggregators.http_batch import HttpBatch
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
+from pipeline.carrier_day import normal
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Lanes:
             sender=sender.number,
             rate=share(account, sender),
             batch=settings.aggregators[sender.aggregator].batch,
+            carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
         )
 
     def _move_mark(self, lane: int, offset: int) -> None:

@@ -55,6 +55,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     seen: list[tuple[str, int, bytes]]
     chunks: list[_Chunk]
     flights: list[_Flight]
+    carriers: list[tuple[int, str, int]]
 
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
@@ -72,6 +73,7 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
         chunks=[_chunk(c) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
+        carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
     )
 
 
@@ -92,6 +94,7 @@ def restore(plain: Snapshot) -> LaneState:
     state.nonce = plain.nonce
     state.owned_at = plain.owned_at
     state.last_intent_at = plain.last_intent_at
+    state.carriers.used = {(day, carrier): used for day, carrier, used in plain.carriers}
     state.campaigns = {control.campaign: control for control in plain.campaigns}
     state.seen = {(c, m): BitMap.deserialize(raw) for c, m, raw in plain.seen}
     for one in plain.chunks:

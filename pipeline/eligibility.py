@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.segments import MAX_PARTS
@@ -115,7 +116,7 @@ def _work(
     if not len(places):
         return []
     prices = plan.prices.column(chunk.countries, chunk.country)
-    needed = plan.messages[chunk.message].renderer.fields
+    needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
     numbers, zone = chunk.numbers, chunk.zone
     if len(places) < len(numbers):

@@ -110,6 +110,9 @@ def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
     state.flights[offset] = flight
     for (chunk, _, _), _turn in taken:
         state.chunks[chunk].flights += 1
+    for one in intent.slices:
+        if (carried := state.carriers_of(one)) is not None:
+            state.carriers.count(intent.at, *carried)
     parts = [Part(one, turn, "in_flight") for one, turn in taken]
     return [*status_of(state, flight.key, parts, intent.at), Submit(flight)]
 

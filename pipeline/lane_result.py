@@ -15,6 +15,8 @@ from pipeline.lane_state import Flight, LaneState, next_turn
 from pipeline.lane_status import Part, status_of
 from schemas.lane import Result, ResultGroup
 
+NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
+"""Outcomes of recipients that the aggregator certainly did not take."""
 LOST = "owner_lost"
 """Reason of what an owner left behind without a RESULT."""
 
@@ -29,6 +31,9 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     parts = [done for group, part in found for done in settle(state, flight, group, part, record.at)]
     effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
     effects += status_of(state, flight.key, parts, record.at)
+    for group, part in found:
+        if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
+            state.carriers.give_back(flight.at, *carried)
     _land(state, flight)
     return effects
 

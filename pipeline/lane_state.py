@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import cramjam
 from pyroaring import BitMap
 
+from pipeline.carrier_day import FIELD, CarrierDays
 from pipeline.delay import DelayTable, Span
 from pipeline.scheduler import Key
 from schemas.lane import LANES, Control, Intent, Slice, Work
@@ -67,6 +68,7 @@ class LaneState:
         self.chunks: dict[int, Chunk] = {}
         self.flights: dict[int, Flight] = {}
         self.table = DelayTable()
+        self.carriers = CarrierDays()
         self.waiting = 0
         """Recipients that wait, due or not."""
         self.live_bytes = 0
@@ -129,6 +131,12 @@ class LaneState:
             spans.insert(next(i for i, other in enumerate(spans) if other.start >= stop), span)
         self.table.add(chunk.key, span)
         self.waiting += stop - start
+
+    def carriers_of(self, one: Slice) -> tuple[list[str], list[int]] | None:
+        """Carriers and segments of a slice; None where the campaign's contacts come without carriers."""
+        work = self.work(one[0])
+        carriers = work.fields.get(FIELD)
+        return None if carriers is None else (carriers[one[1] : one[2]], work.segments[one[1] : one[2]])
 
     def waits(self, one: Slice) -> bool:
         """Whether a slice is one (not empty, not backwards) and every position of it waits."""

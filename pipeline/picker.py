@@ -6,14 +6,15 @@ back, the spans it picked are kept aside in `Picked`, so that they are not picke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from pipeline.carrier_day import FIELD, next_day, normal
 from pipeline.delay import Span
 from pipeline.lane_state import LaneState
 from pipeline.scheduler import FairShare, Key
-from schemas.lane import Drop, Intent, Slice, Work
+from schemas.lane import Defer, Drop, Intent, Slice, Work
 
 EXPIRED_AT_ONCE = 5000
 """Slices in one Drop of a campaign past its deadline, so that the record stays well below what a broker takes."""
@@ -43,6 +44,10 @@ class Picked:
     def clear(self) -> None:
         self._slices.clear()
 
+    def slices(self) -> Iterator[Slice]:
+        """All slices whose record is on its way."""
+        return ((chunk, start, stop) for chunk, ranges in self._slices.items() for start, stop in ranges)
+
     def free(self, span: Span) -> list[tuple[int, int]]:
         """The parts of a span that no record is under way for."""
         parts = [(span.start, span.stop)]
@@ -61,7 +66,7 @@ class Pick:
     """The records to write for one slice; `segments` are those of the intent."""
 
     intent: Intent | None
-    drops: list[Drop]
+    drops: list[Drop | Defer]
     segments: int
 
 
@@ -74,11 +79,13 @@ def pick(
     *,
     messages: int,
     segments: int,
+    carrier_daily: Mapping[str, int] | None = None,
 ) -> Pick | None:
     """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
 
     Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that opted out
-    count as messages, so that a pick looks at no more recipients than that.
+    count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's limits per
+    carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
     """
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
@@ -88,7 +95,7 @@ def pick(
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
         return Pick(None, [_expire(state, picked, key, now)], 0)
-    taken = _Slice(messages, segments)
+    taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now))
     for span in state.table.ready(key):
         for start, stop in picked.free(span):
             taken.add(state.work(span.chunk), span.chunk, start, stop, opted_out)
@@ -97,14 +104,31 @@ def pick(
     return _records(state, key, taken, now)
 
 
+def _carriers_left(
+    state: LaneState, picked: Picked, limits: Mapping[str, int] | None, now: int
+) -> dict[str, int] | None:
+    """What each limited carrier may still get today, less what is on its way into the log."""
+    if not limits:
+        return None
+    left = state.carriers.left(now, limits)
+    for one in picked.slices():
+        for carrier, segments in zip(*(state.carriers_of(one) or ((), ())), strict=True):
+            if normal(carrier) in left:
+                left[normal(carrier)] -= segments
+    return left
+
+
 def _has_free(state: LaneState, picked: Picked, key: Key) -> bool:
     return any(picked.free(span) for span in state.table.ready(key))
 
 
 def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
-    drops = []
+    drops: list[Drop | Defer] = []
     if taken.dropped:
         drops.append(Drop(epoch=state.epoch, slices=taken.dropped, state="skipped", reason="opted_out", at=now))
+    if taken.deferred:
+        due = next_day(now)
+        drops.append(Defer(epoch=state.epoch, slices=taken.deferred, due=due, reason="carrier_day", at=now))
     intent = None
     if taken.slices:
         intent = Intent(epoch=state.epoch, campaign=key[0], message=key[1], slices=taken.slices, at=now)
@@ -120,11 +144,13 @@ def _expire(state: LaneState, picked: Picked, key: Key, now: int) -> Drop:
 class _Slice:
     """Collects positions until messages or segments run out."""
 
-    def __init__(self, messages: int, segments: int) -> None:
+    def __init__(self, messages: int, segments: int, carriers_left: dict[str, int] | None) -> None:
         self._messages = messages
         self._segments = segments
+        self._carriers_left = carriers_left
         self.slices: list[Slice] = []
         self.dropped: list[Slice] = []
+        self.deferred: list[Slice] = []
         self.used = 0
         self.full = False
 
@@ -138,7 +164,8 @@ class _Slice:
     def _add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
         out = opted_out(work.numbers[start:stop])
         cost = sum(work.segments[start:stop])
-        if not any(out) and self.used + cost <= self._segments:
+        limited = self._carriers_left is not None and FIELD in work.fields
+        if not limited and not any(out) and self.used + cost <= self._segments:
             self._take(chunk, start, stop, cost)
         else:
             self._add_each(work, chunk, start, stop, out)
@@ -151,10 +178,30 @@ class _Slice:
                 self._messages -= 1
                 continue
             cost = work.segments[position]
+            if not self._carrier_has_room(work, position, cost):
+                _extend(self.deferred, chunk, position, position + 1)
+                self._messages -= 1
+                continue
             if self.used and self.used + cost > self._segments:
                 self.full = True
                 return
             self._take(chunk, position, position + 1, cost)
+            self._charge_carrier(work, position, cost)
+
+    def _carrier_has_room(self, work: Work, position: int, cost: int) -> bool:
+        carrier = self._limited_carrier(work, position)
+        return carrier is None or self._carriers_left is None or self._carriers_left[carrier] >= cost
+
+    def _charge_carrier(self, work: Work, position: int, cost: int) -> None:
+        carrier = self._limited_carrier(work, position)
+        if carrier is not None and self._carriers_left is not None:
+            self._carriers_left[carrier] -= cost
+
+    def _limited_carrier(self, work: Work, position: int) -> str | None:
+        if self._carriers_left is None or FIELD not in work.fields:
+            return None
+        carrier = normal(work.fields[FIELD][position])
+        return carrier if carrier in self._carriers_left else None
 
     def _take(self, chunk: int, start: int, stop: int, cost: int) -> None:
         _extend(self.slices, chunk, start, stop)

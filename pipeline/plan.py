@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.render import OPT_OUT, TemplateError, compile_template
@@ -31,6 +32,8 @@ class Terms:
     prices: PriceList
     link_base: str
     """Public address of the ingress, without a slash at its end."""
+    carriers: bool = False
+    """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class CampaignPlan:
     """Empty until the launch."""
     messages: tuple[MessagePlan, ...]
     fields: tuple[str, ...]
-    """Attributes of contacts that any message needs."""
+    """Attributes of contacts that any message, or a limit per carrier, needs."""
     due: int
     """When it is to be sent: `send_at`, but no earlier than the launch (0 for a draft that names no time)."""
     deadline: int | None
@@ -103,7 +106,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         recipients=document.recipients,
         lanes=tuple(document.lanes),
         messages=messages,
-        fields=tuple(dict.fromkeys(name for message in messages for name in message.renderer.fields)),
+        fields=_fields(messages, terms.carriers),
         due=max(send_at, document.launched),
         deadline=None if spec.deadline is None else instant(spec.deadline, terms.store_zone),
         window=spec.smart_sending_hours * HOUR,
@@ -112,6 +115,11 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         link_base=terms.link_base,
         spec=spec,
     )
+
+
+def _fields(messages: Sequence[MessagePlan], carriers: bool) -> tuple[str, ...]:
+    names = [name for message in messages for name in message.renderer.fields]
+    return tuple(dict.fromkeys([*names, CARRIER] if carriers else names))
 
 
 def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> MessagePlan:
