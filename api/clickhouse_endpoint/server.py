@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+FORM_BYTES = 64 * 2**20
+"""A multipart request (a query with external data or long parameters) is held in memory up to this."""
+
+
 class Server:
     """Runs requests on an engine. Readiness and errors never wait for a thread."""
 
@@ -42,7 +46,7 @@ class Server:
 
     def application(self) -> web.Application:
         """The routes: /ping, /replicas_status, and / for statements."""
-        app = web.Application()
+        app = web.Application(client_max_size=FORM_BYTES)
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
         app.router.add_route("*", "/", self._handle)
