@@ -10,12 +10,15 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as ConfluentProducer
 
+from adapters import logs
 from adapters.errors import EmitError
 from adapters.ports import Delivered
 from adapters.settings import Kafka
 
 LINGER_MS = 3
 QUEUE_KBYTES = 131_072
+
+logs.limit()
 
 
 class Producer:
@@ -49,7 +52,8 @@ class Producer:
                 "socket.keepalive.enable": True,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 3,
-            }
+            },
+            logger=logs.LIBRDKAFKA,
         )
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._thread.start()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from adapters import logs
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
@@ -23,6 +24,8 @@ from schemas.wire import DecodeError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+
+logs.limit()
 
 
 class View:
@@ -74,8 +77,8 @@ class View:
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4_194_304,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             partitions = [TopicPartition(self._topic, p) for p in sorted(await self._partitions(consumer))]
             consumer.assign(partitions)
             for partition in partitions:

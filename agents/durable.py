@@ -6,6 +6,8 @@ The guard of tables is in `agents.table`.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -26,6 +28,12 @@ taken can keep that partition waiting for this long; Faust's 1,500 ms would show
 
 DRAIN_SECONDS = 2.0
 """How long a revocation waits for table writes under way; must be well under the session time-out."""
+
+
+LEAVE_SECONDS = 2.0
+"""How long a stopping worker waits for its last commit, and for leaving the group."""
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -54,6 +62,17 @@ class Progress:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    async def on_thread_stop(self) -> None:
+        # Leaving the group waits for brokers that may be away for good, and aiokafka's stop lets the cancellation of
+        # its own fetches escape, of which the thread would die and nobody ever hear that it ended.
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await super().on_thread_stop()
+        except (TimeoutError, asyncio.CancelledError) as error:
+            log.warning("left the consumer group without Kafka's consent: %s", type(error).__name__)
+            if self._consumer is not None:
+                await self._consumer._client.close()
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
@@ -145,6 +164,13 @@ class GuardedConsumer(driver.Consumer):
         for table in self.app.tables.values():
             await table.release({tp.partition for tp in revoked}, DRAIN_SECONDS)
         self._forget(revoked)
+
+    async def on_stop(self) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await super().on_stop()
+        except TimeoutError:
+            log.warning("stopped without a last commit, because Kafka does not answer: some records will come again")
 
     def _forget(self, revoked: Iterable[TP]) -> None:
         # Whatever comes back to us is read again from its committed offset.
