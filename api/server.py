@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from api import errors, live, routes_changing, routes_health, routes_reading
+from api.measured import Measured
 from api.origin import SameOrigin
 from api.services import running
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Longwave", version="1", lifespan=lifespan, description="Campaigns: make, send, watch.")
     errors.install(app)
     app.add_middleware(SameOrigin, listen=settings.api)
+    app.add_middleware(Measured)
     app.include_router(live.router)
     app.include_router(routes_reading.router)
     app.include_router(routes_changing.router)

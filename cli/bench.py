@@ -69,6 +69,30 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
     _show(bench.run(recipients), json)
 
 
+@app.command("all")
+def every(
+    folder: Annotated[Path, typer.Option("--json", help="Folder for the results.")] = Path("bench-results"),
+) -> None:
+    """All of them with what they need by default; a few minutes."""
+    from loadtest.bench import latency, pipe, query, rate, whole
+
+    folder.mkdir(parents=True, exist_ok=True)
+    benches = {
+        "pipe": pipe.run, "whole": whole.run, "latency": latency.run, "rate": rate.run, "query": query.run
+    }  # fmt: skip
+    missed = []
+    for name, run in benches.items():
+        result = run()
+        result.write(folder / f"{name}.json")
+        for line in result.lines():
+            say(line)
+        if not result.ok:
+            missed.append(name)
+    if missed:
+        say(f"not reached: {', '.join(missed)}")
+        raise typer.Exit(FAILED)
+
+
 def _show(result: Result, json: Path | None) -> None:
     result.write(json)
     for line in result.lines():

@@ -67,4 +67,34 @@ CAMPAIGN_RESIDUAL = Gauge(
 )
 FRESHNESS = Gauge("longwave_freshness_seconds", "Age of the newest status that ClickHouse holds, while sending.")
 
+API_REQUESTS = Counter(
+    "longwave_api_requests_total",
+    "Requests to the REST API and the page by route and HTTP status.",
+    ["route", "status"],
+)
+API_SECONDS = Histogram(
+    "longwave_api_seconds", "Seconds from a request to the head of its answer.", ["route"], buckets=_FAST
+)
+
+ENDPOINT_REQUESTS = Counter(
+    "longwave_clickhouse_requests_total",
+    "Requests to the local ClickHouse endpoint by kind and outcome.",
+    ["kind", "outcome"],
+)
+ENDPOINT_SECONDS = Histogram(
+    "longwave_clickhouse_seconds",
+    "Seconds that the local ClickHouse endpoint took for a request.",
+    ["kind"],
+    buckets=_FAST,
+)
+
+SIMULATOR_REQUESTS = Counter(
+    "longwave_simulator_requests_total", "Requests to the simulated aggregator by HTTP status.", ["status"]
+)
+SIMULATOR_MESSAGES = Gauge(
+    "longwave_simulator_messages",
+    "Messages that the simulated aggregator has seen by what became of them.",
+    ["outcome"],
+)
+
 ALL = tuple(value for name, value in sorted(globals().items()) if name.isupper() and not name.startswith("_"))

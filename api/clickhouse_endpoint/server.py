@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from time import perf_counter
 from typing import Final, TypeVar
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.clickhouse_endpoint import request as requests
 from api.clickhouse_endpoint.answer import Answer
@@ -19,6 +21,7 @@ from api.clickhouse_endpoint.errors import ClickHouseError
 from api.clickhouse_endpoint.pipe import ResultPipe
 from api.clickhouse_endpoint.request import Incoming
 from api.clickhouse_endpoint.statement import Command, Insert, Query
+from schemas.metrics import ENDPOINT_REQUESTS, ENDPOINT_SECONDS
 
 # A query waits for its reader, so there are more of these threads than work for the processors.
 _QUERIES: Final = 24
@@ -45,10 +48,11 @@ class Server:
         self._kills = ThreadPoolExecutor(1, "kill")
 
     def application(self) -> web.Application:
-        """The routes: /ping, /replicas_status, and / for statements."""
+        """The routes: /ping, /replicas_status, /metrics, and / for statements."""
         app = web.Application(client_max_size=FORM_BYTES)
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
+        app.router.add_get("/metrics", _metrics)
         app.router.add_route("*", "/", self._handle)
         return app
 
@@ -81,6 +85,18 @@ class Server:
         return Answer(request, query_id, self._engine.timezone, self._engine.version)
 
     async def _run(self, incoming: Incoming, answer: Answer) -> web.StreamResponse:
+        kind = type(incoming.statement).__name__.lower()
+        started = perf_counter()
+        try:
+            answer_sent = await self._run_statement(incoming, answer)
+        except BaseException:
+            ENDPOINT_REQUESTS.labels(kind, "failed").inc()
+            raise
+        ENDPOINT_REQUESTS.labels(kind, "done").inc()
+        ENDPOINT_SECONDS.labels(kind).observe(perf_counter() - started)
+        return answer_sent
+
+    async def _run_statement(self, incoming: Incoming, answer: Answer) -> web.StreamResponse:
         statement, context = incoming.statement, incoming.context
         if isinstance(statement, Query):
             return await self._query(statement, incoming, answer)
@@ -152,3 +168,8 @@ async def run(server: Server, host: str, port: int, stopping: asyncio.Event) -> 
     finally:
         with suppress(asyncio.CancelledError):
             await runner.cleanup()
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """Prometheus metrics of this process."""
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -17,6 +17,7 @@ from typing import Final
 import orjson
 import uvloop
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from adapters import clock
 from adapters.aggregators import signing
@@ -25,6 +26,7 @@ from loadtest.aggregator.callbacks import Pump
 from loadtest.aggregator.desk import Answer, Desk
 from loadtest.aggregator.phone import Phone
 from loadtest.aggregator.script import Delay, Script
+from schemas.metrics import SIMULATOR_MESSAGES, SIMULATOR_REQUESTS
 
 BODY_LIMIT: Final = 8_000_000
 SILENCE_SECONDS: Final = 3600.0
@@ -68,6 +70,11 @@ class Simulator:
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/messages."""
+        answer = await self._answer(request)
+        SIMULATOR_REQUESTS.labels(answer.status).inc()
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         at = time.time_ns()
         try:
             body = await request.read()
@@ -93,6 +100,12 @@ class Simulator:
             request.transport.abort()
         return _response(answer)
 
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """GET /metrics."""
+        for outcome, count in dataclasses.asdict(self.desk.counts).items():
+            SIMULATOR_MESSAGES.labels(outcome).set(count)
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
     async def stats(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/stats."""
         counts = dataclasses.asdict(self.desk.counts)
@@ -116,6 +129,7 @@ async def run(host: str, port: int, data: Path, script: Script, account: Account
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_post("/v1/messages", simulator.messages)
     app.router.add_get("/v1/stats", simulator.stats)
+    app.router.add_get("/metrics", simulator.metrics)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1.0)
     await runner.setup()
     try:
