@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from adapters.clock import now_ms
-from adapters.ports import AggregatorPort
+from adapters.ports import AggregatorPort, Delivered
 from agents.context import Context
 from agents.lane_checkpoint import Checkpointer
 from agents.lane_submit import Submitter
@@ -21,14 +21,24 @@ from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.checkpoint import Loader
 from pipeline.lane import Effect, Malformed, Owned, Submit, Void, apply
-from pipeline.lane_state import LaneState
+from pipeline.lane_state import Flight, LaneState
 from pipeline.lane_status import Part, status_of
 from pipeline.picker import Picked, pick
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.scheduler import FairShare
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, Owner
+from schemas.lane import (
+    LANES,
+    CheckpointPart,
+    Defer,
+    Drop,
+    Intent,
+    LaneRecord,
+    Owner,
+    Result,
+    ResultGroup,
+)
 from schemas.status import StatusChunk
 from schemas.wire import DecodeError, encode
 
@@ -65,11 +75,17 @@ class LaneOwner:
         self._slots = context.settings.worker.in_flight
         self._nonce = ""
         self._active = False
+        self._epoch = 0
+        """Of our last ownership since the log was read from its beginning: in between each INTENT is read once, so
+        that one of this epoch which we did not start was certainly not submitted."""
         self._start: int | None = None
         self._loader: Loader | None = None
         self._buffer: list[tuple[int, LaneRecord, bytes]] = []
         self._picked = Picked()
         self._records_out = 0
+        self._writing: set[asyncio.Future[Delivered]] = set()
+        self._unread: set[int] = set()
+        """Offsets of our INTENTs that the broker has and that we have not read back."""
         self._share = FairShare()
         self._pace = Pace(way.rate)
         self._window = Window(way.rate)
@@ -95,15 +111,32 @@ class LaneOwner:
         self.outbox.send(output(topics.LANES, record, partition=self.lane))
 
     async def release(self, seconds: float) -> None:
-        """Stop picking, and wait for what is in flight, at most `seconds`."""
+        """Stop picking, and wait for what is in flight, at most `seconds`.
+
+        INTENTs that we wrote and have not read back are not submitted any more, and nobody but us knows that: their
+        RESULT says so, else the next owner would have to count them as unknown.
+        """
         self._active = False
         self._nonce = ""
         try:
             async with asyncio.timeout(seconds):
+                if self._writing:
+                    await asyncio.wait(set(self._writing))
+                self._give_back_unread()
                 await self.submitter.drained()
                 await self.outbox.drained()
         except TimeoutError:
             log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
+
+    def _give_back_unread(self) -> None:
+        for offset in sorted(self._unread):
+            self._give_back(offset)
+        self._unread.clear()
+
+    def _give_back(self, intent: int) -> None:
+        now = now_ms()
+        groups = [ResultGroup(outcome="retry", reason="handed_over", due=now)]
+        self.outbox.send(output(topics.LANES, Result(intent=intent, groups=groups, at=now), partition=self.lane))
 
     async def close(self) -> None:
         if self._pump_task is not None:
@@ -139,6 +172,8 @@ class LaneOwner:
         # Either the first record, or records are missing that somebody else's checkpoint replaced.
         self._start = offset
         self._active = False
+        self._epoch = 0
+        self._unread.clear()
         self._buffer = []
         self._picked.clear()
         self.state = LaneState()
@@ -164,6 +199,7 @@ class LaneOwner:
             self._fold(*one)
 
     def _fold(self, offset: int, record: LaneRecord, raw: bytes) -> None:
+        self._unread.discard(offset)
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
             self._records_out = max(0, self._records_out - isinstance(record, Intent))
@@ -176,8 +212,7 @@ class LaneOwner:
                 effect.lane = self.lane
                 self.outbox.send(output(topics.STATUSES, effect, effect.campaign))
             case Submit(flight):
-                if self._active and flight.epoch == self.state.epoch:
-                    self.submitter.start(flight)
+                self._submit(flight)
             case Void():
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Owned(nonce, _):
@@ -185,11 +220,20 @@ class LaneOwner:
             case Malformed(offset, why):
                 self._dead(offset, None, why)
 
+    def _submit(self, flight: Flight) -> None:
+        if flight.epoch != self._epoch:
+            return
+        if self._active:
+            self.submitter.start(flight)
+        else:
+            self._give_back(flight.offset)
+
     def _owned(self, nonce: str) -> None:
         self._active = bool(nonce) and nonce == self._nonce
         self._picked.clear()
         self._records_out = 0
         if self._active:
+            self._epoch = self.state.epoch
             log.info("lane %s is ours, epoch %s", self.lane, self.state.epoch)
             if self.state.last_intent_at >= self.state.owned_at - HANDOVER_MS:
                 self._window.start_full(monotonic())
@@ -256,8 +300,13 @@ class LaneOwner:
         future = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
         epoch = self.state.epoch
 
-        def written(done: asyncio.Future[object]) -> None:
-            if done.cancelled() or done.exception() is None:
+        def written(done: asyncio.Future[Delivered]) -> None:
+            self._writing.discard(done)
+            if done.cancelled():
+                return
+            if done.exception() is None:
+                if isinstance(record, Intent) and done.result().offset >= self.state.next_offset:
+                    self._unread.add(done.result().offset)
                 return
             # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
             log.warning("lane %s: %s", self.lane, done.exception())
@@ -266,6 +315,7 @@ class LaneOwner:
                 self._records_out = max(0, self._records_out - isinstance(record, Intent))
                 self._wake.set()
 
+        self._writing.add(future)
         future.add_done_callback(written)
 
     def _release_due(self, now: int) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 RECORDS = 2000
 """Records of one insert at most; a status record has up to 500 recipients."""
-SECONDS = 0.2
+SECONDS = 0.4
 """How long the first record of a batch waits for company."""
 
 R = TypeVar("R")
