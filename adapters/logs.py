@@ -12,7 +12,7 @@ LIBRDKAFKA = logging.getLogger("librdkafka")
 """Where confluent-kafka's clients log to (their `logger` argument); else they write to stderr themselves."""
 
 _CLIENTS = (
-    "aiokafka.client",
+    "aiokafka",
     "aiokafka.cluster",
     "aiokafka.conn",
     "aiokafka.consumer.consumer",

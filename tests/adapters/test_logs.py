@@ -1,0 +1,50 @@
+"""What the Kafka clients say when Kafka is away: through logging, and not a hundred times."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from adapters import logs
+from adapters.errors import EmitError
+from adapters.producer import Producer
+from adapters.settings import Kafka
+from adapters.views import View
+from tests.stack import free_ports
+
+
+async def test_clients_without_kafka_say_so_now_and_then(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs._limit, "_said", {})
+    nobody = Kafka(bootstrap=f"127.0.0.1:{free_ports(1)[0]}", session_timeout=2.0)
+    producer, view = Producer(nobody), View(nobody, "things", lambda key, value: None)
+    await view.start()
+    with pytest.raises(EmitError):
+        await producer.emit("things", b"x")
+    await asyncio.sleep(2.5)
+    await view.stop()
+    await producer.close()
+    said = [record.name for record in caplog.records if record.name.startswith(("librdkafka", "aiokafka"))]
+    assert "librdkafka" in said
+    assert "aiokafka" in said
+    assert len(said) == len(set(zip(said, (r.msg for r in caplog.records if r.name in said), strict=False)))
+    assert "FAIL" not in capfd.readouterr().err
+    assert "Unclosed" not in caplog.text
+
+
+def test_the_same_is_said_every_so_often_with_how_often_it_was_not(caplog: pytest.LogCaptureFixture) -> None:
+    logger, now_and_then = logging.getLogger("test.repeats"), logs.NowAndThen(0.05)
+    logger.addFilter(now_and_then)
+    for n in range(5):
+        logger.warning("node %s is away", n)
+    logger.warning("something else")
+    now_and_then._seconds = 0.0
+    logger.warning("node %s is away", 9)
+    assert [record.getMessage() for record in caplog.records] == [
+        "node 0 is away",
+        "something else",
+        "node 9 is away (and 4 more like it)",
+    ]
