@@ -26,6 +26,8 @@ from schemas.figures import Figures
 log = logging.getLogger(__name__)
 
 SECONDS = 1.0
+SENT_ROUNDS = 5
+"""A campaign that only waits for receipts is looked at in one round of this many; it may wait for days."""
 
 
 class Settlement:
@@ -36,6 +38,7 @@ class Settlement:
         self._store = store
         self._outbox = Outbox(context.producer)
         self._told: dict[str, str] = {}
+        self._rounds = 0
 
     async def run(self) -> None:
         while True:
@@ -46,7 +49,13 @@ class Settlement:
             await asyncio.sleep(SECONDS)
 
     async def _round(self) -> None:
-        under_way = {document.id: document for document in self._context.campaigns.all() if _under_way(document)}
+        self._rounds += 1
+        everybody = self._rounds % SENT_ROUNDS == 0
+        under_way = {
+            document.id: document
+            for document in self._context.campaigns.all()
+            if _under_way(document) and (everybody or document.status in {"sending", "paused"})
+        }
         if not under_way:
             metrics.FRESHNESS.set(0)
             return

@@ -28,11 +28,13 @@ EVERY = 1.0
 ANSWER = 10.0
 """Seconds that ClickHouse has for one answer."""
 SETTLED_EVERY_MS = 30_000
+SENT_EVERY_MS = 3_000
+"""While only receipts still come; a campaign may stay sent for days."""
 HISTORY = 120
 HISTORY_STEP_MS = 900
 """Not every look is a point: whoever polls must not push the last two minutes out."""
 RATE_OVER_MS = 5_000
-_LIVE = {"processing", "sending", "sent", "paused"}
+_LIVE = {"processing", "sending", "paused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class FiguresService:
         if document.status in ("draft", "scheduled"):
             return False
         known = self._snapshots.get(document.id)
-        return known is None or known.revision != document.revision or now_ms() - known.as_of > SETTLED_EVERY_MS
+        every = SENT_EVERY_MS if document.status == "sent" else SETTLED_EVERY_MS
+        return known is None or known.revision != document.revision or now_ms() - known.as_of > every
 
     async def _renew(self, documents: list[CampaignDocument]) -> None:
         asked = {document.id: document.revision for document in documents}

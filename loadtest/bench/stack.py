@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,10 +34,13 @@ class Stack:
         """What the aggregator has recorded so far."""
         return Submissions.read(self.settings.data / "aggregator")
 
+    def accepted(self) -> int:
+        """Messages that the aggregator has accepted so far, by its own count."""
+        with urllib.request.urlopen(f"{self.settings.aggregator.url}/v1/stats", timeout=10) as answer:
+            return int(json.load(answer)["accepted"])
+
     def processes(self) -> dict[str, psutil.Process]:
         """Our processes by name (kafka, worker-0, …)."""
-        import json
-
         record = json.loads((self.settings.data / "supervisor.json").read_text())
         return {one["name"]: psutil.Process(one["pid"]) for one in record["processes"]}
 

@@ -17,6 +17,7 @@ from loadtest.bench.stack import Stack, private_stack
 
 REQUIRED = 20_000.0
 LIST = "bench"
+WARM_UP = 5000
 
 
 def run(recipients: int = 1_000_000, workers: int = 1, lanes: int = 1) -> Result:
@@ -28,7 +29,9 @@ def run(recipients: int = 1_000_000, workers: int = 1, lanes: int = 1) -> Result
         _warm_up(stack, api)
         before, wall = stack.cpu_seconds(), time.monotonic()
         campaign = api.launch("bench whole", [LIST])
-        wait_until("everybody handed over", lambda: _sent(api, campaign), 60 + recipients / 2000)
+        seconds = 60 + recipients / 2000
+        wait_until("all have arrived", lambda: stack.accepted() >= WARM_UP + recipients, seconds, pause=0.2)
+        wait_until("the campaign is sent", lambda: _sent(api, campaign), 60, pause=0.5)
         cpu = {name: round(used - before[name], 1) for name, used in stack.cpu_seconds().items()}
         shown = api.show(campaign)
         details = _details(stack, shown) | {
@@ -66,7 +69,7 @@ lanes = {numbers}
 
 def _warm_up(stack: Stack, api: Api) -> None:
     """A small campaign first: connections, compiled templates and page caches are not what is measured."""
-    fill(stack.settings, "warm", 5000, first=13_125_000_000)
+    fill(stack.settings, "warm", WARM_UP, first=13_125_000_000)
     campaign = api.launch("warm up", ["warm"])
     wait_until("the warm-up campaign is sent", lambda: _sent(api, campaign), 60)
 
