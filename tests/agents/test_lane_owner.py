@@ -1,0 +1,213 @@
+"""The owner of a lane: ownership, checkpoints whole and torn, and the low-water mark on a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from adapters import topics as brokers
+from adapters.clock import now_ms
+from adapters.ports import AggregatorPort
+from adapters.producer import Producer
+from adapters.settings import Aggregator, Kafka, Settings, Worker
+from agents.app import GROUP, build
+from agents.context import Context
+from agents.lane_owner import LaneOwner, Way
+from loadtest.aggregator.submissions import Submissions
+from pipeline.checkpoint import parts, snapshot
+from pipeline.lane_state import LaneState
+from schemas import topics
+from schemas.lane import LANES, CheckpointPart, LaneRecord
+from schemas.wire import encode
+from tests.agents.worker import started, until
+from tests.loadtest.test_aggregator import SECRET, simulator
+from tests.pipeline.lane_records import A, Log, control, intent, owner, work
+from tests.stack import Server, running_kafka
+
+LANE = 1
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A broker whose topic `lanes` is this file's alone."""
+    with running_kafka(tmp_path_factory.mktemp("lanes-kafka")) as server:
+        brokers.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
+        yield server
+
+
+class Nobody:
+    """An aggregator that must not be asked."""
+
+    async def submit(self, *args: Any) -> Any:
+        raise AssertionError("submitted")
+
+    async def close(self) -> None:
+        pass
+
+
+@contextlib.asynccontextmanager
+async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> AsyncIterator[LaneOwner]:
+    """An owner with a real producer; the test reads the log to it."""
+    settings = Settings(kafka=Kafka(bootstrap=kafka.address, partitions=2, lanes=2))
+    context = Context(settings, "tested")
+    context._producer = Producer(settings.kafka)
+    way = Way(aggregator=aggregator or Nobody(), sender="+1", rate=1000.0, batch=500, carrier_daily={})  # type: ignore[arg-type]
+    made = LaneOwner(LANE, context, way)
+    yield made
+    await made.release(2)
+    await made.close()
+    await context._producer.close()
+
+
+async def read(made: LaneOwner, records: list[LaneRecord], start: int) -> int:
+    for offset, record in enumerate(records, start):
+        await made.read(offset, encode(record))
+    return start + len(records)
+
+
+def history() -> Log:
+    """A lane with two chunks waiting, of which three recipients are on their way."""
+    log = Log()
+    for record in (owner(), control(), work([0, 1, 2, 3]), work([4, 5], dues=[(2, now_ms() + 3_600_000)])):
+        log.add(record)
+    log.add(intent(1, [(2, 0, 3)], at=now_ms()))
+    return log
+
+
+def same(one: LaneState, two: LaneState) -> bool:
+    return snapshot(one, 0) == snapshot(two, 0)
+
+
+async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        assert not made.active
+        await made.assign()
+        at = await read(made, [owner("somebody"), control()], 0)
+        assert not made.active
+        at = await read(made, [owner(made._nonce)], at)
+        assert made.active
+        assert made.state.epoch == at
+        await read(made, [owner("somebody")], at)
+        assert not made.active
+
+
+@pytest.mark.parametrize("part_bytes", [64, 1_000_000], ids=["many", "one"])
+async def test_a_checkpoint_is_loaded_and_what_follows_its_mark_is_folded(own_kafka: Server, part_bytes: int) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1, part_bytes)
+    assert (len(pieces) > 1) == (part_bytes == 64)
+    start = log.end
+    after: list[LaneRecord] = [
+        work([6, 7]),
+        *pieces[:1],
+        control(state="paused", revision=2),
+        *pieces[1:],
+        owner("x"),
+    ]
+    async with owning(own_kafka) as made:
+        await read(made, after, start)
+        for record in after:
+            log.add(record)
+        assert same(made.state, log.state)
+        assert made.state.campaigns[A].state == "paused"
+        assert made.state.next_offset == log.end
+
+
+async def test_a_torn_checkpoint_is_not_used_and_a_later_whole_one_is(own_kafka: Server) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1, 64)
+    later = parts(snapshot(log.state, 0), 1)
+    start = log.end
+    damaged = [LANES.decode(encode(piece)) for piece in pieces]
+    assert isinstance(damaged[1], CheckpointPart)
+    damaged[1].payload = damaged[0].payload if isinstance(damaged[0], CheckpointPart) else ""
+    async with owning(own_kafka) as made:
+        await made.assign()
+        at = await read(made, [*pieces[:-1], owner(made._nonce)], start)
+        assert not made.active
+        assert not made.state.chunks
+        at = await read(made, later, at)
+        assert made.state.chunks.keys() == log.state.chunks.keys()
+        assert made.active  # our own OWNER was in what was buffered
+    async with owning(own_kafka) as made:
+        await read(made, damaged, start)
+        assert not made.state.chunks
+
+
+async def test_a_checkpoint_of_another_mark_is_not_used(own_kafka: Server) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1)
+    async with owning(own_kafka) as made:
+        await read(made, list(pieces), log.end + 10)
+        assert not made.state.chunks
+
+
+def sent(simulated: Path) -> Counter[str]:
+    """How often the aggregator processed each message."""
+    return Submissions.read(simulated).counts
+
+
+def marks(kafka: Server) -> tuple[int, int]:
+    """The committed offset of the lane, and where its log begins."""
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": GROUP})
+    place = TopicPartition(topics.LANES.name, LANE)
+    try:
+        (found,) = consumer.committed([place], timeout=10)
+        return int(found.offset), consumer.get_watermark_offsets(place, timeout=10)[0]
+    finally:
+        consumer.close()
+
+
+async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_again(
+    own_kafka: Server, tmp_path: Path
+) -> None:
+    wanted, simulated = 6000, tmp_path / "aggregator"
+    with simulator(simulated) as (url, _):
+        settings = Settings(
+            kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
+            data=tmp_path / "data",
+            aggregators={"local": Aggregator.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
+            accounts=_accounts(),
+            worker=Worker(checkpoint_bytes=100_000),
+        )
+        producer = Producer(settings.kafka)
+        await _write(producer, control(at=now_ms()))
+        await _write(producer, work(list(range(100)), at=now_ms()))
+        async with started(build(settings, 0)) as app:
+            await until(lambda: app.lanes._owners[LANE].active)
+            await until(lambda: len(sent(simulated)) == 100)
+            await app.consumer.commit()
+            assert marks(own_kafka) == (-1001, 0)  # all was done, and yet there is no checkpoint
+            for first in range(100, wanted, 100):
+                await _write(producer, work(list(range(first, first + 100)), at=now_ms()))
+            await until(lambda: len(sent(simulated)) == wanted)
+            await until(lambda: marks(own_kafka)[1] > 0)
+            committed, begins = marks(own_kafka)
+            assert committed >= begins
+        async with started(build(settings, 0)) as app:
+            await until(lambda: app.lanes._owners[LANE].active)
+            again = app.lanes._owners[LANE]
+            assert again._start == marks(own_kafka)[0]
+            assert not again.state.waiting
+            await _write(producer, work(list(range(200)), at=now_ms()))  # a repeat, which the bitmap catches
+            await _write(producer, work([wanted], at=now_ms()))
+            await until(lambda: len(sent(simulated)) == wanted + 1)
+        assert set(sent(simulated).values()) == {1}
+        await producer.close()
+
+
+def _accounts() -> Any:
+    sender = {"number": "+18885550100", "segments_per_second": 5000, "lanes": [LANE]}
+    return {"demo": {"site_name": "Harbor & Pine", "segments_per_second": 5000, "senders": {"main": sender}}}
+
+
+async def _write(producer: Producer, record: LaneRecord) -> None:
+    await producer.emit(topics.LANES.name, encode(record), partition=LANE)
+    await asyncio.sleep(0)
