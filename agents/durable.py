@@ -74,7 +74,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
                 await self._consumer._client.close()
 
     async def seek_to_committed(self) -> Any:
-        """Hazard: with no active partition, as in a moment of each recovery, aiokafka fetches from any partition, Faust
+        """Hazard: with no active partition, as in a moment of each recovery, aiokafka fetches from any one, Faust
         drops what came, and relies on this seek, which in aiokafka leaves a partition without a committed offset
         where it is: its records would never be read. They are read from the beginning of its log."""
         return await self.call_thread(self._seek_streams)
