@@ -17,6 +17,8 @@ from adapters.settings import Kafka
 
 LINGER_MS = 3
 QUEUE_KBYTES = 131_072
+DELIVERY_MARGIN_MS = 2000
+"""How much shorter the delivery time-out is than the session's; librdkafka looks for expired ones once a second."""
 
 logs.limit()
 
@@ -48,7 +50,7 @@ class Producer:
                 "batch.size": 1_000_000,
                 "message.max.bytes": 4_000_000,
                 "queue.buffering.max.kbytes": QUEUE_KBYTES,
-                "delivery.timeout.ms": max(1000, int(kafka.session_timeout * 1000) - 1000),
+                "delivery.timeout.ms": max(1000, int(kafka.session_timeout * 1000) - DELIVERY_MARGIN_MS),
                 "socket.keepalive.enable": True,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 3,

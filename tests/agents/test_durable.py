@@ -17,8 +17,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import FlowControlEvent
 
 from adapters.errors import EmitError
-from adapters.producer import Producer
-from adapters.settings import Kafka, Settings
+from adapters.settings import Settings
 from agents import durable
 from agents.app import build, faust_app
 from agents.durable import GuardedApp, GuardedConsumer, GuardedFlow, Progress
@@ -137,20 +136,19 @@ async def test_streams_keep_adding_to_the_set_that_they_found(tmp_path: Path) ->
 
 async def test_an_acknowledgement_from_before_a_rebalance_does_not_count(tmp_path: Path) -> None:
     handed = Handed(True, tmp_path)
-    old, *_ = await handed.hand_out(10, 11)
+    first, second = await handed.hand_out(10, 11)
     await handed.consumer.on_partitions_revoked({TOPIC})
-    handed.ack(old)
+    handed.ack(first)
     await handed.consumer.commit()
     handed.app.consumer_generation_id = 2
     handed.consumer._committed_offset[TOPIC] = 10
-    (again,) = await handed.hand_out(10, generation=2)
-    (late,) = await handed.hand_out(11, generation=1)
-    handed.ack(late)
+    again, _ = await handed.hand_out(10, 11, generation=2)
+    handed.ack(second)
     await handed.consumer.commit()
     assert handed.commits == []
     handed.ack(again)
     await handed.consumer.commit()
-    assert handed.commits == [{TOPIC: 11}]
+    assert handed.commits == [{TOPIC: 11}]  # not 12: the second is being handled anew
 
 
 async def test_a_capped_topic_is_committed_up_to_its_cap_only(tmp_path: Path, monkeypatch: Any) -> None:
@@ -228,7 +226,7 @@ async def test_committed_is_what_was_acknowledged_on_a_real_broker(
         await app.consumer.commit()
         assert bench.committed() == 6
         assert not app.consumer.unacked
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_a_capped_topic_on_a_real_broker(kafka: Server, tmp_path: Path, monkeypatch: Any) -> None:
@@ -258,7 +256,7 @@ async def test_a_capped_topic_on_a_real_broker(kafka: Server, tmp_path: Path, mo
     async with started(again):
         await until(lambda: len(taken) == 2)
     assert taken == [4, 5]
-    await bench.producer.close()
+    await bench.close()
 
 
 @pytest.mark.parametrize("interval", [1.5, None], ids=["short", "ours"])
@@ -288,21 +286,18 @@ async def test_work_held_long_does_not_evict_the_member(
         else:
             await until(lambda: app.rebalancing_count > before, 15)
         done.set()
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_what_a_stalled_process_buffered_expires_before_its_session(kafka: Server, tmp_path: Path) -> None:
-    session = 3.0
     bench = Bench(kafka, "stalls", tmp_path)
-    producer = Producer(Kafka(bootstrap=kafka.address, session_timeout=session))
-    await producer.emit(bench.asks.name, b"in time")
+    await bench.producer.emit(bench.asks.name, b"in time")
     with stopped(kafka):
         began = monotonic()
         with pytest.raises(EmitError):
-            await producer.emit(bench.asks.name, b"late")
-        assert monotonic() - began < session
-    await producer.close()
-    await bench.producer.close()
+            await bench.producer.emit(bench.asks.name, b"late")
+        assert monotonic() - began < bench.kafka.session_timeout
+    await bench.close()
 
 
 def test_the_settings_that_section_7_asks_for(tmp_path: Path) -> None:

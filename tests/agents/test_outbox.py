@@ -40,7 +40,7 @@ async def test_what_kafka_did_not_take_is_sent_again(
     assert not box._pending
     found = [ASKS.decode(message.value()).n for message in bench.records(bench.answers, 9)]
     assert set(found) == set(range(9))
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_a_record_that_kafka_never_takes_keeps_its_place(kafka: Server, tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ async def test_a_record_that_kafka_never_takes_keeps_its_place(kafka: Server, tm
     assert len(box._pending) == 1
     drained.cancel()
     assert len(bench.records(bench.answers, 1)) == 1
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_an_empty_outbox_is_drained_at_once(kafka: Server, tmp_path: Path) -> None:
     bench = Bench(kafka, "outbox-empty", tmp_path)
     await asyncio.wait_for(Outbox(bench.producer).drained(), 1)
-    await bench.producer.close()
+    await bench.close()

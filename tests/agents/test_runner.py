@@ -89,7 +89,7 @@ async def test_an_exception_loses_no_event_and_harms_no_neighbour(
         await until(lambda: answering.seen[-1:] == [4])
         await until(lambda: bench.committed() == 5)
     assert sorted(answers(bench, 4)) == ([0, 1, 2, 3, 4] if guarded else [0, 1, 3, 4])
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_poison_becomes_a_dead_letter_with_its_origin(kafka: Server, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_poison_becomes_a_dead_letter_with_its_origin(kafka: Server, tmp_p
     assert (empty.key, empty.value) == (None, None)
     assert poison.error == "ValueError: never"
     assert answers(bench, 2) == [0, 2]
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_what_is_transient_is_tried_for_as_long_as_it_lasts(
@@ -138,7 +138,7 @@ async def test_what_is_transient_is_tried_for_as_long_as_it_lasts(
     assert answering.calls == [0] * (len(troubles) + 1) + [1]
     assert answering.metric(metrics.STEP_DEAD_LETTERS) == 0
     assert answers(bench, 2) == [0, 1]
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_records_are_handled_in_order_and_only_so_many_are_open(kafka: Server, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ async def test_records_are_handled_in_order_and_only_so_many_are_open(kafka: Ser
         await until(lambda: bench.committed() == 30)
     assert answering.seen == list(range(30))
     assert most == 4
-    await bench.producer.close()
+    await bench.close()
 
 
 @pytest.mark.parametrize("guarded", [False, True], ids=["bare", "guarded"])
@@ -220,7 +220,7 @@ async def test_an_event_is_done_when_the_broker_has_its_emissions(
         if guarded:
             await until(lambda: bench.committed() == 2)
     assert set(answers(bench, 2)) == {6, 7}
-    await bench.producer.close()
+    await bench.close()
 
 
 def _pending(app: Any, bench: Bench) -> Any:
@@ -246,7 +246,7 @@ async def test_a_dead_letter_that_cannot_be_written_stops_the_step_there(
     async with working(bench, again):
         await until(lambda: bench.committed() == 2)
     assert [one.offset for one in letters(bench, 1)] == [0]
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_a_record_whose_partition_went_is_let_go_while_it_is_tried(kafka: Server, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_a_record_whose_partition_went_is_let_go_while_it_is_tried(kafka: 
         assert len(answering.calls) == calls
         assert answering.step._slots._value == runner.IN_FLIGHT
     assert bench.committed() <= 0
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_what_cannot_be_finished_ends_the_worker_and_comes_again(kafka: Server, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ async def test_what_cannot_be_finished_ends_the_worker_and_comes_again(kafka: Se
     again.step._handle = plain
     async with working(bench, again):
         await until(lambda: bench.committed() == 1)
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_stopping_finishes_what_is_in_flight_and_abandons_what_hangs(kafka: Server, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ async def test_stopping_finishes_what_is_in_flight_and_abandons_what_hangs(kafka
     assert sorted(finished) == [0, 1, 2]
     assert not answering.step._tasks
     assert bench.committed() == 3
-    await bench.producer.close()
+    await bench.close()
 
 
 async def test_written_again_until_acknowledged(kafka: Server, tmp_path: Path) -> None:
@@ -325,4 +325,4 @@ async def test_written_again_until_acknowledged(kafka: Server, tmp_path: Path) -
         assert not writing.done()
     await asyncio.wait_for(writing, 20)
     assert set(answers(bench, 20)) == set(range(20))
-    await bench.producer.close()
+    await bench.close()

@@ -54,6 +54,11 @@ class Bench:
         self.log = Topic(f"{name}-log", "n", "changelog of its table", config=QUICK_TO_COMPACT)
         topics.ensure(self.kafka, [self.asks, self.answers, self.log, DEAD_LETTERS])
         self.producer = Producer(self.kafka)
+        self._asking = Producer(Kafka(bootstrap=kafka.address))  # patient, whatever the time-outs under test
+
+    async def close(self) -> None:
+        await self._asking.close()
+        await self.producer.close()
 
     def app(self, app_class: type[GuardedApp] = GuardedApp, worker: str = "0") -> Any:
         AckedTable.producer = self.producer
@@ -75,7 +80,7 @@ class Bench:
         )
 
     async def ask(self, *raws: bytes, partition: int = 0) -> None:
-        await asyncio.gather(*(self.producer.emit(self.asks.name, raw, partition=partition) for raw in raws))
+        await asyncio.gather(*(self._asking.emit(self.asks.name, raw, partition=partition) for raw in raws))
 
     def committed(self, partition: int = 0) -> int:
         """The group's committed offset of the asks; -1001 where there is none."""
