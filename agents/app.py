@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Any
 
 import faust
+import uvloop
 from mode.supervisors import CrashingSupervisor
 from prometheus_client import start_http_server
 
@@ -151,5 +153,7 @@ def run_worker(settings: Settings, index: int) -> None:
 
 def run(app: Any) -> None:
     """Run a Faust app in this process until SIGTERM or SIGINT."""
+    # A policy, not a loop: the consumer's thread makes a loop of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     worker = faust.Worker(app, loglevel="INFO", redirect_stdouts=False)
     worker.execute_from_commandline()
