@@ -46,7 +46,8 @@ class NowAndThen(logging.Filter):
 
 def _kind(record: logging.LogRecord) -> str:
     # librdkafka's lines come as one argument: `FAIL`, the client's name, then text with times in it.
-    return str(record.args[0]) if record.name == LIBRDKAFKA.name and record.args else str(record.msg)
+    args = record.args
+    return str(args[0]) if record.name == LIBRDKAFKA.name and isinstance(args, tuple) and args else str(record.msg)
 
 
 _limit = NowAndThen()
