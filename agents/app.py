@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
+from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from agents import clicks, receipts
 from agents.context import Context
@@ -37,6 +38,8 @@ GROUP = "longwave"
 
 def faust_app(settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp) -> Any:
     """A Faust app with this project's settings (DESIGN section 7 says why each)."""
+    # A policy, not a loop: the consumer's thread makes a loop of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     kafka = settings.kafka
     data.mkdir(parents=True, exist_ok=True)
     return app_class(
@@ -73,13 +76,14 @@ def raw_topic(app: Any, topic: Topic) -> Any:
 
 
 def table(app: Any, name: str, **options: Any) -> AckedTable:
-    return app.Table(
+    made: AckedTable = app.Table(
         name,
         key_type=bytes,
         value_type=bytes,
         partitions=app.conf.topic_partitions,
         **options,
     )
+    return made
 
 
 class WorkerApp(GuardedApp):
@@ -147,13 +151,26 @@ def _agent(app: Any, topic: Topic, make: Any) -> None:
 
 def run_worker(settings: Settings, index: int) -> None:
     """Run worker `index` until SIGTERM."""
-    start_http_server(settings.metrics_port + index, addr=settings.metrics_host)
+    serve_metrics(settings, settings.metrics_port + index)
     run(build(settings, index))
+
+
+def serve_metrics(settings: Settings, port: int) -> None:
+    """Prometheus metrics of this process on `port`.
+
+    Raises:
+        LongwaveError: the port is taken.
+    """
+    try:
+        start_http_server(port, addr=settings.metrics_host)
+    except OSError as error:
+        raise LongwaveError(
+            f"cannot serve metrics on {settings.metrics_host}:{port}: {error.strerror}; stop who has the port, or "
+            "set metrics_port (LONGWAVE_METRICS_PORT): worker i takes it + i, the writer - 1"
+        ) from error
 
 
 def run(app: Any) -> None:
     """Run a Faust app in this process until SIGTERM or SIGINT."""
-    # A policy, not a loop: the consumer's thread makes a loop of its own.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     worker = faust.Worker(app, loglevel="INFO", redirect_stdouts=False)
     worker.execute_from_commandline()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
-
-from prometheus_client import start_http_server
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
 from adapters.settings import Settings
-from agents.app import faust_app, raw_topic, run
+from agents.app import faust_app, raw_topic, run, serve_metrics
 from agents.context import Context
 from agents.durable import GuardedApp
 from agents.settlement import Settlement
@@ -29,15 +26,14 @@ class WriterApp(GuardedApp):
 
     context: Context
     store: Store
-    settlement: asyncio.Task[None]
 
     async def on_start(self) -> None:
         await self.context.start()
-        self.settlement = asyncio.create_task(Settlement(self.context, self.store).run(), name="settlement")
+        # A future of the service: it ends with the app, and its failure ends the app.
+        self.add_future(Settlement(self.context, self.store).run())
         await super().on_start()
 
     async def on_stop(self) -> None:
-        self.settlement.cancel()
         await super().on_stop()
         await self.context.stop()
 
@@ -85,5 +81,5 @@ def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument
 
 def run_writer(settings: Settings) -> None:
     """Run the writer until SIGTERM."""
-    start_http_server(settings.metrics_port - 1, addr=settings.metrics_host)
+    serve_metrics(settings, settings.metrics_port - 1)
     run(build(settings))
