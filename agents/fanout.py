@@ -18,6 +18,10 @@ from schemas import topics
 from schemas.campaign import Frozen, Note
 from schemas.chunk import FanoutRange, Freeze
 
+WAITING = "waiting for ClickHouse"
+SILENT_SECONDS = 10.0
+"""How long ClickHouse may take for one task before the campaign says that it waits."""
+
 
 class Fanout:
     """The step. Repeating a task repeats the same chunks: the frozen audience does not change."""
@@ -26,18 +30,24 @@ class Fanout:
         self._context = context
         self._store = store
         self._outbox: Outbox | None = None
+        self._noted: set[str] = set()
 
     async def handle(self, record: Freeze | FanoutRange, event: Any) -> Emissions:
         plan = self._context.plan(record.campaign, record.revision)
         if plan is None or plan.canceled:
             return Emissions()
+        silent = asyncio.get_running_loop().call_later(
+            SILENT_SECONDS, self._wait, record.campaign, f"no answer for {SILENT_SECONDS:.0f} s"
+        )
         try:
-            if isinstance(record, Freeze):
-                return await self._freeze(record, plan)
-            return await self._expand(record)
+            done = await (self._freeze(record, plan) if isinstance(record, Freeze) else self._expand(record))
         except StoreUnavailable as error:
-            self._note(record.campaign, f"waiting for ClickHouse: {error}")
+            self._wait(record.campaign, str(error))
             raise
+        finally:
+            silent.cancel()
+        self._waited(record.campaign)
+        return done
 
     async def _freeze(self, record: Freeze, plan: CampaignPlan) -> Emissions:
         audience = plan.spec.audience
@@ -60,6 +70,17 @@ class Fanout:
             for partition, chunk in chunks(record, page, partitions)
         ]
         return Emissions(outputs, recipients=len(page))
+
+    def _wait(self, campaign: str, why: str) -> None:
+        self._noted.add(campaign)
+        self._note(campaign, f"{WAITING}: {why}")
+
+    def _waited(self, campaign: str) -> None:
+        """ClickHouse did it: take back what was noted, here or by a worker that is gone."""
+        document = self._context.campaigns.get(campaign)
+        if campaign in self._noted or (document is not None and document.reason.startswith(WAITING)):
+            self._noted.discard(campaign)
+            self._note(campaign, "")
 
     def _note(self, campaign: str, reason: str) -> None:
         if self._outbox is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from adapters.clock import now_ms
+from adapters.errors import EmitError
 from adapters.ports import AggregatorPort, Delivered
 from agents.context import Context
 from agents.lane_checkpoint import Checkpointer
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
 """How long the pump sleeps at most: the period of the gauges and of the check for a checkpoint."""
+CLAIM_SECONDS = 2.0
+"""Pause before a lane is claimed again."""
 HANDOVER_MS = 1000
 """An earlier owner's submissions less than this long ago count against the new owner's window."""
 
@@ -79,6 +82,7 @@ class LaneOwner:
         """Of our last ownership since the log was read from its beginning: in between each INTENT is read once, so
         that one of this epoch which we did not start was certainly not submitted."""
         self._start: int | None = None
+        self._next = 0
         self._loader: Loader | None = None
         self._buffer: list[tuple[int, LaneRecord, bytes]] = []
         self._picked = Picked()
@@ -91,6 +95,7 @@ class LaneOwner:
         self._window = Window(way.rate)
         self._wake = asyncio.Event()
         self._pump_task: asyncio.Task[None] | None = None
+        self._claiming: asyncio.Task[None] | None = None
         self.outbox = Outbox(context.producer)
         self.submitter = Submitter(self, context, way.aggregator, way.sender, self._window)
         self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
@@ -107,8 +112,19 @@ class LaneOwner:
         self._active = False
         if self._pump_task is None:
             self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
-        record = Owner(worker=self._context.worker, nonce=self._nonce, at=now_ms())
-        self.outbox.send(output(topics.LANES, record, partition=self.lane))
+        self._claiming = asyncio.create_task(self._claim(self._nonce), name=f"lane-{self.lane}-claim")
+
+    async def _claim(self, nonce: str, pause: float = 0.0) -> None:
+        """Write our OWNER, again where the broker does not answer, for as long as the lane is assigned to us."""
+        await asyncio.sleep(pause)
+        while nonce == self._nonce:
+            try:
+                record = Owner(worker=self._context.worker, nonce=nonce, at=now_ms())
+                await self.send(output(topics.LANES, record, partition=self.lane))
+                return
+            except EmitError as error:
+                log.warning("lane %s: claiming it waits: %s", self.lane, error)
+                await asyncio.sleep(CLAIM_SECONDS)
 
     async def release(self, seconds: float) -> None:
         """Stop picking, and wait for what is in flight, at most `seconds`.
@@ -139,17 +155,19 @@ class LaneOwner:
         self.outbox.send(output(topics.LANES, Result(intent=intent, groups=groups, at=now), partition=self.lane))
 
     async def close(self) -> None:
-        if self._pump_task is not None:
-            self._pump_task.cancel()
+        for task in (self._pump_task, self._claiming):
+            if task is not None:
+                task.cancel()
         self.submitter.cancel()
 
     async def read(self, offset: int, raw: bytes | None) -> None:
         """Take the next record of the log."""
         await self.outbox.room()
-        if self._start is not None and offset < self.state.next_offset + len(self._buffer):
+        if self._start is not None and offset < self._next:
             return
-        if self._start is None or offset > self._expected():
+        if self._start is None or offset > self._next:
             self._begin(offset)
+        self._next = offset + 1
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
@@ -164,9 +182,6 @@ class LaneOwner:
         else:
             self._fold(offset, record, raw or b"")
         self._wake.set()
-
-    def _expected(self) -> int:
-        return self._buffer[-1][0] + 1 if self._buffer else self.state.next_offset
 
     def _begin(self, offset: int) -> None:
         # Either the first record, or records are missing that somebody else's checkpoint replaced.
@@ -186,7 +201,13 @@ class LaneOwner:
             self._buffer.append((offset, record, raw))
         if not isinstance(record, CheckpointPart):
             return
-        state = loader.offer(record)
+        try:
+            state = loader.offer(record)
+        except DecodeError as error:
+            # Whole, but not of a version that we understand: the lane stays without an owner, visibly.
+            self._dead(offset, raw, str(error))
+            log.error("lane %s cannot be loaded: %s", self.lane, error)
+            return
         if state is None:
             return
         self._loader = None
@@ -229,7 +250,12 @@ class LaneOwner:
             self._give_back(flight.offset)
 
     def _owned(self, nonce: str) -> None:
+        lost = self._active and nonce != self._nonce
         self._active = bool(nonce) and nonce == self._nonce
+        if lost and self._nonce:
+            # Kafka says that the lane is ours: a record of its former owner came late.
+            log.warning("lane %s was claimed by a late record; claiming it again", self.lane)
+            self._claiming = asyncio.create_task(self._claim(self._nonce, CLAIM_SECONDS))
         self._picked.clear()
         self._records_out = 0
         if self._active:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.logs import LIBRDKAFKA
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
@@ -111,7 +112,7 @@ def share(account: Account, sender: Sender) -> float:
 
 def delete_records(settings: Settings, lane: int, offset: int) -> None:
     """Delete a lane's records below `offset`; a failure only costs disk, and the next mark makes up for it."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3})
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3}, logger=LIBRDKAFKA)
     target = TopicPartition(topics.LANES.name, lane, offset)
     for future in admin.delete_records([target]).values():
         try:

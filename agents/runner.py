@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -72,7 +72,7 @@ class Emissions:
     """What handling one record leads to."""
 
     outputs: list[Output] = field(default_factory=list)
-    settled: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    settled: Sequence[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Further things to wait for, for instance table changelogs."""
     recipients: int = 0
 

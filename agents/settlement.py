@@ -69,7 +69,7 @@ class Settlement:
         if document.status == "sending":
             newest = max(one.newest_at for one in found)
             metrics.FRESHNESS.set(max(0, now_ms() - newest) / 1000 if newest else 0)
-        window = self._context.settings.receipt_window_hours * 3_600_000
+        window = int(self._context.settings.receipt_window_hours * 3_600_000)
         stage = reached(document, found, now_ms(), window)
         if stage is None or self._told.get(document.id) == stage:
             return
