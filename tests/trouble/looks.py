@@ -1,0 +1,61 @@
+"""Looks at one campaign through the API, several a second, all through the trouble."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.client import Client
+from cli.console import UserError
+
+PAUSE = 0.1
+"""Seconds between an answer and the next look."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """`found` are the answers in order, `refused` the looks that had none (the API or Kafka away)."""
+
+    url: str
+    campaign: str
+    found: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name=f"looks-{self.campaign}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(60)
+
+    def conserved(self) -> int:
+        """How many looks had figures of a frozen audience; each must have had everybody in exactly one state."""
+        frozen = [one for one in self.found if one["figures"] and one["figures"]["targeted"]]
+        for one in frozen:
+            figures = one["figures"]
+            assert figures["residual"] == 0, figures
+            assert (
+                sum(figures["states"].values()) == figures["targeted"] == one["recipients"] or not one["recipients"]
+            )
+            assert all(count >= 0 for count in figures["states"].values()), figures
+        return len(frozen)
+
+    def reasons(self) -> list[str]:
+        """The distinct reasons that the campaign showed, in order."""
+        return list(dict.fromkeys(one["reason"] for one in self.found if one["reason"]))
+
+    def _run(self) -> None:
+        client = Client(self.url, timeout=60.0)
+        while not self._stop.is_set():
+            try:
+                self.found.append({**client.get(f"/v1/campaigns/{self.campaign}"), "looked": time.monotonic()})
+            except UserError as error:
+                self.refused.append(str(error))
+            self._stop.wait(PAUSE)

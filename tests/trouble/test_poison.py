@@ -1,0 +1,88 @@
+"""Bytes that no step can read, in every topic that a step reads, in the middle of a campaign."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from schemas import topics
+from schemas.deadletter import to_bytes
+from tests.trouble.account import accounted
+from tests.trouble.scene import QUIET, Scene, scene, wait_until
+
+READERS = {
+    topics.COMMANDS.name: "coordinator",
+    topics.CAMPAIGNS.name: "writer-campaigns",
+    topics.FANOUT.name: "fanout",
+    topics.RECIPIENTS.name: "eligibility",
+    topics.LANES.name: "lanes",
+    topics.STATUSES.name: "writer-statuses",
+    topics.RECEIPTS.name: "receipts",
+    topics.CLICKS.name: "clicks",
+    topics.INBOUND.name: "inbound",
+    topics.OPTOUTS.name: "writer-consents",
+}
+"""Every topic that a step reads, and the step that gives up on what it cannot read there."""
+GARBAGE = b"\xff\x00 not a record"
+NEWER = b'{"kind":"work","v":99,"campaign":"00000000"}'
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("poison"), QUIET) as made:
+        yield made
+
+
+def test_poison_ends_in_the_dead_letters_and_its_neighbours_go_on(stage: Scene) -> None:
+    put: dict[str, tuple[str, bytes]] = {}
+    with stage.sending(5000) as campaign:
+        campaign.until_arrived(500)
+        for topic, step in READERS.items():
+            for poison in (GARBAGE, NEWER):
+                put[poisoned(stage, topic, campaign.id, poison)] = (step, poison)
+        account = accounted(campaign, letters=len(put))
+    assert account.states == {"accepted": campaign.recipients}
+    for letter in stage.letters():
+        step, poison = put[letter.origin]
+        assert (letter.step, to_bytes(letter.value)) == (step, poison)
+        assert letter.error
+    # What was poisoned works on: a whole campaign goes through the same partitions.
+    with stage.sending(2000) as campaign:
+        assert accounted(campaign, letters=len(put)).states == {"accepted": campaign.recipients}
+
+
+def test_dead_letters_are_listed_replayed_and_dropped(stage: Scene) -> None:
+    before = {one["origin"]: one for one in listed(stage)}
+    assert len(before) == 2 * len(READERS)
+    chosen = next(one for one in before.values() if one["topic"] == "receipts")
+    assert stage.longwave("dead-letters", "replay", chosen["origin"]) == f"{chosen['origin']} replayed"
+    wait_until("the replayed record came back, from its new place", lambda: len(listed(stage)) == len(before))
+    (back,) = [one for one in listed(stage) if one["origin"] not in before]
+    assert (back["topic"], back["partition"], back["value"]) == (
+        chosen["topic"],
+        chosen["partition"],
+        chosen["value"],
+    )
+    assert back["offset"] > chosen["offset"]
+    said = stage.longwave("dead-letters", "list")
+    assert all(one["origin"] in said and one["step"] in said for one in listed(stage))
+    stage.longwave("dead-letters", "drop", *(one["origin"] for one in listed(stage)))
+    assert stage.longwave("dead-letters", "list") == "no dead letters"
+    said = stage.longwave("dead-letters", "drop", chosen["origin"], code=1)
+    assert said.startswith("error: no dead letter waits at")
+
+
+def listed(stage: Scene) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(stage.longwave("dead-letters", "list", "--json"))
+    return found
+
+
+def poisoned(stage: Scene, topic: str, campaign: str, value: bytes) -> str:
+    """Put `value` where the campaign's own records go; the origin that its dead letter must name."""
+    # In a compacted topic a key stands for somebody: a campaign that nobody made, a number that nobody has.
+    key = {topics.CAMPAIGNS.name: b"zzzzzzzz", topics.OPTOUTS.name: b"999999999999999"}.get(topic, campaign.encode())
+    explicit = topic in (topics.LANES.name, topics.RECIPIENTS.name)
+    partition, offset = stage.produce(topic, value, key=key, partition=0 if explicit else -1)
+    return f"{topic}/{partition}/{offset}"

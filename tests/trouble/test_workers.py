@@ -1,0 +1,131 @@
+"""Workers killed, ended and joined while a campaign goes out, and campaigns steered in the middle."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas import topics
+from schemas.lane import LANES, Control, Intent, LaneRecord
+from schemas.wire import DecodeError
+from tests.trouble.account import accounted
+from tests.trouble.scene import QUIET, Campaign, Scene, scene, wait_until
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("workers"), QUIET) as made:
+        yield made
+
+
+def window(stage: Scene) -> int:
+    """Messages that one dead worker may leave unknown: the slots of its lanes, each a slice of 0.1 s."""
+    sender = stage.settings.accounts["demo"].senders["main"]
+    lanes = len(sender.lanes)
+    return int(lanes * stage.settings.worker.in_flight * max(1, sender.segments_per_second / lanes / 10))
+
+
+def test_worker_killed_in_the_middle(stage: Scene) -> None:
+    with stage.sending(8000) as campaign:
+        campaign.until_arrived(2000)
+        stage.kill("worker-0")
+        account = accounted(campaign)
+    assert len(account.unknown) <= window(stage)
+    assert set(account.states) <= {"accepted", "unknown"}
+    assert campaign.ids("unknown").keys() == account.unknown
+
+
+def test_worker_ended_by_sigterm_finishes_what_it_has_in_hand(stage: Scene) -> None:
+    with stage.sending(8000) as campaign:
+        campaign.until_arrived(2000)
+        pid = stage.signal("worker-0", signal.SIGTERM)
+        stage.restarted("worker-0", pid)
+        account = accounted(campaign)
+    assert stage.entry("worker-0")["last_exit"] == 0
+    assert account.states == {"accepted": campaign.recipients}
+
+
+def test_a_second_worker_joins_and_is_killed(stage: Scene) -> None:
+    with stage.sending(14_000) as campaign:
+        campaign.until_arrived(1000)
+        with stage.another_worker(1) as second:
+            wait_until("the second worker owns a lane", lambda: "is ours, epoch" in stage.log("worker-1"))
+            before = campaign.arrived()
+            campaign.until_arrived(min(before + 2000, campaign.recipients - 1000))
+            second.kill()
+            account = accounted(campaign)
+    assert len(account.unknown) <= window(stage)
+
+
+def test_pause_and_resume(stage: Scene) -> None:
+    with stage.sending(6000) as campaign:
+        campaign.until_arrived(1000)
+        assert "paused" in stage.longwave("campaign", "pause", campaign.id)
+        paused = campaign.until("nothing is in flight", lambda one: not one["figures"]["states"]["in_flight"])
+        assert paused["status"] == "paused"
+        held = campaign.arrived()
+        assert held < campaign.recipients
+        assert "resumed" in stage.longwave("campaign", "resume", campaign.id)
+        account = accounted(campaign)
+    assert account.states == {"accepted": campaign.recipients}
+    assert not submitted_after_control(stage, campaign, {"paused"})
+
+
+def test_cancel_is_exact_and_final(stage: Scene) -> None:
+    with stage.sending(8000) as campaign:
+        campaign.until_arrived(1500)
+        assert "canceled" in stage.longwave("campaign", "cancel", campaign.id)
+        account = accounted(campaign, ends=("canceled",))
+    assert set(account.states) == {"accepted", "canceled"}
+    assert account.states["canceled"] > 0
+    assert not submitted_after_control(stage, campaign, {"canceled"})
+    for word in ("resume", "pause", "launch"):
+        said = stage.longwave("campaign", word, campaign.id, code=1)
+        assert f"error: campaign {campaign.id} is canceled" in said
+    assert campaign.arrived() == account.states["accepted"]
+
+
+def submitted_after_control(stage: Scene, campaign: Campaign, states: set[str]) -> set[str]:
+    """Message ids of INTENTs that the lanes' logs have while a CONTROL of these states holds, and that the
+    aggregator has from no other INTENT."""
+    forbidden: set[str] = set()
+    allowed: set[str] = set()
+    for lane in stage.settings.accounts["demo"].senders["main"].lanes:
+        log = lane_log(stage, lane)
+        held = False
+        for record in log.values():
+            if isinstance(record, Control) and record.campaign == campaign.id:
+                held = record.state in states
+            if isinstance(record, Intent) and record.campaign == campaign.id:
+                (forbidden if held else allowed).update(members(campaign, log, record))
+    return (forbidden - allowed) & stage.arrivals.of(campaign.id)
+
+
+def members(campaign: Campaign, log: dict[int, LaneRecord], intent: Intent) -> set[str]:
+    found: set[str] = set()
+    for chunk, start, stop in intent.slices:
+        found |= {f"{campaign.id}-0-{ordinal}" for ordinal in log[chunk].ordinals[start:stop]}  # type: ignore[union-attr]
+    return found
+
+
+def lane_log(stage: Scene, lane: int) -> dict[int, LaneRecord]:
+    """Everything in a lane's log by offset."""
+    consumer = Consumer({"bootstrap.servers": stage.settings.kafka.bootstrap, "group.id": "lane-log"})
+    partition = TopicPartition(topics.LANES.name, lane)
+    low, high = consumer.get_watermark_offsets(partition)
+    consumer.assign([TopicPartition(topics.LANES.name, lane, low)])
+    found: dict[int, LaneRecord] = {}
+    at = low - 1
+    while at < high - 1:
+        message = consumer.poll(30)
+        assert message is not None
+        at = message.offset() or 0
+        try:
+            found[at] = LANES.decode(message.value())
+        except DecodeError:
+            continue
+    consumer.close()
+    return found
