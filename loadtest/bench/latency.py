@@ -27,7 +27,7 @@ from schemas.lane import Control, LaneMessage, LaneSettings, Work
 from schemas.wire import encode
 
 P50, P99 = 30.0, 150.0
-CAMPAIGN = "0000late"
+CAMPAIGN = "000ready"
 LANE = 0
 APART_MS = 100
 
