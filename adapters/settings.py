@@ -110,7 +110,7 @@ class Worker(_Strict):
 
     chunk: Annotated[int, Field(ge=1, le=500)] = 500
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
-    in_flight: Annotated[int, Field(ge=1, le=64)] = 8
+    in_flight: Annotated[int, Field(ge=1, le=64)] = 16
     """Slices a lane may have in flight; at most 500 messages each, so this bounds what a crash leaves unknown."""
     checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 32_000_000
     """A lane checkpoints when its log since the last one passes this and twice its live size."""
