@@ -190,6 +190,7 @@ def dead_letter(step: str, event: Any, error: Exception) -> Output:
     """The dead letter of an event that `step` gives up, with its origin and its bytes as they came."""
     metrics.STEP_DEAD_LETTERS.labels(step).inc()
     message = event.message
+    log.warning("%s puts %s to the dead letters: %s", step, _origin(event), error)
     letter = DeadLetter(
         topic=message.topic,
         partition=message.partition,

@@ -43,7 +43,14 @@ def encode(record: Record) -> bytes:
 
 
 def _builtin(value: Any) -> Any:
-    return msgspec.to_builtins(value)
+    """Structs within records; their columns may be numpy arrays too."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+class _Never(Record, tag="", kw_only=True):
+    """Makes every topic's kinds a union: msgspec asks for the tag only where there is a choice."""
 
 
 R = TypeVar("R")
@@ -53,7 +60,7 @@ class Codec(Generic[R]):
     """Strict decoder of the record kinds that one topic carries."""
 
     def __init__(self, kinds: Any) -> None:
-        self._decoder: msgspec.json.Decoder[R] = msgspec.json.Decoder(kinds)
+        self._decoder: msgspec.json.Decoder[R | _Never] = msgspec.json.Decoder(kinds | _Never)
 
     def decode(self, value: bytes | None) -> R:
         """The record in `value`.
@@ -64,9 +71,12 @@ class Codec(Generic[R]):
         if value is None:
             raise DecodeError("the record has no value")
         try:
-            return self._decoder.decode(value)
+            record = self._decoder.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DecodeError(str(error)) from error
+        if isinstance(record, _Never):
+            raise DecodeError("the record has no kind")
+        return record
 
 
 def same_length(n: int, **columns: Any) -> None:
