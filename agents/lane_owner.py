@@ -163,9 +163,9 @@ class LaneOwner:
     async def read(self, offset: int, raw: bytes | None) -> None:
         """Take the next record of the log."""
         await self.outbox.room()
-        if self._start is not None and offset < self._next:
+        if self._start is not None and self._start <= offset < self._next:
             return
-        if self._start is None or offset > self._next:
+        if self._start is None or offset != self._next:
             self._begin(offset)
         self._next = offset + 1
         try:
@@ -184,7 +184,9 @@ class LaneOwner:
         self._wake.set()
 
     def _begin(self, offset: int) -> None:
-        # Either the first record, or records are missing that somebody else's checkpoint replaced.
+        # Either the first record, or records are missing that somebody else's checkpoint replaced, or the log is
+        # read again from before our start: around a rebalance Faust may hand out what it had fetched from the middle
+        # before it seeks to the beginning.
         self._start = offset
         self._active = False
         self._epoch = 0

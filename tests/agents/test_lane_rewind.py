@@ -1,0 +1,51 @@
+"""A lane's log that is read again from an earlier place, as Faust does around a rebalance."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from adapters.clock import now_ms
+from pipeline.checkpoint import snapshot
+from schemas.lane import Owner
+from schemas.wire import encode
+from tests.agents.test_lane_owner import history, own_kafka, owning
+from tests.stack import Server
+
+__all__ = ["own_kafka"]
+
+
+def log_of_this_worker(nonce: str) -> list[bytes]:
+    return [*history().raws, encode(Owner(worker="tested", nonce=nonce, at=now_ms()))]
+
+
+@pytest.mark.parametrize("first", [1, 3, 5])
+async def test_a_log_seen_from_its_middle_first_is_read_from_its_start(own_kafka: Server, first: int) -> None:
+    async with owning(own_kafka) as straight, owning(own_kafka) as made:
+        await made.assign()
+        records = log_of_this_worker(made._nonce)
+        for offset, record in enumerate(records):
+            await straight.read(offset, record)
+        # Fetched before the seek to the log's start, handed out all the same.
+        for offset in range(first, len(records)):
+            await made.read(offset, records[offset])
+        assert not made.active
+        for offset, record in enumerate(records):
+            await made.read(offset, record)
+        await asyncio.sleep(0)
+        assert made.active
+        assert snapshot(made.state, 0) == snapshot(straight.state, 0)
+
+
+async def test_what_was_read_is_not_read_twice(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        await made.assign()
+        records = log_of_this_worker(made._nonce)
+        for offset, record in enumerate(records):
+            await made.read(offset, record)
+        state = made.state
+        for offset, record in enumerate(records):
+            await made.read(offset, record)
+        assert made.active
+        assert made.state is state
