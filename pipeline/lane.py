@@ -13,7 +13,7 @@ from itertools import pairwise
 from pyroaring import BitMap
 
 from pipeline.lane_effects import Effect, Malformed, Owned, Submit, Void
-from pipeline.lane_result import orphan, result
+from pipeline.lane_result import honest, orphan, result
 from pipeline.lane_state import Chunk, LaneState, flight_of, next_turn, pack
 from pipeline.lane_status import Part, status_of
 from pipeline.scheduler import Key
@@ -150,7 +150,7 @@ def _cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
         by_key.setdefault(key, []).append(Part(one, turn, "canceled"))
     effects: list[Effect] = []
     for key, parts in by_key.items():
-        effects += status_of(state, key, parts, at)
+        effects += status_of(state, key, honest(state, parts), at)
         for part in parts:
             chunk = state.chunks.get(part.slice[0])
             if chunk is not None:
@@ -187,7 +187,7 @@ def _leave(
             by_key.setdefault(chunk.key, []).append(Part(part, after, to, reason))
     effects: list[Effect] = []
     for key, parts in by_key.items():
-        effects += status_of(state, key, parts, at)
+        effects += status_of(state, key, honest(state, parts), at)
     for offset in {one[0] for one in slices} & state.chunks.keys():
         state.forget(state.chunks[offset])
     return effects

@@ -1,13 +1,15 @@
 """What a RESULT does to a lane (rules L3 and L4), and what the loss of an owner does to its flights.
 
-| flight | accepted, rejected, skipped, expired | retry | unknown |
-|---|---|---|---|
-| of the owner | final | waits again; canceled if the campaign is | waits again under a resend policy, else final |
-| of a lost owner, recorded unknown | the truth after all | final: rejected, `not_sent_by_lost_owner` | nothing new |
-| of a lost owner, waits again | final: what still waits of it is taken out | waits | waits |
+| flight | accepted, rejected | retry | skipped, expired | unknown |
+|---|---|---|---|---|
+| of the owner | final | waits again; canceled if the campaign is | final | waits again under a resend policy, else final |
+| of a lost owner, recorded unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
+| of a lost owner, waits again | final: what still waits of it is taken out | waits | waits | waits |
 """
 
 from __future__ import annotations
+
+from itertools import groupby
 
 from pipeline.lane_effects import Effect, Malformed
 from pipeline.lane_outcome import outcomes, without
@@ -17,6 +19,8 @@ from schemas.lane import Result, ResultGroup
 
 NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
 """Outcomes of recipients that the aggregator certainly did not take."""
+CERTAIN = frozenset({"canceled", "skipped", "expired"})
+"""States that say that nothing was submitted."""
 LOST = "owner_lost"
 """Reason of what an owner left behind without a RESULT."""
 
@@ -30,12 +34,42 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     settle = _late if flight.orphan else _settle
     parts = [done for group, part in found for done in settle(state, flight, group, part, record.at)]
     effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
-    effects += status_of(state, flight.key, parts, record.at)
+    effects += status_of(state, flight.key, honest(state, parts), record.at)
     for group, part in found:
         if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
             state.carriers.give_back(flight.at, *carried)
     _land(state, flight)
     return effects
+
+
+def honest(state: LaneState, parts: list[Part]) -> list[Part]:
+    """`parts` with those that were resent after a lost owner, and now end without a submission, as unknown.
+
+    Their first attempt may have arrived: canceled, skipped or expired would say for certain that it did not, and a
+    late RESULT could not take that back.
+    """
+    doubts = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    if not doubts:
+        return parts
+    return [piece for part in parts for piece in (_split(part, doubts) if part.state in CERTAIN else [part])]
+
+
+def _split(part: Part, doubts: list[Flight]) -> list[Part]:
+    chunk, start, stop = part.slice
+    doubtful: set[int] = set()
+    for flight in doubts:
+        for one in flight.slices:
+            for left in without(Part(one, 0, ""), flight.settled):
+                if left.slice[0] == chunk:
+                    doubtful.update(range(max(start, left.slice[1]), min(stop, left.slice[2])))
+    pieces: list[Part] = []
+    for unsure, run in groupby(range(start, stop), key=doubtful.__contains__):
+        positions = list(run)
+        piece = (chunk, positions[0], positions[-1] + 1)
+        pieces.append(
+            Part(piece, part.turn, "unknown", LOST) if unsure else Part(piece, part.turn, part.state, part.reason)
+        )
+    return pieces
 
 
 def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
@@ -66,11 +100,11 @@ def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: 
     if not flight.resent:
         if group.outcome == "unknown":
             return []
-        if group.outcome == "retry":
+        if group.outcome in NOT_PROCESSED:
             # It is known now that it was not sent, but the accounting has it as unknown, which never waits again.
             part.state, part.reason = "rejected", "not_sent_by_lost_owner"
         return without(part, flight.settled) if group.outcome != "accepted" else [part]
-    if group.outcome in {"unknown", "retry"}:
+    if group.outcome == "unknown" or group.outcome in NOT_PROCESSED:
         return []
     for piece in state.waiting_within(part.slice):
         state.take(piece)

@@ -89,7 +89,7 @@ class Model:
             self.people[key] = self.places[person.place] = person
             if self._state(work.campaign) == "canceled":
                 person.waiting = False
-                person.end("canceled")
+                self._end(person, "canceled")
 
     def _waiting(self, one: tuple[int, int, int]) -> list[Person] | None:
         """The people of a slice; None unless it is one and all of them wait."""
@@ -126,7 +126,7 @@ class Model:
             if flight.resent:
                 self._again(person, at, turn)
             else:
-                person.end("unknown")
+                self._end(person, "unknown")
 
     def _result(self, result: Result) -> None:
         flight = self.flights.pop(result.intent, None)
@@ -140,20 +140,28 @@ class Model:
             else:
                 self._own(flight, person, turn, outcome, due, result.at)
 
+    def _end(self, person: Person, state: str) -> None:
+        """Nobody whose lost first attempt may have arrived is certain not to have been sent to."""
+        doubts = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
+        if state in {"canceled", "skipped", "expired"} and any(p is person for f in doubts for p, _ in f.seats):
+            state = "unknown"
+        person.end(state)
+
     def _own(self, flight: ModelFlight, person: Person, turn: int, outcome: str, due: int, at: int) -> None:
         if person.place in flight.settled and outcome != "accepted":
             return
         if outcome == "retry" and self._state(flight.campaign) == "canceled":
-            person.end("canceled")
+            self._end(person, "canceled")
         elif outcome == "retry":
             self._again(person, due, turn)
         elif outcome == "unknown" and self._resends(flight.campaign):
             self._again(person, max(due, at), turn)
         else:
-            person.end(outcome)
+            self._end(person, outcome)
 
     def _late(self, flight: ModelFlight, person: Person, outcome: str) -> None:
-        if outcome == "unknown" or (outcome == "retry" and flight.resent):
+        unsent = outcome in {"retry", "skipped", "expired"}
+        if outcome == "unknown" or (unsent and flight.resent):
             return
         if flight.resent:
             person.waiting = False
@@ -162,7 +170,7 @@ class Model:
                     other.settled.add(person.place)
         elif person.place in flight.settled and outcome != "accepted":
             return
-        person.end("rejected" if outcome == "retry" else outcome)
+        self._end(person, "rejected" if unsent else outcome)
 
     def _control(self, offset: int, control: Control) -> None:
         known = self.controls.get(control.campaign)
@@ -174,7 +182,7 @@ class Model:
             for person in self.people.values():
                 if person.waiting and person.key[0] == control.campaign:
                     person.waiting = False
-                    person.end("canceled")
+                    self._end(person, "canceled")
 
     def _leave(self, record: Drop | Defer) -> None:
         for one in record.slices:
@@ -183,7 +191,7 @@ class Model:
                     self._again(person, record.due, person.turn)
                 else:
                     person.waiting = False
-                    person.end(record.state)
+                    self._end(person, record.state)
 
 
 class Accounting:
