@@ -117,6 +117,8 @@ class GuardedConsumer(driver.Consumer):
         self._unacked_messages: set[Any] = set()
         self._progress: dict[TP, Progress] = {}
         self._caps: dict[TP, int] = {}
+        self._sought = True
+        """Whether this assignment is at its committed offsets: until then nothing is committed."""
         self._pass_on = self.callback
         self.callback = self._hand_out
 
@@ -150,7 +152,16 @@ class GuardedConsumer(driver.Consumer):
             self._waiting_for_ack.set_result(None)
         return True
 
+    async def perform_seek(self) -> None:
+        """Hazard: Faust lets partitions go before it seeks them, so that the rest of a batch it dropped is handed
+        out from the middle of a log; acknowledged, it would be committed, and what came before it lost."""
+        await super().perform_seek()
+        self._progress.clear()
+        self._sought = True
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        if not self._sought:
+            return iter(())
         return (tp for tp in list(self._progress) if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -177,6 +188,7 @@ class GuardedConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for table in self.app.tables.values():
             await table.release({tp.partition for tp in revoked}, DRAIN_SECONDS)
+        self._sought = False
         self._forget(revoked)
 
     async def on_stop(self) -> None:

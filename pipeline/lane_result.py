@@ -2,9 +2,9 @@
 
 | flight | accepted, rejected | retry | skipped, expired | unknown |
 |---|---|---|---|---|
-| of the owner | final | waits again; canceled if the campaign is | final | waits again under a resend policy, else final |
-| of a lost owner, recorded unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
-| of a lost owner, waits again | final: what still waits of it is taken out | waits | waits | waits |
+| of the owner | final | waits again, or canceled with the campaign | final | waits again if it resends, else final |
+| of a lost owner, unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
+| of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 """
 
 from __future__ import annotations

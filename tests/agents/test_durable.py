@@ -142,6 +142,7 @@ async def test_an_acknowledgement_from_before_a_rebalance_does_not_count(tmp_pat
     await handed.consumer.commit()
     handed.app.consumer_generation_id = 2
     handed.consumer._committed_offset[TOPIC] = 10
+    handed.consumer._sought = True  # recovery seeks before it hands out again
     again, _ = await handed.hand_out(10, 11, generation=2)
     handed.ack(second)
     await handed.consumer.commit()
@@ -165,6 +166,7 @@ async def test_a_capped_topic_is_committed_up_to_its_cap_only(tmp_path: Path, mo
     assert handed.commits == [{TOPIC: 13}, {TOPIC: 16}]
     await handed.consumer.on_partitions_revoked({TOPIC})
     handed.consumer._committed_offset[TOPIC] = 10
+    handed.consumer._sought = True  # recovery seeks before it hands out again
     handed.ack(*await handed.hand_out(10, 11))
     await handed.consumer.commit()
     assert len(handed.commits) == 2
