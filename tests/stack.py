@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.stack import children, ready
+from loadtest.bench.stack import port_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ def free_ports(count: int, *, adjacent: bool = False) -> list[int]:
 
     Taken below the ephemeral range, so that an outgoing connection cannot grab one in the meantime.
     """
-    low = 21_000 + (os.getpid() % 100) * 100
+    # The other half of this worker's range is for the private stacks of loadtest.bench.stack.
+    low = port_range()[1]
     ports: list[int] = []
-    for port in range(low, 32_700):
+    for port in range(low, low + 1500):
         if port in _given or not _is_free(port):
             ports = [] if adjacent else ports
             continue

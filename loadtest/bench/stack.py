@@ -107,14 +107,25 @@ def _settings(folder: Path) -> str:
     return "".join(f"{name} = {value!r}\n".replace("'", '"') for name, value in values.items())
 
 
+_given: set[int] = set()
+
+
+def port_range() -> tuple[int, int]:
+    """Where this process looks for ports: each of pytest's parallel workers (gw0, gw1, …) in a range of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    return 20_000 + worker * 3000, 21_500 + worker * 3000
+
+
 def _free_ports(count: int) -> list[int]:
     """`count` adjacent ports that nobody listens on, below the range that outgoing connections take theirs from."""
-    start = 23_000 + os.getpid() % 4000
+    first, last = port_range()
+    start = max([first, *(port + 1 for port in _given if first <= port < last)])
     run: list[int] = []
-    for port in range(start, 32_000):
+    for port in range(start, last):
         with socket.socket() as probe:
             free = probe.connect_ex(("127.0.0.1", port)) != 0
         run = [*run, port] if free else []
         if len(run) == count:
+            _given.update(run)
             return run
     raise RuntimeError("no free ports")
