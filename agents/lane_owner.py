@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -49,6 +49,7 @@ IDLE_SECONDS = 0.5
 """How long the pump sleeps at most: the period of the gauges and of the check for a checkpoint."""
 CLAIM_SECONDS = 2.0
 """Pause before a lane is claimed again."""
+STUCK_SECONDS = 5.0
 HANDOVER_MS = 1000
 """An earlier owner's submissions less than this long ago count against the new owner's window."""
 
@@ -83,6 +84,11 @@ class LaneOwner:
         that one of this epoch which we did not start was certainly not submitted."""
         self._start: int | None = None
         self._next = 0
+        self._read_at = monotonic()
+        self._in_log = -1
+        """Highest offset that the broker gave to a record of ours: the log has at least that many."""
+        self.rewind: Callable[[int, int | None], None] | None = None
+        """(lane, offset): have the log read from there, or from its beginning."""
         self._loader: Loader | None = None
         self._buffer: list[tuple[int, LaneRecord, bytes]] = []
         self._picked = Picked()
@@ -120,7 +126,8 @@ class LaneOwner:
         while nonce == self._nonce:
             try:
                 record = Owner(worker=self._context.worker, nonce=nonce, at=now_ms())
-                await self.send(output(topics.LANES, record, partition=self.lane))
+                delivered = await self.send(output(topics.LANES, record, partition=self.lane))
+                self._in_log = max(self._in_log, delivered.offset)
                 return
             except EmitError as error:
                 log.warning("lane %s: claiming it waits: %s", self.lane, error)
@@ -168,6 +175,7 @@ class LaneOwner:
         if self._start is None or offset != self._next:
             self._begin(offset)
         self._next = offset + 1
+        self._read_at = monotonic()
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
@@ -274,18 +282,27 @@ class LaneOwner:
                 pause = min(pause, self._turn())
                 await self.checkpointer.maybe()
             self._gauges()
+            self._watch()
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
             except TimeoutError:
                 pass
 
+    def _watch(self) -> None:
+        """Whatever a rebalance made the consumer lose: a log that has more than we are given is read again."""
+        stuck = self._nonce and self._in_log >= self._next and monotonic() - self._read_at > STUCK_SECONDS
+        if stuck and self.rewind is not None:
+            self._read_at = monotonic()
+            log.warning("lane %s: its log has %s, read up to %s; reading on", self.lane, self._in_log, self._next)
+            self.rewind(self.lane, None if self._start is None else self._next)
+
     def wake(self) -> None:
         self._wake.set()
 
-    async def send(self, one: Output) -> None:
+    async def send(self, one: Output) -> Delivered:
         """Write one record and wait for the broker (`EmitError` where it does not answer)."""
-        await self._context.producer.send(one.topic, one.value, key=one.key, partition=one.partition)
+        return await self._context.producer.send(one.topic, one.value, key=one.key, partition=one.partition)
 
     def _turn(self) -> float:
         """Release what is due and pick what the limits allow; seconds until there is more to do by time alone."""
@@ -333,6 +350,7 @@ class LaneOwner:
             if done.cancelled():
                 return
             if done.exception() is None:
+                self._in_log = max(self._in_log, done.result().offset)
                 if isinstance(record, Intent) and done.result().offset >= self.state.next_offset:
                     self._unread.add(done.result().offset)
                 return

@@ -32,7 +32,7 @@ class Lanes:
         self._owners: dict[int, LaneOwner] = {}
         self._aggregators: dict[str, HttpBatch] = {}
         self._consumer: Any = None
-        self._deletions: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, stream: Any) -> None:
         """The body of the Faust agent. Every record is acknowledged at once: what may be committed is the lane's
@@ -57,6 +57,7 @@ class Lanes:
                     continue
                 self._owners[lane] = LaneOwner(lane, self._context, way)
                 self._owners[lane].checkpointer.move_mark = self._move_mark
+                self._owners[lane].rewind = self._rewind
             await self._owners[lane].assign()
 
     async def revoked(self) -> None:
@@ -89,11 +90,21 @@ class Lanes:
             carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
         )
 
+    def _rewind(self, lane: int, offset: int | None) -> None:
+        task = asyncio.create_task(self._seek(TP(topics.LANES.name, lane), offset))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _seek(self, tp: TP, offset: int | None) -> None:
+        if offset is None:
+            offset = (await self._consumer.earliest_offsets(tp))[tp]
+        await self._consumer.seek(tp, offset)
+
     def _move_mark(self, lane: int, offset: int) -> None:
         self._consumer.cap(TP(topics.LANES.name, lane), offset)
         task = asyncio.create_task(self._delete_below(lane, offset))
-        self._deletions.add(task)
-        task.add_done_callback(self._deletions.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _delete_below(self, lane: int, offset: int) -> None:
         # The commit goes first: a log that begins above the committed offset would only be read from its beginning,

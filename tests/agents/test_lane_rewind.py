@@ -49,3 +49,20 @@ async def test_what_was_read_is_not_read_twice(own_kafka: Server) -> None:
             await made.read(offset, record)
         assert made.active
         assert made.state is state
+
+
+async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.lane_owner.STUCK_SECONDS", 0.3)
+    asked: asyncio.Queue[tuple[int, int | None]] = asyncio.Queue()
+    async with owning(own_kafka) as made:
+        made.rewind = lambda lane, offset: asked.put_nowait((lane, offset))
+        await made.assign()
+        async with asyncio.timeout(20):
+            assert await asked.get() == (made.lane, None)
+        await made.release(1.0)
+        while not asked.empty():
+            asked.get_nowait()
+        await asyncio.sleep(1.0)
+        assert asked.empty()
