@@ -63,9 +63,10 @@ def private_stack(
     folder = Path(tempfile.mkdtemp(prefix="longwave-bench-"))
     config = folder / "longwave.toml"
     config.write_text(_settings(folder) + changes, encoding="utf-8")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("LONGWAVE_")}
-    env[CONFIG_VARIABLE] = str(config)
+    # Variables win over the file: those of the caller, or of another stack in this process, must not reach this one.
+    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("LONGWAVE_")}
     os.environ[CONFIG_VARIABLE] = str(config)
+    env = dict(os.environ)
     try:
         wanted = [word for name in only for word in ("--only", name)]
         _run(["up", "--detach", "--workers", str(workers), "--script", str(script), *wanted], env)
@@ -74,6 +75,8 @@ def private_stack(
         _keep_logs(folder)
         raise
     finally:
+        os.environ.pop(CONFIG_VARIABLE, None)
+        os.environ.update(before)
         _run(["down"], env)
         shutil.rmtree(folder, ignore_errors=True)
 

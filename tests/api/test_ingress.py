@@ -105,7 +105,7 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
     variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
     with running(["run", "ingress"], variables, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/metrics"), lambda: child.poll() is None)
+        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/healthz"), lambda: child.poll() is None)
         yield Ingress(url, child, kafka)
 
 
