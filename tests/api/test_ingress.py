@@ -105,7 +105,7 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
     variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
     with running(["run", "ingress"], variables, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/healthz"), lambda: child.poll() is None)
+        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/metrics"), lambda: child.poll() is None)
         yield Ingress(url, child, kafka)
 
 
@@ -261,6 +261,9 @@ async def test_a_body_beyond_the_limit_is_refused(ingress: Ingress) -> None:
 
 
 async def test_wrong_methods_and_addresses(ingress: Ingress) -> None:
+    async with asyncio.timeout(30):
+        while (await ingress.page("/healthz"))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     assert (await ingress.page("/v1/receipts/local"))[0] == 405
     assert (await ingress.page("/"))[0] == 404
     assert (await ingress.page("/c/"))[0] == 404
