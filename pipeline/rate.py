@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 WINDOW = 1.0
 """Seconds over which limits are stated."""
-ARRIVAL_SPREAD = 0.015
+ARRIVAL_SPREAD = 0.25
 """A slice is charged at the time of its answer, but at most this long (s) after it was written: arrival lies in
-between. A wider spread would cost rate with slow aggregators, a narrower one risks the limit on slow networks."""
+between. A wider spread costs rate with slow aggregators, a narrower one the limit when either side stalls: 0.015 was
+seen to let 115 of 100 segments arrive within a second on a loaded machine."""
 GUARD = 0.002
 """Added to the window (s), so that clocks that read a little differently do not turn 1.000 s into 0.999 s."""
 TOLERANCE = 0.1

@@ -198,12 +198,12 @@ def test_the_limit_is_used_by_messages_of_several_segments(limit: int) -> None:
 
 
 @pytest.mark.parametrize("latency", [0.05, 0.3, 0.8])
-def test_slow_answers_cost_no_rate(latency: float) -> None:
-    """What counts is the write, as long as answers come within the window."""
+def test_slow_answers_cost_no_more_than_the_spread_of_arrivals(latency: float) -> None:
+    """A slice may arrive until its answer comes: never above the limit has its price with slow aggregators."""
     run = Run(100, lambda: 1, Timing(arrival=lambda: 0.004, answer=lambda: latency), slots=200)
     run.go(61)
     assert run.worst() <= 100
-    assert run.used(1030, 1060) >= 97
+    assert run.used(1030, 1060) >= 97 / (1 + min(latency, ARRIVAL_SPREAD))
 
 
 def test_a_slice_without_an_answer_holds_its_place_and_no_other() -> None:
@@ -215,7 +215,7 @@ def test_a_slice_without_an_answer_holds_its_place_and_no_other() -> None:
     assert window.wait(2.0, 7) > 0
     window.settle(lost, 1.5, 9.0)
     assert window.wait(2.0, 7) == pytest.approx(1.5 + ARRIVAL_SPREAD + 1.002 - 2.0)
-    assert window.wait(2.6, 7) == 0
+    assert window.wait(2.8, 7) == 0
 
 
 def test_a_slice_that_was_not_written_gives_its_place_back() -> None:
