@@ -203,11 +203,6 @@ def next_turn(turn: int) -> int:
     return min(turn + 1, LAST_TURN)
 
 
-def owner_submitted_since(state: LaneState, since: int) -> bool:
-    """Whether any owner wrote an INTENT at or after `since` (ms)."""
-    return state.last_intent_at >= since
-
-
 def pack(raw: bytes) -> bytes:
     """Compressed form of a record's bytes, as chunks are kept in memory and in checkpoints."""
     return bytes(cramjam.lz4.compress_block(raw))
