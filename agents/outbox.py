@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 ROOM = 512
 """Unacknowledged records from which on the outbox is full."""
 RESEND_SECONDS = 0.5
+WARN_SECONDS = 10.0
+"""At most one warning in this time: an outage fails records by the hundred."""
 
 
 class Outbox:
@@ -30,6 +32,7 @@ class Outbox:
         self._drained: list[asyncio.Future[None]] = []
         self._room = asyncio.Event()
         self._room.set()
+        self._warned = -WARN_SECONDS
 
     def send(self, one: Output) -> None:
         """Hand over a record; returns at once."""
@@ -54,13 +57,19 @@ class Outbox:
     def _done(self, one: Output, future: asyncio.Future[Delivered]) -> None:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, EmitError):
-            log.warning("writing to %s waits: %s", one.topic, error)
+            self._warn(one.topic, error)
             handle: asyncio.TimerHandle = asyncio.get_running_loop().call_later(
                 RESEND_SECONDS, lambda: self._again(one, handle)
             )
             self._pending.add(handle)
         self._pending.discard(future)
         self._wake()
+
+    def _warn(self, topic: str, error: EmitError) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._warned >= WARN_SECONDS:
+            self._warned = now
+            log.warning("writing to %s waits, %d records pending: %s", topic, len(self._pending), error)
 
     def _again(self, one: Output, handle: asyncio.TimerHandle) -> None:
         self.send(one)

@@ -12,7 +12,7 @@ class StateSet:
 
     `own`: of final states, of this set and those of the same state whose reason sorts before; of events, of this
     one; of accepted and unknown, of all the accepted ones and then the unknown ones, in order of segments, price,
-    reason, up to this one. 0 for other states.
+    reason, up to this one; of rejected, of all those and then the rejected ones. 0 for other states.
     `reached`: of all sets of the conservation up to this one, the highest rank first, then in order of reason,
     segments, price. Means nothing for events.
     """

@@ -51,8 +51,7 @@ def may_follow(earlier: tuple[str, int], later: tuple[str, int]) -> bool:
 
 def rank_sql() -> str:
     """The ClickHouse expression of `rank` over the columns `state` and `turn`; 0 for events."""
-    waiting = ", ".join(
-        f"state = '{name}', {place + 1} + {len(WAITING)} * turn" for place, name in enumerate(WAITING)
-    )
-    upper = ", ".join(f"state = '{name}', {_ABOVE_TURNS + place}" for place, name in enumerate(_UPPER))
-    return f"toInt32(multiIf({waiting}, {upper}, 0))"
+    states = [*WAITING, *_UPPER]
+    ranks = [rank(name, 0) for name in states]
+    turn = f"if(state IN {WAITING}, turn * {len(WAITING)}, 0)"
+    return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {turn})"

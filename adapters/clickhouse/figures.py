@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,27 +13,25 @@ from schemas.figures import MessageSets, Settled, StateSet
 from schemas.succession import BILLED, EVENTS, FINAL, rank_sql
 
 _EVENTS: Final = str(EVENTS)
-_BILLED: Final = str(BILLED)
+_CHAIN: Final = (*BILLED, "rejected")
+"""What came of a submission and was billed, and what was not after all."""
 
 # Each window adds a bitmap once to a running union and asks for its size, which is free: no bitmap is copied. Sets
-# that are not merged yet come as several rows with the same key and sizes. One level of SELECT and one thread,
-# because planning is a quarter of the time and more threads only hand a few rows around.
+# that are not merged yet come as several rows with the same key and sizes. One level of SELECT, because planning is
+# a quarter of the time.
 _MEASURE: Final = f"""
 SELECT message, state, reason, turn, segments, price,
     groupBitmapMergeIf(ordinals, state IN {(*FINAL, *BILLED, *EVENTS, "rejected")}) OVER
     (
         PARTITION BY message, multiIf(
-            state IN {_EVENTS}, concat(state, ':', reason), state IN {_BILLED}, 'billed', toString(state))
-        ORDER BY state, segments, price, reason
-    ) AS own,
+            state IN {_EVENTS}, concat(state, ':', reason), state IN {_CHAIN}, 'submitted', toString(state))
+        ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason
+    ),
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
-        (PARTITION BY message ORDER BY {rank_sql()} DESC, reason, segments, price) AS reached,
-    groupBitmapMergeIf(ordinals, state IN ('unknown', 'rejected')) OVER
-        (PARTITION BY message ORDER BY state != 'unknown') AS late,
-    last_at, inserted, bitmapMax(ordinals) AS highest
+        (PARTITION BY message ORDER BY {rank_sql()} DESC, reason, segments, price),
+    bitmapCardinality(ordinals), last_at, inserted, bitmapMax(ordinals)
 FROM state_sets WHERE campaign = {{campaign:String}}
 ORDER BY message
-SETTINGS max_threads = 1
 """
 
 # The newest revision, of it the attempt that completed first; the count is answered from the primary index.
@@ -85,14 +84,24 @@ def message_sets(store: Store, campaign: str) -> list[MessageSets]:
         StoreUnavailable, StoreRefused.
     """
     asked = {"campaign": campaign}
-    # The audience first: it is there before anything is recorded of it.
-    recipients, present = (size or 0 for size in store.rows(_AUDIENCE, asked)[0])
+    with ThreadPoolExecutor(1) as beside:
+        audience = beside.submit(_audience, store, asked)
+        rows = store.rows(_MEASURE, asked)
+        recipients, present = audience.result()
+    if rows and not recipients:
+        # Frozen between the two looks: it is there before anything is recorded of it.
+        recipients, present = _audience(store, asked)
     measured: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
-    for row in store.rows(_MEASURE, asked):
+    for row in rows:
         measured[row[0]].append(row[1:])
     if recipients and not measured:
         measured[0] = []
     return [_message(store, (campaign, message), (recipients, present), rows) for message, rows in measured.items()]
+
+
+def _audience(store: Store, asked: dict[str, str]) -> tuple[int, int]:
+    recipients, present = store.rows(_AUDIENCE, asked)[0]
+    return recipients or 0, present or 0
 
 
 def _message(
@@ -120,11 +129,13 @@ def _message(
 
 
 def _rejected_too(rows: Sequence[Sequence[Any]]) -> bool:
-    """Whether a recipient is both unknown and rejected: the union of the two is smaller than their sum."""
-    unknown = max((row[7] for row in rows if row[0] == "unknown"), default=0)
-    rejected = max((row[5] for row in rows if row[0] == "rejected"), default=0)
-    both = max((row[7] for row in rows if row[0] == "rejected"), default=0)
-    return bool(unknown and rejected and both < unknown + rejected)
+    """Whether a recipient may be both unknown and rejected. Rejected ones come last in their chain: where they add
+    less to the accepted and unknown ones than they are, some were in it before."""
+    if not any(row[0] == "unknown" for row in rows):
+        return False
+    billed = max(row[5] for row in rows if row[0] in BILLED)
+    submitted = max((row[5] for row in rows if row[0] == "rejected"), default=billed)
+    return bool(submitted - billed < sum(row[7] for row in rows if row[0] == "rejected"))
 
 
 def _millis(at: datetime) -> int:

@@ -41,10 +41,8 @@ def start(data: Path, *options: str, follow: bool = False) -> float:
         if found and found["pid"] == supervisor.pid and found["state"] == "ready":
             return time.monotonic() - begin
         time.sleep(0.1)
-    with log.open("rb") as said:
-        said.seek(before)
-        text = said.read().decode(errors="replace")
-    raise UserError(text.rpartition("error: ")[2].strip() or f"the supervisor ended; see {log}")
+    said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else ""
+    raise UserError(said.rpartition("error: ")[2].strip() or f"the supervisor ended; see {log}")
 
 
 def stop(data: Path) -> bool:

@@ -77,8 +77,18 @@ def private_stack(
     finally:
         os.environ.pop(CONFIG_VARIABLE, None)
         os.environ.update(before)
-        _run(["down"], env)
+        _down(env)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _down(env: dict[str, str]) -> None:
+    failed = sys.exc_info()[1]
+    try:
+        _run(["down"], env)
+    except RuntimeError as error:
+        if failed is None:
+            raise
+        print(error, file=sys.stderr)  # what went wrong first must not hide behind it
 
 
 def _run(words: list[str], env: dict[str, str]) -> None:

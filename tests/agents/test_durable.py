@@ -231,6 +231,27 @@ async def test_committed_is_what_was_acknowledged_on_a_real_broker(
     await bench.close()
 
 
+@BOTH
+async def test_a_quiet_partition_is_not_called_stuck(
+    guarded: bool, kafka: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(kafka, f"quiet-{guarded}", tmp_path)
+    app = bench.app(GuardedApp if guarded else BareApp)  # type: ignore[arg-type]
+
+    async def run(stream: Any) -> None:
+        async for _ in stream.noack():
+            pass
+
+    bench.agent(app, run)
+    async with started(app):
+        caplog.clear()
+        for place in app.consumer.assignment():
+            app.consumer.verify_event_path(monotonic() + 3600, place)  # as after an hour without a record
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert bool(errors) != guarded
+    await bench.close()
+
+
 async def test_a_capped_topic_on_a_real_broker(kafka: Server, tmp_path: Path, monkeypatch: Any) -> None:
     bench = Bench(kafka, "capped", tmp_path)
     monkeypatch.setattr(GuardedConsumer, "capped_topics", frozenset({bench.asks.name}))

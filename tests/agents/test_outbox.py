@@ -43,15 +43,19 @@ async def test_what_kafka_did_not_take_is_sent_again(
     await bench.close()
 
 
-async def test_a_record_that_kafka_never_takes_keeps_its_place(kafka: Server, tmp_path: Path) -> None:
+async def test_a_record_that_kafka_never_takes_keeps_its_place(
+    kafka: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bench = Bench(kafka, "outbox-never", tmp_path, session_timeout=2.0)
     box = Outbox(bench.producer)
-    box.send(Output("a-topic-that-is-not-there", b"x"))
+    for _ in range(3):
+        box.send(Output("a-topic-that-is-not-there", b"x"))
     box.send(answer(bench, 1))
     drained = asyncio.create_task(box.drained())
     await asyncio.sleep(3)
     assert not drained.done()
-    assert len(box._pending) == 1
+    assert len(box._pending) == 3
+    assert len([one for one in caplog.records if "pending" in one.message]) == 1  # not one a record and try
     drained.cancel()
     assert len(bench.records(bench.answers, 1)) == 1
     await bench.close()
