@@ -88,8 +88,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         return offsets
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Hazard: from the fifth minute on Faust takes a quiet partition, a changelog, or a lane whose mark stands for
-        a stuck one, and writes an ERROR for each every 2.5 s. Ours are watched by their metrics (lag, oldest due)."""
+        """Hazard: from the fifth minute on Faust takes a quiet partition, a changelog, or a lane whose mark stands
+        for a stuck one, and writes an ERROR for each every 2.5 s. Ours are watched by their metrics."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
