@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adapters import settings as configuration
+from adapters.garbage import leave_out_what_stays
 from cli.stack.children import follow_parent
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -66,6 +67,7 @@ def worker(
     """A Faust worker: coordinator, fan-out, eligibility, lanes."""
     from agents.app import run_worker
 
+    leave_out_what_stays()
     run_worker(configuration.load(), index)
 
 
@@ -74,6 +76,7 @@ def writer() -> None:
     """The ClickHouse writer: status chunks into sets."""
     from agents.writer_app import run_writer
 
+    leave_out_what_stays()
     run_writer(configuration.load())
 
 
@@ -82,6 +85,7 @@ def api() -> None:
     """The REST API and the Realtime Campaigns page."""
     from api.server import serve
 
+    leave_out_what_stays()
     serve(configuration.load())
 
 
@@ -90,6 +94,7 @@ def ingress() -> None:
     """What comes in: receipts, clicks, inbound texts."""
     from api.ingress import serve
 
+    leave_out_what_stays()
     serve(configuration.load())
 
 
@@ -100,4 +105,5 @@ def aggregator(
     """The simulated aggregator; its record in DATA/aggregator."""
     from cli.aggregator import aggregator as alone
 
+    leave_out_what_stays()
     alone(script=script)
