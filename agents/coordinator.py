@@ -13,7 +13,7 @@ from pipeline.plan import Terms
 from pipeline.statuses import apply
 from pipeline.transitions import Effect, StartFanout, StartFreeze, Withdraw, WriteControl
 from schemas import topics
-from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, Command, Frozen, Note, Progress
+from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
 from schemas.lane import Control
 from schemas.wire import encode
 
@@ -25,7 +25,7 @@ class Coordinator:
         self._context = context
         self._table = table
 
-    def handle(self, record: Command | Frozen | Note | Progress, event: Any) -> Emissions:
+    def handle(self, record: CommandsRecord, event: Any) -> Emissions:
         key = record.campaign.encode()
         stored = self._table.get(key)
         document = None if stored is None else CAMPAIGNS.decode(stored)

@@ -54,7 +54,7 @@ class Settlement:
         under_way = {
             document.id: document
             for document in self._context.campaigns.all()
-            if _under_way(document) and (everybody or document.status in {"sending", "paused"})
+            if _under_way(document) and (everybody or document.status in {"sending", "paused", "suspended"})
         }
         if not under_way:
             metrics.FRESHNESS.set(0)
@@ -79,6 +79,6 @@ class Settlement:
 
 
 def _under_way(document: CampaignDocument) -> bool:
-    if document.status in {"sending", "paused", "sent"}:
+    if document.status in {"sending", "paused", "suspended", "sent"}:
         return document.recipients > 0
     return document.status == "canceled" and document.recipients > 0 and not document.finished

@@ -16,6 +16,7 @@ _ACTIONS: dict[Status, tuple[str, ...]] = {
     "processing": ("pause", "cancel"),
     "sending": ("pause", "cancel"),
     "paused": ("resume", "cancel"),
+    "suspended": ("resume", "pause", "cancel"),
 }
 
 

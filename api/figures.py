@@ -34,7 +34,7 @@ HISTORY = 120
 HISTORY_STEP_MS = 900
 """Not every look is a point: whoever polls must not push the last two minutes out."""
 RATE_OVER_MS = 5_000
-_LIVE = {"processing", "sending", "paused"}
+_LIVE = {"processing", "sending", "paused", "suspended"}
 
 
 @dataclass(frozen=True, slots=True)

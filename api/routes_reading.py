@@ -16,7 +16,7 @@ from schemas.campaign import Status
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
 StatusFilter = Literal[
-    "", "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "canceled", "failed"
+    "", "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from pipeline.plan import CampaignPlan, PlanError, compile_plan
+from pipeline.suspension import let_go, where_to
 from pipeline.transitions import (
     AS_DRAFT,
     Effect,
@@ -21,7 +22,7 @@ from pipeline.transitions import (
 from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status
 from schemas.chunk import Freeze
 
-_CANCELABLE: Final[frozenset[Status]] = frozenset({"processing", "sending", "paused"})
+_CANCELABLE: Final[frozenset[Status]] = frozenset({"processing", "sending", "paused", "suspended"})
 
 
 def command(document: CampaignDocument | None, record: Command, now: int, terms_of: TermsOf) -> Transition:
@@ -126,16 +127,22 @@ def _too_late(plan: CampaignPlan, now: int) -> str:
 
 
 def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status not in ("processing", "sending"):
+    if document.status not in ("processing", "sending", "suspended"):
         why = f"campaign {document.id} is {document.status}; only processing and sending campaigns can be paused"
         return _refuse(document, record, now, why)
-    return _controlled(document, record, now, status="paused", resume_to=document.status, reason="")
+    back = document.resume_to if document.status == "suspended" else document.status
+    return _controlled(document, record, now, status="paused", resume_to=back, reason="")
 
 
 def _resume(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status == "suspended":
+        holds = let_go(document.holds)
+        return _controlled(document, record, now, **where_to(holds), holds=holds)
     if document.status != "paused":
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
-    return _controlled(document, record, now, status=document.resume_to or "sending", resume_to=None, reason="")
+    if document.resume_to == "processing":
+        return _controlled(document, record, now, status="processing", resume_to=None, reason="")
+    return _controlled(document, record, now, **where_to(document.holds))
 
 
 def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:
@@ -143,7 +150,7 @@ def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition
         return _done(document, record, now, **AS_DRAFT, reason="")
     if document.status not in _CANCELABLE:
         return _refuse(document, record, now, _not_cancelable(document))
-    transition = _controlled(document, record, now, status="canceled", resume_to=None, reason="")
+    transition = _controlled(document, record, now, status="canceled", resume_to=None, reason="", holds=[])
     assert transition.document is not None
     effects = (*transition.effects, *withdraw(transition.document, now))
     return Transition(transition.document, changed=True, effects=effects)
@@ -163,6 +170,7 @@ def _only_draft(document: CampaignDocument, done: str) -> str:
         "processing": "cancel it and duplicate it",
         "sending": "cancel it and duplicate it",
         "paused": "resume it, or cancel it and duplicate it",
+        "suspended": "cancel it and duplicate it",
     }.get(document.status, "it can only be duplicated")
     return f"campaign {document.id} is {document.status}; only a draft can be {done}: {remedy}"
 

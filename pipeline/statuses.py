@@ -1,9 +1,10 @@
 """The status machine of a campaign, as one pure function over its document.
 
     draft ──launch──▶ processing ──frozen──▶ sending ──▶ sent ──▶ finished
-      ▲                   │ nobody in it         │
-      └───────────────────┘     paused ◀──pause──┘ (from processing too) ──resume──▶ where it was
-    cancel: scheduled ──▶ draft; processing, sending, paused ──▶ canceled
+      ▲                   │ nobody in it       │   │
+      └───────────────────┘                    │   └─ suspended, while a lane holds it ──resume──▶ sending
+                                paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
+    cancel: scheduled ──▶ draft; processing, sending, paused, suspended ──▶ canceled; sent, finished: refused
 
 Every command leaves its outcome in the document, refused or not. A record that comes again changes nothing and
 gives its effects again, as of the document that holds by then.
@@ -14,18 +15,19 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.status_commands import command
+from pipeline.suspension import suspend
 from pipeline.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, successor, withdraw
-from schemas.campaign import CampaignDocument, Command, Frozen, Note, Progress, Status
+from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
 
 EMPTY_AUDIENCE = (
     "the audience is empty: its lists and numbers name nobody; import contacts or edit it, then launch again"
 )
-_UNDER_WAY: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
+_NOTED: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
+"""Statuses whose reason a note may set; that of a suspended campaign says who holds it."""
+_BEFORE_SENT: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
 
 
-def apply(
-    document: CampaignDocument | None, record: Command | Frozen | Note | Progress, now: int, terms_of: TermsOf
-) -> Transition:
+def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, terms_of: TermsOf) -> Transition:
     """What a record of topic `commands` makes of a campaign. `now` in ms; nothing is raised for what a user does."""
     if isinstance(record, Command):
         return command(document, record, now, terms_of)
@@ -38,6 +40,8 @@ def apply(
             return _note(document, record, now)
         case Progress():
             return _progress(document, record, now)
+        case Suspension():
+            return suspend(document, record, now)
 
 
 def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
@@ -86,10 +90,7 @@ def _frozen_too_late(document: CampaignDocument, record: Frozen, now: int) -> Tr
 
 
 def _note(document: CampaignDocument, record: Note, now: int) -> Transition:
-    if (
-        document.status not in ("scheduled", "processing", "sending", "paused", "sent")
-        or document.reason == record.reason
-    ):
+    if document.status not in _NOTED or document.reason == record.reason:
         return Transition(document)
     return Transition(successor(document, now, reason=record.reason), changed=True)
 
@@ -98,9 +99,9 @@ def _progress(document: CampaignDocument, record: Progress, now: int) -> Transit
     """What is sent cannot be paused any more: a paused campaign goes on to sent. A canceled one stays canceled."""
     if record.reached == "finished" and document.status == "canceled" and not document.finished:
         return Transition(successor(document, now, finished=record.at), changed=True)
-    before = ("sending", "paused") if record.reached == "sent" else ("sending", "paused", "sent")
+    before = _BEFORE_SENT if record.reached == "sent" else _BEFORE_SENT | {"sent"}
     if document.status not in before or not document.recipients:
         return Transition(document)
     finished = record.at if record.reached == "finished" else 0
-    reached = successor(document, now, status=record.reached, resume_to=None, reason="", finished=finished)
+    reached = successor(document, now, status=record.reached, resume_to=None, reason="", finished=finished, holds=[])
     return Transition(reached, changed=True)

@@ -94,6 +94,7 @@ def control(document: CampaignDocument, at: int) -> WriteControl:
 
 
 def _control_state(status: Status) -> ControlState:
+    """A suspended campaign's lanes run: they hold back by themselves, and probe until it goes again."""
     if status in ("paused", "canceled"):
         return status
     return "running"

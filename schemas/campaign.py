@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, mod
 from schemas.ids import Name
 from schemas.wire import Campaign, Codec, Count, Millis, Record
 
-Status = Literal["draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "canceled", "failed"]
+Status = Literal[
+    "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
+]
+"""`paused` is held by a person, `suspended` by the system (the document's `holds` say by whom and why)."""
 UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
 """What happens to messages whose submission was under way when a process died (DESIGN, rule L4)."""
 
@@ -82,6 +85,14 @@ KEPT_OUTCOMES = 8
 """Outcomes that a document keeps."""
 
 
+class Hold(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The last `Suspension` that `by` gave; `reason` is "" where it holds the campaign no longer."""
+
+    by: str
+    reason: str
+    at: Millis
+
+
 class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
 
@@ -103,7 +114,9 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     recipients: Count = 0
     lanes: list[Count] = msgspec.field(default_factory=list)
     resume_to: Status | None = None
-    """Status that a resume returns to; set while paused."""
+    """Status that a resume returns to; set while paused or suspended."""
+    holds: list[Hold] = msgspec.field(default_factory=list)
+    """Who of the system held the campaign, each once."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
@@ -151,5 +164,23 @@ class Progress(Record, tag="progress", kw_only=True):
     at: Millis
 
 
-COMMANDS: Codec[Command | Frozen | Note | Progress] = Codec(Command | Frozen | Note | Progress)
+class Suspension(Record, tag="suspension", kw_only=True):
+    """Topic `commands`: the system holds a campaign (`suspended`), or does so no longer.
+
+    `by` names what holds it for as long as it does, whoever runs it: `lane 3`, not a worker. A campaign goes on when
+    each that held it has said so, or an operator resumes it. Of one `by` a record that is not later (`at`) than the
+    last says nothing new.
+    """
+
+    campaign: Campaign
+    suspended: bool
+    reason: str
+    at: Millis
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+CommandsRecord = Command | Frozen | Note | Progress | Suspension
+"""What topic `commands` carries."""
+
+COMMANDS: Codec[CommandsRecord] = Codec(CommandsRecord)
 CAMPAIGNS: Codec[CampaignDocument] = Codec(CampaignDocument)

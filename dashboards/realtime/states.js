@@ -4,7 +4,7 @@ export const STATES = [
   ["unknown", "Unknown"], ["skipped", "Skipped"], ["expired", "Expired"], ["canceled", "Canceled"],
   ["in_flight", "In flight"], ["queued", "Queued"], ["delayed", "Delayed"], ["pending", "Pending"],
 ];
-export const STATUSES = ["draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "canceled", "failed"];
+export const STATUSES = ["draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"];
 const MEANING = {
   delivered: "the carrier confirmed it", accepted: "handed to the aggregator, no receipt yet",
   undelivered: "the carrier could not deliver it", rejected: "the aggregator refused it",

@@ -5,7 +5,7 @@ import { age, count, percent, rate, utc } from "./format.js";
 import { secondsSince } from "./live.js";
 
 const known = new Map(); // id -> {data, node}
-const UNDER_WAY = new Set(["processing", "sending", "sent", "paused"]);
+const UNDER_WAY = new Set(["processing", "sending", "sent", "paused", "suspended"]);
 
 export function update(event, chosen, onChoose) {
   for (const data of event.rows) {

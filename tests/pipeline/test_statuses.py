@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 
 from pipeline.statuses import apply
 from pipeline.transitions import StartFanout, StartFreeze, Transition, Withdraw, WriteControl
-from schemas.campaign import CAMPAIGNS, Action, CampaignDocument, Command, Frozen, Note, Progress
+from schemas.campaign import (
+    CAMPAIGNS,
+    Action,
+    CampaignDocument,
+    Command,
+    CommandsRecord,
+    Frozen,
+    Note,
+    Progress,
+    Status,
+    Suspension,
+)
 from schemas.chunk import Freeze
 from schemas.status import StatusRange
 from schemas.wire import encode
 from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, spec
 
 LATER = NOW + HOUR
-RECORDS = Command | Frozen | Note | Progress
+RECORDS = CommandsRecord
 
 
 def command(action: Action, identity: str = "c1", **changes: Any) -> Command:
@@ -34,6 +45,10 @@ def progress(reached: str) -> Progress:
     return Progress(campaign=ID, reached=reached, at=LATER)  # type: ignore[arg-type]
 
 
+def suspension(reason: str, by: str = "lane 4", at: int = LATER) -> Suspension:
+    return Suspension(campaign=ID, suspended=bool(reason), reason=reason, at=at, by=by)
+
+
 def step(before: CampaignDocument | None, record: RECORDS) -> Transition:
     return apply(before, record, LATER, lambda _: TERMS)
 
@@ -43,7 +58,7 @@ def after(transition: Transition) -> CampaignDocument:
     return transition.document
 
 
-STATUSES = ("draft", "scheduled", "processing", "sending", "paused", "sent", "finished", "canceled", "failed")
+STATUSES = get_args(Status)
 ALLOWED = {
     ("draft", "edit"): "draft",
     ("draft", "delete"): None,
@@ -51,17 +66,20 @@ ALLOWED = {
     ("processing", "pause"): "paused",
     ("sending", "pause"): "paused",
     ("paused", "resume"): "sending",
+    ("suspended", "resume"): "sending",
+    ("suspended", "pause"): "paused",
     ("scheduled", "cancel"): "draft",
     ("processing", "cancel"): "canceled",
     ("sending", "cancel"): "canceled",
     ("paused", "cancel"): "canceled",
+    ("suspended", "cancel"): "canceled",
 }
 
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("action", ["create", "edit", "delete", "launch", "pause", "resume", "cancel"])
 def test_every_action_in_every_status(status: str, action: Action) -> None:
-    before = document(status, resume_to="sending" if status == "paused" else None)
+    before = document(status, resume_to="sending" if status in ("paused", "suspended") else None)
     transition = step(before, command(action, spec=spec("Hello")))
     if (status, action) not in ALLOWED:
         refused = after(transition)
@@ -86,7 +104,11 @@ def test_every_action_in_every_status(status: str, action: Action) -> None:
         ("canceled", "resume", "is canceled, not paused"),
         ("canceled", "edit", "it can only be duplicated"),
         ("canceled", "cancel", "it can only be duplicated"),
+        ("canceled", "launch", "only a draft can be launched: it can only be duplicated"),
+        ("canceled", "pause", "only processing and sending campaigns can be paused"),
+        ("finished", "cancel", "everything was handed over; it can only be duplicated"),
         ("sending", "edit", "only a draft can be edited: cancel it and duplicate it"),
+        ("suspended", "edit", "only a draft can be edited: cancel it and duplicate it"),
         ("draft", "cancel", "nothing is under way; delete it"),
         ("sending", "launch", "only a draft can be launched"),
         ("sent", "pause", "only processing and sending campaigns can be paused"),
@@ -160,6 +182,62 @@ def test_cancel_before_the_freeze_withdraws_when_the_audience_is_known() -> None
     assert (after(late).status, after(late).recipients) == ("canceled", 10)
     assert [type(effect) for effect in late.effects] == [Withdraw]
     assert step(after(cancel), frozen(0)) == Transition(after(cancel))
+
+
+def test_a_campaign_is_suspended_until_each_that_held_it_lets_go() -> None:
+    held = step(document("sending"), suspension("main does not answer", "lane 4"))
+    assert (after(held).status, after(held).resume_to) == ("suspended", "sending")
+    assert after(held).reason == "main does not answer (lane 4)"
+    assert held.effects == ()
+    both = after(step(after(held), suspension("main does not answer", "lane 2")))
+    assert both.reason == "main does not answer (lane 2); main does not answer (lane 4)"
+    one = after(step(both, suspension("", "lane 4", LATER + 1)))
+    assert (one.status, one.reason) == ("suspended", "main does not answer (lane 2)")
+    none = after(step(one, suspension("", "lane 2", LATER + 1)))
+    assert (none.status, none.resume_to, none.reason) == ("sending", None, "")
+
+
+def test_an_old_suspension_read_again_suspends_nothing() -> None:
+    first, second = suspension("down"), suspension("", at=LATER + 1)
+    going = after(step(after(step(document("sending"), first)), second))
+    assert step(going, first) == Transition(going)
+    assert step(going, second) == Transition(going)
+
+
+def test_an_operator_resumes_what_the_system_holds_until_it_holds_anew() -> None:
+    held = after(step(document("sending"), suspension("down")))
+    resume = step(held, command("resume"))
+    assert (after(resume).status, after(resume).reason) == ("sending", "")
+    assert resume.effects == (WriteControl(ID, after(resume).revision, "running", (4, 2), LATER),)
+    assert step(after(resume), suspension("down")) == Transition(after(resume))
+    assert after(step(after(resume), suspension("down again", at=LATER + 9))).status == "suspended"
+
+
+def test_a_pause_of_a_suspended_campaign_is_kept_and_its_resume_shows_who_still_holds_it() -> None:
+    held = after(step(document("sending"), suspension("down")))
+    paused = step(held, command("pause"))
+    assert (after(paused).status, after(paused).resume_to, after(paused).reason) == ("paused", "sending", "")
+    assert paused.effects == (WriteControl(ID, after(paused).revision, "paused", (4, 2), LATER),)
+    resumed = step(after(paused), command("resume", "c2"))
+    assert (after(resumed).status, after(resumed).reason) == ("suspended", "down (lane 4)")
+    assert resumed.effects == (WriteControl(ID, after(resumed).revision, "running", (4, 2), LATER),)
+    freed = after(step(after(paused), suspension("", at=LATER + 1)))
+    assert (freed.status, after(step(freed, command("resume", "c2"))).status) == ("paused", "sending")
+
+
+@pytest.mark.parametrize("status", ["draft", "processing", "sent", "finished", "canceled", "failed"])
+def test_what_does_not_send_is_not_suspended(status: str) -> None:
+    assert step(document(status), suspension("down")) == Transition(document(status))
+
+
+def test_a_suspended_campaign_keeps_its_reason_and_can_be_sent_and_canceled() -> None:
+    held = after(step(document("sending"), suspension("down")))
+    assert step(held, Note(campaign=ID, reason="", at=NOW)) == Transition(held)
+    sent = after(step(held, progress("sent")))
+    assert (sent.status, sent.resume_to, sent.reason, sent.holds) == ("sent", None, "", [])
+    canceled = step(held, command("cancel"))
+    assert (after(canceled).status, after(canceled).holds) == ("canceled", [])
+    assert [type(effect) for effect in canceled.effects] == [WriteControl, Withdraw]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +335,9 @@ def test_a_pause_repeated_after_a_resume_does_not_pause() -> None:
 ACTIONS = st.sampled_from(["create", "edit", "launch", "pause", "resume", "cancel"])
 MOVES = st.one_of(
     ACTIONS,
-    st.sampled_from(["frozen", "frozen-empty", "frozen-old", "sent", "finished", "note"]),
+    st.sampled_from(
+        ["frozen", "frozen-empty", "frozen-old", "sent", "finished", "note", "hold", "hold-2", "free", "free-2"]
+    ),
     st.integers(1, 20).map(lambda back: -back),
 )
 
@@ -275,6 +355,8 @@ def record_of(move: str, number: int, current: CampaignDocument | None) -> RECOR
             return progress(move)
         case "note":
             return Note(campaign=ID, reason=f"waits {number}", at=NOW)
+        case "hold" | "hold-2" | "free" | "free-2":
+            return suspension("down" if "hold" in move else "", f"lane {move[-1]}", NOW + number)
     return command(move, f"c{number}", spec=spec(f"Text {number}"))  # type: ignore[arg-type]
 
 
@@ -307,11 +389,13 @@ def test_any_order_with_any_repetition(moves: list[str | int]) -> None:
             if isinstance(effect, StartFanout | Withdraw):
                 assert current.recipients > 0
             if isinstance(effect, StartFanout):
-                assert current.status in ("sending", "paused")
+                assert current.status in ("sending", "paused", "suspended")
         if current.recipients and current.status != "draft" and controls:
             wanted = {"paused": "paused", "canceled": "canceled"}.get(current.status, "running")
-            if current.status in ("sending", "paused", "canceled"):
+            if current.status in ("sending", "paused", "suspended", "canceled"):
                 assert controls[max(controls)] == wanted
-        assert (current.resume_to is not None) == (current.status == "paused")
+        assert (current.resume_to is not None) == (current.status in ("paused", "suspended"))
+        assert current.status != "suspended" or any(hold.reason for hold in current.holds)
+        assert current.status != "sending" or not any(hold.reason for hold in current.holds)
         assert not (ended and current.status not in ("canceled", "finished"))
         ended = current.status in ("canceled", "finished")
