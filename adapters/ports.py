@@ -64,4 +64,9 @@ class AggregatorPort(Protocol):
         """
         ...
 
+    async def knock(self) -> str:
+        """Whether the aggregator is there: a request without messages. "" when it answers like one that would take
+        a batch, else why not. Never raises for what the aggregator or the network does."""
+        ...
+
     async def close(self) -> None: ...

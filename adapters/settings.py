@@ -112,6 +112,10 @@ class Worker(_Strict):
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
     in_flight: Annotated[int, Field(ge=1, le=64)] = 16
     """Slices a lane may have in flight; at most 500 messages each, so this bounds what a crash leaves unknown."""
+    breaker_failures: Annotated[int, Field(ge=1, le=100)] = 5
+    """Failed batches in a row after which no more is submitted to an aggregator until it answers again."""
+    suspend_after: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """Seconds of an aggregator's outage after which campaigns that wait for it become suspended."""
     checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 32_000_000
     """A lane checkpoints when its log since the last one passes this and twice its live size."""
 

@@ -22,6 +22,14 @@ STEP_DEAD_LETTERS = Counter(
 )
 STEP_UNACKED = Gauge("longwave_step_unacked_records", "Records taken and not yet acknowledged.", ["step"])
 
+WORKER_READY = Gauge(
+    "longwave_worker_ready",
+    "1 while this process's partitions are assigned, its tables recovered and its records read; else 0.",
+)
+WORKER_ASSIGNED = Gauge(
+    "longwave_worker_assigned", "1 for each partition that this process has; else 0.", ["topic", "partition"]
+)
+
 LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
 LANE_DELAYED = Gauge("longwave_lane_delayed_recipients", "Recipients in the lane's delay table.", ["lane"])
 LANE_IN_FLIGHT = Gauge("longwave_lane_in_flight_recipients", "Recipients with an INTENT and no RESULT.", ["lane"])
@@ -35,6 +43,9 @@ LANE_SEGMENTS = Counter(
 LANE_VOID_INTENTS = Counter("longwave_lane_void_intents_total", "INTENTs that the log's order made void.", ["lane"])
 LANE_EPOCH = Gauge("longwave_lane_epoch", "Epoch of the owner (0 while the lane is being replayed).", ["lane"])
 LANE_LOG_BYTES = Gauge("longwave_lane_log_bytes", "Bytes of the lane's log since its low-water mark.", ["lane"])
+LANE_SUSPENDED = Gauge(
+    "longwave_lane_suspended_campaigns", "Campaigns that this lane holds, because its aggregator is down.", ["lane"]
+)
 LANE_CHECKPOINTS = Counter("longwave_lane_checkpoints_total", "Checkpoints completed.", ["lane"])
 
 AGGREGATOR_SECONDS = Histogram(
@@ -47,6 +58,12 @@ AGGREGATOR_OUTCOMES = Counter(
     "longwave_aggregator_messages_total",
     "Messages by outcome of their submission.",
     ["aggregator", "outcome"],
+)
+
+AGGREGATOR_BREAKER = Gauge(
+    "longwave_aggregator_breaker",
+    "The circuit breaker of this worker towards an aggregator: 0 closed, 1 open, 2 half-open.",
+    ["aggregator"],
 )
 
 INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])

@@ -53,6 +53,13 @@ def judge(status: int, retry_after: str, content: bytes, batch: list[Submission]
     return same(batch, "unknown", f"http-{status}")
 
 
+def away(status: int) -> str:
+    """What the answer to an empty batch says: "" when a batch with messages may go, else why not."""
+    if status >= 500 or (status in NOT_PROCESSED and status != 429):
+        return f"http-{status}"
+    return ""
+
+
 def same(
     batch: list[Submission], outcome: Literal["rejected", "retry", "unknown"], reason: str
 ) -> list[SubmitOutcome]:

@@ -26,6 +26,9 @@ processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection 
 | 408, 425, 429, 503 | retry |
 | other 4xx; message answered "rejected" | rejected |
 | other status; no, half or garbled answer; message missing in the answer, or there twice differently | unknown |
+
+A knock is the same POST with no messages: any answer but 5xx, and those that take nothing from anybody, says that
+the aggregator is there.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ from aiohttp.payload import BytesPayload
 
 from adapters import clock
 from adapters.aggregators import signing
-from adapters.aggregators.batch_answer import judge, same
+from adapters.aggregators.batch_answer import away, judge, same
 from adapters.ports import Submission, SubmitOutcome
 from adapters.settings import Aggregator
 from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
@@ -111,6 +114,18 @@ class HttpBatch:
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         self._count(outcomes)
         return outcomes
+
+    async def knock(self) -> str:
+        """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
+        body = _encode("", [])
+        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body)
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+                return away(answer.status)
+        except TimeoutError:
+            return "no-answer"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return _unsent(error)
 
     async def close(self) -> None:
         await self._session.close()

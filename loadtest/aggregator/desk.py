@@ -71,7 +71,8 @@ class Desk:
         try:
             batch = decode(body)
         except ValueError as error:
-            return self.refuse(400, "malformed", str(error))
+            outage = self._outage(at)
+            return self.refuse(400, "malformed", str(error)) if outage is None else self._during(outage)
         answer, outcomes = self._process(at, batch)
         try:
             self._recorder.append(at, bytes(outcomes), body)
