@@ -124,9 +124,9 @@ class Submitter:
             work = self._owner.state.work(chunk)
             ordinals = work.ordinals[start:stop]
             fields = {name: column[start:stop] for name, column in work.fields.items()}
-            texts = renderer.render(campaign, message, ordinals, fields, key, base)
-            ids = message_ids(campaign, message, ordinals)
             part = work.numbers[start:stop]
+            texts = renderer.render(campaign, message, ordinals, fields, key, base, part)
+            ids = message_ids(campaign, message, ordinals)
             batch += [Submission(i, to, text) for i, to, text in zip(ids, part, texts, strict=True)]
             numbers += part
             segments += sum(work.segments[start:stop])
@@ -147,6 +147,8 @@ class Submitter:
             return [ResultGroup(outcome="retry", reason="held_back", due=now)] * len(numbers)
         if control.settings.deadline is not None and now >= control.settings.deadline:
             return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
+        if control.settings.messages[flight.key[1]].to_opted_out:
+            return [None] * len(numbers)
         opted_out = ResultGroup(outcome="skipped", reason="opted_out")
         return [opted_out if out else None for out in self._context.opted_out(numbers)]
 

@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.render import compile_template
+from pipeline.optout_links import LIKE_A_TOKEN as LIKE_AN_OPT_OUT
+from pipeline.optout_links import optout_tokens
+from pipeline.render import OPT_OUT, compile_template
 from pipeline.segments import count_many
 from pipeline.tokens import TOKEN_LENGTH, Ordinals, click_tokens
 from schemas.lane import LaneMessage
@@ -20,15 +22,16 @@ _LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
 class Renderer:
     """One message of a campaign, compiled. Immutable."""
 
-    __slots__ = ("_indices", "_template", "fields", "may_be_blank")
+    __slots__ = ("_indices", "_opts_out", "_template", "fields", "may_be_blank")
 
     def __init__(self, message: LaneMessage) -> None:
         self._template = compile_template(message.text)
         self._indices = {f"link:{name}": message.links.index(name) for name in self._template.links}
+        self._opts_out = OPT_OUT in self._template.specials
         self.fields: Final = self._template.fields
         """Attributes of contacts that the text needs."""
         # A blank value gives the default, so nobody's text is blank unless that of one without attributes is.
-        self.may_be_blank: Final = not self._indices and not self._rendered({}, 1, {})[0].strip()
+        self.may_be_blank: Final = not self._template.specials and not self._rendered({}, 1, {})[0].strip()
         """True if a recipient without attributes gets a text of blanks."""
 
     def render(
@@ -39,20 +42,26 @@ class Renderer:
         columns: Mapping[str, Sequence[str]],
         token_key: bytes,
         link_base: str,
+        numbers: Sequence[int] = (),
     ) -> list[str]:
         """The text of each recipient, in the order of `ordinals`; `columns`: attribute -> a value for each.
 
-        A link is `LINK_BASE/c/TOKEN`, its token signed with `token_key`.
+        A link is `LINK_BASE/c/TOKEN`, its token signed with `token_key`; `{opt_out}` is `LINK_BASE/o/TOKEN` and needs
+        `numbers`.
         """
         links = {
             key: _urls(link_base, click_tokens(token_key, campaign, message, index, ordinals))
             for key, index in self._indices.items()
         }
+        if self._opts_out:
+            links[OPT_OUT] = _urls(link_base, optout_tokens(token_key, campaign, numbers), "o")
         return self._rendered(columns, len(ordinals), links)
 
     def lengths(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> list[str]:
         """The texts of n recipients with links that are as long as the real ones, but lead nowhere."""
         links = dict.fromkeys(self._indices, _urls(link_base, [_LIKE_A_TOKEN]) * n)
+        if self._opts_out:
+            links[OPT_OUT] = _urls(link_base, [LIKE_AN_OPT_OUT], "o") * n
         return self._rendered(columns, n, links)
 
     def segments(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> NDArray[np.uint16]:
@@ -73,6 +82,6 @@ def compile_lane_message(message: LaneMessage) -> Renderer:
     return Renderer(message)
 
 
-def _urls(base: str, tokens: list[str]) -> list[str]:
-    prefix = f"{base}/c/"
+def _urls(base: str, tokens: list[str], kind: str = "c") -> list[str]:
+    prefix = f"{base}/{kind}/"
     return [prefix + token for token in tokens]

@@ -95,13 +95,18 @@ def pick(
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
         return Pick(None, [_expire(state, picked, key, now)], 0)
+    check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else opted_out
     taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now))
     for span in state.table.ready(key):
         for start, stop in picked.free(span):
-            taken.add(state.work(span.chunk), span.chunk, start, stop, opted_out)
+            taken.add(state.work(span.chunk), span.chunk, start, stop, check)
         if taken.full:
             break
     return _records(state, key, taken, now)
+
+
+def _nobody(numbers: list[int]) -> list[bool]:
+    return [False] * len(numbers)
 
 
 def _carriers_left(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
-from pipeline.render import OPT_OUT, TemplateError, compile_template
+from pipeline.render import TemplateError, compile_template
 from pipeline.review import effective_text, instant
 from pipeline.smart_sending import HOUR, identity_of
 from schemas.campaign import CampaignDocument, CampaignSpec, MessageSpec, Status
@@ -146,8 +146,6 @@ def _text(where: str, message: MessageSpec, site_name: str, opt_out_language: st
         template = compile_template(text)
     except TemplateError as error:
         raise PlanError(f"opt_out_language: {error}") from error
-    if OPT_OUT in template.specials:
-        raise PlanError(f"{where}: {{opt_out}} is not supported yet; write it out, as in Reply STOP to opt out")
     _check_links(where, template.links, message.links)
     return text
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pipeline.render import OPT_OUT, Template, compile_template, with_opt_out_language, with_site_name
+from pipeline.render import Template, compile_template, with_opt_out_language, with_site_name
 from pipeline.review_texts import TextEstimate, estimate
 from pipeline.template import TemplateError
 from schemas.campaign import CampaignSpec
@@ -133,9 +133,6 @@ def _template(
     except TemplateError as error:
         problems.append(Finding("opt_out_language", str(error)))
         return None
-    if OPT_OUT in template.specials:
-        remedy = "write it out, as in Reply STOP to opt out"
-        problems.append(Finding(where, f"{{opt_out}} is not supported yet; {remedy}"))
     for link in template.links:
         if link not in message.links:
             shown = "{link}" if link == "default" else f"{{link:{link}}}"

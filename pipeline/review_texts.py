@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.render import Template
+from pipeline.optout_links import LIKE_A_TOKEN
+from pipeline.render import OPT_OUT, Template
 from pipeline.segments import Encoding, count
 
 
@@ -29,7 +30,7 @@ def estimate(template: Template, sample: Sequence[Mapping[str, str]], link: str)
     rows = sample or [{}]
     n = len(rows)
     columns = {name: [row.get(name, "") for row in rows] for name in template.fields}
-    specials = {key: [link if key.startswith("link:") else ""] * n for key in template.specials}
+    specials = {key: [_optout_link(link) if key == OPT_OUT else link] * n for key in template.specials}
     texts = template.render_columns(columns, n, specials)
     counted = [count(text) for text in texts]
     longest = max(range(n), key=lambda i: (counted[i].parts, counted[i].units))
@@ -43,6 +44,12 @@ def estimate(template: Template, sample: Sequence[Mapping[str, str]], link: str)
         over_one=sum(p > 1 for p in parts) / n,
         culprit=_culprit(texts[longest]) if counted[longest].encoding == "ucs2" else "",
     )
+
+
+def _optout_link(link: str) -> str:
+    """An opt-out link as long as the real ones, beside a short link."""
+    base, found, _ = link.rpartition("/c/")
+    return f"{base}/o/{LIKE_A_TOKEN}" if found else link
 
 
 def _culprit(text: str) -> str:

@@ -58,6 +58,8 @@ class LaneMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     text: str
     links: list[str]
     """Names of the links in order of their index in click tokens."""
+    to_opted_out: bool = False
+    """Goes to numbers that are opted out: the one confirmation of a STOP, and nothing else."""
 
 
 class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
