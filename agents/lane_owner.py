@@ -15,8 +15,10 @@ from time import monotonic
 from adapters.clock import now_ms
 from adapters.errors import EmitError
 from adapters.ports import AggregatorPort, Delivered
+from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_checkpoint import Checkpointer
+from agents.lane_outage import Outage
 from agents.lane_submit import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
@@ -24,7 +26,7 @@ from pipeline.checkpoint import Loader
 from pipeline.lane import Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState
 from pipeline.lane_status import Part, status_of
-from pipeline.picker import Picked, pick
+from pipeline.picker import Picked, expired, pick
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.scheduler import FairShare
 from schemas import metrics, topics
@@ -64,6 +66,8 @@ class Way:
     batch: int
     carrier_daily: Mapping[str, int]
     """Segments per carrier and day, the lane's share."""
+    breaker: AggregatorBreaker
+    """The worker's for this aggregator, shared by its lanes."""
 
 
 class LaneOwner:
@@ -103,7 +107,10 @@ class LaneOwner:
         self._pump_task: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
         self.outbox = Outbox(context.producer)
-        self.submitter = Submitter(self, context, way.aggregator, way.sender, self._window)
+        self._breaker = way.breaker
+        self._breaker.join(self.wake)
+        self._outage = Outage(lane, context, way.breaker, self.outbox)
+        self.submitter = Submitter(self, context, way.aggregator, way.breaker, way.sender, self._window)
         self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
         metrics.LANE_LIMIT.labels(lane).set(way.rate)
 
@@ -162,6 +169,7 @@ class LaneOwner:
         self.outbox.send(output(topics.LANES, Result(intent=intent, groups=groups, at=now), partition=self.lane))
 
     async def close(self) -> None:
+        self._breaker.leave(self.wake)
         for task in (self._pump_task, self._claiming):
             if task is not None:
                 task.cancel()
@@ -280,6 +288,7 @@ class LaneOwner:
             pause = IDLE_SECONDS
             if self._active:
                 pause = min(pause, self._turn())
+                self._outage.look(self.state)
                 await self.checkpointer.maybe()
             self._gauges()
             self._watch()
@@ -312,19 +321,29 @@ class LaneOwner:
             pause = self._pace.wait(monotonic())
             if pause:
                 return pause
-            if not self._pick(now):
+            messages = self._breaker.allowance(self._records_out + self.submitter.count)
+            if not messages:
+                self._expire(now)
+                break
+            if not self._pick(now, messages):
                 break
         due = self.state.table.next_due()
         return IDLE_SECONDS if due is None else max(0.0, (due - now) / 1000)
 
-    def _pick(self, now: int) -> bool:
+    def _expire(self, now: int) -> None:
+        """Deadlines hold while nothing may be submitted, too."""
+        drop = expired(self.state, self._picked, now)
+        if drop is not None:
+            self._propose(drop, drop.slices)
+
+    def _pick(self, now: int, messages: int) -> bool:
         chosen = pick(
             self.state,
             self._picked,
             self._share,
             self._context.opted_out,
             now,
-            messages=self._batch,
+            messages=min(self._batch, messages),
             segments=slice_segments(self._rate),
             carrier_daily=self._carrier_daily,
         )
@@ -337,6 +356,7 @@ class LaneOwner:
             self._pace.spend(monotonic(), chosen.segments)
             self._share.spend(chosen.intent.campaign, chosen.segments, campaign.settings.weight)
             self._records_out += 1
+            self._breaker.proposed()
             self._propose(chosen.intent, chosen.intent.slices)
         return True
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.clock import now_ms
 from adapters.ports import AggregatorPort, Submission, SubmitOutcome
+from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.runner import output
 from pipeline.lane_state import Flight
@@ -32,11 +33,18 @@ class Submitter:
     """Carries out the Submit effects of one lane, several at a time."""
 
     def __init__(
-        self, owner: LaneOwner, context: Context, aggregator: AggregatorPort, sender: str, window: Window
+        self,
+        owner: LaneOwner,
+        context: Context,
+        aggregator: AggregatorPort,
+        breaker: AggregatorBreaker,
+        sender: str,
+        window: Window,
     ) -> None:
         self._owner = owner
         self._context = context
         self._aggregator = aggregator
+        self._breaker = breaker
         self._sender = sender
         self._window = window
         self._gate = asyncio.Lock()
@@ -70,15 +78,19 @@ class Submitter:
     async def _submit(self, flight: Flight) -> None:
         try:
             batch, numbers, segments = self._columns(flight)
-        except ValueError as error:
+        except Exception as error:
             # Eligibility rendered the same template with the same columns, so this is a defect, and no retry helps.
+            # Whatever it is, the flight needs a RESULT: its neighbours wait for its slot.
             log.exception("lane %s: cannot render %s", self._owner.lane, flight.key)
-            self._report(flight, [ResultGroup(outcome="rejected", reason=f"cannot_render: {error}")])
+            self._report(flight, [ResultGroup(outcome="rejected", reason=f"cannot_render: {error!r}"[:200])])
             return
         async with self._gate:
             await self._until_it_fits(segments)
             held = self._held_back(flight, numbers)
             going = [one for one, why in zip(batch, held, strict=True) if why is None]
+            if going and not self._breaker.admit():
+                away = ResultGroup(outcome="retry", reason="aggregator_away", due=now_ms())
+                held, going = [why or away for why in held], []
             charge = self._window.spend(monotonic(), segments) if going else None
         outcomes: list[SubmitOutcome] = []
         if charge is not None:
@@ -101,13 +113,16 @@ class Submitter:
         """Submit, and charge the slice to the second in which it arrived. A slice that a failure kept from being
         written is charged too: the retry's back-off is longer than the window."""
         written: list[float] = []
+        outcomes = [SubmitOutcome("unknown", "adapter_error")] * len(batch)
         try:
-            return await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()))
+            outcomes = await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()))
+            return outcomes
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._owner.lane)
-            return [SubmitOutcome("unknown", "adapter_error")] * len(batch)
+            return outcomes
         finally:
+            self._breaker.told(outcomes)
             answered = monotonic()
             self._window.settle(charge, written[0] if written else answered, answered)
 

@@ -13,6 +13,7 @@ from faust.types import TP
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.logs import LIBRDKAFKA
 from adapters.settings import Account, Sender, Settings
+from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
 from pipeline.carrier_day import normal
@@ -31,6 +32,7 @@ class Lanes:
         self._context = context
         self._owners: dict[int, LaneOwner] = {}
         self._aggregators: dict[str, HttpBatch] = {}
+        self._breakers: dict[str, AggregatorBreaker] = {}
         self._consumer: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,6 +70,8 @@ class Lanes:
         await self.revoked()
         for owner in self._owners.values():
             await owner.close()
+        for breaker in self._breakers.values():
+            await breaker.close()
         for aggregator in self._aggregators.values():
             await aggregator.close()
 
@@ -79,8 +83,10 @@ class Lanes:
         account = settings.accounts[names[0]]
         sender = account.senders[names[1]]
         if sender.aggregator not in self._aggregators:
-            self._aggregators[sender.aggregator] = HttpBatch(
-                sender.aggregator, settings.aggregators[sender.aggregator]
+            made = HttpBatch(sender.aggregator, settings.aggregators[sender.aggregator])
+            self._aggregators[sender.aggregator] = made
+            self._breakers[sender.aggregator] = AggregatorBreaker(
+                sender.aggregator, made, settings.worker.breaker_failures
             )
         return Way(
             aggregator=self._aggregators[sender.aggregator],
@@ -88,6 +94,7 @@ class Lanes:
             rate=share(account, sender),
             batch=settings.aggregators[sender.aggregator].batch,
             carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
+            breaker=self._breakers[sender.aggregator],
         )
 
     def _rewind(self, lane: int, offset: int | None) -> None:

@@ -109,6 +109,17 @@ def _nobody(numbers: list[int]) -> list[bool]:
     return [False] * len(numbers)
 
 
+def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
+    """The next Drop for a campaign past its deadline, None where there is none; for when nothing may be submitted."""
+    for key in state.table.ready_keys():
+        if not state.running(key[0]):
+            continue
+        deadline = state.campaigns[key[0]].settings.deadline
+        if deadline is not None and now >= deadline and _has_free(state, picked, key):
+            return _expire(state, picked, key, now)
+    return None
+
+
 def _carriers_left(
     state: LaneState, picked: Picked, limits: Mapping[str, int] | None, now: int
 ) -> dict[str, int] | None:

@@ -18,6 +18,7 @@ from adapters.ports import AggregatorPort
 from adapters.producer import Producer
 from adapters.settings import Aggregator, Kafka, Settings, Worker
 from agents.app import GROUP, build
+from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
 from loadtest.aggregator.submissions import Submissions
@@ -58,7 +59,9 @@ async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> Asy
     settings = Settings(kafka=Kafka(bootstrap=kafka.address, partitions=2, lanes=2))
     context = Context(settings, "tested")
     context._producer = Producer(settings.kafka)
-    way = Way(aggregator=aggregator or Nobody(), sender="+1", rate=1000.0, batch=500, carrier_daily={})  # type: ignore[arg-type]
+    port: Any = aggregator or Nobody()
+    breaker = AggregatorBreaker("tested", port, 5)
+    way = Way(aggregator=port, sender="+1", rate=1000.0, batch=500, carrier_daily={}, breaker=breaker)
     made = LaneOwner(LANE, context, way)
     yield made
     await made.release(2)
