@@ -41,6 +41,7 @@ class _Flight(msgspec.Struct, array_like=True):
     orphan: bool
     resent: bool
     settled: list[Slice]
+    asking: bool = False
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -56,12 +57,13 @@ class Snapshot(msgspec.Struct, array_like=True):
     chunks: list[_Chunk]
     flights: list[_Flight]
     carriers: list[tuple[int, str, int]]
+    finished: list[str] = []
 
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     """The state as plain data. Orphans whose INTENT is older than `forget_orphans_before` (ms) are left out: their
-    RESULT will not come any more, and the accounting has them as unknown."""
-    flights = [f for f in state.flights.values() if not (f.orphan and f.at < forget_orphans_before)]
+    RESULT will not come any more, and the accounting has them as unknown. Those that are asked for stay."""
+    flights = [f for f in state.flights.values() if f.asking or not (f.orphan and f.at < forget_orphans_before)]
     needed = {one[0] for flight in flights for one in flight.slices}
     return Snapshot(
         as_of=state.next_offset,
@@ -74,6 +76,7 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         chunks=[_chunk(c) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
         carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
+        finished=sorted(state.finished),
     )
 
 
@@ -83,7 +86,8 @@ def _chunk(chunk: Chunk) -> _Chunk:
 
 
 def _flight(f: Flight) -> _Flight:
-    return _Flight(f.offset, f.epoch, *f.key, f.slices, f.turns, f.at, f.orphan, f.resent, list(f.settled))
+    slices = f.slices
+    return _Flight(f.offset, f.epoch, *f.key, slices, f.turns, f.at, f.orphan, f.resent, list(f.settled), f.asking)
 
 
 def restore(plain: Snapshot) -> LaneState:
@@ -96,6 +100,7 @@ def restore(plain: Snapshot) -> LaneState:
     state.last_intent_at = plain.last_intent_at
     state.carriers.used = {(day, carrier): used for day, carrier, used in plain.carriers}
     state.campaigns = {control.campaign: control for control in plain.campaigns}
+    state.finished = set(plain.finished)
     state.seen = {(c, m): BitMap.deserialize(raw) for c, m, raw in plain.seen}
     for one in plain.chunks:
         chunk = Chunk(one.offset, (one.campaign, one.message), one.packed)
@@ -105,7 +110,7 @@ def restore(plain: Snapshot) -> LaneState:
     for f in plain.flights:
         key = (f.campaign, f.message)
         state.flights[f.offset] = Flight(
-            f.offset, f.epoch, key, f.slices, f.turns, f.at, f.orphan, f.resent, f.settled
+            f.offset, f.epoch, key, f.slices, f.turns, f.at, f.orphan, f.resent, f.asking, f.settled
         )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
-from pipeline.lane_state import Flight
+from pipeline.lane_state import Flight, subtract
 from pipeline.lane_status import Part
-from schemas.lane import ResultGroup
+from schemas.lane import ResultGroup, Slice
 
 Outcome = tuple[ResultGroup, Part]
 
@@ -21,7 +21,8 @@ NOT_NAMED = "not_in_result"
 
 
 def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], list[str]]:
-    """Each recipient of the flight in one part, beside the group that decided it; and what was wrong in `groups`."""
+    """Each recipient of the flight in one part, beside the group that decided it; and what was wrong in `groups`.
+    Of a flight that is asked for, only what is open has to be in a group."""
     if len(groups) == 1 and groups[0].indices is None:
         ids, wrong = _ids(groups[0], flight.count)
         return [(groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids)], wrong
@@ -33,10 +34,11 @@ def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], 
         wrong += problems
         named.update(indices)
         found += [(group, part) for part in _cut(flight, group, indices, ids)]
-    if len(named) < flight.count:
-        wrong.append(f"{flight.count - len(named)} recipients are in no group")
+    due = range(flight.count) if not flight.asking else open_indices(flight)
+    missing = [index for index in due if index not in named]
+    if missing:
+        wrong.append(f"{len(missing)} recipients are in no group")
         rest = ResultGroup(outcome="unknown", reason=NOT_NAMED)
-        missing = [index for index in range(flight.count) if index not in named]
         found += [(rest, part) for part in _cut(flight, rest, missing, None)]
     return found, wrong
 
@@ -101,16 +103,19 @@ def cut_part(part: Part, low: int, high: int) -> Part:
     return Part((chunk, low, high), part.turn, part.state, part.reason, ids)
 
 
-def without(part: Part, others: list[tuple[int, int, int]]) -> list[Part]:
+def without(part: Part, others: list[Slice]) -> list[Part]:
     """What is left of a part when slices are taken out of it."""
-    left = [part]
-    for chunk, start, stop in others:
-        left = [piece for one in left for piece in (_outside(one, start, stop) if one.slice[0] == chunk else [one])]
-    return left
+    left = subtract(part.slice, others)
+    return [part] if left == [part.slice] else [cut_part(part, low, high) for _, low, high in left]
 
 
-def _outside(part: Part, low: int, high: int) -> list[Part]:
-    _, start, stop = part.slice
-    if high <= start or stop <= low:
-        return [part]
-    return [cut_part(part, a, b) for a, b in ((start, low), (high, stop)) if a < b]
+def open_indices(flight: Flight) -> list[int]:
+    """The indices of what is not settled, as a RESULT of the flight counts them."""
+    starts = accumulate((stop - start for _, start, stop in flight.slices), initial=0)
+    return [
+        first + position - start
+        for first, one in zip(starts, flight.slices, strict=False)
+        for _, low, high in subtract(one, flight.settled)
+        for start in (one[1],)
+        for position in range(low, high)
+    ]

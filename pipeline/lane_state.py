@@ -46,12 +46,23 @@ class Flight:
     """Its owner lost the lane before a RESULT; `pipeline.lane` has told the accounting what the policy says."""
     resent: bool = False
     """An orphan whose recipients were let wait again."""
+    asking: bool = False
+    """Nobody knows what became of what is not `settled`: it stays in flight until the aggregator was asked."""
     settled: list[Slice] = field(default_factory=list)
-    """What the late RESULT of an earlier attempt has settled already: it never waits again."""
+    """What the late RESULT of an earlier attempt, or of an `asking` flight an earlier RESULT, has settled already:
+    it never waits again on account of this flight."""
 
     @property
     def count(self) -> int:
         return sum(stop - start for _, start, stop in self.slices)
+
+    def open(self) -> list[tuple[Slice, int]]:
+        """What is not settled yet, with turns."""
+        return [
+            (left, turn)
+            for one, turn in zip(self.slices, self.turns, strict=True)
+            for left in subtract(one, self.settled)
+        ]
 
 
 class LaneState:
@@ -64,6 +75,9 @@ class LaneState:
         self.owned_at = 0
         self.last_intent_at = 0
         self.campaigns: dict[str, Control] = {}
+        self.finished: set[str] = set()
+        """Campaigns of which each ordinal counts as seen. Kept for ever, 9 bytes each in a checkpoint: whoever reads
+        an old topic again, however late, must not bring a campaign back to life."""
         self.seen: dict[Key, BitMap] = {}
         self.chunks: dict[int, Chunk] = {}
         self.flights: dict[int, Flight] = {}
@@ -91,9 +105,25 @@ class LaneState:
             and control.settings.unknown in {"resend", "resend-with-key"}
         )
 
+    def asks(self, campaign: str) -> bool:
+        """Whether the aggregator is asked what became of a submission that may or may not have arrived (rule L4).
+        Of a canceled campaign too: what was submitted before the cancel is to be counted."""
+        control = self.campaigns.get(campaign)
+        return control is not None and control.settings.unknown == "query"
+
     def in_flight(self) -> int:
-        """Recipients with an INTENT of the current owner and no RESULT."""
-        return sum(flight.count for flight in self.flights.values() if not flight.orphan)
+        """Recipients with an INTENT of the current owner and no RESULT, or whose fate is asked for."""
+        return sum(
+            sum(stop - start for (_, start, stop), _ in flight.open()) if flight.asking else flight.count
+            for flight in self.flights.values()
+            if flight.asking or not flight.orphan
+        )
+
+    def rests(self, campaign: str) -> bool:
+        """Whether nobody of a campaign waits or is in flight."""
+        return not any(chunk.spans for chunk in self.chunks.values() if chunk.key[0] == campaign) and not any(
+            flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
+        )
 
     def work(self, chunk: int) -> Work:
         """The columns of a live chunk."""
@@ -196,6 +226,20 @@ class LaneState:
             self.table.shrink(chunk.key, span, span.start, low)
         else:
             self.table.shrink(chunk.key, span, high, span.stop)
+
+
+def subtract(one: Slice, others: list[Slice]) -> list[Slice]:
+    """What is left of a slice when others are taken out of it, in order."""
+    left = [one]
+    for chunk, low, high in others:
+        if chunk == one[0]:
+            left = [
+                (chunk, a, b)
+                for _, start, stop in left
+                for a, b in ((start, min(stop, low)), (max(start, high), stop))
+                if a < b
+            ]
+    return left
 
 
 def next_turn(turn: int) -> int:

@@ -232,6 +232,7 @@ def plain(state: LaneState) -> dict[str, Any]:
         "owned_at": state.owned_at,
         "last_intent_at": state.last_intent_at,
         "campaigns": state.campaigns,
+        "finished": state.finished,
         "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
         "waiting": waiting(state),
         "chunks": {offset: (chunk.key, chunk.packed, chunk.flights) for offset, chunk in state.chunks.items()},

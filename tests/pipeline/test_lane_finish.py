@@ -1,0 +1,76 @@
+"""FINISH: the lane forgets a campaign and yet knows every repeat of its WORK (rule L8)."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.checkpoint import restore, snapshot
+from pipeline.lane import Malformed, Void
+from schemas.lane import Finish
+from schemas.lane import ResultGroup as Group
+from tests.pipeline.lane_model import check_counts, plain
+from tests.pipeline.lane_records import A, B, Log, control, intent, owner, result, said, work
+
+
+def sent(ordinals: int = 3, **more: object) -> Log:
+    """A lane that has sent all of campaign A, beside B that still waits."""
+    log = Log()
+    log.add(control(A, **more))  # type: ignore[arg-type]
+    log.add(owner())
+    log.add(work(list(range(ordinals))))
+    log.add(intent(2, [(2, 0, ordinals)]))
+    log.add(result(3, Group(outcome="accepted")))
+    log.add(control(B))
+    log.add(work([0, 1], B))
+    return log
+
+
+@pytest.mark.parametrize("canceled", [False, True])
+def test_a_finished_campaign_leaves_nothing_but_its_name_and_each_ordinal_counts_as_seen(canceled: bool) -> None:
+    log = sent()
+    if canceled:
+        log.add(control(A, "canceled", 2))
+    before = len(snapshot(log.state, 0).seen)
+    assert log.add(Finish(campaign=A, at=9)) == []
+    assert (before, [one[0] for one in snapshot(log.state, 0).seen]) == (2, [B])
+    assert A not in log.state.campaigns
+    assert log.add(work([0, 1, 2])) == [], "a repeat"
+    assert log.add(work([70])) == [], "skipped before the lane the first time, and to be skipped for ever"
+    for late in (control(A, "running", 9), Finish(campaign=A, at=10)):
+        assert log.add(late) == []
+    assert [type(one) for one in log.add(intent(2, [(2, 0, 1)]))] == [Void]
+    assert log.state.waiting == 2
+    loaded = restore(snapshot(log.state, 0))
+    assert plain(loaded) == plain(log.state)
+    assert loaded.finished == {A}
+    check_counts(log.state)
+
+
+def test_a_finished_campaign_costs_ten_bytes_in_a_checkpoint() -> None:
+    from msgspec.msgpack import encode
+
+    log = Log()
+    for n in range(1000):
+        log.add(Finish(campaign=f"{n:08d}", at=0))
+    assert len(encode(snapshot(log.state, 0))) <= 1000 * 10
+
+
+def test_a_campaign_that_waits_or_flies_is_not_finished_whoever_says_so() -> None:
+    log = sent()
+    (told,) = log.add(Finish(campaign=B, at=9))
+    assert isinstance(told, Malformed)
+    log.add(intent(2, [(6, 0, 2)], B))
+    (told,) = log.add(Finish(campaign=B, at=9))
+    assert isinstance(told, Malformed)
+    assert log.state.finished == set()
+    log.add(result(log.end - 2, Group(outcome="accepted")))
+    assert log.add(Finish(campaign=B, at=9)) == []
+
+
+def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finish() -> None:
+    log = Log()
+    for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner(), Finish(campaign=A, at=9)):
+        log.add(record)
+    assert log.state.finished == {A}
+    assert said(log.add(result(3, Group(outcome="accepted")))) == [("accepted", [0, 1], "", 0)]
+    assert log.state.chunks == {}
