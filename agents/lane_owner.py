@@ -23,9 +23,9 @@ from agents.lane_submit import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.checkpoint import Loader
+from pipeline.due import release_due
 from pipeline.lane import Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState
-from pipeline.lane_status import Part, status_of
 from pipeline.picker import Picked, expired, pick
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.scheduler import FairShare
@@ -316,7 +316,8 @@ class LaneOwner:
     def _turn(self) -> float:
         """Release what is due and pick what the limits allow; seconds until there is more to do by time alone."""
         now = now_ms()
-        self._release_due(now)
+        for chunk in release_due(self.state, now):
+            self._carry_out(chunk)
         while self._records_out + self.submitter.count < self._slots:
             pause = self._pace.wait(monotonic())
             if pause:
@@ -383,16 +384,6 @@ class LaneOwner:
 
         self._writing.add(future)
         future.add_done_callback(written)
-
-    def _release_due(self, now: int) -> None:
-        by_key: dict[tuple[str, int], list[Part]] = {}
-        for key, span in self.state.table.release(now):
-            if span.turn or span.due > self.state.work(span.chunk).at:
-                part = Part((span.chunk, span.start, span.stop), span.turn, "queued")
-                by_key.setdefault(key, []).append(part)
-        for key, parts in by_key.items():
-            for chunk in status_of(self.state, key, parts, now):
-                self._carry_out(chunk)
 
     def _dead(self, offset: int, raw: bytes | None, error: str) -> None:
         metrics.STEP_DEAD_LETTERS.labels("lanes").inc()

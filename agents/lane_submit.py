@@ -15,6 +15,7 @@ from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.rate import Charge, Window
+from pipeline.submission import held_all, held_back, result_groups
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from agents.lane_owner import LaneOwner
 
 log = logging.getLogger(__name__)
-
-STALE_MS = 3000
-"""An INTENT older than this is not submitted: we stalled, and what the checks rest on may be stale too."""
-FIRST_BACKOFF_MS, LAST_BACKOFF_MS = 500, 60_000
 
 
 class Submitter:
@@ -96,7 +93,7 @@ class Submitter:
         if charge is not None:
             outcomes = await self._hand_over(going, charge)
             metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
-        self._report(flight, _groups(held, outcomes, flight, now_ms()))
+        self._report(flight, result_groups(held, outcomes, flight, now_ms()))
 
     async def _until_it_fits(self, segments: int) -> None:
         while True:
@@ -157,47 +154,7 @@ class Submitter:
     def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
         """The last check before submitting: why each recipient is held back, None for those that may go."""
         now = now_ms()
+        if not self._owner.active:
+            return held_all(len(numbers), now)
         control = self._owner.state.campaigns[flight.key[0]]
-        if not self._owner.active or control.state != "running" or now - flight.at > STALE_MS:
-            return [ResultGroup(outcome="retry", reason="held_back", due=now)] * len(numbers)
-        if control.settings.deadline is not None and now >= control.settings.deadline:
-            return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
-        if control.settings.messages[flight.key[1]].to_opted_out:
-            return [None] * len(numbers)
-        opted_out = ResultGroup(outcome="skipped", reason="opted_out")
-        return [opted_out if out else None for out in self._context.opted_out(numbers)]
-
-
-def _groups(
-    held: list[ResultGroup | None], outcomes: list[SubmitOutcome], flight: Flight, at: int
-) -> list[ResultGroup]:
-    """Outcomes grouped by what they have in common. Whole-slice acceptance, the common case, names no indices."""
-    if len(outcomes) == len(held) and all(one.outcome == "accepted" for one in outcomes):
-        return [ResultGroup(outcome="accepted", ids=[one.aggregator_id for one in outcomes])]
-    turn = max(flight.turns)
-    groups: dict[tuple[str, str, int], ResultGroup] = {}
-    answers = iter(outcomes)
-    for index, why in enumerate(held):
-        one = _one(next(answers), turn, at) if why is None else why
-        identity = (one.outcome, one.reason, one.due)
-        group = groups.get(identity)
-        if group is None:
-            group = groups[identity] = ResultGroup(
-                outcome=one.outcome, reason=one.reason, due=one.due, indices=[], ids=None if one.ids is None else []
-            )
-        assert group.indices is not None
-        group.indices.append(index)
-        if group.ids is not None and one.ids is not None:
-            group.ids += one.ids
-    return list(groups.values())
-
-
-def _one(outcome: SubmitOutcome, turn: int, at: int) -> ResultGroup:
-    """`due` is when to try again: of a retry, and of an unknown where the campaign's policy is to resend."""
-    if outcome.outcome == "accepted":
-        return ResultGroup(outcome="accepted", ids=[outcome.aggregator_id])
-    if outcome.outcome == "rejected":
-        return ResultGroup(outcome="rejected", reason=outcome.reason)
-    backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
-    due = at + max(backoff, int(outcome.retry_after * 1000))
-    return ResultGroup(outcome=outcome.outcome, reason=outcome.reason, due=due)
+        return held_back(flight, control, numbers, self._context.opted_out, now)

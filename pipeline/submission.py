@@ -1,0 +1,90 @@
+"""What is decided between a valid INTENT and its RESULT: the last check before submitting, and the RESULT's groups.
+
+The same for a lane's owner, who then asks an aggregator, and for the simulator, which asks a modelled one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+from pipeline.lane_state import Flight
+from schemas.lane import Control, ResultGroup
+
+STALE_MS: Final = 3000
+"""An INTENT older than this is not submitted: its owner stalled, and what the checks rest on may be stale too."""
+FIRST_BACKOFF_MS: Final = 500
+LAST_BACKOFF_MS: Final = 60_000
+
+
+class Answered(Protocol):
+    """What an aggregator said of one message (`adapters.ports.SubmitOutcome`)."""
+
+    @property
+    def outcome(self) -> Literal["accepted", "rejected", "retry", "unknown"]: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def aggregator_id(self) -> str: ...
+    @property
+    def retry_after(self) -> float: ...
+
+
+def held_back(
+    flight: Flight, control: Control, numbers: list[int], opted_out: Callable[[list[int]], list[bool]], now: int
+) -> list[ResultGroup | None]:
+    """Rule L5: why each recipient of a flight is held back just before submitting, None for those that may go.
+
+    `control` is the campaign's newest, `now` in ms.
+    """
+    if control.state != "running" or now - flight.at > STALE_MS:
+        return held_all(len(numbers), now)
+    if control.settings.deadline is not None and now >= control.settings.deadline:
+        return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
+    if control.settings.messages[flight.key[1]].to_opted_out:
+        return [None] * len(numbers)
+    skipped = ResultGroup(outcome="skipped", reason="opted_out")
+    return [skipped if out else None for out in opted_out(numbers)]
+
+
+def held_all(count: int, now: int) -> list[ResultGroup | None]:
+    """Everybody goes back into the queue."""
+    return [ResultGroup(outcome="retry", reason="held_back", due=now)] * count
+
+
+def result_groups(
+    held: Sequence[ResultGroup | None], answers: Sequence[Answered], flight: Flight, at: int
+) -> list[ResultGroup]:
+    """Outcomes grouped by what they have in common. Whole-slice acceptance, the common case, names no indices.
+
+    `answers` are of those that were not held back, in their order; `at` in ms.
+    """
+    if len(answers) == len(held) and all(one.outcome == "accepted" for one in answers):
+        return [ResultGroup(outcome="accepted", ids=[one.aggregator_id for one in answers])]
+    turn = max(flight.turns)
+    groups: dict[tuple[str, str, int], ResultGroup] = {}
+    following = iter(answers)
+    for index, why in enumerate(held):
+        one = _one(next(following), turn, at) if why is None else why
+        identity = (one.outcome, one.reason, one.due)
+        group = groups.get(identity)
+        if group is None:
+            group = groups[identity] = ResultGroup(
+                outcome=one.outcome, reason=one.reason, due=one.due, indices=[], ids=None if one.ids is None else []
+            )
+        assert group.indices is not None
+        group.indices.append(index)
+        if group.ids is not None and one.ids is not None:
+            group.ids += one.ids
+    return list(groups.values())
+
+
+def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
+    """`due` is when to try again: of a retry, and of an unknown where the campaign's policy is to resend."""
+    if answer.outcome == "accepted":
+        return ResultGroup(outcome="accepted", ids=[answer.aggregator_id])
+    if answer.outcome == "rejected":
+        return ResultGroup(outcome="rejected", reason=answer.reason)
+    backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
+    due = at + max(backoff, int(answer.retry_after * 1000))
+    return ResultGroup(outcome=answer.outcome, reason=answer.reason, due=due)
