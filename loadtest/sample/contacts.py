@@ -21,11 +21,11 @@ from loadtest.sample.numbers import Ints, distinct_numbers, written
 from loadtest.sample.places import CARRIERS, COUNTRY_WEIGHTS, FIRST_NAMES, LAST_NAMES, PLACES
 
 BLOCK = 200_000
-_NATIONAL, _ZONED, _NAMELESS = 0.3, 0.6, 0.08
+_NATIONAL, ZONED, NAMELESS = 0.3, 0.6, 0.08
 """Shares of lines written in national format, with a zone, and without a first name."""
 _LAST_DAY = np.datetime64("2026-10-31")
-_TIERS = ("bronze", "silver", "gold", "platinum")
-_TIER_SHARES = (0.6, 0.25, 0.12, 0.03)
+TIERS = ("bronze", "silver", "gold", "platinum")
+TIER_SHARES = (0.6, 0.25, 0.12, 0.03)
 _BAD_PHONES = (
     "",
     "call me",
@@ -82,7 +82,7 @@ def generate(recipe: Recipe) -> Iterator[pa.Table]:
     rng = np.random.default_rng(recipe.seed)
     bad = round(recipe.count * recipe.invalid)
     repeats = round(recipe.count * recipe.duplicates)
-    places = rng.choice(len(PLACES), recipe.count, p=_place_shares()).astype(np.int64)
+    places = rng.choice(len(PLACES), recipe.count, p=place_shares()).astype(np.int64)
     numbers = distinct_numbers(rng, places)
     order = rng.permutation(recipe.count)
     copies, originals, is_bad = order[:repeats], order[repeats : 2 * repeats], np.zeros(recipe.count, bool)
@@ -93,7 +93,7 @@ def generate(recipe: Recipe) -> Iterator[pa.Table]:
         yield _table(rng, recipe, places[block], numbers[block], is_bad[block])
 
 
-def _place_shares() -> npt.NDArray[np.float64]:
+def place_shares() -> npt.NDArray[np.float64]:
     """Probability of each place: its country's weight, shared within the country by its own weight."""
     within = {c: sum(p.weight for p in PLACES if p.country == c) for c in COUNTRY_WEIGHTS}
     shares = np.array([COUNTRY_WEIGHTS[p.country] * p.weight / within[p.country] for p in PLACES])
@@ -108,18 +108,18 @@ def _table(
     phones = np.array(written(numbers, countries, rng.random(size) < _NATIONAL), dtype=object)
     phones[is_bad] = _pick(rng, _BAD_PHONES, int(is_bad.sum()))
     first_names = _by_country(rng, FIRST_NAMES, countries)
-    first_names[rng.random(size) < _NAMELESS] = ""
+    first_names[rng.random(size) < NAMELESS] = ""
     days = rng.integers(0, 700, size).astype("timedelta64[D]")
     columns = {
         "phone": phones,
         "country": countries,
         "region": _of_place("region")[places],
-        "zone": np.where(rng.random(size) < _ZONED, _of_place("zone")[places], ""),
+        "zone": np.where(rng.random(size) < ZONED, _of_place("zone")[places], ""),
         "first_name": first_names,
         "last_name": _by_country(rng, LAST_NAMES, countries),
         "city": _of_place("city")[places],
         "carrier": _by_country(rng, CARRIERS, countries),
-        "tier": np.array(_TIERS, object)[rng.choice(len(_TIERS), size, p=_TIER_SHARES)],
+        "tier": np.array(TIERS, object)[rng.choice(len(TIERS), size, p=TIER_SHARES)],
         "orders": (rng.geometric(0.35, size) - 1).astype(str),
         "last_order": (_LAST_DAY - days).astype(str),
         "opted_out": np.where(rng.random(size) < recipe.opted_out, "true", "false"),
