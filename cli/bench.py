@@ -69,6 +69,20 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
     _show(bench.run(recipients), json)
 
 
+@app.command()
+def outage(
+    minutes: Annotated[float, typer.Option(min=0.2, max=240, help="How long the aggregator is away.")] = 10.0,
+    recipients: Annotated[int, typer.Option(min=5000)] = 300_000,
+    rate: Annotated[int, typer.Option(min=100, help="Segments per second.")] = 5000,
+    json: Json = None,
+) -> None:
+    """The aggregator away in the middle of a campaign, ClickHouse too for a while: memory of every process, the
+    account, and what the page says."""
+    from loadtest.bench import outage as bench
+
+    _show(bench.run(minutes, recipients, rate), json)
+
+
 @app.command("all")
 def every(
     folder: Annotated[Path, typer.Option("--json", help="Folder for the results.")] = Path("bench-results"),

@@ -1,0 +1,270 @@
+"""`longwave bench outage`: the aggregator is away in the middle of a campaign, ClickHouse too for a part of it.
+
+Of the outage's time the aggregator hangs for the first half (SIGSTOP: it accepts connections and never answers) and
+is gone for the second (killed: connections are refused). ClickHouse hangs from a quarter to a half, and is killed
+at three quarters. Measured: resident memory of every process each second, what the metrics and the page say
+meanwhile, and at the end the account, recipient by recipient, against the aggregator's own record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from api.figures_source import HANDED_OVER
+from cli.stack import record
+from loadtest.bench.campaigns import Api, fill, wait_until
+from loadtest.bench.report import Result
+from loadtest.bench.stack import Stack, private_stack
+from loadtest.bench.watch import Look, Watch
+from pipeline.rate import slice_segments
+
+LIST = "bench"
+LANES = 2
+SCRIPT = """
+idempotency_keys = false
+[receipts]
+delivered = 0.97
+delay = {median = 1.0, sigma = 0.5}
+"""
+BOUNDS_MB = {"kafka": 400, "clickhouse": 600}
+"""How much more memory a server may have than at the outage's beginning: a heap and caches of their own sizes."""
+OUR_BOUND_MB = 150
+"""The same for each process of ours, whatever the length of the outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do; times in seconds."""
+
+    outage: float
+    recipients: int
+    rate: int
+    timeout: float
+    """After which a request without an answer is given up."""
+    suspend_after: float
+
+    @property
+    def window(self) -> int:
+        """Messages that may be in flight: each lane's slots, each a slice of 0.1 s of its rate, 500 at most."""
+        return LANES * 16 * int(min(500, slice_segments(self.rate / LANES)))
+
+
+def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> Result:
+    """One campaign with one outage of `minutes`."""
+    outage = 60 * minutes
+    plan = Plan(outage, recipients, rate, timeout=min(10.0, outage / 6), suspend_after=min(300.0, outage / 2.5))
+    with _script() as script, private_stack(_settings(plan), script=script) as stack:
+        fill(stack.settings, LIST, recipients)
+        api = Api(stack.settings)
+        campaign = api.launch("bench outage", [LIST], smart_sending_hours=0)
+        with Watch(stack, campaign) as watch:
+            _until_accepted(stack, recipients // 5)
+            began = time.monotonic()
+            _outage(stack, plan.outage, began)
+            ended = time.monotonic()
+            _until_accepted(stack, 1)  # by the new process, which counts from nothing
+            back = time.monotonic() - ended
+            patience = 120 + 3 * recipients / rate
+            wait_until("the campaign has finished", lambda: _finished(api, campaign), patience, pause=0.5)
+            time.sleep(2)  # the page's and the metrics' last looks
+        account = _account(stack, campaign)
+        memory = _memory(watch, began)
+        seen = _seen(watch, began, ended)
+    checks = _checks(plan, account, memory, seen)
+    return Result(
+        name="outage",
+        figure=max(one["growth_mb"] for one in memory.values()),
+        unit="MB grown, the process that grew most",
+        limit=None,
+        ratio=None,
+        required="memory bounded, lag visible, nobody lost or twice, unknown <= window, suspended, over afterwards",
+        ok=all(checks.values()),
+        inputs={"minutes": minutes, "recipients": recipients, "rate": rate, "receipts": True, "lanes": LANES},
+        details={
+            "checks": checks,
+            **account,
+            "window": plan.window,
+            "seconds_until_sending_again": round(back, 1),
+            "memory": memory,
+            **seen,
+        },
+    )
+
+
+@contextlib.contextmanager
+def _script() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="longwave-outage-") as folder:
+        path = Path(folder) / "script.toml"
+        path.write_text(SCRIPT, encoding="utf-8")
+        yield path
+
+
+def _settings(plan: Plan) -> str:
+    return f"""
+worker.suspend_after = {plan.suspend_after}
+aggregators.local.timeout = {plan.timeout}
+aggregators.local.idempotency_keys = false
+[accounts.demo]
+site_name = "Harbor & Pine"
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = {plan.rate}
+lanes = {list(range(LANES))}
+"""
+
+
+def _outage(stack: Stack, seconds: float, began: float) -> None:
+    """Have it; returns when everything has been let go again."""
+
+    def until(share: float) -> None:
+        time.sleep(max(0.0, began + share * seconds - time.monotonic()))
+
+    aggregator, clickhouse = _process(stack, "aggregator"), _process(stack, "clickhouse")
+    aggregator.suspend()
+    until(0.25)
+    clickhouse.suspend()
+    until(0.5)
+    clickhouse.resume()
+    supervisor = psutil.Process((record.read(stack.settings.data) or {})["pid"])
+    supervisor.suspend()  # else it would start the aggregator again
+    try:
+        os.kill(aggregator.pid, signal.SIGKILL)
+        until(0.75)
+        os.kill(clickhouse.pid, signal.SIGKILL)
+        until(1.0)
+    finally:
+        supervisor.resume()
+
+
+def _process(stack: Stack, name: str) -> psutil.Process:
+    return stack.processes()[name]
+
+
+def _until_accepted(stack: Stack, wanted: int) -> None:
+    def reached() -> bool:
+        with contextlib.suppress(OSError):
+            return stack.accepted() >= wanted
+        return False
+
+    wait_until(f"{wanted} are accepted", reached, 180)
+
+
+def _finished(api: Api, campaign: str) -> bool:
+    with contextlib.suppress(Exception):
+        return bool(api.show(campaign)["status"] == "finished")
+    return False
+
+
+def _account(stack: Stack, campaign: str) -> dict[str, Any]:
+    """Everybody, once by our export and once by the aggregator's record."""
+    figures = Api(stack.settings).show(campaign)["figures"]
+    states = _exported(stack, campaign)
+    submissions = stack.submissions()
+    received = {one for one in submissions.received if one.startswith(campaign)}
+    handed_over = {one for one, state in states.items() if state in HANDED_OVER}
+    unknown = {one for one, state in states.items() if state == "unknown"}
+    return {
+        "targeted": figures["targeted"],
+        "states": dict(Counter(states.values())),
+        "exported_as_shown": dict(Counter(states.values())) == {s: n for s, n in figures["states"].items() if n},
+        "residual": figures["residual"],
+        "received": len(received),
+        "lost": len(handed_over - received),
+        "not_in_our_account": len(received - handed_over - unknown),
+        "received_twice": len(submissions.received_twice),
+        "unknown": len(unknown),
+    }
+
+
+def _exported(stack: Stack, campaign: str) -> dict[str, str]:
+    out = stack.settings.data / "outage.csv"
+    words = ["campaign", "export", campaign, "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "cli.main", *words], check=True, capture_output=True, timeout=120)
+    with out.open(newline="") as rows:
+        return {f"{campaign}-0-{row['ordinal']}": row["state"] for row in csv.DictReader(rows)}
+
+
+def _memory(watch: Watch, began: float) -> dict[str, dict[str, float]]:
+    """By process: MB when the outage began, the most from then to the end, the growth, and its bound."""
+    before = [one for one in watch.looks if one.at <= began][-3:]
+    after = watch.between(began, float("inf"))
+    found: dict[str, dict[str, float]] = {}
+    for name in before[-1].memory:
+        start = max(one.memory.get(name, 0.0) for one in before)
+        most = max(one.memory.get(name, 0.0) for one in after)
+        bound = float(BOUNDS_MB.get(name, OUR_BOUND_MB))
+        found[name] = {
+            "start_mb": start, "most_mb": most, "growth_mb": round(max(0.0, most - start), 1), "bound_mb": bound
+        }  # fmt: skip
+    return found
+
+
+def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
+    """What operators saw during the outage, and that it was over afterwards."""
+    during, last = watch.between(began, ended), watch.looks[-1]
+
+    def most(name: str) -> float:
+        return max((one.metrics.get(name, 0.0) for one in during), default=0.0)
+
+    return {
+        "looks": len(during),
+        "breaker_open_after_s": _first(
+            during, began, lambda one: one.metrics.get("longwave_aggregator_breaker") == 1
+        ),
+        "reason_after_s": _first(during, began, lambda one: one.reason.startswith("waiting for aggregator")),
+        "suspended_after_s": _first(during, began, lambda one: one.status == "suspended"),
+        "suspended_by_metric": most("longwave_lane_suspended_campaigns") > 0,
+        "reasons": sorted({one.reason for one in during if one.reason}),
+        "queued_most": most("longwave_lane_queued_recipients"),
+        "oldest_due_most_s": round(most("longwave_lane_oldest_due_seconds"), 1),
+        "writer_waiting_most_s": round(most("longwave_writer_waiting_seconds"), 1),
+        "over": {
+            "breaker": last.metrics.get("longwave_aggregator_breaker"),
+            "suspended": last.metrics.get("longwave_lane_suspended_campaigns"),
+            "queued": last.metrics.get("longwave_lane_queued_recipients"),
+            "writer_waiting_s": last.metrics.get("longwave_writer_waiting_seconds"),
+            "status": last.status,
+            "reason": last.reason,
+        },
+    }
+
+
+def _first(looks: list[Look], began: float, holds: Any) -> float | None:
+    return next((round(one.at - began, 1) for one in looks if holds(one)), None)
+
+
+def _checks(
+    plan: Plan, account: dict[str, Any], memory: dict[str, dict[str, float]], seen: dict[str, Any]
+) -> dict[str, bool]:
+    over = seen["over"]
+    return {
+        "memory_bounded": all(one["growth_mb"] <= one["bound_mb"] for one in memory.values()),
+        "everybody_accounted_for": account["residual"] == 0 and account["targeted"] == plan.recipients
+        and account["exported_as_shown"],
+        "nobody_lost": account["lost"] == account["not_in_our_account"] == 0,
+        "nobody_twice": account["received_twice"] == 0,
+        "unknown_within_window": account["unknown"] <= plan.window,
+        "lag_visible": seen["queued_most"] > 0 and seen["oldest_due_most_s"] > 0.8 * plan.outage
+        and seen["writer_waiting_most_s"] > 0,
+        "breaker_and_suspension_seen": None not in (
+            seen["breaker_open_after_s"], seen["reason_after_s"], seen["suspended_after_s"]
+        ) and seen["suspended_by_metric"],
+        "over_afterwards": over == {
+            "breaker": 0.0, "suspended": 0.0, "queued": 0.0, "writer_waiting_s": 0.0, "status": "finished",
+            "reason": "",
+        },
+    }  # fmt: skip
