@@ -95,6 +95,29 @@ class Sender(_Strict):
     """Carrier name (contact attribute `carrier`) to segments per day; the day ends at midnight Pacific."""
 
 
+ReplyText = Annotated[str, Field(max_length=1000)]
+
+
+class Replies(_Strict):
+    """What an account answers to people's texts: plain text, the site's name goes in front. "" = no answer."""
+
+    stopped: ReplyText = "You are unsubscribed and will get no more messages. Reply START to resubscribe."
+    """The one confirmation of a STOP; the law wants no marketing in it."""
+    started: ReplyText = "You are subscribed again. Reply HELP for help, STOP to unsubscribe."
+    help: ReplyText = "This number sends our news and offers. Reply STOP to unsubscribe."
+    """Add how you can be reached."""
+    auto: ReplyText = ""
+    """To every other text."""
+    per_hour: Annotated[int, Field(ge=0, le=20)] = 3
+    """Replies to one number at most, so that two machines do not talk for ever."""
+    per_day: Annotated[int, Field(ge=0, le=30)] = 10
+
+    def of(self, kind: Literal["stopped", "started", "help", "auto"], site_name: str) -> str:
+        """The text as it goes out, "" where there is none."""
+        text: str = getattr(self, kind).strip()
+        return f"{site_name}: {text}" if text and site_name and not text.startswith(site_name) else text
+
+
 class Account(_Strict):
     """A shop."""
 
@@ -102,6 +125,7 @@ class Account(_Strict):
     store_zone: Zone = "America/New_York"
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
     unknown_zone: Literal["store", "skip"] = "store"
+    replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 
 

@@ -65,6 +65,55 @@ class OptOut(Record, tag="optout", kw_only=True):
     evidence: str = ""
 
 
+ReplyKind = Literal["stopped", "started", "help", "auto"]
+
+
+class SentReply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A reply of ours: the message (campaign, message, ordinal), and the inbound text that it answers."""
+
+    kind: ReplyKind
+    campaign: Campaign
+    message: MessageIndex
+    ordinal: Ordinal
+    lane: int
+    account: str
+    sender: str
+    text: str
+    segments: Annotated[int, msgspec.Meta(ge=1, le=255)]
+    price: int
+    """Millionths of a credit per segment."""
+    at: Millis
+    due: Millis
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    """Offset of the inbound text in its partition: reading it again gives the same reply."""
+    cause: str
+    """The aggregator's id of the inbound text."""
+
+
+class Heard(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An inbound text that was dealt with."""
+
+    id: str
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Conversation(Record, tag="replies", kw_only=True):
+    """Topic `replies`, keyed by number, compacted: what we said to a number lately, and which texts we dealt with.
+
+    Changelog of the inbound step's table, and what the writer records of replies.
+    """
+
+    number: Number
+    replies: list[SentReply]
+    """Those of the last day, newest last."""
+    heard: list[Heard]
+    """The last texts, newest last."""
+    last_text: str = ""
+    """What the number said last, folded: a robot repeats itself."""
+    last_at: Millis = 0
+
+
+REPLIES: Codec[Conversation] = Codec(Conversation)
 RECEIPTS: Codec[ReceiptBatch] = Codec(ReceiptBatch)
 CLICKS: Codec[ClickBatch] = Codec(ClickBatch)
 INBOUND: Codec[InboundText] = Codec(InboundText)

@@ -38,7 +38,19 @@ STATUSES = Topic("statuses", "campaign", "status chunks for ClickHouse", config=
 RECEIPTS = Topic("receipts", "campaign", "delivery receipts", config=_WEEK)
 CLICKS = Topic("clicks", "campaign", "requests of short links", config=_WEEK)
 INBOUND = Topic("inbound", "number", "texts from people", config=_WEEK)
-OPTOUTS = Topic("optouts", "number", "the current opt-out of each number", config=_COMPACT)
+OPTOUTS = Topic(
+    "optouts",
+    "number",
+    "the current opt-out of each number",
+    # Each change is evidence: the writer gets as long to record it as other topics give.
+    config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
+)
+REPLIES = Topic(
+    "replies",
+    "number",
+    "what we answered a number lately, changelog of a table",
+    config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
+)
 DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
 
 ALL: tuple[Topic, ...] = (
@@ -53,5 +65,6 @@ ALL: tuple[Topic, ...] = (
     CLICKS,
     INBOUND,
     OPTOUTS,
+    REPLIES,
     DEAD_LETTERS,
 )
