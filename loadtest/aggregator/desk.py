@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from loadtest.aggregator.batch import Batch, decode
+from loadtest.aggregator.batch import Batch, Message, decode
 from loadtest.aggregator.limit import Limit
 from loadtest.aggregator.record import (
     ACCEPTED,
@@ -20,7 +20,7 @@ from loadtest.aggregator.record import (
     Recorder,
     entries,
 )
-from loadtest.aggregator.script import REJECT_CODES, Outage, Script
+from loadtest.aggregator.script import REJECT_CODES, Outage, Script, by_ending
 
 _LETTERS: Final = (ACCEPTED, *(REJECTED + index for index in range(len(REJECT_CODES))))
 
@@ -103,14 +103,15 @@ class Desk:
         fault = self._fault()
         if fault is not None and self._draw.random() >= self._script.faults.processed:
             return fault, bytes([LOST]) * n
-        outcomes = self._outcomes([message.id for message in batch.messages[:passed]])
+        outcomes = self._outcomes(batch.messages[:passed])
         outcomes += bytes([THROTTLED]) * (n - passed)
         return fault or Answer(body=self._words(batch, outcomes)), outcomes
 
-    def _outcomes(self, ids: list[str]) -> bytes:
+    def _outcomes(self, messages: list[Message]) -> bytes:
+        ids = [message.id for message in messages]
         keys = self._script.idempotency_keys
         known = keys and not (self._seen.isdisjoint(ids) and len(set(ids)) == len(ids))
-        drawn = self._drawn(len(ids))
+        drawn = self._drawn(messages)
         if not known:
             return drawn
         outcomes, here = bytearray(drawn), set[str]()
@@ -120,10 +121,17 @@ class Desk:
             here.add(one)
         return bytes(outcomes)
 
-    def _drawn(self, n: int) -> bytes:
-        if not self._script.errors:
-            return bytes([ACCEPTED]) * n
-        return bytes(self._draw.choices(_LETTERS, self._codes, k=n))
+    def _drawn(self, messages: list[Message]) -> bytes:
+        n = len(messages)
+        drawn = bytearray([ACCEPTED]) * n
+        if self._script.errors:
+            drawn = bytearray(self._draw.choices(_LETTERS, self._codes, k=n))
+        if self._script.rejected_endings:
+            for index, message in enumerate(messages):
+                code = by_ending(self._script.rejected_endings, message.to)
+                if code is not None:
+                    drawn[index] = REJECTED + REJECT_CODES.index(code)
+        return bytes(drawn)
 
     def _words(self, batch: Batch, outcomes: bytes) -> bytes:
         said: list[dict[str, Any]] = []

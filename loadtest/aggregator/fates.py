@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from loadtest.aggregator.batch import Message
 from loadtest.aggregator.record import ACCEPTED, Entry
-from loadtest.aggregator.script import Delay, Script
+from loadtest.aggregator.script import Delay, Script, by_ending
 
 LINK: Final = re.compile(r"/c/([A-Za-z0-9_-]{8,64})")
 PERSON_AGENT: Final = (
@@ -53,7 +53,7 @@ def fates(script: Script, entry: Entry) -> list[Event]:
     if not taken:
         return []
     draw = np.random.default_rng([script.seed, entry.start])
-    delivered = _delivered(script, draw, len(taken))
+    delivered = _delivered(script, draw, taken)
     return [
         *_receipts(script, draw, entry, taken, delivered),
         *_visits(script, draw, entry, taken, delivered),
@@ -70,8 +70,12 @@ def delays(delay: Delay, draw: np.random.Generator, n: int) -> NDArray[np.int64]
     return nanoseconds
 
 
-def _delivered(script: Script, draw: np.random.Generator, n: int) -> NDArray[np.bool_]:
-    return draw.random(n) < (script.receipts.delivered if script.receipts else 1.0)
+def _delivered(script: Script, draw: np.random.Generator, taken: list[Message]) -> NDArray[np.bool_]:
+    delivered: NDArray[np.bool_] = draw.random(len(taken)) < (script.receipts.delivered if script.receipts else 1.0)
+    if script.receipts and script.undelivered_endings:
+        for index, message in enumerate(taken):
+            delivered[index] &= by_ending(script.undelivered_endings, message.to) is None
+    return delivered
 
 
 def _receipts(
@@ -87,7 +91,8 @@ def _receipts(
     codes = draw.choice(known, n, p=weights / weights.sum()).tolist()
     twice = draw.random(n) < receipts.repeated
     for index, message in enumerate(taken):
-        said = (message.id, "delivered", "") if delivered[index] else (message.id, "undelivered", codes[index])
+        code = "" if delivered[index] else by_ending(script.undelivered_endings, message.to) or codes[index]
+        said = (message.id, "undelivered" if code else "delivered", code)
         yield Event(due[index], entry.start, "receipt", said)
         if twice[index]:
             yield Event(due[index] + 500_000_000, entry.start, "receipt", said)

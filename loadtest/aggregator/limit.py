@@ -21,16 +21,20 @@ class Limit:
 
         Where whole batches are refused, a batch that does not fit takes nothing.
         """
+        return self.passed_segments(at, count_many(texts).tolist()) if self._rate else len(texts)
+
+    def passed_segments(self, at: int, segments: list[int]) -> int:
+        """`passed` for messages of so many segments."""
         if not self._rate:
-            return len(texts)
+            return len(segments)
         self._level = min(self._capacity, self._level + max(0, at - self._filled) / 1e9 * self._rate)
         self._filled = max(at, self._filled)
         total, passed = 0, 0
-        for parts in count_many(texts).tolist():
+        for parts in segments:
             if total + parts > self._level:
                 break
             total += parts
             passed += 1
-        if passed == len(texts) or not self._whole:
+        if passed == len(segments) or not self._whole:
             self._level -= total
         return passed

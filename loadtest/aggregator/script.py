@@ -7,13 +7,15 @@ Draws are made with a generator seeded by (seed, place in the record), so what h
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adapters.errors import LongwaveError
 
+Ending = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=604_800)]
 
@@ -121,6 +123,10 @@ class Script(_Strict):
     latency: Delay = Delay()
     """Between the record on disk and the answer."""
     errors: dict[RejectCode, Share] = {}
+    rejected_endings: dict[Ending, RejectCode] = {}
+    """Last digits of numbers that are rejected every time, whatever else is drawn."""
+    undelivered_endings: dict[Ending, FailureCode] = {}
+    """Last digits of numbers whose receipt always says that they were not reached."""
     throttle: Throttle = Throttle()
     faults: Faults = Faults()
     outages: tuple[Outage, ...] = ()
@@ -145,6 +151,15 @@ class Script(_Strict):
         """Whether anything at all goes to the ingress."""
         talks = self.clicks.people + self.clicks.bots + self.replies.stop + self.replies.other
         return bool(self.receipts) or talks > 0
+
+
+Code = TypeVar("Code", RejectCode, FailureCode)
+
+
+def by_ending(endings: Mapping[str, Code], number: str) -> Code | None:
+    """The code of the longest ending that fits a number."""
+    fitting = [ending for ending in endings if number.endswith(ending)]
+    return endings[max(fitting, key=len)] if fitting else None
 
 
 def read_script(path: Path) -> Script:

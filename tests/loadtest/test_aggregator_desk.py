@@ -247,3 +247,18 @@ def test_wrong_scripts_say_what_is_wrong(tmp_path: Path, text: str, why: str) ->
 def test_a_script_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(LongwaveError, match="cannot read the script"):
         read_script(tmp_path / "none.toml")
+
+
+def test_numbers_that_always_fail_fail_alike_whoever_asks(tmp_path: Path) -> None:
+    told = script(
+        receipts={"delivered": 1.0},
+        rejected_endings={"7": "21614", "77": "30006"},
+        undelivered_endings={"5": "30003"},
+    )
+    desk = Desk(tmp_path, told, 0)
+    said = {}
+    for to in ("+12125550177", "+12125550107", "+12125550105", "+12125550100"):
+        said[to] = orjson.loads(desk.take(1, body(f"m{to}", to=to)).body)["messages"][0].get("code", "")
+    assert list(said.values()) == ["30006", "21614", "", ""], "the longest ending counts"
+    receipts = {e.what[0]: e.what[1:] for entry in entries(tmp_path) for e in fates(told, entry)}
+    assert receipts == {"m+12125550105": ("undelivered", "30003"), "m+12125550100": ("delivered", "")}
