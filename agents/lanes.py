@@ -17,6 +17,7 @@ from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
 from pipeline.carrier_day import normal
+from pipeline.rate import lane_share
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)
@@ -124,8 +125,7 @@ def share(account: Account, sender: Sender) -> float:
     """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
     senders by their limits, each divided equally over the sender's lanes."""
     senders = sum(one.segments_per_second for one in account.senders.values())
-    of_account = account.segments_per_second * sender.segments_per_second / senders
-    return min(sender.segments_per_second, of_account) / len(sender.lanes)
+    return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
 
 
 def delete_records(settings: Settings, lane: int, offset: int) -> None:

@@ -133,3 +133,20 @@ def slice_segments(rate: float) -> int:
     is at most 1 % however the messages' segments add up; in fast ones the messages are small against a tenth.
     """
     return max(1, int(rate / (10 if rate >= 1000 else 100)))
+
+
+def lane_share(sender: float, account: float, senders: float, lanes: int) -> float:
+    """A lane's share of the nested limits in segments per second: `sender`'s own limit, and the `account`'s split
+    over its senders by their limits (which sum to `senders`), each divided equally over the sender's `lanes`."""
+    return min(sender, account * sender / senders) / lanes
+
+
+def sustained(limit: float, latency: float, slots: int, batch: int) -> float:
+    """Segments per second that a lane keeps up with `limit`, when the aggregator answers after `latency` (s).
+
+    A slice holds its place in the window from when it is written until a second after it may have arrived; and no
+    more than `slots` slices, each of at most `batch` messages, are under way at a time.
+    """
+    held = WINDOW + GUARD + min(latency, ARRIVAL_SPREAD)
+    under_way = slots * min(batch, slice_segments(limit))
+    return min(limit / held, under_way / latency if latency > 0 else limit)
