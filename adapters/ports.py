@@ -64,6 +64,17 @@ class AggregatorPort(Protocol):
         """
         ...
 
+    @property
+    def settled_after(self) -> float:
+        """Seconds after the begin of `submit` from which on nothing of it can arrive any more."""
+        ...
+
+    async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
+        """What became of up to 500 message ids, in order: accepted or rejected; `retry` = never seen, so not taken
+        if nothing of it is under way; `unknown` = it cannot tell. A text says why there is no answer now. Never
+        raises for what the aggregator or the network does."""
+        ...
+
     async def knock(self) -> str:
         """Whether the aggregator is there: a request without messages. "" when it answers like one that would take
         a batch, else why not. Never raises for what the aggregator or the network does."""

@@ -81,6 +81,8 @@ class Aggregator(_Strict):
     """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
     idempotency_keys: bool = True
     """It refuses to send a message id twice; needed for `unknown = "resend-with-key"`."""
+    query_url: str = ""
+    """Where it says what became of message ids; needed for `unknown = "query"`. "": nowhere."""
 
 
 class Sender(_Strict):
@@ -181,7 +183,7 @@ class Settings(BaseSettings):
             senders={"main": Sender(number="+18885550100", segments_per_second=5000)},
         )
     }
-    aggregators: dict[Name, Aggregator] = {"local": Aggregator()}
+    aggregators: dict[Name, Aggregator] = {"local": Aggregator(query_url="http://127.0.0.1:18090/v1/query")}
     worker: Worker = Worker()
     receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     """A campaign is finished when all receipts are in, or when none has come for this long."""

@@ -17,6 +17,7 @@ from adapters.errors import EmitError
 from adapters.ports import AggregatorPort, Delivered
 from agents.breaker import AggregatorBreaker
 from agents.context import Context
+from agents.lane_ask import Asker
 from agents.lane_checkpoint import Checkpointer
 from agents.lane_outage import Outage
 from agents.lane_submit import Submitter
@@ -24,7 +25,7 @@ from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.checkpoint import Loader
 from pipeline.due import release_due
-from pipeline.lane import Effect, Malformed, Owned, Submit, Void, apply
+from pipeline.lane import Ask, Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, expired, pick
 from pipeline.rate import Pace, Window, slice_segments
@@ -111,6 +112,7 @@ class LaneOwner:
         self._breaker.join(self.wake)
         self._outage = Outage(lane, context, way.breaker, self.outbox)
         self.submitter = Submitter(self, context, way.aggregator, way.breaker, way.sender, self._window)
+        self.asker = Asker(self, way.aggregator)
         self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
         metrics.LANE_LIMIT.labels(lane).set(way.rate)
 
@@ -174,6 +176,7 @@ class LaneOwner:
             if task is not None:
                 task.cancel()
         self.submitter.cancel()
+        self.asker.cancel()
 
     async def read(self, offset: int, raw: bytes | None) -> None:
         """Take the next record of the log."""
@@ -252,6 +255,9 @@ class LaneOwner:
                 self.outbox.send(output(topics.STATUSES, effect, effect.campaign))
             case Submit(flight):
                 self._submit(flight)
+            case Ask(flight):
+                if self._active:
+                    self.asker.start(flight)
             case Void():
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Owned(nonce, _):
@@ -268,6 +274,7 @@ class LaneOwner:
             self._give_back(flight.offset)
 
     def _owned(self, nonce: str) -> None:
+        self.asker.cancel()
         lost = self._active and nonce != self._nonce
         self._active = bool(nonce) and nonce == self._nonce
         if lost and self._nonce:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.lane_state import Flight
+from schemas.chunk import Release
 from schemas.lane import Intent
 from schemas.status import StatusChunk
 
@@ -12,6 +13,14 @@ from schemas.status import StatusChunk
 @dataclass(frozen=True, slots=True)
 class Submit:
     """Hand the flight to the aggregator, if you are the owner of its epoch and live."""
+
+    flight: Flight
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Nobody knows what became of what is open of the flight: if you own the lane, ask the aggregator once nothing
+    of the flight can arrive there any more, and write the answer as its RESULT (`asked`)."""
 
     flight: Flight
 
@@ -41,4 +50,4 @@ class Malformed:
     why: str
 
 
-Effect = StatusChunk | Submit | Void | Owned | Malformed
+Effect = StatusChunk | Release | Submit | Ask | Void | Owned | Malformed

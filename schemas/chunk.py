@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Number, Ordinal, Record, same_length
+from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
 MessageIndex = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Revision = Annotated[int, msgspec.Meta(ge=1)]
@@ -68,8 +68,23 @@ class RecipientChunk(Record, tag="recipients", kw_only=True):
                 raise ValueError(f"column {name} points past its dictionary of {len(entries)}")
 
 
+class Release(Record, tag="release", kw_only=True):
+    """Topic `recipients`, partition by bucket range: `numbers` will certainly not get this message, so their
+    smart-sending reservations for it are given back. Comes after the recipient chunk that reserved, and never crosses
+    a partition either."""
+
+    campaign: Campaign
+    message: MessageIndex
+    numbers: list[Number]
+    at: Millis
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.numbers) <= CHUNK_LIMIT:
+            raise ValueError(f"a release has 1 to {CHUNK_LIMIT} recipients, this one {len(self.numbers)}")
+
+
 FANOUT: Codec[Freeze | FanoutRange] = Codec(Freeze | FanoutRange)
-RECIPIENTS: Codec[RecipientChunk] = Codec(RecipientChunk)
+RECIPIENTS: Codec[RecipientChunk | Release] = Codec(RecipientChunk | Release)
 
 
 def lane_of_ordinal(ordinal: int, lanes: tuple[int, ...] | list[int]) -> int:

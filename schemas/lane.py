@@ -118,6 +118,16 @@ class Result(Record, tag="result", kw_only=True):
     intent: Count
     groups: list[ResultGroup]
     at: Millis
+    asked: bool = False
+    """It is what the aggregator said when it was asked afterwards (policy `query`): unknown is unknown for good."""
+
+
+class Finish(Record, tag="finish", kw_only=True):
+    """The campaign is finished: each of its recipients is accounted for, so every WORK that still comes is a repeat.
+    With this the lane forgets which ordinals it has seen of the campaign, and all else that it knew of it."""
+
+    campaign: Campaign
+    at: Millis
 
 
 class Drop(Record, tag="drop", kw_only=True):
@@ -155,5 +165,5 @@ class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     payload: str
 
 
-LaneRecord = Work | Owner | Control | Intent | Result | Drop | Defer | CheckpointPart
+LaneRecord = Work | Owner | Control | Intent | Result | Drop | Defer | Finish | CheckpointPart
 LANES: Codec[LaneRecord] = Codec(LaneRecord)

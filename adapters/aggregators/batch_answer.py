@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
@@ -60,6 +61,15 @@ def away(status: int) -> str:
     return ""
 
 
+def found(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
+    """What the answer to a query says of each id, in their order; a text where it says nothing at all."""
+    try:
+        items = _answers.decode(content).messages
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "bad-answer"
+    return _told(items, ids, _found)
+
+
 def same(
     batch: list[Submission], outcome: Literal["rejected", "retry", "unknown"], reason: str
 ) -> list[SubmitOutcome]:
@@ -74,13 +84,25 @@ def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
         return same(batch, "unknown", "bad-answer")
     if len(items) == len(batch) and all(item.id == one.id for item, one in zip(items, batch, strict=True)):
         return [_outcome(item) for item in items]
+    return _told(items, [one.id for one in batch], _outcome)
+
+
+def _told(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], SubmitOutcome]) -> list[SubmitOutcome]:
     said: dict[str, SubmitOutcome] = {}
     for item in items:
-        outcome = _outcome(item)
+        outcome = outcome_of(item)
         if said.setdefault(item.id, outcome) != outcome:
             said[item.id] = SubmitOutcome("unknown", "answered-twice")
     missing = SubmitOutcome("unknown", "not-in-answer")
-    return [said.get(one.id, missing) for one in batch]
+    return [said.get(one, missing) for one in ids]
+
+
+def _found(item: _Item) -> SubmitOutcome:
+    if item.status == "not_seen":
+        return SubmitOutcome("retry", "not_seen")
+    if item.status in {"accepted", "rejected"}:
+        return _outcome(item)
+    return SubmitOutcome("unknown", "cannot_tell")
 
 
 def _outcome(item: _Item) -> SubmitOutcome:

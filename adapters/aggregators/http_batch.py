@@ -27,6 +27,18 @@ processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection 
 | other 4xx; message answered "rejected" | rejected |
 | other status; no, half or garbled answer; message missing in the answer, or there twice differently | unknown |
 
+What became of a request that nobody answered can be asked for where the aggregator has a `query_url`:
+
+    POST QUERY_URL
+    {"ids": ["1a2b3c4d-0-17", …]}
+
+Answer 200, one entry per id: accepted and rejected as above, `{"id": "…", "status": "not_seen"}` for one that it has
+never taken, any other status where it cannot tell. Every other answer means: ask again. "not seen" is worth something
+only once the request cannot arrive any more, so nothing is written to a socket later than `timeout` after the begin
+of `submit`, and the connection is closed after twice that: then the query may follow (`settled_after`). A process
+that stands still just between its last look at the clock and the write that follows at once is held only by the
+signature's timestamp, which the aggregator refuses when it is old.
+
 A knock is the same POST with no messages: any answer but 5xx, and those that take nothing from anybody, says that
 the aggregator is there.
 """
@@ -44,7 +56,7 @@ from aiohttp.payload import BytesPayload
 
 from adapters import clock
 from adapters.aggregators import signing
-from adapters.aggregators.batch_answer import away, judge, same
+from adapters.aggregators.batch_answer import away, found, judge, same
 from adapters.ports import Submission, SubmitOutcome
 from adapters.settings import Aggregator
 from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
@@ -63,13 +75,17 @@ class _Body(BytesPayload):
 
     handed_over = False
 
-    def __init__(self, content: bytes, written: Callable[[], None]) -> None:
+    def __init__(self, content: bytes, written: Callable[[], None], until: float) -> None:
+        """`until`: on the clock of `time.perf_counter`; later the body is not written any more."""
         super().__init__(content)
         self._written = written
+        self._until = until
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
         # body at once, without awaiting in between: the check here and that write see the same state.
+        if time.perf_counter() > self._until:
+            raise aiohttp.ClientConnectionError("too late to be written")
         transport = writer.transport
         self.handed_over = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
@@ -87,6 +103,8 @@ class HttpBatch:
         """`name` labels the metrics; `settings` is `aggregators.NAME` of the settings."""
         self._name = name
         self._url = settings.url
+        self._query_url = settings.query_url
+        self._timeout = settings.timeout
         self._secret = settings.secret.get_secret_value().encode()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
@@ -109,11 +127,32 @@ class HttpBatch:
     ) -> list[SubmitOutcome]:
         """Hand over a batch in one request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         started = time.perf_counter()
-        body = _Body(_encode(sender, batch), written)
+        body = _Body(_encode(sender, batch), written, started + self._timeout)
         outcomes = await self._post(body, batch)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         self._count(outcomes)
         return outcomes
+
+    @property
+    def settled_after(self) -> float:
+        """Seconds (see `ports.AggregatorPort.settled_after`): the time-out of a whole request."""
+        return 2 * self._timeout
+
+    async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
+        """Ask what became of messages, in one request (see `ports.AggregatorPort.lookup`)."""
+        if not self._query_url:
+            return [SubmitOutcome("unknown", "no-query-url")] * len(ids)
+        body = orjson.dumps({"ids": ids})
+        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body)
+        try:
+            async with self._session.post(
+                self._query_url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                return f"http-{answer.status}" if answer.status != 200 else found(await _read(answer), ids)
+        except TimeoutError:
+            return "no-answer"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return _unsent(error)
 
     async def knock(self) -> str:
         """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
