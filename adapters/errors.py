@@ -2,6 +2,7 @@
 
 LongwaveError
 ├── EmitError            a record was not acknowledged by Kafka in time
+│   └── EmitRefused          Kafka will not take it, however often it is written
 ├── StoreError           ClickHouse did not do what was asked
 │   ├── StoreUnavailable     it cannot be reached or is overloaded: try again
 │   └── StoreRefused         it will never accept this statement or these rows
@@ -16,6 +17,15 @@ class LongwaveError(Exception):
 
 class EmitError(LongwaveError):
     """A record was not acknowledged by Kafka within the delivery time-out."""
+
+
+class EmitRefused(EmitError):
+    """Kafka will not take a record until somebody changes something. `oversized`: this record, for its size; else
+    any record of its topic."""
+
+    def __init__(self, text: str, *, oversized: bool) -> None:
+        super().__init__(text)
+        self.oversized = oversized
 
 
 class StoreError(LongwaveError):

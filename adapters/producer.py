@@ -11,16 +11,37 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as ConfluentProducer
 
 from adapters import logs
-from adapters.errors import EmitError
+from adapters.errors import EmitError, EmitRefused
 from adapters.ports import Delivered
 from adapters.settings import Kafka
 
 LINGER_MS = 3
 QUEUE_KBYTES = 131_072
+MESSAGE_BYTES = 8_388_608
+"""The largest record of any topic: a dead letter, in which the largest of the others is in base64."""
 DELIVERY_MARGIN_MS = 2000
 """How much shorter the delivery time-out is than the session's; librdkafka looks for expired ones once a second."""
 
+OVERSIZED = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+REFUSED = OVERSIZED | {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.INVALID_RECORD,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError._UNKNOWN_TOPIC,
+}
+"""Errors that writing again does not mend."""
+
 logs.limit()
+
+
+def failure(what: str, error: KafkaError) -> EmitError:
+    """The exception for what librdkafka reports of one record."""
+    text = f"{what}: {error.str()}"
+    if error.code() in REFUSED:
+        return EmitRefused(text, oversized=error.code() in OVERSIZED)
+    return EmitError(text)
 
 
 class Producer:
@@ -48,7 +69,7 @@ class Producer:
                 "compression.type": "lz4",
                 "partitioner": "murmur2_random",
                 "batch.size": 1_000_000,
-                "message.max.bytes": 4_000_000,
+                "message.max.bytes": MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": QUEUE_KBYTES,
                 "delivery.timeout.ms": max(1000, int(kafka.session_timeout * 1000) - DELIVERY_MARGIN_MS),
                 "socket.keepalive.enable": True,
@@ -81,8 +102,10 @@ class Producer:
         options: dict[str, Any] = {} if partition is None else {"partition": partition}
         try:
             self._producer.produce(topic, value, key, on_delivery=delivered, **options)
-        except (BufferError, KafkaException) as error:
+        except BufferError as error:
             future.set_exception(EmitError(f"Kafka topic {topic}: {error}"))
+        except KafkaException as error:
+            future.set_exception(failure(f"Kafka topic {topic}", error.args[0]))
         return future
 
     def _poll(self) -> None:
@@ -107,7 +130,7 @@ class Producer:
             if error is None:
                 future.set_result(Delivered(partition, offset))
             else:
-                future.set_exception(EmitError(f"Kafka did not acknowledge a record: {error.str()}"))
+                future.set_exception(failure("Kafka did not acknowledge a record", error))
 
     async def close(self, timeout: float = 5.0) -> None:
         """Send what is buffered, at most `timeout` seconds, and stop."""

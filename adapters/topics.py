@@ -178,7 +178,8 @@ def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, st
 
 def _wanted_config(topic: Topic, kafka: Kafka) -> dict[str, str]:
     # One replica may be away without stopping writes, and what was acknowledged still has two copies of three.
-    return {**topic.config, "min.insync.replicas": str(max(1, kafka.replication - 1)), "max.message.bytes": "4194304"}
+    copies = str(max(1, kafka.replication - 1))
+    return {"min.insync.replicas": copies, "max.message.bytes": "4194304", **topic.config}
 
 
 def _setting(name: str) -> str:

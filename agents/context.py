@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from adapters.producer import Producer
@@ -30,6 +31,7 @@ class Context:
         self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out)
         self._plans: dict[str, CampaignPlan] = {}
         self._producer: Producer | None = None
+        self._broken: asyncio.Future[None] | None = None
 
     @property
     def producer(self) -> Producer:
@@ -43,6 +45,21 @@ class Context:
         await self._optouts_view.start()
         await self.campaigns.ready()
         await self._optouts_view.ready.wait()
+
+    async def until_broken(self) -> None:
+        """Wait for ever, or until somebody gave up.
+
+        Raises:
+            Exception: what was given to `give_up`.
+        """
+        if self._broken is None:
+            self._broken = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._broken)
+
+    def give_up(self, error: Exception) -> None:
+        """End this worker: something that nobody awaits has failed for good."""
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     async def stop(self) -> None:
         await self.campaigns.stop()

@@ -107,7 +107,7 @@ class LaneOwner:
         self._wake = asyncio.Event()
         self._pump_task: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
-        self.outbox = Outbox(context.producer)
+        self.outbox = Outbox(context.producer, context.give_up)
         self._breaker = way.breaker
         self._breaker.join(self.wake)
         self._outage = Outage(lane, context, way.breaker, self.outbox)
@@ -245,7 +245,15 @@ class LaneOwner:
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
             self._records_out = max(0, self._records_out - isinstance(record, Intent))
-        for effect in apply(self.state, offset, record, raw):
+        try:
+            effects = apply(self.state, offset, record, raw)
+        except Exception as error:
+            # A defect. Whoever folds the log meets it at the same place and in the same way, so passing over it keeps
+            # all readers alike; standing still would stop everybody's campaigns in this lane for one record.
+            log.exception("lane %s cannot fold record %s", self.lane, offset)
+            self._dead(offset, raw, f"{type(error).__name__}: {error}")
+            return
+        for effect in effects:
             self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> None:

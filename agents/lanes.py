@@ -39,13 +39,25 @@ class Lanes:
 
     async def run(self, stream: Any) -> None:
         """The body of the Faust agent. Every record is acknowledged at once: what may be committed is the lane's
-        low-water mark, which its checkpoints move."""
-        async for event in stream.noack().events():
-            owner = self._owners.get(event.message.partition)
-            if owner is not None:
-                await owner.read(event.message.offset, event.message.value)
-                metrics.STEP_RECORDS.labels("lanes").inc()
-            await stream.ack(event)
+        low-water mark, which its checkpoints move.
+
+        Raises:
+            ExceptionGroup: a lane gave up; the worker ends with it.
+        """
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._context.until_broken(), name="lanes-broken")
+            try:
+                async for event in stream.noack().events():
+                    await self._take(stream, event)
+            finally:
+                watching.cancel()
+
+    async def _take(self, stream: Any, event: Any) -> None:
+        owner = self._owners.get(event.message.partition)
+        if owner is not None:
+            await owner.read(event.message.offset, event.message.value)
+            metrics.STEP_RECORDS.labels("lanes").inc()
+        await stream.ack(event)
 
     async def assigned(self, consumer: Any, partitions: set[TP]) -> None:
         """Take the lanes among `partitions`; what is not assigned any more is forgotten."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from adapters.errors import EmitError
+from adapters.errors import EmitError, EmitRefused
 from adapters.ports import Delivered
 from adapters.producer import Producer
-from agents.runner import Output
+from agents.runner import Output, Refusal
+from schemas import topics
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +25,13 @@ class Outbox:
     """Sends at once and keeps each record until it is acknowledged; what fails is sent again.
 
     Order is not kept between a record that failed and later ones: only for records whose order means nothing
-    (statuses are sets).
+    (statuses are sets). `give_up` is called when dead letters have been refused for too long.
     """
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, give_up: Callable[[Exception], None] | None = None) -> None:
         self._producer = producer
+        self._give_up = give_up
+        self._refusal = Refusal("lanes")
         self._pending: set[asyncio.Future[Delivered] | asyncio.TimerHandle] = set()
         self._drained: list[asyncio.Future[None]] = []
         self._room = asyncio.Event()
@@ -56,6 +60,8 @@ class Outbox:
 
     def _done(self, one: Output, future: asyncio.Future[Delivered]) -> None:
         error = None if future.cancelled() else future.exception()
+        if one.topic == topics.DEAD_LETTERS.name:
+            self._watch_letters(error)
         if isinstance(error, EmitError):
             self._warn(one.topic, error)
             handle: asyncio.TimerHandle = asyncio.get_running_loop().call_later(
@@ -64,6 +70,13 @@ class Outbox:
             self._pending.add(handle)
         self._pending.discard(future)
         self._wake()
+
+    def _watch_letters(self, error: BaseException | None) -> None:
+        if error is None:
+            self._refusal.over()
+        elif isinstance(error, EmitRefused) and self._give_up is not None:
+            if (stop := self._refusal.again(error)) is not None:
+                self._give_up(stop)
 
     def _warn(self, topic: str, error: EmitError) -> None:
         now = asyncio.get_running_loop().time()

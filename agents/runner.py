@@ -8,8 +8,11 @@ A step's `handle` is called once per record, in order, and returns what must be 
 4. acknowledges the record.
 Steps 1 and 2 run one record after another; 3 and 4 overlap with the next records, up to `IN_FLIGHT` of them.
 
-A dead letter that cannot be written is tried for ever: the step stops there, visibly, and loses nothing. A record
-whose partition is revoked while it is tried is let go: whoever has the partition next reads it again.
+A dead letter that cannot be written is tried for as long as Kafka is away: the step stops there, visibly, and loses
+nothing. One that Kafka refuses (its topic is full, closed or too small for it) ends the process after
+`REFUSED_SECONDS`, with nothing acknowledged; whoever starts it again goes on once the cause is gone. A record that
+leads to something too large for Kafka goes to the dead letters itself. A record whose partition is revoked while it
+is tried is let go: whoever has the partition next reads it again.
 """
 
 from __future__ import annotations
@@ -19,11 +22,11 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
 from adapters.clock import now_ms
-from adapters.errors import EmitError, StoreUnavailable
+from adapters.errors import EmitError, EmitRefused, LongwaveError, StoreUnavailable
 from adapters.ports import Delivered
 from adapters.producer import Producer
 from agents.table import Outlived, is_current
@@ -42,11 +45,18 @@ FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 STOP_SECONDS = 2.0
 """How long a step that ends waits for emissions under way; what is not acknowledged by then comes again."""
 
+REFUSED_SECONDS = 15.0
+"""How long dead letters may be refused before the process ends: long enough for the metric to be seen."""
+
 R = TypeVar("R", bound=Record)
 
 
 class Transient(Exception):
     """It will work later: something outside is away. The text says what is awaited."""
+
+
+class DeadLettersRefused(LongwaveError):
+    """Kafka refuses the dead letters; the text says why and what to do."""
 
 
 TRANSIENT = (Transient, EmitError, StoreUnavailable)
@@ -169,9 +179,15 @@ class Step(Generic[R]):
     def _dead(self, event: Any, error: Exception) -> Emissions:
         return Emissions([dead_letter(self.name, event, error)])
 
+    async def _write(self, event: Any, outputs: list[Output]) -> None:
+        try:
+            await write(self._producer(), outputs, self.name)
+        except EmitRefused as error:
+            await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
+
     async def _finish(self, stream: Any, event: Any, emissions: Emissions, started: float) -> None:
         try:
-            await write(self._producer(), emissions.outputs)
+            await self._write(event, emissions.outputs)
             for settled in emissions.settled:
                 await settled()
             await stream.ack(event)
@@ -180,6 +196,36 @@ class Step(Generic[R]):
             metrics.STEP_SECONDS.labels(self.name).observe(perf_counter() - started)
         finally:
             self._let_go()
+
+
+class Refusal:
+    """For how long dead letters have been refused to one step."""
+
+    def __init__(self, step: str) -> None:
+        self._gauge = metrics.DEAD_LETTERS_REFUSED.labels(step)
+        self._since: float | None = None
+
+    def over(self) -> None:
+        """One was written."""
+        if self._since is not None:
+            self._since = None
+            self._gauge.set(0)
+
+    def again(self, error: EmitRefused) -> DeadLettersRefused | None:
+        """One was refused; the reason to end this process when it has been so for too long."""
+        self._gauge.set(1)
+        if self._since is None:
+            self._since = monotonic()
+            log.error("dead letters are refused: %s; nothing is acknowledged", error)
+        if monotonic() - self._since < REFUSED_SECONDS:
+            return None
+        stop = DeadLettersRefused(
+            f"topic {topics.DEAD_LETTERS.name} takes no dead letters ({error}): this process ends, and goes on from "
+            "where it is when it is started again; give the topic room or rights (`longwave doctor` compares its "
+            "settings), or deal with its letters (`longwave dead-letters list`)"
+        )
+        log.critical("%s", stop)
+        return stop
 
 
 def _origin(event: Any) -> str:
@@ -204,22 +250,39 @@ def dead_letter(step: str, event: Any, error: Exception) -> Output:
     return output(topics.DEAD_LETTERS, letter, message.topic)
 
 
-async def write(producer: Producer, outputs: list[Output]) -> None:
-    """Write records and wait for the broker; what is not acknowledged is written again until it is."""
+async def write(producer: Producer, outputs: list[Output], step: str = "") -> None:
+    """Write records and wait for the broker; what is not acknowledged is written again until it is.
+
+    Raises:
+        EmitRefused: one of them is too large for its topic; all others were written.
+        DeadLettersRefused: one is a dead letter, and has been refused for `REFUSED_SECONDS`.
+    """
     pending = [(one, producer.send(one.topic, one.value, key=one.key, partition=one.partition)) for one in outputs]
-    pause = FIRST_PAUSE
+    pause, refusal, oversized = FIRST_PAUSE, Refusal(step), None
     while pending:
-        failed = [one for one, future in pending if await _failed(one, future)]
+        failed = []
+        for one, future in pending:
+            error = await _failure(one, future)
+            letter = one.topic == topics.DEAD_LETTERS.name
+            if letter and isinstance(error, EmitRefused) and (stop := refusal.again(error)) is not None:
+                raise stop
+            if not letter and isinstance(error, EmitRefused) and error.oversized:
+                oversized = error
+            elif error is not None:
+                failed.append(one)
         if failed:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
         pending = [(one, producer.send(one.topic, one.value, key=one.key, partition=one.partition)) for one in failed]
+    refusal.over()
+    if oversized is not None:
+        raise oversized
 
 
-async def _failed(one: Output, future: asyncio.Future[Delivered]) -> bool:
+async def _failure(one: Output, future: asyncio.Future[Delivered]) -> EmitError | None:
     try:
         await future
     except EmitError as error:
         log.warning("writing to %s waits: %s", one.topic, error)
-        return True
-    return False
+        return error
+    return None

@@ -124,5 +124,5 @@ class BatchStep(Generic[R]):
             return
 
     async def _give_up(self, stream: Any, event: Any, error: Exception) -> None:
-        await write(self._producer(), [dead_letter(self.name, event, error)])
+        await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
         await stream.ack(event)

@@ -20,6 +20,11 @@ STEP_FAILURES = Counter("longwave_step_failures_total", "Attempts at a record th
 STEP_DEAD_LETTERS = Counter(
     "longwave_step_dead_letters_total", "Records given up and put to the dead letters.", ["step"]
 )
+DEAD_LETTERS_REFUSED = Gauge(
+    "longwave_dead_letters_refused",
+    "1 while Kafka refuses this process's dead letters, which stops it; else 0.",
+    ["step"],
+)
 STEP_UNACKED = Gauge("longwave_step_unacked_records", "Records taken and not yet acknowledged.", ["step"])
 
 WORKER_READY = Gauge(
