@@ -13,15 +13,15 @@ from itertools import pairwise
 from pyroaring import BitMap
 
 from pipeline.lane_doubt import honest
-from pipeline.lane_effects import Effect, Malformed, Owned, Submit, Void
+from pipeline.lane_effects import Ask, Effect, Malformed, Owned, Submit, Void
 from pipeline.lane_release import batches, releases
 from pipeline.lane_result import orphan, result
 from pipeline.lane_state import Chunk, LaneState, flight_of, next_turn, pack
 from pipeline.lane_status import Part, status_of
 from pipeline.scheduler import Key
-from schemas.lane import CheckpointPart, Control, Defer, Drop, Intent, LaneRecord, Owner, Result, Slice, Work
+from schemas.lane import CheckpointPart, Control, Defer, Drop, Finish, Intent, LaneRecord, Owner, Result, Slice, Work
 
-__all__ = ["Effect", "Malformed", "Owned", "Submit", "Void", "apply"]
+__all__ = ["Ask", "Effect", "Malformed", "Owned", "Submit", "Void", "apply"]
 
 
 def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list[Effect]:
@@ -42,11 +42,15 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             return _leave(state, record.epoch, record.slices, record.at, record.state, record.reason, None)
         case Defer():
             return _leave(state, record.epoch, record.slices, record.at, "delayed", record.reason, record.due)
+        case Finish():
+            return _finish(state, offset, record)
         case CheckpointPart():
             return []
 
 
 def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]:
+    if work.campaign in state.finished:
+        return []
     key = (work.campaign, work.message)
     runs = _fresh_runs(work, _mark_seen(state, key, work.ordinals))
     if not runs:
@@ -140,6 +144,8 @@ def _disjoint(slices: list[Slice]) -> bool:
 
 def _control(state: LaneState, control: Control) -> list[Effect]:
     known = state.campaigns.get(control.campaign)
+    if control.campaign in state.finished:
+        return []
     if known is not None and (known.revision >= control.revision or known.state == "canceled"):
         return []
     state.campaigns[control.campaign] = control
@@ -162,15 +168,27 @@ def _cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
     return effects
 
 
+def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:
+    """Rule L8 without the bitmap: from here on every ordinal of the campaign counts as seen."""
+    if not state.rests(record.campaign):
+        return [Malformed(offset, f"campaign {record.campaign} is said to be finished, and is not")]
+    state.finished.add(record.campaign)
+    state.campaigns.pop(record.campaign, None)
+    for key in [key for key in state.seen if key[0] == record.campaign]:
+        del state.seen[key]
+    return []
+
+
 def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
     effects: list[Effect] = []
     for flight in state.flights.values():
         if not flight.orphan:
             effects += orphan(state, flight, owner.at)
+    asks = [Ask(flight) for flight in state.flights.values() if flight.asking]
     state.epoch = offset + 1
     state.nonce = owner.nonce
     state.owned_at = owner.at
-    return [*effects, Owned(owner.nonce, state.epoch)]
+    return [*effects, Owned(owner.nonce, state.epoch), *asks]
 
 
 def _leave(

@@ -18,6 +18,14 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Nobody knows what became of what is open of the flight: if you own the lane, ask the aggregator once nothing
+    of the flight can arrive there any more, and write the answer as its RESULT (`asked`)."""
+
+    flight: Flight
+
+
+@dataclass(frozen=True, slots=True)
 class Void:
     """An INTENT that the log's order made void: nobody may submit it."""
 
@@ -42,4 +50,4 @@ class Malformed:
     why: str
 
 
-Effect = StatusChunk | Release | Submit | Void | Owned | Malformed
+Effect = StatusChunk | Release | Submit | Ask | Void | Owned | Malformed

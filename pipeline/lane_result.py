@@ -2,16 +2,20 @@
 
 | flight | accepted, rejected | retry | skipped, expired | unknown |
 |---|---|---|---|---|
-| of the owner | final | waits again, or canceled with the campaign | final | waits again if it resends, else final |
+| of the owner | final | waits again, or canceled with the campaign | final | as the policy says |
+| asked for | final | waits again, or canceled with the campaign | final | still asked for; final in the answer |
 | of a lost owner, unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
+
+Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again, `query` stays in flight and
+is asked for until the aggregator has said what became of it, whoever owns the lane by then.
 """
 
 from __future__ import annotations
 
 from pipeline.lane_doubt import LOST, honest
-from pipeline.lane_effects import Effect, Malformed
-from pipeline.lane_outcome import outcomes, without
+from pipeline.lane_effects import Ask, Effect, Malformed
+from pipeline.lane_outcome import Outcome, outcomes, without
 from pipeline.lane_release import releases
 from pipeline.lane_state import Flight, LaneState, next_turn
 from pipeline.lane_status import Part, status_of
@@ -23,11 +27,17 @@ NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
 
 def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     """Settle the flight of an INTENT. One that is void, settled or unknown here changes nothing."""
-    flight = state.flights.pop(record.intent, None)
+    flight = state.flights.get(record.intent)
     if flight is None:
         return []
     found, wrong = outcomes(flight, record.groups)
-    settle = _late if flight.orphan else _settle
+    if flight.asking:
+        found = [(group, left) for group, part in found for left in without(part, flight.settled)]
+    doubt: list[Outcome] = []
+    if not record.asked and (flight.asking or (not flight.orphan and state.asks(flight.key[0]))):
+        doubt = [one for one in found if one[0].outcome == "unknown"]
+        found = [one for one in found if one[0].outcome != "unknown"]
+    settle = _late if flight.orphan and not flight.asking else _settle
     parts = [done for group, part in found for done in settle(state, flight, group, part, record.at)]
     effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
     effects += status_of(state, flight.key, honest(state, parts), record.at)
@@ -37,6 +47,11 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     for group, part in found:
         if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
             state.carriers.give_back(flight.at, *carried)
+    if doubt:
+        flight.asking = True
+        flight.settled += [part.slice for _, part in found]
+        return [*effects, Ask(flight)]
+    del state.flights[flight.offset]
     _land(state, flight)
     return effects
 
@@ -44,6 +59,9 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
 def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
     """Rule L4: the owner died, or stalled, between INTENT and RESULT."""
     flight.orphan = True
+    flight.asking = flight.asking or state.asks(flight.key[0])
+    if flight.asking:
+        return []
     flight.resent = state.resends(flight.key[0])
     parts: list[Part] = []
     for one, turn in zip(flight.slices, flight.turns, strict=True):
@@ -53,13 +71,13 @@ def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
 
 
 def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: int) -> list[Part]:
-    """An outcome of the owner's own flight."""
+    """An outcome of the owner's own flight, or of one that is asked for."""
     left = [part] if group.outcome == "accepted" else without(part, flight.settled)
     if group.outcome == "retry" and state.canceled(flight.key[0]):
         return [Part(piece.slice, piece.turn, "canceled", group.reason) for piece in left]
     if group.outcome == "retry":
         return [_again(state, piece, group.due, at, group.reason) for piece in left]
-    if group.outcome == "unknown" and state.resends(flight.key[0]):
+    if group.outcome == "unknown" and not flight.asking and state.resends(flight.key[0]):
         return [_again(state, piece, max(group.due, at), at, group.reason) for piece in left]
     return left
 
