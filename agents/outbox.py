@@ -74,8 +74,9 @@ class Outbox:
     def _watch_letters(self, error: BaseException | None) -> None:
         if error is None:
             self._refusal.over()
-        elif isinstance(error, EmitRefused) and self._give_up is not None:
-            if (stop := self._refusal.again(error)) is not None:
+        elif isinstance(error, EmitRefused):
+            stop = self._refusal.again(error)
+            if stop is not None and self._give_up is not None:
                 self._give_up(stop)
 
     def _warn(self, topic: str, error: EmitError) -> None:
