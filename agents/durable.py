@@ -19,6 +19,7 @@ from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
 from agents.table import AckedTable
+from schemas import metrics
 
 __all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
 
@@ -123,6 +124,8 @@ class GuardedConsumer(driver.Consumer):
         self._caps: dict[TP, int] = {}
         self._sought = True
         """Whether this assignment is at its committed offsets: until then nothing is committed."""
+        self._assigned: set[TP] | None = None
+        """None before the first assignment."""
         self._pass_on = self.callback
         self.callback = self._hand_out
 
@@ -156,6 +159,17 @@ class GuardedConsumer(driver.Consumer):
             self._waiting_for_ack.set_result(None)
         return True
 
+    def resume_flow(self) -> None:
+        """Called within a recovery too, for standby tables: what counts as ready is the call after the seek."""
+        super().resume_flow()
+        if self._assigned is not None and (self._sought or not self._assigned):
+            self._show(self._assigned, ready=True)
+
+    def _show(self, assignment: Iterable[TP], *, ready: bool) -> None:
+        metrics.WORKER_READY.set(ready)
+        for tp in assignment:
+            metrics.WORKER_ASSIGNED.labels(tp.topic, tp.partition).set(ready)
+
     async def perform_seek(self) -> None:
         """Hazard: Faust lets partitions go before it seeks them, so that the rest of a batch it dropped is handed
         out from the middle of a log; acknowledged, it would be committed, and what came before it lost."""
@@ -188,7 +202,12 @@ class GuardedConsumer(driver.Consumer):
                 self._committed_offset.update(before)
         return committed
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._assigned = set(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._show(revoked, ready=False)
         await super().on_partitions_revoked(revoked)
         for table in self.app.tables.values():
             await table.release({tp.partition for tp in revoked}, DRAIN_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,8 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 def _before() -> None:
     """Run one process of Longwave in the foreground, until SIGTERM; settings as everywhere."""
     follow_parent()
+    # While the process still starts it has nothing to finish; later it has a handler of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 @app.command()

@@ -18,7 +18,8 @@ from cli.stack.plan import Process, log_of
 
 LOG_BOUND = 16 * 1024 * 1024
 """Bytes of a log before it moves to NAME.log.1, which replaces the one before."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.2, 30.0, 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.2, 30.0, 5.0
+"""Seconds: the back-off is for what cannot start. What was ready and lived `_STEADY` comes back at once."""
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ class Child:
         return "\n".join(text.strip().splitlines()[-lines:])
 
     def _ended(self, code: int) -> None:
-        if time.monotonic() - self._started > _STEADY:
+        if self.ready and time.monotonic() - self._started > _STEADY:
             self._pause = _FIRST_PAUSE
         self._due = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -55,6 +55,17 @@ def http_answers(url: str) -> bool:
         return False
 
 
+def has_partitions(url: str) -> bool:
+    """True when the metrics at `url` say that the process has its partitions, recovered (`longwave_worker_ready`)."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return b"\nlongwave_worker_ready 1.0\n" in answer.read()
+    except OSError:
+        return False
+
+
 def port_open(host: str, port: int) -> bool:
     """True when something accepts connections there."""
     try:
