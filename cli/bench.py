@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import FAILED, say
+from cli.console import FAILED, WrongUse, note, say
 
 if TYPE_CHECKING:
     from loadtest.bench.report import Result
@@ -19,6 +21,8 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the result ther
 @app.callback()
 def _bench() -> None:
     """Measure on a private stack of real processes. Exit code 1 where what is required is not reached."""
+    # Ended from outside, it still takes its stack down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 @app.command()
@@ -67,6 +71,22 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
     from loadtest.bench import query as bench
 
     _show(bench.run(recipients), json)
+
+
+@app.command()
+def crash(
+    kills: Annotated[int, typer.Option(min=1, max=1000, help="Blows under each policy.")] = 50,
+    policy: Annotated[str, typer.Option(help="skip, resend, resend-with-key, query, or all.")] = "all",
+    recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the order and the moments of the blows.")] = 1,
+    json: Json = None,
+) -> None:
+    """Kill processes at random moments in the middle of campaigns; nobody lost, nobody twice, back at work when."""
+    from loadtest.bench.crash import bench
+
+    if policy not in (*bench.POLICIES, "all"):
+        raise WrongUse(f"there is no policy `{policy}`; there are {', '.join(bench.POLICIES)} and all")
+    _show(bench.run(kills, policy, recipients, seed, note), json)
 
 
 @app.command()

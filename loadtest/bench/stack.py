@@ -12,7 +12,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,29 @@ class Stack:
     """A running stack and the settings that it runs with."""
 
     settings: Settings
+    words: tuple[str, ...] = ()
+    """The `longwave` command that brought it up."""
+    env: dict[str, str] = field(default_factory=dict)
+
+    def up(self) -> None:
+        """Bring it up again, on the same data; returns when all is ready."""
+        _run([*self.words], self.env)
+
+    def down(self) -> None:
+        """Stop all of it in good order; the data stay."""
+        _run(["down"], self.env)
+
+    def supervisor(self) -> int:
+        """Its pid."""
+        return int(self._record()["pid"])
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """What the supervisor says of each process, by name."""
+        return {one["name"]: one for one in self._record()["processes"]}
+
+    def _record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.settings.data / "supervisor.json").read_text())
+        return found
 
     def submissions(self) -> Submissions:
         """What the aggregator has recorded so far."""
@@ -41,8 +64,7 @@ class Stack:
 
     def processes(self) -> dict[str, psutil.Process]:
         """Our processes by name (kafka, worker-0, …)."""
-        record = json.loads((self.settings.data / "supervisor.json").read_text())
-        return {one["name"]: psutil.Process(one["pid"]) for one in record["processes"]}
+        return {name: psutil.Process(one["pid"]) for name, one in self.entries().items()}
 
     def cpu_seconds(self) -> dict[str, float]:
         return {name: sum(process.cpu_times()[:2]) for name, process in self.processes().items()}
@@ -69,8 +91,9 @@ def private_stack(
     env = dict(os.environ)
     try:
         wanted = [word for name in only for word in ("--only", name)]
-        _run(["up", "--detach", "--workers", str(workers), "--script", str(script), *wanted], env)
-        yield Stack(load())
+        words = ("up", "--detach", "--workers", str(workers), "--script", str(script), *wanted)
+        _run([*words], env)
+        yield Stack(load(), words, env)
     except BaseException:
         _keep_logs(folder)
         raise

@@ -1,0 +1,80 @@
+"""The closing account: our states of every recipient against the aggregator's own record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from api.figures_source import HANDED_OVER
+from cli.client import Client
+
+NOT_SENT: Final = ("skipped", "canceled", "expired")
+
+
+@dataclass(slots=True)
+class Account:
+    """Recipients over all campaigns. `lost`: neither at the aggregator nor known as not sent, or unknown; `twice`:
+    taken more than once; `unaccounted`: at the aggregator, but not in our account; `unlisted`: in the figure of
+    unknown ones and not in their export, or the other way round; `residual` at the end; `receipts_lost`: accepted
+    for good."""
+
+    targeted: int = 0
+    received: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    twice: int = 0
+    unaccounted: int = 0
+    unlisted: int = 0
+    residual: int = 0
+    receipts_lost: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, client: Client, shown: dict[str, Any], taken: NDArray[np.uint8], folder: Path) -> None:
+        """Take in a campaign that has ended. `taken`: how often each ordinal's message was taken."""
+        campaign, figures = shown["id"], shown["figures"]
+        state = _states(client, campaign, folder)
+        listed = _listed(client, campaign, folder)
+        handed_over, unknown = np.isin(state, HANDED_OVER), state == "unknown"
+        lost = (taken == 0) & ~np.isin(state, [*NOT_SENT, "unknown"])
+        unaccounted = (taken > 0) & ~handed_over & ~unknown
+        self.targeted += figures["targeted"]
+        self.received += int((taken > 0).sum())
+        self.states.update({name: int(count) for name, count in figures["states"].items() if count})
+        self.lost += int(lost.sum()) + abs(figures["targeted"] - len(state))
+        self.twice += int((taken > 1).sum())
+        self.unaccounted += int(unaccounted.sum())
+        self.unlisted += len(listed ^ set(np.flatnonzero(unknown).tolist())) + abs(
+            figures["states"]["unknown"] - len(listed)
+        )
+        self.residual += abs(figures["residual"])
+        self.receipts_lost += figures["states"]["accepted"]
+        for what, mask in (("lost", lost), ("twice", taken > 1), ("unaccounted", unaccounted)):
+            self.examples += [f"{what} {campaign}-0-{n} {state[n]}" for n in np.flatnonzero(mask)[:3].tolist()]
+
+
+def _states(client: Client, campaign: str, folder: Path) -> NDArray[np.str_]:
+    """State by ordinal, as the export of the whole campaign says; "missing" where it has no row."""
+    rows = _export(client, campaign, folder)
+    states = np.full(max(rows[0], default=-1) + 1, "missing", dtype="U16")
+    states[rows[0]] = rows[1]
+    return states
+
+
+def _listed(client: Client, campaign: str, folder: Path) -> set[int]:
+    """Ordinals that `campaign export --state unknown` lists."""
+    return set(_export(client, campaign, folder, state="unknown")[0])
+
+
+def _export(client: Client, campaign: str, folder: Path, **query: str) -> tuple[list[int], list[str]]:
+    file = folder / f"{campaign}.parquet"
+    client.download(f"/v1/campaigns/{campaign}/export", file, format="parquet", **query)
+    table = pq.read_table(file, columns=["ordinal", "state"])
+    ordinals: list[int] = table["ordinal"].to_numpy().tolist()
+    states: list[str] = table["state"].to_numpy().tolist()
+    return ordinals, states

@@ -1,0 +1,48 @@
+"""The result of `longwave bench crash` over one policy or all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, get_args
+
+from loadtest.bench.crash.findings import BROKER_SECONDS, WORKER_SECONDS, Findings
+from loadtest.bench.crash.run import LANES, RATE, campaign_of_kills
+from loadtest.bench.report import Result
+from schemas.campaign import UnknownPolicy
+
+POLICIES: Final[tuple[str, ...]] = get_args(UnknownPolicy)
+REQUIRED: Final = (
+    "0 lost, 0 twice but under resend, in doubt <= window, each unknown listed, residual 0 at every look, no receipt "
+    f"lost, <= {WORKER_SECONDS:.0f} s back at work after a worker, <= {BROKER_SECONDS:.0f} s after the broker"
+)
+
+
+def run(
+    kills: int = 50,
+    policy: str = "all",
+    recipients: int = 100_000,
+    seed: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """`kills` blows under each policy. `recipients` of each campaign."""
+    found = []
+    for one in POLICIES if policy == "all" else (policy,):
+        report(f"policy {one}: {kills} blows, seed {seed}")
+        found.append(campaign_of_kills(one, kills, recipients, seed, report))
+    return result(found, {"kills": kills, "recipients": recipients, "seed": seed, "lanes": len(LANES), "rate": RATE})
+
+
+def result(found: list[Findings], inputs: dict[str, int]) -> Result:
+    """The figure is the longest that any lane stood still after a worker's death."""
+    longest = max(one.longest(frozenset({"worker", "coordinator"})) for one in found)
+    return Result(
+        name="crash",
+        figure=round(longest, 1),
+        unit="s until every lane sends again after a worker's death (worst)",
+        limit=None,
+        ratio=None,
+        required=REQUIRED,
+        ok=not any(one.broken() for one in found),
+        inputs=inputs,
+        details={one.policy: one.row() for one in found},
+    )

@@ -1,0 +1,134 @@
+"""What a run of the kill harness found, and whether that is what is promised."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from loadtest.bench.crash.account import Account
+
+ONCE: Final = ("skip", "resend-with-key", "query")
+"""Policies under which nobody may get a message twice."""
+WORKER_SECONDS: Final = 15.0
+BROKER_SECONDS: Final = 30.0
+AT_MOST: Final = {
+    "worker": WORKER_SECONDS,
+    "coordinator": WORKER_SECONDS,
+    "writer": WORKER_SECONDS,
+    "ingress": WORKER_SECONDS,
+    "clickhouse": WORKER_SECONDS,
+    "zombie": WORKER_SECONDS,
+    "broker": BROKER_SECONDS,
+    "storm": WORKER_SECONDS,
+}
+"""Longest pause of any lane (seconds) after a blow. The whole stack's restarts are reported and have no bound."""
+
+
+@dataclass(slots=True)
+class Recovery:
+    """A blow of `kind` at `at` (s since the epoch): the longest pause of any lane, the seconds until all lanes sent
+    steadily for good, and the most that one change of owner left in doubt."""
+
+    kind: str
+    at: float
+    longest: float
+    settled: float
+    doubt: int = 0
+    """In all lanes together."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """Of one run under one policy."""
+
+    policy: str
+    window: int
+    """Messages that one change of a lane's owner may leave in doubt at most."""
+    recoveries: list[Recovery] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+    campaigns: int = 0
+    key_hits: int = 0
+    looks: int = 0
+    refused: int = 0
+    unbalanced: list[dict[str, Any]] = field(default_factory=list)
+    largest_doubt: int = 0
+    """Most messages that one change of owner left in doubt in one lane."""
+    seconds: float = 0.0
+    trouble: list[str] = field(default_factory=list)
+
+    def attribute(self, doubts: dict[tuple[int, int], int]) -> None:
+        """`doubts`: (lane, when the new owner claimed it in ms) → messages. Each belongs to the blow before it."""
+        self.largest_doubt = max(doubts.values(), default=0)
+        begins = [one.at for one in self.recoveries]
+        for (_, at), count in doubts.items():
+            place = bisect_right(begins, at / 1000) - 1
+            if place >= 0:
+                self.recoveries[place].doubt += count
+
+    def broken(self) -> list[str]:
+        """The promises that did not hold."""
+        account = self.account
+        found = [*self.trouble]
+        for what, count in (
+            ("lost", account.lost),
+            ("twice", account.twice if self.policy in ONCE else 0),
+            ("at the aggregator and not in our account", account.unaccounted),
+            ("unknown and not listed, or listed and not unknown", account.unlisted),
+            ("of residual at the end", account.residual),
+            ("looks with a residual", len(self.unbalanced)),
+            ("receipts lost", account.receipts_lost),
+        ):
+            if count:
+                found.append(f"{count} {what}")
+        if self.largest_doubt > self.window:
+            found.append(f"{self.largest_doubt} left in doubt in one lane, window {self.window}")
+        for one in self.recoveries:
+            if one.longest > AT_MOST.get(one.kind, float("inf")):
+                found.append(f"a lane stood still for {one.longest:.1f} s after {one.kind}")
+        return found
+
+    def longest(self, kinds: frozenset[str]) -> float:
+        return max((one.longest for one in self.recoveries if one.kind in kinds), default=0.0)
+
+    def by_kind(self) -> dict[str, dict[str, float]]:
+        """Kind → count, worst and median pause, worst time to settle, most in doubt."""
+        table = {}
+        for kind in sorted({one.kind for one in self.recoveries}):
+            mine = sorted((one for one in self.recoveries if one.kind == kind), key=lambda one: one.longest)
+            table[kind] = {
+                "blows": len(mine),
+                "pause_median": round(mine[len(mine) // 2].longest, 1),
+                "pause_worst": round(mine[-1].longest, 1),
+                "settled_worst": round(max(one.settled for one in mine), 1),
+                "in_doubt_most": max(one.doubt for one in mine),
+            }
+        return table
+
+    def row(self) -> dict[str, Any]:
+        """The policy's row of the table."""
+        account = self.account
+        return {
+            "blows": len(self.recoveries),
+            "campaigns": self.campaigns,
+            "targeted": account.targeted,
+            "received": account.received,
+            "lost": account.lost,
+            "twice": account.twice,
+            "unknown": account.states["unknown"],
+            "unlisted": account.unlisted,
+            "largest_in_doubt": self.largest_doubt,
+            "window": self.window,
+            "residual": account.residual,
+            "looks": self.looks,
+            "looks_with_residual": len(self.unbalanced),
+            "looks_unanswered": self.refused,
+            "receipts_lost": account.receipts_lost,
+            "key_hits": self.key_hits,
+            "seconds": round(self.seconds),
+            "longest_pause_worker": round(self.longest(frozenset({"worker", "coordinator", "zombie"})), 1),
+            "longest_pause_broker": round(self.longest(frozenset({"broker"})), 1),
+            "by_kind": self.by_kind(),
+            "broken": self.broken(),
+            "examples": account.examples[:9],
+        }

@@ -1,0 +1,140 @@
+"""Carries out blows on a running stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from cli.stack import children
+from loadtest.bench.crash.plan import Blow
+from loadtest.bench.stack import Stack
+from schemas import topics
+
+STORM_SECONDS: Final = 3.0
+"""Between the changes of a storm."""
+ASLEEP: Final = (1.0, 3.0)
+"""By how much a stalled worker sleeps longer than its session lives (seconds, from and to)."""
+
+
+@dataclass(slots=True)
+class Struck:
+    """A blow that was carried out: `at` in seconds since the epoch, the processes hit with their pids."""
+
+    kind: str
+    at: float
+    hit: dict[str, int] = field(default_factory=dict)
+
+
+class Killer:
+    """`coordinating()` gives the partition of `commands` that a running campaign's commands go through."""
+
+    def __init__(self, stack: Stack, seed: int, coordinating: Callable[[], int]) -> None:
+        self._stack = stack
+        self._draw = random.Random(seed)
+        self._coordinating = coordinating
+
+    def strike(self, blow: Blow) -> Struck:
+        """Returns when the blow is over, which is not when everything runs again."""
+        struck = Struck(blow.kind, time.time())
+        match blow.kind:
+            case "worker":
+                workers = self._workers()
+                self._kill(struck, workers[int(blow.pick * len(workers))])
+            case "coordinator":
+                self._kill(struck, self._holder(topics.COMMANDS.name, self._coordinating()))
+            case "broker":
+                self._kill(struck, "kafka")
+            case "writer" | "ingress" | "clickhouse":
+                self._kill(struck, blow.kind)
+            case "zombie":
+                workers = self._workers()
+                self._stall(struck, workers[int(blow.pick * len(workers))])
+            case "everything":
+                self._everything(struck)
+            case "storm":
+                self._storm()
+            case "restart":
+                self._stack.down()
+                self._stack.up()
+            case _:
+                raise ValueError(f"there is no blow {blow.kind!r}")
+        return struck
+
+    def recovered(self, struck: Struck) -> bool:
+        """Whether every process of the stack is ready, and those that were hit are new ones."""
+        entries = self._stack.entries()
+        return all(one["state"] == "ready" for one in entries.values()) and all(
+            entries[name]["pid"] != pid for name, pid in struck.hit.items()
+        )
+
+    def _kill(self, struck: Struck, name: str) -> None:
+        pid = struck.hit[name] = self._stack.entries()[name]["pid"]
+        struck.at = time.time()
+        os.kill(pid, signal.SIGKILL)
+
+    def _stall(self, struck: Struck, name: str) -> None:
+        pid = self._stack.entries()[name]["pid"]
+        struck.at = time.time()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(self._stack.settings.kafka.session_timeout + self._draw.uniform(*ASLEEP))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _everything(self, struck: Struck) -> None:
+        # The kernel kills the supervisor's children with it, all in the same instant.
+        pid = self._stack.supervisor()
+        struck.at = time.time()
+        os.kill(pid, signal.SIGKILL)
+        self._stack.up()
+
+    def _storm(self) -> None:
+        first = len(self._workers())
+        with self._another(first) as one, self._another(first + 1) as other:
+            time.sleep(2 * STORM_SECONDS)
+            for worker, number in ((one, signal.SIGTERM), (other, signal.SIGKILL)):
+                worker.send_signal(number)
+                time.sleep(STORM_SECONDS)
+            with self._another(first + 2):
+                time.sleep(2 * STORM_SECONDS)
+
+    @contextlib.contextmanager
+    def _another(self, index: int) -> Iterator[subprocess.Popen[bytes]]:
+        """One worker more than the supervisor's, ended in good order."""
+        with (self._stack.settings.data / "logs" / f"worker-{index}.log").open("ab") as log:
+            words = children.command("run", "worker", "--index", str(index))
+            child = subprocess.Popen(
+                words, env=children.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            yield child
+        finally:
+            child.terminate()
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _workers(self) -> list[str]:
+        return sorted(name for name in self._stack.entries() if name.startswith("worker-"))
+
+    def _holder(self, topic: str, partition: int) -> str:
+        """The worker that has a partition now, or any worker where none has."""
+        line = f'longwave_worker_assigned{{partition="{partition}",topic="{topic}"}} 1.0'
+        workers = self._workers()
+        for name in workers:
+            with contextlib.suppress(OSError):
+                port = self._stack.settings.metrics_port + int(name.removeprefix("worker-"))
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    if line in answer.read().decode():
+                        return name
+        return workers[0]

@@ -1,0 +1,52 @@
+"""Which blows fall, in which order: a pure function of their number and a seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+WEIGHTS: Final = {
+    "worker": 12,
+    "coordinator": 6,
+    "broker": 5,
+    "zombie": 5,
+    "writer": 7,
+    "ingress": 6,
+    "clickhouse": 6,
+    "everything": 1,
+    "storm": 1,
+    "restart": 1,
+}
+"""Kinds of blows and their shares; few blows take the first kinds. `worker` and `coordinator` (the worker that has
+the coordinator's partition of a running campaign) are `kill -9` of a worker; `zombie` is SIGSTOP for longer than the
+session time-out, then SIGCONT; `everything` kills all at once, supervisor included; `storm` adds and removes workers
+every few seconds; `restart` is `down` and `up` of the whole stack."""
+PAUSE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """`pick` in [0, 1) chooses among the possible targets, `pause` are seconds of quiet before it."""
+
+    kind: str
+    pick: float
+    pause: float
+
+
+def plan(blows: int, seed: int) -> list[Blow]:
+    """`blows` of them in random order, the kinds by their shares."""
+    draw = random.Random(seed)
+    kinds = [kind for kind, count in quotas(blows).items() for _ in range(count)]
+    draw.shuffle(kinds)
+    return [Blow(kind, draw.random(), draw.uniform(0.2, PAUSE_SECONDS)) for kind in kinds]
+
+
+def quotas(blows: int) -> dict[str, int]:
+    """How many of each kind: one of each first, as far as they go, then by the largest share still unmet."""
+    total = sum(WEIGHTS.values())
+    found = {kind: int(n < blows) for n, kind in enumerate(WEIGHTS)}
+    for _ in range(blows - sum(found.values())):
+        most = max(WEIGHTS, key=lambda kind: WEIGHTS[kind] / total * blows - found[kind])
+        found[most] += 1
+    return found

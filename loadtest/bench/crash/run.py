@@ -1,0 +1,176 @@
+"""`longwave bench crash`: kill anything at any moment, again and again, and hold all accounts against each other."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from aiokafka.partitioner import murmur2
+
+from adapters.settings import Settings
+from cli.client import Client
+from loadtest.bench.campaigns import fill, wait_until
+from loadtest.bench.crash.account import Account
+from loadtest.bench.crash.arrivals import Arrivals
+from loadtest.bench.crash.findings import Findings, Recovery
+from loadtest.bench.crash.killer import Killer, Struck
+from loadtest.bench.crash.load import Load
+from loadtest.bench.crash.plan import Blow, plan
+from loadtest.bench.crash.recovery import Back, back
+from loadtest.bench.crash.unknowns import left_in_doubt
+from loadtest.bench.stack import Stack, private_stack
+from pipeline.rate import slice_segments
+
+LANES: Final = [0, 1, 2, 3]
+RATE: Final = 1000
+"""Segments per second of a lane: slices of 100 messages, ten a second, so that a pause shows at once."""
+AUDIENCE: Final = "crash"
+PATIENCE: Final = 90.0
+"""Seconds after a blow within which every lane must send again, else the run ends there."""
+END_SECONDS: Final = 180.0
+
+
+def campaign_of_kills(policy: str, kills: int, recipients: int, seed: int, report: Callable[[str], None]) -> Findings:
+    """One run under one policy, on a stack of its own.
+
+    Raises:
+        RuntimeError: a lane did not come back, or the campaigns did not end; the stack's logs are kept.
+    """
+    with tempfile.TemporaryDirectory(prefix="longwave-crash-") as name:
+        folder = Path(name)
+        script = folder / "script.toml"
+        script.write_text(_script(policy))
+        with private_stack(_settings(policy), workers=2, script=script) as stack:
+            return _Run(stack, policy, recipients, seed, report).through(plan(kills, seed), folder)
+
+
+def window(settings: Settings) -> int:
+    """Messages that a dead owner may leave in doubt in one lane."""
+    return settings.worker.in_flight * min(500, slice_segments(RATE))
+
+
+class _Run:
+    def __init__(self, stack: Stack, policy: str, recipients: int, seed: int, report: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._report = report
+        self._findings = Findings(policy=policy, window=window(stack.settings))
+        self._arrivals = Arrivals(stack.settings.data / "aggregator", LANES, recipients)
+        self._load = Load(stack.settings.api.url, AUDIENCE, recipients, policy, backlog=60 * RATE * len(LANES))
+        self._load.taken = lambda: self._arrivals.taken
+        self._killer = Killer(stack, seed, self._coordinating)
+        fill(stack.settings, AUDIENCE, recipients)
+
+    def through(self, blows: list[Blow], folder: Path) -> Findings:
+        began = time.monotonic()
+        self._load.start()
+        try:
+            wait_until("every lane sends", self._all_send, PATIENCE)
+            for number, blow in enumerate(blows, 1):
+                self._one(number, len(blows), blow)
+        finally:
+            self._load.stop()
+        self._report(f"{len(blows)} blows in {time.monotonic() - began:.0f} s; waiting for the campaigns' ends")
+        self._end()
+        self._account(folder)
+        self._findings.seconds = time.monotonic() - began
+        return self._findings
+
+    def _one(self, number: int, of: int, blow: Blow) -> None:
+        self._rest(blow.pause)
+        struck = self._killer.strike(blow)
+        found = self._recovered(struck)
+        recovery = Recovery(
+            blow.kind,
+            struck.at,
+            longest=max(one.longest for one in found),
+            settled=max(one.settled for one in found),
+        )
+        self._findings.recoveries.append(recovery)
+        hit = ", ".join(struck.hit) or "-"
+        self._report(
+            f"{number:3}/{of} {blow.kind:11} {hit:10} longest pause of a lane {recovery.longest:5.1f} s, "
+            f"all steady after {recovery.settled:5.1f} s, {self._arrivals.taken:,} taken"
+        )
+
+    def _recovered(self, struck: Struck) -> list[Back]:
+        until = time.monotonic() + PATIENCE
+        while True:
+            self._arrivals.catch_up()
+            found = [back(times, struck.at, time.time()) for times in self._arrivals.times.values()]
+            if all(found) and self._killer.recovered(struck):
+                return [one for one in found if one is not None]
+            if time.monotonic() > until:
+                still = [lane for lane, one in zip(LANES, found, strict=True) if one is None]
+                states = {name: one["state"] for name, one in self._stack.entries().items()}
+                raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
+            time.sleep(0.1)
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._arrivals.catch_up()
+            time.sleep(0.05)
+
+    def _all_send(self) -> bool:
+        self._arrivals.catch_up()
+        return all(back(times, times[0], time.time()) if times else False for times in self._arrivals.times.values())
+
+    def _coordinating(self) -> int:
+        """Partition of the commands of the newest campaign."""
+        hashed: int = murmur2(self._load.campaigns[-1].encode())
+        return (hashed & 0x7FFFFFFF) % self._stack.settings.kafka.partitions
+
+    def _end(self) -> None:
+        def ended() -> bool:
+            self._load.look()
+            shown = [self._load.shown.get(one, {}) for one in self._load.campaigns]
+            return all(one.get("status") == "finished" for one in shown)
+
+        try:
+            wait_until("all campaigns are finished", ended, END_SECONDS, pause=0.5)
+        except RuntimeError as error:
+            self._findings.trouble.append(f"{error}: {[one['figures'] for one in self._load.shown.values()]}"[:2000])
+
+    def _account(self, folder: Path) -> None:
+        self._arrivals.catch_up()
+        findings, load = self._findings, self._load
+        client = Client(self._stack.settings.api.url, timeout=120.0)
+        account = findings.account = Account()
+        for campaign in load.campaigns:
+            shown = client.get(f"/v1/campaigns/{campaign}")
+            taken = self._arrivals.counts.get(campaign, np.zeros(shown["recipients"], np.uint8))
+            account.add(client, shown, taken, folder)
+        findings.campaigns = len(load.campaigns)
+        findings.key_hits = self._arrivals.key_hits
+        findings.looks, findings.refused, findings.unbalanced = load.looks, load.refused, load.unbalanced
+        findings.attribute(left_in_doubt(self._stack.settings.kafka))
+
+
+def _settings(policy: str) -> str:
+    query = ""
+    return f"""
+kafka.partitions = 4
+kafka.lanes = {len(LANES)}
+aggregators.local.idempotency_keys = {str(policy == "resend-with-key").lower()}
+{query}
+[accounts.demo]
+site_name = "Harbor & Pine"
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = {RATE * len(LANES)}
+lanes = {LANES}
+"""
+
+
+def _script(policy: str) -> str:
+    return f"""
+seed = 1
+idempotency_keys = {str(policy == "resend-with-key").lower()}
+latency = {{ median = 0.2, sigma = 0.4 }}
+[receipts]
+delay = {{ median = 1.0, sigma = 0.5, least = 0.1 }}
+"""
