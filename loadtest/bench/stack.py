@@ -139,6 +139,7 @@ def _settings(folder: Path) -> str:
         "aggregator.port": aggregator,
         "metrics_port": metrics,
         "aggregators.local.url": f"http://127.0.0.1:{aggregator}/v1/messages",
+        "aggregators.local.query_url": f"http://127.0.0.1:{aggregator}/v1/query",
     }
     return "".join(f"{name} = {value!r}\n".replace("'", '"') for name, value in values.items())
 

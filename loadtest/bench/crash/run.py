@@ -151,12 +151,10 @@ class _Run:
 
 
 def _settings(policy: str) -> str:
-    query = ""
     return f"""
 kafka.partitions = 4
 kafka.lanes = {len(LANES)}
 aggregators.local.idempotency_keys = {str(policy == "resend-with-key").lower()}
-{query}
 [accounts.demo]
 site_name = "Harbor & Pine"
 [accounts.demo.senders.main]
