@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.clock import now_ms
 from adapters.settings import Account, Sender, Settings
@@ -15,8 +15,9 @@ from pipeline.money import PriceList
 from pipeline.replies import Place, ReplyTerms, control_of, converse, known_offset, work_of
 from schemas import topics
 from schemas.feedback import OPTOUTS, REPLIES, Conversation, InboundText, OptOut, SentReply
-from schemas.wire import encode
+from schemas.wire import Codec, DecodeError, Record, encode
 
+R = TypeVar("R", bound=Record)
 log = logging.getLogger(__name__)
 
 
@@ -56,17 +57,29 @@ class Inbound:
 
     def _change(self, key: bytes) -> OptOut | None:
         stored = self._optouts.get(key)
-        return None if stored is None else OPTOUTS.decode(stored)
+        return None if stored is None else _understood(OPTOUTS, stored, key)
 
     def _conversation(self, key: bytes) -> Conversation | None:
         stored = self._replies.get(key)
-        return None if stored is None else REPLIES.decode(stored)
+        return None if stored is None else _understood(REPLIES, stored, key)
 
     def _sender(self, text: InboundText) -> ReplyTerms | None:
         terms = self._terms.get(digits(text.sender))
         if terms is None:
             log.warning("a text to %s, which is no sender of ours: recorded, not answered", text.sender)
         return terms
+
+
+def _understood(codec: Codec[R], stored: bytes, key: bytes) -> R | None:
+    """What a table has of a number; None where it cannot be read, because a STOP must not end in the dead letters
+    over what was there before it."""
+    try:
+        return codec.decode(stored)
+    except DecodeError as error:
+        log.error(
+            "what is stored of %s is not understood, taken as nothing: %s", key.decode("ascii", "replace"), error
+        )
+        return None
 
 
 def _outputs(reply: SentReply, number: int) -> list[Output]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.consents import insert_replies
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
@@ -15,7 +16,7 @@ from agents.settlement import Settlement
 from agents.writer import BatchStep
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import OPTOUTS, OptOut
+from schemas.feedback import OPTOUTS, REPLIES, Conversation, OptOut
 from schemas.status import STATUSES
 
 GROUP = "longwave-writer"
@@ -51,6 +52,9 @@ def build(settings: Settings) -> WriterApp:
     def consents(records: Sequence[OptOut | None]) -> None:
         insert_consents(store, [record for record in records if record is not None])
 
+    def replies(records: Sequence[Conversation | None]) -> None:
+        insert_replies(store, [record for record in records if record is not None])
+
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
             await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
@@ -60,6 +64,7 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.STATUSES, "writer-statuses", lambda key, value: STATUSES.decode(value), sink.insert)
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
+    agent(topics.REPLIES, "writer-replies", _conversation, replies)
     return app
 
 
@@ -69,6 +74,10 @@ def _document(key: bytes | None, value: bytes | None) -> tuple[str, CampaignDocu
 
 def _consent(key: bytes | None, value: bytes | None) -> OptOut | None:
     return None if value is None else OPTOUTS.decode(value)
+
+
+def _conversation(key: bytes | None, value: bytes | None) -> Conversation | None:
+    return None if value is None else REPLIES.decode(value)
 
 
 def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument | None]]) -> None:

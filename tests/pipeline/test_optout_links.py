@@ -43,7 +43,7 @@ def test_neighbours_look_unrelated_so_that_a_number_cannot_be_read_from_a_link()
 
 def test_what_is_no_number_or_no_key_is_refused() -> None:
     for number in (0, 10**15):
-        with pytest.raises(ValueError, match="no E.164 number"):
+        with pytest.raises(ValueError, match=r"no E\.164 number"):
             optout_tokens(KEY, CAMPAIGN, [number])
     with pytest.raises(ValueError, match="16 to 64"):
         parse_optout_token(b"short", "0" * 24)

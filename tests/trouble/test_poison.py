@@ -23,6 +23,7 @@ READERS = {
     topics.CLICKS.name: "clicks",
     topics.INBOUND.name: "inbound",
     topics.OPTOUTS.name: "writer-consents",
+    topics.REPLIES.name: "writer-replies",
 }
 """Every topic that a step reads, and the step that gives up on what it cannot read there."""
 GARBAGE = b"\xff\x00 not a record"
@@ -82,7 +83,9 @@ def listed(stage: Scene) -> list[dict[str, str]]:
 def poisoned(stage: Scene, topic: str, campaign: str, value: bytes) -> str:
     """Put `value` where the campaign's own records go; the origin that its dead letter must name."""
     # In a compacted topic a key stands for somebody: a campaign that nobody made, a number that nobody has.
-    key = {topics.CAMPAIGNS.name: b"zzzzzzzz", topics.OPTOUTS.name: b"999999999999999"}.get(topic, campaign.encode())
+    nobody = b"999999999999999"
+    keys = {topics.CAMPAIGNS.name: b"zzzzzzzz", topics.OPTOUTS.name: nobody, topics.REPLIES.name: nobody}
+    key = keys.get(topic, campaign.encode())
     explicit = topic in (topics.LANES.name, topics.RECIPIENTS.name)
     partition, offset = stage.produce(topic, value, key=key, partition=0 if explicit else -1)
     return f"{topic}/{partition}/{offset}"
