@@ -1,0 +1,141 @@
+"""The kill harness's own arithmetic: a harness that cannot find anything proves nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loadtest.aggregator.record import ACCEPTED, HIT, LOST, Recorder
+from loadtest.bench.crash import account as account_module
+from loadtest.bench.crash.account import Account
+from loadtest.bench.crash.arrivals import Arrivals
+from loadtest.bench.crash.bench import result
+from loadtest.bench.crash.findings import Findings, Recovery
+from loadtest.bench.crash.plan import WEIGHTS, plan, quotas
+from loadtest.bench.crash.recovery import back
+
+
+def test_a_plan_is_repeatable_and_has_every_kind_by_its_share() -> None:
+    assert plan(50, 7) == plan(50, 7) != plan(50, 8)
+    assert sum(WEIGHTS.values()) == 50
+    assert quotas(50) == WEIGHTS
+    assert {blow.kind for blow in plan(10, 1)} == set(WEIGHTS)
+    assert [kind for kind, count in quotas(3).items() if count] == ["worker", "coordinator", "broker"]
+
+
+def times(start: float, stop: float) -> list[float]:
+    return np.arange(start, stop, 0.1).tolist()
+
+
+def test_a_lane_that_never_stopped_is_back_at_once() -> None:
+    found = back(times(0, 20), blow=10.0, now=20.0)
+    assert found is not None
+    assert (found.longest, found.settled) == (0.0, 0.0)
+
+
+def test_a_lane_is_back_when_its_last_pause_is_over() -> None:
+    found = back(times(0, 10) + times(16, 18) + times(20, 30), blow=10.0, now=30.0)
+    assert found is not None
+    assert found.longest == pytest.approx(6.0, abs=0.2)
+    assert found.settled == pytest.approx(10.0, abs=0.2)
+
+
+@pytest.mark.parametrize("later", [[], times(16, 17), times(16, 28)])
+def test_a_lane_that_does_not_send_steadily_is_not_back(later: list[float]) -> None:
+    assert back(times(0, 10) + later, blow=10.0, now=max(17.5, *later, 0) + 0.5 if len(later) < 50 else 30.0) is None
+
+
+def test_arrivals_count_what_was_taken_by_ordinal_and_lane(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    arrivals = Arrivals(tmp_path, [4, 5], 1000)
+    for at, ids, outcomes in (
+        (1_000_000_000, ["abc-0-0", "abc-0-499"], [ACCEPTED, LOST]),
+        (2_000_000_000, ["abc-0-500", "abc-0-501"], [ACCEPTED, HIT]),
+        (3_000_000_000, ["abc-0-0"], [ACCEPTED]),
+    ):
+        messages = ", ".join(f'{{"id": "{one}", "to": "+12125550100", "text": "x"}}' for one in ids)
+        recorder.append(at, bytes(outcomes), f'{{"from": "+1", "messages": [{messages}]}}'.encode())
+    arrivals.catch_up()
+    arrivals.catch_up()
+    recorder.close()
+    assert arrivals.times == {4: [1.0, 3.0], 5: [2.0]}
+    assert np.flatnonzero(arrivals.counts["abc"]).tolist() == [0, 500]
+    assert (arrivals.counts["abc"][0], arrivals.taken, arrivals.key_hits) == (2, 3, 1)
+
+
+class Exports:
+    """The API's export of one campaign, from a list of states by ordinal."""
+
+    def __init__(self, states: list[str], listed: list[int] | None = None) -> None:
+        self._states = states
+        self._listed = [n for n, one in enumerate(states) if one == "unknown"] if listed is None else listed
+
+    def download(self, path: str, to: Path, *, format: str, state: str = "") -> None:
+        rows = self._listed if state else list(range(len(self._states)))
+        pq.write_table(pa.table({"ordinal": rows, "state": [self._states[row] for row in rows]}), to)
+
+
+def account_of(states: list[str], taken: list[int], folder: Path, listed: list[int] | None = None) -> Account:
+    counts: dict[str, int] = dict.fromkeys(("accepted", "unknown", "delivered", "pending", "canceled"), 0)
+    for one in states:
+        counts[one] += 1
+    shown: dict[str, Any] = {"id": "abc", "figures": {"targeted": len(states), "residual": 0, "states": counts}}
+    found = Account()
+    found.add(Exports(states, listed), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
+    return found
+
+
+def test_an_account_that_adds_up(tmp_path: Path) -> None:
+    found = account_of(["delivered", "unknown", "unknown", "canceled"], [1, 1, 0, 0], tmp_path)
+    assert (found.lost, found.twice, found.unaccounted, found.unlisted, found.receipts_lost) == (0, 0, 0, 0, 0)
+    assert (found.targeted, found.received, found.states["unknown"]) == (4, 2, 2)
+    assert account_module.NOT_SENT
+
+
+@pytest.mark.parametrize(
+    ("states", "taken", "wrong"),
+    [
+        (["pending", "delivered"], [0, 1], "lost"),
+        (["delivered"], [0], "lost"),
+        (["delivered"], [2], "twice"),
+        (["canceled"], [1], "unaccounted"),
+        (["accepted"], [1], "receipts_lost"),
+    ],
+)
+def test_each_loss_is_found(states: list[str], taken: list[int], wrong: str, tmp_path: Path) -> None:
+    findings = Findings(policy="skip", window=100, account=account_of(states, taken, tmp_path))
+    assert getattr(findings.account, wrong) == 1
+    assert len(findings.broken()) == 1
+    assert not result([findings], {}).ok
+
+
+def test_an_unknown_that_is_not_listed_is_found(tmp_path: Path) -> None:
+    assert account_of(["unknown", "unknown"], [0, 0], tmp_path, listed=[0]).unlisted == 2
+
+
+def test_twice_is_allowed_under_resend_alone(tmp_path: Path) -> None:
+    broken = {
+        policy: Findings(policy, 100, account=account_of(["delivered"], [2], tmp_path)).broken()
+        for policy in ("skip", "resend", "resend-with-key", "query")
+    }
+    assert [policy for policy, found in broken.items() if not found] == ["resend"]
+
+
+def test_what_is_in_doubt_belongs_to_the_blow_before_it() -> None:
+    findings = Findings("skip", 100)
+    findings.recoveries = [Recovery("worker", 10.0, 1.0, 1.0), Recovery("broker", 20.0, 1.0, 1.0)]
+    findings.attribute({(0, 12_000): 40, (1, 12_000): 30, (0, 25_000): 101})
+    assert [one.doubt for one in findings.recoveries] == [70, 101]
+    assert findings.broken() == ["101 left in doubt in one lane, window 100"]
+
+
+def test_a_lane_that_stands_still_too_long_is_found() -> None:
+    findings = Findings("skip", 100)
+    findings.recoveries = [Recovery("worker", 0.0, 15.1, 15.1), Recovery("broker", 0.0, 29.0, 29.0)]
+    assert findings.broken() == ["a lane stood still for 15.1 s after worker"]
+    assert result([findings], {}).figure == 15.1
