@@ -13,6 +13,7 @@ import faust
 import pytest
 from faust.types import TP
 
+from adapters import topics as brokers
 from adapters.errors import StoreUnavailable
 from agents import runner
 from agents.durable import GuardedApp
@@ -246,6 +247,74 @@ async def test_a_dead_letter_that_cannot_be_written_stops_the_step_there(
     async with working(bench, again):
         await until(lambda: bench.committed() == 2)
     assert [one.offset for one in letters(bench, 1)] == [0]
+    await bench.close()
+
+
+async def test_refused_dead_letters_end_the_worker_and_it_goes_on_when_the_cause_is_gone(
+    kafka: Server, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(runner, "REFUSED_SECONDS", 1.0)
+    bench = Bench(kafka, "refused", tmp_path)
+    full = topics.Topic("refused-letters", "", "takes nothing", config={"max.message.bytes": "60"})
+    brokers.ensure(bench.kafka, [full])
+    monkeypatch.setattr(topics, "DEAD_LETTERS", full)
+    answering = Answering(bench)
+    await bench.ask(encode(Ask(n=0)), b"garbage" * 30, encode(Ask(n=2)))
+    app = bench.app()
+    bench.agent(app, answering.step.run)
+    async with started(app):
+        await until(lambda: answering.metric(metrics.DEAD_LETTERS_REFUSED) == 1)
+        await until(lambda: app.crashed)
+    assert bench.committed() <= 1  # the garbage is not acknowledged
+    (said,) = [
+        one.message for one in caplog.records if one.levelname == "CRITICAL" and "takes no dead" in one.message
+    ]
+    assert "too large" in said.lower()
+    roomy = topics.Topic("refused-letters", "", "takes them again", config={"max.message.bytes": "8388608"})
+    brokers.ensure(bench.kafka, [roomy])
+    again = Answering(bench)
+    async with working(bench, again):
+        await until(lambda: bench.committed() == 3)
+    assert 2 in again.seen
+    (letter,) = [DEAD_LETTERS.decode(message.value()) for message in bench.records(roomy, 1)]
+    assert isinstance(letter, DeadLetter)
+    assert (letter.origin, to_bytes(letter.value)) == (f"{bench.asks.name}/0/1", b"garbage" * 30)
+    await bench.close()
+
+
+async def test_a_record_that_leads_to_too_large_a_one_goes_to_the_dead_letters(kafka: Server, tmp_path: Path) -> None:
+    bench = Bench(kafka, "oversized", tmp_path)
+    answering = Answering(bench)
+    plain = answering.handle
+
+    def swollen(record: Ask, event: Any) -> Emissions:
+        done = plain(record, event)
+        if record.n == 1:
+            done.outputs.append(Output(bench.answers.name, os.urandom(5_000_000)))
+        return done
+
+    answering.step._handle = swollen
+    await bench.ask(*(encode(Ask(n=n)) for n in range(3)))
+    async with working(bench, answering):
+        await until(lambda: bench.committed() == 3)
+    (letter,) = letters(bench, 1)
+    assert letter.offset == 1
+    assert "EmitRefused" in letter.error
+    assert set(answers(bench, 3)) == {0, 1, 2}
+    await bench.close()
+
+
+async def test_the_largest_record_there_can_be_fits_into_a_dead_letter(kafka: Server, tmp_path: Path) -> None:
+    bench = Bench(kafka, "largest", tmp_path)
+    large = topics.Topic("largest-asks", "", "what a step consumes", config={"max.message.bytes": "4194304"})
+    brokers.ensure(bench.kafka, [large])
+    garbage = os.urandom(4_190_000)
+    answering = Answering(bench)
+    await bench.ask(garbage, encode(Ask(n=1)))
+    async with working(bench, answering):
+        await until(lambda: bench.committed() == 2)
+    (letter,) = letters(bench, 1)
+    assert to_bytes(letter.value) == garbage
     await bench.close()
 
 
