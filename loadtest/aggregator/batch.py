@@ -24,7 +24,25 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
     messages: list[Message]
 
 
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a query: message ids."""
+
+    ids: list[str]
+
+
+_questions: Final = msgspec.json.Decoder(Question)
 _batches: Final = msgspec.json.Decoder(Batch)
+
+
+def decode_question(body: bytes) -> list[str]:
+    """The ids that a query is about; ValueError says what is wrong with it."""
+    try:
+        ids = _questions.decode(body).ids
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 < len(ids) <= BATCH_LIMIT:
+        raise ValueError(f"a query is about 1 to {BATCH_LIMIT} ids, this one about {len(ids)}")
+    return ids
 
 
 def decode(body: bytes) -> Batch:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 
-from loadtest.aggregator.batch import Batch, Message, decode
+from loadtest.aggregator.batch import Batch, Message, decode, decode_question
 from loadtest.aggregator.limit import Limit
 from loadtest.aggregator.record import (
     ACCEPTED,
@@ -47,6 +48,8 @@ class Counts:
     key_hits: int = 0
     dropped: int = 0
     refused_requests: int = 0
+    asked: int = 0
+    """Ids that queries were about."""
     distinct: int = 0
     twice: int = 0
 
@@ -80,6 +83,27 @@ class Desk:
             return self._temporary(f"cannot record: {error.strerror}")
         self._learn([message.id for message in batch.messages], outcomes)
         return answer
+
+    def tell(self, at: int, body: bytes) -> Answer:
+        """Say what became of messages, from what the record holds at `at` (ns). Asking leaves no trace in it."""
+        outage = self._outage(at)
+        if outage is not None:
+            return self._during(outage)
+        if not self._script.query.enabled:
+            return self.refuse(404, "not-found", "this aggregator cannot be asked")
+        try:
+            ids = decode_question(body)
+        except ValueError as error:
+            return self.refuse(400, "malformed", str(error))
+        self.counts.asked += len(ids)
+        return Answer(body=orjson.dumps({"messages": [self._fate(one) for one in ids]}))
+
+    def _fate(self, one: str) -> dict[str, Any]:
+        if zlib.crc32(one.encode()) / 2**32 < self._script.query.cannot_tell:
+            return {"id": one, "status": "unknown"}
+        if one not in self._seen:
+            return {"id": one, "status": "not_seen"}
+        return self._word(one, self._rejected.get(one, ACCEPTED))
 
     def refuse(self, status: int, code: str, why: str) -> Answer:
         """The answer to a request that was not understood or not genuine; it does not enter the record."""

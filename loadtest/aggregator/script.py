@@ -69,6 +69,15 @@ class Outage(_Strict):
     kind: Literal["503", "reset", "silent"] = "503"
 
 
+class Query(_Strict):
+    """What it says when it is asked what became of messages (POST /v1/query)."""
+
+    enabled: bool = True
+    """If not, the address answers 404."""
+    cannot_tell: Share = 0.0
+    """Ids of which it has no record any more, whatever became of them; always the same ones."""
+
+
 class Receipts(_Strict):
     """Delivery receipts of accepted messages."""
 
@@ -120,6 +129,8 @@ class Script(_Strict):
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     idempotency_keys: bool = True
+    """A repeated id is answered as the first time and is no second delivery; the record has such repeats as hits."""
+    query: Query = Query()
     latency: Delay = Delay()
     """Between the record on disk and the answer."""
     errors: dict[RejectCode, Share] = {}

@@ -1,6 +1,6 @@
 """The simulated aggregator's process: takes batches, records them, answers by script, calls back.
 
-POST /v1/messages is the protocol of `adapters.aggregators.http_batch`; GET /v1/stats gives live counts.
+POST /v1/messages and /v1/query are the protocol of `adapters.aggregators.http_batch`; GET /v1/stats has live counts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -70,11 +71,15 @@ class Simulator:
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/messages."""
-        answer = await self._answer(request)
+        answer = await self._answer(request, self.desk.take)
         SIMULATOR_REQUESTS.labels(answer.status).inc()
         return answer
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def query(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/query."""
+        return await self._answer(request, self.desk.tell)
+
+    async def _answer(self, request: web.Request, desk: Callable[[int, bytes], Answer]) -> web.StreamResponse:
         at = time.time_ns()
         try:
             body = await request.read()
@@ -90,7 +95,7 @@ class Simulator:
         )
         if verdict != "ok":
             return _response(self.desk.refuse(401, f"signature-{verdict}", f"the signature is {verdict}"))
-        answer = self.desk.take(at, body)
+        answer = desk(at, body)
         delay = _seconds(self._script.latency, self._latency)
         if delay:
             await asyncio.sleep(delay)
@@ -128,6 +133,7 @@ async def run(host: str, port: int, data: Path, script: Script, account: Account
         raise LongwaveError(f"cannot write to {data}: {error.strerror}") from error
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_post("/v1/messages", simulator.messages)
+    app.router.add_post("/v1/query", simulator.query)
     app.router.add_get("/v1/stats", simulator.stats)
     app.router.add_get("/metrics", simulator.metrics)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1.0)

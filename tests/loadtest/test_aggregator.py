@@ -50,7 +50,7 @@ def simulator(
 
 @contextlib.asynccontextmanager
 async def client(url: str, timeout: float = 5.0) -> AsyncIterator[HttpBatch]:
-    settings = {"url": f"{url}/v1/messages", "secret": SECRET, "timeout": timeout}
+    settings = {"url": f"{url}/v1/messages", "query_url": f"{url}/v1/query", "secret": SECRET, "timeout": timeout}
     made = HttpBatch("test", Aggregator.model_validate(settings))
     yield made
     await made.close()
@@ -130,6 +130,32 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
             assert {o.outcome for o in await made.submit("+1", repeated)} == {"accepted"}
         assert (await stats(url))["key_hits"] == 100
     assert not Submissions.read(tmp_path).received_twice
+
+
+async def test_asked_it_says_what_really_became_of_each_message_whatever_it_answered(tmp_path: Path) -> None:
+    script = '[faults]\nserver_error = 0.5\nreset = 0.5\nprocessed = 0.5\n[errors]\n"30006" = 0.3\n'
+    ids = [one.id for one in batch(0, 40)]
+    with simulator(tmp_path, script) as (url, child):
+        async with client(url) as made:
+            for n in range(40):
+                assert (await made.submit("+1", batch(n, 1)))[0].outcome == "unknown"
+            told = await made.lookup(ids)
+        os.kill(child.pid, signal.SIGKILL)
+        await asyncio.to_thread(child.wait, 10)
+    with simulator(tmp_path, script) as (url, _):
+        async with client(url) as made:
+            assert await made.lookup(ids) == told, "what it knows outlives the process"
+        assert (await stats(url))["asked"] == 40
+    found = Submissions.read(tmp_path)
+    assert not isinstance(told, str)
+    by_outcome = {
+        name: {one for one, t in zip(ids, told, strict=True) if t.outcome == name}
+        for name in ("accepted", "rejected", "retry")
+    }
+    assert by_outcome["accepted"] == found.accepted
+    assert by_outcome["rejected"] == found.received - found.accepted
+    assert by_outcome["retry"] == set(ids) - found.received
+    assert all(by_outcome.values())
 
 
 async def test_faults_reach_the_client_as_what_they_prove(tmp_path: Path) -> None:

@@ -61,6 +61,33 @@ def test_without_keys_a_repetition_is_received_twice(tmp_path: Path) -> None:
     assert (desk.counts.twice, desk.counts.distinct) == (1, 3)
 
 
+def test_asked_what_became_of_a_message_it_says_so_and_does_not_take_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, script(throttle={"segments_per_second": 2}), 0)
+    desk.take(0, body("a", "b", "late"))
+    refusing = Desk(tmp_path / "refusing", script(errors={"30003": 1.0}), 0)
+    refusing.take(0, body("b"))
+    question = orjson.dumps({"ids": ["a", "b", "late", "never"]})
+    items = orjson.loads(desk.tell(1, question).body)["messages"]
+    assert [one["status"] for one in items] == ["accepted", "accepted", "not_seen", "not_seen"]
+    assert items[0]["aggregator_id"] == "sim-a"
+    items = orjson.loads(refusing.tell(1, question).body)["messages"]
+    assert items[1] == {"id": "b", "status": "rejected", "code": "30003"}
+    assert Submissions.read(tmp_path).requests == 1
+    assert desk.tell(2, b'{"ids": []}').status == 400
+    assert desk.tell(2, b"garbage").status == 400
+
+
+def test_it_may_be_away_or_not_know_or_not_be_there_to_be_asked(tmp_path: Path) -> None:
+    question = orjson.dumps({"ids": [f"m{n}" for n in range(1000)]})
+    away = Desk(tmp_path / "a", script(outages=[{"start": 0, "duration": 9}]), 0)
+    assert away.tell(1, question).status == 503
+    assert Desk(tmp_path / "b", script(query={"enabled": False}), 0).tell(1, question).status == 404
+    forgetful = Desk(tmp_path / "c", script(query={"cannot_tell": 0.2}), 0)
+    told = [statuses(forgetful.tell(at, question)) for at in (1, 2)]
+    assert told[0] == told[1]
+    assert 150 < told[0].count("unknown") < 250
+
+
 def test_rates_of_rejection_follow_the_script(tmp_path: Path) -> None:
     desk = Desk(tmp_path, script(errors={"30003": 0.1, "21610": 0.2}), 0)
     codes: list[str] = []
