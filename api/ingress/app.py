@@ -5,6 +5,7 @@
 | POST /v1/receipts/{aggregator} | 202, 400, 401, 404, 413, 503 |
 | POST /v1/inbound/{aggregator} | 202, 400, 401, 404, 413, 503 |
 | GET, HEAD /c/{token} | 302, 404, 503 |
+| GET, HEAD, POST /o/{token} | 200, 404, 503 |
 | GET /healthz | 200, or 503 while the campaigns are being read from Kafka |
 | GET /metrics | Prometheus text |
 
@@ -39,6 +40,7 @@ from api.ingress.http import (
     send_answer,
 )
 from api.ingress.inbound import Inbound
+from api.ingress.optouts import OptOutLinks
 from api.ingress.receipts import Receipts
 from schemas.metrics import INGRESS_ITEMS, INGRESS_REQUESTS, INGRESS_SECONDS
 
@@ -56,7 +58,9 @@ class Ingress:
         self._settings = settings
         self._receipts = Receipts(emitter)
         self._inbound = Inbound(emitter)
-        self._clicks = Clicks(settings.token_key.get_secret_value().encode(), campaigns, emitter)
+        key = settings.token_key.get_secret_value().encode()
+        self._clicks = Clicks(key, campaigns, emitter)
+        self._optouts = OptOutLinks(key, emitter)
 
     async def close(self) -> None:
         """Write what is still being gathered."""
@@ -96,6 +100,9 @@ class Ingress:
             case "clicks":
                 _only(scope, "GET", "HEAD")
                 return await self._click(argument, scope)
+            case "optouts":
+                _only(scope, "GET", "HEAD", "POST")
+                return await self._opt_out(argument, scope)
             case "health":
                 return self._health()
             case "metrics":
@@ -117,6 +124,13 @@ class Ingress:
         INGRESS_ITEMS.labels("clicks").inc()
         return answer
 
+    async def _opt_out(self, token: str, scope: Scope) -> Answer:
+        if scope["method"] != "POST":
+            return self._optouts.ask(token)
+        answer = await self._optouts.opt_out(token, header(scope, "user-agent") or "", clock.now_ms())
+        INGRESS_ITEMS.labels("optouts").inc()
+        return answer
+
     def _health(self) -> Answer:
         if self.ready.is_set():
             return json_answer(200, {"status": "ok"})
@@ -130,6 +144,8 @@ def _route(path: str) -> tuple[str, str]:
             return name, argument
         case ["c", argument]:
             return "clicks", argument
+        case ["o", argument]:
+            return "optouts", argument
         case ["healthz"]:
             return "health", ""
         case ["metrics"]:

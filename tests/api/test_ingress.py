@@ -27,6 +27,7 @@ from api.ingress.http import BODY_LIMIT
 from api.ingress.server import listen
 from cli.stack import ready
 from loadtest.aggregator.submissions import Submissions
+from pipeline.optout_links import optout_tokens
 from pipeline.tokens import click_token, new_campaign_id
 from schemas import feedback
 from schemas.campaign import CampaignDocument
@@ -453,3 +454,44 @@ async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_pa
     clicks = [c for _, v in ingress.since("clicks", starts["clicks"]) for c in feedback.CLICKS.decode(v).clicks]
     assert sorted(c.ordinal for c in clicks) == sorted(delivered)
     assert Submissions.read(tmp_path).accepted == {message.id for message in batch}
+
+
+# Opt-out links
+
+
+async def follow(ingress: Ingress, token: str, method: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession(headers={"User-Agent": "Phone"}) as session,
+        session.request(method, f"{ingress.url}/o/{token}") as got,
+    ):
+        return got.status, await got.text()
+
+
+async def test_an_opt_out_link_asks_first_and_opts_out_on_its_button(ingress: Ingress) -> None:
+    [token] = optout_tokens(TOKEN_KEY.encode(), "4f7k2q9z", [33_612_345_678])
+    start = ingress.ends("optouts")
+    for method in ("GET", "HEAD"):
+        status, page = await follow(ingress, token, method)
+        assert status == 200
+        assert ("<button>Unsubscribe</button>" in page) == (method == "GET")
+        assert "33612345678" not in page
+    assert ingress.ends("optouts") == start
+    for _ in range(2):
+        status, page = await follow(ingress, token, "POST")
+        assert status == 200
+        assert "Unsubscribed" in page
+    records = [(key, feedback.OPTOUTS.decode(value)) for key, value in ingress.since("optouts", start)]
+    assert [(key, one.number, one.out, one.source) for key, one in records] == [
+        (b"33612345678", 33_612_345_678, True, "link")
+    ] * 2
+    assert "4f7k2q9z" in records[0][1].evidence
+
+
+async def test_a_forged_opt_out_link_opts_nobody_out(ingress: Ingress) -> None:
+    [forged] = optout_tokens(b"the-key-of-somebody-else", "4f7k2q9z", [33_612_345_678])
+    start = ingress.ends("optouts")
+    for token in (forged, "x", "%2e%2e"):
+        for method in ("GET", "POST"):
+            assert (await follow(ingress, token, method))[0] == 404
+    assert (await follow(ingress, forged, "PUT"))[0] == 405
+    assert ingress.ends("optouts") == start

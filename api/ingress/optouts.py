@@ -1,0 +1,82 @@
+"""GET and POST /o/{token}: the opt-out link of one recipient.
+
+GET shows a page with one button and changes nothing, because scanners and previews follow links; POST, which the
+button makes, opts the number out, and is answered after Kafka has acknowledged it.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from adapters.ports import Emitter
+from api.ingress.http import Answer, Refused
+from pipeline.optout_links import OptOutToken, parse_optout_token
+from schemas import topics
+from schemas.feedback import OptOut
+from schemas.wire import encode
+
+AGENT_LIMIT: Final = 256
+_HEADERS: Final = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'none'",
+}
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>{title}</title>
+<style>
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 30rem; margin: 15vh auto 0; padding: 0 1.2rem; }}
+button {{ font: inherit; padding: .7rem 1.4rem; border: 0; border-radius: .4rem; background: #b3261e; color: #fff; }}
+</style></head>
+<body><h1>{title}</h1>{body}</body></html>
+"""
+
+
+class OptOutLinks:
+    """Answers opt-out links and writes opt-outs to topic `optouts`."""
+
+    def __init__(self, key: bytes, emitter: Emitter) -> None:
+        self._key = key
+        self._emitter = emitter
+
+    def ask(self, token: str) -> Answer:
+        """The page with the button.
+
+        Raises:
+            Refused: 404, the token is not genuine.
+        """
+        said = self._genuine(token)
+        body = f'<p>{_shown(said)} will get no more texts.</p><form method="post"><button>Unsubscribe</button></form>'
+        return _page("Unsubscribe?", body)
+
+    async def opt_out(self, token: str, user_agent: str, now: int) -> Answer:
+        """The page that says that it is done, once the opt-out was acknowledged. Repeating it changes nothing more.
+
+        Raises:
+            Refused: 404, the token is not genuine.
+            EmitError: not acknowledged.
+        """
+        said = self._genuine(token)
+        evidence = f"opt-out link of campaign {said.campaign}, confirmed by button: {user_agent[:AGENT_LIMIT]}"
+        record = OptOut(number=said.number, out=True, at=now, source="link", evidence=evidence)
+        await self._emitter.emit(topics.OPTOUTS.name, encode(record), key=str(said.number).encode())
+        return _page("Unsubscribed", f"<p>{_shown(said)} will get no more texts. Text START to come back.</p>")
+
+    def _genuine(self, token: str) -> OptOutToken:
+        said = parse_optout_token(self._key, token)
+        if said is None:
+            raise Refused(404, "no such link")
+        return said
+
+
+def _shown(said: OptOutToken) -> str:
+    """The number as its owner recognises it and nobody else does."""
+    return escape(f"The number that ends in {said.number % 100:02d}")
+
+
+def _page(title: str, body: str) -> Answer:
+    return Answer(200, _PAGE.format(title=escape(title), body=body).encode(), dict(_HEADERS))
