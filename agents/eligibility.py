@@ -1,8 +1,9 @@
-"""Eligibility: recipient chunks in, WORK for the lanes and the skipped recipients' statuses out."""
+"""Eligibility: recipient chunks in, WORK for the lanes and the skipped recipients' statuses out; reservations of
+recipients that got nothing in the end are given back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from adapters.clock import now_ms
@@ -10,8 +11,9 @@ from agents.context import Context
 from agents.durable import AckedTable
 from agents.runner import Emissions, output
 from pipeline.eligibility import decide
+from pipeline.smart_sending import identity_of, release
 from schemas import topics
-from schemas.chunk import RecipientChunk
+from schemas.chunk import RecipientChunk, Release
 
 
 class BucketTable(MutableMapping[int, bytes]):
@@ -51,7 +53,15 @@ class Eligibility:
         self._context = context
         self._table = table
 
-    def handle(self, chunk: RecipientChunk, event: Any) -> Emissions:
+    def handle(self, record: RecipientChunk | Release, event: Any) -> Emissions:
+        return self._release(record) if isinstance(record, Release) else self._decide(record)
+
+    def _release(self, record: Release) -> Emissions:
+        table = BucketTable(self._table)
+        release(table, record.numbers, identity_of(record.campaign, record.message))
+        return Emissions([], self._settled(table))
+
+    def _decide(self, chunk: RecipientChunk) -> Emissions:
         plan = self._context.plan(chunk.campaign, chunk.revision)
         if plan is None:
             return Emissions()
@@ -59,6 +69,8 @@ class Eligibility:
         decision = decide(chunk, plan, table, self._context.optouts, now_ms())
         outputs = [output(topics.LANES, work, partition=lane) for lane, work in decision.work]
         outputs += [output(topics.STATUSES, status, status.campaign) for status in decision.statuses]
+        return Emissions(outputs, self._settled(table), len(chunk.numbers))
+
+    def _settled(self, table: BucketTable) -> list[Callable[[], Awaitable[None]]]:
         written = frozenset(table.written)
-        settled = [lambda: self._table.settled(written)] if written else []
-        return Emissions(outputs, settled, len(chunk.numbers))
+        return [lambda: self._table.settled(written)] if written else []

@@ -29,8 +29,10 @@ from pipeline.lane import Ask, Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, expired, pick
 from pipeline.rate import Pace, Window, slice_segments
+from pipeline.reservations import routed
 from pipeline.scheduler import FairShare
 from schemas import metrics, topics
+from schemas.chunk import Release
 from schemas.deadletter import DeadLetter, to_text
 from schemas.lane import (
     LANES,
@@ -261,6 +263,9 @@ class LaneOwner:
             case StatusChunk():
                 effect.lane = self.lane
                 self.outbox.send(output(topics.STATUSES, effect, effect.campaign))
+            case Release():
+                for partition, release in routed(effect, self._context.settings.kafka.partitions):
+                    self.outbox.send(output(topics.RECIPIENTS, release, partition=partition))
             case Submit(flight):
                 self._submit(flight)
             case Ask(flight):

@@ -17,14 +17,12 @@ from pipeline.segments import MAX_PARTS
 from pipeline.smart_sending import Table, check_and_reserve
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
-from schemas.status import State, StatusChunk, StatusGroup
+from schemas.status import StatusChunk, StatusGroup
 
 
 class Reason(StrEnum):
     """Why a recipient gets nothing. Where several apply, the first in this order is given."""
 
-    CAMPAIGN_CANCELED = "campaign_canceled"
-    DEADLINE = "deadline"
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     EMPTY_TEXT = "empty_text"
@@ -38,7 +36,8 @@ SHORTEST_NUMBER: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`work`: (lane, WORK). Every recipient of the chunk is in `work` or in `statuses`, none in both."""
+    """`work`: (lane, WORK). Every recipient of the chunk is in `work` or in `statuses`, none in both; of a canceled
+    campaign nobody is in either."""
 
     work: list[tuple[int, Work]] = field(default_factory=list)
     statuses: list[StatusChunk] = field(default_factory=list)
@@ -48,16 +47,16 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     """Decide for a chunk. `table`: bucket -> smart-sending reservations; assigned once per bucket that changes.
 
     Repeating a chunk reserves nothing twice and lets the same recipients through, but for what happened since
-    (opt-outs, the deadline, a cancel); the lane that has the earlier WORK sees to those itself.
+    (opt-outs, a cancel); the lane that has the earlier WORK sees to those itself. So nothing is said of a canceled
+    campaign: the cancel has withdrawn everybody who is in no lane, and who is in one may have got it. Nor does the
+    deadline decide here: only the lane knows who was sent to before it.
 
     Raises:
         ValueError: the chunk is of another launch than the plan, or of a campaign without lanes.
     """
     _check_fit(chunk, plan)
     if plan.canceled:
-        return _everybody(chunk, "canceled", Reason.CAMPAIGN_CANCELED, now)
-    if plan.deadline is not None and max(now, plan.due) >= plan.deadline:
-        return _everybody(chunk, "expired", Reason.DEADLINE, now)
+        return Decision()
     message = plan.messages[chunk.message]
     numbers = np.array(chunk.numbers, np.uint64)
     segments, reasons = _texts(chunk, message, plan.link_base)
@@ -150,9 +149,3 @@ def _skipped(chunk: RecipientChunk, reasons: Reasons, now: int) -> list[StatusCh
         if code != _MAY_GO
     ]
     return [StatusChunk(campaign=chunk.campaign, message=chunk.message, at=now, groups=groups)] if groups else []
-
-
-def _everybody(chunk: RecipientChunk, state: State, reason: Reason, now: int) -> Decision:
-    ordinals = list(range(chunk.first, chunk.first + len(chunk.numbers)))
-    group = StatusGroup(state=state, reason=reason.value, ordinals=ordinals)
-    return Decision(statuses=[StatusChunk(campaign=chunk.campaign, message=chunk.message, at=now, groups=[group])])

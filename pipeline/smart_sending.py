@@ -3,7 +3,8 @@
 A reservation says that a message (its identity) is planned for a recipient at a time, with a window. The table
 maps a bucket to its reservations, packed: rows of three little-endian u64,
 
-    hash of the number | planned time in ms << 16 | window in minutes, rounded up | campaign (40 bits) << 8 | message
+    hash of the number | planned time in ms << 16 | given back << 15 | window in minutes, rounded up
+                       | campaign (40 bits) << 8 | message
 
 in rising order, so that the buckets of a chunk, joined, are one sorted array: the work is a few numpy calls per
 chunk however many buckets it touches.
@@ -11,6 +12,9 @@ chunk however many buckets it touches.
 Of two messages the one planned later counts: if the other is earlier than it by less than its window, the second
 to ask is refused. So a reservation that is already there also holds back what would be planned shortly before it,
 and that even where the newcomer's own window is 0. Planned for the same instant: the wider window counts.
+
+A reservation that is given back holds nobody back any more, but stays until it is old: the chunk that made it may be
+read again, and must get the same answer, without a reservation that nobody would give back a second time.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ earlier than a day before `now` gets the same answer with and without the droppi
 _MINUTE: Final = 60_000
 _WIDTH: Final = 3
 _WINDOW_BITS: Final = np.uint64(16)
-_WINDOW_MASK: Final = np.uint64(0xFFFF)
+_WINDOW_MASK: Final = np.uint64(0x7FFF)
+_GIVEN_BACK: Final = np.uint64(0x8000)
 
 Rows = NDArray[np.uint64]
 Table = MutableMapping[int, bytes]
@@ -88,12 +93,16 @@ def check_and_reserve(
 
 
 def release(table: Table, numbers: Numbers, identity: int) -> None:
-    """Take back the reservations of one message for `numbers`; those that it has not are passed over."""
+    """Give back the reservations of one message for `numbers`; those that it has not, or has given back, are passed
+    over, and those of other messages are not touched."""
     hashed = np.unique(hashes(numbers))
-    rows = _joined(table, hashed)
-    gone = (rows[:, 2] == np.uint64(identity)) & np.isin(rows[:, 0], hashed)
-    if gone.any():
-        _assign(table, rows[~gone], rows[gone, 0])
+    rows = _joined(table, hashed).copy()
+    held = (rows[:, 2] == np.uint64(identity)) & np.isin(rows[:, 0], hashed) & (rows[:, 1] & _GIVEN_BACK == 0)
+    if not held.any():
+        return
+    changed = rows[held, 0]
+    rows[held, 1] |= _GIVEN_BACK
+    _assign(table, rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))], changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ def _compare(rows: Rows, sorted_hashes: Hashes, words: NDArray[np.uint64], ident
     at = np.arange(len(who)) + np.repeat(left - (np.cumsum(counts) - counts), counts)
     others, identities = rows[at, 1], rows[at, 2]
     mine = words[who]
-    conflict = (identities != identity) & _too_close(mine, others)
+    conflict = (identities != identity) & (others & _GIVEN_BACK == 0) & _too_close(mine, others)
     own = np.zeros(n, np.bool_)
     own[who[identities == identity]] = True
     before = (others < mine) | ((others == mine) & (identities < identity))

@@ -179,11 +179,34 @@ def test_release_takes_back_only_this_message() -> None:
     check_and_reserve(table, [7, 8], NOW + HOUR, CAMPAIGN, HOUR, NOW)
     before = dict(table)
     release(table, [8, 7, 5], CAMPAIGN)
-    without: dict[int, bytes] = {}
-    check_and_reserve(without, [7, 8, 9], NOW, OTHER, HOUR, NOW)
-    assert table == without != before
+    released = dict(table)
+    assert released != before
+    assert check_and_reserve(table, [7, 8, 9], NOW, CAMPAIGN + 1, HOUR, NOW).blocker.tolist() == [OTHER] * 3
     release(table, [8], CAMPAIGN)
-    assert table == without
+    assert table == released
+
+
+def test_what_is_given_back_holds_nobody_back() -> None:
+    table: dict[int, bytes] = {}
+    check_and_reserve(table, [7, 8], NOW, CAMPAIGN, HOUR, NOW)
+    release(table, [7], CAMPAIGN)
+    check = check_and_reserve(table, [7, 8], NOW + 1, OTHER, HOUR, NOW)
+    assert check.ok.tolist() == [True, False]
+    release(table, [7], CAMPAIGN)
+    assert check_and_reserve(table, [7], NOW + 1, CAMPAIGN + 1, HOUR, NOW).blocker.tolist() == [OTHER]
+
+
+def test_a_chunk_read_again_after_its_release_gets_the_same_answer_and_reserves_nothing() -> None:
+    table: dict[int, bytes] = {}
+    check_and_reserve(table, [7], NOW, CAMPAIGN, HOUR, NOW)
+    release(table, [7], CAMPAIGN)
+    check_and_reserve(table, [7], NOW, OTHER, HOUR, NOW)
+    before = dict(table)
+    assert check_and_reserve(table, [7], NOW, CAMPAIGN, HOUR, NOW).ok.all()
+    release(table, [7], CAMPAIGN)
+    assert table == before
+    rows = np.frombuffer(table[bucket(7)], "<u8").reshape(-1, 3)
+    assert rows[:, 1].tolist() == sorted(rows[:, 1].tolist())
 
 
 def test_a_number_twice_in_a_chunk_is_reserved_once() -> None:
