@@ -16,7 +16,7 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
-from agents import clicks, receipts
+from agents import clicks, receipts, selfcheck
 from agents.context import Context
 from agents.coordinator import Coordinator
 from agents.durable import AckedTable, GuardedApp, GuardedConsumer
@@ -93,6 +93,8 @@ class WorkerApp(GuardedApp):
     lanes: Lanes
 
     async def on_start(self) -> None:
+        tables = list(self.tables.values())
+        selfcheck.begin(Path(self.conf.datadir), self.context.worker, tables, self.context.settings.kafka)
         await self.context.start()
         AckedTable.producer = self.context.producer
         await super().on_start()
@@ -101,6 +103,8 @@ class WorkerApp(GuardedApp):
         await self.lanes.stop()
         await super().on_stop()
         await self.context.stop()
+        if not self.crashed:
+            selfcheck.end(Path(self.conf.datadir))
 
 
 def build(settings: Settings, index: int) -> WorkerApp:
