@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 BreakerState = Literal["closed", "open", "half-open"]
 
-FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
+FIRST_PAUSE, LAST_PAUSE = 1.0, 10.0
 """Seconds from opening to the first knock, doubled with each that fails; up to `JITTER` of it is added."""
 JITTER: Final = 0.25
 PROBE_MESSAGES: Final = 1
