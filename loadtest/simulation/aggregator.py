@@ -1,0 +1,96 @@
+"""A modelled aggregator: answers and receipts by the same script as the simulated one, without requests and threads.
+
+Of the script it follows latency, errors, endings, throttling, faults, outages and receipts; not clicks and replies.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.ports import SubmitOutcome
+from loadtest.aggregator.fates import delays
+from loadtest.aggregator.limit import Limit
+from loadtest.aggregator.script import REJECT_CODES, Script, by_ending
+
+ACCEPTED: Final = SubmitOutcome("accepted")
+
+
+class ModelledAggregator:
+    """Draws with one generator, in the order of submissions. `start_ms` is when outages begin to count."""
+
+    def __init__(self, script: Script, seed: int, start_ms: int) -> None:
+        self.script = script
+        self._draw = np.random.default_rng([seed, script.seed, 3])
+        self._start = start_ms
+        self._limit = Limit(script.throttle, start_ms * 1_000_000)
+        self._rejected = {code: SubmitOutcome("rejected", code) for code in REJECT_CODES}
+        rates = [script.errors.get(code, 0.0) for code in REJECT_CODES]
+        self._steps = np.cumsum(rates)
+
+    def latency(self) -> float:
+        """Seconds until the answer to one request."""
+        return float(delays(self.script.latency, self._draw, 1)[0]) / 1e9
+
+    def mean_latency(self) -> float:
+        latency = self.script.latency
+        return float(max(latency.least, latency.median * np.exp(latency.sigma**2 / 2)))
+
+    def answers(self, numbers: list[int], segments: list[int], now: int) -> list[SubmitOutcome]:
+        """What it says of each message of a request that arrives at `now` (ms)."""
+        n, throttle = len(numbers), self.script.throttle
+        if self._is_out(now):
+            return [SubmitOutcome("retry", "http-503", "", throttle.retry_after)] * n
+        later = SubmitOutcome("retry", "throttled", "", throttle.retry_after)
+        if throttle.rate and self._draw.random() < throttle.rate:
+            return [later] * n
+        passed = self._limit.passed_segments(now * 1_000_000, segments)
+        if passed < n and throttle.answer == "batch":
+            return [later] * n
+        fault = self._fault()
+        if fault is not None:
+            return [fault] * n
+        return self._taken(numbers[:passed]) + [later] * (n - passed)
+
+    def receipts(self, numbers: list[int]) -> tuple[NDArray[np.int64], list[str]]:
+        """Delay (ms) of the receipt of each accepted message, and the code of what is not delivered ("" if it is)."""
+        receipts, n = self.script.receipts, len(numbers)
+        assert receipts
+        codes = [""] * n
+        failed = np.flatnonzero(self._draw.random(n) >= receipts.delivered).tolist()
+        known, weights = [*receipts.reasons], np.array([*receipts.reasons.values()])
+        for index in failed:
+            codes[index] = known[int(self._draw.choice(len(known), p=weights / weights.sum()))]
+        if self.script.undelivered_endings:
+            for index, number in enumerate(numbers):
+                codes[index] = by_ending(self.script.undelivered_endings, str(number)) or codes[index]
+        return delays(receipts.delay, self._draw, n) // 1_000_000, codes
+
+    def _is_out(self, now: int) -> bool:
+        # Resets and silence too are taken for "not sent": the circuit breaker asks first while an aggregator is away.
+        elapsed = (now - self._start) / 1000
+        return any(one.start <= elapsed < one.start + one.duration for one in self.script.outages)
+
+    def _fault(self) -> SubmitOutcome | None:
+        faults = self.script.faults
+        if not faults.server_error and not faults.reset:
+            return None
+        drawn = self._draw.random()
+        if drawn < faults.server_error:
+            return SubmitOutcome("unknown", "http-500")
+        return SubmitOutcome("unknown", "connection-lost") if drawn < faults.server_error + faults.reset else None
+
+    def _taken(self, numbers: list[int]) -> list[SubmitOutcome]:
+        answers = [ACCEPTED] * len(numbers)
+        if self.script.errors:
+            drawn = np.searchsorted(self._steps, self._draw.random(len(numbers)), side="right")
+            for index in np.flatnonzero(drawn < len(REJECT_CODES)).tolist():
+                answers[index] = self._rejected[REJECT_CODES[drawn[index]]]
+        if self.script.rejected_endings:
+            for index, number in enumerate(numbers):
+                code = by_ending(self.script.rejected_endings, str(number))
+                if code is not None:
+                    answers[index] = self._rejected[code]
+        return answers

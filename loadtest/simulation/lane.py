@@ -1,0 +1,222 @@
+"""One lane on the virtual clock: the fold, the pick, the pace and the last check are production's own functions.
+
+What `agents.lane_owner` does with a log, a clock and a network, this does in memory: a record is read back a few
+milliseconds after it was written, and the aggregator is a model.
+
+A slow lane sends slices of single messages for hours. To simulate a day in seconds, slices are as large as `grain`
+allows; they then pass at the rate that a lane keeps up, and never reach over a quarter of an hour or a deadline, so
+that nobody is submitted on the wrong side of the edge of quiet hours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.simulation.aggregator import ModelledAggregator
+from loadtest.simulation.clock import Clock
+from pipeline.due import release_due
+from pipeline.lane import Submit, apply
+from pipeline.lane_effects import Malformed
+from pipeline.lane_state import Flight, LaneState
+from pipeline.picker import Picked, pick
+from pipeline.rate import Pace, Window, slice_segments, sustained
+from pipeline.scheduler import FairShare
+from pipeline.submission import held_back, result_groups
+from schemas.chunk import Release
+from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
+from schemas.status import StatusChunk
+from schemas.wire import encode
+
+READ_BACK: Final = 0.003
+"""Seconds from writing a record to a lane's log until it is read back."""
+EDGE_MS: Final = 900_000
+"""Quiet hours begin and end on quarters of an hour in every zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one lane: `rate` in segments per second, `batch` messages in a slice, `slots` slices under way,
+    `carrier_daily` segments per carrier and day."""
+
+    rate: float
+    batch: int
+    slots: int
+    carrier_daily: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a lane speaks to. `tell` takes what the accounting and the reservations must know, `accepted` the
+    (key, ordinals, numbers) of what the aggregator took."""
+
+    clock: Clock
+    aggregator: ModelledAggregator
+    opted_out: Callable[[list[int]], list[bool]]
+    tell: Callable[[StatusChunk | Release], None]
+    accepted: Callable[[tuple[str, int], list[int], list[int]], None]
+
+
+class SimulatedLane:
+    """A lane with one owner for the whole simulation. `grain`: segments in a slice at most, 0 for production's own."""
+
+    def __init__(self, limits: Limits, around: Surroundings, grain: int) -> None:
+        self.state = LaneState()
+        self._limits = limits
+        self._around = around
+        self._clock = around.clock
+        own = slice_segments(limits.rate)
+        self._coarse = grain > own
+        self._grain = max(grain, own)
+        latency = around.aggregator.mean_latency()
+        kept_up = sustained(limits.rate, latency, limits.slots, limits.batch)
+        self._pace = Pace(kept_up if self._coarse else limits.rate)
+        self._window = Window(limits.rate)
+        self._share = FairShare()
+        self._picked = Picked()
+        self._out = 0
+        """INTENTs written and not read back."""
+        self._under_way = 0
+        self._gate: deque[Flight] = deque()
+        self._gate_asked = False
+        self._next_turn: int | None = None
+        self.read(Owner(worker="simulation", nonce="simulation", at=self._clock.ms))
+
+    def read(self, record: LaneRecord) -> None:
+        """The next record of the log."""
+        raw = encode(record) if isinstance(record, Work) else b""
+        if isinstance(record, Intent | Drop | Defer):
+            self._picked.discard(record.slices)
+            self._out -= isinstance(record, Intent)
+        for effect in apply(self.state, self.state.next_offset, record, raw):
+            match effect:
+                case StatusChunk() | Release():
+                    self._around.tell(effect)
+                case Submit(flight):
+                    self._submit(flight)
+                case Malformed(_, why):
+                    raise AssertionError(why)
+        self._turn_at(self._clock.ms)
+
+    def _turn_at(self, ms: int) -> None:
+        """Take a turn at `ms`, or earlier if that was asked for already."""
+        if self._next_turn is not None and self._next_turn <= ms:
+            return
+        self._next_turn = ms
+
+        def turn() -> None:
+            if self._next_turn == ms:
+                self._next_turn = None
+                self._turn()
+
+        self._clock.at_ms(ms, turn)
+
+    def _turn(self) -> None:
+        now = self._clock.ms
+        for chunk in release_due(self.state, now):
+            self._around.tell(chunk)
+        while self._coarse or self._out + self._under_way < self._limits.slots:
+            pause = self._pace.wait(self._clock.seconds)
+            if pause:
+                self._turn_at(now + max(1, -int(-pause * 1000 // 1)))
+                return
+            if not self._pick(now):
+                break
+        due = self.state.table.next_due()
+        if due is not None:
+            self._turn_at(max(due, now))
+
+    def _pick(self, now: int) -> bool:
+        chosen = pick(
+            self.state,
+            self._picked,
+            self._share,
+            self._around.opted_out,
+            now,
+            messages=self._limits.batch,
+            segments=self._size(now),
+            carrier_daily=self._limits.carrier_daily,
+        )
+        if chosen is None:
+            return False
+        for drop in chosen.drops:
+            self._propose(drop)
+        if chosen.intent is not None:
+            weight = self.state.campaigns[chosen.intent.campaign].settings.weight
+            self._pace.spend(self._clock.seconds, chosen.segments)
+            self._share.spend(chosen.intent.campaign, chosen.segments, weight)
+            self._out += 1
+            self._propose(chosen.intent)
+        return True
+
+    def _size(self, now: int) -> int:
+        if not self._coarse:
+            return self._grain
+        edges = [one.settings.deadline for one in self.state.campaigns.values() if one.settings.deadline is not None]
+        edge = min([now - now % EDGE_MS + EDGE_MS, *(deadline for deadline in edges if deadline > now)])
+        return max(1, min(self._grain, int(self._pace.rate * (edge - now) / 1000)))
+
+    def _propose(self, record: Intent | Drop | Defer) -> None:
+        self._picked.add(record.slices)
+        self._clock.after(READ_BACK, lambda: self.read(record))
+
+    def _submit(self, flight: Flight) -> None:
+        self._under_way += 1
+        if self._coarse:
+            self._hand_over(flight)
+            return
+        self._gate.append(flight)
+        if not self._gate_asked:
+            self._through_the_gate()
+
+    def _through_the_gate(self) -> None:
+        """Slices wait in order until the window has room, as they do in `agents.lane_submit`."""
+        self._gate_asked = False
+        while self._gate:
+            segments = sum(sum(self.state.work(c).segments[a:b]) for c, a, b in self._gate[0].slices)
+            pause = self._window.wait(self._clock.seconds, segments)
+            if pause:
+                self._gate_asked = True
+                self._clock.after(pause, self._through_the_gate)
+                return
+            self._hand_over(self._gate.popleft())
+
+    def _hand_over(self, flight: Flight) -> None:
+        now, sent = self._clock.ms, self._clock.seconds
+        ordinals, numbers, segments = self._columns(flight)
+        control = self.state.campaigns[flight.key[0]]
+        held = held_back(flight, control, numbers, self._around.opted_out, now)
+        going = [index for index, why in enumerate(held) if why is None]
+        if len(going) < len(held):
+            numbers, segments = ([column[index] for index in going] for column in (numbers, segments))
+            ordinals = [ordinals[index] for index in going]
+        answers = self._around.aggregator.answers(numbers, segments, now) if going else []
+        latency = self._around.aggregator.latency() if going else 0.0
+        charge = self._window.spend(sent, sum(segments)) if going and not self._coarse else None
+
+        def answered() -> None:
+            if charge is not None:
+                self._window.settle(charge, sent, self._clock.seconds)
+            taken = [index for index, one in enumerate(answers) if one.outcome == "accepted"]
+            if taken:
+                self._around.accepted(flight.key, [ordinals[i] for i in taken], [numbers[i] for i in taken])
+            at = self._clock.ms
+            result = Result(intent=flight.offset, groups=result_groups(held, answers, flight, at), at=at)
+            self._under_way -= 1
+            self._clock.after(READ_BACK, lambda: self.read(result))
+
+        self._clock.after(latency, answered)
+
+    def _columns(self, flight: Flight) -> tuple[list[int], list[int], list[int]]:
+        """Ordinals, numbers and segments of a flight."""
+        ordinals: list[int] = []
+        numbers: list[int] = []
+        segments: list[int] = []
+        for chunk, start, stop in flight.slices:
+            work = self.state.work(chunk)
+            ordinals += work.ordinals[start:stop]
+            numbers += work.numbers[start:stop]
+            segments += work.segments[start:stop]
+        return ordinals, numbers, segments

@@ -1,0 +1,220 @@
+"""Runs campaigns from launch to the last receipt on a virtual clock, with production's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadtest.aggregator.script import Script
+from loadtest.simulation.aggregator import ModelledAggregator
+from loadtest.simulation.audience import Audience
+from loadtest.simulation.clock import Clock
+from loadtest.simulation.lane import Limits, SimulatedLane, Surroundings
+from loadtest.simulation.tally import Tally
+from loadtest.simulation.timeline import Timeline
+from pipeline.eligibility import decide
+from pipeline.fanout import chunks
+from pipeline.optouts import OptOuts
+from pipeline.plan import CampaignPlan, Terms, compile_plan
+from pipeline.receipts import statuses
+from pipeline.smart_sending import identity_of, release
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.chunk import FanoutRange, RecipientChunk, Release
+from schemas.feedback import ReceiptBatch
+from schemas.lane import Control
+from schemas.status import StatusChunk
+
+DECIDED_PER_SECOND: Final = 30_000
+"""Recipients that pass eligibility in a second (`longwave bench whole`)."""
+CHUNKS_AT_ONCE: Final = 10
+SLICES: Final = 4_000
+"""Slices that a simulation is cut into at most, so that a day at a slow rate takes seconds."""
+LONGEST_MS: Final = 400 * 86_400_000
+REVISION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A campaign to be simulated, launched when the simulation starts. `limits`: of each of its lanes."""
+
+    id: str
+    spec: CampaignSpec
+    audience: Audience
+    terms: Terms
+    limits: dict[int, Limits]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`tallies` in order of the launches; `ended` (ms) is when the last event had happened."""
+
+    tallies: list[Tally]
+    timelines: list[Timeline]
+    plans: list[CampaignPlan]
+    start: int
+    ended: int
+    events: int
+    coarse: bool
+
+
+@dataclass(slots=True)
+class _Running:
+    launch: Launch
+    plan: CampaignPlan
+    tally: Tally
+    waiting: Iterator[tuple[int, RecipientChunk]]
+    timeline: Timeline = field(init=False)
+
+    def __post_init__(self) -> None:
+        page = self.launch.audience.page
+        self.timeline = Timeline(self.tally, page, self.launch.terms.store_zone)
+
+
+def simulate(
+    launches: Sequence[Launch], script: Script, seed: int, start: int, partitions: int = 8, exact: bool = False
+) -> Outcome:
+    """Run to the end. `start` in ms. `exact`: slices as small as production's, however long that takes.
+
+    Raises:
+        pipeline.plan.PlanError: a campaign cannot be sent as it is written.
+    """
+    return _Simulation(launches, script, seed, start, partitions, exact).run()
+
+
+class _Simulation:
+    def __init__(
+        self, launches: Sequence[Launch], script: Script, seed: int, start: int, partitions: int, exact: bool
+    ) -> None:
+        self._clock = Clock(start)
+        self._start = start
+        self._aggregator = ModelledAggregator(script, seed, start)
+        self._table: dict[int, bytes] = {}
+        self._optouts = OptOuts()
+        for launch in launches:
+            for number in launch.audience.opted_out.tolist():
+                self._optouts.apply(number, True)
+        self._campaigns = {one.id: _running(one, start, partitions) for one in launches}
+        self._receipts: dict[int, list[tuple[tuple[str, int], int, str]]] = {}
+        grain = 0 if exact or script.throttle.segments_per_second else self._grain()
+        self._coarse = grain > 0
+        self._receipt_step = 60_000 if grain else 1000
+        self._lanes = self._made(launches, grain)
+
+    def _grain(self) -> int:
+        recipients = sum(len(one.launch.audience.page) for one in self._campaigns.values())
+        return recipients // SLICES
+
+    def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:
+        around = Surroundings(self._clock, self._aggregator, self._opted_out, self._tell, self._accepted)
+        limits = {lane: one for launch in launches for lane, one in launch.limits.items()}
+        return {lane: SimulatedLane(one, around, grain) for lane, one in sorted(limits.items())}
+
+    def run(self) -> Outcome:
+        for running in self._campaigns.values():
+            self._launch(running)
+        events = 0
+        while (at := self._clock.next_ms()) is not None and at < self._start + LONGEST_MS:
+            for running in self._campaigns.values():
+                running.timeline.sample_until(at)
+            self._clock.step()
+            events += 1
+        for running in self._campaigns.values():
+            running.timeline.sample(self._clock.ms)
+        found = list(self._campaigns.values())
+        return Outcome(
+            tallies=[one.tally for one in found],
+            timelines=[one.timeline for one in found],
+            plans=[one.plan for one in found],
+            start=self._start,
+            ended=self._clock.ms,
+            events=events,
+            coarse=self._coarse,
+        )
+
+    def _launch(self, running: _Running) -> None:
+        rate = sum(limits.rate for limits in running.launch.limits.values())
+        running.timeline.begin(self._start, running.tally.recipients / rate)
+        plan, now = running.plan, self._clock.ms
+        control = Control(
+            campaign=plan.campaign, revision=REVISION, state="running", settings=plan.lane_settings(), at=now
+        )
+        for lane in plan.lanes:
+            self._lanes[lane].read(control)
+        self._decide(running)
+
+    def _decide(self, running: _Running) -> None:
+        """The next chunks of a campaign pass eligibility."""
+        passed = 0
+        for _ in range(CHUNKS_AT_ONCE):
+            following = next(running.waiting, None)
+            if following is None:
+                break
+            chunk = following[1]
+            passed += len(chunk.numbers)
+            decision = decide(chunk, running.plan, self._table, self._optouts, self._clock.ms)
+            for status in decision.statuses:
+                self._tell(status)
+            for lane, work in decision.work:
+                self._lanes[lane].read(work)
+        if passed:
+            self._clock.after(passed / DECIDED_PER_SECOND, lambda: self._decide(running))
+
+    def _opted_out(self, numbers: list[int]) -> list[bool]:
+        found: list[bool] = self._optouts.contains_many(numbers).tolist()
+        return found
+
+    def _tell(self, effect: StatusChunk | Release) -> None:
+        if isinstance(effect, Release):
+            release(self._table, effect.numbers, identity_of(effect.campaign, effect.message))
+        else:
+            self._campaigns[effect.campaign].tally.take(effect)
+
+    def _accepted(self, key: tuple[str, int], ordinals: list[int], numbers: list[int]) -> None:
+        if not self._aggregator.script.receipts:
+            return
+        waits, codes = self._aggregator.receipts(numbers)
+        step = self._receipt_step
+        for ordinal, at, code in zip(ordinals, (waits + self._clock.ms).tolist(), codes, strict=True):
+            due = -(-at // step) * step
+            if due not in self._receipts:
+                self._receipts[due] = []
+                self._clock.at_ms(due, lambda due=due: self._receive(due))  # type: ignore[misc]
+            self._receipts[due].append((key, ordinal, code))
+
+    def _receive(self, due: int) -> None:
+        by_key: dict[tuple[str, int], list[tuple[int, str]]] = {}
+        for key, ordinal, code in self._receipts.pop(due):
+            by_key.setdefault(key, []).append((ordinal, code))
+        for (campaign, message), found in by_key.items():
+            batch = ReceiptBatch(
+                campaign=campaign,
+                message=message,
+                received=due,
+                ordinals=[ordinal for ordinal, _ in found],
+                states=["undelivered" if code else "delivered" for _, code in found],
+                codes=[code for _, code in found],
+                times=[due] * len(found),
+            )
+            told = statuses(batch)
+            if told is not None:
+                self._tell(told)
+
+
+def _running(launch: Launch, start: int, partitions: int) -> _Running:
+    page = launch.audience.page
+    document = CampaignDocument(
+        id=launch.id,
+        spec=launch.spec.model_dump(mode="json"),
+        status="sending",
+        revision=REVISION,
+        created=start,
+        updated=start,
+        launched=start,
+        launch_revision=REVISION,
+        recipients=len(page),
+        lanes=list(launch.terms.lanes),
+    )
+    plan = compile_plan(document, launch.terms)
+    task = FanoutRange(campaign=launch.id, revision=REVISION, message=0, first=0, last=len(page))
+    return _Running(launch, plan, Tally(launch.id, len(page)), chunks(task, page, partitions))
