@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final, get_args
 
 from loadtest.bench.crash.findings import BROKER_SECONDS, WORKER_SECONDS, Findings
-from loadtest.bench.crash.run import LANES, RATE, campaign_of_kills
+from loadtest.bench.crash.plan import plan
+from loadtest.bench.crash.run import RATE, Setting, carried_out
 from loadtest.bench.report import Result
 from schemas.campaign import UnknownPolicy
 
@@ -28,8 +29,8 @@ def run(
     found = []
     for one in POLICIES if policy == "all" else (policy,):
         report(f"policy {one}: {kills} blows, seed {seed}")
-        found.append(campaign_of_kills(one, kills, recipients, seed, report))
-    return result(found, {"kills": kills, "recipients": recipients, "seed": seed, "lanes": len(LANES), "rate": RATE})
+        found.append(carried_out(Setting(one, recipients, seed), plan(kills, seed), report))
+    return result(found, {"kills": kills, "recipients": recipients, "seed": seed, "rate_of_a_lane": RATE})
 
 
 def result(found: list[Findings], inputs: dict[str, int]) -> Result:

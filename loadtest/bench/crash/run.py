@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,33 +20,44 @@ from loadtest.bench.crash.arrivals import Arrivals
 from loadtest.bench.crash.findings import Findings, Recovery
 from loadtest.bench.crash.killer import Killer, Struck
 from loadtest.bench.crash.load import Load
-from loadtest.bench.crash.plan import Blow, plan
+from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
 from loadtest.bench.crash.unknowns import left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
 from pipeline.rate import slice_segments
 
-LANES: Final = [0, 1, 2, 3]
 RATE: Final = 1000
 """Segments per second of a lane: slices of 100 messages, ten a second, so that a pause shows at once."""
 AUDIENCE: Final = "crash"
-PATIENCE: Final = 90.0
+PATIENCE: Final = 120.0
 """Seconds after a blow within which every lane must send again, else the run ends there."""
 END_SECONDS: Final = 180.0
 
 
-def campaign_of_kills(policy: str, kills: int, recipients: int, seed: int, report: Callable[[str], None]) -> Findings:
-    """One run under one policy, on a stack of its own.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is killed: campaigns of `recipients` each under `policy` over `lanes`, with so many seconds of work always
+    waiting. `seed` is for the order and the moments of the blows."""
+
+    policy: str
+    recipients: int = 100_000
+    seed: int = 1
+    lanes: tuple[int, ...] = (0, 1, 2, 3)
+    backlog: int = 25
+
+
+def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], None]) -> Findings:
+    """The blows one after the other, on a stack of their own.
 
     Raises:
-        RuntimeError: a lane did not come back, or the campaigns did not end; the stack's logs are kept.
+        RuntimeError: a lane did not come back; the stack's logs are kept.
     """
     with tempfile.TemporaryDirectory(prefix="longwave-crash-") as name:
         folder = Path(name)
         script = folder / "script.toml"
-        script.write_text(_script(policy))
-        with private_stack(_settings(policy), workers=2, script=script) as stack:
-            return _Run(stack, policy, recipients, seed, report).through(plan(kills, seed), folder)
+        script.write_text(_script(setting.policy))
+        with private_stack(_settings(setting), workers=2, script=script) as stack:
+            return _Run(stack, setting, report).through(blows, folder)
 
 
 def window(settings: Settings) -> int:
@@ -54,15 +66,16 @@ def window(settings: Settings) -> int:
 
 
 class _Run:
-    def __init__(self, stack: Stack, policy: str, recipients: int, seed: int, report: Callable[[str], None]) -> None:
+    def __init__(self, stack: Stack, setting: Setting, report: Callable[[str], None]) -> None:
         self._stack = stack
         self._report = report
-        self._findings = Findings(policy=policy, window=window(stack.settings))
-        self._arrivals = Arrivals(stack.settings.data / "aggregator", LANES, recipients)
-        self._load = Load(stack.settings.api.url, AUDIENCE, recipients, policy, backlog=60 * RATE * len(LANES))
+        self._findings = Findings(policy=setting.policy, window=window(stack.settings))
+        self._arrivals = Arrivals(stack.settings.data / "aggregator", list(setting.lanes), setting.recipients)
+        backlog = setting.backlog * RATE * len(setting.lanes)
+        self._load = Load(stack.settings.api.url, AUDIENCE, setting.recipients, setting.policy, backlog)
         self._load.taken = lambda: self._arrivals.taken
-        self._killer = Killer(stack, seed, self._coordinating)
-        fill(stack.settings, AUDIENCE, recipients)
+        self._killer = Killer(stack, setting.seed, self._coordinating)
+        fill(stack.settings, AUDIENCE, setting.recipients)
 
     def through(self, blows: list[Blow], folder: Path) -> Findings:
         began = time.monotonic()
@@ -104,7 +117,7 @@ class _Run:
             if all(found) and self._killer.recovered(struck):
                 return [one for one in found if one is not None]
             if time.monotonic() > until:
-                still = [lane for lane, one in zip(LANES, found, strict=True) if one is None]
+                still = [lane for lane, one in zip(self._arrivals.times, found, strict=True) if one is None]
                 states = {name: one["state"] for name, one in self._stack.entries().items()}
                 raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
             time.sleep(0.1)
@@ -150,17 +163,17 @@ class _Run:
         findings.attribute(left_in_doubt(self._stack.settings.kafka))
 
 
-def _settings(policy: str) -> str:
+def _settings(setting: Setting) -> str:
     return f"""
 kafka.partitions = 4
-kafka.lanes = {len(LANES)}
-aggregators.local.idempotency_keys = {str(policy == "resend-with-key").lower()}
+kafka.lanes = {len(setting.lanes)}
+aggregators.local.idempotency_keys = {str(setting.policy == "resend-with-key").lower()}
 [accounts.demo]
 site_name = "Harbor & Pine"
 [accounts.demo.senders.main]
 number = "+18885550100"
-segments_per_second = {RATE * len(LANES)}
-lanes = {LANES}
+segments_per_second = {RATE * len(setting.lanes)}
+lanes = {list(setting.lanes)}
 """
 
 
