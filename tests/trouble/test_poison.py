@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from adapters import topics as brokers
 from schemas import topics
 from schemas.deadletter import to_bytes
 from tests.trouble.account import accounted
@@ -52,6 +56,49 @@ def test_poison_ends_in_the_dead_letters_and_its_neighbours_go_on(stage: Scene) 
     # What was poisoned works on: a whole campaign goes through the same partitions.
     with stage.sending(2000) as campaign:
         assert accounted(campaign, letters=len(put)).states == {"accepted": campaign.recipients}
+
+
+def test_refused_dead_letters_end_the_worker_and_nothing_is_lost(stage: Scene) -> None:
+    before = len(stage.letters())
+    with stage.sending(5000) as campaign:
+        campaign.until_arrived(300)
+        pid = stage.entry("worker-0")["pid"]
+        with room_for_letters(stage, 60):
+            origins = {poisoned(stage, topic, campaign.id, GARBAGE) for topic in ("receipts", "lanes")}
+            wait_until("a metric says so", lambda: refused(stage) > 0)
+            wait_until("the worker ended", lambda: stage.entry("worker-0").get("pid") != pid)
+            assert stage.entry("worker-0")["last_exit"] == 1
+            said = stage.log("worker-0")
+            assert "takes no dead letters" in said
+            assert "longwave dead-letters list" in said
+            assert len(stage.letters()) == before
+        account = accounted(campaign, letters=before + len(origins))
+    assert set(account.states) <= {"accepted", "unknown"}
+    found = {one.origin for one in stage.letters()}
+    assert origins <= found
+    stage.longwave("dead-letters", "drop", *origins)
+
+
+@contextlib.contextmanager
+def room_for_letters(stage: Scene, size: int) -> Iterator[None]:
+    """The topic takes no record above `size` bytes inside the block."""
+    topic = topics.DEAD_LETTERS
+    try:
+        small = replace(topic, config={**topic.config, "max.message.bytes": str(size)})
+        brokers.ensure(stage.settings.kafka, [small])
+        yield
+    finally:
+        brokers.ensure(stage.settings.kafka, [topic])
+
+
+def refused(stage: Scene) -> float:
+    """The worker's gauge, the greatest of its steps; 0 where it does not answer."""
+    url = f"http://127.0.0.1:{stage.settings.metrics_port}/metrics"
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+        mine = [line for line in lines if line.startswith("longwave_dead_letters_refused{")]
+        return max((float(line.split()[-1]) for line in mine), default=0.0)
+    return 0.0
 
 
 def test_dead_letters_are_listed_replayed_and_dropped(stage: Scene) -> None:

@@ -1,0 +1,21 @@
+"""The aggregator hangs and is then gone in the middle of a campaign, ClickHouse too for a while: `longwave bench
+outage` in short."""
+
+from __future__ import annotations
+
+from loadtest.bench import outage
+
+
+def test_an_outage_of_the_aggregator_costs_memory_and_people_nothing() -> None:
+    result = outage.run(minutes=0.25, recipients=12_000, rate=1500)
+    details = result.details
+    assert result.ok, details
+    assert all(details["checks"].values())
+    assert len(details["checks"]) == 8
+    assert details["states"].keys() <= {"delivered", "undelivered", "unknown"}
+    assert sum(details["states"].values()) == 12_000
+    assert 0 < details["unknown"] <= details["window"]
+    assert details["breaker_open_after_s"] < details["suspended_after_s"]
+    assert any("waiting for aggregator local: no-answer" in reason for reason in details["reasons"])
+    assert {"worker-0", "writer", "ingress", "api", "kafka", "clickhouse", "aggregator"} == details["memory"].keys()
+    assert details["seconds_until_sending_again"] < 20
