@@ -1,8 +1,9 @@
 """Who is opted out: 8 octets a number, and an answer for a whole chunk at once.
 
-A sorted array holds most, a small overlay the latest changes; the overlay is merged in when it has grown to a
-64th of the array, so that a change costs about a microsecond and a chunk is looked up in two steps. The array is
-in order of hashes: a chunk, which lies in a few buckets, then searches a small part of it, which stays in cache.
+Sorted arrays hold most, a small overlay the latest changes; the overlay is merged in when it has grown to `MERGE_AT`,
+so that a change costs about a microsecond and a chunk is looked up in two steps. The arrays are in order of hashes,
+each with a sixteenth of them: a chunk, which lies in a few buckets, then searches a small part of one, which stays in
+cache, and a merge needs little memory beside them.
 """
 
 from __future__ import annotations
@@ -12,29 +13,39 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.buckets import Numbers, hashes
+from pipeline.buckets import Hashes, Numbers, hashes
 
-_SMALLEST_MERGE: Final = 1024
-_SHARE: Final = 64
+MERGE_AT: Final = 65_536
+"""Changes in the overlay: some 7 MB."""
+_PARTS: Final = 16
+_EDGES: Final = np.array([part << 60 for part in range(1, _PARTS)], np.uint64)
 
 
 class OptOuts:
     """The set of numbers that are opted out now. Not safe to use from several threads."""
 
-    __slots__ = ("_base", "_latest")
+    __slots__ = ("_base", "_latest", "_merge_at")
 
-    def __init__(self, numbers: Numbers = ()) -> None:
-        self._base = np.unique(hashes(numbers))
+    def __init__(self, numbers: Numbers = (), merge_at: int = MERGE_AT) -> None:
+        everybody = np.unique(hashes(numbers))
+        # Copies: a view of a part would keep the whole in memory.
+        self._base = [part.copy() for part in np.split(everybody, everybody.searchsorted(_EDGES))]
         self._latest: dict[int, bool] = {}
+        self._merge_at = merge_at
 
     def __len__(self) -> int:
         self._merge()
-        return len(self._base)
+        return sum(map(len, self._base))
+
+    @property
+    def nbytes(self) -> int:
+        """Octets of the arrays."""
+        return sum(base.nbytes for base in self._base)
 
     def apply(self, number: int, out: bool) -> None:
         """Record that `number` is opted out, or no longer is."""
         self._latest[number] = out
-        if len(self._latest) >= max(_SMALLEST_MERGE, len(self._base) // _SHARE):
+        if len(self._latest) >= self._merge_at:
             self._merge()
 
     def contains(self, number: int) -> bool:
@@ -50,27 +61,33 @@ class OptOuts:
                 mask[index] = self._latest.get(number, mask[index])
         return mask
 
-    def _in_base(self, wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    def _in_base(self, wanted: Hashes) -> NDArray[np.bool_]:
         """Searched in order, because a search then finds what it reads in the cache where the last one left it."""
         found = np.zeros(len(wanted), np.bool_)
-        if len(self._base):
-            order = np.argsort(wanted)
-            ordered = wanted[order]
-            found[order] = self._base.take(self._base.searchsorted(ordered), mode="clip") == ordered
+        order = np.argsort(wanted)
+        ordered = wanted[order]
+        first = 0
+        for base, last in zip(self._base, (*ordered.searchsorted(_EDGES).tolist(), len(ordered)), strict=True):
+            if first < last and len(base):
+                part = ordered[first:last]
+                found[order[first:last]] = base.take(base.searchsorted(part), mode="clip") == part
+            first = last
         return found
 
     def _merge(self) -> None:
-        """Fold the overlay into the array: what is opted in goes, what is opted out and not there comes."""
+        """Fold the overlay into the arrays: what is opted in goes, what is opted out and not there comes."""
         if not self._latest:
             return
         changed = hashes(np.fromiter(self._latest.keys(), np.uint64, len(self._latest)))
         out = np.fromiter(self._latest.values(), np.bool_, len(self._latest))
         known = self._in_base(changed)
-        gone, come = changed[known & ~out], np.sort(changed[~known & out])
-        base = self._base
-        if len(gone):
-            base = np.delete(base, base.searchsorted(gone))
-        if len(come):
-            base = np.insert(base, base.searchsorted(come), come)
-        self._base = base
+        gone, come = np.sort(changed[known & ~out]), np.sort(changed[~known & out])
+        parts = zip(np.split(gone, gone.searchsorted(_EDGES)), np.split(come, come.searchsorted(_EDGES)), strict=True)
+        for index, (less, more) in enumerate(parts):
+            base = self._base[index]
+            if len(less):
+                base = np.delete(base, base.searchsorted(less))
+            if len(more):
+                base = np.insert(base, base.searchsorted(more), more)
+            self._base[index] = base
         self._latest = {}

@@ -128,9 +128,13 @@ def _replies(
     replies, n = script.replies, len(taken)
     kind, text = draw.random(n), draw.integers(2**31, size=n)
     due = entry.at + delays(replies.delay, draw, n)
-    answers = (kind < replies.stop + replies.other) & delivered
+    robots = np.array([replies.is_robot(message.to) for message in taken])
+    answers = ((kind < replies.stop + replies.other) | robots) & delivered
     for index in np.flatnonzero(answers).tolist():
         texts: tuple[str, ...] = replies.stop_texts if kind[index] < replies.stop else replies.other_texts
-        message = taken[index]
-        said: tuple[Any, ...] = (f"in-{message.id}", message.to, sender, texts[text[index] % len(texts)])
+        message, words = taken[index], texts[text[index] % len(texts)]
+        if robots[index]:
+            machine = replies.robot_texts[int(message.to[-3:]) % len(replies.robot_texts)]
+            words = machine.replace("{id}", message.id)
+        said: tuple[Any, ...] = (f"in-{message.id}", message.to, sender, words)
         yield Event(int(due[index]), entry.start, "text", said)

@@ -122,6 +122,16 @@ class Replies(_Strict):
         "Who is this?",
         "do you ship abroad?",
     )
+    robots: Share = 0.0
+    """Numbers behind which a machine answers everything that it gets, our replies too (by their last three digits)."""
+    robot_texts: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "I am driving and cannot answer. Ref {id}",
+        "I am driving and cannot answer.",
+    )
+    """Which one, by the number; `{id}` is the message that it answers, so that no two of them are the same."""
+
+    def is_robot(self, number: str) -> bool:
+        return self.robots > 0 and int(number[-3:]) < 1000 * self.robots
 
 
 class Script(_Strict):
@@ -161,6 +171,7 @@ class Script(_Strict):
     def calls_back(self) -> bool:
         """Whether anything at all goes to the ingress."""
         talks = self.clicks.people + self.clicks.bots + self.replies.stop + self.replies.other
+        talks += self.replies.robots
         return bool(self.receipts) or talks > 0
 
 

@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pipeline.optouts
 from pipeline.optouts import OptOuts
 
 SMALL = st.integers(1, 60)
@@ -14,29 +13,24 @@ SMALL = st.integers(1, 60)
 
 @given(st.sets(SMALL), st.lists(st.tuples(SMALL, st.booleans()), max_size=200), st.integers(1, 8))
 def test_as_a_plain_set(start: set[int], changes: list[tuple[int, bool]], merge_at: int) -> None:
-    before = pipeline.optouts._SMALLEST_MERGE
-    pipeline.optouts._SMALLEST_MERGE = merge_at  # type: ignore[misc]
-    try:
-        packed, plain = OptOuts(sorted(start)), set(start)
-        everybody = list(range(61))[1:]
-        for number, out in changes:
-            packed.apply(number, out)
-            (plain.add if out else plain.discard)(number)
-            assert packed.contains(number) == out
-        assert packed.contains_many(everybody).tolist() == [number in plain for number in everybody]
-        assert len(packed) == len(plain)
-        assert packed.contains_many(everybody[::-1]).tolist() == [number in plain for number in everybody[::-1]]
-    finally:
-        pipeline.optouts._SMALLEST_MERGE = before  # type: ignore[misc]
+    packed, plain = OptOuts(sorted(start), merge_at), set(start)
+    everybody = list(range(61))[1:]
+    for number, out in changes:
+        packed.apply(number, out)
+        (plain.add if out else plain.discard)(number)
+        assert packed.contains(number) == out
+    assert packed.contains_many(everybody).tolist() == [number in plain for number in everybody]
+    assert len(packed) == len(plain)
+    assert packed.contains_many(everybody[::-1]).tolist() == [number in plain for number in everybody[::-1]]
 
 
 def test_many_changes_end_in_eight_octets_a_number() -> None:
-    packed = OptOuts()
+    packed = OptOuts(merge_at=1000)
     numbers = np.random.default_rng(3).integers(10**10, 10**11, 20_000).tolist()
     for number in numbers:
         packed.apply(number, True)
     assert len(packed) == len(set(numbers))
-    assert packed._base.nbytes == 8 * len(set(numbers))
+    assert packed.nbytes == 8 * len(set(numbers))
     assert packed.contains_many(numbers[:500]).all()
     assert not packed.contains_many([number + 10**11 for number in numbers[:500]]).any()
 
