@@ -10,8 +10,9 @@ from agents.durable import AckedTable
 from agents.runner import Emissions, Output, Transient, output
 from pipeline.fanout import ranges
 from pipeline.plan import Terms
+from pipeline.reservations import routed
 from pipeline.statuses import apply
-from pipeline.transitions import Effect, StartFanout, StartFreeze, Withdraw, WriteControl
+from pipeline.transitions import Effect, GiveBack, StartFanout, StartFreeze, Tell, Withdraw, WriteControl
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
 from schemas.lane import Control
@@ -61,6 +62,15 @@ class Coordinator:
                 ]
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, one, one.campaign) for one in withdrawn]
+            case Tell(chunks):
+                return [output(topics.STATUSES, one, one.campaign) for one in chunks]
+            case GiveBack(releases):
+                partitions = self._context.settings.kafka.partitions
+                return [
+                    output(topics.RECIPIENTS, part, partition=partition)
+                    for release in releases
+                    for partition, part in routed(release, partitions)
+                ]
 
     def _control(self, effect: WriteControl, document: CampaignDocument) -> list[Output]:
         control = Control(

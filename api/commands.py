@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -12,7 +13,7 @@ from api.documents import as_json
 from api.errors import ApiError
 from api.services import Services
 from schemas import topics
-from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command
+from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution
 from schemas.wire import encode
 
 ANSWER_SECONDS = 10.0
@@ -20,7 +21,13 @@ ANSWER_SECONDS = 10.0
 
 
 async def carry_out(
-    services: Services, campaign: str, action: Action, spec: CampaignSpec | None = None, *, by: str = "api"
+    services: Services,
+    campaign: str,
+    action: Action,
+    spec: CampaignSpec | None = None,
+    *,
+    by: str = "api",
+    resolutions: Sequence[Resolution] = (),
 ) -> JSONResponse:
     """Emit the command and wait for its outcome: 200 (201 for create) with the document, 202 when the
     coordinator is silent.
@@ -37,6 +44,7 @@ async def carry_out(
         at=now_ms(),
         by=by,
         spec=None if spec is None else spec.model_dump(mode="json"),
+        resolutions=list(resolutions),
     )
     await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))
     try:

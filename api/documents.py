@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
+from pipeline.resolving import RESOLVABLE
 from schemas.campaign import CampaignDocument, Status
 
 _ALWAYS = ("duplicate",)
@@ -45,10 +46,17 @@ def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "finished": utc(document.finished),
         "send_at": spec.get("send_at"),
         "recipients": document.recipients,
-        "actions": [*_ACTIONS.get(document.status, ()), *_ALWAYS],
+        "actions": [*_ACTIONS.get(document.status, ()), *_resolve(services, document), *_ALWAYS],
         "rate": round(services.figures.rate(document.id), 1),
         "figures": figures(services, document.id),
     }
+
+
+def _resolve(services: Services, document: CampaignDocument) -> tuple[str, ...]:
+    snapshot = services.figures.latest(document.id)
+    if document.status not in RESOLVABLE or snapshot is None or not snapshot.figures["states"]["unknown"]:
+        return ()
+    return ("resolve",)
 
 
 def figures(services: Services, campaign: str) -> dict[str, Any] | None:
@@ -66,6 +74,10 @@ def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
         **row(services, document),
         "spec": document.spec,
         "lanes": document.lanes,
+        "resolved": [
+            {"as": one.verdict, "recipients": one.recipients, "by": one.by, "at": utc(one.at)}
+            for one in document.resolved
+        ],
         "history": services.figures.history(document.id),
     }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from api import exporting, reviewing
+from api import exporting, resolving, reviewing
 from api.body import spec_of
 from api.commands import carry_out
 from api.errors import ApiError, field_errors
@@ -107,9 +109,12 @@ async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
     numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
     if not numbers:
         raise ApiError(409, f"campaign {campaign}: no message was rejected or undelivered, nothing to retry")
-    name = f"{document.spec['name'][:190]} (retry)"
-    spec = _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
-    return await carry_out(shared, _fresh_id(), "create", spec)
+    return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
+
+
+def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> CampaignSpec:
+    name = f"{document.spec['name'][:190]} ({what})"
+    return _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
 
 
 def _failed_numbers(shared: Services, campaign: str) -> list[int]:
@@ -124,6 +129,21 @@ def _failed_numbers(shared: Services, campaign: str) -> list[int]:
                 "import the file (`longwave contacts import FILE.csv --list NAME`) and write to that list",
             )
     return numbers
+
+
+@router.post("/{campaign}/resolve")
+async def resolve(campaign: str, wish: resolving.Wish, shared: Shared) -> JSONResponse:
+    """Say what became of the messages of unknown outcome; `resend` also makes a draft to their numbers."""
+    document = await shared.document(campaign)
+    found = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, wish)
+    extra: dict[str, Any] = {"as": wish.outcome, "recipients": sum(len(one.ordinals) for one in found)}
+    if wish.outcome == "resend":
+        # The draft first: it sends nothing by itself, and whoever is not unknown any more is not found again.
+        numbers = sorted({number for one in found for number in one.numbers})
+        draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=wish.by)
+        extra["resend"] = orjson.loads(draft.body)["id"]
+    answer = await carry_out(shared, campaign, "resolve", by=wish.by, resolutions=found)
+    return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
 
 
 @router.post("/{campaign}/{action}")

@@ -14,6 +14,7 @@ from adapters import settings as configuration
 from cli import campaign_text as text
 from cli.client import Client
 from cli.console import FAILED, UserError, WrongUse, note, say, write_json
+from cli.numbers_file import read_numbers, user
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -184,6 +185,36 @@ def retry_failed(campaign: Id) -> None:
     note(f"{len(numbers):,} numbers; review and launch it" if numbers else "review and launch it")
     say(made["id"])
     _tell_pending(made)
+
+
+@app.command()
+def resolve(
+    campaign: Id,
+    outcome: Annotated[
+        str,
+        typer.Option("--as", metavar="sent|not-sent|resend", help="What became of them (resend: a draft to them)."),
+    ],
+    numbers: Annotated[
+        Path | None,
+        typer.Option("--numbers", metavar="FILE", help="Only these: a number a line, or an export (CSV) of unknown."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Say what became of messages of unknown outcome (all of them without --numbers)."""
+    if outcome not in ("sent", "not-sent", "resend"):
+        raise WrongUse(f"--as {outcome}: say sent, not-sent or resend")
+    body = {"as": outcome, "by": user(), **({"numbers": read_numbers(numbers)} if numbers else {})}
+    answer = client().send("POST", f"/v1/campaigns/{_id(campaign)}/resolve", orjson.dumps(body))
+    told = answer["resolution"]
+    verdict = "sent" if outcome == "sent" else "not sent"
+    if _is_pending(answer):
+        _tell_pending(answer)
+    else:
+        say(f"{campaign}: {told['recipients']:,} resolved as {verdict}")
+    if "resend" in told:
+        note("a draft to them; review and launch it")
+        say(told["resend"])
+    write_json(json, answer)
 
 
 def _act(campaign: str, action: str, done: str) -> None:

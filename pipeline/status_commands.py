@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from pipeline.plan import CampaignPlan, PlanError, compile_plan
+from pipeline.resolving import KEPT_RESOLVED, RESOLVABLE, consequences, not_resolvable, notes
 from pipeline.suspension import let_go, where_to
 from pipeline.transitions import (
     AS_DRAFT,
@@ -50,6 +51,8 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
             return _resume(document, record, now)
         case "cancel":
             return _cancel(document, record, now)
+        case "resolve":
+            return _resolve(document, record, now)
 
 
 def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
@@ -60,6 +63,8 @@ def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Ef
         return (control(document, now),)
     if record.action == "cancel" and document.status == "canceled":
         return (control(document, now), *withdraw(document, now))
+    if record.action == "resolve":
+        return consequences(record)
     return ()
 
 
@@ -154,6 +159,16 @@ def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition
     assert transition.document is not None
     effects = (*transition.effects, *withdraw(transition.document, now))
     return Transition(transition.document, changed=True, effects=effects)
+
+
+def _resolve(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status not in RESOLVABLE:
+        return _refuse(document, record, now, not_resolvable(document))
+    if not any(one.ordinals for one in record.resolutions):
+        return _refuse(document, record, now, f"campaign {document.id}: nobody was named, so nothing is resolved")
+    resolved = [*document.resolved, *notes(record)][-KEPT_RESOLVED:]
+    transition = _done(document, record, now, resolved=resolved)
+    return Transition(transition.document, changed=True, effects=consequences(record))
 
 
 def _not_cancelable(document: CampaignDocument) -> str:

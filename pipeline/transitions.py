@@ -11,8 +11,8 @@ import msgspec
 
 from pipeline.plan import Terms
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
-from schemas.chunk import Freeze
-from schemas.status import StatusRange
+from schemas.chunk import Freeze, Release
+from schemas.status import StatusChunk, StatusRange
 
 TermsOf = Callable[[CampaignSpec], Terms | str]
 """The terms of the account and sender that a spec names, or what is wrong with them and what to do."""
@@ -61,7 +61,21 @@ class Withdraw:
     ranges: tuple[StatusRange, ...]
 
 
-Effect = WriteControl | StartFreeze | StartFanout | Withdraw
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Emit `chunks`: what the accounting is to know."""
+
+    chunks: tuple[StatusChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Emit `releases` of smart-sending reservations."""
+
+    releases: tuple[Release, ...]
+
+
+Effect = WriteControl | StartFreeze | StartFanout | Withdraw | Tell | GiveBack
 """What to do, in order. All may be repeated: a step that dies in between is given its record again."""
 
 

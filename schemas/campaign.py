@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
+from schemas.chunk import MessageIndex
 from schemas.ids import Name
-from schemas.wire import Campaign, Codec, Count, Millis, Record
+from schemas.wire import Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
 Status = Literal[
     "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
@@ -85,6 +86,34 @@ KEPT_OUTCOMES = 8
 """Outcomes that a document keeps."""
 
 
+Verdict = Literal["sent", "not-sent"]
+"""What an operator knows of a message whose outcome we do not know."""
+
+
+class Resolution(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Columns of recipients of one message that are unknown, as the accounting has them, and what they are."""
+
+    verdict: Verdict
+    message: MessageIndex
+    ordinals: list[Ordinal]
+    numbers: list[Number]
+    segments: list[Count]
+    prices: list[Count]
+
+    def __post_init__(self) -> None:
+        same_length(len(self.ordinals), numbers=self.numbers, segments=self.segments, prices=self.prices)
+
+
+class Resolved(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who resolved how many unknown messages as what, and when."""
+
+    command: str
+    by: str
+    at: Millis
+    verdict: Verdict
+    recipients: Count
+
+
 class Hold(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The last `Suspension` that `by` gave; `reason` is "" where it holds the campaign no longer."""
 
@@ -117,6 +146,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)
     """Who of the system held the campaign, each once."""
+    resolved: list[Resolved] = msgspec.field(default_factory=list)
+    """What operators decided about messages of unknown outcome, newest last."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
@@ -125,7 +156,7 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
         return CampaignSpec.model_validate(self.spec)
 
 
-Action = Literal["create", "edit", "delete", "launch", "pause", "resume", "cancel"]
+Action = Literal["create", "edit", "delete", "launch", "pause", "resume", "cancel", "resolve"]
 
 
 class Command(Record, tag="command", kw_only=True):
@@ -137,6 +168,8 @@ class Command(Record, tag="command", kw_only=True):
     at: Millis
     by: str
     spec: dict[str, Any] | None = None
+    resolutions: list[Resolution] = msgspec.field(default_factory=list)
+    """Of `resolve`: who, message by message."""
 
 
 class Frozen(Record, tag="frozen", kw_only=True):

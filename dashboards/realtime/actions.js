@@ -6,6 +6,7 @@ import { count, credits } from "./format.js";
 export async function act(action, data, { onEdit, onCreated, onDeleted }) {
   if (action === "edit") return onEdit(data);
   try {
+    if (action === "resolve") return await resolve(data);
     if (!(await agreed(action, data))) return undefined;
     const answer = action === "delete" ? await call("DELETE", path(data.id)) : await call("POST", path(data.id, `/${action}`));
     if (answer.carried_out === false) toast(answer.message);
@@ -28,6 +29,23 @@ async function agreed(action, data) {
   return true;
 }
 
+const OUTCOMES = [
+  ["sent", "They were sent", "counted and billed as accepted"],
+  ["not-sent", "They were not sent", "counted as rejected, not billed"],
+  ["resend", "Send them again", "as not sent, and a draft to just these people: whoever got the message gets it twice"],
+];
+
+async function resolve(data) {
+  const choice = ([value, name, meaning], i) => el("label", { class: "choice" }, el("input", { type: "radio", name: "outcome", value, checked: i === 0 ? "" : null }), ` ${name}: ${meaning}.`);
+  const body = [el("p", {}, `${count(data.figures.states.unknown)} messages were being handed over when a process died. What became of them?`), ...OUTCOMES.map(choice)];
+  if (!(await ask(`Resolve unknown messages of “${data.name}”?`, body, "Resolve"))) return undefined;
+  const outcome = $("confirm-text").querySelector("input[name=outcome]:checked").value;
+  const answer = await call("POST", path(data.id, "/resolve"), JSON.stringify({ as: outcome, by: "page" }));
+  const { recipients, resend } = answer.resolution;
+  toast(answer.carried_out === false ? answer.message : `${data.name}: ${count(recipients)} resolved${resend ? `, draft ${resend} made` : ""}`);
+  return undefined;
+}
+
 async function launchAgreed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
@@ -44,7 +62,7 @@ function ask(title, body, yes) {
   $("confirm-yes").hidden = yes === null;
   $("confirm-yes").textContent = yes ?? "";
   $("confirm-yes").className = yes === "Launch" ? "primary" : "danger";
-  $("confirm-no").textContent = yes === null ? "Close" : yes === "Launch" ? "Not yet" : "Keep it";
+  $("confirm-no").textContent = yes === null ? "Close" : yes === "Cancel the campaign" || yes === "Delete" ? "Keep it" : "Not yet";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => { dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }); });

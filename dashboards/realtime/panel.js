@@ -7,7 +7,7 @@ import { spark } from "./spark.js";
 import { STATES, meaning } from "./states.js";
 import { paintStatus, residual } from "./table.js";
 
-const LABELS = { launch: "Launch", edit: "Edit", pause: "Pause", resume: "Resume", cancel: "Cancel", duplicate: "Duplicate", delete: "Delete" };
+const LABELS = { launch: "Launch", edit: "Edit", pause: "Pause", resume: "Resume", cancel: "Cancel", resolve: "Resolve unknown…", duplicate: "Duplicate", delete: "Delete" };
 const LOOKS = { launch: "primary", resume: "primary", cancel: "danger", delete: "danger" };
 let parts = null;
 let current = null;

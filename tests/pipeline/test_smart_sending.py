@@ -72,7 +72,7 @@ def ask(table: dict[int, bytes], send: Send, now: int = NOW) -> list[bool]:
     return answers
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(histories())
 def test_as_the_reference_and_never_closer_than_the_later_ones_window(history: list[Send]) -> None:
     table: dict[int, bytes] = {}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.statuses import apply
-from pipeline.transitions import StartFanout, StartFreeze, Transition, Withdraw, WriteControl
+from pipeline.transitions import GiveBack, StartFanout, StartFreeze, Tell, Transition, Withdraw, WriteControl
 from schemas.campaign import (
     CAMPAIGNS,
     Action,
@@ -20,8 +20,11 @@ from schemas.campaign import (
     Frozen,
     Note,
     Progress,
+    Resolution,
+    Resolved,
     Status,
     Suspension,
+    Verdict,
 )
 from schemas.chunk import Freeze
 from schemas.status import StatusRange
@@ -43,6 +46,19 @@ def frozen(recipients: int = 1000, revision: int = 2) -> Frozen:
 
 def progress(reached: str) -> Progress:
     return Progress(campaign=ID, reached=reached, at=LATER)  # type: ignore[arg-type]
+
+
+def resolution(verdict: Verdict = "not-sent", first: int = 0, count: int = 3) -> Resolution:
+    """`count` recipients, every third of two segments."""
+    ordinals = list(range(first, first + count))
+    return Resolution(
+        verdict=verdict,
+        message=0,
+        ordinals=ordinals,
+        numbers=[12125550000 + ordinal for ordinal in ordinals],
+        segments=[2 if ordinal % 3 == 2 else 1 for ordinal in ordinals],
+        prices=[7900] * count,
+    )
 
 
 def suspension(reason: str, by: str = "lane 4", at: int = LATER) -> Suspension:
@@ -73,14 +89,18 @@ ALLOWED = {
     ("sending", "cancel"): "canceled",
     ("paused", "cancel"): "canceled",
     ("suspended", "cancel"): "canceled",
+    ("sent", "resolve"): "sent",
+    ("finished", "resolve"): "finished",
+    ("canceled", "resolve"): "canceled",
 }
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("action", ["create", "edit", "delete", "launch", "pause", "resume", "cancel"])
+@pytest.mark.parametrize("action", ["create", "edit", "delete", "launch", "pause", "resume", "cancel", "resolve"])
 def test_every_action_in_every_status(status: str, action: Action) -> None:
     before = document(status, resume_to="sending" if status in ("paused", "suspended") else None)
-    transition = step(before, command(action, spec=spec("Hello")))
+    given = {"resolutions": [resolution()]} if action == "resolve" else {"spec": spec("Hello")}
+    transition = step(before, command(action, **given))
     if (status, action) not in ALLOWED:
         refused = after(transition)
         assert transition.error
@@ -238,6 +258,53 @@ def test_a_suspended_campaign_keeps_its_reason_and_can_be_sent_and_canceled() ->
     canceled = step(held, command("cancel"))
     assert (after(canceled).status, after(canceled).holds) == ("canceled", [])
     assert [type(effect) for effect in canceled.effects] == [WriteControl, Withdraw]
+
+
+def told(transition: Transition) -> list[tuple[str, str, int, int, list[int]]]:
+    return [
+        (group.state, group.reason, group.segments, group.price, group.ordinals)
+        for effect in transition.effects
+        if isinstance(effect, Tell)
+        for chunk in effect.chunks
+        for group in chunk.groups
+    ]
+
+
+def released(transition: Transition) -> list[int]:
+    back = [effect for effect in transition.effects if isinstance(effect, GiveBack)]
+    return [number for effect in back for release in effect.releases for number in release.numbers]
+
+
+def test_unknown_ones_that_were_sent_are_told_as_accepted_so_that_they_are_billed() -> None:
+    transition = step(document("finished"), command("resolve", resolutions=[resolution("sent")]))
+    assert told(transition) == [("accepted", "operator", 1, 7900, [0, 1]), ("accepted", "operator", 2, 7900, [2])]
+    assert released(transition) == []
+    assert after(transition).resolved == [
+        Resolved(command="c1", by="ann", at=NOW, verdict="sent", recipients=3),
+    ]
+    assert CAMPAIGNS.decode(encode(after(transition))) == after(transition)
+
+
+def test_unknown_ones_that_were_not_sent_are_rejected_and_give_their_reservations_back() -> None:
+    asked = command("resolve", resolutions=[resolution(count=12_000)])
+    transition = step(document("canceled"), asked)
+    kinds = {(state, reason) for state, reason, *_ in told(transition)}
+    assert kinds == {("rejected", "operator_not_sent")}
+    assert sorted(one for *_, ordinals in told(transition) for one in ordinals) == list(range(12_000))
+    assert released(transition) == [12125550000 + ordinal for ordinal in range(12_000)]
+    assert step(after(transition), asked).effects == transition.effects
+    assert step(after(transition), asked).changed is False
+
+
+@pytest.mark.parametrize("status", ["processing", "sending", "paused", "suspended"])
+def test_what_may_still_change_is_not_resolved(status: str) -> None:
+    refused = step(document(status, resume_to="sending"), command("resolve", resolutions=[resolution()]))
+    assert "it may still learn what became of them by itself; wait until it is sent" in refused.error
+    assert refused.effects == ()
+
+
+def test_nobody_cannot_be_resolved() -> None:
+    assert "nobody was named" in step(document("sent"), command("resolve")).error
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Who of a campaign is unknown, for an operator to resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.export import export
+from api.errors import ApiError
+from pipeline.audience import typed_numbers
+from pipeline.resolving import RESOLVABLE, not_resolvable
+from schemas.campaign import CampaignDocument, Resolution, Verdict
+
+LIMIT = 50_000
+"""Recipients that one command resolves; it travels through Kafka as one record."""
+_SHOWN = 5
+
+
+class Wish(BaseModel):
+    """Body of the request: `resend` is `not-sent` and a draft to just those."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    outcome: Annotated[Literal["sent", "not-sent", "resend"], Field(alias="as")]
+    numbers: list[str] | None = None
+    """Only these; None: everybody who is unknown."""
+    by: Annotated[str, Field(min_length=1, max_length=100)] = "api"
+    """Who decided it, as it is kept."""
+
+    @property
+    def verdict(self) -> Verdict:
+        return "sent" if self.outcome == "sent" else "not-sent"
+
+
+def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Resolution]:
+    """What the wish means, by message; nobody is in it who is not unknown now.
+
+    Raises:
+        ApiError: 409 nothing to resolve or not yet or too many, 422 a number that is none or is not unknown.
+        StoreError: ClickHouse does not answer.
+    """
+    if document.status not in RESOLVABLE:
+        raise ApiError(409, not_resolvable(document))
+    wanted = None if wish.numbers is None else _wanted(wish.numbers)
+    found = [
+        _resolution(wish.verdict, message, table)
+        for message in range(len(document.parsed().messages))
+        for table in _unknown(store, document.id, message, wanted)
+    ]
+    count = sum(len(one.ordinals) for one in found)
+    if wanted is not None:
+        _check_all_unknown(document.id, wanted, found)
+    if not count:
+        raise ApiError(409, f"campaign {document.id}: no message is of unknown outcome, nothing to resolve")
+    if count > LIMIT:
+        raise ApiError(
+            409,
+            f"campaign {document.id}: {count:,} messages are unknown, at most {LIMIT:,} are resolved at once; export "
+            f"them (`longwave campaign export {document.id} --state unknown --out FILE.csv`) and give them in parts "
+            f"(`longwave campaign resolve {document.id} --as {wish.outcome} --numbers PART.csv`)",
+        )
+    return found
+
+
+def _unknown(store: Store, campaign: str, message: int, wanted: list[int] | None) -> Iterator[pa.Table]:
+    for batch in export(store, campaign, message=message, state="unknown"):
+        table = pa.Table.from_batches([batch])
+        if not table.num_rows:
+            continue
+        if wanted is not None:
+            table = table.filter(pc.is_in(table["number"], pa.array(wanted, table["number"].type)))
+        if table.num_rows:
+            yield table
+
+
+def _resolution(verdict: Verdict, message: int, table: pa.Table) -> Resolution:
+    return Resolution(
+        verdict=verdict,
+        message=message,
+        ordinals=_column(table, "ordinal"),
+        numbers=_column(table, "number"),
+        segments=_column(table, "segments"),
+        prices=_column(table, "price"),
+    )
+
+
+def _column(table: pa.Table, name: str) -> list[int]:
+    values: list[int] = table[name].to_numpy().tolist()
+    return values
+
+
+def _wanted(typed: Sequence[str]) -> list[int]:
+    numbers, refused = typed_numbers(tuple(typed))
+    if refused:
+        text, why = refused[0]
+        raise ApiError(422, f"numbers: {text!r}: {why}; write each with its country, as +12125550123")
+    return numbers
+
+
+def _check_all_unknown(campaign: str, wanted: Sequence[int], found: Sequence[Resolution]) -> None:
+    unknown = {number for one in found for number in one.numbers}
+    others = [f"+{number}" for number in wanted if number not in unknown]
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+        raise ApiError(
+            422,
+            f"numbers: {len(others):,} of {len(wanted):,} are not unknown in campaign {campaign}: {shown}; take them "
+            f"out (`longwave campaign export {campaign} --state unknown --out FILE.csv` lists who is)",
+        )
