@@ -6,6 +6,7 @@ LongwaveError
 ├── StoreError           ClickHouse did not do what was asked
 │   ├── StoreUnavailable     it cannot be reached or is overloaded: try again
 │   └── StoreRefused         it will never accept this statement or these rows
+│       └── StoreMisfit          it is set up otherwise: a table, column or right is missing, whatever the rows
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """ClickHouse will never accept this statement or these rows."""
+
+
+class StoreMisfit(StoreRefused):
+    """ClickHouse is set up otherwise than this version needs: it accepts no rows until somebody mends that."""

@@ -1,8 +1,9 @@
-"""The ClickHouse writer: takes records in batches bounded by rows and time, inserts, then acknowledges.
+"""The ClickHouse writer: takes records in batches bounded by number, bytes and time, inserts, then acknowledges.
 
-What ClickHouse holds are sets and replacing rows, so a batch that is inserted twice changes nothing. ClickHouse away:
-the batch waits and nothing is acknowledged. A batch that cannot be inserted is tried in halves, and what cannot be
-inserted alone goes to the dead letters.
+What ClickHouse holds are sets and replacing rows, so a batch that is inserted twice changes nothing. ClickHouse away,
+or set up otherwise than we need (no such table, no right): the batch waits and nothing is acknowledged, because none
+of its records is to blame. A batch that is refused is tried in halves, and what is refused alone goes to the dead
+letters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
-from adapters.errors import StoreRefused, StoreUnavailable
+from adapters.errors import StoreMisfit, StoreRefused, StoreUnavailable
 from adapters.producer import Producer
 from agents.runner import FIRST_PAUSE, LAST_PAUSE, dead_letter, write
 from schemas import metrics
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 RECORDS = 2000
 """Records of one insert at most; a status record has up to 500 recipients."""
+BYTES = 8_000_000
+"""Of one batch, and of what waits for the next: decoded they take several times as much memory."""
 SECONDS = 0.4
 """How long the first record of a batch waits for company."""
 
@@ -43,7 +46,10 @@ class BatchStep(Generic[R]):
         self._decode = decode
         self._insert = insert
         self._producer = producer
-        self._queue: asyncio.Queue[tuple[Any, R]] = asyncio.Queue(RECORDS)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(RECORDS)
+        self._queued_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def run(self, stream: Any) -> None:
         """The body of the Faust agent.
@@ -55,32 +61,48 @@ class BatchStep(Generic[R]):
             inserting = group.create_task(self._insert_for_ever(stream), name=f"writer-{self.name}")
             try:
                 async for event in stream.noack().events():
-                    await self._take(stream, event)
+                    await self._take(event)
             finally:
                 inserting.cancel()
 
-    async def _take(self, stream: Any, event: Any) -> None:
-        try:
-            record = self._decode(event.message.key, event.message.value)
-        except DecodeError as error:
-            await self._give_up(stream, event, error)
-            return
-        await self._queue.put((event, record))
+    async def _take(self, event: Any) -> None:
+        await self._room.wait()
+        self._count(len(event.message.value or b""))
+        await self._queue.put(event)
+
+    def _count(self, size: int) -> None:
+        self._queued_bytes += size
+        if self._queued_bytes < BYTES:
+            self._room.set()
+        else:
+            self._room.clear()
 
     async def _insert_for_ever(self, stream: Any) -> None:
         while True:
-            batch = await self._batch()
-            await self._insert_all(stream, batch)
+            batch = await self._decoded(stream, await self._batch())
+            if batch:
+                await self._insert_all(stream, batch)
 
-    async def _batch(self) -> list[tuple[Any, R]]:
+    async def _batch(self) -> list[Any]:
         batch = [await self._queue.get()]
-        until = monotonic() + SECONDS
-        while len(batch) < RECORDS:
+        until, size = monotonic() + SECONDS, len(batch[0].message.value or b"")
+        while len(batch) < RECORDS and size < BYTES:
             try:
                 async with asyncio.timeout(max(0.0, until - monotonic())):
                     batch.append(await self._queue.get())
             except TimeoutError:
                 break
+            size += len(batch[-1].message.value or b"")
+        self._count(-size)
+        return batch
+
+    async def _decoded(self, stream: Any, events: list[Any]) -> list[tuple[Any, R]]:
+        batch: list[tuple[Any, R]] = []
+        for event in events:
+            try:
+                batch.append((event, self._decode(event.message.key, event.message.value)))
+            except DecodeError as error:
+                await self._give_up(stream, event, error)
         return batch
 
     async def _insert_all(self, stream: Any, batch: list[tuple[Any, R]]) -> None:
@@ -106,16 +128,17 @@ class BatchStep(Generic[R]):
             await self._insert_all(stream, half)
 
     async def _persist(self, records: Sequence[R]) -> None:
-        """Insert, and wait for as long as ClickHouse is away."""
+        """Insert, and wait for as long as ClickHouse is away or does not fit."""
         pause, since = FIRST_PAUSE, monotonic()
         while True:
             started = perf_counter()
             try:
                 await asyncio.to_thread(self._insert, records)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreMisfit) as error:
                 metrics.STEP_FAILURES.labels(self.name).inc()
                 metrics.WRITER_WAITING.labels(self.name).set(monotonic() - since)
-                log.warning("%s waits for ClickHouse: %s", self.name, error)
+                todo = "; `longwave run migrate` makes its tables" if isinstance(error, StoreMisfit) else ""
+                log.warning("%s waits for ClickHouse: %s%s", self.name, error, todo)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)
                 continue

@@ -14,7 +14,7 @@ import pyarrow as pa
 from clickhouse_connect.driver import exceptions as driver
 from urllib3.exceptions import HTTPError, LocationValueError
 
-from adapters.errors import StoreError, StoreRefused, StoreUnavailable
+from adapters.errors import StoreError, StoreMisfit, StoreRefused, StoreUnavailable
 
 # ErrorCodes.cpp of ClickHouse. Not among them: wrong statements, types, names, rights.
 TRANSIENT: Final = frozenset({
@@ -33,6 +33,10 @@ TRANSIENT: Final = frozenset({
     425, 439, 459, 473, 499, 517, 519, 529,  # SYSTEM_ERROR, CANNOT_SCHEDULE_TASK, …, DEADLOCK_AVOIDED, S3, ALTERs
     667, 668, 692, 700, 722, 735, 740, 745,  # NOT_INITIALIZED, INVALID_STATE, TOO_MANY_MUTATIONS, …, OVERLOADED
     999, 1000, 1001, 1002,  # KEEPER_EXCEPTION, POCO_EXCEPTION, STD_EXCEPTION, UNKNOWN_EXCEPTION
+})  # fmt: skip
+MISFIT: Final = frozenset({
+    16, 47, 60, 81,  # NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, UNKNOWN_DATABASE
+    164, 192, 193, 194, 497, 516,  # READONLY, UNKNOWN_USER, WRONG_PASSWORD, …, ACCESS_DENIED, AUTHENTICATION_FAILED
 })  # fmt: skip
 _CODE: Final = re.compile(r"\b[Cc]ode: (\d+)")
 _STATUS: Final = re.compile(r"HTTP status (4\d\d)")
@@ -67,7 +71,8 @@ def _judged(error: driver.ClickHouseError) -> StoreError:
         found = _CODE.search(str(error))
         code = int(found.group(1)) if found else None
     if code is not None:
-        return (StoreUnavailable if code in TRANSIENT else StoreRefused)(_text(error))
+        stays = StoreMisfit if code in MISFIT else StoreRefused
+        return (StoreUnavailable if code in TRANSIENT else stays)(_text(error))
     # Without a code the engine was not asked, or did not get to answer: a proxy, a broken stream, a dead peer;
     # unless the driver itself found the call wrong.
     status = _STATUS.search(str(error))

@@ -123,7 +123,7 @@ async def test_what_is_refused_goes_to_the_dead_letters_and_its_neighbours_in(
     def insert(records: Sequence[StatusChunk]) -> None:
         batches.append(len(records))
         if any(13 in record.groups[0].ordinals for record in records):
-            store.command("INSERT INTO status_groups (no_such_column) VALUES (1)")  # refused by ClickHouse itself
+            store.command("INSERT INTO status_groups (message) SELECT throwIf(1)")  # refused by ClickHouse itself
         if any(14 in record.groups[0].ordinals for record in records):
             raise TypeError("a defect of ours")
         sink.insert(records)
@@ -139,6 +139,58 @@ async def test_what_is_refused_goes_to_the_dead_letters_and_its_neighbours_in(
     assert "StoreRefused" in letters[13].error
     assert letters[14].error == "TypeError: a defect of ours"
     assert "DecodeError" in letters[40].error
+    await bench.close()
+
+
+async def test_a_clickhouse_that_is_set_up_otherwise_makes_nothing_a_dead_letter(
+    kafka: Server, tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LAST_PAUSE", 0.5)
+    bench = Bench(kafka, "w-misfit", tmp_path)
+    store = Store(endpoint.settings)
+    sink = StatusSink(store)
+    await bench.ask(*(status([n], 6) for n in range(30)))
+    store.command("RENAME TABLE status_groups TO status_groups_elsewhere")
+    try:
+        async with writing(bench, sink.insert) as (app, _):
+            waiting = metrics.WRITER_WAITING.labels(bench.name)._value
+            await until(lambda: waiting.get() > 1)
+            await app.consumer.commit()
+            assert bench.committed() <= 0
+            store.command("RENAME TABLE status_groups_elsewhere TO status_groups")
+            await until(lambda: bench.committed() == 30)
+    finally:
+        with contextlib.suppress(StoreRefused):
+            store.command("RENAME TABLE status_groups_elsewhere TO status_groups")
+    assert counted(endpoint, 6) == (30, 30)
+    assert metrics.STEP_DEAD_LETTERS.labels(bench.name)._value.get() == 0
+    await bench.close()
+
+
+async def test_batches_are_bounded_by_bytes_too(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "BYTES", 20_000)
+    bench = Bench(kafka, "w-bytes", tmp_path)
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    inserted: list[int] = []
+
+    def insert(records: Sequence[StatusChunk]) -> None:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        inserted.append(sum(len(encode(one)) for one in records))
+
+    large = status(list(range(500)), 7)
+    await bench.ask(*[large] * 100, b"garbage", status([1], 7))
+    async with writing(bench, insert) as (app, step):
+        await until(lambda: not step._room.is_set())
+        await asyncio.sleep(0.5)
+        assert sum(len(one.value) for one in app.consumer.unacked) <= 2 * (20_000 + len(large)) + len(large)
+        gate.set()
+        await until(lambda: bench.committed() == 102)
+    assert sum(inserted) == 100 * len(large) + len(status([1], 7))
+    assert max(inserted) < 20_000 + len(large)
+    assert step._queued_bytes == 0
     await bench.close()
 
 
