@@ -123,7 +123,7 @@ class Replies(_Strict):
         "do you ship abroad?",
     )
     robots: Share = 0.0
-    """Numbers behind which a machine answers everything that it gets, our replies too (by their last three digits)."""
+    """Numbers, by their last three digits, behind which a machine answers everything that it gets."""
     robot_texts: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "I am driving and cannot answer. Ref {id}",
         "I am driving and cannot answer.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.optouts import OptOuts
@@ -11,6 +11,7 @@ from pipeline.optouts import OptOuts
 SMALL = st.integers(1, 60)
 
 
+@settings(deadline=None)
 @given(st.sets(SMALL), st.lists(st.tuples(SMALL, st.booleans()), max_size=200), st.integers(1, 8))
 def test_as_a_plain_set(start: set[int], changes: list[tuple[int, bool]], merge_at: int) -> None:
     packed, plain = OptOuts(sorted(start), merge_at), set(start)

@@ -1,0 +1,212 @@
+"""Opt-outs while a campaign waits, one confirmation, silence, START, HELP, and robots, on the whole stack."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.aggregators import signing
+from adapters.clock import now_ms
+from loadtest.aggregator.record import entries
+from pipeline.optout_links import optout_tokens
+from pipeline.replies import reply_campaign
+from tests.trouble.account import accounted
+from tests.trouble.scene import SETTINGS, Scene, scene, wait_until
+
+SCRIPT = """
+idempotency_keys = false
+receipts = false
+[replies]
+robots = 0.002
+delay = {median = 0.1}
+robot_texts = ["I am driving and cannot answer. Ref {id}"]
+"""
+AUTO = "Nobody reads this number, write to help@shop.example"
+REPLIES = f'''
+[accounts.demo.replies]
+auto = "{AUTO}"
+help = "Write to help@shop.example. Reply STOP to unsubscribe."
+per_hour = 3
+'''
+SENDER = "+18885550100"
+CAMPAIGN = reply_campaign("demo", "main")
+PEOPLE = 1500
+_ids = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("opt-outs"), SCRIPT, changes=SETTINGS + REPLIES) as made:
+        yield made
+
+
+def says(stage: Scene, *texts: tuple[int, str], again: str = "") -> list[str]:
+    """People text us; returns when the ingress has taken it, which it has only when Kafka has. The texts' ids."""
+    ids = [again or f"test-{next(_ids)}" for _ in texts]
+    items = [
+        {"id": one, "from": f"+{number}", "to": SENDER, "text": text}
+        for one, (number, text) in zip(ids, texts, strict=True)
+    ]
+    body = json.dumps({"texts": items}).encode()
+    secret = stage.settings.aggregators["local"].secret.get_secret_value().encode()
+    url = f"{stage.settings.ingress.url}/v1/inbound/local"
+    request = urllib.request.Request(url, body, signing.signed(secret, now_ms(), body))
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 202
+    return ids
+
+
+def got(stage: Scene, number: int, prefix: str = f"{CAMPAIGN}-") -> list[str]:
+    """Texts that arrived at a number, oldest first; only those of our replies unless `prefix` says otherwise."""
+    return [
+        message.text
+        for entry in entries(stage.data / "aggregator")
+        for message in entry.batch().messages
+        if message.to == f"+{number}" and message.id.startswith(prefix)
+    ]
+
+
+def replied(stage: Scene, number: int, count: int) -> list[str]:
+    wait_until(f"{count} replies to {number}", lambda: len(got(stage, number)) >= count, 60)
+    return got(stage, number)
+
+
+def test_who_opts_out_while_a_campaign_waits_gets_none_of_it_and_one_confirmation(stage: Scene) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=12)
+    with stage.sending(PEOPLE, send_at=due.isoformat()) as campaign:
+        campaign.until("all wait", lambda one: (one["figures"] or NONE)["states"]["delayed"] == PEOPLE, 60)
+        file = stage.data / "waiting.csv"
+        numbers = _numbers(stage, campaign.id, file)
+        by_text, by_link, by_api, changed = numbers[10:15], numbers[15], numbers[16], numbers[17]
+        says(stage, *((number, "Stop, please!") for number in by_text), (changed, "ARRÊT"))
+        [token] = optout_tokens(stage.settings.token_key.get_secret_value().encode(), campaign.id, [by_link])
+        _press(f"{stage.settings.ingress.url}/o/{token}")
+        stage.longwave("optouts", "add", f"+{by_api}", "--evidence", "told us by phone")
+        replied(stage, changed, 1)
+        says(stage, (changed, "START"))
+        out = [*by_text, by_link, by_api]
+        assert campaign.arrived() == 0, "too late to be a test"
+        account = accounted(campaign)
+    assert account.states == {"accepted": PEOPLE - len(out), "skipped": len(out)}
+    assert account.shown["figures"]["reasons"] == [
+        {**account.shown["figures"]["reasons"][0], "state": "skipped", "reason": "opted_out"}
+    ]
+    assert [got(stage, number, campaign.id) for number in out] == [[]] * len(out)
+    assert len(got(stage, changed, campaign.id)) == 1
+    confirmation = f"Harbor & Pine: {stage.settings.accounts['demo'].replies.stopped}"
+    for number in by_text:
+        assert replied(stage, number, 1) == [confirmation]
+    says(stage, *((number, words) for number in by_text for words in ("STOP", "hello?", "HELP")))
+    says(stage, (numbers[20], "HELP"))
+    # Whoever wrote last has an answer: what was written before it had its chance, and got none.
+    replied(stage, numbers[20], 1)
+    assert [got(stage, number) for number in out] == [[confirmation]] * len(by_text) + [[], []]
+
+
+def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None:
+    person = 14_155_550_001
+    [first] = says(stage, (person, "do you ship abroad?"))
+    assert replied(stage, person, 1) == [f"Harbor & Pine: {AUTO}"]
+    says(stage, (person, "do you ship abroad?"), again=first)
+    says(stage, (person, "Stop"))
+    replied(stage, person, 2)
+    says(stage, (person, "start"))
+    assert replied(stage, person, 3)[1:] == [
+        f"Harbor & Pine: {stage.settings.accounts['demo'].replies.stopped}",
+        f"Harbor & Pine: {stage.settings.accounts['demo'].replies.started}",
+    ]
+    other = 14_155_550_123
+    says(stage, (other, " help! "))
+    assert replied(stage, other, 1) == ["Harbor & Pine: Write to help@shop.example. Reply STOP to unsubscribe."]
+    assert len(got(stage, person)) == 3
+
+
+def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
+    robot = 14_155_551_000
+    says(stage, (robot, "hi"))
+    limit = stage.settings.accounts["demo"].replies.per_hour
+    replied(stage, robot, limit)
+    # Its answer to our last reply comes after 0.1 s; a person who writes after it is answered after it.
+    wait_until("the robot has said its last", lambda: _heard(stage, robot) == limit + 1, 30)
+    says(stage, (14_155_552_345, "hi"))
+    replied(stage, 14_155_552_345, 1)
+    assert len(got(stage, robot)) == limit
+
+
+def test_a_killed_worker_answers_everybody_once(stage: Scene) -> None:
+    people = [14_155_553_100 + n for n in range(60)]
+    says(stage, *((number, "STOP") for number in people))
+    stage.kill("worker-0")
+    for number in people:
+        assert len(replied(stage, number, 1)) == 1
+    ids = [m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: Scene) -> None:
+    arrived = {m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN}
+    found: list[dict[str, Any]] = [{}]
+
+    def settled() -> bool:
+        [found[0]] = stage.api.get("/v1/replies")["senders"]
+        return bool(found[0]["states"] == {"accepted": len(arrived)})
+
+    wait_until(f"{len(arrived)} replies are accepted", settled, 30)
+    assert (found[0]["targeted"], found[0]["residual"]) == (len(arrived), 0)
+    assert found[0]["kinds"]["started"] == 2
+    assert found[0]["spent"] == found[0]["segments"] * 7900
+    file = stage.data / "consents.csv"
+    stage.longwave("optouts", "export", "--out", str(file))
+    with file.open(newline="") as rows:
+        changes = list(csv.DictReader(rows))
+    assert {row["source"] for row in changes} == {"inbound", "link", "api"}
+    assert all(row["evidence"] and row["at"].endswith("Z") for row in changes)
+    said = [row for row in changes if row["number"] == "+14155550001"]
+    assert [(row["out"], row["evidence"].rsplit(": ", 1)[1]) for row in said] == [("out", "Stop"), ("in", "start")]
+    stage.longwave("optouts", "export", "--current", "--out", str(file))
+    with file.open(newline="") as rows:
+        assert "+14155550001" not in {row["number"] for row in csv.DictReader(rows)}
+    assert "told us by phone" in file.read_text()
+
+
+def _heard(stage: Scene, number: int) -> int:
+    """Texts of a number that our inbound step has dealt with."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    from schemas.feedback import REPLIES as CONVERSATIONS
+
+    consumer = Consumer({"bootstrap.servers": stage.settings.kafka.bootstrap, "group.id": "reader"})
+    partitions = range(stage.settings.kafka.partitions)
+    ends = {p: consumer.get_watermark_offsets(TopicPartition("replies", p), timeout=10)[1] for p in partitions}
+    consumer.assign([TopicPartition("replies", p, 0) for p in partitions])
+    last = 0
+    for _ in range(sum(ends.values())):
+        record = consumer.poll(5)
+        if record is not None and record.key() == str(number).encode():
+            last = len(CONVERSATIONS.decode(record.value()).heard)
+    consumer.close()
+    return last
+
+
+def _numbers(stage: Scene, campaign: str, file: Any) -> list[int]:
+    stage.longwave("campaign", "export", campaign, "--out", str(file))
+    with file.open(newline="") as rows:
+        numbers = [int(row["number"].removeprefix("+")) for row in csv.DictReader(rows)]
+    return [number for number in numbers if number % 1000 >= 2]
+
+
+def _press(url: str) -> None:
+    with urllib.request.urlopen(url, timeout=30) as page:
+        assert b"<button>" in page.read()
+    with urllib.request.urlopen(urllib.request.Request(url, b""), timeout=30) as page:
+        assert page.status == 200
+
+
+NONE = {"states": {"delayed": -1}}
