@@ -1,9 +1,10 @@
 """`longwave bench outage`: the aggregator is away in the middle of a campaign, ClickHouse too for a part of it.
 
 Of the outage's time the aggregator hangs for the first half (SIGSTOP: it accepts connections and never answers) and
-is gone for the second (killed: connections are refused). ClickHouse hangs from a quarter to a half, and is killed
-at three quarters. Measured: resident memory of every process each second, what the metrics and the page say
-meanwhile, and at the end the account, recipient by recipient, against the aggregator's own record.
+is gone for the second (killed: connections are refused). ClickHouse hangs from a quarter to a half, is killed at
+three quarters, and hangs once more when sending is at full rate again: then statuses pile up. Measured: resident
+memory of every process each second, what the metrics and the page say meanwhile, and at the end the account,
+recipient by recipient, against the aggregator's own record.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             there = time.monotonic() - ended
             _until_accepted(stack, 1)  # by the new process, which counts from nothing
             back = time.monotonic() - ended - there
+            _clickhouse_hangs(stack, min(20.0, outage / 4))
             patience = 120 + 3 * recipients / rate
             wait_until("the campaign has finished", lambda: _finished(api, campaign), patience, pause=0.5)
             time.sleep(2)  # the page's and the metrics' last looks
@@ -151,6 +153,20 @@ def _outage(stack: Stack, seconds: float, began: float) -> None:
         until(1.0)
     finally:
         supervisor.resume()
+
+
+def _clickhouse_hangs(stack: Stack, seconds: float) -> None:
+    """Every status of what is sent meanwhile has to wait, in Kafka."""
+    wait_until("ClickHouse runs again", lambda: _runs(stack, "clickhouse"), 60)
+    clickhouse = _process(stack, "clickhouse")
+    clickhouse.suspend()
+    time.sleep(seconds)
+    clickhouse.resume()
+
+
+def _runs(stack: Stack, name: str) -> bool:
+    found = (record.read(stack.settings.data) or {"processes": []})["processes"]
+    return any(one["name"] == name and one["state"] == "ready" for one in found)
 
 
 def _process(stack: Stack, name: str) -> psutil.Process:
