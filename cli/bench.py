@@ -66,6 +66,19 @@ def rate(seconds: Annotated[int, typer.Option(min=5)] = 30, json: Json = None) -
 
 
 @app.command()
+def cancel(
+    cancels: Annotated[int, typer.Option(min=2)] = 40,
+    recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 30_000,
+    rate: Annotated[int, typer.Option(min=100, help="Segments per second, over four lanes.")] = 4000,
+    json: Json = None,
+) -> None:
+    """From the command to the last submission, with eight campaigns at the limit of four lanes."""
+    from loadtest.bench import cancel as bench
+
+    _show(bench.run(cancels, recipients, rate), json)
+
+
+@app.command()
 def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json: Json = None) -> None:
     """The figures of one campaign with all states."""
     from loadtest.bench import query as bench
@@ -103,16 +116,30 @@ def outage(
     _show(bench.run(minutes, recipients, rate), json)
 
 
+@app.command()
+def optouts(
+    stops: Annotated[int, typer.Option(min=20)] = 200,
+    numbers: Annotated[int, typer.Option(min=100_000, help="Opt-outs in memory.")] = 10_000_000,
+    loaded: Annotated[int, typer.Option(min=1000, help="Opt-outs that a process reads at its start.")] = 1_000_000,
+    json: Json = None,
+) -> None:
+    """From a STOP acknowledged to the last message submitted to that number; memory and look-ups of opt-outs."""
+    from loadtest.bench import optouts as bench
+
+    _show(bench.run(stops, numbers, loaded), json)
+
+
 @app.command("all")
 def every(
     folder: Annotated[Path, typer.Option("--json", help="Folder for the results.")] = Path("bench-results"),
 ) -> None:
     """All of them with what they need by default; a few minutes."""
-    from loadtest.bench import latency, pipe, query, rate, whole
+    from loadtest.bench import cancel, latency, optouts, pipe, query, rate, whole
 
     folder.mkdir(parents=True, exist_ok=True)
     benches = {
-        "pipe": pipe.run, "whole": whole.run, "latency": latency.run, "rate": rate.run, "query": query.run
+        "pipe": pipe.run, "whole": whole.run, "latency": latency.run, "rate": rate.run, "query": query.run,
+        "cancel": cancel.run, "optouts": optouts.run,
     }  # fmt: skip
     missed = []
     for name, run in benches.items():

@@ -49,6 +49,16 @@ class Api:
         self._client.send("POST", f"/v1/campaigns/{campaign}/launch", b"")
         return campaign
 
+    def act(self, campaign: str, action: str) -> None:
+        """Pause, resume, cancel or launch."""
+        self._client.send("POST", f"/v1/campaigns/{campaign}/{action}", b"")
+
+    def launch_copy(self, campaign: str) -> str:
+        """Duplicate and launch; the copy's id."""
+        copy: str = self._client.send("POST", f"/v1/campaigns/{campaign}/duplicate", b"{}")["id"]
+        self.act(copy, "launch")
+        return copy
+
     def show(self, campaign: str) -> dict[str, Any]:
         return self._client.get(f"/v1/campaigns/{campaign}")
 
