@@ -58,7 +58,8 @@ class RecipientChunk(Record, tag="recipients", kw_only=True):
         n = len(self.numbers)
         if not 0 < n <= CHUNK_LIMIT:
             raise ValueError(f"a chunk has 1 to {CHUNK_LIMIT} recipients, this one {n}")
-        same_length(n, zone=self.zone, country=self.country, region=self.region, **self.fields)
+        same_length(n, zone=self.zone, country=self.country, region=self.region)
+        same_length(n, **self.fields)
         for name, index, entries in (
             ("zone", self.zone, self.zones),
             ("country", self.country, self.countries),

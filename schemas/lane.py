@@ -34,9 +34,8 @@ class Work(Record, tag="work", kw_only=True):
         n = len(self.ordinals)
         if not 0 < n <= CHUNK_LIMIT:
             raise ValueError(f"a chunk has 1 to {CHUNK_LIMIT} recipients, this one {n}")
-        same_length(
-            n, numbers=self.numbers, segments=self.segments, prices=self.prices, zone=self.zone, **self.fields
-        )
+        same_length(n, numbers=self.numbers, segments=self.segments, prices=self.prices, zone=self.zone)
+        same_length(n, **self.fields)
         if sum(count for count, _ in self.dues) != n:
             raise ValueError(f"dues cover {sum(count for count, _ in self.dues)} recipients of {n}")
         if max(self.zone) >= len(self.zones):

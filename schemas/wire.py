@@ -79,7 +79,7 @@ class Codec(Generic[R]):
         return record
 
 
-def same_length(n: int, **columns: Any) -> None:
+def same_length(n: int, /, **columns: Any) -> None:
     """Check that every column has `n` entries.
 
     Raises:
