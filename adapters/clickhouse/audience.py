@@ -149,13 +149,30 @@ class AudienceStore:
         self._store.insert_arrow("audiences", pa.table(row))
 
 
+def preview(store: Store, lists: Sequence[str], numbers: Sequence[int], fields: Sequence[str]) -> AudiencePage:
+    """The audience as it would be frozen now, in its order, without freezing it.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    named = "".join(f", fields[{place}] AS field_{place}" for place in range(1, len(fields) + 1))
+    rows = f"SELECT number, zone, country, region{named} FROM ({_members(fields, bool(len(numbers)))})"
+    parameters = {"lists": list(lists)} | {f"field_{place}": name for place, name in enumerate(fields)}
+    found = store.table(f"{rows} ORDER BY bucket, number", parameters, numbers if len(numbers) else None)
+    return _page(0, found.combine_chunks(), fields)
+
+
 def _statement(fields: Sequence[str], typed: bool) -> str:
+    return _FREEZE % _members(fields, typed)
+
+
+def _members(fields: Sequence[str], typed: bool) -> str:
     values = ", ".join(f"attributes[{{field_{place}:String}}]" for place in range(len(fields)))
     columns = f"[{values}]" if fields else "emptyArrayString()"
     if not typed:
-        return _FREEZE % (_CONTACTS % columns)
+        return _CONTACTS % columns
     blank = f"arrayResize(emptyArrayString(), {len(fields)})"
-    return _FREEZE % (_WITH_TYPED % (columns, blank))
+    return _WITH_TYPED % (columns, blank)
 
 
 def _page(first: int, table: Any, fields: Sequence[str]) -> AudiencePage:

@@ -46,12 +46,16 @@ class Store:
                 self._connected().query(sql, parameters=_plain(parameters), external_data=_typed(numbers)).result_rows
             )
 
-    def table(self, sql: str, parameters: Parameters | None = None) -> Any:
-        """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded."""
+    def table(self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None) -> Any:
+        """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded. `numbers` as for `rows`."""
         settings = {"output_format_arrow_low_cardinality_as_dictionary": 1}
         with mapped():
             return self._connected().query_arrow(
-                sql, parameters=_plain(parameters), settings=settings, use_strings=True
+                sql,
+                parameters=_plain(parameters),
+                settings=settings,
+                use_strings=True,
+                external_data=_typed(numbers),
             )
 
     def command(self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None) -> None:

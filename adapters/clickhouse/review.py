@@ -80,3 +80,53 @@ def _strangers(store: Store, numbers: Sequence[int]) -> int:
         return 0
     asked = "SELECT uniqExact(number) FROM contacts WHERE number IN (SELECT number FROM typed)"
     return len(set(numbers)) - int(store.rows(asked, numbers=numbers)[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """`recipients` who live in one place and have numbers that begin alike; `number` is one of theirs, `opted_out`
+    how many of them are."""
+
+    country: str
+    region: str
+    zone: str
+    number: int
+    recipients: int
+    opted_out: int
+
+
+# Numbers of one prefix may be in the same zones; four digits are an area code of North America.
+_PLACES: Final = f"""
+SELECT country, region, zone, any(number), count(), countIf(number IN (
+    SELECT number FROM consents GROUP BY number HAVING argMax(out, at)))
+FROM
+(
+    SELECT number, toString(country) AS country, toString(region) AS region, toString(zone) AS zone
+    FROM contacts FINAL WHERE {_MEMBERS}
+    UNION ALL
+    SELECT DISTINCT number, '', '', '' FROM typed WHERE number NOT IN (
+        SELECT number FROM contacts WHERE number IN (SELECT number FROM typed))
+)
+GROUP BY country, region, zone, if(zone != '', '', substring(toString(number), 1, 4))
+ORDER BY country, region, zone, min(number)
+"""
+
+
+def whereabouts(store: Store, lists: Sequence[str], numbers: Sequence[int]) -> list[Whereabouts]:
+    """Where the audience is, as it would be frozen now.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    return [Whereabouts(*row) for row in store.rows(_PLACES, {"lists": list(lists)}, numbers)]
+
+
+def opted_out_of(store: Store, numbers: Sequence[int]) -> list[int]:
+    """Which of `numbers` are opted out, by their newest consent.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    asked = """SELECT number FROM consents WHERE number IN (SELECT number FROM typed)
+    GROUP BY number HAVING argMax(out, at) ORDER BY number"""
+    return [row[0] for row in store.rows(asked, numbers=numbers)] if len(numbers) else []

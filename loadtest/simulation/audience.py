@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtest.sample.contacts import NAMELESS, TIER_SHARES, TIERS, ZONED, place_shares
 from loadtest.sample.numbers import distinct_numbers
 from loadtest.sample.places import CARRIERS, FIRST_NAMES, LAST_NAMES, PLACES
-from loadtest.sample.contacts import NAMELESS, TIERS, TIER_SHARES, ZONED, place_shares
 from pipeline.buckets import hashes
 from pipeline.contacts import region_code
 from schemas.audience import AudiencePage

@@ -1,4 +1,4 @@
-"""The virtual clock: time jumps to the next event, and events of one instant happen in the order they were asked for."""
+"""The virtual clock: time jumps to the next event; events of one instant happen in the order they were asked for."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Surroundings:
 
 
 class SimulatedLane:
-    """A lane with one owner for the whole simulation. `grain`: segments in a slice at most, 0 for production's own."""
+    """A lane with one owner for the whole time. `grain`: segments in a slice at most, 0 for production's own."""
 
     def __init__(self, limits: Limits, around: Surroundings, grain: int) -> None:
         self.state = LaneState()
