@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
@@ -20,7 +22,7 @@ from agents.runner import output
 from pipeline.accounting import figures
 from pipeline.settlement import reached
 from schemas import metrics, topics
-from schemas.campaign import CampaignDocument, Progress
+from schemas.campaign import CampaignDocument, Progress, Status
 from schemas.figures import Figures
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Settlement:
     async def _round(self) -> None:
         self._rounds += 1
         everybody = self._rounds % SENT_ROUNDS == 0
+        count(self._context.campaigns.all())
         under_way = {
             document.id: document
             for document in self._context.campaigns.all()
@@ -76,6 +79,13 @@ class Settlement:
         self._told[document.id] = stage
         progress = Progress(campaign=document.id, reached=stage, at=now_ms())
         self._outbox.send(output(topics.COMMANDS, progress, document.id))
+
+
+def count(documents: Iterable[CampaignDocument]) -> None:
+    """Set the gauge of campaigns by status, 0 where there is none."""
+    found = Counter(document.status for document in documents)
+    for status in get_args(Status):
+        metrics.CAMPAIGNS.labels(status).set(found[status])
 
 
 def _under_way(document: CampaignDocument) -> bool:

@@ -87,6 +87,9 @@ CAMPAIGN_RESIDUAL = Gauge(
     "Targeted recipients minus the sum of their states; anything but 0 is a defect.",
     ["campaign"],
 )
+CAMPAIGNS = Gauge(
+    "longwave_campaigns", "Campaigns that are in a status; suspended ones are held by the system.", ["status"]
+)
 FRESHNESS = Gauge("longwave_freshness_seconds", "Age of the newest status that ClickHouse holds, while sending.")
 
 API_REQUESTS = Counter(
