@@ -29,6 +29,9 @@ BYTES = 8_000_000
 SECONDS = 0.4
 """How long the first record of a batch waits for company."""
 
+SLOW_SECONDS = 1.0
+"""From when on an insert counts as waiting."""
+
 R = TypeVar("R")
 
 
@@ -133,18 +136,28 @@ class BatchStep(Generic[R]):
         while True:
             started = perf_counter()
             try:
-                await asyncio.to_thread(self._insert, records)
+                await self._visibly(records, since)
             except (StoreUnavailable, StoreMisfit) as error:
                 metrics.STEP_FAILURES.labels(self.name).inc()
-                metrics.WRITER_WAITING.labels(self.name).set(monotonic() - since)
                 todo = "; `longwave run migrate` makes its tables" if isinstance(error, StoreMisfit) else ""
                 log.warning("%s waits for ClickHouse: %s%s", self.name, error, todo)
                 await asyncio.sleep(pause)
+                metrics.WRITER_WAITING.labels(self.name).set(monotonic() - since)
                 pause = min(2 * pause, LAST_PAUSE)
                 continue
             metrics.WRITER_SECONDS.observe(perf_counter() - started)
             metrics.WRITER_WAITING.labels(self.name).set(0)
             return
+
+    async def _visibly(self, records: Sequence[R], since: float) -> None:
+        """One insert; the gauge rises while ClickHouse takes its time, for it may hang for minutes."""
+        inserting = asyncio.ensure_future(asyncio.to_thread(self._insert, records))
+        try:
+            while not (await asyncio.wait({inserting}, timeout=SLOW_SECONDS))[0]:
+                metrics.WRITER_WAITING.labels(self.name).set(monotonic() - since)
+            inserting.result()
+        finally:
+            inserting.cancel()
 
     async def _give_up(self, stream: Any, event: Any, error: Exception) -> None:
         await write(self._producer(), [dead_letter(self.name, event, error)], self.name)

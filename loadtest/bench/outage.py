@@ -239,6 +239,8 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
     def most(name: str) -> float:
         return max((one.metrics.get(name, 0.0) for one in during), default=0.0)
 
+    afterwards = watch.between(began, last.at)
+    waited = max(one.metrics.get("longwave_writer_waiting_seconds", 0.0) for one in afterwards)
     return {
         "looks": len(during),
         "breaker_open_after_s": _first(
@@ -250,7 +252,7 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
         "reasons": sorted({one.reason for one in during if one.reason}),
         "queued_most": most("longwave_lane_queued_recipients"),
         "oldest_due_most_s": round(most("longwave_lane_oldest_due_seconds"), 1),
-        "writer_waiting_most_s": round(most("longwave_writer_waiting_seconds"), 1),
+        "writer_waiting_most_s": round(waited, 1),
         "over": {
             "breaker": last.metrics.get("longwave_aggregator_breaker"),
             "suspended": last.metrics.get("longwave_lane_suspended_campaigns"),

@@ -208,13 +208,16 @@ async def test_memory_is_bounded_while_inserting_waits(
         inserted.append(len(records))
 
     await bench.ask(*(status([n], 4) for n in range(200)))
+    waiting = metrics.WRITER_WAITING.labels(bench.name)._value
     async with writing(bench, insert) as (app, step):
         await until(step._queue.full)
+        await until(lambda: waiting.get() > 1)  # no error yet: it takes its time
         await asyncio.sleep(0.5)
         taken = len(app.consumer.unacked)
         assert taken <= 2 * 20 + 1  # a batch, a queue, and the record that waits for room
         gate.set()
         await until(lambda: bench.committed() == 200)
+    assert waiting.get() == 0
     assert sum(inserted) == 200
     assert max(inserted) == 20
     await bench.close()
