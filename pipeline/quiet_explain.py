@@ -18,11 +18,14 @@ _ZONES_SHOWN: Final = 6
 def explain(quiet: QuietHours, now: int, zones: ZoneSet, place: Place) -> str:
     """Lines of text: the verdict at the instant `now` (ms), the rules in force, the local times in each zone."""
     start, end = quiet.window(now, zones, place)
+    edge = now if start == NEVER else end if start == now else start - 1
+    # First those on which the verdict hangs.
+    shown = sorted(zones, key=lambda zone: quiet.allowed(edge, (zone,), place))
     return "\n".join(
         [
             _verdict(now, start, end),
             *dict.fromkeys(_rule(quiet, place, tz.local(now, zone).date()) for zone in zones),
-            *(_zone(quiet, now, start, zone, place) for zone in zones[:_ZONES_SHOWN]),
+            *(_zone(quiet, now, start, zone, place) for zone in shown[:_ZONES_SHOWN]),
             *([f"and {len(zones) - _ZONES_SHOWN} more time zones"] if len(zones) > _ZONES_SHOWN else []),
         ]
     )
@@ -38,6 +41,8 @@ def _verdict(now: int, start: int, end: int) -> str:
 
 
 def _rule(quiet: QuietHours, place: Place, day: date) -> str:
+    if quiet.reading == "none":
+        return "this account's messages reach nobody: no quiet hours"
     rule = rule_for(*place, day, quiet.reading)
     own = quiet.custom.week(*place)
     parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from pipeline.hours import DAYS, Hours, Week, both, read_week, show
 from pipeline.public_holidays import calendar_of, holiday
 
 Reading = Literal["cautious", "common"]
 EVERYWHERE: Final = "*"
+_PLACE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ def custom_hours(tables: Mapping[str, Mapping[str, str]], on_date: date, reading
     """
     weeks: dict[str, Week] = {}
     for place, table in tables.items():
+        if place != EVERYWHERE and (not _PLACE.fullmatch(place) or place[:2] not in SUPPORTED_REGIONS):
+            raise ValueError(f"quiet hours for {place!r}: write a country (US), its region (US-TX), or * for all")
         country, _, region = ("" if place == EVERYWHERE else place).partition("-")
         try:
             weeks[place] = read_week(table)

@@ -114,15 +114,15 @@ class _Table:
         ranges = {prefix: (_filled(prefix), _filled(prefix, 1)) for prefix in TIMEZONE_DATA}
         starts = sorted({0, *(edge for pair in ranges.values() for edge in pair)})
         self.starts = np.array(starts, np.uint64)
-        self.near = np.array([_ids()[_longest(f"{start:015d}")] for start in starts], np.int32)
+        self.near: ZoneIds = np.array([_ids()[_longest(f"{start:015d}")] for start in starts], np.int32)
         codes = [_calling_code(f"{start:015d}") for start in starts]
         self.code = np.array([int(code or 0) for code in codes])
-        self.far = np.array([_ids()[_longest(code)] for code in codes], np.int32)
+        self.far: ZoneIds = np.array([_ids()[_longest(code)] for code in codes], np.int32)
         self.doubtful = (self.near != self.far) & (self.code > _NORTH_AMERICA)
 
 
 def _filled(prefix: str, more: int = 0) -> int:
-    return (int(prefix) + more) * 10 ** (_DIGITS - len(prefix))
+    return int(str(int(prefix) + more) + "0" * (_DIGITS - len(prefix)))
 
 
 def _longest(digits: str) -> ZoneSet:
