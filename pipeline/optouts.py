@@ -18,6 +18,7 @@ from pipeline.buckets import Hashes, Numbers, hashes
 MERGE_AT: Final = 65_536
 """Changes in the overlay: some 7 MB."""
 _PARTS: Final = 16
+_SHIFT: Final = np.uint64(60)
 _EDGES: Final = np.array([part << 60 for part in range(1, _PARTS)], np.uint64)
 
 
@@ -64,10 +65,14 @@ class OptOuts:
     def _in_base(self, wanted: Hashes) -> NDArray[np.bool_]:
         """Searched in order, because a search then finds what it reads in the cache where the last one left it."""
         found = np.zeros(len(wanted), np.bool_)
+        if not len(wanted):
+            return found
         order = np.argsort(wanted)
         ordered = wanted[order]
+        low, high = int(ordered[0] >> _SHIFT), int(ordered[-1] >> _SHIFT)
+        ends = [*ordered.searchsorted(_EDGES[low:high]).tolist(), len(ordered)]
         first = 0
-        for base, last in zip(self._base, (*ordered.searchsorted(_EDGES).tolist(), len(ordered)), strict=True):
+        for base, last in zip(self._base[low : high + 1], ends, strict=True):
             if first < last and len(base):
                 part = ordered[first:last]
                 found[order[first:last]] = base.take(base.searchsorted(part), mode="clip") == part

@@ -150,6 +150,25 @@ def test_a_killed_worker_answers_everybody_once(stage: Scene) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scene) -> None:
+    file = stage.data / "left.csv"
+    file.write_text("phone;at;evidence\n+14155554001;2026-03-01T12:00:00Z;letter\n12;;\n+14155554002;soon;\n")
+    said = json.loads(stage.longwave("optouts", "import", str(file), "--json", "-"))
+    assert (said["lines"], said["imported"], said["duplicates"]) == (3, 1, 0)
+    assert said["rejected"] == {"no_country": 1, "unclear_time": 1}
+    with (stage.data / "left.csv.rejects.csv").open(newline="") as rows:
+        assert [(row["line"], row["reason"]) for row in csv.DictReader(rows)] == [
+            ("3", "no_country"),
+            ("4", "unclear_time"),
+        ]
+    wait_until("it is shown", lambda: "letter" in stage.longwave("optouts", "show", "+14155554001"), 20)
+    assert "is opted out" in stage.longwave("optouts", "show", "+14155554001")
+    stage.longwave("optouts", "remove", "+14155554001", "--evidence", "form on the web site, 2026-11-22")
+    wait_until("it is in again", lambda: "is not opted out" in stage.longwave("optouts", "show", "+14155554001"), 20)
+    assert "nothing recorded" in stage.longwave("optouts", "add", "+14155554003", "12", code=1)
+    assert "is not opted out" in stage.longwave("optouts", "show", "+14155554003")
+
+
 def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: Scene) -> None:
     arrived = {m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN}
     found: list[dict[str, Any]] = [{}]
@@ -166,7 +185,7 @@ def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: S
     stage.longwave("optouts", "export", "--out", str(file))
     with file.open(newline="") as rows:
         changes = list(csv.DictReader(rows))
-    assert {row["source"] for row in changes} == {"inbound", "link", "api"}
+    assert {row["source"] for row in changes} == {"inbound", "link", "api", "import"}
     assert all(row["evidence"] and row["at"].endswith("Z") for row in changes)
     said = [row for row in changes if row["number"] == "+14155550001"]
     assert [(row["out"], row["evidence"].rsplit(": ", 1)[1]) for row in said] == [("out", "Stop"), ("in", "start")]
