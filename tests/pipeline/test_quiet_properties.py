@@ -116,10 +116,10 @@ def changes(zone: str) -> list[int]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[int, tuple[str, ...], tuple[str, str], Reading, str]:
-    zones: tuple[str, ...] = draw(
-        st.sampled_from(ZONES).map(lambda name: (name,)) | st.sampled_from(CANDIDATES)
-        | st.lists(st.sampled_from(ZONES), min_size=2, max_size=3).map(tuple)
-    )  # fmt: skip
+    single = st.sampled_from(ZONES).map(lambda name: (name,))
+    several = st.lists(st.sampled_from(ZONES), min_size=2, max_size=3).map(tuple)
+    kind = draw(st.integers(0, 9))  # most sets of zones drawn at random have no hour in common, and that takes long
+    zones: tuple[str, ...] = draw(single if kind < 6 else st.sampled_from(CANDIDATES) if kind < 9 else several)
     place = draw(st.sampled_from(PLACES))
     near = draw(st.sampled_from(["anywhere", "clocks", "clocks", "rule", "holiday"]))
     year = draw(st.integers(2001, 2036))
