@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.lane_state import LaneState
-from schemas.lane import Control, Defer, Drop, Intent, LaneRecord, Owner, Result, Work
+from schemas.lane import Control, Defer, Drop, Finish, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
 
 Place = tuple[int, int]
@@ -38,6 +38,7 @@ class ModelFlight:
     seats: list[tuple[Person, int]]
     orphan: bool = False
     resent: bool = False
+    asking: bool = False
     settled: set[Place] = field(default_factory=set)
 
 
@@ -48,6 +49,7 @@ class Model:
         self.flights: dict[int, ModelFlight] = {}
         self.controls: dict[str, Control] = {}
         self.canceled_at: dict[str, int] = {}
+        self.finished: set[str] = set()
         self.epoch = 0
         self.valid: set[int] = set()
         """Offsets of the INTENTs that may be submitted."""
@@ -67,6 +69,8 @@ class Model:
                     if not flight.orphan:
                         self._orphan(flight, record.at)
                 self.epoch = offset + 1
+            case Finish():
+                self._finish(record.campaign)
             case Drop() | Defer():
                 if record.epoch == self.epoch:
                     self._leave(record)
@@ -79,11 +83,32 @@ class Model:
         known = self.controls.get(campaign)
         return known is not None and known.state != "canceled" and known.settings.unknown.startswith("resend")
 
+    def _asks(self, campaign: str) -> bool:
+        known = self.controls.get(campaign)
+        return known is not None and known.settings.unknown == "query"
+
+    def flying(self) -> set[tuple[str, int, int]]:
+        """Whose fate is open: with a RESULT to come, or asked for."""
+        return {
+            person.key
+            for flight in self.flights.values()
+            if flight.asking or not flight.orphan
+            for person, _ in flight.seats
+            if not (flight.asking and person.place in flight.settled)
+        }
+
+    def _finish(self, campaign: str) -> None:
+        busy = any(f.campaign == campaign and (f.asking or not f.orphan) for f in self.flights.values())
+        if busy or any(p.waiting for p in self.people.values() if p.key[0] == campaign):
+            return
+        self.finished.add(campaign)
+        self.controls.pop(campaign, None)
+
     def _work(self, offset: int, work: Work) -> None:
         dues = [due for count, due in work.dues for _ in range(count)]
         for position, ordinal in enumerate(work.ordinals):
             key = (work.campaign, work.message, ordinal)
-            if key in self.people:
+            if key in self.people or work.campaign in self.finished:
                 continue
             person = Person(key, (offset, position), dues[position])
             self.people[key] = self.places[person.place] = person
@@ -119,7 +144,10 @@ class Model:
         person.waiting, person.due, person.turn = True, due, turn + 1
 
     def _orphan(self, flight: ModelFlight, at: int) -> None:
-        flight.orphan, flight.resent = True, self._resends(flight.campaign)
+        flight.orphan, flight.asking = True, flight.asking or self._asks(flight.campaign)
+        if flight.asking:
+            return
+        flight.resent = self._resends(flight.campaign)
         for person, turn in flight.seats:
             if person.place in flight.settled:
                 continue
@@ -129,16 +157,29 @@ class Model:
                 self._end(person, "unknown")
 
     def _result(self, result: Result) -> None:
-        flight = self.flights.pop(result.intent, None)
+        flight = self.flights.get(result.intent)
         if flight is None:
             return
+        may_doubt = flight.asking or (not flight.orphan and self._asks(flight.campaign))
+        doubt, before, answered = False, set(flight.settled), set()
         for index, (person, turn) in enumerate(flight.seats):
+            if flight.asking and person.place in before:
+                continue
             naming = [g for g in result.groups if g.indices is None or index in g.indices]
             outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
-            if flight.orphan:
+            if outcome == "unknown" and may_doubt and not result.asked:
+                doubt = True
+                continue
+            answered.add(person.place)
+            if flight.orphan and not flight.asking:
                 self._late(flight, person, outcome)
             else:
                 self._own(flight, person, turn, outcome, due, result.at)
+        if doubt:
+            flight.asking = True
+            flight.settled |= answered
+        else:
+            del self.flights[result.intent]
 
     def _end(self, person: Person, state: str) -> None:
         """Nobody whose lost first attempt may have arrived is certain not to have been sent to."""
@@ -154,7 +195,7 @@ class Model:
             self._end(person, "canceled")
         elif outcome == "retry":
             self._again(person, due, turn)
-        elif outcome == "unknown" and self._resends(flight.campaign):
+        elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
             self._again(person, max(due, at), turn)
         else:
             self._end(person, outcome)
@@ -174,6 +215,8 @@ class Model:
 
     def _control(self, offset: int, control: Control) -> None:
         known = self.controls.get(control.campaign)
+        if control.campaign in self.finished:
+            return
         if known is not None and (known.state == "canceled" or control.revision <= known.revision):
             return
         self.controls[control.campaign] = control
@@ -261,15 +304,17 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
     assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
     assert {
-        offset: (flight.orphan, flight.resent, _seats(flight.slices, flight.turns))
+        offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.turns))
         for offset, flight in state.flights.items()
     } == {
-        offset: (flight.orphan, flight.resent, [(person.place, turn) for person, turn in flight.seats])
+        offset: (flight.orphan, flight.resent, flight.asking, [(p.place, turn) for p, turn in flight.seats])
         for offset, flight in model.flights.items()
     }
-    assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == model.people.keys()
+    assert state.finished == model.finished
+    known = {key for key in model.people if key[0] not in model.finished}
+    assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == known
     assert accounting.state.keys() == model.people.keys()
-    flying = {id(p) for flight in model.flights.values() if not flight.orphan for p, _ in flight.seats}
+    flying = model.flying()
     for key, person in model.people.items():
         told = accounting.state[key]
         if person.final is not None:
@@ -277,10 +322,10 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
             assert not person.waiting
         elif person.waiting:
             assert told in {"delayed", "queued"}
-            assert id(person) not in flying
+            assert key not in flying
         else:
             assert told == "in_flight"
-            assert id(person) in flying
+            assert key in flying
 
 
 def _seats(slices: list[tuple[int, int, int]], turns: list[int]) -> list[tuple[Place, int]]:

@@ -11,7 +11,7 @@ from schemas.lane import ResultGroup as Group
 from schemas.status import StatusChunk
 from schemas.wire import encode
 
-A, B, C = "aaaaaaaa", "bbbbbbbb", "cccccccc"
+A, B, C, D, E, F = (letter * 8 for letter in "abcdef")
 
 
 def settings(unknown: Any = "skip", priority: Any = "normal", weight: int = 1, deadline: int | None = None) -> Any:

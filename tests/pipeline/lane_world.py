@@ -7,15 +7,20 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from pipeline.checkpoint import Loader, parts, snapshot
-from pipeline.lane import Malformed, Owned, Submit, Void, apply
-from pipeline.lane_state import Flight, LaneState
+from pipeline.lane import Ask, Owned, Submit, Void, apply
+from pipeline.lane_ask import ask_after
+from pipeline.lane_state import Flight, LaneState, flight_of
 from pipeline.picker import Picked, pick
 from pipeline.scheduler import FairShare
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord
+from schemas.chunk import Release
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
 from tests.pipeline.lane_model import Accounting, Model, plain
-from tests.pipeline.lane_records import owner
+from tests.pipeline.lane_records import D, owner
+
+Message = tuple[str, int, int]
+"""(campaign, message, ordinal)."""
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Worker:
     share: FairShare = field(default_factory=FairShare)
     todo: deque[Flight] = field(default_factory=deque)
     """Submit effects read, not carried out yet."""
+    asks: set[int] = field(default_factory=set)
+    """INTENTs to ask the aggregator for."""
     outbox: deque[LaneRecord] = field(default_factory=deque)
     """Records produced, not in the log yet."""
     mark: tuple[int, int] | None = None
@@ -39,6 +46,11 @@ class Worker:
 
 
 class World:
+    read_back = True
+    """False: an INTENT is submitted when the broker has it, whatever the log says by then."""
+    ask_after = ask_after(0)
+    """Milliseconds from an INTENT to the question what became of it (the model's requests arrive at once)."""
+
     def __init__(self) -> None:
         self.log: list[tuple[LaneRecord, bytes]] = []
         self.truth = LaneState()
@@ -48,7 +60,14 @@ class World:
         self.accounting = Accounting()
         self.workers: list[Worker] = []
         self.received: Counter[tuple[str, int, int]] = Counter()
-        """What the aggregator has: submissions of each message id."""
+        """What the aggregator has: submissions of each message id. Those of D that its key caught do not count."""
+        self.fate: dict[Message, str] = {}
+        """What the aggregator made of each, the first time."""
+        self.forgotten: set[Message] = set()
+        """Of which it could not tell."""
+        self.opted_out: set[int] = set()
+        self.released: set[Message] = set()
+        """Whose smart-sending reservation was given back."""
         self.sent: dict[int, list[str]] = {}
         """Outcomes of what was submitted, by the INTENT's offset."""
         self.mark = 0
@@ -64,11 +83,21 @@ class World:
         self.told.append(statuses)
         for chunk in statuses:
             self.accounting.add(chunk)
+        for effect in effects:
+            if isinstance(effect, Release):
+                self._release(effect)
         if isinstance(record, Intent):
             expected = Submit if offset in self.model.valid else Void
             assert [type(e) for e in effects if not isinstance(e, StatusChunk)] == [expected]
         else:
-            assert all(isinstance(effect, StatusChunk | Owned | Malformed) for effect in effects)
+            assert not any(isinstance(effect, Submit | Void) for effect in effects)
+
+    def _release(self, release: Release) -> None:
+        """Nobody who has the message, or may have it, gives back the reservation for it."""
+        for number in release.numbers:
+            key = (release.campaign, release.message, number - 12125550000)
+            assert self.fate.get(key) != "accepted", f"{key} has the message and gives its reservation back"
+            self.released.add(key)
 
     def start(self) -> Worker:
         """A worker is assigned the lane: it reads from the low-water mark and writes OWNER."""
@@ -106,19 +135,22 @@ class World:
                 worker.active = effect.nonce == worker.name
                 worker.epoch = effect.epoch if worker.active else worker.epoch
                 worker.picked.clear()
+                worker.asks.clear()
+            if isinstance(effect, Ask) and worker.active:
+                worker.asks.add(effect.flight.offset)
             mine = isinstance(effect, Submit) and worker.active and effect.flight.epoch == worker.epoch
-            if mine and offset not in self.sent:
+            if mine and offset not in self.sent and self.read_back:
                 assert isinstance(effect, Submit)
                 worker.todo.append(effect.flight)
 
-    def pick(self, worker: Worker, now: int, messages: int, segments: int, out: set[int]) -> None:
+    def pick(self, worker: Worker, now: int, messages: int, segments: int) -> None:
         """Rule L2, first half: what the owner picks goes on its way into the log."""
         worker.state.table.release(now)
         chosen = pick(
             worker.state,
             worker.picked,
             worker.share,
-            lambda numbers: [number in out for number in numbers],
+            self.opted,
             now,
             messages=messages,
             segments=segments,
@@ -129,29 +161,62 @@ class World:
             worker.picked.add(drop.slices)
             worker.outbox.append(drop)
         if chosen.intent is not None:
-            assert chosen.segments > 0
+            assert 0 < chosen.segments <= max(segments, 3), "a slice is within the limit, or one message"
             worker.picked.add(chosen.intent.slices)
             worker.share.spend(chosen.intent.campaign, chosen.segments, 1)
             worker.outbox.append(chosen.intent)
 
-    def submit(self, flight: Flight, arrives: list[bool]) -> None:
-        """Rule L2, second half, with what must hold of every submission checked against the model."""
-        assert flight.offset in self.model.valid
+    def doubtful(self, key: Message) -> bool:
+        """Whether an attempt of a lost owner may have arrived, and nothing was heard of it."""
+        resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
+        return any(key in self.columns(flight)[0] for flight in resent)
+
+    def opted(self, numbers: list[int]) -> list[bool]:
+        return [number in self.opted_out for number in numbers]
+
+    def columns(self, flight: Flight) -> tuple[list[Message], list[int]]:
+        """Who is in a flight: messages and numbers."""
+        keys: list[Message] = []
+        numbers: list[int] = []
+        for chunk, start, stop in flight.slices:
+            work = LANES.decode(self.log[chunk][1])
+            assert isinstance(work, Work)
+            keys += [(*flight.key, ordinal) for ordinal in work.ordinals[start:stop]]
+            numbers += work.numbers[start:stop]
+        return keys, numbers
+
+    def answers(self, flight: Flight, seats: list[str]) -> list[str]:
+        """What the aggregator says to each seat, knowing what it did the first time where a key tells it."""
+        keys, _ = self.columns(flight)
+        taken = {"accepted", "rejected"}
+        keyed = flight.key[0] == D
+        return [self.fate.get(k, s) if keyed and s in taken else s for k, s in zip(keys, seats, strict=True)]
+
+    def submit(self, flight: Flight, arrives: list[str]) -> None:
+        """Rule L2, second half, with what must hold of every submission checked against the model. `arrives` has
+        what the aggregator makes of each message, "" where it does not arrive."""
+        assert flight.offset in self.model.valid, "submitted without a valid INTENT in the log"
         canceled = self.model.canceled_at.get(flight.key[0])
         assert canceled is None or flight.offset < canceled, "submitted after its cancel"
-        ordinals = [
-            ordinal
-            for chunk, start, stop in flight.slices
-            for ordinal in LANES.decode(self.log[chunk][1]).ordinals[start:stop]  # type: ignore[union-attr]
-        ]
-        for ordinal, arrived in zip(ordinals, arrives, strict=True):
-            self.received[(*flight.key, ordinal)] += arrived
+        keys, numbers = self.columns(flight)
+        for key, number, made in zip(keys, numbers, arrives, strict=True):
+            if not made:
+                continue
+            assert number not in self.opted_out, "submitted after an opt-out"
+            assert key not in self.released, "submitted after its reservation was given back"
+            if key[0] == D and key in self.fate:
+                continue
+            self.received[key] += 1
+            self.fate.setdefault(key, made)
 
     def land(self, worker: Worker) -> None:
         """The oldest record that the worker produced reaches the log."""
         if not worker.outbox:
             return
-        self.append(worker.outbox.popleft())
+        record = worker.outbox.popleft()
+        self.append(record)
+        if isinstance(record, Intent) and not self.read_back:
+            worker.todo.append(flight_of(len(self.log) - 1, record, [(one, 0) for one in record.slices]))
         if worker.mark is not None:
             left, as_of = worker.mark
             worker.mark = (left - 1, as_of) if left > 1 else None
