@@ -138,7 +138,10 @@ def test_review_that_forbids_the_launch_exits_1(stack: Live, campaign: Terminal,
     assert "{shoe_size}" in campaign.error
 
 
-@pytest.mark.parametrize("words", [["show"], ["launch"], ["review"], ["cancel"], ["export", "--out", "x.csv"]])
+@pytest.mark.parametrize(
+    "words",
+    [["show"], ["launch"], ["review"], ["cancel"], ["export", "--out", "x.csv"], ["resolve", "--as", "sent"]],
+)
 @pytest.mark.parametrize("wrong", ["zzzzzzzz", "../healthz"])
 def test_unknown_ids(stack: Live, campaign: Terminal, words: list[str], wrong: str) -> None:
     campaign(words[0], wrong, *words[1:], code=1)
