@@ -127,6 +127,13 @@ class Account(_Strict):
     store_zone: Zone = "America/New_York"
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
     unknown_zone: Literal["store", "skip"] = "store"
+    """A recipient whose zone nothing tells: by the store's clock, or not at all."""
+    quiet_reading: Literal["cautious", "common", "none"] | None = None
+    """Where a law can be read in two ways (France: 20-08 or 22-08). "none", no quiet hours at all, is refused unless
+    all of the account's messages go to this installation's simulated aggregator, where it is the default; else the
+    default is "cautious"."""
+    quiet_hours: dict[str, dict[str, str]] = {}
+    """Allowed hours of its own by country, region or *: {"US": {"mon-fri": "10:00-18:00"}}; they may only narrow."""
     replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 
@@ -218,6 +225,26 @@ class Settings(BaseSettings):
                         )
                     owner[lane] = where
         return self
+
+    @model_validator(mode="after")
+    def _people_sleep(self) -> Settings:
+        for name, account in self.accounts.items():
+            if account.quiet_reading == "none" and not self._reaches_nobody(account):
+                raise ValueError(
+                    f'accounts.{name}.quiet_reading: "none" is for the simulated aggregator alone '
+                    f'({self.aggregator.url}); people may be behind this account: say "cautious" or "common"'
+                )
+        return self
+
+    def quiet_reading(self, account: str) -> Literal["cautious", "common", "none"]:
+        """The reading of quiet hours that holds for an account."""
+        chosen = self.accounts[account]
+        return chosen.quiet_reading or ("none" if self._reaches_nobody(chosen) else "cautious")
+
+    def _reaches_nobody(self, account: Account) -> bool:
+        """Whether only the simulated aggregator of this installation gets the account's messages."""
+        urls = {self.aggregators[sender.aggregator].url for sender in account.senders.values()}
+        return all(url.startswith(f"{self.aggregator.url}/") for url in urls)
 
     def sender_of_lane(self, lane: int) -> tuple[str, str] | None:
         """(account, sender) that owns `lane`, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from adapters.clock import now_ms
 from adapters.producer import Producer
 from adapters.settings import Settings
 from adapters.views import CampaignView, View
@@ -12,6 +13,7 @@ from agents.runner import Transient
 from pipeline.money import PriceList
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
+from pipeline.quiet_hours import QuietHours, quiet_of
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import OPTOUTS
@@ -29,6 +31,7 @@ class Context:
         self.campaigns = CampaignView(settings.kafka)
         self.optouts = OptOuts()
         self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out)
+        self._quiet: dict[str, QuietHours] = {}
         self._plans: dict[str, CampaignPlan] = {}
         self._producer: Producer | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -85,7 +88,17 @@ class Context:
             prices=PriceList(default=prices.default, countries=prices.countries),
             link_base=self.settings.ingress.url,
             carriers=bool(sender.carrier_daily),
+            unknown_zone=account.unknown_zone,
+            quiet=self.quiet(spec.account),
         )
+
+    def quiet(self, account: str) -> QuietHours:
+        """The quiet hours of an account that is configured; one for all who ask, since it remembers."""
+        found = self._quiet.get(account)
+        if found is None:
+            own = self.settings.accounts[account].quiet_hours
+            found = self._quiet[account] = quiet_of(self.settings.quiet_reading(account), own, now_ms())
+        return found
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
         """The plan of a campaign's newest document; None if there is no such campaign or launch any more.

@@ -28,6 +28,7 @@ from pipeline.due import release_due
 from pipeline.lane import Ask, Effect, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, expired, pick
+from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.reservations import routed
 from pipeline.scheduler import FairShare
@@ -69,6 +70,8 @@ class Way:
     batch: int
     carrier_daily: Mapping[str, int]
     """Segments per carrier and day, the lane's share."""
+    quiet: QuietHours
+    """Of the lane's account."""
     breaker: AggregatorBreaker
     """The worker's for this aggregator, shared by its lanes."""
 
@@ -83,6 +86,7 @@ class LaneOwner:
         self._rate = way.rate
         self._batch = way.batch
         self._carrier_daily = way.carrier_daily
+        self.quiet = way.quiet
         self._slots = context.settings.worker.in_flight
         self._nonce = ""
         self._active = False
@@ -256,7 +260,10 @@ class LaneOwner:
             self._dead(offset, raw, f"{type(error).__name__}: {error}")
             return
         for effect in effects:
-            self._carry_out(effect)
+            if isinstance(effect, Malformed):
+                self._dead(effect.offset, raw, effect.why)
+            else:
+                self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -275,8 +282,6 @@ class LaneOwner:
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Owned(nonce, _):
                 self._owned(nonce)
-            case Malformed(offset, why):
-                self._dead(offset, None, why)
 
     def _submit(self, flight: Flight) -> None:
         if flight.epoch != self._epoch:
@@ -367,6 +372,7 @@ class LaneOwner:
             messages=min(self._batch, messages),
             segments=slice_segments(self._rate),
             carrier_daily=self._carrier_daily,
+            quiet=self.quiet,
         )
         if chosen is None:
             return False

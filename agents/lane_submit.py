@@ -15,7 +15,7 @@ from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.rate import Charge, Window
-from pipeline.submission import held_all, held_back, result_groups
+from pipeline.submission import held_all, held_back, hours_of, result_groups
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
@@ -157,4 +157,5 @@ class Submitter:
         if not self._owner.active:
             return held_all(len(numbers), now)
         control = self._owner.state.campaigns[flight.key[0]]
-        return held_back(flight, control, numbers, self._context.opted_out, now)
+        hours = hours_of(self._owner.state, flight, self._owner.quiet, now)
+        return held_back(flight, control, numbers, self._context.opted_out, now, hours)

@@ -107,6 +107,7 @@ class Lanes:
             rate=share(account, sender),
             batch=settings.aggregators[sender.aggregator].batch,
             carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
+            quiet=self._context.quiet(names[0]),
             breaker=self._breakers[sender.aggregator],
         )
 

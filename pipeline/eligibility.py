@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -13,8 +12,12 @@ from numpy.typing import NDArray
 from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, MessagePlan
+from pipeline.quiet_gate import REASON as QUIET
+from pipeline.quiet_hours import Instants
 from pipeline.segments import MAX_PARTS
 from pipeline.smart_sending import Table, check_and_reserve
+from pipeline.when import Dues, dues
+from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
 from schemas.status import StatusChunk, StatusGroup
@@ -27,6 +30,9 @@ class Reason(StrEnum):
     OPTED_OUT = "opted_out"
     EMPTY_TEXT = "empty_text"
     TOO_LONG = "too_long"
+    UNKNOWN_ZONE = UNKNOWN_ZONE
+    LOCAL_TIME_PASSED = "local_time_passed"
+    NO_ALLOWED_HOURS = "no_allowed_hours"
     SMART_SENDING = "smart_sending"
 
 
@@ -62,9 +68,13 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     segments, reasons = _texts(chunk, message, plan.link_base)
     reasons[optouts.contains_many(chunk.numbers)] = _CODES[Reason.OPTED_OUT]
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
+    where = _where(chunk, numbers, plan, reasons)
+    when = dues(plan, where.zone_ids, where.rule_ids, now)
+    _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
+    _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
     if not plan.transactional:
-        _smart_sending(reasons, numbers, message.identity, plan, table, now)
-    return Decision(_work(chunk, plan, segments, reasons == _MAY_GO, now), _skipped(chunk, reasons, now))
+        _smart_sending(reasons, numbers, when.due, message.identity, plan, table, now)
+    return Decision(_work(chunk, plan, segments, reasons == _MAY_GO, where, when, now), _skipped(chunk, reasons, now))
 
 
 _REASONS: Final = tuple(Reason)
@@ -98,30 +108,72 @@ def _texts(chunk: RecipientChunk, message: MessagePlan, link_base: str) -> tuple
     return segments, reasons
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Columns of n: zones as of pipeline.zones, places as of the plan's quiet hours."""
+
+    zone_ids: ZoneIds
+    rule_ids: Instants
+
+
+def _where(chunk: RecipientChunk, numbers: NDArray[np.uint64], plan: CampaignPlan, reasons: Reasons) -> _Where:
+    """Zones and places. Who is skipped for want of a zone has the store's here, so that later columns are whole; a
+    transactional message does not ask for the time."""
+    ids = zone_ids(numbers, chunk.zones, chunk.zone, plan.store_zone, plan.unknown_zone)
+    unknown = ids == UNKNOWN
+    if unknown.any():
+        if not plan.transactional:
+            _note(reasons, unknown, Reason.UNKNOWN_ZONE)
+        ids[unknown] = id_of((plan.store_zone,))
+    return _Where(ids, plan.quiet.rule_ids(chunk.countries, chunk.country, chunk.regions, chunk.region))
+
+
+def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
+    """Give a reason to those that have none yet."""
+    if whom.any():
+        reasons[whom & (reasons == _MAY_GO)] = _CODES[reason]
+
+
 def _smart_sending(
-    reasons: Reasons, numbers: NDArray[np.uint64], identity: int, plan: CampaignPlan, table: Table, now: int
+    reasons: Reasons,
+    numbers: NDArray[np.uint64],
+    due: Instants,
+    identity: int,
+    plan: CampaignPlan,
+    table: Table,
+    now: int,
 ) -> None:
     """Reserve for those that nothing else holds back; whoever is refused gets that reason."""
     left = np.flatnonzero(reasons == _MAY_GO)
     if len(left):
-        check = check_and_reserve(table, numbers[left], plan.due, identity, plan.window, now)
+        check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now)
         reasons[left[~check.ok]] = _CODES[Reason.SMART_SENDING]
 
 
 def _work(
-    chunk: RecipientChunk, plan: CampaignPlan, segments: NDArray[np.uint16], goes: NDArray[np.bool_], now: int
+    chunk: RecipientChunk,
+    plan: CampaignPlan,
+    segments: NDArray[np.uint16],
+    goes: NDArray[np.bool_],
+    where: _Where,
+    when: Dues,
+    now: int,
 ) -> list[tuple[int, Work]]:
+    """The WORK of those that go, in order of their due times."""
     places = np.flatnonzero(goes)
     if not len(places):
         return []
+    places = places[np.lexsort((when.quiet[places], when.due[places]))]
+    runs, whys = _runs(when.due[places], when.quiet[places])
     prices = plan.prices.column(chunk.countries, chunk.country)
     needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
-    numbers, zone = chunk.numbers, chunk.zone
-    if len(places) < len(numbers):
-        keep = goes.tolist()
-        numbers, zone, prices = (list(compress(column, keep)) for column in (numbers, zone, prices))
-        columns = {name: list(compress(column, keep)) for name, column in columns.items()}
+    numbers = chunk.numbers
+    order = places.tolist()
+    if order != list(range(len(numbers))):
+        numbers, prices = ([column[place] for place in order] for column in (numbers, prices))
+        columns = {name: [column[place] for place in order] for name, column in columns.items()}
+    zones, zone = plan.quiet.keys(where.zone_ids[places], where.rule_ids[places])
     work = Work(
         campaign=chunk.campaign,
         message=chunk.message,
@@ -130,12 +182,21 @@ def _work(
         numbers=numbers,
         segments=segments[places].tolist(),
         prices=prices,
-        dues=[(len(places), plan.due)],
-        zones=chunk.zones,
+        dues=runs,
+        whys=whys,
+        zones=zones,
         zone=zone,
         fields=columns,
     )
     return [(lane_of_ordinal(chunk.first, plan.lanes), work)]
+
+
+def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The due column in run lengths, and the reason of each run, none where nobody has one."""
+    starts = np.flatnonzero(np.concatenate(([True], (due[1:] != due[:-1]) | (quiet[1:] != quiet[:-1]))))
+    counts = np.diff(np.append(starts, len(due)))
+    runs = list(zip(counts.tolist(), due[starts].tolist(), strict=True))
+    return runs, [QUIET if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
 
 
 def _skipped(chunk: RecipientChunk, reasons: Reasons, now: int) -> list[StatusChunk]:

@@ -59,16 +59,18 @@ def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]
     state.hold(chunk)
     state.remember(offset, work)
     if state.canceled(work.campaign):
-        parts = [Part((offset, start, stop), 0, "canceled") for start, stop, _ in runs]
+        parts = [Part((offset, start, stop), 0, "canceled") for start, stop, _, _ in runs]
     else:
-        parts = [
-            Part((offset, start, stop), 0, "delayed" if due > work.at else "queued") for start, stop, due in runs
-        ]
-        for start, stop, due in runs:
+        parts = [_waits(work, (offset, start, stop), due, why) for start, stop, due, why in runs]
+        for start, stop, due, _ in runs:
             state.wait(chunk, start, stop, due, 0)
     effects: list[Effect] = [*status_of(state, key, parts, work.at), *releases(state, key, parts, work.at)]
     state.forget(chunk)
     return effects
+
+
+def _waits(work: Work, one: Slice, due: int, why: str) -> Part:
+    return Part(one, 0, "delayed", why) if due > work.at else Part(one, 0, "queued")
 
 
 def _mark_seen(state: LaneState, key: Key, ordinals: list[int]) -> list[bool] | None:
@@ -87,23 +89,26 @@ def _mark_seen(state: LaneState, key: Key, ordinals: list[int]) -> list[bool] | 
     return fresh
 
 
-def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[tuple[int, int, int]]:
-    """(start, stop, due) of the runs of positions that are new to the lane and share a due time."""
-    runs: list[tuple[int, int, int]] = []
+Run = tuple[int, int, int, str]
+
+
+def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[Run]:
+    """(start, stop, due, why) of the runs of positions that are new to the lane and share a due time and reason."""
+    runs: list[Run] = []
     position = 0
-    for count, due in work.dues:
+    for (count, due), why in zip(work.dues, work.whys or [""] * len(work.dues), strict=True):
         start, position = position, position + count
         if fresh is None:
             if count:
-                runs.append((start, position, due))
+                runs.append((start, position, due, why))
             continue
         for at in range(start, position):
             if not fresh[at]:
                 continue
             if runs and runs[-1][1] == at and at > start:
-                runs[-1] = (runs[-1][0], at + 1, due)
+                runs[-1] = (runs[-1][0], at + 1, due, why)
             else:
-                runs.append((at, at + 1, due))
+                runs.append((at, at + 1, due, why))
     return runs
 
 

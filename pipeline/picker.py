@@ -13,6 +13,8 @@ from itertools import islice
 from pipeline.carrier_day import FIELD, next_day, normal
 from pipeline.delay import Span
 from pipeline.lane_state import LaneState
+from pipeline.quiet_gate import REASON, held_until
+from pipeline.quiet_hours import QuietHours
 from pipeline.scheduler import FairShare, Key
 from schemas.lane import Defer, Drop, Intent, Slice, Work
 
@@ -80,12 +82,14 @@ def pick(
     messages: int,
     segments: int,
     carrier_daily: Mapping[str, int] | None = None,
+    quiet: QuietHours | None = None,
 ) -> Pick | None:
     """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
 
     Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that opted out
     count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's limits per
     carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
+    `quiet` None: nobody's hours are looked at.
     """
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
@@ -96,7 +100,8 @@ def pick(
     if deadline is not None and now >= deadline:
         return Pick(None, [_expire(state, picked, key, now)], 0)
     check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else opted_out
-    taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now))
+    hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
+    taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
     for span in state.table.ready(key):
         for start, stop in picked.free(span):
             taken.add(state.work(span.chunk), span.chunk, start, stop, check)
@@ -142,9 +147,8 @@ def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
     drops: list[Drop | Defer] = []
     if taken.dropped:
         drops.append(Drop(epoch=state.epoch, slices=taken.dropped, state="skipped", reason="opted_out", at=now))
-    if taken.deferred:
-        due = next_day(now)
-        drops.append(Defer(epoch=state.epoch, slices=taken.deferred, due=due, reason="carrier_day", at=now))
+    for (due, reason), slices in taken.deferred.items():
+        drops.append(Defer(epoch=state.epoch, slices=slices, due=due, reason=reason, at=now))
     intent = None
     if taken.slices:
         intent = Intent(epoch=state.epoch, campaign=key[0], message=key[1], slices=taken.slices, at=now)
@@ -157,16 +161,37 @@ def _expire(state: LaneState, picked: Picked, key: Key, now: int) -> Drop:
     return Drop(epoch=state.epoch, slices=slices, state="expired", reason="deadline", at=now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """Quiet hours as of `now` (ms)."""
+
+    quiet: QuietHours
+    now: int
+
+    def held(self, work: Work, start: int, stop: int) -> list[int] | None:
+        return held_until(self.quiet, work, start, stop, self.now)
+
+
 class _Slice:
     """Collects positions until messages or segments run out."""
 
-    def __init__(self, messages: int, segments: int, carriers_left: dict[str, int] | None) -> None:
+    def __init__(
+        self,
+        messages: int,
+        segments: int,
+        carriers_left: dict[str, int] | None,
+        tomorrow: int,
+        hours: _Hours | None,
+    ) -> None:
+        self._tomorrow = tomorrow
+        self._hours = hours
         self._messages = messages
         self._segments = segments
         self._carriers_left = carriers_left
         self.slices: list[Slice] = []
         self.dropped: list[Slice] = []
-        self.deferred: list[Slice] = []
+        self.deferred: dict[tuple[int, str], list[Slice]] = {}
+        """By due time (ms) and reason."""
         self.used = 0
         self.full = False
 
@@ -180,29 +205,39 @@ class _Slice:
     def _add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
         out = opted_out(work.numbers[start:stop])
         cost = sum(work.segments[start:stop])
+        held = None if self._hours is None else self._hours.held(work, start, stop)
         limited = self._carriers_left is not None and FIELD in work.fields
-        if not limited and not any(out) and self.used + cost <= self._segments:
+        if not limited and held is None and not any(out) and self.used + cost <= self._segments:
             self._take(chunk, start, stop, cost)
         else:
-            self._add_each(work, chunk, start, stop, out)
+            self._add_each(work, chunk, (start, stop), out, held)
         self.full = self.full or self._messages <= 0 or self.used >= self._segments
 
-    def _add_each(self, work: Work, chunk: int, start: int, stop: int, out: list[bool]) -> None:
-        for position in range(start, stop):
+    def _add_each(
+        self, work: Work, chunk: int, span: tuple[int, int], out: list[bool], held: list[int] | None
+    ) -> None:
+        start = span[0]
+        for position in range(*span):
             if out[position - start]:
                 _extend(self.dropped, chunk, position, position + 1)
                 self._messages -= 1
                 continue
+            if held is not None and held[position - start]:
+                self._defer(held[position - start], REASON, chunk, position)
+                continue
             cost = work.segments[position]
             if not self._carrier_has_room(work, position, cost):
-                _extend(self.deferred, chunk, position, position + 1)
-                self._messages -= 1
+                self._defer(self._tomorrow, "carrier_day", chunk, position)
                 continue
             if self.used and self.used + cost > self._segments:
                 self.full = True
                 return
             self._take(chunk, position, position + 1, cost)
             self._charge_carrier(work, position, cost)
+
+    def _defer(self, due: int, reason: str, chunk: int, position: int) -> None:
+        _extend(self.deferred.setdefault((due, reason), []), chunk, position, position + 1)
+        self._messages -= 1
 
     def _carrier_has_room(self, work: Work, position: int, cost: int) -> bool:
         carrier = self._limited_carrier(work, position)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
+from pipeline.quiet_hours import QuietHours
 from pipeline.render import TemplateError, compile_template
 from pipeline.review import effective_text, instant
 from pipeline.smart_sending import HOUR, identity_of
+from pipeline.when import LocalTime
+from pipeline.zones import Policy
 from schemas.campaign import CampaignDocument, CampaignSpec, MessageSpec, Status
 from schemas.lane import LaneMessage, LaneSettings
 
@@ -32,6 +35,9 @@ class Terms:
     prices: PriceList
     link_base: str
     """Public address of the ingress, without a slash at its end."""
+    unknown_zone: Policy = "store"
+    """What becomes of a recipient whose time zone nothing tells: the store's counts, or it is skipped."""
+    quiet: QuietHours = field(default_factory=QuietHours)
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -63,7 +69,12 @@ class CampaignPlan:
     fields: tuple[str, ...]
     """Attributes of contacts that any message, or a limit per carrier, needs."""
     due: int
-    """When it is to be sent: `send_at`, but no earlier than the launch (0 for a draft that names no time)."""
+    """When it is to be sent: `send_at`, but no earlier than the launch (0 for a draft that names no time). With
+    `local` no earlier than the launch."""
+    local: LocalTime | None
+    store_zone: str
+    unknown_zone: Policy
+    quiet: QuietHours
     deadline: int | None
     window: int
     """Smart sending."""
@@ -97,7 +108,8 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
     """
     spec = document.parsed()
     messages = tuple(_message(document.id, index, spec, terms.site_name) for index in range(len(spec.messages)))
-    send_at = 0 if spec.send_at is None else instant(spec.send_at, terms.store_zone)
+    local = LocalTime(spec.send_at, spec.if_passed) if spec.local_time and spec.send_at else None
+    send_at = 0 if spec.send_at is None or local else instant(spec.send_at, terms.store_zone)
     return CampaignPlan(
         campaign=document.id,
         revision=document.revision,
@@ -108,6 +120,10 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         messages=messages,
         fields=_fields(messages, terms.carriers),
         due=max(send_at, document.launched),
+        local=local,
+        store_zone=terms.store_zone,
+        unknown_zone=terms.unknown_zone,
+        quiet=terms.quiet,
         deadline=None if spec.deadline is None else instant(spec.deadline, terms.store_zone),
         window=spec.smart_sending_hours * HOUR,
         transactional=spec.transactional,

@@ -11,16 +11,16 @@ Transactional messages and replies are exempt: whoever sends them does not ask h
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import tz
-from pipeline.quiet_rules import NO_CUSTOM, Custom, Day, Reading, day_of
+from pipeline.quiet_rules import NO_CUSTOM, Custom, Day, Reading, custom_hours, day_of
 from pipeline.whereabouts import Place, read_key, write_key
 from pipeline.zones import ZoneSet, zone_sets
 
@@ -41,7 +41,8 @@ class QuietHours:
     """Quiet hours by one reading and one account's own hours. Remembers what it has worked out; nothing else changes
     what it answers. Places have small integers, valid for this object only: `rule_ids`."""
 
-    reading: Reading = "cautious"
+    reading: Reading | Literal["none"] = "cautious"
+    """"none": all hours are allowed; for accounts whose messages reach nobody."""
     custom: Custom = NO_CUSTOM
     _places: list[Place] = field(default_factory=list)
     _ids: dict[Place, int] = field(default_factory=dict)
@@ -63,16 +64,25 @@ class QuietHours:
     def window(self, now: int, zones: ZoneSet, place: Place) -> Interval:
         """`next_allowed` and the end (excluded) of the allowed time that it begins; the end is looked for up to
         `HORIZON` after `now`. (NEVER, NEVER) if there is none."""
+        if self.reading == "none":
+            return now, now + HORIZON
         starts, ends = self._table(zones, place, now // tz.DAY // _BLOCK)
         index = bisect_right(ends, now)
         if index == len(ends) or starts[index] >= now + HORIZON:
             return NEVER, NEVER
         return max(now, starts[index]), min(ends[index], now + HORIZON)
 
+    @staticmethod
+    def bounded(at: int, now: int) -> int:
+        """`at`, but the end of the horizon for NEVER: ask again then."""
+        return now + HORIZON if at == NEVER else at
+
     def next_allowed_many(self, now: int | Instants, zone_ids: NDArray[np.int32], rule_ids: Instants) -> Instants:
         """`next_allowed` for a chunk; `now` is one instant or one for each. `zone_ids` as of pipeline.zones, none of
         them UNKNOWN; `rule_ids` as of `rule_ids`."""
         at = np.broadcast_to(np.asarray(now, np.int64), zone_ids.shape)
+        if self.reading == "none":
+            return at
         moments, moment = np.unique(at, return_inverse=True)
         cases = (rule_ids * len(zone_sets()) + zone_ids) * len(moments) + moment
         _, first, case = np.unique(cases, return_index=True, return_inverse=True)
@@ -115,7 +125,8 @@ class QuietHours:
         if found is None:
             if len(self._days) >= _KEPT:
                 self._days.clear()
-            found = day_of(*place, date.fromordinal(_EPOCH + day), self.reading, self.custom)
+            reading = "cautious" if self.reading == "none" else self.reading
+            found = day_of(*place, date.fromordinal(_EPOCH + day), reading, self.custom)
             self._days[key] = found
         return found
 
@@ -144,6 +155,17 @@ class QuietHours:
                     for a, b in self.day(place, day).hours:
                         _append(found, max(start, midnight + a * _MINUTE), min(end, midnight + b * _MINUTE))
         return found
+
+
+def quiet_of(reading: Reading | Literal["none"], hours: Mapping[str, Mapping[str, str]], now: int) -> QuietHours:
+    """The quiet hours of an account's settings, checked as of `now` (ms).
+
+    Raises:
+        ValueError: the account's own hours are not readable, or wider than a rule; the text is for the user.
+    """
+    if reading == "none":
+        return QuietHours(reading)
+    return QuietHours(reading, custom_hours(hours, date.fromordinal(_EPOCH + now // tz.DAY), reading))
 
 
 def _append(intervals: list[Interval], start: int, end: int) -> None:

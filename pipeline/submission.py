@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
-from pipeline.lane_state import Flight
+from pipeline.lane_state import Flight, LaneState
+from pipeline.quiet_gate import REASON, held_until
+from pipeline.quiet_hours import QuietHours
 from schemas.lane import Control, ResultGroup
 
 STALE_MS: Final = 3000
@@ -31,20 +33,41 @@ class Answered(Protocol):
 
 
 def held_back(
-    flight: Flight, control: Control, numbers: list[int], opted_out: Callable[[list[int]], list[bool]], now: int
+    flight: Flight,
+    control: Control,
+    numbers: list[int],
+    opted_out: Callable[[list[int]], list[bool]],
+    now: int,
+    quiet: Sequence[int] | None = None,
 ) -> list[ResultGroup | None]:
     """Rule L5: why each recipient of a flight is held back just before submitting, None for those that may go.
 
-    `control` is the campaign's newest, `now` in ms.
+    `control` is the campaign's newest, `now` in ms; `quiet`: when each may go by its hours (0: at once), None where
+    all may, as of `hours_of`.
     """
     if control.state != "running" or now - flight.at > STALE_MS:
         return held_all(len(numbers), now)
     if control.settings.deadline is not None and now >= control.settings.deadline:
         return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
+    asleep = [_asleep(due) for due in quiet or [0] * len(numbers)]
     if control.settings.messages[flight.key[1]].to_opted_out:
-        return [None] * len(numbers)
+        return asleep
     skipped = ResultGroup(outcome="skipped", reason="opted_out")
-    return [skipped if out else None for out in opted_out(numbers)]
+    return [skipped if out else why for out, why in zip(opted_out(numbers), asleep, strict=True)]
+
+
+def _asleep(due: int) -> ResultGroup | None:
+    return ResultGroup(outcome="retry", reason=REASON, due=due) if due else None
+
+
+def hours_of(state: LaneState, flight: Flight, quiet: QuietHours, now: int) -> list[int] | None:
+    """When each recipient of a flight may go (ms; 0: at once); None where all may at once, as who is exempt."""
+    if state.campaigns[flight.key[0]].settings.transactional:
+        return None
+    held: list[int] = []
+    for chunk, start, stop in flight.slices:
+        held += held_until(quiet, state.work(chunk), start, stop, now) or [0] * (stop - start)
+    return held if any(held) else None
 
 
 def held_all(count: int, now: int) -> list[ResultGroup | None]:

@@ -56,6 +56,10 @@ class CampaignSpec(_Strict):
     messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
     send_at: datetime | None = None
     """When to send; without an offset it is local time in the store's zone. None: as soon as launched."""
+    local_time: bool = False
+    """`send_at` is the time on each recipient's own clock; it has no offset then."""
+    if_passed: Literal["next_day", "at_once", "skip"] = "next_day"
+    """With `local_time`: for those whose clock is past it at the launch."""
     deadline: datetime | None = None
     """Nothing is sent from this instant on."""
     smart_sending_hours: Annotated[int, Field(ge=0, le=168)] = 8
@@ -66,6 +70,15 @@ class CampaignSpec(_Strict):
     """Share of a lane among campaigns of the same priority."""
     opt_out_language: str = ""
     """Text appended to each message, for instance "Reply STOP to opt out"."""
+
+    @model_validator(mode="after")
+    def _clock_of_each(self) -> CampaignSpec:
+        if self.local_time and (self.send_at is None or self.send_at.tzinfo is not None):
+            raise ValueError(
+                "local_time = true needs a send_at without an offset, as in 2026-12-01T10:00:00: it is the time on "
+                "each recipient's own clock"
+            )
+        return self
 
     @field_validator("messages")
     @classmethod

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.money import PriceList
 from pipeline.plan import CampaignPlan, Terms, compile_plan
+from pipeline.quiet_hours import QuietHours
 from schemas.campaign import CampaignDocument, CampaignSpec
 
 NOW = 1_800_000_000_000
@@ -17,6 +18,7 @@ TERMS = Terms(
     lanes=(4, 2),
     prices=PriceList(40_000, {"US": 7_900}),
     link_base="https://hp.example",
+    quiet=QuietHours("none"),
 )
 
 
