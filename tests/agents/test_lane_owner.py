@@ -14,22 +14,25 @@ from confluent_kafka import Consumer, TopicPartition
 
 from adapters import topics as brokers
 from adapters.clock import now_ms
-from adapters.ports import AggregatorPort
+from adapters.ports import AggregatorPort, SubmitOutcome
 from adapters.producer import Producer
 from adapters.settings import Aggregator, Kafka, Settings, Worker
+from agents import lane_owner
 from agents.app import GROUP, build
 from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
+from agents.runner import Output
 from loadtest.aggregator.submissions import Submissions
 from pipeline.checkpoint import parts, snapshot
 from pipeline.lane_state import LaneState
 from schemas import topics
-from schemas.lane import LANES, CheckpointPart, LaneRecord
+from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
+from schemas.lane import LANES, CheckpointPart, LaneRecord, ResultGroup
 from schemas.wire import encode
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
-from tests.pipeline.lane_records import A, Log, control, intent, owner, work
+from tests.pipeline.lane_records import A, Log, control, intent, owner, result, work
 from tests.stack import Server, running_kafka
 
 LANE = 1
@@ -49,6 +52,9 @@ class Nobody:
     async def submit(self, *args: Any) -> Any:
         raise AssertionError("submitted")
 
+    async def knock(self) -> str:
+        return "connect"
+
     async def close(self) -> None:
         pass
 
@@ -66,7 +72,108 @@ async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> Asy
     yield made
     await made.release(2)
     await made.close()
+    await breaker.close()
     await context._producer.close()
+
+
+def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
+    return [owner(made._nonce), control(at=now_ms(), **more), work(list(range(count)), at=now_ms())]
+
+
+def away(made: LaneOwner) -> None:
+    for _ in range(5):
+        made._breaker.told([SubmitOutcome("retry", "connect")])
+    assert made._breaker.rule.state == "open"
+
+
+def log_end(kafka: Server) -> int:
+    """Where the lane's log ends on the broker."""
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "end"})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topics.LANES.name, LANE), timeout=10)[1]
+    finally:
+        consumer.close()
+
+
+async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of_one_message(
+    own_kafka: Server,
+) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        await read(made, running(10, made), 0)
+        await until(lambda: made.state.table.ready_count == 10)
+        await asyncio.sleep(0.7)
+        assert made.active
+        assert (made._records_out, log_end(own_kafka)) == (0, end)
+        made._breaker.rule.knocked(0.0, "", 0.0)
+        made.wake()
+        await until(lambda: log_end(own_kafka) == end + 1)
+        await asyncio.sleep(0.7)
+        assert log_end(own_kafka) == end + 1
+        ((_, start, stop),) = made._picked.slices()
+        assert stop - start == 1
+
+
+async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        await read(made, running(10, made, deadline=now_ms() + 300), 0)
+        await until(lambda: log_end(own_kafka) == end + 1)
+        assert made._records_out == 0  # a Drop, no INTENT
+        assert sum(stop - start for _, start, stop in made._picked.slices()) == 10
+
+
+async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:  # whose aggregator must not be asked
+        await made.assign()
+        at = await read(made, running(10, made), 0)
+        away(made)
+        end = log_end(own_kafka)
+        await read(made, [intent(made.state.epoch, [(2, 0, 5)], at=now_ms())], at)
+        await until(lambda: log_end(own_kafka) > end)
+        await made.submitter.drained()
+        assert made.state.flights[at].count == 5
+
+
+async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defective(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> Any:
+        if offset == 3:
+            raise KeyError("a defect")
+        return fold(state, offset, record, raw)
+
+    fold = lane_owner.apply
+    monkeypatch.setattr(lane_owner, "apply", defective)
+    letters: list[DeadLetter] = []
+    async with owning(own_kafka) as made:
+        plain = made.outbox.send
+
+        def seen(one: Output) -> None:
+            if one.topic == topics.DEAD_LETTERS.name:
+                letter = DEAD_LETTERS.decode(one.value)
+                assert isinstance(letter, DeadLetter)
+                letters.append(letter)
+            plain(one)
+
+        made.outbox.send = seen  # type: ignore[method-assign]
+        away(made)
+        await made.assign()
+        poison = work([50, 51], at=now_ms())
+        wrong = result(5, ResultGroup(outcome="retry", indices=[99]))
+        flight = intent(1, [(2, 0, 5)], at=now_ms())
+        await read(made, [*running(10, made), poison, work([60], at=now_ms()), flight, wrong], 0)
+        assert made.state.waiting == 6  # five of the ten, and the neighbour
+        await made.outbox.drained()
+    assert [one.offset for one in letters] == [3, 6]
+    assert [to_bytes(one.value) for one in letters] == [encode(poison), encode(wrong)]
+    assert letters[0].error == "KeyError: 'a defect'"
 
 
 async def read(made: LaneOwner, records: list[LaneRecord], start: int) -> int:
