@@ -129,3 +129,23 @@ def test_every_entry_says_where_it_comes_from_and_since_when() -> None:
     assert all(type(keyword.valid_from) is date for keyword in KEYWORDS)
     assert len({keyword.word for keyword in KEYWORDS}) == len(KEYWORDS)
     assert all(classify(keyword.word) == keyword.family for keyword in KEYWORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("désabonner", "stop"),
+        ("Parar.", "stop"),
+        ("¡ALTO!", "stop"),
+        ("baja, por favor", "stop"),
+        ("Stopp!!", "stop"),
+        ("abmelden", "stop"),
+        ("Afmelden", "stop"),
+        ("sair", "stop"),
+        ("¿Ayuda?", "help"),
+        ("Hilfe", "help"),
+        ("Voy a cancelar mi cita de las 3", "other"),
+    ],
+)
+def test_words_of_other_languages_count_when_they_stand_alone(text: str, intent: str) -> None:
+    assert classify(text) == intent
