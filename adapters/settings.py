@@ -149,8 +149,9 @@ class Worker(_Strict):
     """Failed batches in a row after which no more is submitted to an aggregator until it answers again."""
     suspend_after: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """Seconds of an aggregator's outage after which campaigns that wait for it become suspended."""
-    checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 32_000_000
-    """A lane checkpoints when its log since the last one passes this and twice its live size."""
+    checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 8_000_000
+    """A lane checkpoints when its log since the last one passes this and twice its live size. Whoever has the lane
+    next, or again, reads the log since then first."""
 
 
 class Prices(_Strict):

@@ -131,6 +131,7 @@ class LaneOwner:
         """Rule L1: claim the lane; it becomes active when the record is read back."""
         self._nonce = uuid.uuid4().hex
         self._active = False
+        self._read_at = monotonic()
         if self._pump_task is None:
             self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
         self._claiming = asyncio.create_task(self._claim(self._nonce), name=f"lane-{self.lane}-claim")
@@ -188,6 +189,8 @@ class LaneOwner:
         """Take the next record of the log."""
         await self.outbox.room()
         if self._start is not None and self._start <= offset < self._next:
+            # After a rebalance all since the mark comes again: that is not standing still.
+            self._read_at = monotonic()
             return
         if self._start is None or offset != self._next:
             self._begin(offset)
