@@ -79,7 +79,7 @@ def _run(file: Path, list_name: str, country: str, rejects: Path) -> dict[str, A
                 ContactStore(Store(settings.clickhouse), list_name, view.waiting),
                 rejected,
                 country=country,
-                on_opted_out=lambda numbers: asyncio.run(_publish(settings.kafka, numbers)),
+                on_opted_out=lambda numbers: asyncio.run(_publish(settings.kafka, numbers, file.name)),
                 on_progress=view.update,
             )
     except ColumnsError as error:
@@ -124,7 +124,7 @@ def _rejects(path: Path) -> Iterator[Any]:
         yield rejects
 
 
-async def _publish(kafka: Any, numbers: list[int]) -> None:
+async def _publish(kafka: Any, numbers: list[int], file: str) -> None:
     """Write an opt-out for each number to Kafka; returns when all are acknowledged."""
     from adapters.clock import now_ms
     from adapters.producer import Producer
@@ -135,7 +135,8 @@ async def _publish(kafka: Any, numbers: list[int]) -> None:
     try:
         for first in range(0, len(numbers), _EMIT_AT_ONCE):
             part = numbers[first : first + _EMIT_AT_ONCE]
-            records = [OptOut(number=n, out=True, at=at, source="import") for n in part]
+            said = f"opted out in the contacts of {file}"
+            records = [OptOut(number=n, out=True, at=at, source="import", evidence=said) for n in part]
             await asyncio.gather(
                 *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=str(r.number).encode()) for r in records)
             )
