@@ -1,4 +1,4 @@
-"""Nobody leaves at a forbidden local time: looked at when a slice is picked, and again just before it is submitted."""
+"""Nothing leaves at a forbidden local time: looked at when a slice is picked, again just before it is submitted."""
 
 from __future__ import annotations
 
