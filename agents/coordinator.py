@@ -12,10 +12,20 @@ from pipeline.fanout import ranges
 from pipeline.plan import Terms
 from pipeline.reservations import routed
 from pipeline.statuses import apply
-from pipeline.transitions import Effect, GiveBack, StartFanout, StartFreeze, Tell, Withdraw, WriteControl
+from pipeline.transitions import (
+    Effect,
+    GiveBack,
+    StartFanout,
+    StartFreeze,
+    Tell,
+    Withdraw,
+    WriteControl,
+    WriteFinish,
+)
+from pipeline.unknown_policy import unsupported
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
-from schemas.lane import Control
+from schemas.lane import Control, Finish
 from schemas.wire import encode
 
 
@@ -43,14 +53,24 @@ class Coordinator:
 
     def _terms(self, spec: CampaignSpec) -> Terms | str:
         try:
-            return self._context.terms(spec)
+            terms = self._context.terms(spec)
         except Transient as error:
             return f"{error}; add it to the settings or choose one that is there"
+        settings = self._context.settings
+        name = settings.accounts[spec.account].senders[spec.sender].aggregator
+        known = settings.aggregators[name]
+        return (
+            unsupported(spec.unknown, name, idempotency_keys=known.idempotency_keys, query_url=known.query_url)
+            or terms
+        )
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
         match effect:
             case WriteControl():
                 return self._control(effect, document)
+            case WriteFinish():
+                finish = Finish(campaign=effect.campaign, at=effect.at)
+                return [output(topics.LANES, finish, partition=lane) for lane in effect.lanes]
             case StartFreeze(freeze):
                 return [output(topics.FANOUT, freeze, freeze.campaign)]
             case StartFanout():

@@ -16,7 +16,7 @@ from typing import Final
 
 from pipeline.status_commands import command
 from pipeline.suspension import suspend
-from pipeline.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, successor, withdraw
+from pipeline.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
 
 EMPTY_AUDIENCE = (
@@ -97,11 +97,14 @@ def _note(document: CampaignDocument, record: Note, now: int) -> Transition:
 
 def _progress(document: CampaignDocument, record: Progress, now: int) -> Transition:
     """What is sent cannot be paused any more: a paused campaign goes on to sent. A canceled one stays canceled."""
-    if record.reached == "finished" and document.status == "canceled" and not document.finished:
-        return Transition(successor(document, now, finished=record.at), changed=True)
+    if record.reached == "finished" and document.finished:
+        return Transition(document, effects=(finish(document),))
+    if record.reached == "finished" and document.status == "canceled":
+        ended = successor(document, now, finished=record.at)
+        return Transition(ended, changed=True, effects=(finish(ended),))
     before = _BEFORE_SENT if record.reached == "sent" else _BEFORE_SENT | {"sent"}
     if document.status not in before or not document.recipients:
         return Transition(document)
     finished = record.at if record.reached == "finished" else 0
     reached = successor(document, now, status=record.reached, resume_to=None, reason="", finished=finished, holds=[])
-    return Transition(reached, changed=True)
+    return Transition(reached, changed=True, effects=(finish(reached),) if finished else ())

@@ -75,7 +75,16 @@ class GiveBack:
     releases: tuple[Release, ...]
 
 
-Effect = WriteControl | StartFreeze | StartFanout | Withdraw | Tell | GiveBack
+@dataclass(frozen=True, slots=True)
+class WriteFinish:
+    """Write a FINISH to each of `lanes`: each recipient is accounted for, so the lanes may forget the campaign."""
+
+    campaign: str
+    lanes: tuple[int, ...]
+    at: int
+
+
+Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | Tell | GiveBack
 """What to do, in order. All may be repeated: a step that dies in between is given its record again."""
 
 
@@ -105,6 +114,11 @@ def with_outcome(document: CampaignDocument, command: str, error: str = "") -> l
 def control(document: CampaignDocument, at: int) -> WriteControl:
     """The control that the document asks for now."""
     return WriteControl(document.id, document.revision, _control_state(document.status), tuple(document.lanes), at)
+
+
+def finish(document: CampaignDocument) -> WriteFinish:
+    """The end of a finished document's campaign in its lanes."""
+    return WriteFinish(document.id, tuple(document.lanes), document.finished)
 
 
 def _control_state(status: Status) -> ControlState:
