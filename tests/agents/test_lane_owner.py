@@ -171,8 +171,9 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
         await read(made, [*running(10, made), poison, work([60], at=now_ms()), flight, wrong], 0)
         assert made.state.waiting == 6  # five of the ten, and the neighbour
         await made.outbox.drained()
-    assert [one.offset for one in letters] == [3, 6]
-    assert [to_bytes(one.value) for one in letters] == [encode(poison), encode(wrong)]
+    # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
+    found = {one.offset: to_bytes(one.value) for one in letters}
+    assert found == {3: encode(poison), 6: encode(wrong)}
     assert letters[0].error == "KeyError: 'a defect'"
 
 
