@@ -66,6 +66,17 @@ def _audience(store: Store, spec: CampaignSpec) -> AudienceFacts:
     )
 
 
+def mean_parts_of(store: Store, settings: Settings, spec: CampaignSpec) -> float:
+    """Segments that the messages of a spec take on average, counted over a sample of its contacts.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    account, unconfigured = account_facts(settings, spec)
+    texts = review(spec, account, unconfigured, _audience(store, spec), now_ms()).texts
+    return sum(text.mean_parts for text in texts)
+
+
 def _fields(spec: CampaignSpec) -> Sequence[str]:
     fields: dict[str, None] = {}
     for text in (*(message.text for message in spec.messages), spec.opt_out_language):

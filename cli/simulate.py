@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from datetime import time as time_of_day
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
 from cli.campaign_file import read_campaign
 from cli.console import FAILED, UserError, WrongUse, note, say, write_json
+from cli.launch_time import begin_of
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 72
@@ -78,32 +76,13 @@ def _result(
     specs = [read_campaign(one) for one in (file, *beside)]
     try:
         launches = launches_of(settings, specs, recipients, seed)
-        begin = _begin(start, specs[0].send_at, launches[0].terms.store_zone)
+        begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
         outcome = run(launches, told, seed, begin, settings.kafka.partitions, exact)
     except (SetupError, PlanError) as error:
         raise UserError(f"{file}: {error}") from error
     for launch in launches:
         note(f"{launch.spec.name}: {launch.audience.source}")
     return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)
-
-
-def _begin(start: str | None, send_at: datetime | None, store_zone: str) -> int:
-    """When the simulation starts (ms): given, else `send_at`, else noon today in the store's zone: a default that
-    holds all day, so that the same command gives the same result."""
-    from adapters.clock import now_ms
-    from pipeline.review import instant
-
-    if start is not None:
-        try:
-            return instant(datetime.fromisoformat(start), store_zone)
-        except ValueError as error:
-            raise WrongUse(
-                f"--start {start}: not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
-            ) from error
-    if send_at is not None:
-        return instant(send_at, store_zone)
-    today = datetime.fromtimestamp(now_ms() / 1000, UTC).astimezone(ZoneInfo(store_zone)).date()
-    return instant(datetime.combine(today, time_of_day(12), ZoneInfo(store_zone)), store_zone)
 
 
 def _draw(result: dict[str, Any], path: Path) -> None:

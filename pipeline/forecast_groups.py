@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.forecast import ALWAYS, Group, Interval
-from pipeline.quiet_hours import NEVER, QuietHours
+from pipeline.forecast import Group, Interval
+from pipeline.plan import CampaignPlan
+from pipeline.quiet_hours import NEVER
+from pipeline.when import PASSED
 from pipeline.whereabouts import Place
-from pipeline.zones import Policy, ZoneSet, zone_ids, zone_sets
+from pipeline.zones import UNKNOWN, ZoneSet, zone_ids, zone_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,44 +26,44 @@ class Living:
     recipients: int
 
 
-def groups_of(
-    people: Sequence[Living],
-    segments: float,
-    begin: int,
-    until: int,
-    store_zone: str,
-    unknown: Policy = "store",
-    quiet: QuietHours | None = None,
-) -> list[Group]:
-    """Groups with their windows from `begin` to `until` (ms); always open where `quiet` is None (transactional).
+def groups_of(people: Sequence[Living], segments: float, plan: CampaignPlan, begin: int, until: int) -> list[Group]:
+    """Groups with their windows from the launch at `begin` to `until` (ms), by the plan's send mode and quiet hours.
 
-    `segments` is the mean of a message. Who is nowhere by the account's policy (`unknown` = "skip") is in no group.
+    `segments` is the mean of a message. Who will be skipped for the time of day, or for want of a zone, is in none.
     """
     if not people:
         return []
     numbers = np.array([one.number for one in people], np.uint64)
-    ids = zone_ids(numbers, [one.zone for one in people], range(len(people)), store_zone, unknown).tolist()
+    zones, places = [one.zone for one in people], range(len(people))
+    ids = zone_ids(numbers, zones, places, plan.store_zone, plan.unknown_zone).tolist()
     counts: dict[tuple[ZoneSet, Place], int] = {}
     for one, index in zip(people, ids, strict=True):
-        if index:
-            key = (zone_sets()[index], (one.country, one.region) if quiet is not None else ("", ""))
+        if index != UNKNOWN or plan.transactional:
+            where = zone_sets()[index] or (plan.store_zone,)
+            key = (where, ("", "") if plan.transactional else (one.country, one.region))
             counts[key] = counts.get(key, 0) + one.recipients
     merged: dict[tuple[str, tuple[Interval, ...]], int] = {}
-    for (zones, place), count in counts.items():
-        windows = ALWAYS if quiet is None else windows_of(quiet, zones, place, begin, until)
-        name = (zones[0], tuple(windows))
-        merged[name] = merged.get(name, 0) + count
+    for (where, place), count in counts.items():
+        asked = max(begin, plan.due) if plan.local is None else plan.local.due(where, begin)
+        if asked != PASSED:
+            name = (where[0], tuple(_windows(plan, where, place, asked, until)))
+            merged[name] = merged.get(name, 0) + count
     return [Group(zone, count, count * segments, windows) for (zone, windows), count in sorted(merged.items())]
 
 
-def windows_of(quiet: QuietHours, zones: ZoneSet, place: Place, begin: int, until: int) -> list[Interval]:
-    """The allowed times between `begin` and `until` (ms)."""
+def _windows(plan: CampaignPlan, zones: ZoneSet, place: Place, asked: int, until: int) -> list[Interval]:
+    """The allowed times between `asked` and `until` (ms)."""
+    if plan.transactional:
+        return [(asked, max(until, asked + 1))]
     found: list[Interval] = []
-    now = begin
+    now = asked
     while now < until:
-        start, end = quiet.window(now, zones, place)
+        start, end = plan.quiet.window(now, zones, place)
         if start == NEVER or start >= until:
             break
-        found.append((start, end))
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
         now = end
     return found

@@ -51,5 +51,10 @@ class FairShare:
         return now if known is None or known[0] != rank else max(now, known[1])
 
 
+def rank_of(priority: str, deadline: int | None) -> Rank:
+    """The rank of a campaign of this `priority` and `deadline` (ms)."""
+    return _CLASS[priority], _NEVER if deadline is None else deadline
+
+
 def _rank(settings: LaneSettings) -> Rank:
-    return _CLASS[settings.priority], _NEVER if settings.deadline is None else settings.deadline
+    return rank_of(settings.priority, settings.deadline)

@@ -87,11 +87,11 @@ def _attribute(name: str, places: NDArray[np.int64], seed: int) -> list[str]:
     rng = np.random.default_rng([seed, 2, *name.encode()])
     n = len(places)
     if name == "city":
-        return np.array([place.city for place in PLACES], object)[places].tolist()
+        return [PLACES[place].city for place in places.tolist()]
     if name == "tier":
-        return np.array(TIERS, object)[rng.choice(len(TIERS), n, p=TIER_SHARES)].tolist()
+        return [TIERS[tier] for tier in rng.choice(len(TIERS), n, p=TIER_SHARES).tolist()]
     if name == "orders":
-        return (rng.geometric(0.35, n) - 1).astype(str).tolist()
+        return [str(count - 1) for count in rng.geometric(0.35, n).tolist()]
     words = {"first_name": FIRST_NAMES, "last_name": LAST_NAMES, "carrier": CARRIERS}.get(name)
     if words is None:
         return [""] * n
@@ -102,4 +102,4 @@ def _attribute(name: str, places: NDArray[np.int64], seed: int) -> list[str]:
         column[here] = np.array(text.split(), object)[rng.integers(0, len(text.split()), len(here))]
     if name == "first_name":
         column[rng.random(n) < NAMELESS] = ""
-    return column.tolist()
+    return [str(word) for word in column]

@@ -54,9 +54,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
     below.set_yticks(range(len(zones)), zones, fontsize=7)
     below.invert_yaxis()
     figure.colorbar(shades, ax=below, label="settled")
-    locator = AutoDateLocator()
+    locator: Any = AutoDateLocator()  # type: ignore[no-untyped-call]
     below.xaxis.set_major_locator(locator)
-    below.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    below.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     below.set_xlabel("UTC")
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}

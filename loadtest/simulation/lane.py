@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.simulation.aggregator import ModelledAggregator
@@ -22,9 +22,10 @@ from pipeline.lane import Submit, apply
 from pipeline.lane_effects import Malformed
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, pick
+from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments, sustained
 from pipeline.scheduler import FairShare
-from pipeline.submission import held_back, result_groups
+from pipeline.submission import held_back, hours_of, result_groups
 from schemas.chunk import Release
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
@@ -45,6 +46,8 @@ class Limits:
     batch: int
     slots: int
     carrier_daily: Mapping[str, int]
+    quiet: QuietHours = field(default_factory=QuietHours)
+    """Of the lane's account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class SimulatedLane:
             messages=self._limits.batch,
             segments=self._size(now),
             carrier_daily=self._limits.carrier_daily,
+            quiet=self._limits.quiet,
         )
         if chosen is None:
             return False
@@ -187,7 +191,8 @@ class SimulatedLane:
         now, sent = self._clock.ms, self._clock.seconds
         ordinals, numbers, segments = self._columns(flight)
         control = self.state.campaigns[flight.key[0]]
-        held = held_back(flight, control, numbers, self._around.opted_out, now)
+        hours = hours_of(self.state, flight, self._limits.quiet, now)
+        held = held_back(flight, control, numbers, self._around.opted_out, now, hours)
         going = [index for index, why in enumerate(held) if why is None]
         if len(going) < len(held):
             numbers, segments = ([column[index] for index in going] for column in (numbers, segments))

@@ -18,7 +18,7 @@ from loadtest.simulation.lane import Limits
 from loadtest.simulation.run import REVISION, Launch
 from pipeline.audience import typed_numbers
 from pipeline.carrier_day import normal
-from pipeline.plan import Terms, compile_plan
+from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.rate import lane_share
 from schemas.campaign import CampaignDocument, CampaignSpec
 
@@ -43,13 +43,13 @@ def launches_of(settings: Settings, specs: Sequence[CampaignSpec], recipients: i
 
 def _launch(context: Context, name: str, spec: CampaignSpec, recipients: int | None, seed: int) -> Launch:
     terms = terms_of(context, spec)
-    fields = _fields(name, spec, terms)
+    fields = _draft(name, spec, terms).fields
     return Launch(
         id=name,
         spec=spec,
         audience=audience_of(context.settings, spec, fields, recipients, seed),
         terms=terms,
-        limits=limits_of(context.settings, spec),
+        limits=limits_of(context.settings, spec, terms),
     )
 
 
@@ -66,7 +66,7 @@ def terms_of(context: Context, spec: CampaignSpec) -> Terms:
         raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; there is {known}") from error
 
 
-def limits_of(settings: Settings, spec: CampaignSpec) -> dict[int, Limits]:
+def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int, Limits]:
     """The limits of each lane of a spec's sender."""
     account = settings.accounts[spec.account]
     sender = account.senders[spec.sender]
@@ -77,6 +77,7 @@ def limits_of(settings: Settings, spec: CampaignSpec) -> dict[int, Limits]:
         batch=settings.aggregators[sender.aggregator].batch,
         slots=settings.worker.in_flight,
         carrier_daily={normal(name): limit // count for name, limit in sender.carrier_daily.items()},
+        quiet=terms.quiet,
     )
     return dict.fromkeys(sender.lanes, limits)
 
@@ -110,8 +111,8 @@ def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audien
     return Audience(page, out, f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}")
 
 
-def _fields(name: str, spec: CampaignSpec, terms: Terms) -> tuple[str, ...]:
+def _draft(name: str, spec: CampaignSpec, terms: Terms) -> CampaignPlan:
     draft = CampaignDocument(
         id=name, spec=spec.model_dump(mode="json"), status="draft", revision=REVISION, created=0, updated=0
     )
-    return compile_plan(draft, terms).fields
+    return compile_plan(draft, terms)
