@@ -55,6 +55,7 @@ class ReplyTerms:
     """As they go out; "" where there is no answer."""
     per_hour: int
     per_day: int
+    """Replies to one number at most, confirmed STOPs apart."""
     prices: PriceList
     ours: frozenset[int]
     """All numbers of ours: one machine must not talk with itself."""
@@ -115,7 +116,8 @@ def _silent(
         return True
     if kind == "auto" and before is not None and before.last_text == folded[:160] and before.last_at > now - DAY:
         return True
-    return len(recent) >= terms.per_day or sum(one.at > now - HOUR for one in recent) >= terms.per_hour
+    others = [one.at for one in recent if one.kind != "stopped"]
+    return len(others) >= terms.per_day or sum(at > now - HOUR for at in others) >= terms.per_hour
 
 
 def _reply(text: InboundText, kind: ReplyKind, terms: ReplyTerms, place: Place, now: int) -> SentReply:
