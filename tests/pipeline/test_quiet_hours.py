@@ -13,7 +13,7 @@ from pipeline import tz
 from pipeline.area_codes import state_of_number
 from pipeline.quiet_explain import explain
 from pipeline.quiet_hours import HORIZON, NEVER, QuietHours
-from pipeline.quiet_rules import Custom, custom_hours
+from pipeline.quiet_rules import Custom, Day, custom_hours
 from pipeline.whereabouts import read_key, write_key
 from pipeline.zones import candidate_zones, zone_ids, zone_sets
 
@@ -27,7 +27,7 @@ class Free(QuietHours):
 
     def day(self, place, day):  # type: ignore[no-untyped-def]
         week = self.custom.weeks["*"]
-        return type(super().day(place, day))(week[date.fromordinal(719_163 + day).weekday()])
+        return Day(week[(day + 3) % 7])  # 1970-01-01 was a Thursday
 
 
 def at(text: str, zone: str, fold: int = 0) -> int:
@@ -91,14 +91,22 @@ def test_zones_without_a_common_hour_never_allow() -> None:
     assert time.process_time() - began < 1
 
 
+class Once(QuietHours):
+    """Allows one local day of all, from 10:00 to 11:00."""
+
+    def day(self, place, day):  # type: ignore[no-untyped-def]
+        return Day(((600, 660),) if day == at("2026-11-23", "UTC") // tz.DAY else ())
+
+
 def test_never_means_within_a_fortnight_to_the_millisecond() -> None:
-    quiet = Free(custom=Custom({"*": (((600, 601),), (), (), (), (), (), ())}))
-    monday = at("2026-11-23 10:00", "UTC")
-    assert quiet.next_allowed(monday + 60_000, ("UTC",), ("", "")) == monday + 7 * tz.DAY
+    opens = at("2026-11-23 10:00", "UTC")
+    once = Once()
+    assert once.next_allowed(opens - HORIZON + 1, ("UTC",), ("", "")) == opens
+    assert once.next_allowed(opens - HORIZON, ("UTC",), ("", "")) == NEVER
+    assert once.window(opens + tz.HOUR - 1, ("UTC",), ("", "")) == (opens + tz.HOUR - 1, opens + tz.HOUR)
+    assert once.next_allowed(opens + tz.HOUR, ("UTC",), ("", "")) == NEVER
     closed = QuietHours(custom=custom_hours({"US-AL": {}}, date(2026, 1, 1)))
-    assert closed.next_allowed(monday, ("UTC",), ("US", "AL")) == NEVER
-    far = Free(custom=Custom({"*": ((),) * 7}))
-    assert far.next_allowed(monday, ("UTC",), ("", "")) == NEVER
+    assert closed.next_allowed(opens, ("UTC",), ("US", "AL")) == NEVER
 
 
 def test_a_local_hour_that_does_not_exist_allows_nothing() -> None:
