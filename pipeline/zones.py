@@ -3,16 +3,19 @@
 Candidates are those of phonenumbers' `time_zones_for_number`: the longest prefix in its data for a number that is
 tied to a place, all zones of the calling code for one that is not (mobiles of most countries, toll-free). The prefix
 alone would be unsafe: phonenumbers has `79` as Moscow, but a Russian mobile may be anywhere from Kaliningrad to
-Kamchatka. One exception: within +1 an area code stands for its own place even for numbers that phonenumbers calls
-mobile there (Bermuda, Jamaica), where it would give all 42 zones of North America.
+Kamchatka. Two exceptions. Within +1 an area code stands for its own place even for numbers that phonenumbers calls
+mobile there (Bermuda, Jamaica), where it would give all 42 zones of North America. And rules/zones.toml adds zones
+to a few overlay area codes, whose places phonenumbers does not know in full.
 
 A set of zones travels as a small integer, valid within one process: its index in `zone_sets()`. 0 is "not known".
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 from typing import Final, Literal
 
 import numpy as np
@@ -88,7 +91,7 @@ def _placed_or_not(table: _Table, numbers: NDArray[np.uint64], rows: NDArray[np.
 def zone_sets() -> tuple[ZoneSet, ...]:
     """Every set of candidates that phonenumbers has, and every single zone; the first is "not known"."""
     single = ((name,) for name in sorted(tz.names()))
-    return tuple(dict.fromkeys(((), *sorted({*TIMEZONE_DATA.values(), *single}))))
+    return tuple(dict.fromkeys(((), *sorted({*_data().values(), *single}))))
 
 
 def id_of(zones: ZoneSet) -> int:
@@ -111,7 +114,7 @@ class _Table:
     """Prefixes as ranges of numbers filled up to 15 digits: row i is [starts[i], starts[i + 1])."""
 
     def __init__(self) -> None:
-        ranges = {prefix: (_filled(prefix), _filled(prefix, 1)) for prefix in TIMEZONE_DATA}
+        ranges = {prefix: (_filled(prefix), _filled(prefix, 1)) for prefix in _data()}
         starts = sorted({0, *(edge for pair in ranges.values() for edge in pair)})
         self.starts = np.array(starts, np.uint64)
         self.near: ZoneIds = np.array([_ids()[_longest(f"{start:015d}")] for start in starts], np.int32)
@@ -127,9 +130,9 @@ def _filled(prefix: str, more: int = 0) -> int:
 
 def _longest(digits: str) -> ZoneSet:
     for length in range(min(TIMEZONE_LONGEST_PREFIX, len(digits)), 0, -1):
-        zones = TIMEZONE_DATA.get(digits[:length])
+        zones = _data().get(digits[:length])
         if zones is not None:
-            return tuple(zones)
+            return zones
     return ()
 
 
@@ -143,6 +146,17 @@ def _slowly(number: int) -> int:
 
 def _calling_code(digits: str) -> str:
     return next((digits[:length] for length in (1, 2, 3) if digits[:length] in _codes()), "")
+
+
+@cache
+def _data() -> dict[str, ZoneSet]:
+    """phonenumbers' zones by prefix, with those of rules/zones.toml added."""
+    data: dict[str, ZoneSet] = {prefix: tuple(zones) for prefix, zones in TIMEZONE_DATA.items()}
+    added = tomllib.loads(files("pipeline.rules").joinpath("zones.toml").read_text(encoding="utf-8"))["prefix"]
+    for entry in added:
+        prefix = entry["prefix"]
+        data[prefix] = tuple(sorted({*data.get(prefix, ()), *entry["zones"]}))
+    return data
 
 
 @cache
