@@ -15,7 +15,7 @@ from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.quiet_gate import REASON as QUIET
 from pipeline.quiet_hours import Instants
 from pipeline.segments import MAX_PARTS
-from pipeline.smart_sending import Table, check_and_reserve
+from pipeline.smart_sending import Table, blocker_text, check_and_reserve
 from pipeline.when import Dues, dues
 from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
 from schemas.chunk import RecipientChunk, lane_of_ordinal
@@ -72,9 +72,11 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
     _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
+    blockers: list[str] = []
     if not plan.transactional:
-        _smart_sending(reasons, numbers, when.due, message.identity, plan, table, now)
-    return Decision(_work(chunk, plan, segments, reasons == _MAY_GO, where, when, now), _skipped(chunk, reasons, now))
+        blockers = _smart_sending(reasons, numbers, when.due, message.identity, plan, table, now)
+    work = _work(chunk, plan, segments, reasons == _MAY_GO, where, when, now)
+    return Decision(work, _skipped(chunk, reasons, blockers, now))
 
 
 _REASONS: Final = tuple(Reason)
@@ -142,12 +144,17 @@ def _smart_sending(
     plan: CampaignPlan,
     table: Table,
     now: int,
-) -> None:
-    """Reserve for those that nothing else holds back; whoever is refused gets that reason."""
+) -> list[str]:
+    """Reserve for those that nothing else holds back; whoever is refused gets that reason. Returns what blocks each
+    of those, in their order, as `blocker_text` has it."""
     left = np.flatnonzero(reasons == _MAY_GO)
-    if len(left):
-        check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now)
-        reasons[left[~check.ok]] = _CODES[Reason.SMART_SENDING]
+    if not len(left):
+        return []
+    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now)
+    refused = ~check.ok
+    reasons[left[refused]] = _CODES[Reason.SMART_SENDING]
+    blocking = zip(check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)
+    return [blocker_text(other, at) for other, at in blocking]
 
 
 def _work(
@@ -199,12 +206,13 @@ def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]
     return runs, [QUIET if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
 
 
-def _skipped(chunk: RecipientChunk, reasons: Reasons, now: int) -> list[StatusChunk]:
+def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: list[str], now: int) -> list[StatusChunk]:
     groups = [
         StatusGroup(
             state="skipped",
             reason=_REASONS[code - 1].value,
             ordinals=(np.flatnonzero(reasons == code) + chunk.first).tolist(),
+            ids=blockers if code == _CODES[Reason.SMART_SENDING] else None,
         )
         for code in np.flatnonzero(np.bincount(reasons, minlength=1)).tolist()
         if code != _MAY_GO

@@ -19,6 +19,7 @@ read again, and must get the same answer, without a reservation that nobody woul
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,7 @@ KEPT: Final = WIDEST + 24 * HOUR
 earlier than a day before `now` gets the same answer with and without the dropping."""
 
 _MINUTE: Final = 60_000
+_BLOCKER: Final = re.compile(r"([0-9a-hjkmnp-tv-z]{8})-(\d{1,3})@(\d{1,15})")
 _WIDTH: Final = 3
 _WINDOW_BITS: Final = np.uint64(16)
 _WINDOW_MASK: Final = np.uint64(0x7FFF)
@@ -63,6 +65,18 @@ def identity_of(campaign: str, message: int) -> int:
 def message_of(identity: int) -> tuple[str, int]:
     """(campaign, message) that `identity_of` packed."""
     return campaign_from_octets((identity >> 8).to_bytes(5, "big")), identity & 0xFF
+
+
+def blocker_text(identity: int, at: int) -> str:
+    """`CAMPAIGN-MESSAGE@TIME`: the message that blocks another and its planned time (ms), as a skip records it."""
+    campaign, message = message_of(identity)
+    return f"{campaign}-{message}@{at}"
+
+
+def read_blocker(text: str) -> tuple[str, int, int] | None:
+    """(campaign, message, planned time in ms) of a `blocker_text`; None for any other text."""
+    found = _BLOCKER.fullmatch(text)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 def check_and_reserve(

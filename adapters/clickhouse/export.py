@@ -38,7 +38,7 @@ LEFT JOIN
     SELECT one.1 AS ordinal,
         minIf((-rank, shown, reason), shown NOT IN {EVENTS}) AS current,
         argMaxIf((segments, price), rank, segments > 0) AS billed,
-        max(one.2) AS aggregator_id,
+        maxIf(one.2, shown != 'skipped') AS aggregator_id,
         {_COLUMNS}
     FROM
     (

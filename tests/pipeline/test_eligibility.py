@@ -13,7 +13,7 @@ from pipeline.eligibility import Decision, Reason, decide
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, compile_plan
 from pipeline.segments import count
-from pipeline.smart_sending import check_and_reserve
+from pipeline.smart_sending import check_and_reserve, identity_of, read_blocker
 from schemas.chunk import RecipientChunk
 from schemas.lane import LANES
 from schemas.status import STATUSES
@@ -171,3 +171,16 @@ def test_a_plan_without_lanes_is_a_failure() -> None:
 
 def test_reasons_are_words() -> None:
     assert all(reason.value.isidentifier() for reason in Reason)
+
+
+def test_who_is_skipped_for_smart_sending_is_told_by_which_message_and_when() -> None:
+    table: dict[int, bytes] = {}
+    asked = chunk(3)
+    earlier = identity_of("0000000z", 2)
+    assert check_and_reserve(table, asked.numbers[1:], NOW - HOUR, earlier, 0, NOW).ok.all()
+    decided = decide(asked, plan(smart_sending_hours=168), table, OptOuts(), NOW)
+    (group,) = [one for status in decided.statuses for one in status.groups]
+    assert (group.reason, group.ordinals) == ("smart_sending", [501, 502])
+    assert group.ids == [f"0000000z-2@{NOW - HOUR}"] * 2
+    assert read_blocker(group.ids[0]) == ("0000000z", 2, NOW - HOUR)
+    assert read_blocker("SM0123456789") is None
