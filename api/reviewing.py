@@ -9,8 +9,11 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
 from adapters.settings import Settings
+from api.forecasting import forecast_of, people_of, rivals_of
 from api.services import Services
 from pipeline.audience import typed_numbers
+from pipeline.forecast_words import Forecast
+from pipeline.plan import PlanError
 from pipeline.render import compile_template
 from pipeline.review import AccountFacts, AudienceFacts, Review, review
 from pipeline.template import TemplateError
@@ -64,6 +67,28 @@ def _audience(store: Store, spec: CampaignSpec) -> AudienceFacts:
         with_value=surveyed.with_value,
         sample=surveyed.sample,
     )
+
+
+async def forecast_review(services: Services, spec: CampaignSpec, found: Review, but: str) -> Forecast | None:
+    """The forecast that goes with a review, for a launch now; None where the review has nobody to send to, or no
+    text, account or sender that could be sent. `but`: the campaign itself.
+
+    Raises:
+        StoreUnavailable: ClickHouse does not answer.
+    """
+    if not found.recipients or not found.segments or account_facts(services.settings, spec)[0] is None:
+        return None
+    return await asyncio.to_thread(_forecast, services, spec, found, but)
+
+
+def _forecast(services: Services, spec: CampaignSpec, found: Review, but: str) -> Forecast | None:
+    store, settings = services.figures.store, services.settings
+    mean = sum(text.mean_parts for text in found.texts)
+    try:
+        rivals = rivals_of(store, settings, spec, but)
+        return forecast_of(settings, spec, people_of(store, spec), mean, now_ms(), rivals)
+    except PlanError:
+        return None  # the review says what is wrong with it
 
 
 def mean_parts_of(store: Store, settings: Settings, spec: CampaignSpec) -> float:

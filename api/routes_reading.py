@@ -55,10 +55,19 @@ async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
 
 @router.get("/{campaign}/review")
 async def review(campaign: str, shared: Shared) -> dict[str, Any]:
-    """What would forbid a launch, warnings, recipients, segments, cost and shortest duration."""
+    """What would forbid a launch, warnings, recipients, segments, cost, shortest duration, and the forecast: finish
+    time, who would not be reached, and why."""
     document = await shared.document(campaign)
-    found = await reviewing.review_of(shared, document.parsed())
-    return {"id": campaign, "status": document.status, "ok": not found.problems, **dataclasses.asdict(found)}
+    spec = document.parsed()
+    found = await reviewing.review_of(shared, spec)
+    ahead = await reviewing.forecast_review(shared, spec, found, campaign)
+    return {
+        "id": campaign,
+        "status": document.status,
+        "ok": not found.problems,
+        **dataclasses.asdict(found),
+        "forecast": None if ahead is None else dataclasses.asdict(ahead),
+    }
 
 
 @router.get("/{campaign}/export")

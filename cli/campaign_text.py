@@ -92,6 +92,7 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
         f"{found['recipients']:,} recipients, about {found['segments']:,} segments, "
         f"{found['cost'] / CREDIT:,.2f} credits, at least {found['seconds']:,.0f} s at the sender's limit"
     )
+    yield from _forecast_lines(found.get("forecast"))
     for message in found["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
         yield f"  {message['example']}"
@@ -100,6 +101,18 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
     for problem in found["problems"]:
         yield f"problem: {problem['where']}: {problem['what']}"
     yield "can be launched" if found["ok"] else "cannot be launched"
+
+
+def _forecast_lines(ahead: dict[str, Any] | None) -> Iterator[str]:
+    from pipeline.forecast_words import duration, utc
+
+    if ahead is None:
+        return
+    if ahead["finish"] is not None:
+        yield f"launched now it would finish at {utc(ahead['finish'])}, after {duration(ahead['seconds'])}"
+    else:
+        yield f"launched now it would not reach {ahead['unreached']:,} of {ahead['recipients']:,}"
+    yield f"  {ahead['why']}"
 
 
 def print_list(found: dict[str, Any]) -> None:

@@ -50,8 +50,10 @@ async function launchAgreed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
   const about = el("p", {}, `${count(review.recipients)} recipients, about ${count(review.segments)} segments and ${credits(review.cost / 1e6)} credits; at least ${count(Math.ceil(review.seconds))} s at the sender's limit.`);
+  const ahead = review.forecast;
+  const when = ahead && el("p", {}, (ahead.finish ? `Launched now it would finish at ${new Date(ahead.finish).toLocaleString()}: ` : `Launched now it would not reach ${count(ahead.unreached)} of ${count(ahead.recipients)}: `) + `${ahead.why}.`);
   const problems = list(review.problems, "problem");
-  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about]), ...list(review.warnings, "warning")];
+  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...(when ? [when] : [])]), ...list(review.warnings, "warning")];
   return ask(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");
 }
 

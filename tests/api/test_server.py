@@ -88,6 +88,10 @@ def test_a_campaign_goes_out_and_all_figures_agree(live: Live, tmp_path: Path) -
     review = live.api.get(f"/v1/campaigns/{made['id']}/review")
     assert review["ok"]
     assert review["recipients"] > 1900
+    ahead = review["forecast"]
+    assert ahead["begin"] < ahead["finish"] < ahead["begin"] + 60_000, ahead
+    assert 0 < ahead["recipients"] <= review["recipients"], "who is opted out takes no time"
+    assert ahead["why"].startswith("main 5000 segments/s: needs"), ahead
     status, launched = post(live, f"/v1/campaigns/{made['id']}/launch")
     assert (status, launched["status"]) == (200, "processing")
     done = live.until(made["id"], lambda shown: shown["status"] == "finished", 60)
