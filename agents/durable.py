@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import faust
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.objects import cached_property
@@ -26,6 +27,9 @@ __all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "
 FETCH_MAX_WAIT_MS = 50
 """Hazard: aiokafka keeps one fetch per broker in flight. One that leaves out a partition whose records were not yet
 taken can keep that partition waiting for this long; Faust's 1,500 ms would show in the latency of an idle lane."""
+
+UNSOUGHT_SECONDS = 0.1
+"""How long a fetch waits for changelogs alone at most: the streams' seek waits for it."""
 
 DRAIN_SECONDS = 2.0
 """How long a revocation waits for table writes under way; must be well under the session time-out."""
@@ -123,7 +127,8 @@ class GuardedConsumer(driver.Consumer):
         self._progress: dict[TP, Progress] = {}
         self._caps: dict[TP, int] = {}
         self._sought = True
-        """Whether this assignment is at its committed offsets: until then nothing is committed."""
+        """Whether this assignment is at its committed offsets: until then nothing is handed out nor committed."""
+        self._to_seek = False
         self._assigned: set[TP] | None = None
         """None before the first assignment."""
         self._pass_on = self.callback
@@ -160,10 +165,9 @@ class GuardedConsumer(driver.Consumer):
         return True
 
     def resume_flow(self) -> None:
-        """Called within a recovery too, for standby tables: what counts as ready is the call after the seek."""
         super().resume_flow()
-        if self._assigned is not None and (self._sought or not self._assigned):
-            self._show(self._assigned, ready=True)
+        if self._assigned is not None and not self._assigned:
+            self._show((), ready=True)
 
     def _show(self, assignment: Iterable[TP], *, ready: bool) -> None:
         metrics.WORKER_READY.set(ready)
@@ -171,11 +175,34 @@ class GuardedConsumer(driver.Consumer):
             metrics.WORKER_ASSIGNED.labels(tp.topic, tp.partition).set(ready)
 
     async def perform_seek(self) -> None:
-        """Hazard: Faust lets partitions go before it seeks them, so that the rest of a batch it dropped is handed
-        out from the middle of a log; acknowledged, it would be committed, and what came before it lost."""
+        """Hazard: Faust lets partitions go before it seeks them, while it is still walking through a batch that it
+        fetched before. The rest of that batch is handed out from the middle of a log, and when it was fetched again
+        from the committed offset, Faust takes all up to there for read already and drops it: lost, and the next
+        commit is past it. So what counts is the seek between two fetches, see `getmany`."""
         await super().perform_seek()
-        self._progress.clear()
-        self._sought = True
+        self._to_seek = True
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """Nothing of a stream is handed out between a revocation and a seek that no fetch overlaps. Faust calls this
+        from one task, one fetch after the other."""
+        if self._to_seek:
+            await self._seek_between_fetches()
+        async for tp, message in super().getmany(timeout if self._sought else UNSOUGHT_SECONDS):
+            if self._sought or self._is_changelog_tp(tp):
+                yield tp, message
+
+    async def _seek_between_fetches(self) -> None:
+        assigned = self._assigned
+        try:
+            await super().perform_seek()
+        except (KafkaError, IllegalStateError) as error:
+            log.warning("cannot go to the committed offsets yet: %s", error)
+            return
+        if self._to_seek and assigned is self._assigned:
+            self._to_seek = False
+            self._progress.clear()
+            self._sought = True
+            self._show(assigned or (), ready=True)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         if not self._sought:
@@ -211,7 +238,7 @@ class GuardedConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for table in self.app.tables.values():
             await table.release({tp.partition for tp in revoked}, DRAIN_SECONDS)
-        self._sought = False
+        self._sought = self._to_seek = False
         self._forget(revoked)
 
     async def on_stop(self) -> None:

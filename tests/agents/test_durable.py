@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -184,6 +185,73 @@ def test_the_lowest_open_offset_is_committable() -> None:
     progress.track(9)  # read again
     progress.ack(9)
     assert progress.committable == 10
+
+
+class Opening:
+    """The active partitions as a batch of recovery sees them: ours becomes one of them on the third look."""
+
+    looks = 0
+
+    def __contains__(self, tp: TP) -> bool:
+        self.looks += 1
+        return self.looks > 2
+
+
+async def _fetched(handed: Handed, active: Any, monkeypatch: Any) -> list[int]:
+    """Offsets that come out of one fetch of 10 to 13."""
+    consumer = handed.consumer
+
+    async def fetch(timeout: float) -> Any:
+        return {TOPIC: [_message(offset, 1) for offset in range(10, 14)]}, active
+
+    monkeypatch.setattr(consumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(consumer, "_to_message", lambda tp, record: record)
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 14)
+    consumer.flow_active = True
+    return [message.offset async for _, message in consumer.getmany(0.0)]
+
+
+@BOTH
+async def test_nothing_is_handed_out_from_the_middle_of_a_batch_before_the_seek(
+    guarded: bool, tmp_path: Path, monkeypatch: Any
+) -> None:
+    handed = Handed(guarded, tmp_path)
+    consumer = handed.consumer
+    seeks: list[int] = []
+
+    async def seek_to_committed() -> dict[TP, int]:
+        seeks.append(10)
+        return {TOPIC: 10}
+
+    monkeypatch.setattr(consumer, "seek_to_committed", seek_to_committed)
+    await consumer.on_partitions_revoked({TOPIC})
+    await consumer.on_partitions_assigned({TOPIC})
+    assert await _fetched(handed, Opening(), monkeypatch) == ([] if guarded else [12, 13])
+    if guarded:
+        await consumer.perform_seek()
+        assert not list(consumer._filter_tps_with_pending_acks())
+        assert await _fetched(handed, {TOPIC}, monkeypatch) == [10, 11, 12, 13]
+        assert len(seeks) == 2
+
+
+async def test_a_seek_that_fails_is_made_again(tmp_path: Path, monkeypatch: Any) -> None:
+    handed = Handed(True, tmp_path)
+    consumer = handed.consumer
+    answers: list[Any] = [{TOPIC: 10}, KafkaError("away"), {TOPIC: 10}]
+
+    async def seek_to_committed() -> dict[TP, int]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        found: dict[TP, int] = answer
+        return found
+
+    monkeypatch.setattr(consumer, "seek_to_committed", seek_to_committed)
+    await consumer.on_partitions_revoked({TOPIC})
+    await consumer.on_partitions_assigned({TOPIC})
+    await consumer.perform_seek()
+    assert await _fetched(handed, {TOPIC}, monkeypatch) == []
+    assert await _fetched(handed, {TOPIC}, monkeypatch) == [10, 11, 12, 13]
 
 
 @BOTH
