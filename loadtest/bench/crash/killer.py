@@ -69,10 +69,13 @@ class Killer:
         return struck
 
     def recovered(self, struck: Struck) -> bool:
-        """Whether every process of the stack is ready, and those that were hit are new ones."""
+        """Whether every process of the stack is ready, those that were hit are new ones, and every worker has its
+        partitions (one that was stalled never ended)."""
         entries = self._stack.entries()
-        return all(one["state"] == "ready" for one in entries.values()) and all(
-            entries[name]["pid"] != pid for name, pid in struck.hit.items()
+        return (
+            all(one["state"] == "ready" for one in entries.values())
+            and all(entries[name]["pid"] != pid for name, pid in struck.hit.items())
+            and all("longwave_worker_ready 1.0\n" in self._metrics(name) for name in self._workers())
         )
 
     def _kill(self, struck: Struck, name: str) -> None:
@@ -131,10 +134,15 @@ class Killer:
         """The worker that has a partition now, or any worker where none has."""
         line = f'longwave_worker_assigned{{partition="{partition}",topic="{topic}"}} 1.0'
         workers = self._workers()
-        for name in workers:
-            with contextlib.suppress(OSError):
-                port = self._stack.settings.metrics_port + int(name.removeprefix("worker-"))
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                    if line in answer.read().decode():
-                        return name
-        return workers[0]
+        return next((name for name in workers if line in self._metrics(name)), workers[0])
+
+    def _metrics(self, worker: str) -> str:
+        """A worker's metrics; "" where it does not answer."""
+        port = self._stack.settings.metrics_port + int(worker.removeprefix("worker-"))
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer,
+        ):
+            text: str = answer.read().decode()
+            return text
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -146,7 +147,18 @@ class _Run:
         try:
             wait_until("all campaigns are finished", ended, END_SECONDS, pause=0.5)
         except RuntimeError as error:
-            self._findings.trouble.append(f"{error}: {[one['figures'] for one in self._load.shown.values()]}"[:2000])
+            left = {
+                one["id"]: {"status": one["status"], **{k: n for k, n in one["figures"]["states"].items() if n}}
+                for one in self._load.shown.values()
+                if one["status"] != "finished" and one["figures"]
+            }
+            self._findings.trouble.append(f"{error}: {left}"[:2000])
+            self._keep_logs()
+
+    def _keep_logs(self) -> None:
+        kept = tempfile.mkdtemp(prefix="longwave-crash-logs-")
+        shutil.copytree(self._stack.settings.data / "logs", kept, dirs_exist_ok=True)
+        self._report(f"the campaigns have not ended; the stack's logs are in {kept}")
 
     def _account(self, folder: Path) -> None:
         self._arrivals.catch_up()
@@ -155,6 +167,9 @@ class _Run:
         account = findings.account = Account()
         for campaign in load.campaigns:
             shown = client.get(f"/v1/campaigns/{campaign}")
+            if not shown["recipients"]:
+                findings.trouble.append(f"the audience of {campaign} was never frozen; it is {shown['status']}")
+                continue
             taken = self._arrivals.counts.get(campaign, np.zeros(shown["recipients"], np.uint8))
             account.add(client, shown, taken, folder)
         findings.campaigns = len(load.campaigns)
