@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
+
+import numpy as np
 
 from adapters.clock import now_ms
 from adapters.producer import Producer
@@ -13,7 +16,9 @@ from agents.runner import Transient
 from pipeline.money import PriceList
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
+from pipeline.public_holidays import holiday
 from pipeline.quiet_hours import QuietHours, quiet_of
+from pipeline.zones import candidate_ids
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import OPTOUTS
@@ -42,7 +47,11 @@ class Context:
         return self._producer
 
     async def start(self) -> None:
-        """Connect, and read the past of the views: no step may run on half of the opt-outs."""
+        """Connect, and read the past of the views: no step may run on half of the opt-outs. What the rules of time
+        read once is read now: the first chunk would stop the event loop for a second."""
+        candidate_ids(np.array([12_125_550_100, 33_612_345_678], np.uint64))
+        for country in ("US", "FR"):
+            holiday(country, datetime.fromtimestamp(now_ms() / 1000, UTC).date())
         self._producer = Producer(self.settings.kafka)
         await self.campaigns.start()
         await self._optouts_view.start()

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+
+from pipeline import tz
 
 FIELD: Final = "carrier"
-_ZONE: Final = ZoneInfo("America/Los_Angeles")
+_ZONE: Final = tz.zone("America/Los_Angeles")
 
 
 def normal(carrier: str) -> str:

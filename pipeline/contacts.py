@@ -7,7 +7,6 @@ department), an IANA zone (or ""), and attributes: every other column, as text, 
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Literal, get_args
 
 from pipeline.area_codes import CA_NAMES, US_NAMES, state_of_number
 from pipeline.numbering import Refusal, read
+from schemas.ids import zone_names
 
 Reason = Literal[
     Refusal, "unknown_country", "unknown_zone", "unclear_consent", "wrong_columns", "malformed", "not_utf8"
@@ -120,7 +120,7 @@ def _read_row(out: Contacts, index: int, row: Sequence[str], columns: Columns, c
     if isinstance(outcome, str):
         return outcome
     zone = row[columns.zone].strip() if columns.zone is not None else ""
-    if zone and zone not in _zones():
+    if zone and zone not in zone_names():
         return "unknown_zone"
     refuses = _refuses(row, columns)
     if refuses is None:
@@ -181,8 +181,3 @@ def _written_region(text: str, country: str) -> str:
     if country == "FR":
         return code.zfill(2) if _DEPARTMENT.fullmatch(code.zfill(2)) else ""
     return code
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from pipeline import tz
 from pipeline.render import Template, compile_template, with_opt_out_language, with_site_name
 from pipeline.review_texts import TextEstimate, estimate
 from pipeline.template import TemplateError
@@ -198,7 +198,7 @@ def _check_times(spec: CampaignSpec, zone: str, now: int, problems: list[Finding
 def instant(local: datetime, zone: str) -> int:
     """Milliseconds UTC of a time; one without an offset is local to `zone`. In the hour that a change of clocks
     repeats it is the first, in the hour that it skips it is that much after the change."""
-    aware = local if local.tzinfo is not None else local.replace(tzinfo=ZoneInfo(zone))
+    aware = local if local.tzinfo is not None else local.replace(tzinfo=tz.zone(zone))
     return round(aware.timestamp() * 1000)
 
 

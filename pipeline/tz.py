@@ -9,16 +9,12 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from schemas.ids import zone_names as names
+
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 _STEP: Final = 3 * HOUR
 """Changes of a zone's offset are looked for at this distance; a test shows that none are nearer to each other."""
-
-
-@cache
-def names() -> frozenset[str]:
-    """Every IANA zone of the pinned data."""
-    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 @cache
