@@ -14,14 +14,20 @@ from schemas.wire import encode
 A, B, C, D, E, F = (letter * 8 for letter in "abcdef")
 
 
-def settings(unknown: Any = "skip", priority: Any = "normal", weight: int = 1, deadline: int | None = None) -> Any:
+def settings(
+    unknown: Any = "skip",
+    priority: Any = "normal",
+    weight: int = 1,
+    deadline: int | None = None,
+    transactional: bool = False,
+) -> Any:
     return LaneSettings(
         messages=[LaneMessage(text="hi", links=[])],
         priority=priority,
         weight=weight,
         deadline=deadline,
         unknown=unknown,
-        transactional=False,
+        transactional=transactional,
     )
 
 
