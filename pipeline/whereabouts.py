@@ -23,7 +23,7 @@ def read_key(key: str) -> tuple[tuple[str, ...], Place]:
     Raises:
         ValueError: it is no such text.
     """
-    name, space, zones = key.partition(" ")
+    name, space, zones = key.rpartition(" ")  # a region may have spaces, zones have none
     if not space or not zones:
         raise ValueError(f"{key!r} does not say where a recipient is; a WORK carries for instance 'FR Europe/Paris'")
     country, _, region = name.partition("-")
