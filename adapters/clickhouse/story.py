@@ -1,0 +1,138 @@
+"""Everything that ClickHouse holds about one recipient of one campaign, for `longwave explain`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from adapters.clickhouse.connection import Store
+from schemas.succession import rank_sql
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """The newest document of a campaign that ClickHouse has. `launched` in ms, 0 for never."""
+
+    id: str
+    name: str
+    account: str
+    sender: str
+    status: str
+    reason: str
+    launched: int
+    recipients: int
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One status of the recipient. `rank`: place in the order of states (`schemas.succession`), 0 for events."""
+
+    message: int
+    at: int
+    state: str
+    reason: str
+    turn: int
+    segments: int
+    price: int
+    lane: int
+    id: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A change of consent, with its evidence."""
+
+    at: int
+    out: bool
+    source: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The frozen row of the audience."""
+
+    ordinal: int
+    country: str
+    region: str
+    zone: str
+
+
+def campaign_row(store: Store, campaign: str) -> CampaignRow | None:
+    """The campaign, None if ClickHouse does not know it.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    rows = store.rows(
+        """SELECT toString(id), name, account, sender, status, reason, launched, recipients, spec
+        FROM campaigns FINAL WHERE id = {campaign:String}""",
+        {"campaign": campaign},
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return CampaignRow(row[0], row[1], row[2], row[3], row[4], row[5], _millis(row[6]), row[7], json.loads(row[8]))
+
+
+_RECIPIENT: Final = """
+WITH (
+    SELECT (revision, argMin(attempt, (frozen, attempt))) FROM audiences
+    WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMIT 1
+) AS chosen
+SELECT ordinal, toString(country), toString(region), toString(zone) FROM audience
+WHERE campaign = {campaign:String} AND revision = chosen.1 AND attempt = chosen.2 AND number = {number:UInt64}
+"""
+
+
+def recipient(store: Store, campaign: str, number: int) -> Recipient | None:
+    """The recipient in the frozen audience, None if the number is not in it.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    rows = store.rows(_RECIPIENT, {"campaign": campaign, "number": number})
+    return Recipient(*rows[0]) if rows else None
+
+
+_HAPPENINGS: Final = f"""
+SELECT message, at, toString(if(state = 'withdrawn', 'canceled', state)) AS shown, toString(reason) AS why, turn,
+    max(segments), max(price), max(lane), max(if(empty(ids), '', ids[indexOf(ordinals, {{ordinal:UInt32}})])),
+    max({rank_sql()}) AS height
+FROM status_log
+WHERE campaign = {{campaign:String}} AND low <= {{ordinal:UInt32}} AND high >= {{ordinal:UInt32}}
+    AND if(last > first, {{ordinal:UInt32}} >= first AND {{ordinal:UInt32}} < last, has(ordinals, {{ordinal:UInt32}}))
+GROUP BY message, at, shown, why, turn
+ORDER BY message, at, height
+"""
+
+
+def happenings(store: Store, campaign: str, ordinal: int) -> list[Happening]:
+    """Every status of a recipient, oldest first; a replayed one once.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    rows = store.rows(_HAPPENINGS, {"campaign": campaign, "ordinal": ordinal})
+    return [Happening(row[0], _millis(row[1]), *row[2:]) for row in rows]
+
+
+def consents_of(store: Store, number: int) -> list[Consent]:
+    """Every change of a number's consent, oldest first.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    asked = (
+        "SELECT at, out, toString(source), evidence FROM consents FINAL WHERE number = {number:UInt64} ORDER BY at"
+    )
+    return [Consent(_millis(row[0]), *row[1:]) for row in store.rows(asked, {"number": number})]
+
+
+def _millis(at: datetime | None) -> int:
+    return 0 if at is None else round(at.timestamp() * 1000)
