@@ -24,7 +24,7 @@ def test_a_plan_is_repeatable_and_has_every_kind_by_its_share() -> None:
     assert plan(50, 7) == plan(50, 7) != plan(50, 8)
     assert sum(WEIGHTS.values()) == 50
     assert quotas(50) == WEIGHTS
-    assert {blow.kind for blow in plan(10, 1)} == set(WEIGHTS)
+    assert {blow.kind for blow in plan(12, 1)} == set(WEIGHTS)
     assert [kind for kind, count in quotas(3).items() if count] == ["worker", "coordinator", "broker"]
 
 
@@ -139,3 +139,9 @@ def test_a_lane_that_stands_still_too_long_is_found() -> None:
     findings.recoveries = [Recovery("worker", 0.0, 15.1, 15.1), Recovery("broker", 0.0, 29.0, 29.0)]
     assert findings.broken() == ["a lane stood still for 15.1 s after worker"]
     assert result([findings], {}).figure == 15.1
+
+
+def test_good_order_leaves_nothing_in_doubt() -> None:
+    findings = Findings("skip", 100)
+    findings.recoveries = [Recovery("rolling", 0.0, 1.0, 1.0, doubt=3), Recovery("worker", 0.0, 1.0, 1.0, doubt=3)]
+    assert findings.broken() == ["3 left in doubt by rolling"]

@@ -12,6 +12,9 @@ ONCE: Final = ("skip", "resend-with-key", "query")
 """Policies under which nobody may get a message twice."""
 WORKER_SECONDS: Final = 15.0
 BROKER_SECONDS: Final = 30.0
+SCALE_SECONDS: Final = 10.0
+IN_ORDER: Final = frozenset({"rolling", "scale", "restart"})
+"""After these nothing may be in doubt: who ends in good order finishes what is in hand."""
 AT_MOST: Final = {
     "worker": WORKER_SECONDS,
     "coordinator": WORKER_SECONDS,
@@ -21,6 +24,8 @@ AT_MOST: Final = {
     "zombie": WORKER_SECONDS,
     "broker": BROKER_SECONDS,
     "storm": WORKER_SECONDS,
+    "rolling": SCALE_SECONDS,
+    "scale": SCALE_SECONDS,
 }
 """Longest pause of any lane (seconds) after a blow. The whole stack's restarts are reported and have no bound."""
 
@@ -84,6 +89,8 @@ class Findings:
         if self.largest_doubt > self.window:
             found.append(f"{self.largest_doubt} left in doubt in one lane, window {self.window}")
         for one in self.recoveries:
+            if one.kind in IN_ORDER and one.doubt:
+                found.append(f"{one.doubt} left in doubt by {one.kind}")
             if one.longest > AT_MOST.get(one.kind, float("inf")):
                 found.append(f"a lane stood still for {one.longest:.1f} s after {one.kind}")
         return found

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cli.stack import children
+from loadtest.bench.campaigns import wait_until
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.stack import Stack
 from schemas import topics
 
 STORM_SECONDS: Final = 3.0
 """Between the changes of a storm."""
+READY_SECONDS: Final = 120.0
 ASLEEP: Final = (1.0, 3.0)
 """By how much a stalled worker sleeps longer than its session lives (seconds, from and to)."""
 
@@ -61,6 +63,10 @@ class Killer:
                 self._everything(struck)
             case "storm":
                 self._storm()
+            case "rolling":
+                self._rolling()
+            case "scale":
+                self._scale()
             case "restart":
                 self._stack.down()
                 self._stack.up()
@@ -75,8 +81,11 @@ class Killer:
         return (
             all(one["state"] == "ready" for one in entries.values())
             and all(entries[name]["pid"] != pid for name, pid in struck.hit.items())
-            and all("longwave_worker_ready 1.0\n" in self._metrics(name) for name in self._workers())
+            and all(self._has_partitions(name) for name in self._workers())
         )
+
+    def _has_partitions(self, worker: str) -> bool:
+        return "longwave_worker_ready 1.0\n" in self._metrics(worker)
 
     def _kill(self, struck: Struck, name: str) -> None:
         pid = struck.hit[name] = self._stack.entries()[name]["pid"]
@@ -98,6 +107,20 @@ class Killer:
         struck.at = time.time()
         os.kill(pid, signal.SIGKILL)
         self._stack.up()
+
+    def _rolling(self) -> None:
+        for name in self._workers():
+            pid = self._stack.entries()[name]["pid"]
+            os.kill(pid, signal.SIGTERM)
+            again = Struck("rolling", time.time(), {name: pid})
+            wait_until(f"{name} is back", lambda: self.recovered(again), READY_SECONDS)  # noqa: B023
+
+    def _scale(self) -> None:
+        first = len(self._workers())
+        with self._another(first), self._another(first + 1):
+            more = [f"worker-{index}" for index in (first, first + 1)]
+            wait_until(f"{more} are ready", lambda: all(self._has_partitions(name) for name in more), READY_SECONDS)
+            time.sleep(STORM_SECONDS)
 
     def _storm(self) -> None:
         first = len(self._workers())

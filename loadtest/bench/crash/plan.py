@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WEIGHTS: Final = {
-    "worker": 12,
+    "worker": 10,
     "coordinator": 6,
     "broker": 5,
     "zombie": 5,
@@ -16,12 +16,15 @@ WEIGHTS: Final = {
     "clickhouse": 6,
     "everything": 1,
     "storm": 1,
+    "rolling": 1,
+    "scale": 1,
     "restart": 1,
 }
 """Kinds of blows and their shares; few blows take the first kinds. `worker` and `coordinator` (the worker that has
 the coordinator's partition of a running campaign) are `kill -9` of a worker; `zombie` is SIGSTOP for longer than the
 session time-out, then SIGCONT; `everything` kills all at once, supervisor included; `storm` adds and removes workers
-every few seconds; `restart` is `down` and `up` of the whole stack."""
+every few seconds. In good order: `rolling` is SIGTERM of each worker in turn, `scale` adds two workers and takes them
+away again, `restart` is `down` and `up` of the whole stack."""
 PAUSE_SECONDS: Final = 2.0
 
 

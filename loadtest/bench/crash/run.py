@@ -37,14 +37,15 @@ END_SECONDS: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is killed: campaigns of `recipients` each under `policy` over `lanes`, with so many seconds of work always
-    waiting. `seed` is for the order and the moments of the blows."""
+    """What is killed: campaigns of `recipients` each under `policy` over `lanes` on `workers`, with `backlog` seconds
+    of work always waiting. `seed` is for the order and the moments of the blows."""
 
     policy: str
     recipients: int = 100_000
     seed: int = 1
     lanes: tuple[int, ...] = (0, 1, 2, 3)
     backlog: int = 25
+    workers: int = 2
 
 
 def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], None]) -> Findings:
@@ -57,7 +58,7 @@ def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], Non
         folder = Path(name)
         script = folder / "script.toml"
         script.write_text(_script(setting.policy))
-        with private_stack(_settings(setting), workers=2, script=script) as stack:
+        with private_stack(_settings(setting), workers=setting.workers, script=script) as stack:
             return _Run(stack, setting, report).through(blows, folder)
 
 
