@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas.account import account_tag
 from schemas.ids import Name, Zone
 
 CONFIG_VARIABLE = "LONGWAVE_CONFIG"
@@ -120,6 +121,15 @@ class Replies(_Strict):
         return f"{site_name}: {text}" if text and site_name and not text.startswith(site_name) else text
 
 
+class Caps(_Strict):
+    """How many messages of an account a recipient gets at most; transactional ones and replies do not count."""
+
+    day: Annotated[int, Field(ge=1, le=100)] | None = None
+    """In any 24 hours."""
+    week: Annotated[int, Field(ge=1, le=200)] | None = None
+    """In any 7 days."""
+
+
 class Account(_Strict):
     """A shop."""
 
@@ -134,6 +144,7 @@ class Account(_Strict):
     default is "cautious"."""
     quiet_hours: dict[str, dict[str, str]] = {}
     """Allowed hours of its own by country, region or *: {"US": {"mon-fri": "10:00-18:00"}}; they may only narrow."""
+    caps: Caps = Caps()
     replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 
@@ -225,6 +236,18 @@ class Settings(BaseSettings):
                             f"{where}.lanes: lane {lane} is not in 0..{self.kafka.lanes - 1} (kafka.lanes)"
                         )
                     owner[lane] = where
+        return self
+
+    @model_validator(mode="after")
+    def _caps_count_one_account(self) -> Settings:
+        by_tag: dict[int, str] = {}
+        for name, account in self.accounts.items():
+            other = by_tag.setdefault(account_tag(name), name)
+            if other != name and (account.caps != Caps() or self.accounts[other].caps != Caps()):
+                raise ValueError(
+                    f"accounts.{name} and accounts.{other} cannot be told apart where caps are counted (their names "
+                    "have one tag): give one of them another name, or take the caps away"
+                )
         return self
 
     @model_validator(mode="after")

@@ -99,6 +99,8 @@ class Context:
             carriers=bool(sender.carrier_daily),
             unknown_zone=account.unknown_zone,
             quiet=self.quiet(spec.account),
+            day_cap=account.caps.day,
+            week_cap=account.caps.week,
         )
 
     def quiet(self, account: str) -> QuietHours:

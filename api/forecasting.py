@@ -132,6 +132,8 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
         carriers=bool(sender.carrier_daily),
         unknown_zone=account.unknown_zone,
         quiet=quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now),
+        day_cap=account.caps.day,
+        week_cap=account.caps.week,
     )
     draft = CampaignDocument(
         id=_DRAFT,

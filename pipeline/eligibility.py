@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.caps import ACCOUNT, LEGAL, Limit, legal_limits
 from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.quiet_gate import REASON as QUIET
 from pipeline.quiet_hours import Instants
 from pipeline.segments import MAX_PARTS
-from pipeline.smart_sending import Table, blocker_text, check_and_reserve
+from pipeline.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
 from pipeline.when import Dues, dues
 from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
 from schemas.chunk import RecipientChunk, lane_of_ordinal
@@ -34,6 +35,8 @@ class Reason(StrEnum):
     LOCAL_TIME_PASSED = "local_time_passed"
     NO_ALLOWED_HOURS = "no_allowed_hours"
     SMART_SENDING = "smart_sending"
+    LEGAL_CAP = LEGAL
+    ACCOUNT_CAP = ACCOUNT
 
 
 SHORTEST_NUMBER: Final = 1_000_000
@@ -72,14 +75,17 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
     _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
-    blockers: list[str] = []
+    blockers: dict[int, str] = {}
     if not plan.transactional:
-        blockers = _smart_sending(reasons, numbers, when.due, message.identity, plan, table, now)
+        limits = [*legal_limits(plan.quiet, where.rule_ids, now), *plan.caps]
+        blockers = _reserve(reasons, numbers, when.due, message.identity, plan, limits, table, now)
     work = _work(chunk, plan, segments, reasons == _MAY_GO, where, when, now)
     return Decision(work, _skipped(chunk, reasons, blockers, now))
 
 
 _REASONS: Final = tuple(Reason)
+_BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
+"""Reasons that lie in other messages."""
 _MAY_GO: Final = 0
 _CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
 Reasons = NDArray[np.uint8]
@@ -136,25 +142,35 @@ def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
         reasons[whom & (reasons == _MAY_GO)] = _CODES[reason]
 
 
-def _smart_sending(
+def _reserve(
     reasons: Reasons,
     numbers: NDArray[np.uint64],
     due: Instants,
     identity: int,
     plan: CampaignPlan,
+    limits: list[Limit],
     table: Table,
     now: int,
-) -> list[str]:
+) -> dict[int, str]:
     """Reserve for those that nothing else holds back; whoever is refused gets that reason. Returns what blocks each
-    of those, in their order, as `blocker_text` has it."""
+    of those, by their place, as `blocker_text` has it."""
     left = np.flatnonzero(reasons == _MAY_GO)
     if not len(left):
-        return []
-    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now)
-    refused = ~check.ok
-    reasons[left[refused]] = _CODES[Reason.SMART_SENDING]
-    blocking = zip(check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)
-    return [blocker_text(other, at) for other, at in blocking]
+        return {}
+    asked = limits
+    if len(left) < len(reasons):
+        asked = [one if one.whom is None else replace(one, whom=one.whom[left]) for one in limits]
+    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked)
+    refused = np.flatnonzero(~check.ok)
+    if not len(refused):
+        return {}
+    codes = np.zeros(FIRST_LIMIT + len(limits), np.uint8)
+    codes[SMART_SENDING] = _CODES[Reason.SMART_SENDING]
+    codes[FIRST_LIMIT:] = [_CODES[Reason(one.reason)] for one in limits]
+    places = left[refused]
+    reasons[places] = codes[check.rule[refused]]
+    causes = zip(places.tolist(), check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)
+    return {place: blocker_text(other, at) for place, other, at in causes}
 
 
 def _work(
@@ -206,15 +222,15 @@ def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]
     return runs, [QUIET if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
 
 
-def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: list[str], now: int) -> list[StatusChunk]:
-    groups = [
-        StatusGroup(
-            state="skipped",
-            reason=_REASONS[code - 1].value,
-            ordinals=(np.flatnonzero(reasons == code) + chunk.first).tolist(),
-            ids=blockers if code == _CODES[Reason.SMART_SENDING] else None,
+def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: dict[int, str], now: int) -> list[StatusChunk]:
+    groups = []
+    for code in np.flatnonzero(np.bincount(reasons, minlength=1)).tolist():
+        if code == _MAY_GO:
+            continue
+        places = np.flatnonzero(reasons == code)
+        reason = _REASONS[code - 1]
+        ids = [blockers[place] for place in places.tolist()] if reason in _BLOCKED else None
+        groups.append(
+            StatusGroup(state="skipped", reason=reason.value, ordinals=(places + chunk.first).tolist(), ids=ids)
         )
-        for code in np.flatnonzero(np.bincount(reasons, minlength=1)).tolist()
-        if code != _MAY_GO
-    ]
     return [StatusChunk(campaign=chunk.campaign, message=chunk.message, at=now, groups=groups)] if groups else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.caps import Limit, account_limits
 from pipeline.carrier_day import FIELD as CARRIER
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
@@ -14,6 +15,7 @@ from pipeline.review import effective_text, instant
 from pipeline.smart_sending import HOUR, identity_of
 from pipeline.when import LocalTime
 from pipeline.zones import Policy
+from schemas.account import account_tag
 from schemas.campaign import CampaignDocument, CampaignSpec, MessageSpec, Status
 from schemas.lane import LaneMessage, LaneSettings
 
@@ -38,6 +40,10 @@ class Terms:
     unknown_zone: Policy = "store"
     """What becomes of a recipient whose time zone nothing tells: the store's counts, or it is skipped."""
     quiet: QuietHours = field(default_factory=QuietHours)
+    day_cap: int | None = None
+    """Messages that the account lets a recipient have in any 24 hours; None: no cap."""
+    week_cap: int | None = None
+    """The same in any 7 days."""
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -78,6 +84,8 @@ class CampaignPlan:
     deadline: int | None
     window: int
     """Smart sending."""
+    caps: tuple[Limit, ...]
+    """Those of the account."""
     transactional: bool
     prices: PriceList
     link_base: str
@@ -108,6 +116,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
     """
     spec = document.parsed()
     messages = tuple(_message(document.id, index, spec, terms.site_name) for index in range(len(spec.messages)))
+    caps = account_limits(account_tag(spec.account), terms.day_cap, terms.week_cap)
     local = LocalTime(spec.send_at, spec.if_passed) if spec.local_time and spec.send_at else None
     send_at = 0 if spec.send_at is None or local else instant(spec.send_at, terms.store_zone)
     return CampaignPlan(
@@ -126,6 +135,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         quiet=terms.quiet,
         deadline=None if spec.deadline is None else instant(spec.deadline, terms.store_zone),
         window=spec.smart_sending_hours * HOUR,
+        caps=caps,
         transactional=spec.transactional,
         prices=terms.prices,
         link_base=terms.link_base,
@@ -148,7 +158,7 @@ def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> M
         lane=lane,
         renderer=compile_lane_message(lane),
         urls=tuple(str(message.links[name]) for name in links),
-        identity=identity_of(campaign, index),
+        identity=identity_of(campaign, index, account_tag(spec.account)),
     )
 
 

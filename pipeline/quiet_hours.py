@@ -111,6 +111,10 @@ class QuietHours:
             self._places.append(place)
         return known
 
+    def place(self, rule_id: int) -> Place:
+        """The place of a small integer that `rule_id` gave."""
+        return self._places[rule_id]
+
     def keys(self, zone_ids: NDArray[np.int32], rule_ids: Instants) -> tuple[list[str], list[int]]:
         """The columns `zones` and `zone` of a WORK: the distinct keys, and the index of each recipient's key."""
         cases = rule_ids * len(zone_sets()) + zone_ids
