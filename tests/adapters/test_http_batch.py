@@ -97,7 +97,9 @@ async def client(url_or_port: str | int, timeout: float = 5.0, connections: int 
     url = url_or_port if isinstance(url_or_port, str) else f"http://127.0.0.1:{url_or_port}/v1/messages"
     made = HttpBatch(
         "test",
-        Aggregator.model_validate({"url": url, "timeout": timeout, "secret": SECRET, "connections": connections}),
+        Aggregator.model_validate(
+            {"url": url, "query_url": url, "timeout": timeout, "secret": SECRET, "connections": connections}
+        ),
     )
     try:
         yield made
@@ -354,6 +356,81 @@ async def test_refusal_whose_body_is_lost_is_still_a_refusal() -> None:
 
     async with serving(refuse) as peer:
         all_are(await submit(peer.port), "rejected", "http-400")
+
+
+async def test_nothing_is_written_later_than_its_time_however_long_the_process_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between taking a connection and writing to it the clock jumps, as it does for a process that was stopped."""
+    clock = http_batch.time.perf_counter
+    write = http_batch._Body.write_with_length
+
+    async def late(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
+        monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + 5.1)
+        await write(self, writer, n)
+
+    async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port, timeout=5.0) as made:
+        monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+        all_are(await made.submit("+1", BATCH), "retry", "not-sent")
+        await asyncio.sleep(0.1)
+        assert peer.requests == []
+        assert made.settled_after > 5.1
+
+
+async def test_a_query_is_signed_and_answered_for_each_id() -> None:
+    mixed = said(
+        {"id": "c", "status": "not_seen"},
+        {"id": "a", "status": "accepted", "aggregator_id": "A"},
+        {"id": "b", "status": "rejected", "code": 30006},
+        {"id": "d", "status": "expired from our records"},
+        {"id": "f", "status": "accepted"},
+        {"id": "f", "status": "not_seen"},
+    )
+    async with serving(always(mixed)) as peer, client(peer.port) as made:
+        assert await made.lookup(["a", "b", "c", "d", "e", "f"]) == [
+            SubmitOutcome("accepted", "", "A"),
+            SubmitOutcome("rejected", "30006"),
+            SubmitOutcome("retry", "not_seen"),
+            SubmitOutcome("unknown", "cannot_tell"),
+            SubmitOutcome("unknown", "not-in-answer"),
+            SubmitOutcome("unknown", "answered-twice"),
+        ]
+    headers, body = peer.requests[0]
+    assert json.loads(body) == {"ids": ["a", "b", "c", "d", "e", "f"]}
+    stamp = headers["x-longwave-timestamp"]
+    verdict = signing.check(SECRET.encode(), stamp, headers["x-longwave-signature"], body, int(stamp) * 1000)
+    assert verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (answer(500), "http-500"),
+        (answer(429), "http-429"),
+        (answer(404), "http-404"),
+        (answer(400), "http-400"),
+        (answer(200, b"garbage"), "bad-answer"),
+        (answer(302, Location="/elsewhere"), "http-302"),
+    ],
+)
+async def test_a_query_that_is_not_answered_says_nothing_about_anybody(raw: bytes, why: str) -> None:
+    async with serving(always(raw)) as peer, client(peer.port) as made:
+        assert await made.lookup(["a"]) == why
+
+
+async def test_a_query_that_meets_nobody_or_silence_says_so() -> None:
+    async with serving(drip) as peer, client(peer.port, timeout=0.3) as made:
+        assert await made.lookup(["a"]) == "no-answer"
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        async with client(unheard.getsockname()[1]) as made:
+            assert await made.lookup(["a"]) == "connect"
+
+
+async def test_where_there_is_no_query_url_nobody_can_tell() -> None:
+    made = HttpBatch("test", Aggregator(query_url=""))
+    assert await made.lookup(["a", "b"]) == [SubmitOutcome("unknown", "no-query-url")] * 2
+    await made.close()
 
 
 async def test_kept_connection_that_the_server_closed_costs_nothing() -> None:
