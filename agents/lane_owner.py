@@ -26,8 +26,9 @@ from agents.runner import Output, output
 from pipeline.checkpoint import Loader
 from pipeline.due import release_due
 from pipeline.lane import Ask, Effect, Malformed, Owned, Submit, Void, apply
-from pipeline.lane_state import Flight, LaneState
-from pipeline.picker import Picked, expired, pick
+from pipeline.lane_state import Flight, LaneState, unpack
+from pipeline.picker import Pick, Picked, expired, pick
+from pipeline.poison import poisonous
 from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.reservations import routed
@@ -366,17 +367,11 @@ class LaneOwner:
             self._propose(drop, drop.slices)
 
     def _pick(self, now: int, messages: int) -> bool:
-        chosen = pick(
-            self.state,
-            self._picked,
-            self._share,
-            self._context.opted_out,
-            now,
-            messages=min(self._batch, messages),
-            segments=slice_segments(self._rate),
-            carrier_daily=self._carrier_daily,
-            quiet=self.quiet,
-        )
+        try:
+            chosen = self._chosen(now, messages, self._picked, self._share)
+        except Exception:
+            log.exception("lane %s cannot pick: looking for the chunk that is the cause", self.lane)
+            return self._set_aside(now, messages)
         if chosen is None:
             return False
         for drop in chosen.drops:
@@ -389,6 +384,32 @@ class LaneOwner:
             self._breaker.proposed()
             self._propose(chosen.intent, chosen.intent.slices)
         return True
+
+    def _set_aside(self, now: int, messages: int) -> bool:
+        """A chunk that decodes and yet cannot be picked from: a letter, and its recipients leave the queue."""
+        found = poisonous(self.state, self._picked, lambda only: self._chosen(now, messages, only, FairShare()))
+        if found is None:
+            return False
+        slices, error = found
+        chunk = slices[0][0]
+        self._dead(chunk, unpack(self.state.chunks[chunk].packed), error)
+        self._propose(
+            Drop(epoch=self.state.epoch, slices=slices, state="skipped", reason="unreadable", at=now), slices
+        )
+        return True
+
+    def _chosen(self, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
+        return pick(
+            self.state,
+            picked,
+            share,
+            self._context.opted_out,
+            now,
+            messages=min(self._batch, messages),
+            segments=slice_segments(self._rate),
+            carrier_daily=self._carrier_daily,
+            quiet=self.quiet,
+        )
 
     def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
         self._picked.add(slices)

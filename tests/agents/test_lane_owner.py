@@ -28,7 +28,7 @@ from pipeline.checkpoint import parts, snapshot
 from pipeline.lane_state import LaneState
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
-from schemas.lane import LANES, CheckpointPart, LaneRecord, ResultGroup
+from schemas.lane import LANES, CheckpointPart, LaneRecord, ResultGroup, Work
 from schemas.wire import encode
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
@@ -67,7 +67,8 @@ async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> Asy
     context._producer = Producer(settings.kafka)
     port: Any = aggregator or Nobody()
     breaker = AggregatorBreaker("tested", port, 5)
-    way = Way(aggregator=port, sender="+1", rate=1000.0, batch=500, carrier_daily={}, breaker=breaker)
+    quiet = context.quiet("demo")
+    way = Way(aggregator=port, sender="+1", rate=1000.0, batch=500, carrier_daily={}, breaker=breaker, quiet=quiet)
     made = LaneOwner(LANE, context, way)
     yield made
     await made.release(2)
@@ -77,7 +78,7 @@ async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> Asy
 
 
 def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
-    return [owner(made._nonce), control(at=now_ms(), **more), work(list(range(count)), at=now_ms())]
+    return [owner(made._nonce), control(at=now_ms(), **more), located(work(list(range(count)), at=now_ms()))]
 
 
 def away(made: LaneOwner) -> None:
@@ -139,6 +140,27 @@ async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_ka
         await until(lambda: log_end(own_kafka) > end)
         await made.submitter.drained()
         assert made.state.flights[at].count == 5
+
+
+async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        poison = work([50, 51], at=now_ms())
+        poison.zones = ["nowhere"]
+        start = [owner(made._nonce), control(at=now_ms()), poison]
+        await read(made, [*start, located(work(list(range(10)), at=now_ms()))], 0)
+        await until(lambda: log_end(own_kafka) >= end + 2)
+        slices = sorted(made._picked.slices())
+        assert slices == [(2, 0, 2), (3, 0, 10)]
+        assert made._records_out == 1  # an INTENT for the neighbours, a Drop for the others
+        await made.outbox.drained()
+
+
+def located(one: Work) -> Work:
+    one.zones = ["US America/New_York"]
+    return one
 
 
 async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
@@ -289,7 +311,7 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
             worker=Worker(checkpoint_bytes=100_000),
         )
         producer = Producer(settings.kafka)
-        await _write(producer, control(at=now_ms()))
+        await _write(producer, control(at=now_ms(), transactional=True))
         await _write(producer, work(list(range(100)), at=now_ms()))
         async with started(build(settings, 0)) as app:
             await until(lambda: app.lanes._owners[LANE].active)
@@ -320,5 +342,7 @@ def _accounts() -> Any:
 
 
 async def _write(producer: Producer, record: LaneRecord) -> None:
+    if isinstance(record, Work):
+        located(record)
     await producer.emit(topics.LANES.name, encode(record), partition=LANE)
     await asyncio.sleep(0)

@@ -282,6 +282,28 @@ async def test_refused_dead_letters_end_the_worker_and_it_goes_on_when_the_cause
     await bench.close()
 
 
+async def test_dead_letters_refused_for_a_moment_only_are_written_again(
+    kafka: Server, tmp_path: Path, monkeypatch: Any
+) -> None:
+    bench = Bench(kafka, "moment", tmp_path)
+    full = topics.Topic("moment-letters", "", "takes nothing", config={"max.message.bytes": "60"})
+    brokers.ensure(bench.kafka, [full])
+    monkeypatch.setattr(topics, "DEAD_LETTERS", full)
+    answering = Answering(bench)
+    await bench.ask(encode(Ask(n=0)), b"garbage" * 30, encode(Ask(n=2)), b"more" * 50, b"and more" * 20)
+    await bench.ask(b"elsewhere" * 20, partition=1)
+    async with working(bench, answering) as app:
+        await until(lambda: answering.metric(metrics.DEAD_LETTERS_REFUSED) == 1)
+        await asyncio.sleep(6.0)  # they meet each other in the producer, again and again
+        roomy = topics.Topic("moment-letters", "", "takes them again", config={"max.message.bytes": "8388608"})
+        brokers.ensure(bench.kafka, [roomy])
+        await until(lambda: (bench.committed(), bench.committed(1)) == (5, 1))
+        assert answering.metric(metrics.DEAD_LETTERS_REFUSED) == 0
+        assert not app.crashed
+    assert len(bench.records(roomy, 4)) == 4
+    await bench.close()
+
+
 async def test_a_record_that_leads_to_too_large_a_one_goes_to_the_dead_letters(kafka: Server, tmp_path: Path) -> None:
     bench = Bench(kafka, "oversized", tmp_path)
     answering = Answering(bench)
