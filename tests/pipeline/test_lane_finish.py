@@ -6,8 +6,12 @@ import pytest
 
 from pipeline.checkpoint import restore, snapshot
 from pipeline.lane import Malformed, Void
+from pipeline.statuses import apply
+from pipeline.transitions import WriteFinish
+from schemas.campaign import Progress
 from schemas.lane import Finish
 from schemas.lane import ResultGroup as Group
+from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document
 from tests.pipeline.lane_model import check_counts, plain
 from tests.pipeline.lane_records import A, B, Log, control, intent, owner, result, said, work
 
@@ -74,3 +78,19 @@ def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finis
     assert log.state.finished == {A}
     assert said(log.add(result(3, Group(outcome="accepted")))) == [("accepted", [0, 1], "", 0)]
     assert log.state.chunks == {}
+
+
+@pytest.mark.parametrize("status", ["sent", "canceled"])
+def test_the_coordinator_finishes_a_campaign_in_its_lanes_each_time_it_is_told(status: str) -> None:
+    """A step that dies after it wrote the document is given its record again, and must write the FINISH again."""
+    before = document(status=status, recipients=10, lanes=[1, 4], launched=NOW)
+    told = Progress(campaign=ID, reached="finished", at=NOW + HOUR)
+    first = apply(before, told, NOW + HOUR, lambda _: TERMS)
+    assert first.document is not None
+    again = apply(first.document, told, NOW + 2 * HOUR, lambda _: TERMS)
+    assert first.effects == again.effects == (WriteFinish(ID, (1, 4), NOW + HOUR),)
+    assert (first.changed, again.changed) == (True, False)
+    sent = apply(
+        document(status="sending", recipients=10), Progress(campaign=ID, reached="sent", at=NOW), NOW, lambda _: TERMS
+    )
+    assert sent.effects == ()
