@@ -68,7 +68,7 @@ def rate(seconds: Annotated[int, typer.Option(min=5)] = 30, json: Json = None) -
 @app.command()
 def cancel(
     cancels: Annotated[int, typer.Option(min=2)] = 40,
-    recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 30_000,
+    recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 12_000,
     rate: Annotated[int, typer.Option(min=100, help="Segments per second, over four lanes.")] = 4000,
     json: Json = None,
 ) -> None:

@@ -7,6 +7,7 @@ aggregator's own record. Then the lanes' logs are read back: whatever arrived mu
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ APART = 1.0
 """Seconds between cancels: the lanes are at their limit again."""
 
 
-def run(cancels: int = 40, recipients: int = 30_000, rate: int = 4000) -> Result:
+def run(cancels: int = 40, recipients: int = 12_000, rate: int = 4000) -> Result:
     """Cancel `cancels` campaigns of `recipients` each while eight share `rate` segments/s."""
     with private_stack(_settings(rate)) as stack:
         load = _Load(stack, Api(stack.settings), recipients)
@@ -39,7 +40,7 @@ def run(cancels: int = 40, recipients: int = 30_000, rate: int = 4000) -> Result
             time.sleep(APART)
         seconds = time.monotonic() - begun
         load.end()
-        late, read = _after_control(stack, load)
+        late, read, decided = _after_control(stack, load)
         used = load.tail.total / (load.tail.last_at - load.tail.first_at) * 1e9 / rate
     waits = sorted(load.wait_ms(campaign) for campaign in list(load.asked)[:cancels])
     cuts = statistics.quantiles(waits, n=100, method="inclusive")
@@ -57,6 +58,9 @@ def run(cancels: int = 40, recipients: int = 30_000, rate: int = 4000) -> Result
         details={
             "p50_ms": round(cuts[49], 1),
             "max_ms": round(waits[-1], 1),
+            "command_to_control_p50_ms": round(statistics.median(decided), 1),
+            "command_to_control_max_ms": round(max(decided), 1),
+            "load_average": os.getloadavg()[0],
             "submitted_after_control": len(late),
             "campaigns_with_control_in_every_lane": read,
             "accounts_that_do_not_balance": load.wrong,
@@ -175,12 +179,16 @@ class _Load:
         return max(0, self.tail.last.get(campaign, 0) - self.asked[campaign]) / 1e6
 
 
-def _after_control(stack: Stack, load: _Load) -> tuple[set[str], int]:
-    """Message ids submitted after the CONTROL, and how many canceled campaigns have one in every lane's log."""
+def _after_control(stack: Stack, load: _Load) -> tuple[set[str], int, list[float]]:
+    """Message ids submitted after the CONTROL, how many canceled campaigns have one in every lane's log, and the
+    milliseconds from each command to the coordinator's decision."""
     late: set[str] = set()
+    decided: list[float] = []
     canceled: dict[str, int] = dict.fromkeys(load.asked, 0)
     for lane in LANES:
         for campaign, lines in by_cancel(records(stack.settings.kafka.bootstrap, lane)).items():
             late |= submitted_after_cancel(lines, load.tail.ids.get(campaign, set()))
             canceled[campaign] = canceled.get(campaign, 0) + lines.canceled
-    return late, sum(count == len(LANES) for count in canceled.values())
+            if lane == LANES[0] and campaign in load.asked and lines.canceled:
+                decided.append(lines.canceled_at - load.asked[campaign] / 1e6)
+    return late, sum(count == len(LANES) for count in canceled.values()), decided

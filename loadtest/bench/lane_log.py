@@ -21,6 +21,8 @@ class Lines:
     before: set[str] = field(default_factory=set)
     after: set[str] = field(default_factory=set)
     canceled: bool = False
+    canceled_at: int = 0
+    """When the coordinator decided it, in ms."""
 
 
 def records(bootstrap: str, lane: int) -> Iterator[tuple[int, LaneRecord]]:
@@ -57,7 +59,8 @@ def by_cancel(log: Iterator[tuple[int, LaneRecord]]) -> dict[str, Lines]:
                 ordinals[offset] = record.ordinals
             case Control():
                 lines = found.setdefault(record.campaign, Lines())
-                lines.canceled = lines.canceled or record.state == "canceled"
+                if record.state == "canceled" and not lines.canceled:
+                    lines.canceled, lines.canceled_at = True, record.at
             case Intent():
                 lines = found.setdefault(record.campaign, Lines())
                 members = lines.after if lines.canceled else lines.before
