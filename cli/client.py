@@ -64,7 +64,10 @@ class Client:
 
     def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any]:
         with self._open(method, path, body, kind) as answer:
-            found: dict[str, Any] = orjson.loads(answer.read())
+            try:
+                found: dict[str, Any] = orjson.loads(answer.read())
+            except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
+                raise UserError(f"the answer of the API at {self.url} broke off ({_why(error)}); try again") from error
         return found
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
