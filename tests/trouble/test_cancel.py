@@ -63,15 +63,15 @@ def not_sent_on_the_page(stage: Scene, campaign: str, count: int) -> None:
 
 
 def test_a_cancel_frees_those_who_got_nothing_for_the_next_campaign_and_nobody_else(stage: Scene) -> None:
-    with stage.sending(5000, **HOURS) as first:
-        first.until_arrived(1000)
+    with stage.sending(3000, **HOURS) as first:
+        first.until_arrived(600)
         assert "canceled" in stage.longwave("campaign", "cancel", first.id)
         before = accounted(first, ends=("canceled",))
     assert set(before.states) == {"accepted", "canceled"}
     for word in ("launch", "cancel"):
         assert "it can only be duplicated" in stage.longwave("campaign", word, first.id, code=1)
     lists = before.shown["spec"]["audience"]["lists"]
-    second = launched(stage, 5000, {"lists": lists})
+    second = launched(stage, 3000, {"lists": lists})
     with second.watched():
         after = accounted(second)
     assert after.states == {"accepted": before.states["canceled"], "skipped": before.states["accepted"]}
