@@ -67,7 +67,7 @@ class Client:
             try:
                 found: dict[str, Any] = orjson.loads(answer.read())
             except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-                raise UserError(f"the answer of the API at {self.url} broke off ({_why(error)}); try again") from error
+                raise UserError(f"the API at {self.url} broke off its answer ({_why(error)}); try again") from error
         return found
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
