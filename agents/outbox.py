@@ -31,6 +31,7 @@ class Outbox:
     def __init__(self, producer: Producer, give_up: Callable[[Exception], None] | None = None) -> None:
         self._producer = producer
         self._give_up = give_up
+        self._gave_up = False
         self._refusal = Refusal("lanes")
         self._pending: set[asyncio.Future[Delivered] | asyncio.TimerHandle] = set()
         self._drained: list[asyncio.Future[None]] = []
@@ -74,9 +75,10 @@ class Outbox:
     def _watch_letters(self, error: BaseException | None) -> None:
         if error is None:
             self._refusal.over()
-        elif isinstance(error, EmitRefused):
+        elif isinstance(error, EmitRefused) and not self._gave_up:
             stop = self._refusal.again(error)
             if stop is not None and self._give_up is not None:
+                self._gave_up = True
                 self._give_up(stop)
 
     def _warn(self, topic: str, error: EmitError) -> None:
