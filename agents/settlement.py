@@ -54,6 +54,7 @@ class Settlement:
         self._rounds += 1
         everybody = self._rounds % SENT_ROUNDS == 0
         count(self._context.campaigns.all())
+        self._wake_scheduled()
         under_way = {
             document.id: document
             for document in self._context.campaigns.all()
@@ -66,6 +67,14 @@ class Settlement:
             sets = await asyncio.to_thread(message_sets, self._store, campaign)
             if sets:
                 self._tell(document, [figures(one) for one in sets])
+
+    def _wake_scheduled(self) -> None:
+        """Tell the coordinator of each scheduled campaign whose time has come, again until it has begun."""
+        now = now_ms()
+        for document in self._context.campaigns.all():
+            if document.status == "scheduled" and now >= document.begins:
+                progress = Progress(campaign=document.id, reached="due", at=now)
+                self._outbox.send(output(topics.COMMANDS, progress, document.id))
 
     def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
         metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(one.residual for one in found))

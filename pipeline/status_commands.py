@@ -20,6 +20,7 @@ from pipeline.transitions import (
     with_outcome,
     withdraw,
 )
+from pipeline.when import begins
 from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status
 from schemas.chunk import Freeze
 
@@ -93,7 +94,7 @@ def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
 
 
 def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status != "draft":
+    if document.status not in ("draft", "scheduled"):
         return _refuse(document, record, now, _only_draft(document, "deleted"))
     return Transition(None, changed=True, delete=True)
 
@@ -114,7 +115,8 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         terms = terms_of(launched.parsed())
         if isinstance(terms, str):
             return _refuse(document, record, now, terms)
-        error = _too_late(compile_plan(launched, terms), now)
+        plan = compile_plan(launched, terms)
+        error = _too_late(plan, now)
     except ValidationError as invalid:
         return _refuse(document, record, now, _explain(invalid))
     except PlanError as invalid:
@@ -122,7 +124,18 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
     if error:
         return _refuse(document, record, now, error)
     launched.lanes = list(terms.lanes)
+    if begins(plan) > now:
+        launched.status, launched.begins = "scheduled", begins(plan)
+        return Transition(launched, changed=True)
     return Transition(launched, changed=True, effects=(_freeze(launched),))
+
+
+def due(document: CampaignDocument, at: int, now: int) -> Transition:
+    """The time `at` (ms) has come: processing of a campaign that is scheduled for it, or for earlier, begins."""
+    if document.status != "scheduled" or at < document.begins:
+        return Transition(document, effects=(_freeze(document),) if document.status == "processing" else ())
+    begun = successor(document, now, status="processing", reason="")
+    return Transition(begun, changed=True, effects=(_freeze(begun),))
 
 
 def _too_late(plan: CampaignPlan, now: int) -> str:

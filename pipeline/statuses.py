@@ -1,9 +1,10 @@
 """The status machine of a campaign, as one pure function over its document.
 
-    draft ──launch──▶ processing ──frozen──▶ sending ──▶ sent ──▶ finished
-      ▲                   │ nobody in it       │   │
-      └───────────────────┘                    │   └─ suspended, while a lane holds it ──resume──▶ sending
-                                paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
+    draft ──launch──▶ scheduled ──due──▶ processing ──frozen──▶ sending ──▶ sent ──▶ finished
+      ▲ (due soon: processing at once)      │ nobody in it       │   │
+      └─────────────────────────────────────┘                    │   └─ suspended, while a lane holds it
+                                                                 │      ──resume──▶ sending
+                paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
     cancel: scheduled ──▶ draft; processing, sending, paused, suspended ──▶ canceled; sent, finished: refused
 
 Every command leaves its outcome in the document, refused or not. A record that comes again changes nothing and
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.status_commands import command
+from pipeline.status_commands import command, due
 from pipeline.suspension import suspend
 from pipeline.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
@@ -38,6 +39,8 @@ def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, t
             return _frozen(document, record, now)
         case Note():
             return _note(document, record, now)
+        case Progress(reached="due"):
+            return due(document, record.at, now)
         case Progress():
             return _progress(document, record, now)
         case Suspension():

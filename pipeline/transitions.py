@@ -21,7 +21,7 @@ ControlState = Literal["running", "paused", "canceled"]
 
 
 AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
-    {"status": "draft", "resume_to": None, "launched": 0, "launch_revision": 0, "lanes": []}
+    {"status": "draft", "resume_to": None, "launched": 0, "launch_revision": 0, "begins": 0, "lanes": []}
 )
 """What a launch changed, taken back."""
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.ids import zone_names as names
+from schemas.ids import zone_names
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -24,7 +24,7 @@ def zone(name: str) -> ZoneInfo:
     Raises:
         ValueError: the pinned data has no such zone.
     """
-    if name not in names():
+    if name not in zone_names():
         raise ValueError(f"{name!r} is no IANA time zone (for instance Europe/Paris)")
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
         return ZoneInfo.from_file(data, key=name)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pipeline.plan import CampaignPlan
 
 IfPassed = Literal["next_day", "at_once", "skip"]
+LEAD_MS: Final = 15 * 60_000
+"""Time for freezing the audience and bringing it to the lanes."""
+_FIRST_ZONE: Final = "Pacific/Kiritimati"
+"""UTC+14: no clock is ahead of it."""
 PASSED: Final = -1
 """Instead of a due time: the recipient's clock is past the local time, and the campaign then skips."""
 
@@ -45,6 +49,14 @@ class LocalTime:
 
 def _instant(local: datetime, zone: str) -> int:
     return round(local.replace(tzinfo=tz.zone(zone)).timestamp() * 1000)
+
+
+def begins(plan: CampaignPlan) -> int:
+    """When the processing of a campaign begins (ms): before anybody on earth is due, so that all wait in their lanes
+    by then."""
+    if plan.local is None:
+        return plan.due - LEAD_MS
+    return _instant(plan.local.at, _FIRST_ZONE) - LEAD_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
-from pipeline import tz
 from pipeline.placed_numbers import are_placed
+from schemas.ids import zone_names
 
 ZoneSet = tuple[str, ...]
 ZoneIds = NDArray[np.int32]
@@ -52,7 +52,7 @@ def zone_ids(
     numbers: NDArray[np.uint64], zones: Sequence[str], zone: Sequence[int], store_zone: str, unknown: Policy
 ) -> ZoneIds:
     """`zones_of` for a chunk: `zones[zone[i]]` is the contact's zone of `numbers[i]` ("" = none). UNKNOWN: skip."""
-    own = np.array([id_of((name,)) if name in tz.names() else UNKNOWN for name in zones], np.int32)
+    own = np.array([id_of((name,)) if name in zone_names() else UNKNOWN for name in zones], np.int32)
     ids: ZoneIds = own[np.asarray(zone, np.int64)]
     left = np.flatnonzero(ids == UNKNOWN)
     if len(left):
@@ -90,7 +90,7 @@ def _placed_or_not(table: _Table, numbers: NDArray[np.uint64], rows: NDArray[np.
 @cache
 def zone_sets() -> tuple[ZoneSet, ...]:
     """Every set of candidates that phonenumbers has, and every single zone; the first is "not known"."""
-    single = ((name,) for name in sorted(tz.names()))
+    single = ((name,) for name in sorted(zone_names()))
     return tuple(dict.fromkeys(((), *sorted({*_data().values(), *single}))))
 
 

@@ -152,6 +152,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     launched: Millis = 0
     launch_revision: Count = 0
     """Revision of the document that the launch wrote; `Freeze`, `Frozen` and all chunks carry it. 0: not launched."""
+    begins: Millis = 0
+    """When the processing of a scheduled campaign begins, some time before anybody is due."""
     finished: Millis = 0
     recipients: Count = 0
     lanes: list[Count] = msgspec.field(default_factory=list)
@@ -203,10 +205,11 @@ class Note(Record, tag="note", kw_only=True):
 
 
 class Progress(Record, tag="progress", kw_only=True):
-    """Topic `commands`: what the accounting in ClickHouse says: every recipient handed over, or all settled."""
+    """Topic `commands`: the time of a scheduled campaign has come (`at` tells which), or what the accounting in
+    ClickHouse says: every recipient handed over, or all settled."""
 
     campaign: Campaign
-    reached: Literal["sent", "finished"]
+    reached: Literal["due", "sent", "finished"]
     at: Millis
 
 

@@ -78,6 +78,7 @@ STATUSES = get_args(Status)
 ALLOWED = {
     ("draft", "edit"): "draft",
     ("draft", "delete"): None,
+    ("scheduled", "delete"): None,
     ("draft", "launch"): "processing",
     ("processing", "pause"): "paused",
     ("sending", "pause"): "paused",
