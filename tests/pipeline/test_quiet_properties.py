@@ -21,11 +21,12 @@ from pipeline.hours import show
 from pipeline.quiet_hours import HORIZON, NEVER, QuietHours
 from pipeline.quiet_rules import Custom, Reading, custom_hours, rule_for, rules
 from pipeline.zones import zone_sets
+from schemas.ids import zone_names
 from tests.pipeline.test_tz import transitions
 
 MINUTE = 60_000
 FIRST, LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000 for year in (2000, 2037))
-ZONES = sorted(tz.names())
+ZONES = sorted(zone_names())
 CANDIDATES = [zones for zones in zone_sets() if 2 <= len(zones) <= 8]
 PLACES = sorted(
     {(c, r.replace("*", "75")) for rule in rules() for c, _, r in (p.replace("*", "", 1).partition("-")
