@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.quiet_hours import QuietHours
+from pipeline.whereabouts import read_key
 from schemas.lane import Work
 
 ARRIVAL_MS: Final = 2_000
@@ -17,22 +18,19 @@ def held_until(quiet: QuietHours, work: Work, start: int, stop: int, now: int) -
 
     NEVER of pipeline.quiet_hours comes out as the end of its horizon: a rule may be dated to change until then.
     """
-    per_key = [_held(quiet, key, now) for key in _keys(quiet, work, now)]
-    if not any(per_key):
-        return None
-    held = [per_key[index] for index in work.zone[start:stop]]
-    return held if any(held) else None
+    # Only those keys that the slice has: a WORK of 500 may have a hundred, and a slow lane's slice is one message.
+    zone = work.zone[start:stop]
+    until = {index: _held(quiet, work.zones[index], now) for index in dict.fromkeys(zone)}
+    return [until[index] for index in zone] if any(until.values()) else None
 
 
-def _keys(quiet: QuietHours, work: Work, now: int) -> list[tuple[int, int]]:
-    """(allowed from, allowed from when it arrives) of each of the work's keys."""
-    at_once = quiet.next_allowed_places(now, work.zones)
-    on_arrival = quiet.next_allowed_places(now + ARRIVAL_MS, work.zones)
-    return list(zip(at_once, on_arrival, strict=True))
-
-
-def _held(quiet: QuietHours, times: tuple[int, int], now: int) -> int:
-    at_once, on_arrival = times
-    if at_once > now:
-        return quiet.bounded(at_once, now)
-    return 0 if on_arrival == now + ARRIVAL_MS else quiet.bounded(on_arrival, now)
+def _held(quiet: QuietHours, key: str, now: int) -> int:
+    zones, place = read_key(key)
+    begin, end = quiet.window(now, zones, place)
+    if begin > now:
+        return quiet.bounded(begin, now)
+    arrival = now + ARRIVAL_MS
+    if arrival < end:
+        return 0
+    on_arrival = quiet.next_allowed(arrival, zones, place)
+    return 0 if on_arrival == arrival else quiet.bounded(on_arrival, now)
