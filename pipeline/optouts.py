@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.buckets import Hashes, Numbers, hashes
 
-MERGE_AT: Final = 65_536
-"""Changes in the overlay: some 7 MB."""
+MERGE_AT: Final = 16_384
+"""Changes in the overlay: some 2 MB, so that asking it about a chunk stays in cache too."""
 _PARTS: Final = 16
 _SHIFT: Final = np.uint64(60)
 _EDGES: Final = np.array([part << 60 for part in range(1, _PARTS)], np.uint64)
@@ -75,7 +75,10 @@ class OptOuts:
         for base, last in zip(self._base[low : high + 1], ends, strict=True):
             if first < last and len(base):
                 part = ordered[first:last]
-                found[order[first:last]] = base.take(base.searchsorted(part), mode="clip") == part
+                start, stop = base.searchsorted(part[[0, -1]]).tolist()
+                near = base[start : stop + 1]
+                if len(near):
+                    found[order[first:last]] = near.take(near.searchsorted(part), mode="clip") == part
             first = last
         return found
 
