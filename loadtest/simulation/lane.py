@@ -18,7 +18,7 @@ from typing import Final
 from loadtest.simulation.aggregator import ModelledAggregator
 from loadtest.simulation.clock import Clock
 from pipeline.due import release_due
-from pipeline.lane import Submit, apply
+from pipeline.lane import Gradually, Submit, apply
 from pipeline.lane_effects import Malformed
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, pick
@@ -97,6 +97,9 @@ class SimulatedLane:
             match effect:
                 case StatusChunk() | Release():
                     self._around.tell(effect)
+                case Gradually(effects):
+                    for one in effects:
+                        self._around.tell(one)
                 case Submit(flight):
                     self._submit(flight)
                 case Malformed(_, why):

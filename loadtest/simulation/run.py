@@ -28,7 +28,7 @@ from schemas.status import StatusChunk
 DECIDED_PER_SECOND: Final = 30_000
 """Recipients that pass eligibility in a second (`longwave bench whole`)."""
 CHUNKS_AT_ONCE: Final = 10
-SLICES: Final = 4_000
+SLICES: Final = 2_500
 """Slices that a simulation is cut into at most, so that a day at a slow rate takes seconds."""
 LONGEST_MS: Final = 400 * 86_400_000
 REVISION: Final = 1
