@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from adapters.clock import now_ms
 from adapters.errors import EmitError
 from agents.runner import output
-from pipeline.checkpoint import parts, snapshot, worth_it
+from pipeline.checkpoint import Snapshot, snapshot, stream, worth_it
 from schemas import metrics, topics
-from schemas.lane import CheckpointPart
 
 if TYPE_CHECKING:
     from agents.lane_owner import LaneOwner
@@ -52,23 +51,28 @@ class Checkpointer:
         epoch, log_bytes = owner.state.epoch, self.log_bytes
         plain = snapshot(owner.state, now_ms() - ORPHANS_KEPT_MS)
         # The statuses that follow from the records below the mark are nowhere else: they must be safe first.
+        await owner.told()
         await owner.outbox.drained()
-        records = await asyncio.to_thread(parts, plain, epoch)
-        if not await self._written(records):
+        written = await self._written(plain, epoch)
+        if not written:
             return
         if owner.active and owner.state.epoch == epoch and self.move_mark is not None:
             self.move_mark(owner.lane, plain.as_of)
             self.log_bytes -= log_bytes
             metrics.LANE_CHECKPOINTS.labels(owner.lane).inc()
-            log.info("lane %s: checkpoint as of %s in %s parts", owner.lane, plain.as_of, len(records))
+            log.info("lane %s: checkpoint as of %s in %s parts", owner.lane, plain.as_of, written)
 
-    async def _written(self, records: list[CheckpointPart]) -> bool:
-        for record in records:
+    async def _written(self, plain: Snapshot, epoch: int) -> int:
+        """Write the parts one after another; how many, 0 where one could not be written."""
+        records = stream(plain, epoch)
+        written = 0
+        while (record := await asyncio.to_thread(next, records, None)) is not None:
             one = output(topics.LANES, record, partition=self._owner.lane)
             try:
                 await self._owner.send(one)
             except EmitError as error:
                 # Torn: nobody loads it, the mark stays where it is, and the next attempt writes a new one.
                 log.warning("lane %s: checkpoint not written: %s", self._owner.lane, error)
-                return False
-        return True
+                return 0
+            written += 1
+        return written

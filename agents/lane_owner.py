@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -23,9 +23,9 @@ from agents.lane_outage import Outage
 from agents.lane_submit import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
-from pipeline.checkpoint import Loader
-from pipeline.due import release_due
-from pipeline.lane import Ask, Effect, Malformed, Owned, Submit, Void, apply
+from pipeline.checkpoint import Loader, is_checkpoint
+from pipeline.due import RELEASED_AT_ONCE, release_due
+from pipeline.lane import Ask, Effect, Gradually, Malformed, Owned, Submit, Void, apply
 from pipeline.lane_state import Flight, LaneState, unpack
 from pipeline.picker import Pick, Picked, expired, pick
 from pipeline.poison import poisonous
@@ -102,7 +102,7 @@ class LaneOwner:
         self.rewind: Callable[[int, int | None], None] | None = None
         """(lane, offset): have the log read from there, or from its beginning."""
         self._loader: Loader | None = None
-        self._buffer: list[tuple[int, LaneRecord, bytes]] = []
+        self._buffer: list[tuple[int, bytes]] = []
         self._picked = Picked()
         self._records_out = 0
         self._writing: set[asyncio.Future[Delivered]] = set()
@@ -111,6 +111,7 @@ class LaneOwner:
         self._share = FairShare()
         self._pace = Pace(way.rate)
         self._window = Window(way.rate)
+        self._telling: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._pump_task: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
@@ -164,6 +165,7 @@ class LaneOwner:
                     await asyncio.wait(set(self._writing))
                 self._give_back_unread()
                 await self.submitter.drained()
+                await self.told()
                 await self.outbox.drained()
         except TimeoutError:
             log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
@@ -180,7 +182,7 @@ class LaneOwner:
 
     async def close(self) -> None:
         self._breaker.leave(self.wake)
-        for task in (self._pump_task, self._claiming):
+        for task in (self._pump_task, self._claiming, *self._telling):
             if task is not None:
                 task.cancel()
         self.submitter.cancel()
@@ -197,20 +199,21 @@ class LaneOwner:
             self._begin(offset)
         self._next = offset + 1
         self._read_at = monotonic()
+        self.checkpointer.log_bytes += len(raw or b"")
+        if self._loader is not None:
+            await self._load(self._loader, offset, raw or b"")
+        else:
+            self._take(offset, raw)
+        self._wake.set()
+
+    def _take(self, offset: int, raw: bytes | None) -> None:
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
             self._dead(offset, raw, str(error))
-            record = None
-        assert raw is not None or record is None
-        self.checkpointer.log_bytes += len(raw or b"")
-        if self._loader is not None:
-            self._load(self._loader, offset, record, raw or b"")
-        elif record is None:
             self.state.next_offset = offset + 1
         else:
             self._fold(offset, record, raw or b"")
-        self._wake.set()
 
     def _begin(self, offset: int) -> None:
         # Either the first record, or records are missing that somebody else's checkpoint replaced, or the log is
@@ -227,17 +230,18 @@ class LaneOwner:
         self._loader = Loader(offset) if offset else None
         self.checkpointer.begin(offset)
 
-    def _load(self, loader: Loader, offset: int, record: LaneRecord | None, raw: bytes) -> None:
-        if record is not None:
-            self._buffer.append((offset, record, raw))
-        if not isinstance(record, CheckpointPart):
+    async def _load(self, loader: Loader, offset: int, raw: bytes) -> None:
+        if not is_checkpoint(raw):
+            # Kept as bytes: decoded, the hundred thousands that a busy lane has since its mark take gigabytes.
+            self._buffer.append((offset, raw))
             return
         try:
-            state = loader.offer(record)
+            part = LANES.decode(raw)
+            state = loader.offer(part) if isinstance(part, CheckpointPart) else None
         except DecodeError as error:
-            # Whole, but not of a version that we understand: the lane stays without an owner, visibly.
+            # Garbage, or not of a form that we understand: then the lane stays without an owner, visibly.
             self._dead(offset, raw, str(error))
-            log.error("lane %s cannot be loaded: %s", self.lane, error)
+            log.error("lane %s: %s", self.lane, error)
             return
         if state is None:
             return
@@ -248,7 +252,9 @@ class LaneOwner:
             "lane %s loaded its checkpoint as of %s, %s records after it", self.lane, loader.start, len(buffered)
         )
         for one in buffered:
-            self._fold(*one)
+            await self.outbox.room()
+            self._take(*one)
+        self.state.next_offset = offset + 1
 
     def _fold(self, offset: int, record: LaneRecord, raw: bytes) -> None:
         self._unread.discard(offset)
@@ -282,10 +288,29 @@ class LaneOwner:
             case Ask(flight):
                 if self._active:
                     self.asker.start(flight)
+            case Gradually(effects):
+                task = asyncio.create_task(self._tell(effects), name=f"lane-{self.lane}-tell")
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
             case Void():
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Owned(nonce, _):
                 self._owned(nonce)
+
+    async def _tell(self, effects: Iterator[StatusChunk | Release]) -> None:
+        try:
+            for effect in effects:
+                await self.outbox.room()
+                self._carry_out(effect)
+                await asyncio.sleep(0)
+        except Exception:
+            # A defect, as in `_fold`; the campaign's residual shows who was not told of.
+            log.exception("lane %s cannot tell all that follows from a record", self.lane)
+
+    async def told(self) -> None:
+        """Wait until all that follows from the records read so far is in the outbox."""
+        if self._telling:
+            await asyncio.wait(set(self._telling))
 
     def _submit(self, flight: Flight) -> None:
         if flight.epoch != self._epoch:
@@ -345,8 +370,13 @@ class LaneOwner:
     def _turn(self) -> float:
         """Release what is due and pick what the limits allow; seconds until there is more to do by time alone."""
         now = now_ms()
-        for chunk in release_due(self.state, now):
+        for chunk in release_due(self.state, now, RELEASED_AT_ONCE):
             self._carry_out(chunk)
+        pause = self._spend(now)
+        due = self.state.table.next_due()
+        return pause if due is None else min(pause, max(0.0, (due - now) / 1000))
+
+    def _spend(self, now: int) -> float:
         while self._records_out + self.submitter.count < self._slots:
             pause = self._pace.wait(monotonic())
             if pause:
@@ -357,8 +387,7 @@ class LaneOwner:
                 break
             if not self._pick(now, messages):
                 break
-        due = self.state.table.next_due()
-        return IDLE_SECONDS if due is None else max(0.0, (due - now) / 1000)
+        return IDLE_SECONDS
 
     def _expire(self, now: int) -> None:
         """Deadlines hold while nothing may be submitted, too."""

@@ -7,7 +7,7 @@ times, and a span is removed from its bucket or queue by its identity.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,6 +36,8 @@ class DelayTable:
     def __init__(self) -> None:
         self._by_due: dict[int, dict[Span, Key]] = {}
         self._dues: list[int] = []
+        self._opened: dict[int, deque[Span]] = {}
+        """What a release that was cut short has still to go through, by due time; some may be gone since."""
         # Not a dict: looking for the first entry of one whose head was deleted again and again is quadratic.
         self._ready: dict[Key, OrderedDict[Span, None]] = {}
         self.ready_count = 0
@@ -81,23 +83,36 @@ class DelayTable:
         queue.move_to_end(span, last=False)
         return rest
 
-    def release(self, now: int) -> list[tuple[Key, Span]]:
-        """Move what is due at `now` (ms) to the ready queues; returns the spans moved, earliest first."""
+    def release(self, now: int, most: int | None = None) -> list[tuple[Key, Span]]:
+        """Move what is due at `now` (ms) to the ready queues; returns the spans moved, earliest first. With `most` it
+        stops once so many recipients were moved; the rest stays due."""
         released: list[tuple[Key, Span]] = []
-        while self._dues and self._dues[0] <= now:
-            for span, key in self._by_due.pop(heapq.heappop(self._dues)).items():
-                queue = self._ready.get(key)
-                if queue is None:
-                    queue = self._ready[key] = OrderedDict()
-                queue[span] = None
-                self.ready_count += span.count
+        moved = 0
+        while (due := self.next_due()) is not None and due <= now and (most is None or moved < most):
+            order = self._opened.setdefault(due, deque())
+            if not order:
+                order.extend(self._by_due[due])
+            span = order.popleft()
+            key = self._by_due[due].pop(span, None)
+            if key is not None:
+                self._make_ready(key, span)
+                moved += span.count
                 released.append((key, span))
         return released
+
+    def _make_ready(self, key: Key, span: Span) -> None:
+        queue = self._ready.get(key)
+        if queue is None:
+            queue = self._ready[key] = OrderedDict()
+        queue[span] = None
+        self.ready_count += span.count
 
     def next_due(self) -> int | None:
         """When the next span that is not released becomes due (ms); None when there is none."""
         while self._dues and not self._by_due[self._dues[0]]:
-            del self._by_due[heapq.heappop(self._dues)]
+            due = heapq.heappop(self._dues)
+            del self._by_due[due]
+            self._opened.pop(due, None)
         return self._dues[0] if self._dues else None
 
     def ready(self, key: Key) -> Iterator[Span]:

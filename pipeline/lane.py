@@ -12,16 +12,17 @@ from itertools import pairwise
 
 from pyroaring import BitMap
 
+from pipeline.lane_cancel import cancel
 from pipeline.lane_doubt import honest
-from pipeline.lane_effects import Ask, Effect, Malformed, Owned, Submit, Void
-from pipeline.lane_release import batches, releases
+from pipeline.lane_effects import Ask, Effect, Gradually, Malformed, Owned, Submit, Void
+from pipeline.lane_release import releases
 from pipeline.lane_result import orphan, result
 from pipeline.lane_state import Chunk, LaneState, flight_of, next_turn, pack
 from pipeline.lane_status import Part, status_of
 from pipeline.scheduler import Key
 from schemas.lane import CheckpointPart, Control, Defer, Drop, Finish, Intent, LaneRecord, Owner, Result, Slice, Work
 
-__all__ = ["Ask", "Effect", "Malformed", "Owned", "Submit", "Void", "apply"]
+__all__ = ["Ask", "Effect", "Gradually", "Malformed", "Owned", "Submit", "Void", "apply"]
 
 
 def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list[Effect]:
@@ -154,23 +155,7 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
     if known is not None and (known.revision >= control.revision or known.state == "canceled"):
         return []
     state.campaigns[control.campaign] = control
-    return _cancel(state, control.campaign, control.at) if control.state == "canceled" else []
-
-
-def _cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
-    by_key: dict[Key, list[Part]] = {}
-    for key, one, turn in state.clear(campaign):
-        by_key.setdefault(key, []).append(Part(one, turn, "canceled"))
-    effects: list[Effect] = []
-    for key, parts in by_key.items():
-        for batch in batches(honest(state, parts)):
-            effects += status_of(state, key, batch, at)
-            effects += releases(state, key, batch, at)
-        for part in parts:
-            chunk = state.chunks.get(part.slice[0])
-            if chunk is not None:
-                state.forget(chunk)
-    return effects
+    return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
 
 
 def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:

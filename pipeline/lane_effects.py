@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.lane_state import Flight
@@ -50,4 +51,12 @@ class Malformed:
     why: str
 
 
-Effect = StatusChunk | Release | Submit | Ask | Void | Owned | Malformed
+@dataclass(frozen=True, slots=True)
+class Gradually:
+    """Many effects, made one after another from what the record took out of the lane, whatever becomes of the lane
+    meanwhile. Until all are carried out the record is still needed: no checkpoint may replace it before."""
+
+    effects: Iterator[StatusChunk | Release]
+
+
+Effect = StatusChunk | Release | Submit | Ask | Void | Owned | Malformed | Gradually

@@ -10,7 +10,7 @@ from typing import Final
 
 from pipeline.lane_doubt import honest
 from pipeline.lane_state import LaneState
-from pipeline.lane_status import Part
+from pipeline.lane_status import Chunks, Part
 from pipeline.scheduler import Key
 from schemas.chunk import Release
 
@@ -24,17 +24,23 @@ def releases(state: LaneState, key: Key, parts: list[Part], at: int) -> list[Rel
     """A `Release` per chunk for the recipients of `parts` that end without a message; `at` in ms. Their chunks must
     still be held."""
     unsent = [Part(part.slice, part.turn, _CERTAIN) for part in parts if part.state in UNSENT]
-    if not unsent or _reserves_nothing(state, key[0]):
+    if not unsent or reserves_nothing(state, key[0]):
         return []
+    return released(state, key, honest(state, unsent), at)
+
+
+def released(chunks: Chunks, key: Key, parts: list[Part], at: int) -> list[Release]:
+    """A `Release` per chunk for the recipients of `parts` that are canceled for certain."""
     numbers: dict[int, list[int]] = {}
-    for part in honest(state, unsent):
+    for part in parts:
         if part.state == _CERTAIN:
             chunk, start, stop = part.slice
-            numbers.setdefault(chunk, []).extend(state.work(chunk).numbers[start:stop])
+            numbers.setdefault(chunk, []).extend(chunks.work(chunk).numbers[start:stop])
     return [Release(campaign=key[0], message=key[1], numbers=some, at=at) for some in numbers.values()]
 
 
-def _reserves_nothing(state: LaneState, campaign: str) -> bool:
+def reserves_nothing(state: LaneState, campaign: str) -> bool:
+    """Whether the campaign's messages count for nobody's smart sending."""
     control = state.campaigns.get(campaign)
     return control is not None and control.settings.transactional
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import groupby
-from typing import cast
+from typing import Protocol, cast
 
-from pipeline.lane_state import LaneState
 from pipeline.scheduler import Key
-from schemas.lane import Slice, Work
+from schemas.lane import Slice
 from schemas.status import State, StatusChunk, StatusGroup
 
 
@@ -23,7 +22,22 @@ class Part:
     ids: list[str] | None = None
 
 
-def status_of(state: LaneState, key: Key, parts: list[Part], at: int) -> list[StatusChunk]:
+class Columns(Protocol):
+    """The columns of a WORK that the accounting and the reservations need."""
+
+    ordinals: list[int]
+    numbers: list[int]
+    segments: list[int]
+    prices: list[int]
+
+
+class Chunks(Protocol):
+    """Where the columns of chunks are found, by offset: a lane's state, or what is left of a canceled campaign."""
+
+    def work(self, chunk: int) -> Columns: ...
+
+
+def status_of(state: Chunks, key: Key, parts: list[Part], at: int) -> list[StatusChunk]:
     """The status chunk that tells the accounting of `parts` (none for no parts). `at` in ms."""
     if not parts:
         return []
@@ -41,19 +55,20 @@ def status_of(state: LaneState, key: Key, parts: list[Part], at: int) -> list[St
     return [StatusChunk(campaign=key[0], message=key[1], at=at, groups=list(merged.values()))]
 
 
-def _groups(work: Work, part: Part) -> list[StatusGroup]:
+def _groups(work: Columns, part: Part) -> list[StatusGroup]:
     """One group per (segments, price) in the part. Most chunks have one of each: no work per recipient then."""
     _, start, stop = part.slice
     segments, prices = work.segments[start:stop], work.prices[start:stop]
+    ordinals = work.ordinals[start:stop]
     if segments.count(segments[0]) == prices.count(prices[0]) == stop - start:
-        return [_group(part, work.ordinals[start:stop], part.ids, (segments[0], prices[0]))]
-    pairs = list(zip(segments, prices, strict=True))
-    order = sorted(range(stop - start), key=pairs.__getitem__)
+        return [_group(part, ordinals, part.ids, (segments[0], prices[0]))]
+    members: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for position, pair in enumerate(zip(segments, prices, strict=True)):
+        members[pair].append(position)
     groups = []
-    for pair, members in groupby(order, key=pairs.__getitem__):
-        positions = list(members)
+    for pair, positions in sorted(members.items()):
         ids = None if part.ids is None else [part.ids[p] for p in positions]
-        groups.append(_group(part, [work.ordinals[start + p] for p in positions], ids, pair))
+        groups.append(_group(part, [ordinals[p] for p in positions], ids, pair))
     return groups
 
 

@@ -155,16 +155,20 @@ class Defer(Record, tag="defer", kw_only=True):
 
 
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
-    """Part `part` (0-based) of `parts` of the lane's state after the record at `as_of - 1`.
+    """Part `part` (0-based) of the lane's state after the record at `as_of - 1`. `pipeline.checkpoint` has what it is.
 
-    `payload` is base64 of a slice of the lz4-compressed state; `digest` is of the whole. Valid only when all
-    parts are in the log, one after another in order, and the digest fits.
+    `form` 2: `payload` is base64 of compressed bytes that hold a share of the state, `digest` is of these bytes.
+    Parts of one checkpoint share their `identity`; only the last one says in `parts` how many there are.
+    `form` 1: `payload` is base64 of a slice of the compressed state, `digest` is of the whole.
+    Valid only when all parts are in the log and the digests fit.
     """
 
+    form: Annotated[int, msgspec.Meta(ge=1)] = 1
     epoch: Epoch
     as_of: Count
+    identity: str = ""
     part: Count
-    parts: Annotated[int, msgspec.Meta(ge=1)]
+    parts: Count
     digest: str
     payload: str
 

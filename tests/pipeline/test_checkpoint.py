@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
+import cramjam
+import msgspec
 import pytest
+from pyroaring import BitMap
 
-from pipeline.checkpoint import Loader, parts, restore, snapshot, worth_it
-from pipeline.lane_state import LaneState
+from pipeline.checkpoint import Loader, is_checkpoint, parts, restore, snapshot, stream, worth_it
+from pipeline.lane_state import LaneState, pack, unpack
 from schemas.lane import LANES, CheckpointPart
 from schemas.lane import ResultGroup as Group
 from schemas.wire import DecodeError, encode
@@ -98,8 +102,6 @@ def test_a_part_that_is_not_what_it_was_is_not_loaded() -> None:
 
 
 def test_bytes_with_the_right_digest_that_are_no_checkpoint_are_an_error() -> None:
-    import hashlib
-
     raw = b"\x04\x00\x00\x00@abcd"
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
     payload = base64.b64encode(raw).decode()
@@ -120,7 +122,83 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)
 
 
-def test_a_checkpoint_is_worth_it_when_the_log_is_twice_what_lives() -> None:
-    assert not worth_it(199, 100, 50)
-    assert worth_it(200, 100, 50)
+def test_a_checkpoint_is_worth_it_when_the_log_is_half_of_what_lives() -> None:
+    assert not worth_it(49, 100, 10)
+    assert worth_it(50, 100, 10)
     assert not worth_it(200, 10, 300)
+
+
+def test_what_is_streamed_is_the_whole_in_parts_of_the_size_asked_for() -> None:
+    log = Log()
+    log.add(control(A))
+    log.add(owner())
+    for n in range(200):
+        log.add(work([5 * n, 5 * n + 1, 5 * n + 3], A, [(2, n), (1, 900)]))
+    saved = snapshot(log.state, 0)
+    largest = max(len(chunk.packed) for chunk in log.state.chunks.values())
+    for part_bytes in (largest, 2000, 20_000):
+        records = list(stream(saved, 1, part_bytes))
+        assert all(len(base64.b64decode(one.payload)) <= part_bytes + 1000 for one in records)
+        assert [one.parts for one in records] == [0] * (len(records) - 1) + [len(records)]
+        *_, loaded = load(records, log.end)
+        assert loaded is not None
+        assert plain(loaded) == plain(log.state)
+
+
+def test_making_a_part_does_not_make_the_next_ones() -> None:
+    log = busy_lane()
+    records = stream(snapshot(log.state, 0), 1, 1)
+    first = next(records)
+    assert (first.part, first.parts) == (0, 0)
+    assert load([first, *records], log.end)[-1] is not None
+
+
+def test_a_large_set_of_seen_ordinals_is_cut_and_put_together_again() -> None:
+    log = busy_lane()
+    log.state.seen[A, 0] |= BitMap(range(0, 20_000_000, 3))
+    records = parts(snapshot(log.state, 0), 1)
+    assert len(records) > 3
+    *_, loaded = load(records, log.end)
+    assert loaded is not None
+    assert loaded.seen == log.state.seen
+
+
+def test_a_checkpoint_of_the_first_form_is_still_read() -> None:
+    log = busy_lane()
+    saved = snapshot(log.state, 0)
+    for chunk in saved.chunks:
+        chunk.packed = bytes(cramjam.lz4.compress_block(unpack(chunk.packed)))
+    raw = bytes(cramjam.lz4.compress_block(msgspec.msgpack.encode(saved)))
+    digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+    pieces = [raw[:100], raw[100:]]
+    records = [
+        CheckpointPart(
+            epoch=1, as_of=log.end, part=n, parts=2, digest=digest, payload=base64.b64encode(piece).decode()
+        )
+        for n, piece in enumerate(pieces)
+    ]
+    assert not any(load(records[1:], log.end))
+    _, loaded = load(records, log.end)
+    assert loaded is not None
+    for offset, chunk in loaded.chunks.items():
+        raw = unpack(chunk.packed)
+        assert raw == log.raws[offset]
+        loaded.live_bytes += len(pack(raw)) - len(chunk.packed)
+        chunk.packed = pack(raw)
+    assert plain(loaded) == plain(log.state)
+    assert loaded.work(3) == log.state.work(3)
+
+
+def test_a_checkpoint_of_a_later_form_is_an_error() -> None:
+    log = busy_lane()
+    record = parts(snapshot(log.state, 0), 1)[0]
+    record.form = 3
+    with pytest.raises(DecodeError, match="form 3"):
+        load([record], log.end)
+
+
+def test_records_of_a_checkpoint_are_told_from_others_by_their_bytes() -> None:
+    log = busy_lane()
+    assert all(is_checkpoint(encode(one)) for one in parts(snapshot(log.state, 0), 1, 50))
+    others = [*log.raws, b"", b"{", b"[]", b"\xff", b'{"kind":7}']
+    assert not any(is_checkpoint(raw) for raw in others)

@@ -108,6 +108,36 @@ def test_what_is_left_of_a_span_keeps_the_head_of_the_queue() -> None:
     assert table.ready_count == 17
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(1, 6), st.booleans()), min_size=1),
+    st.integers(1, 10),
+    st.data(),
+)
+def test_a_release_cut_short_goes_on_where_it_stopped(
+    rows: list[tuple[int, int, bool]], most: int, data: st.DataObject
+) -> None:
+    table = DelayTable()
+    late = [Span(n, 0, count, due, 0) for n, (due, count, again) in enumerate(rows) if again]
+    spans = [Span(n, 0, count, due, 0) for n, (due, count, again) in enumerate(rows) if not again]
+    for span in spans:
+        table.add(KEYS[0], span)
+    first = [span for _, span in table.release(8, most)]
+    assert sum(span.count for span in first[:-1]) < most
+    gone = [span for span in spans if span not in first][:1] if data.draw(st.booleans()) else []
+    for span in gone:
+        table.remove(KEYS[0], span)
+    for span in late:
+        table.add(KEYS[0], span)
+    rest: list[Span] = []
+    while more := table.release(8, most):
+        assert sum(span.count for _, span in more[:-1]) < most
+        rest += [span for _, span in more]
+    assert {*first, *rest} == {*spans, *late} - set(gone)
+    assert len(first) + len(rest) == len(spans) + len(late) - len(gone)
+    assert [span.due for span in rest] == sorted(span.due for span in rest)
+    assert (table.next_due(), list(table.ready(KEYS[0]))) == (None, [*first, *rest])
+
+
 class _Due(int):
     """A due time that counts how often it is compared."""
 

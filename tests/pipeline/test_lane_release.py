@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.lane_effects import Gradually
 from pipeline.lane_release import MOST
 from pipeline.reservations import releases, routed
 from schemas.chunk import RECIPIENTS, Release
@@ -97,7 +98,9 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
     many = 5 * MOST // 2
     for first in range(0, many, 500):
         log.add(work(list(range(first, first + 500))))
-    effects = log.add(control(state="canceled", revision=2))
+    (gradually,) = log.add(control(state="canceled", revision=2))
+    assert isinstance(gradually, Gradually)
+    effects = list(gradually.effects)
     told = [sum(len(group.ordinals) for group in one.groups) for one in effects if isinstance(one, StatusChunk)]
     assert (len(told), sum(told)) == (3, many)
     assert max(told) <= MOST + 500
