@@ -19,6 +19,12 @@ def app(tmp_path: Path) -> WorkerApp:
     return build(Settings(data=tmp_path), 0)
 
 
+def table_of(app: WorkerApp, name: str) -> AckedTable:
+    table = app.tables[name]
+    assert isinstance(table, AckedTable)
+    return table
+
+
 def write(table: AckedTable, partition: int, offset: int | None) -> Path:
     """A local partition with one entry, as far as `offset` of its changelog."""
     path: Path = table.data.partition_path(partition)
@@ -39,7 +45,7 @@ def ending(ends: dict[tuple[str, int], int]) -> Callable[[str, int], int]:
 
 
 def test_what_fits_its_changelog_stays(app: WorkerApp) -> None:
-    table = app.tables["reservations"]
+    table = table_of(app, "reservations")
     paths = [write(table, 0, 9), write(table, 1, None)]
     found = selfcheck.check([table], ending({("reservations", 0): 10, ("reservations", 1): 0}))
     assert (found.kept, found.removed) == (2, [])
@@ -47,7 +53,7 @@ def test_what_fits_its_changelog_stays(app: WorkerApp) -> None:
 
 
 def test_what_knows_more_than_its_changelog_goes(app: WorkerApp) -> None:
-    table = app.tables["reservations"]
+    table = table_of(app, "reservations")
     ahead, other = write(table, 3, 10), write(table, 2, 9)
     found = selfcheck.check([table], ending({("reservations", 3): 10, ("reservations", 2): 10}))
     assert found.kept == 1
@@ -57,7 +63,7 @@ def test_what_knows_more_than_its_changelog_goes(app: WorkerApp) -> None:
 
 
 def test_what_is_damaged_goes(app: WorkerApp) -> None:
-    table = app.tables["campaigns"]
+    table = table_of(app, "campaigns")
     path = write(table, 0, 9)
     next(path.glob("MANIFEST-*")).write_bytes(b"torn")
     found = selfcheck.check([table], ending({("campaigns", 0): 10}))
@@ -69,7 +75,7 @@ def test_what_is_damaged_goes(app: WorkerApp) -> None:
 def test_only_a_run_that_did_not_end_is_checked(
     app: WorkerApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = app.tables["reservations"]
+    table = table_of(app, "reservations")
     ahead = write(table, 3, 10)
     monkeypatch.setattr(selfcheck, "ends", lambda kafka: ending({("reservations", 3): 4}))
     folder, kafka = tmp_path / "worker-0", app.context.settings.kafka
