@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -74,6 +75,7 @@ def identity_of(campaign: str, message: int, account: int = 0) -> int:
     return account << 48 | int.from_bytes(campaign_to_octets(campaign), "big") << 8 | message
 
 
+@lru_cache(maxsize=4096)
 def message_of(identity: int) -> tuple[str, int]:
     """(campaign, message) that `identity_of` packed."""
     return campaign_from_octets((identity >> 8 & (1 << 40) - 1).to_bytes(5, "big")), identity & 0xFF
