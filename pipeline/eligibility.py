@@ -153,14 +153,17 @@ def _reserve(
     now: int,
 ) -> dict[int, str]:
     """Reserve for those that nothing else holds back; whoever is refused gets that reason. Returns what blocks each
-    of those, by their place, as `blocker_text` has it."""
+    of those, by their place, as `blocker_text` has it.
+
+    Who is due at the deadline will only expire in the lane, and reserves nothing: it would hold others back."""
     left = np.flatnonzero(reasons == _MAY_GO)
     if not len(left):
         return {}
     asked = limits
     if len(left) < len(reasons):
         asked = [one if one.whom is None else replace(one, whom=one.whom[left]) for one in limits]
-    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked)
+    in_time = None if plan.deadline is None else due[left] < plan.deadline
+    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked, in_time)
     refused = np.flatnonzero(~check.ok)
     if not len(refused):
         return {}

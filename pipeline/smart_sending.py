@@ -101,12 +101,14 @@ def check_and_reserve(
     window_ms: int,
     now: int,
     limits: Sequence[Limit] = (),
+    reserving: NDArray[np.bool_] | None = None,
 ) -> Check:
     """Reserve a message for each of `numbers` that may have it at `planned` (ms; one time, or one per number).
 
     Only buckets that gain a reservation are assigned, each once. A number that already has this message's
     reservation may go and keeps it as it is, so a replay gives the same answer and assigns nothing.
     `now` only decides which old reservations are dropped. `limits`: caps, asked in this order after the windows.
+    `reserving`: of which numbers a reservation is made (None: of all); the others are only asked for.
     """
     hashed = hashes(numbers)
     order = np.argsort(hashed, kind="stable")
@@ -120,6 +122,8 @@ def check_and_reserve(
         _cap(found, limit, index, others, times, order)
     fresh = (found.rule == MAY_GO) & ~others.own
     fresh[1:] &= sorted_hashes[1:] != sorted_hashes[:-1]
+    if reserving is not None:
+        fresh &= reserving[order]
     if fresh.any():
         new = np.empty((int(fresh.sum()), _WIDTH), np.uint64)
         new[:, 0], new[:, 1], new[:, 2] = sorted_hashes[fresh], words[fresh], identity

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.eligibility import Decision, Reason, decide
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, compile_plan
+from pipeline.quiet_hours import QuietHours
 from pipeline.segments import count
 from pipeline.smart_sending import check_and_reserve, identity_of, read_blocker
 from schemas.chunk import RecipientChunk
@@ -106,6 +107,19 @@ def test_past_the_deadline_a_chunk_goes_to_the_lane_which_knows_who_was_sent_to_
     for now in (NOW, NOW + HOUR):
         decision = decide(chunk(), plan(deadline="2027-01-15T09:00:00Z"), table, OptOuts(), now)
         assert states(decision) == dict.fromkeys(range(500, 504), "work")
+
+
+def test_who_can_only_expire_holds_nobody_else_back() -> None:
+    table: dict[int, bytes] = {}
+    deadline = "2027-01-15T09:00:00Z"  # an hour after NOW, in the middle of New York's night
+    asleep = replace(TERMS, quiet=QuietHours("cautious"))
+    too_late = compile_plan(document(deadline=deadline), asleep)
+    assert states(decide(chunk(), too_late, table, OptOuts(), NOW)) == dict.fromkeys(range(500, 504), "work")
+    assert table == {}
+    in_time = compile_plan(document(deadline=deadline), TERMS)
+    decide(chunk(), in_time, table, OptOuts(), NOW)
+    assert table
+    assert decide(chunk(), in_time, table, OptOuts(), NOW).work, "what is reserved is kept"
 
 
 def test_a_paused_campaign_is_decided_as_a_running_one() -> None:
