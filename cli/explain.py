@@ -143,7 +143,7 @@ def _blocker(store: Any, happened: list[Happening]) -> Blocker | None:
     from pipeline.smart_sending import read_blocker
 
     for one in happened:
-        found = read_blocker(one.id) if one.reason == "smart_sending" else None
+        found = read_blocker(one.id) if one.state == "skipped" else None
         if found is not None:
             other = campaign_row(store, found[0])
             return Blocker(found[0], other.name if other else "a campaign that is deleted", found[1], found[2])

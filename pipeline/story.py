@@ -26,6 +26,8 @@ _STATES: Final[Mapping[str, str]] = {
 _REASONS: Final[Mapping[str, str]] = {
     "quiet_hours": "quiet hours: no message at that local time",
     "smart_sending": "smart sending: too close to another message",
+    "legal_cap": "as many messages in 24 hours as the law of the place allows",
+    "account_cap": "as many messages as the account lets a recipient have in a day or a week",
     "opted_out": "opted out",
     "invalid_number": "the number is too short to be one",
     "unknown_zone": "nothing says in which time zone this is, and the account skips such recipients",
