@@ -1,5 +1,5 @@
 """Eligibility: recipient chunks in, WORK for the lanes and the skipped recipients' statuses out; reservations of
-recipients that got nothing in the end are given back."""
+recipients that got nothing in the end are given back, those of recipients that wait long are moved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from agents.context import Context
 from agents.durable import AckedTable
 from agents.runner import Emissions, output
 from pipeline.eligibility import decide
-from pipeline.smart_sending import identity_of, release
+from pipeline.smart_sending import identity_of, move, release
 from schemas import topics
-from schemas.chunk import RecipientChunk, Release
+from schemas.chunk import Move, RecipientChunk, Release
 
 
 class BucketTable(MutableMapping[int, bytes]):
@@ -53,12 +53,16 @@ class Eligibility:
         self._context = context
         self._table = table
 
-    def handle(self, record: RecipientChunk | Release, event: Any) -> Emissions:
-        return self._release(record) if isinstance(record, Release) else self._decide(record)
+    def handle(self, record: RecipientChunk | Release | Move, event: Any) -> Emissions:
+        return self._decide(record) if isinstance(record, RecipientChunk) else self._change(record)
 
-    def _release(self, record: Release) -> Emissions:
+    def _change(self, record: Release | Move) -> Emissions:
         table = BucketTable(self._table)
-        release(table, record.numbers, identity_of(record.campaign, record.message))
+        identity = identity_of(record.campaign, record.message)
+        if isinstance(record, Move):
+            move(table, record.numbers, identity, record.due)
+        else:
+            release(table, record.numbers, identity)
         return Emissions([], self._settled(table))
 
     def _decide(self, chunk: RecipientChunk) -> Emissions:

@@ -34,7 +34,7 @@ from pipeline.rate import Pace, Window, slice_segments
 from pipeline.reservations import routed
 from pipeline.scheduler import FairShare
 from schemas import metrics, topics
-from schemas.chunk import Release
+from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
 from schemas.lane import (
     LANES,
@@ -280,7 +280,7 @@ class LaneOwner:
             case StatusChunk():
                 effect.lane = self.lane
                 self.outbox.send(output(topics.STATUSES, effect, effect.campaign))
-            case Release():
+            case Release() | Move():
                 for partition, release in routed(effect, self._context.settings.kafka.partitions):
                     self.outbox.send(output(topics.RECIPIENTS, release, partition=partition))
             case Submit(flight):

@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from pipeline.lane_cancel import cancel
 from pipeline.lane_doubt import honest
 from pipeline.lane_effects import Ask, Effect, Gradually, Malformed, Owned, Submit, Void
-from pipeline.lane_release import releases
+from pipeline.lane_release import moves, releases
 from pipeline.lane_result import orphan, result
 from pipeline.lane_state import Chunk, LaneState, flight_of, next_turn, pack
 from pipeline.lane_status import Part, status_of
@@ -201,6 +201,8 @@ def _leave(
     for key, parts in by_key.items():
         sure = honest(state, parts)
         effects += [*status_of(state, key, sure, at), *releases(state, key, sure, at)]
+        if due is not None:
+            effects += moves(state, key, parts, due, at)
     for offset in {one[0] for one in slices} & state.chunks.keys():
         state.forget(state.chunks[offset])
     return effects

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.lane_state import Flight
-from schemas.chunk import Release
+from schemas.chunk import Move, Release
 from schemas.lane import Intent
 from schemas.status import StatusChunk
 
@@ -59,4 +59,4 @@ class Gradually:
     effects: Iterator[StatusChunk | Release]
 
 
-Effect = StatusChunk | Release | Submit | Ask | Void | Owned | Malformed | Gradually
+Effect = StatusChunk | Release | Move | Submit | Ask | Void | Owned | Malformed | Gradually

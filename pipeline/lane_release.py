@@ -12,7 +12,7 @@ from pipeline.lane_doubt import honest
 from pipeline.lane_state import LaneState
 from pipeline.lane_status import Chunks, Part
 from pipeline.scheduler import Key
-from schemas.chunk import Release
+from schemas.chunk import Move, Release
 
 UNSENT: Final = frozenset({"canceled", "expired", "skipped", "rejected"})
 """States of a part that say that its recipients got nothing from us."""
@@ -37,6 +37,23 @@ def released(chunks: Chunks, key: Key, parts: list[Part], at: int) -> list[Relea
             chunk, start, stop = part.slice
             numbers.setdefault(chunk, []).extend(chunks.work(chunk).numbers[start:stop])
     return [Release(campaign=key[0], message=key[1], numbers=some, at=at) for some in numbers.values()]
+
+
+MOVED_MS: Final = 15 * 60_000
+"""Who waits this much longer has the reservation moved; less is no more than a queue takes."""
+
+
+def moves(state: LaneState, key: Key, parts: list[Part], due: int, at: int) -> list[Move]:
+    """A `Move` per chunk for the recipients of `parts` that wait until `due` (ms) from `at` on. Their chunks must
+    still be held."""
+    if due - at < MOVED_MS or reserves_nothing(state, key[0]):
+        return []
+    numbers: dict[int, list[int]] = {}
+    for part in parts:
+        if part.state == "delayed":
+            chunk, start, stop = part.slice
+            numbers.setdefault(chunk, []).extend(state.work(chunk).numbers[start:stop])
+    return [Move(campaign=key[0], message=key[1], numbers=some, due=due, at=at) for some in numbers.values()]
 
 
 def reserves_nothing(state: LaneState, campaign: str) -> bool:

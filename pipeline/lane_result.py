@@ -16,7 +16,7 @@ from __future__ import annotations
 from pipeline.lane_doubt import LOST, honest
 from pipeline.lane_effects import Ask, Effect, Malformed
 from pipeline.lane_outcome import Outcome, outcomes, without
-from pipeline.lane_release import releases
+from pipeline.lane_release import moves, releases
 from pipeline.lane_state import Flight, LaneState, next_turn
 from pipeline.lane_status import Part, status_of
 from schemas.lane import Result, ResultGroup
@@ -38,12 +38,15 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
         doubt = [one for one in found if one[0].outcome == "unknown"]
         found = [one for one in found if one[0].outcome != "unknown"]
     settle = _late if flight.orphan and not flight.asking else _settle
-    parts = [done for group, part in found for done in settle(state, flight, group, part, record.at)]
+    settled = [(group, settle(state, flight, group, part, record.at)) for group, part in found]
+    parts = [done for _, some in settled for done in some]
     effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
     effects += status_of(state, flight.key, honest(state, parts), record.at)
     if not (flight.orphan and flight.resent):
         # Of one that was let wait again, another attempt may arrive.
         effects += releases(state, flight.key, parts, record.at)
+    for group, some in settled:
+        effects += moves(state, flight.key, some, group.due, record.at)
     for group, part in found:
         if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
             state.carriers.give_back(flight.at, *carried)

@@ -1,20 +1,24 @@
-"""Releases on their way to the reservations: which partition of `recipients` holds whose."""
+"""Releases and moves on their way to the reservations: which partition of `recipients` holds whose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from pipeline.buckets import buckets
-from schemas.chunk import Release
+from schemas.chunk import Move, Release
 from schemas.ids import BUCKETS
 from schemas.wire import CHUNK_LIMIT
 
+R = TypeVar("R", bound=Release | Move)
 
-def routed(release: Release, partitions: int) -> Iterator[tuple[int, Release]]:
-    """(partition of `recipients`, release) with `partitions` of them; one where they lie in one, as a chunk's do."""
+
+def routed(release: R, partitions: int) -> Iterator[tuple[int, R]]:
+    """(partition of `recipients`, release or move) with `partitions` of them; one where they lie in one, as a
+    chunk's do."""
     place = (buckets(release.numbers) * np.uint64(partitions) // np.uint64(BUCKETS)).tolist()
     if place.count(place[0]) == len(place):
         yield place[0], release

@@ -13,6 +13,9 @@ Of two messages the one planned later counts: if the other is earlier than it by
 to ask is refused. So a reservation that is already there also holds back what would be planned shortly before it,
 and that even where the newcomer's own window is 0. Planned for the same instant: the wider window counts.
 
+A lane that lets a message wait long past its planned time (quiet hours began, the carrier's day is used up) has the
+reservation moved to when it goes then, so that what is decided later keeps its distance to it.
+
 Caps (pipeline/caps.py) are counted over the same rows in the same pass, for those whom no window holds back.
 
 A reservation that is given back holds nobody back any more, but stays until it is old: the chunk that made it may be
@@ -145,7 +148,25 @@ def release(table: Table, numbers: Numbers, identity: int) -> None:
         return
     changed = rows[held, 0]
     rows[held, 1] |= _GIVEN_BACK
-    _assign(table, rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))], changed)
+    _assign(table, _sorted(rows), changed)
+
+
+def move(table: Table, numbers: Numbers, identity: int, due: int) -> None:
+    """Plan one message for `numbers` at `due` (ms) instead, because it goes then whatever others are planned; a
+    reservation that is not held, or is there already, is passed over."""
+    hashed = np.unique(hashes(numbers))
+    rows = _joined(table, hashed).copy()
+    mine = rows[:, 2] & _MESSAGE_MASK == np.uint64(identity) & _MESSAGE_MASK
+    moved = mine & np.isin(rows[:, 0], hashed) & (rows[:, 1] & _GIVEN_BACK == 0) & (_times(rows[:, 1]) != due)
+    if not moved.any():
+        return
+    changed = rows[moved, 0]
+    rows[moved, 1] = rows[moved, 1] & _WINDOW_MASK | np.uint64(due) << _WINDOW_BITS
+    _assign(table, _sorted(rows), changed)
+
+
+def _sorted(rows: Rows) -> Rows:
+    return rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,23 @@ class Release(Record, tag="release", kw_only=True):
             raise ValueError(f"a release has 1 to {CHUNK_LIMIT} recipients, this one {len(self.numbers)}")
 
 
+class Move(Record, tag="move", kw_only=True):
+    """Topic `recipients`, partition by bucket range: `numbers` will not get this message before `due`, long after it
+    was planned, so their reservations for it move there. Never crosses a partition."""
+
+    campaign: Campaign
+    message: MessageIndex
+    numbers: list[Number]
+    due: Millis
+    at: Millis
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.numbers) <= CHUNK_LIMIT:
+            raise ValueError(f"a move has 1 to {CHUNK_LIMIT} recipients, this one {len(self.numbers)}")
+
+
 FANOUT: Codec[Freeze | FanoutRange] = Codec(Freeze | FanoutRange)
-RECIPIENTS: Codec[RecipientChunk | Release] = Codec(RecipientChunk | Release)
+RECIPIENTS: Codec[RecipientChunk | Release | Move] = Codec(RecipientChunk | Release | Move)
 
 
 def lane_of_ordinal(ordinal: int, lanes: tuple[int, ...] | list[int]) -> int:

@@ -26,7 +26,7 @@ from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments, sustained
 from pipeline.scheduler import FairShare
 from pipeline.submission import held_back, hours_of, result_groups
-from schemas.chunk import Release
+from schemas.chunk import Move, Release
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
@@ -58,7 +58,7 @@ class Surroundings:
     clock: Clock
     aggregator: ModelledAggregator
     opted_out: Callable[[list[int]], list[bool]]
-    tell: Callable[[StatusChunk | Release], None]
+    tell: Callable[[StatusChunk | Release | Move], None]
     accepted: Callable[[tuple[str, int], list[int], list[int]], None]
 
 
@@ -95,7 +95,7 @@ class SimulatedLane:
             self._out -= isinstance(record, Intent)
         for effect in apply(self.state, self.state.next_offset, record, raw):
             match effect:
-                case StatusChunk() | Release():
+                case StatusChunk() | Release() | Move():
                     self._around.tell(effect)
                 case Gradually(effects):
                     for one in effects:

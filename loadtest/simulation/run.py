@@ -18,9 +18,9 @@ from pipeline.fanout import chunks
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.receipts import statuses
-from pipeline.smart_sending import identity_of, release
+from pipeline.smart_sending import identity_of, move, release
 from schemas.campaign import CampaignDocument, CampaignSpec
-from schemas.chunk import FanoutRange, RecipientChunk, Release
+from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
 from schemas.feedback import ReceiptBatch
 from schemas.lane import Control
 from schemas.status import StatusChunk
@@ -164,8 +164,10 @@ class _Simulation:
         found: list[bool] = self._optouts.contains_many(numbers).tolist()
         return found
 
-    def _tell(self, effect: StatusChunk | Release) -> None:
-        if isinstance(effect, Release):
+    def _tell(self, effect: StatusChunk | Release | Move) -> None:
+        if isinstance(effect, Move):
+            move(self._table, effect.numbers, identity_of(effect.campaign, effect.message), effect.due)
+        elif isinstance(effect, Release):
             release(self._table, effect.numbers, identity_of(effect.campaign, effect.message))
         else:
             self._campaigns[effect.campaign].tally.take(effect)

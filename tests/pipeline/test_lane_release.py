@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pipeline.lane_effects import Gradually
-from pipeline.lane_release import MOST
+from pipeline.lane_release import MOST, MOVED_MS
 from pipeline.reservations import releases, routed
-from schemas.chunk import RECIPIENTS, Release
+from schemas.chunk import RECIPIENTS, Move, Release
 from schemas.ids import bucket, partition_of_bucket
-from schemas.lane import Drop
+from schemas.lane import Defer, Drop
 from schemas.status import StatusChunk
 from schemas.wire import encode
 from tests.pipeline.lane_records import A, Group, Log, control, intent, owner, result, work
@@ -114,3 +114,42 @@ def test_a_release_goes_where_its_recipients_are_decided() -> None:
     assert sorted(number for _, one in found for number in one.numbers) == numbers
     for partition, one in found:
         assert {partition_of_bucket(bucket(number), 8) for number in one.numbers} == {partition}
+
+
+def moved(effects: list[Any]) -> list[tuple[list[int], int]]:
+    """(ordinals, due) of the reservations that the effects move."""
+    found = [effect for effect in effects if isinstance(effect, Move)]
+    assert all(RECIPIENTS.decode(encode(one)) == one for one in found)
+    return [([number - 12125550000 for number in one.numbers], one.due) for one in found]
+
+
+def test_who_waits_for_long_has_the_reservation_moved_and_who_waits_a_little_has_not() -> None:
+    log = lane()
+    morning = MOVED_MS + 5
+    effects = log.add(Defer(epoch=1, slices=[(2, 0, 2), (2, 3, 4)], due=morning, reason="quiet_hours", at=5))
+    assert moved(effects) == [([0, 1, 3], morning)]
+    assert given_back(effects) == []
+    assert moved(log.add(Defer(epoch=1, slices=[(2, 4, 5)], due=morning, reason="carrier_day", at=6))) == []
+    other = lane(transactional=True)
+    assert moved(other.add(Defer(epoch=1, slices=[(2, 0, 2)], due=morning, reason="carrier_day", at=5))) == []
+
+
+def test_who_is_held_back_at_the_last_check_until_the_morning_has_it_moved_too() -> None:
+    log = lane()
+    log.add(intent(1, [(2, 0, 4)]))
+    groups = [
+        Group(outcome="accepted", indices=[0], ids=["x"]),
+        Group(outcome="retry", reason="quiet_hours", indices=[1, 2], due=MOVED_MS),
+        Group(outcome="retry", reason="busy", indices=[3], due=MOVED_MS - 1),
+    ]
+    assert moved(log.add(result(3, *groups))) == [([1, 2], MOVED_MS)]
+
+
+def test_a_move_goes_to_the_partitions_of_its_numbers() -> None:
+    numbers = [12125550000 + n for n in range(40)]
+    one = Move(campaign=A, message=0, numbers=numbers, due=9, at=1)
+    parts = dict(routed(one, 8))
+    assert sorted(number for part in parts.values() for number in part.numbers) == numbers
+    assert all(part.due == 9 for part in parts.values())
+    for partition, part in parts.items():
+        assert {partition_of_bucket(bucket(number), 8) for number in part.numbers} == {partition}

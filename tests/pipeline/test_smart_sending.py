@@ -15,6 +15,7 @@ from pipeline.smart_sending import (
     check_and_reserve,
     identity_of,
     message_of,
+    move,
     release,
 )
 from schemas.ids import bucket
@@ -219,3 +220,32 @@ def test_nobody() -> None:
     table: dict[int, bytes] = {}
     assert check_and_reserve(table, [], NOW, CAMPAIGN, HOUR, NOW).ok.tolist() == []
     assert table == {}
+
+
+def test_a_move_takes_the_reservation_with_it_in_both_directions() -> None:
+    table: dict[int, bytes] = {}
+    numbers = [7, 8, 9]
+    check_and_reserve(table, numbers, NOW, CAMPAIGN, 8 * HOUR, NOW)
+    release(table, [9], CAMPAIGN)
+    move(table, [7, 9, 11], CAMPAIGN, NOW + 24 * HOUR)
+    moved = dict(table)
+    move(table, [7, 9, 11], CAMPAIGN, NOW + 24 * HOUR)
+    assert table == moved
+    near_the_old = check_and_reserve(dict(table), numbers, NOW + 2 * HOUR, OTHER, 4 * HOUR, NOW)
+    assert near_the_old.ok.tolist() == [True, False, True]
+    near_the_new = check_and_reserve(dict(table), numbers, NOW + 23 * HOUR, OTHER, 4 * HOUR, NOW)
+    assert near_the_new.ok.tolist() == [False, True, True]
+    assert near_the_new.blocked_at.tolist() == [NOW + 24 * HOUR, 0, 0]
+    assert check_and_reserve(dict(table), numbers, NOW, CAMPAIGN, 8 * HOUR, NOW).ok.all()
+    release(table, numbers, CAMPAIGN)
+    assert check_and_reserve(table, numbers, NOW + 23 * HOUR, OTHER, 4 * HOUR, NOW).ok.all()
+
+
+def test_rows_are_in_order_after_a_move() -> None:
+    table: dict[int, bytes] = {}
+    for nth in range(4):
+        check_and_reserve(table, [7], NOW + nth * HOUR, CAMPAIGN + nth, 0, NOW)
+    move(table, [7], CAMPAIGN, NOW + 9 * HOUR)
+    rows = np.frombuffer(table[bucket(7)], "<u8").reshape(-1, 3).tolist()
+    assert rows == sorted(rows)
+    assert [identity for _, _, identity in rows] == [CAMPAIGN + 1, CAMPAIGN + 2, CAMPAIGN + 3, CAMPAIGN]
