@@ -1,0 +1,120 @@
+"""What `explain`, `forecast` and `simulate` read: a recipient's story, where an audience is, a preview of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.audience import AudienceStore, preview
+from adapters.clickhouse.review import opted_out_of, whereabouts
+from adapters.clickhouse.statuses import StatusSink, insert_campaigns, insert_consents
+from adapters.clickhouse.story import campaign_row, consents_of, happenings, recipient
+from adapters.settings import Settings
+from api.forecasting import rivals_of
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.feedback import OptOut
+from schemas.status import StatusChunk, StatusGroup, StatusRange
+from tests.adapters.clickhouse_store import NOW, add_contacts, migrated
+from tests.stack import Server
+
+ID = "0000000a"
+PEOPLE = range(12125550100, 12125550140)
+STRANGER = 33612345678
+
+
+@pytest.fixture
+def store(clickhouse: Server) -> Iterator[Store]:
+    with migrated(clickhouse) as store:
+        add_contacts(store, PEOPLE, ["a"], {"first_name": "Ada"}, zone="America/New_York")
+        yield store
+
+
+def document(**changes: object) -> CampaignDocument:
+    spec = CampaignSpec.model_validate(
+        {"name": "Sale", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}], "weight": 3}
+    )
+    fields = {"id": ID, "spec": spec.model_dump(mode="json"), "status": "sending", "revision": 3, "launched": NOW}
+    return CampaignDocument(**{**fields, "created": NOW, "updated": NOW, "recipients": 40, **changes})
+
+
+def status(state: str, ordinals: list[int], at: int, **more: object) -> StatusChunk:
+    group = StatusGroup(state=state, ordinals=ordinals, **more)  # type: ignore[arg-type]
+    return StatusChunk(campaign=ID, message=0, at=at, groups=[group])
+
+
+def test_a_preview_is_the_audience_that_a_freeze_gives(store: Store) -> None:
+    AudienceStore(store).freeze(ID, 2, ["a"], [STRANGER, PEOPLE[0]], ["first_name", "city"])
+    frozen = AudienceStore(store).page(ID, 2, 0, 1000)
+    seen = preview(store, ["a"], [STRANGER, PEOPLE[0]], ["first_name", "city"])
+    assert np.asarray(seen.numbers).tolist() == np.asarray(frozen.numbers).tolist()
+    assert dict(seen.fields) == dict(frozen.fields)
+    for column in ("zone", "country", "region"):
+        read = [
+            [
+                getattr(page, {"country": "countries"}.get(column, f"{column}s"))[int(at)]
+                for at in getattr(page, column)
+            ]
+            for page in (seen, frozen)
+        ]
+        assert read[0] == read[1]
+    assert len(preview(store, ["a"], [], [])) == len(PEOPLE)
+
+
+def test_where_an_audience_is_counts_strangers_and_who_is_opted_out(store: Store) -> None:
+    changes = [
+        OptOut(number=PEOPLE[0], out=True, at=NOW, source="keyword", evidence="STOP"),
+        OptOut(number=PEOPLE[1], out=True, at=NOW, source="keyword", evidence="STOP"),
+        OptOut(number=PEOPLE[1], out=False, at=NOW + 5, source="keyword", evidence="START"),
+    ]
+    insert_consents(store, changes)
+    found = whereabouts(store, ["a"], [STRANGER, PEOPLE[2]])
+    assert [(one.country, one.region, one.zone, one.recipients, one.opted_out) for one in found] == [
+        ("", "", "", 1, 0),
+        ("US", "NY", "America/New_York", 40, 1),
+    ]
+    assert found[0].number == STRANGER
+    assert opted_out_of(store, [*PEOPLE, STRANGER]) == [PEOPLE[0]]
+    assert [(one.out, one.evidence) for one in consents_of(store, PEOPLE[1])] == [(True, "STOP"), (False, "START")]
+
+
+def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:
+    insert_campaigns(store, [document()])
+    AudienceStore(store).freeze(ID, 2, ["a"], [], [])
+    here = recipient(store, ID, PEOPLE[7])
+    assert here is not None
+    assert (here.country, here.region, here.zone) == ("US", "NY", "America/New_York")
+    assert recipient(store, ID, STRANGER) is None
+    mine, other = here.ordinal, (here.ordinal + 1) % 40
+    pair = sorted([mine, other])
+    told = [
+        status("queued", pair, NOW),
+        status("in_flight", pair, NOW + 1),
+        status("accepted", pair, NOW + 2, segments=2, price=7900, ids=[f"sim-{one}" for one in pair]),
+        status("delivered", [mine], NOW + 3),
+        status("skipped", [other], NOW, reason="smart_sending", ids=[f"0000000z-1@{NOW}"]),
+        StatusRange(campaign=ID, message=0, at=NOW - 1, first=0, last=40, reason="campaign_canceled"),
+    ]
+    for _ in range(2):
+        StatusSink(store).insert(told)
+    found = happenings(store, ID, mine)
+    assert [one.state for one in found] == ["canceled", "queued", "in_flight", "accepted", "delivered"]
+    assert max(found, key=lambda one: one.rank).state == "delivered"
+    assert (found[3].id, found[3].segments, found[3].price) == (f"sim-{mine}", 2, 7900)
+    assert f"0000000z-1@{NOW}" in {one.id for one in happenings(store, ID, other)}
+
+
+def test_a_campaign_and_its_queue(store: Store) -> None:
+    assert campaign_row(store, ID) is None
+    insert_campaigns(store, [document()])
+    row = campaign_row(store, ID)
+    assert row is not None
+    assert (row.name, row.account, row.status, row.launched, row.recipients) == ("Sale", "demo", "sending", NOW, 40)
+    AudienceStore(store).freeze(ID, 2, ["a"], [], [])
+    StatusSink(store).insert([status("accepted", list(range(10)), NOW, segments=2, price=1)])
+    asking = document().parsed()
+    (rival,) = rivals_of(store, Settings(), asking)
+    assert (rival.name, rival.segments, rival.weight) == ("Sale", 60.0, 3)
+    assert rivals_of(store, Settings(), asking, but=ID) == []
