@@ -44,7 +44,8 @@ class Kafka(_Strict):
     lanes: Annotated[int, Field(ge=1, le=1024)] = 8
     """Partitions of `lanes` = how many lanes there can be."""
     session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0
-    heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 2.0
+    heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 0.5
+    """How soon a worker hears of a rebalance: every lane stands still from the first to the last that hears."""
 
 
 class ClickHouse(_Strict):
@@ -160,7 +161,7 @@ class Worker(_Strict):
     """Failed batches in a row after which no more is submitted to an aggregator until it answers again."""
     suspend_after: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """Seconds of an aggregator's outage after which campaigns that wait for it become suspended."""
-    checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 8_000_000
+    checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 2_000_000
     """A lane checkpoints when its log since the last one passes this and twice its live size. Whoever has the lane
     next, or again, reads the log since then first."""
 

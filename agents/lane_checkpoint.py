@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapters.clock import now_ms
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 ORPHANS_KEPT_MS = 3_600_000
 """How long a lost owner's RESULT is still waited for."""
 
+EVERY_SECONDS = 10.0
+"""Between the beginnings of two checkpoints at least: at full rate a small minimum alone would mean one a second."""
+
 MoveMark = Callable[[int, int], None]
 """(lane, offset): let the consumer commit up to the offset, and delete the records below it."""
 
@@ -32,6 +36,7 @@ class Checkpointer:
         self._owner = owner
         self._minimum = minimum
         self._task: asyncio.Task[None] | None = None
+        self._begun = -EVERY_SECONDS
         self.log_bytes = 0
         """Bytes of the log since the low-water mark, as far as it has been read."""
         self.move_mark: MoveMark | None = None
@@ -43,7 +48,9 @@ class Checkpointer:
     async def maybe(self) -> None:
         """Begin a checkpoint if it is worth it and none is under way."""
         busy = self._task is not None and not self._task.done()
-        if not busy and worth_it(self.log_bytes, self._owner.state.live_bytes, self._minimum):
+        rested = monotonic() - self._begun >= EVERY_SECONDS
+        if not busy and rested and worth_it(self.log_bytes, self._owner.state.live_bytes, self._minimum):
+            self._begun = monotonic()
             self._task = asyncio.create_task(self._write(), name=f"lane-{self._owner.lane}-checkpoint")
 
     async def _write(self) -> None:

@@ -401,7 +401,7 @@ def test_the_settings_that_section_7_asks_for(tmp_path: Path) -> None:
     assert conf.agent_supervisor.__name__ == "CrashingSupervisor"
     assert 16 <= conf.stream_buffer_maxsize <= 64
     assert conf.consumer_max_fetch_size >= 4_194_304
-    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (6.0, 2.0)
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (6.0, 0.5)
     assert conf.consumer_auto_offset_reset == "earliest"
     assert conf.id == "longwave"
 
