@@ -71,22 +71,26 @@ def test_arrivals_count_what_was_taken_by_ordinal_and_lane(tmp_path: Path) -> No
 class Exports:
     """The API's export of one campaign, from a list of states by ordinal."""
 
-    def __init__(self, states: list[str], listed: list[int] | None = None) -> None:
+    def __init__(self, states: list[str], listed: list[int] | None = None, reason: str = "") -> None:
         self._states = states
+        self._reason = reason
         self._listed = [n for n, one in enumerate(states) if one == "unknown"] if listed is None else listed
 
     def download(self, path: str, to: Path, *, format: str, state: str = "") -> None:
         rows = self._listed if state else list(range(len(self._states)))
-        pq.write_table(pa.table({"ordinal": rows, "state": [self._states[row] for row in rows]}), to)
+        states = [self._states[row] for row in rows]
+        pq.write_table(pa.table({"ordinal": rows, "state": states, "reason": [self._reason] * len(rows)}), to)
 
 
-def account_of(states: list[str], taken: list[int], folder: Path, listed: list[int] | None = None) -> Account:
-    counts: dict[str, int] = dict.fromkeys(("accepted", "unknown", "delivered", "pending", "canceled"), 0)
+def account_of(
+    states: list[str], taken: list[int], folder: Path, listed: list[int] | None = None, reason: str = ""
+) -> Account:
+    counts: dict[str, int] = dict.fromkeys(("accepted", "unknown", "delivered", "pending", "canceled", "rejected"), 0)
     for one in states:
         counts[one] += 1
     shown: dict[str, Any] = {"id": "abc", "figures": {"targeted": len(states), "residual": 0, "states": counts}}
     found = Account()
-    found.add(Exports(states, listed), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
+    found.add(Exports(states, listed, reason), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
     return found
 
 
@@ -112,6 +116,12 @@ def test_each_loss_is_found(states: list[str], taken: list[int], wrong: str, tmp
     assert getattr(findings.account, wrong) == 1
     assert len(findings.broken()) == 1
     assert not result([findings], {}).ok
+
+
+def test_who_was_certainly_not_sent_is_no_loss_and_must_not_have_arrived(tmp_path: Path) -> None:
+    found = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=account_module.LATE)
+    assert (found.not_sent, found.lost, found.unaccounted) == (2, 0, 1)
+    assert account_of(["rejected"], [0], tmp_path, reason="30003").lost == 1
 
 
 def test_an_unknown_that_is_not_listed_is_found(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -15,6 +16,8 @@ from api.figures_source import HANDED_OVER
 from cli.client import Client
 
 NOT_SENT: Final = ("skipped", "canceled", "expired")
+LATE: Final = "not_sent_by_lost_owner"
+"""See the table of `pipeline.lane_result`."""
 
 
 @dataclass(slots=True)
@@ -22,7 +25,8 @@ class Account:
     """Recipients over all campaigns. `lost`: neither at the aggregator nor known as not sent, or unknown; `twice`:
     taken more than once; `unaccounted`: at the aggregator, but not in our account; `unlisted`: in the figure of
     unknown ones and not in their export, or the other way round; `residual` at the end; `receipts_lost`: accepted
-    for good."""
+    for good; `not_sent`: a lost owner said later that it had not submitted them, so they are rejected with that
+    reason, and `campaign retry-failed` takes them."""
 
     targeted: int = 0
     received: int = 0
@@ -33,16 +37,18 @@ class Account:
     unlisted: int = 0
     residual: int = 0
     receipts_lost: int = 0
+    not_sent: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, client: Client, shown: dict[str, Any], taken: NDArray[np.uint8], folder: Path) -> None:
         """Take in a campaign that has ended. `taken`: how often each ordinal's message was taken."""
         campaign, figures = shown["id"], shown["figures"]
-        state = _states(client, campaign, folder)
+        state, not_sent = _states(client, campaign, folder)
         listed = _listed(client, campaign, folder)
         handed_over, unknown = np.isin(state, HANDED_OVER), state == "unknown"
-        lost = (taken == 0) & ~np.isin(state, [*NOT_SENT, "unknown"])
-        unaccounted = (taken > 0) & ~handed_over & ~unknown
+        lost = (taken == 0) & ~np.isin(state, [*NOT_SENT, "unknown"]) & ~not_sent
+        unaccounted = (taken > 0) & (not_sent | (~handed_over & ~unknown))
+        self.not_sent += int(not_sent.sum())
         self.targeted += figures["targeted"]
         self.received += int((taken > 0).sum())
         self.states.update({name: int(count) for name, count in figures["states"].items() if count})
@@ -58,23 +64,24 @@ class Account:
             self.examples += [f"{what} {campaign}-0-{n} {state[n]}" for n in np.flatnonzero(mask)[:3].tolist()]
 
 
-def _states(client: Client, campaign: str, folder: Path) -> NDArray[np.str_]:
-    """State by ordinal, as the export of the whole campaign says; "missing" where it has no row."""
+def _states(client: Client, campaign: str, folder: Path) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """State by ordinal, as the export of the whole campaign says ("missing" where it has no row), and which of them
+    were certainly not sent by an owner that lost its lane."""
     rows = _export(client, campaign, folder)
-    states = np.full(max(rows[0], default=-1) + 1, "missing", dtype="U16")
-    states[rows[0]] = rows[1]
-    return states
+    ordinals = rows["ordinal"].to_numpy()
+    states = np.full(int(ordinals.max(initial=-1)) + 1, "missing", dtype="U16")
+    states[ordinals] = rows["state"].to_numpy().astype("U16")
+    not_sent = np.zeros(len(states), dtype=np.bool_)
+    not_sent[ordinals] = rows["reason"].to_numpy() == LATE
+    return states, not_sent & (states == "rejected")
 
 
 def _listed(client: Client, campaign: str, folder: Path) -> set[int]:
     """Ordinals that `campaign export --state unknown` lists."""
-    return set(_export(client, campaign, folder, state="unknown")[0])
+    return set(_export(client, campaign, folder, state="unknown")["ordinal"].to_numpy().tolist())
 
 
-def _export(client: Client, campaign: str, folder: Path, **query: str) -> tuple[list[int], list[str]]:
+def _export(client: Client, campaign: str, folder: Path, **query: str) -> pa.Table:
     file = folder / f"{campaign}.parquet"
     client.download(f"/v1/campaigns/{campaign}/export", file, format="parquet", **query)
-    table = pq.read_table(file, columns=["ordinal", "state"])
-    ordinals: list[int] = table["ordinal"].to_numpy().tolist()
-    states: list[str] = table["state"].to_numpy().tolist()
-    return ordinals, states
+    return pq.read_table(file, columns=["ordinal", "state", "reason"])

@@ -124,6 +124,7 @@ class Findings:
             "twice": account.twice,
             "unknown": account.states["unknown"],
             "unlisted": account.unlisted,
+            "known_not_sent": account.not_sent,
             "largest_in_doubt": self.largest_doubt,
             "window": self.window,
             "residual": account.residual,

@@ -118,19 +118,23 @@ class Killer:
     def _scale(self) -> None:
         first = len(self._workers())
         with self._another(first), self._another(first + 1):
-            more = [f"worker-{index}" for index in (first, first + 1)]
-            wait_until(f"{more} are ready", lambda: all(self._has_partitions(name) for name in more), READY_SECONDS)
+            self._until_ready(first, first + 1)
             time.sleep(STORM_SECONDS)
 
     def _storm(self) -> None:
         first = len(self._workers())
         with self._another(first) as one, self._another(first + 1) as other:
-            time.sleep(2 * STORM_SECONDS)
+            self._until_ready(first, first + 1)
             for worker, number in ((one, signal.SIGTERM), (other, signal.SIGKILL)):
                 worker.send_signal(number)
                 time.sleep(STORM_SECONDS)
             with self._another(first + 2):
-                time.sleep(2 * STORM_SECONDS)
+                self._until_ready(first + 2)
+
+    def _until_ready(self, *indices: int) -> None:
+        """A worker that is ended before it joined the group is no rebalance."""
+        names = [f"worker-{index}" for index in indices]
+        wait_until(f"{names} are ready", lambda: all(self._has_partitions(name) for name in names), READY_SECONDS)
 
     @contextlib.contextmanager
     def _another(self, index: int) -> Iterator[subprocess.Popen[bytes]]:
