@@ -1,0 +1,31 @@
+"""What `longwave bench delay` makes and reads, without its stack."""
+
+from __future__ import annotations
+
+from loadtest.bench import delay_lookup
+from loadtest.bench.delay import Arrival, _by_lane, _first
+from loadtest.bench.delay_records import Template, control
+from schemas.lane import LANES, Work
+
+
+def test_its_records_are_work() -> None:
+    first, second = (LANES.decode(Template("0000wa1t", 1, 100).record(n, 5, [(60, 5), (40, 9)], 8)) for n in (3, 803))
+    assert isinstance(first, Work)
+    assert isinstance(second, Work)
+    assert (len(first.numbers), first.ordinals[:2], first.dues) == (100, [3, 11], [(60, 5), (40, 9)])
+    assert not set(first.ordinals) & set(second.ordinals)
+
+
+def test_looking_for_due_work_is_measured_beside_those_who_wait() -> None:
+    assert set(delay_lookup.microseconds(2000, control)) == {"next_due", "release", "pick"}
+
+
+def test_a_lane_is_back_with_the_first_that_fell_due_after_the_kill() -> None:
+    probes = [Arrival("p", 1, 900, 2100.0), Arrival("p", 1, 1100, 3500.0), Arrival("p", 1, 1200, 3400.0)]
+    assert _first(probes, 1, 1000) == 2.4
+    assert _first(probes, 0, 1000) == float("inf")
+
+
+def test_metrics_are_read_by_lane() -> None:
+    text = '# HELP x y\nx{lane="3"} 5.0\nx{lane="4"} 1e+06\ny{step="a"} 2\nz 1\n'
+    assert _by_lane(text) == {"x": {"3": 5.0, "4": 1e6}}
