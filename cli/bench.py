@@ -87,17 +87,6 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
 
 
 @app.command()
-def delay(
-    recipients: Annotated[int, typer.Option(min=8000, help="Waiting in all lanes together.")] = 10_000_000,
-    json: Json = None,
-) -> None:
-    """Millions waiting: memory, restart after a kill, release at due time under load, look-up, cancel of half."""
-    from loadtest.bench import delay as bench
-
-    _show(bench.run(recipients, note), json)
-
-
-@app.command()
 def crash(
     kills: Annotated[int, typer.Option(min=1, max=1000, help="Blows under each policy.")] = 50,
     policy: Annotated[str, typer.Option(help="skip, resend, resend-with-key, query, or all.")] = "all",
@@ -140,17 +129,28 @@ def optouts(
     _show(bench.run(stops, numbers, loaded), json)
 
 
+@app.command()
+def eligibility(
+    recipients: Annotated[int, typer.Option(min=5000, help="People; four campaigns go to them.")] = 250_000,
+    json: Json = None,
+) -> None:
+    """Who gets a message, with all rules on: recipients per second and core."""
+    from loadtest.bench import eligibility as bench
+
+    _show(bench.run(recipients), json)
+
+
 @app.command("all")
 def every(
     folder: Annotated[Path, typer.Option("--json", help="Folder for the results.")] = Path("bench-results"),
 ) -> None:
     """All of them with what they need by default; a few minutes."""
-    from loadtest.bench import cancel, latency, optouts, pipe, query, rate, whole
+    from loadtest.bench import cancel, eligibility, latency, optouts, pipe, query, rate, whole
 
     folder.mkdir(parents=True, exist_ok=True)
     benches = {
         "pipe": pipe.run, "whole": whole.run, "latency": latency.run, "rate": rate.run, "query": query.run,
-        "cancel": cancel.run, "optouts": optouts.run,
+        "cancel": cancel.run, "optouts": optouts.run, "eligibility": eligibility.run,
     }  # fmt: skip
     missed = []
     for name, run in benches.items():
