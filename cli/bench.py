@@ -87,6 +87,17 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
 
 
 @app.command()
+def delay(
+    recipients: Annotated[int, typer.Option(min=8000, help="Waiting in all lanes together.")] = 10_000_000,
+    json: Json = None,
+) -> None:
+    """Millions waiting: memory, restart after a kill, release at due time under load, look-up, cancel of half."""
+    from loadtest.bench import delay as bench
+
+    _show(bench.run(recipients, note), json)
+
+
+@app.command()
 def crash(
     kills: Annotated[int, typer.Option(min=1, max=1000, help="Blows under each policy.")] = 50,
     policy: Annotated[str, typer.Option(help="skip, resend, resend-with-key, query, or all.")] = "all",
