@@ -72,6 +72,7 @@ def test_refused_dead_letters_end_the_worker_and_nothing_is_lost(stage: Scene) -
             assert "takes no dead letters" in said
             assert "longwave dead-letters list" in said
             assert len(stage.letters()) == before
+        wait_until("its successor wrote them", lambda: len(stage.letters()) == before + len(origins))
         account = accounted(campaign, letters=before + len(origins))
     assert set(account.states) <= {"accepted", "unknown"}
     found = {one.origin for one in stage.letters()}
