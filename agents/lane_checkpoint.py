@@ -38,7 +38,7 @@ class Checkpointer:
         self._task: asyncio.Task[None] | None = None
         self._begun = -EVERY_SECONDS
         self.log_bytes = 0
-        """Bytes of the log since the low-water mark, as far as it has been read."""
+        """Bytes of the log since the low-water mark, as far as it has been read, without checkpoints."""
         self.move_mark: MoveMark | None = None
 
     def begin(self, offset: int) -> None:

@@ -199,7 +199,6 @@ class LaneOwner:
             self._begin(offset)
         self._next = offset + 1
         self._read_at = monotonic()
-        self.checkpointer.log_bytes += len(raw or b"")
         if self._loader is not None:
             await self._load(self._loader, offset, raw or b"")
         else:
@@ -213,6 +212,8 @@ class LaneOwner:
             self._dead(offset, raw, str(error))
             self.state.next_offset = offset + 1
         else:
+            # A checkpoint's own parts do not count: they would call for the next one.
+            self.checkpointer.log_bytes += 0 if isinstance(record, CheckpointPart) else len(raw or b"")
             self._fold(offset, record, raw or b"")
 
     def _begin(self, offset: int) -> None:

@@ -251,6 +251,8 @@ async def test_a_checkpoint_is_loaded_and_what_follows_its_mark_is_folded(own_ka
         assert same(made.state, log.state)
         assert made.state.campaigns[A].state == "paused"
         assert made.state.next_offset == log.end
+        others = sum(len(encode(one)) for one in after if not isinstance(one, CheckpointPart))
+        assert made.checkpointer.log_bytes == others  # its own parts would call for the next checkpoint
 
 
 async def test_a_torn_checkpoint_is_not_used_and_a_later_whole_one_is(own_kafka: Server) -> None:
