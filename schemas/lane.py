@@ -155,7 +155,7 @@ class Defer(Record, tag="defer", kw_only=True):
 
 
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
-    """Part `part` (0-based) of the lane's state after the record at `as_of - 1`. `pipeline.checkpoint` has what it is.
+    """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.checkpoint`.
 
     `form` 2: `payload` is base64 of compressed bytes that hold a share of the state, `digest` is of these bytes.
     Parts of one checkpoint share their `identity`; only the last one says in `parts` how many there are.
