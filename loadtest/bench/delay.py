@@ -90,6 +90,7 @@ def _on_a_stack(recipients: int, note: Callable[[str], None]) -> dict[str, Any]:
             note(f"{2 * load.half:,} wait: {figures}")
             figures |= load.release_and_kill(note)
             figures |= load.cancel(api)
+            note(f"canceled: {figures['cancel_s']} s")
         sums = [sum(mb for name, mb in look.memory.items() if name.startswith("worker")) for look in watch.looks]
         return figures | {"memory_peak_mb": max(sums), "memory_at_end_mb": sums[-1]}
 
@@ -178,7 +179,7 @@ class _Load:
         loaded_to = min(start + LOADED_S * 1000, max(bulk) - 1000)
         late = sorted(one.at - one.due for one in probes if start <= one.due <= loaded_to)
         cuts = statistics.quantiles(late, n=100, method="inclusive")
-        back = {lane: _first(probes, lane, kill_at) for lane in LANES}
+        back = {str(lane): _first(probes, lane, kill_at) for lane in LANES}
         note(f"release p99 {cuts[98]:.0f} ms; lanes back after {back} s")
         return {
             "release_p50_ms": round(cuts[49], 1),
@@ -190,6 +191,7 @@ class _Load:
             "lane_back_s": back,
             "probes": len(probes),
             "memory_after_restart_mb": self._memory(),
+            "checkpoints_after_restart": int(self._sum("longwave_lane_checkpoints_total")),
         }
 
     def cancel(self, api: Api) -> dict[str, Any]:
