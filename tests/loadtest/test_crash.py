@@ -79,7 +79,10 @@ class Exports:
     def download(self, path: str, to: Path, *, format: str, state: str = "") -> None:
         rows = self._listed if state else list(range(len(self._states)))
         states = [self._states[row] for row in rows]
-        pq.write_table(pa.table({"ordinal": rows, "state": states, "reason": [self._reason] * len(rows)}), to)
+        pq.write_table(
+            pa.table({"ordinal": pa.array(rows, pa.uint32()), "state": states, "reason": [self._reason] * len(rows)}),
+            to,
+        )
 
 
 def account_of(

@@ -68,7 +68,7 @@ def _states(client: Client, campaign: str, folder: Path) -> tuple[NDArray[np.str
     """State by ordinal, as the export of the whole campaign says ("missing" where it has no row), and which of them
     were certainly not sent by an owner that lost its lane."""
     rows = _export(client, campaign, folder)
-    ordinals = rows["ordinal"].to_numpy()
+    ordinals = rows["ordinal"].to_numpy().astype(np.int64)
     states = np.full(int(ordinals.max(initial=-1)) + 1, "missing", dtype="U16")
     states[ordinals] = rows["state"].to_numpy().astype("U16")
     not_sent = np.zeros(len(states), dtype=np.bool_)
