@@ -295,7 +295,7 @@ def _decoded(part: CheckpointPart, raw: bytes) -> Snapshot:
 
 
 def worth_it(log_bytes: int, live_bytes: int, minimum: int) -> bool:
-    """Whether the log since the low-water mark has grown enough to be replaced by a checkpoint: half of what lives,
-    compressed. A WORK in the log costs the next owner five times what it costs in a checkpoint, so less often would
-    keep millions waiting for seconds more; at this each byte of the log is written three times at most."""
-    return log_bytes >= max(minimum, live_bytes // 2)
+    """Whether the log since the low-water mark has grown enough to be replaced by a checkpoint: as large as all that
+    lives, compressed. A WORK in the log is four times as large, and costs the next owner five times what it costs in
+    a checkpoint; the log is written about twice at this."""
+    return log_bytes >= max(minimum, live_bytes)

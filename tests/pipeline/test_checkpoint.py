@@ -122,9 +122,9 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)
 
 
-def test_a_checkpoint_is_worth_it_when_the_log_is_half_of_what_lives() -> None:
-    assert not worth_it(49, 100, 10)
-    assert worth_it(50, 100, 10)
+def test_a_checkpoint_is_worth_it_when_the_log_is_as_large_as_what_lives() -> None:
+    assert not worth_it(99, 100, 10)
+    assert worth_it(100, 100, 10)
     assert not worth_it(200, 10, 300)
 
 
