@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from loadtest.aggregator.script import Script
@@ -36,13 +37,14 @@ REVISION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A campaign to be simulated, launched when the simulation starts. `limits`: of each of its lanes."""
+    """A campaign to be simulated, launched `delay_ms` after the start. `limits`: of each of its lanes."""
 
     id: str
     spec: CampaignSpec
     audience: Audience
     terms: Terms
     limits: dict[int, Limits]
+    delay_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class _Simulation:
         for launch in launches:
             for number in launch.audience.opted_out.tolist():
                 self._optouts.apply(number, True)
-        self._campaigns = {one.id: _running(one, start, partitions) for one in launches}
+        self._campaigns = {one.id: _running(one, start + one.delay_ms, partitions) for one in launches}
         self._receipts: dict[int, list[tuple[tuple[str, int], int, str]]] = {}
         grain = 0 if exact or script.throttle.segments_per_second else self._grain()
         self._coarse = grain > 0
@@ -112,7 +114,9 @@ class _Simulation:
 
     def run(self) -> Outcome:
         for running in self._campaigns.values():
-            self._launch(running)
+            rate = sum(limits.rate for limits in running.launch.limits.values())
+            running.timeline.begin(self._start, running.tally.recipients / rate)
+            self._clock.at_ms(self._start + running.launch.delay_ms, partial(self._launch, running))
         events = 0
         while (at := self._clock.next_ms()) is not None and at < self._start + LONGEST_MS:
             for running in self._campaigns.values():
@@ -133,8 +137,6 @@ class _Simulation:
         )
 
     def _launch(self, running: _Running) -> None:
-        rate = sum(limits.rate for limits in running.launch.limits.values())
-        running.timeline.begin(self._start, running.tally.recipients / rate)
         plan, now = running.plan, self._clock.ms
         control = Control(
             campaign=plan.campaign, revision=REVISION, state="running", settings=plan.lane_settings(), at=now
