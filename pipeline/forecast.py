@@ -99,9 +99,11 @@ def flow(
         until = min(stop, edge, _done(first, mine, now), *(_drained(queue, speed, now) for queue, speed in others))
         if until == float("inf"):
             break
-        _pass(first, mine, until - now)
-        for queue, speed in others:
-            queue.left -= speed * (until - now) / 1000
+        # Whoever is done is so exactly: what rounding left over would take a time too short to move `now` on.
+        ends = [_drained(queue, speed, now) for queue, speed in others]
+        _pass(first, mine, until - now, _done(first, mine, now) <= until)
+        for (queue, speed), end in zip(others, ends, strict=True):
+            queue.left = 0.0 if end <= until else queue.left - speed * (until - now) / 1000
         now = until
         for one in reaches:
             if one.left <= _LEFT and one.end is None:
@@ -180,11 +182,7 @@ def _drained(queue: _Queue, speed: float, now: float) -> float:
     return now + 1000 * queue.left / speed
 
 
-def _pass(first: Sequence[_Reach], speed: float, span: float) -> None:
+def _pass(first: Sequence[_Reach], speed: float, span: float, done: bool) -> None:
     total = sum(one.left for one in first)
-    if total:
-        share = min(1.0, speed * span / 1000 / total)
-        for one in first:
-            one.left *= 1 - share
-            if share >= 1 - 1e-12:
-                one.left = 0.0
+    for one in first:
+        one.left = 0.0 if done else one.left * (1 - min(1.0, speed * span / 1000 / total))

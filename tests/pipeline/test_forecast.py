@@ -102,3 +102,20 @@ def test_it_is_what_a_walk_in_small_steps_gives(shapes: list[tuple[int, list[int
     for end, other in zip(found.ends, walked.ends, strict=True):
         assert (end is None) == (other is None)
         assert end is None or other is None or abs(end - other) <= 101
+
+
+@given(
+    st.lists(st.floats(0.001, 1e7), min_size=1, max_size=4),
+    st.lists(st.tuples(st.floats(0.001, 1e7), st.integers(1, 7)), max_size=4),
+    st.floats(0.5, 50_000),
+)
+def test_it_comes_to_an_end_on_a_clock_of_this_century(
+    sizes: list[float], others: list[tuple[float, int]], rate: float
+) -> None:
+    """What rounding leaves of a queue takes less time than a float of ms since 1970 can tell."""
+    begin = 1_800_000_000_123
+    rivals = [Rival(str(n), size, NORMAL, weight) for n, (size, weight) in enumerate(others)]
+    found = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, rivals=rivals)
+    assert found.finish is not None
+    alone, together = sum(sizes) / rate, (sum(sizes) + sum(size for size, _ in others)) / rate
+    assert alone * 1000 - 2 <= found.finish - begin <= together * 1000 + 2
