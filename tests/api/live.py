@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ median = 2.5
 least = 2.0
 """
 PEOPLE = 2000
+
+
+def in_minutes(minutes: int) -> str:
+    """A time to send at. Up to 15 minutes ahead a campaign is processed at once and waits in its lanes."""
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)

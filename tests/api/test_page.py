@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.api.live import Live, shared
+from tests.api.live import Live, in_minutes, shared
 
 CHROMIUM = "/usr/bin/chromium"
 NASTY = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
@@ -80,7 +80,7 @@ def test_launch_from_the_page_to_finished_with_all_states(live: Live, page: Page
 
 
 def test_pause_resume_and_cancel_with_confirmation(live: Live, page: Page) -> None:
-    made = live.create(name="Steered", send_at="2099-01-01T00:00:00Z")
+    made = live.create(name="Steered", send_at=in_minutes(10))
     row(page, made["id"]).click()
     page.click('#panel [data-action="launch"]')
     page.click("#confirm-yes")
@@ -192,7 +192,7 @@ def test_api_away_is_visible_and_it_comes_back_by_itself(live: Live, page: Page)
 
 
 def test_clickhouse_away_shows_since_when_and_how_old(live: Live, page: Page) -> None:
-    made = live.create(name="Old figures", send_at="2099-01-01T00:00:00Z")
+    made = live.create(name="Old figures", send_at=in_minutes(10))
     live.api.send("POST", f"/v1/campaigns/{made['id']}/launch")
     live.until(made["id"], lambda shown: bool(shown["figures"]) and shown["figures"]["targeted"] > 0)
     with live.stopped("clickhouse"):

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from adapters import topics
 from adapters.settings import Kafka
 from cli.stack import ready
-from tests.api.live import Live, eventually, shared, spec
+from tests.api.live import Live, eventually, in_minutes, shared, spec
 from tests.stack import Server, environment, free_ports, running
 
 JSON = {"Content-Type": "application/json"}
@@ -143,8 +143,7 @@ def test_launch_twice_passes_the_coordinators_refusal_on(live: Live) -> None:
 
 
 def test_pause_resume_cancel(live: Live) -> None:
-    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
-    made = live.create(name="In an hour", send_at=later)
+    made = live.create(name="In ten minutes", send_at=in_minutes(10))
     path = f"/v1/campaigns/{made['id']}"
     assert post(live, f"{path}/pause")[0] == 409
     assert post(live, f"{path}/launch")[0] == 200
@@ -157,6 +156,17 @@ def test_pause_resume_cancel(live: Live) -> None:
     assert shown["figures"]["submitted"] == 0
     assert shown["figures"]["residual"] == 0
     assert post(live, f"{path}/resume")[0] == 409
+
+
+def test_scheduled_can_be_taken_back_and_deleted(live: Live) -> None:
+    made = live.create(name="In an hour", send_at=in_minutes(60))
+    path = f"/v1/campaigns/{made['id']}"
+    assert post(live, f"{path}/launch")[1]["status"] == "scheduled"
+    assert {"cancel", "delete"} <= set(live.api.get(path)["actions"])
+    assert post(live, f"{path}/pause")[0] == 409
+    assert post(live, f"{path}/cancel")[1]["status"] == "draft"
+    assert post(live, f"{path}/launch")[1]["status"] == "scheduled"
+    assert ask(f"{live.api.url}{path}", "DELETE")[0] in (200, 204)
 
 
 # Bad input
