@@ -138,7 +138,7 @@ async def test_what_is_transient_is_tried_for_as_long_as_it_lasts(
         await until(lambda: bench.committed() == 2)
     assert answering.calls == [0] * (len(troubles) + 1) + [1]
     assert answering.metric(metrics.STEP_DEAD_LETTERS) == 0
-    assert answers(bench, 2) == [0, 1]
+    assert sorted(answers(bench, 2)) == [0, 1]  # of two partitions: which is read first is not promised
     await bench.close()
 
 
