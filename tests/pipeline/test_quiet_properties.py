@@ -146,7 +146,7 @@ def start_of(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(cases())
 @example((start_of(date(2026, 3, 8)) + 5 * tz.HOUR, ("America/Havana",), ("US", ""), "cautious", "minutes"))
 @example((start_of(date(2011, 12, 30)), ("Pacific/Apia",), ("", ""), "cautious", "none"))
