@@ -8,10 +8,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from adapters import topics
 from adapters.producer import Producer
@@ -100,7 +100,7 @@ class Bench:
         try:
             count = len(consumer.list_topics(topic.name, timeout=10).topics[topic.name].partitions)
             places = [TopicPartition(topic.name, n, 0) for n in range(count) if partition in (None, n)]
-            ends = {one.partition: consumer.get_watermark_offsets(one, timeout=10) for one in places}
+            ends = {one.partition: _watermarks(consumer, one) for one in places}
             consumer.assign(places)
             open_ = {n for n, (low, high) in ends.items() if high > low}
             deadline = monotonic() + 15
@@ -113,6 +113,18 @@ class Bench:
         finally:
             consumer.close()
         return found
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> Any:
+    """Low and high offset; a broker that stood still needs a moment until it leads its partitions again."""
+    deadline = monotonic() + 15
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
+        except KafkaException:
+            if monotonic() > deadline:
+                raise
+            sleep(0.2)
 
 
 @contextlib.asynccontextmanager

@@ -12,12 +12,15 @@ from schemas import topics
 from schemas.lane import LANES, Control, Intent, LaneRecord
 from schemas.wire import DecodeError
 from tests.trouble.account import accounted
-from tests.trouble.scene import QUIET, Campaign, Scene, scene, wait_until
+from tests.trouble.scene import QUIET, SETTINGS, Campaign, Scene, scene, wait_until
+
+WHOLE_LOG = f"worker.checkpoint_bytes = 100000000\n{SETTINGS}"
+"""No checkpoint deletes what a test reads back."""
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("workers"), QUIET) as made:
+    with scene(tmp_path_factory.mktemp("workers"), QUIET, changes=WHOLE_LOG) as made:
         yield made
 
 
