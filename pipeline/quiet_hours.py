@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline import tz
 from pipeline.quiet_rules import NO_CUSTOM, Custom, Day, Reading, custom_hours, day_of
-from pipeline.whereabouts import Place, read_key, write_key
+from pipeline.whereabouts import Place, write_key
 from pipeline.zones import ZoneSet, zone_sets
 
 NEVER: Final = 2**53 - 1
@@ -89,10 +89,6 @@ class QuietHours:
         distinct = zip(at[first].tolist(), zone_ids[first].tolist(), rule_ids[first].tolist(), strict=True)
         found = [self.next_allowed(at, zone_sets()[zones], self._places[place]) for at, zones, place in distinct]
         return np.array(found, np.int64)[case]
-
-    def next_allowed_places(self, now: int, keys: Sequence[str]) -> list[int]:
-        """`next_allowed` for each key of a WORK's dictionary `zones` (see pipeline.whereabouts)."""
-        return [self.next_allowed(now, *read_key(key)) for key in keys]
 
     def rule_ids(
         self, countries: Sequence[str], country: Sequence[int], regions: Sequence[str], region: Sequence[int]
