@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ from schemas.campaign import CampaignDocument, Resolution, Verdict
 LIMIT = 50_000
 """Recipients that one command resolves; it travels through Kafka as one record."""
 _SHOWN = 5
+_EXPORTED = re.compile(r"\+?[1-9][0-9]{6,14}")
+"""E.164, as the export writes it."""
 
 
 class Wish(BaseModel):
@@ -46,7 +49,7 @@ def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Re
     """
     if document.status not in RESOLVABLE:
         raise ApiError(409, not_resolvable(document))
-    wanted = None if wish.numbers is None else _wanted(wish.numbers)
+    wanted = None if wish.numbers is None else wanted_numbers(wish.numbers)
     found = [
         _resolution(wish.verdict, message, table)
         for message in range(len(document.parsed().messages))
@@ -94,12 +97,19 @@ def _column(table: pa.Table, name: str) -> list[int]:
     return values
 
 
-def _wanted(typed: Sequence[str]) -> list[int]:
+def wanted_numbers(typed: Sequence[str]) -> list[int]:
+    """The numbers that were typed, each once.
+
+    Raises:
+        ApiError: 422 neither a valid number nor one as the export writes it.
+    """
     numbers, refused = typed_numbers(tuple(typed))
-    if refused:
-        text, why = refused[0]
-        raise ApiError(422, f"numbers: {text!r}: {why}; write each with its country, as +12125550123")
-    return numbers
+    for text, why in refused:
+        # Numbering plans change: who is in the campaign is named as its export names them, whatever is valid today.
+        if not _EXPORTED.fullmatch(text):
+            raise ApiError(422, f"numbers: {text!r}: {why}; write each with its country, as +12125550123")
+        numbers.append(int(text))
+    return list(dict.fromkeys(numbers))
 
 
 def _check_all_unknown(campaign: str, wanted: Sequence[int], found: Sequence[Resolution]) -> None:
