@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 from schemas.figures import Figures, MessageSets, StateSet
-from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, rank
-
-_SHOWN_AS: Final = {"withdrawn": "canceled"}
+from schemas.succession import BEFORE_LANE, BILLED, EVENTS, FINAL, SHOWN, rank
 
 
 def figures(sets: MessageSets) -> Figures:
@@ -33,7 +30,7 @@ def figures(sets: MessageSets) -> Figures:
     states = dict.fromkeys(SHOWN, 0)
     reasons: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for (state, reason), count in per_reason.items():
-        shown = _SHOWN_AS.get(state, state)
+        shown = BEFORE_LANE.get(state, state)
         states[shown] += count
         if count:
             reasons[shown][reason] += count

@@ -45,8 +45,8 @@ SHORTEST_NUMBER: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`work`: (lane, WORK). Every recipient of the chunk is in `work` or in `statuses`, none in both; of a canceled
-    campaign nobody is in either."""
+    """`work`: (lane, WORK). Every recipient of the chunk is in `work` or in `statuses`, none in both; of a campaign
+    in which everybody is accounted for nobody is in either."""
 
     work: list[tuple[int, Work]] = field(default_factory=list)
     statuses: list[StatusChunk] = field(default_factory=list)
@@ -56,15 +56,17 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     """Decide for a chunk. `table`: bucket -> smart-sending reservations; assigned once per bucket that changes.
 
     Repeating a chunk reserves nothing twice and lets the same recipients through, but for what happened since
-    (opt-outs, a cancel); the lane that has the earlier WORK sees to those itself. So nothing is said of a canceled
-    campaign: the cancel has withdrawn everybody who is in no lane, and who is in one may have got it. Nor does the
-    deadline decide here: only the lane knows who was sent to before it.
+    (opt-outs, reservations given back, the hour). Two things make that harmless, and cost nothing here. Of a campaign
+    that is canceled, sent or finished nothing is said: everybody in it is accounted for, so the chunk is a repeat.
+    Of one under way, who is in a lane has the lane's word in the accounting, whatever is said here (`passed_over` in
+    `schemas.succession`), and the lane sees to opt-outs and its bitmap to repeats. Nor does the deadline decide here:
+    only the lane knows who was sent to before it.
 
     Raises:
         ValueError: the chunk is of another launch than the plan, or of a campaign without lanes.
     """
     _check_fit(chunk, plan)
-    if plan.canceled:
+    if plan.status in _ACCOUNTED:
         return Decision()
     message = plan.messages[chunk.message]
     numbers = np.array(chunk.numbers, np.uint64)
@@ -83,6 +85,8 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     return Decision(work, _skipped(chunk, reasons, blockers, now))
 
 
+_ACCOUNTED: Final = frozenset({"canceled", "sent", "finished"})
+"""Statuses in which each recipient has a final state, or a message that only waits for its receipt."""
 _REASONS: Final = tuple(Reason)
 _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
 """Reasons that lie in other messages."""

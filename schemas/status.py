@@ -53,7 +53,8 @@ class StatusGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class StatusChunk(Record, tag="status", kw_only=True):
-    """Topic `statuses`, keyed by campaign. `at` is when it happened, `lane` -1 where no lane took part."""
+    """Topic `statuses`, keyed by campaign. `at` is when it happened, `lane` -1 where no lane took part: who is
+    skipped then is recorded as `passed_over`, which whatever a lane says overrides and which is shown as skipped."""
 
     campaign: Campaign
     message: MessageIndex

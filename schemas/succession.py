@@ -3,9 +3,12 @@
 Sets only grow: an ordinal stays in every state that it ever reached. Its current state is the last one in this
 order, and two states of which neither may follow the other are a contradiction, which the residual shows:
 
-    withdrawn → delayed → queued → in_flight (by turn, then in this order)
+    withdrawn → passed_over → delayed → queued → in_flight (by turn, then in this order)
               → one of canceled · expired · skipped                                   (final)
               → unknown → accepted → rejected → undelivered → delivered               (what came of a submission)
+
+`passed_over` is who eligibility skips, before any lane has them. It reads a chunk again after a crash, and somebody
+who went to a lane the first time may have opted out since: the lane's word stands. `skipped` is a lane's own.
 
 A receipt may reject what was accepted. Receipts that contradict each other (rejected, undelivered, delivered) are
 the aggregator's affair and not a loss of ours: the highest of them absorbs the others, whatever came first.
@@ -23,10 +26,13 @@ BILLED: Final = ("accepted", "unknown")
 """States whose sets are kept by segments and price (`schemas/clickhouse/0003_statuses.sql`)."""
 EVENTS: Final = ("clicked", "opted_out", "replied")
 SHOWN: Final = ("pending", *WAITING, *SUBMITTED, *FINAL)
-"""States that figures show; `withdrawn` is shown as canceled."""
+"""States that figures show."""
+BEFORE_LANE: Final = {"withdrawn": "canceled", "passed_over": "skipped"}
+"""States that whatever a lane says overrides, in their order, and as what each is shown."""
 
 _ABOVE_TURNS: Final = 1_000_000
 _UPPER: Final = (*FINAL, *SUBMITTED)
+_BEFORE: Final = tuple(BEFORE_LANE)
 
 
 def rank(state: str, turn: int) -> int:
@@ -35,10 +41,10 @@ def rank(state: str, turn: int) -> int:
     Raises:
         ValueError: `state` is none that the conservation knows.
     """
-    if state == "withdrawn":
-        return 0
+    if state in BEFORE_LANE:
+        return _BEFORE.index(state)
     if state in WAITING:
-        return 1 + turn * len(WAITING) + WAITING.index(state)
+        return len(_BEFORE) + turn * len(WAITING) + WAITING.index(state)
     return _ABOVE_TURNS + _UPPER.index(state)
 
 
@@ -51,7 +57,12 @@ def may_follow(earlier: tuple[str, int], later: tuple[str, int]) -> bool:
 
 def rank_sql() -> str:
     """The ClickHouse expression of `rank` over the columns `state` and `turn`; 0 for events."""
-    states = [*WAITING, *_UPPER]
+    states = [*_BEFORE, *WAITING, *_UPPER]
     ranks = [rank(name, 0) for name in states]
     turn = f"if(state IN {WAITING}, turn * {len(WAITING)}, 0)"
     return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {turn})"
+
+
+def shown_sql() -> str:
+    """The ClickHouse expression of what column `state` is shown as."""
+    return f"transform(toString(state), {[*BEFORE_LANE]}, {[*BEFORE_LANE.values()]}, toString(state))"

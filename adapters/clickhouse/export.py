@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from adapters.errors import StoreRefused
-from schemas.succession import EVENTS, SHOWN, rank_sql
+from schemas.succession import EVENTS, SHOWN, rank_sql, shown_sql
 
 WINDOW: Final = 200_000
 """Ordinals read at a time; bounds memory here and in the engine."""
@@ -42,7 +42,7 @@ LEFT JOIN
         {_COLUMNS}
     FROM
     (
-        SELECT if(state = 'withdrawn', 'canceled', toString(state)) AS shown,
+        SELECT {shown_sql()} AS shown,
             toString(reason) AS reason, segments, price, at,
             {rank_sql()} AS rank,
             if(last > first, range(first, last), ordinals) AS members,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
-from schemas.succession import rank_sql
+from schemas.succession import rank_sql, shown_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def recipient(store: Store, campaign: str, number: int) -> Recipient | None:
 
 
 _HAPPENINGS: Final = f"""
-SELECT message, at, toString(if(state = 'withdrawn', 'canceled', state)) AS shown, toString(reason) AS why, turn,
+SELECT message, at, {shown_sql()} AS shown, toString(reason) AS why, turn,
     max(segments), max(price), max(lane), max(if(empty(ids), '', ids[indexOf(ordinals, {{ordinal:UInt32}})])),
     max({rank_sql()}) AS height
 FROM status_log

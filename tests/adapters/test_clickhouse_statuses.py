@@ -31,9 +31,11 @@ def store(clickhouse: Server) -> Iterator[Store]:
         yield store
 
 
-def chunk(state: str, ordinals: Sequence[int], *, at: int = NOW, message: int = 0, **given: object) -> StatusChunk:
+def chunk(
+    state: str, ordinals: Sequence[int], *, at: int = NOW, message: int = 0, lane: int = -1, **given: object
+) -> StatusChunk:
     group = StatusGroup(state=state, ordinals=list(ordinals), **given)
-    return StatusChunk(campaign=CAMPAIGN, message=message, at=at, groups=[group])
+    return StatusChunk(campaign=CAMPAIGN, message=message, at=at, groups=[group], lane=lane)
 
 
 def withdrawn(first: int, last: int) -> StatusRange:
@@ -116,8 +118,10 @@ def test_a_campaign_that_clickhouse_does_not_know(store: Store) -> None:
     ("defect", "residual"),
     [
         ([chunk("canceled", [1]), chunk("accepted", [1])], -1),
-        ([chunk("skipped", [1, 2]), chunk("delivered", [1, 2])], -2),
-        ([chunk("expired", [1]), chunk("skipped", [1])], -1),
+        ([chunk("skipped", [1, 2], lane=0), chunk("delivered", [1, 2])], -2),
+        ([chunk("expired", [1]), chunk("skipped", [1], lane=0)], -1),
+        ([chunk("skipped", [1, 2]), chunk("delivered", [1, 2])], 0),
+        ([chunk("skipped", [1]), chunk("skipped", [1], lane=0)], 0),
         ([chunk("accepted", [N])], -1),
         ([chunk("canceled", [1]), chunk("withdrawn", [1])], 0),
     ],
@@ -143,7 +147,7 @@ def test_states_without_an_audience_are_a_residual(store: Store) -> None:
 def records(draw: random.Random) -> list[Record]:
     found = []
     for _ in range(draw.randint(20, 200)):
-        state = draw.choice((*WAITING, *FINAL, *SUBMITTED, *SUBMITTED, *EVENTS, "withdrawn"))
+        state = draw.choice((*WAITING, *FINAL, *SUBMITTED, *SUBMITTED, *EVENTS, "withdrawn", "passed_over"))
         ordinal = draw.randrange(N + 1) if draw.random() < 0.01 else draw.randrange(N)
         found.append(Record(ordinal, state, draw.choice(("", "a", "b")), draw.randrange(3), *KINDS[ordinal % 3]))
     return found
@@ -167,7 +171,7 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
     cut = draw.randrange(len(groups))
     sink = StatusSink(store)
     for part in (groups[:cut], groups[cut // 2 :]):
-        sink.insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=part)])
+        sink.insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=part, lane=0)])
     found = account(store)
     assert found.states == states(made, N, N)
     assert (found.accepted_ever, found.segments, found.spend) == billed(made)

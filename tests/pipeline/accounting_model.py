@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.figures import MessageSets, Settled, StateSet
-from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
+from schemas.succession import BEFORE_LANE, BILLED, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def states(records: Iterable[Record], present: int, recipients: int) -> dict[str
     counts = dict.fromkeys(SHOWN, 0)
     for earlier, found in members.items():
         later = [members[other] for other in members if may_follow(earlier, other)]
-        counts["canceled" if earlier[0] == "withdrawn" else earlier[0]] += len(found - set().union(*later))
+        counts[BEFORE_LANE.get(earlier[0], earlier[0])] += len(found - set().union(*later))
     known = set().union(*members.values())
     counts["pending"] = present - len({one for one in known if one < recipients})
     return counts

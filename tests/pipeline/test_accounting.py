@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.accounting import figures
-from schemas.succession import EVENTS, FINAL, SHOWN, SUBMITTED, WAITING, may_follow, rank, rank_sql
+from schemas.succession import BEFORE_LANE, EVENTS, FINAL, SHOWN, SUBMITTED, WAITING, may_follow, rank, rank_sql
 from tests.pipeline.accounting_model import Record, billed, measured, states
 
 N = 12
 KINDS = ((1, 7900), (2, 7900), (1, 40_000))
 LAWFUL_WAY = (
     ("withdrawn", 0),
+    ("passed_over", 0),
     ("delayed", 0),
     ("queued", 0),
     ("in_flight", 0),
@@ -40,7 +41,7 @@ def account(*records: Record, present: int = N):
 anything = st.builds(
     record,
     st.integers(0, N + 1),
-    st.sampled_from((*WAITING, *FINAL, *SUBMITTED, *EVENTS, "withdrawn")),
+    st.sampled_from((*WAITING, *FINAL, *SUBMITTED, *EVENTS, *BEFORE_LANE)),
     st.integers(0, 3),
     st.sampled_from(("", "a", "b")),
 )
@@ -108,6 +109,18 @@ def test_a_withdrawn_recipient_is_shown_as_canceled_until_anything_else_is_recor
     assert account(record(1, "withdrawn"), record(1, "accepted")).states["canceled"] == 0
 
 
+def test_who_is_passed_over_is_shown_as_skipped_until_a_lane_says_anything() -> None:
+    """A chunk that is judged again after an opt-out passes over somebody who has the message."""
+    over = record(1, "passed_over", reason="opted_out")
+    found = account(over)
+    assert (found.states["skipped"], found.reasons["skipped"], found.residual) == (1, {"opted_out": 1}, 0)
+    for state in (*WAITING, *SUBMITTED, *FINAL):
+        found = account(record(1, state), over)
+        assert (found.states[state], sum(found.states.values()), found.residual) == (1, N, 0)
+        assert found.doubled == 0
+    assert account(record(1, "withdrawn"), over).states["skipped"] == 1
+
+
 def test_a_late_result_takes_an_unknown_over() -> None:
     found = account(record(1, "unknown"), record(1, "accepted"))
     assert (found.states["unknown"], found.states["accepted"], found.residual) == (0, 1, 0)
@@ -134,4 +147,5 @@ def test_the_order_of_states_is_strict() -> None:
     assert not may_follow(("accepted", 0), ("canceled", 0))
     with pytest.raises(ValueError, match="tuple"):
         rank("clicked", 0)
+    assert [rank(state, 0) for state in BEFORE_LANE] == [0, 1]
     assert all(f"'{state}'" in rank_sql() for state in (*WAITING, *FINAL, *SUBMITTED))

@@ -95,10 +95,13 @@ def _nameless_plan() -> CampaignPlan:
     return compile_plan(document_of, replace(TERMS, site_name=""))
 
 
-def test_of_a_canceled_campaign_nothing_is_said_and_nothing_reserved() -> None:
-    """Who is in no lane is withdrawn; who is in one when the chunk is read again may have got the message."""
+@pytest.mark.parametrize("status", ["canceled", "sent", "finished"])
+def test_where_everybody_is_accounted_for_nothing_is_said_and_nothing_reserved(status: str) -> None:
+    """Who was in no lane is withdrawn or was passed over; who was in one may have got the message, whatever they have
+    told us since."""
     table: dict[int, bytes] = {}
-    assert decide(chunk(), plan(status="canceled"), table, OptOuts(), NOW) == Decision()
+    for optouts in (OptOuts(), OptOuts([BASE + 500])):
+        assert decide(chunk(), plan(status=status), table, optouts, NOW) == Decision()
     assert table == {}
 
 

@@ -89,7 +89,7 @@ class Race:
             """SELECT number, why, cause FROM
                 (SELECT campaign, toString(reason) AS why, one.1 AS ordinal, one.2 AS cause FROM
                     (SELECT campaign, reason, arrayJoin(arrayZip(ordinals, ids)) AS one FROM status_log
-                    WHERE state = 'skipped' AND campaign IN {ids:Array(String)})
+                    WHERE state = 'passed_over' AND campaign IN {ids:Array(String)})
                 GROUP BY campaign, why, ordinal, cause) AS skipped
             INNER JOIN audience USING (campaign, ordinal)""",
             {"ids": self.ids},
