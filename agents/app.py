@@ -137,11 +137,11 @@ def build(settings: Settings, index: int) -> WorkerApp:
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, optouts, replies).handle, producer))
 
     @app.on_partitions_assigned.connect
-    async def assigned(app: Any, assigned: Any, **kwargs: Any) -> None:
-        await lanes.assigned(app.consumer, assigned)
+    async def assigned(app: Any, /, *partitions: Any, **kwargs: Any) -> None:
+        await lanes.assigned(app.consumer, partitions[0])
 
     @app.on_partitions_revoked.connect
-    async def revoked(app: Any, revoked: Any, **kwargs: Any) -> None:
+    async def revoked(app: Any, /, *partitions: Any, **kwargs: Any) -> None:
         await lanes.revoked()
 
     return app

@@ -13,11 +13,11 @@ from adapters.producer import Producer
 from adapters.settings import Settings
 from adapters.views import CampaignView, View
 from agents.runner import Transient
-from pipeline.money import PriceList
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.public_holidays import holiday
 from pipeline.quiet_hours import QuietHours, quiet_of
+from pipeline.terms import terms_of
 from pipeline.zones import candidate_ids
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -89,19 +89,8 @@ class Context:
         sender = None if account is None else account.senders.get(spec.sender)
         if account is None or sender is None:
             raise Transient(f"sender {spec.account}.{spec.sender} is not configured on this worker")
-        prices = self.settings.prices
-        return Terms(
-            site_name=account.site_name,
-            store_zone=account.store_zone,
-            lanes=sender.lanes,
-            prices=PriceList(default=prices.default, countries=prices.countries),
-            link_base=self.settings.ingress.url,
-            carriers=bool(sender.carrier_daily),
-            unknown_zone=account.unknown_zone,
-            quiet=self.quiet(spec.account),
-            day_cap=account.caps.day,
-            week_cap=account.caps.week,
-        )
+        settings = self.settings
+        return terms_of(account, sender, settings.prices, settings.ingress.url, self.quiet(spec.account))
 
     def quiet(self, account: str) -> QuietHours:
         """The quiet hours of an account that is configured; one for all who ask, since it remembers."""

@@ -11,8 +11,8 @@ from agents.context import Context
 from agents.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
 from pipeline.inbound import receive
-from pipeline.money import PriceList
 from pipeline.replies import Place, ReplyTerms, control_of, converse, known_offset, work_of
+from pipeline.terms import price_list
 from schemas import topics
 from schemas.feedback import OPTOUTS, REPLIES, Conversation, InboundText, OptOut, SentReply
 from schemas.wire import Codec, DecodeError, Record, encode
@@ -124,6 +124,6 @@ def _terms(
         },
         per_hour=replies.per_hour,
         per_day=replies.per_day,
-        prices=PriceList(default=settings.prices.default, countries=settings.prices.countries),
+        prices=price_list(settings.prices),
         ours=ours,
     )

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import Request
 from pydantic import ValidationError
 
-from api.errors import ApiError, field_errors
+from api.refusal import ApiError, field_errors
 from schemas.campaign import CampaignSpec
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 LARGEST = 2_000_000
 """Bytes of a body; the document travels through Kafka whole. About 100,000 typed numbers; more belong in a list."""
+SPEC_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": CampaignSpec.model_json_schema()},
+            "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
+        },
+    }
+}
+"""What OpenAPI says of such a request."""
 
 
 async def spec_of(request: Request) -> CampaignSpec:

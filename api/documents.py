@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
+from api.times import utc
 from pipeline.resolving import RESOLVABLE
 from schemas.campaign import CampaignDocument, Status
 
@@ -19,13 +19,6 @@ _ACTIONS: dict[Status, tuple[str, ...]] = {
     "paused": ("resume", "cancel"),
     "suspended": ("resume", "pause", "cancel"),
 }
-
-
-def utc(at: int) -> str | None:
-    """ISO 8601 in UTC, None for 0 (never)."""
-    if not at:
-        return None
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def row(services: Services, document: CampaignDocument) -> dict[str, Any]:

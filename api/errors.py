@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from adapters.errors import EmitError, StoreRefused, StoreUnavailable
+from api.refusal import ApiError, field_errors
 
-
-class ApiError(Exception):
-    """A refusal with its HTTP status. `fields` names what in the request is wrong, `more` is added to the JSON."""
-
-    def __init__(
-        self, status: int, text: str, *, fields: Sequence[dict[str, str]] = (), more: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(text)
-        self.status = status
-        self.body: dict[str, Any] = {"error": text, "fields": list(fields), **(more or {})}
-
-
-def field_errors(error: ValidationError | RequestValidationError) -> list[dict[str, str]]:
-    """`[{"field": "messages.0.text", "error": …}]`; what pydantic says, in words of the campaign file."""
-    return [
-        {
-            "field": ".".join(str(part) for part in e["loc"] if part not in ("body", "query", "path")),
-            "error": _said(e),
-        }
-        for e in error.errors()
-    ]
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown field: remove it or correct its name"
-    if error["type"] == "missing":
-        return "is missing"
-    text: str = error["msg"]
-    return text.removeprefix("Value error, ")
+__all__ = ["ApiError", "field_errors", "install"]
 
 
 def _answer(status: int, body: dict[str, Any]) -> JSONResponse:

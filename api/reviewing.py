@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
 from adapters.settings import Settings
-from api.forecasting import forecast_of, people_of, rivals_of
+from api.account_facts import account_facts
+from api.forecast_facts import people_of, rivals_of
+from api.forecasting import forecast_of
 from api.services import Services
 from pipeline.audience import typed_numbers
 from pipeline.forecast_words import Forecast
 from pipeline.plan import PlanError
 from pipeline.render import compile_template
-from pipeline.review import AccountFacts, AudienceFacts, Review, review
+from pipeline.review import AudienceFacts, Review, review
 from pipeline.template import TemplateError
-from pipeline.tokens import TOKEN_LENGTH
 from schemas.campaign import CampaignSpec
 
 
@@ -30,30 +31,6 @@ async def review_of(services: Services, spec: CampaignSpec) -> Review:
     account, unconfigured = account_facts(services.settings, spec)
     audience = await asyncio.to_thread(_audience, services.figures.store, spec)
     return review(spec, account, unconfigured, audience, now_ms())
-
-
-def account_facts(settings: Settings, spec: CampaignSpec) -> tuple[AccountFacts | None, str]:
-    """What the settings say; (None, what is missing) where they say nothing of the account or sender."""
-    account = settings.accounts.get(spec.account)
-    if account is None:
-        return None, f"no account {spec.account!r} is configured; there is {_names(settings.accounts)} (see accounts)"
-    sender = account.senders.get(spec.sender)
-    if sender is None:
-        known = _names(account.senders)
-        return None, f"account {spec.account!r} has no sender {spec.sender!r}; there is {known} (see accounts)"
-    facts = AccountFacts(
-        site_name=account.site_name,
-        store_zone=account.store_zone,
-        prices=settings.prices.countries,
-        price_default=settings.prices.default,
-        segments_per_second=min(sender.segments_per_second, account.segments_per_second),
-        link=f"{settings.ingress.url}/c/{'0' * TOKEN_LENGTH}",
-    )
-    return facts, ""
-
-
-def _names(known: Iterable[str]) -> str:
-    return ", ".join(sorted(known)) or "none"
 
 
 def _audience(store: Store, spec: CampaignSpec) -> AudienceFacts:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api import exporting, resolving, reviewing
-from api.body import spec_of
+from api.body import SPEC_BODY, spec_of
 from api.commands import carry_out
 from api.errors import ApiError, field_errors
 from api.services import Services, services
@@ -25,22 +25,12 @@ Shared = Annotated[Services, Depends(services)]
 RETRY_LIMIT = 50_000
 """Typed numbers travel in the document through Kafka; more belong in a list."""
 
-_SPEC_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": CampaignSpec.model_json_schema()},
-            "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
-        },
-    }
-}
-
 
 def _fresh_id() -> str:
     return new_campaign_id(secrets.token_bytes(5))
 
 
-@router.post("", status_code=201, openapi_extra=_SPEC_BODY)
+@router.post("", status_code=201, openapi_extra=SPEC_BODY)
 async def create(request: Request, shared: Shared) -> JSONResponse:
     """Create a draft from JSON or TOML."""
     spec = await spec_of(request)
@@ -48,7 +38,7 @@ async def create(request: Request, shared: Shared) -> JSONResponse:
     return await carry_out(shared, _fresh_id(), "create", spec)
 
 
-@router.put("/{campaign}", openapi_extra=_SPEC_BODY)
+@router.put("/{campaign}", openapi_extra=SPEC_BODY)
 async def edit(campaign: str, request: Request, shared: Shared) -> JSONResponse:
     """Replace the definition of a draft."""
     spec = await spec_of(request)

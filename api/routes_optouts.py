@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -17,6 +16,7 @@ from adapters.clickhouse.consents import COLUMNS, Consent, export, history, repl
 from adapters.clock import now_ms
 from api.errors import ApiError
 from api.services import Services, services
+from api.times import iso
 from pipeline.numbering import Accepted, read
 from schemas import topics
 from schemas.feedback import OptOut
@@ -140,12 +140,7 @@ def _refusal(reason: str) -> str:
 
 
 def _as_json(change: Consent) -> dict[str, Any]:
-    return {"at": _utc(change.at), "out": change.out, "source": change.source, "evidence": change.evidence}
-
-
-def _utc(at: datetime) -> str:
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"at": iso(change.at), "out": change.out, "source": change.source, "evidence": change.evidence}
 
 
 def _csv(first: list[Consent], rest: Iterator[list[Consent]]) -> Iterator[bytes]:
@@ -160,7 +155,7 @@ def _row(change: Consent) -> tuple[str, ...]:
     # A spreadsheet runs what begins like a formula, and evidence is what strangers wrote.
     if evidence[:1] in ("=", "+", "-", "@", "\t", "\r"):
         evidence = f"'{evidence}"
-    return (f"+{change.number}", _utc(change.at), "out" if change.out else "in", change.source, evidence)
+    return (f"+{change.number}", iso(change.at), "out" if change.out else "in", change.source, evidence)
 
 
 def _written(rows: Any) -> bytes:

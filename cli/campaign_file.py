@@ -15,7 +15,7 @@ def read_campaign(file: Path) -> CampaignSpec:
         UserError: it cannot be read, or is no campaign; the text says where and why.
     """
     from api.body import parse
-    from api.errors import ApiError
+    from api.refusal import ApiError
 
     try:
         return parse(file.read_bytes(), toml=True)

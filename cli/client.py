@@ -37,10 +37,10 @@ class Client:
         return self._json("GET", _with_query(path, query))
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json", **query: Any
     ) -> dict[str, Any]:
-        """POST, PUT or DELETE (see `get` for errors)."""
-        return self._json(method, path, body, kind)
+        """POST, PUT or DELETE (see `get` for queries and errors)."""
+        return self._json(method, _with_query(path, query), body, kind)
 
     def download(self, path: str, to: Path, **query: Any) -> None:
         """Stream an answer into a file that appears whole or not at all.

@@ -1,16 +1,17 @@
-"""`longwave forecast FILE`: when a campaign would finish, who would not be reached, and what binds."""
+"""`longwave forecast FILE`: when a campaign would finish, who would not be reached, and what binds.
+
+The API answers, which has loaded all it takes; sample people are reckoned here, without any stack.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.campaign_file import read_campaign
 from cli.console import FAILED, UserError, note, say, write_json
 
 ZONES_SHOWN = 12
@@ -31,7 +32,8 @@ def forecast(
     ] = None,
 ) -> None:
     """Whether and when a campaign can be sent. Exit code 1 if somebody would not be reached."""
-    result = _result(file, recipients, seed, start)
+    result = _asked(file, start) if recipients is None else _sampled(file, recipients, seed, start)
+    note(f"{result['name']}: {result['audience']}")
     if str(json) != "-":
         for line in lines(result):
             say(line)
@@ -40,37 +42,24 @@ def forecast(
         raise typer.Exit(FAILED)
 
 
-def _result(file: Path, recipients: int | None, seed: int, start: str | None) -> dict[str, Any]:
-    from adapters.clock import now_ms
+def _asked(file: Path, start: str | None) -> dict[str, Any]:
     from adapters.settings import load
-    from api.forecasting import forecast_of
-    from api.reviewing import account_facts
-    from cli.launch_time import given
-    from pipeline.plan import PlanError
+    from cli.client import Client
 
-    settings, spec = load(), read_campaign(file)
-    account, missing = account_facts(settings, spec)
-    if account is None:
-        raise UserError(f"{file}: {missing}")
-    now = now_ms() if start is None else given(start, account.store_zone)
-    from cli.forecast_facts import contacts, sampled
-
-    facts = contacts(settings, spec) if recipients is None else sampled(settings, spec, recipients, seed)
-    note(f"{spec.name}: {facts.source}")
     try:
-        found = forecast_of(settings, spec, facts.people, facts.mean_parts, now, facts.rivals)
-    except PlanError as error:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        return Client(load().api.url).send("POST", "/v1/forecast", raw, "application/toml", start=start)
+    except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    return {"name": spec.name, "audience": facts.source, **as_json(asdict(found))}
 
 
-def as_json(found: dict[str, Any]) -> dict[str, Any]:
-    """Times as ISO 8601 in UTC."""
-    from loadtest.simulation.report import instant
+def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+    from cli.forecast_sample import forecast_sample
 
-    zones = [{**one, "finish": one["finish"] and instant(one["finish"])} for one in found["zones"]]
-    times = {name: found[name] and instant(found[name]) for name in ("begin", "finish")}
-    return {**found, **times, "zones": zones}
+    return forecast_sample(file, recipients, seed, start)
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:

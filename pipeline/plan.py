@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.caps import Limit, account_limits
 from pipeline.carrier_day import FIELD as CARRIER
@@ -13,6 +13,7 @@ from pipeline.quiet_hours import QuietHours
 from pipeline.render import TemplateError, compile_template
 from pipeline.review import effective_text, instant
 from pipeline.smart_sending import HOUR, identity_of
+from pipeline.terms import Terms
 from pipeline.when import LocalTime
 from pipeline.zones import Policy
 from schemas.account import account_tag
@@ -24,28 +25,6 @@ __all__ = ["CampaignPlan", "MessagePlan", "PlanError", "Renderer", "Terms", "com
 
 class PlanError(ValueError):
     """A campaign that cannot be sent as it is written; the text says where, what and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What the settings say of a campaign's account and sender."""
-
-    site_name: str
-    store_zone: str
-    lanes: Sequence[int]
-    """Lanes of the sender; those at the launch are a campaign's for life."""
-    prices: PriceList
-    link_base: str
-    """Public address of the ingress, without a slash at its end."""
-    unknown_zone: Policy = "store"
-    """What becomes of a recipient whose time zone nothing tells: the store's counts, or it is skipped."""
-    quiet: QuietHours = field(default_factory=QuietHours)
-    day_cap: int | None = None
-    """Messages that the account lets a recipient have in any 24 hours; None: no cap."""
-    week_cap: int | None = None
-    """The same in any 7 days."""
-    carriers: bool = False
-    """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

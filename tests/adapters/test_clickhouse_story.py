@@ -13,7 +13,7 @@ from adapters.clickhouse.review import opted_out_of, whereabouts
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns, insert_consents
 from adapters.clickhouse.story import campaign_row, consents_of, happenings, recipient
 from adapters.settings import Settings
-from api.forecasting import rivals_of
+from api.forecast_facts import rivals_of
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import OptOut
 from schemas.status import StatusChunk, StatusGroup, StatusRange

@@ -1,0 +1,34 @@
+"""What the settings say of a spec's account and sender, as the review takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapters.settings import Settings
+from pipeline.review import AccountFacts
+from pipeline.tokens import TOKEN_LENGTH
+from schemas.campaign import CampaignSpec
+
+
+def account_facts(settings: Settings, spec: CampaignSpec) -> tuple[AccountFacts | None, str]:
+    """What the settings say; (None, what is missing) where they say nothing of the account or sender."""
+    account = settings.accounts.get(spec.account)
+    if account is None:
+        return None, f"no account {spec.account!r} is configured; there is {_names(settings.accounts)} (see accounts)"
+    sender = account.senders.get(spec.sender)
+    if sender is None:
+        known = _names(account.senders)
+        return None, f"account {spec.account!r} has no sender {spec.sender!r}; there is {known} (see accounts)"
+    facts = AccountFacts(
+        site_name=account.site_name,
+        store_zone=account.store_zone,
+        prices=settings.prices.countries,
+        price_default=settings.prices.default,
+        segments_per_second=min(sender.segments_per_second, account.segments_per_second),
+        link=f"{settings.ingress.url}/c/{'0' * TOKEN_LENGTH}",
+    )
+    return facts, ""
+
+
+def _names(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known)) or "none"

@@ -1,0 +1,17 @@
+"""A forecast as JSON, for the API and the command alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from api.times import utc
+from pipeline.forecast_words import Forecast
+
+
+def told(name: str, audience: str, found: Forecast) -> dict[str, Any]:
+    """The forecast of the campaign `name`, times as ISO 8601 in UTC; `audience` says in words whom it is about."""
+    value = asdict(found)
+    times = {key: value[key] and utc(value[key]) for key in ("begin", "finish")}
+    zones = [{**zone, "finish": zone["finish"] and utc(zone["finish"])} for zone in value["zones"]]
+    return {"name": name, "audience": audience, **value, **times, "zones": zones}

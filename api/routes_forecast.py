@@ -1,0 +1,69 @@
+"""POST /v1/forecast: how a campaign would go that nobody has made yet."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from adapters.clock import now_ms
+from api.account_facts import account_facts
+from api.body import SPEC_BODY, spec_of
+from api.forecast_facts import people_of, rivals_of
+from api.forecast_text import told
+from api.forecasting import forecast_of
+from api.refusal import ApiError
+from api.reviewing import mean_parts_of
+from api.services import Services, services
+from pipeline.plan import PlanError
+from pipeline.review import AccountFacts, instant
+from schemas.campaign import CampaignSpec
+
+router = APIRouter(prefix="/v1", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+
+
+@router.post("/forecast", openapi_extra=SPEC_BODY)
+async def forecast(
+    request: Request,
+    shared: Shared,
+    start: Annotated[str, Query(max_length=40, description="Launch then: ISO 8601, in the store's zone.")] = "",
+) -> dict[str, Any]:
+    """Whether and when a campaign (JSON or TOML) can be sent to its contacts of now; nothing is made or kept."""
+    spec = await spec_of(request)
+    account, missing = account_facts(shared.settings, spec)
+    if account is None:
+        raise ApiError(422, missing)
+    begin = _instant(start, account) if start else now_ms()
+    store = shared.figures.store
+    people = await asyncio.to_thread(people_of, store, spec)
+    if not people:
+        raise ApiError(422, _nobody(spec))
+    try:
+        # The plan is compiled by both, and says what is wrong with a text that cannot be sent.
+        rivals, parts = await asyncio.gather(
+            asyncio.to_thread(rivals_of, store, shared.settings, spec),
+            asyncio.to_thread(mean_parts_of, store, shared.settings, spec),
+        )
+        found = await asyncio.to_thread(forecast_of, shared.settings, spec, people, parts, begin, rivals)
+    except PlanError as error:
+        raise ApiError(422, str(error)) from error
+    return told(spec.name, f"{sum(one.recipients for one in people):,} contacts", found)
+
+
+def _instant(start: str, account: AccountFacts) -> int:
+    try:
+        return instant(datetime.fromisoformat(start), account.store_zone)
+    except ValueError as error:
+        text = f"start: {start!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
+        raise ApiError(422, text, fields=[{"field": "start", "error": "not a time"}]) from error
+
+
+def _nobody(spec: CampaignSpec) -> str:
+    names = ", ".join(spec.audience.lists) or "the typed numbers"
+    return (
+        f"audience: nobody to send to on {names}; import contacts (`longwave contacts import`), or take sample "
+        "people (`longwave forecast FILE --recipients N`)"
+    )

@@ -1,0 +1,39 @@
+"""A forecast to sample people, the same as `longwave simulate` takes; nobody else queues, no stack is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapters.clock import now_ms
+from adapters.settings import load
+from api.account_facts import account_facts
+from api.forecast_text import told
+from api.forecasting import draft_plan, forecast_of
+from cli.campaign_file import read_campaign
+from cli.console import UserError
+from cli.launch_time import given
+from loadtest.simulation.audience import sample
+from loadtest.simulation.facts import mean_parts, people_of
+from pipeline.plan import PlanError
+
+
+def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+    """The forecast of a campaign file launched at `start` (in the store's zone; None: now).
+
+    Raises:
+        UserError: the file cannot be read or is no campaign, or its account or sender is not configured.
+        WrongUse: `start` is no time.
+    """
+    settings, spec = load(), read_campaign(file)
+    account, missing = account_facts(settings, spec)
+    if account is None:
+        raise UserError(f"{file}: {missing}")
+    now = now_ms() if start is None else given(start, account.store_zone)
+    try:
+        plan = draft_plan(settings, spec, now)
+        audience = sample(recipients, seed, plan.fields)
+        found = forecast_of(settings, spec, people_of(audience), mean_parts(audience, plan), now)
+    except PlanError as error:
+        raise UserError(f"{file}: {error}") from error
+    return told(spec.name, audience.source, found)
