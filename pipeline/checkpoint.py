@@ -36,6 +36,7 @@ class _Chunk(msgspec.Struct, array_like=True):
     message: int
     packed: bytes
     spans: list[tuple[int, int, int, int]]
+    doubts: list[Slice] = []
 
 
 class _Flight(msgspec.Struct, array_like=True):
@@ -70,8 +71,11 @@ class Snapshot(msgspec.Struct, array_like=True):
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     """The state as plain data. Orphans whose INTENT is older than `forget_orphans_before` (ms) are left out: their
-    RESULT will not come any more, and the accounting has them as unknown. Those that are asked for stay."""
-    flights = [f for f in state.flights.values() if f.asking or not (f.orphan and f.at < forget_orphans_before)]
+    RESULT will not come any more, and the accounting has them as unknown, or they wait again, in doubt from here on.
+    Those that are asked for stay."""
+    old = {f.offset for f in state.flights.values() if f.orphan and not f.asking and f.at < forget_orphans_before}
+    flights = [f for f in state.flights.values() if f.offset not in old]
+    lost = [left for f in state.flights.values() if f.offset in old and f.resent for left, _ in f.open()]
     needed = {one[0] for flight in flights for one in flight.slices}
     return Snapshot(
         as_of=state.next_offset,
@@ -81,16 +85,17 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         last_intent_at=state.last_intent_at,
         campaigns=list(state.campaigns.values()),
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
-        chunks=[_chunk(c) for c in state.chunks.values() if c.spans or c.offset in needed],
+        chunks=[_chunk(c, lost) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
         carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
         finished=sorted(state.finished),
     )
 
 
-def _chunk(chunk: Chunk) -> _Chunk:
+def _chunk(chunk: Chunk, lost: list[Slice]) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.turn) for s in chunk.spans]
-    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans)
+    doubts = [*chunk.doubts, *(one for one in lost if one[0] == chunk.offset)]
+    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, doubts)
 
 
 def _flight(f: Flight) -> _Flight:
@@ -127,7 +132,7 @@ def restore(*plain: Snapshot) -> LaneState:
 
 
 def _hold(state: LaneState, one: _Chunk) -> None:
-    chunk = Chunk(one.offset, (one.campaign, one.message), one.packed)
+    chunk = Chunk(one.offset, (one.campaign, one.message), one.packed, doubts=list(one.doubts))
     state.hold(chunk)
     for span in one.spans:
         state.wait(chunk, *span)
@@ -201,7 +206,7 @@ def _items(plain: Snapshot) -> Iterator[tuple[str, Any, int]]:
         for raw in [one[2]] if len(one[2]) <= PART_BYTES else _cut(BitMap.deserialize(one[2])):
             yield "seen", (one[0], one[1], raw), len(raw) + 16
     for chunk in plain.chunks:
-        yield "chunks", chunk, len(chunk.packed) + 24 * len(chunk.spans) + 32
+        yield "chunks", chunk, len(chunk.packed) + 24 * (len(chunk.spans) + len(chunk.doubts)) + 32
 
 
 def _cut(ordinals: BitMap) -> Iterator[bytes]:

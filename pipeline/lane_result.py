@@ -8,12 +8,13 @@
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 
 Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again, `query` stays in flight and
-is asked for until the aggregator has said what became of it, whoever owns the lane by then.
+is asked for until the aggregator has said what became of it, whoever owns the lane by then. Who waits again and then
+ends without another submission is unknown (`pipeline.lane_doubt`).
 """
 
 from __future__ import annotations
 
-from pipeline.lane_doubt import LOST, honest
+from pipeline.lane_doubt import LOST, doubt, honest
 from pipeline.lane_effects import Ask, Effect, Malformed
 from pipeline.lane_outcome import Outcome, outcomes, without
 from pipeline.lane_release import moves, releases
@@ -33,9 +34,9 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     found, wrong = outcomes(flight, record.groups)
     if flight.asking:
         found = [(group, left) for group, part in found for left in without(part, flight.settled)]
-    doubt: list[Outcome] = []
+    open_still: list[Outcome] = []
     if not record.asked and (flight.asking or (not flight.orphan and state.asks(flight.key[0]))):
-        doubt = [one for one in found if one[0].outcome == "unknown"]
+        open_still = [one for one in found if one[0].outcome == "unknown"]
         found = [one for one in found if one[0].outcome != "unknown"]
     settle = _late if flight.orphan and not flight.asking else _settle
     settled = [(group, settle(state, flight, group, part, record.at)) for group, part in found]
@@ -50,7 +51,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     for group, part in found:
         if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
             state.carriers.give_back(flight.at, *carried)
-    if doubt:
+    if open_still:
         flight.asking = True
         flight.settled += [part.slice for _, part in found]
         return [*effects, Ask(flight)]
@@ -81,6 +82,8 @@ def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at
     if group.outcome == "retry":
         return [_again(state, piece, group.due, at, group.reason) for piece in left]
     if group.outcome == "unknown" and not flight.asking and state.resends(flight.key[0]):
+        for piece in left:
+            doubt(state, piece.slice)
         return [_again(state, piece, max(group.due, at), at, group.reason) for piece in left]
     return left
 

@@ -30,6 +30,8 @@ class Chunk:
     """Waiting spans in order of position."""
     flights: int = 0
     """In-flight or orphaned slices that need the chunk's columns."""
+    doubts: list[Slice] = field(default_factory=list)
+    """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane_doubt`)."""
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "carrier_day": "the carrier's segments of the day were used up",
     "throttled": "the aggregator asked to wait",
     "owner_lost": "the process that handed it over ended before it knew the outcome",
+    "no_answer": "the aggregator did not answer an attempt, and there was no other one",
     "campaign_canceled": "the campaign was canceled",
     "held_back": "the last check found it too old or the campaign not running",
 }

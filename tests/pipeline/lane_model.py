@@ -25,6 +25,8 @@ class Person:
     due: int
     turn: int = 0
     waiting: bool = True
+    doubt: bool = False
+    """An attempt had no answer, and was let wait again."""
     final: str | None = None
 
     def end(self, state: str) -> None:
@@ -182,9 +184,10 @@ class Model:
             del self.flights[result.intent]
 
     def _end(self, person: Person, state: str) -> None:
-        """Nobody whose lost first attempt may have arrived is certain not to have been sent to."""
+        """Nobody whose earlier attempt may have arrived is certain not to have been sent to."""
         doubts = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
-        if state in {"canceled", "skipped", "expired"} and any(p is person for f in doubts for p, _ in f.seats):
+        certain = state in {"canceled", "skipped", "expired"}
+        if certain and (person.doubt or any(p is person for f in doubts for p, _ in f.seats)):
             state = "unknown"
         person.end(state)
 
@@ -196,6 +199,7 @@ class Model:
         elif outcome == "retry":
             self._again(person, due, turn)
         elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
+            person.doubt = True
             self._again(person, max(due, at), turn)
         else:
             self._end(person, outcome)
@@ -278,7 +282,9 @@ def plain(state: LaneState) -> dict[str, Any]:
         "finished": state.finished,
         "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
         "waiting": waiting(state),
-        "chunks": {offset: (chunk.key, chunk.packed, chunk.flights) for offset, chunk in state.chunks.items()},
+        "chunks": {
+            offset: (chunk.key, chunk.packed, chunk.flights, chunk.doubts) for offset, chunk in state.chunks.items()
+        },
         "flights": state.flights,
         "counts": (state.waiting, state.live_bytes),
     }
@@ -303,6 +309,8 @@ def check_counts(state: LaneState) -> None:
 def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
     assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
+    doubted = {(chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)}
+    assert all((p.place in doubted) == p.doubt for p in model.people.values() if p.waiting)
     assert {
         offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.turns))
         for offset, flight in state.flights.items()

@@ -167,9 +167,10 @@ class World:
             worker.outbox.append(chosen.intent)
 
     def doubtful(self, key: Message) -> bool:
-        """Whether an attempt of a lost owner may have arrived, and nothing was heard of it."""
+        """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of
+        it."""
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
-        return any(key in self.columns(flight)[0] for flight in resent)
+        return self.model.people[key].doubt or any(key in self.columns(flight)[0] for flight in resent)
 
     def opted(self, numbers: list[int]) -> list[bool]:
         return [number in self.opted_out for number in numbers]
