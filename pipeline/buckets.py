@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHIFT: Final = np.uint64(52)
-_MULTIPLIER: Final = np.uint64(11400714819323198485)
+_FIBONACCI: Final = 11400714819323198485
+_MULTIPLIER: Final = np.uint64(_FIBONACCI)
 
 Hashes = NDArray[np.uint64]
 Numbers = Sequence[int] | NDArray[np.integer]
@@ -22,6 +23,11 @@ Numbers = Sequence[int] | NDArray[np.integer]
 def hashes(numbers: Numbers) -> Hashes:
     """Fibonacci hash modulo 2^64 of each E.164 number; its top 12 bits are the bucket."""
     return np.asarray(numbers, np.uint64) * _MULTIPLIER
+
+
+def hash_of(number: int) -> int:
+    """The same of one number."""
+    return number * _FIBONACCI & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def buckets(numbers: Numbers) -> Hashes:

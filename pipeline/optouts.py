@@ -1,9 +1,8 @@
-"""Who is opted out: 8 octets a number, and an answer for a whole chunk at once.
+"""Who is opted out: 8.5 octets a number, and an answer for a whole chunk at once.
 
-Sorted arrays hold most, a small overlay the latest changes; the overlay is merged in when it has grown to `MERGE_AT`,
-so that a change costs about a microsecond and a chunk is looked up in two steps. The arrays are in order of hashes,
-each with a sixteenth of them: a chunk, which lies in a few buckets, then searches a small part of one, which stays in
-cache, and a merge needs little memory beside them.
+A packed sorted array holds most, a small overlay the latest changes; the overlay is merged in when it has grown to
+`MERGE_AT`, so that a change costs about a microsecond. A flag per short range of hashes says whether the overlay has
+a number in it: of a chunk only some ten are looked up there one by one.
 """
 
 from __future__ import annotations
@@ -13,39 +12,40 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.buckets import Hashes, Numbers, hashes
+from pipeline.buckets import Hashes, Numbers, hash_of, hashes
+from pipeline.packed_hashes import PackedHashes
 
 MERGE_AT: Final = 16_384
-"""Changes in the overlay: some 2 MB, so that asking it about a chunk stays in cache too."""
-_PARTS: Final = 16
-_SHIFT: Final = np.uint64(60)
-_EDGES: Final = np.array([part << 60 for part in range(1, _PARTS)], np.uint64)
+"""Changes in the overlay: some 2 MB."""
+_FLAG_BITS: Final = 19
+_FLAG_SHIFT: Final = np.uint64(64 - _FLAG_BITS)
+"""A range of hashes with a number in the overlay: 512 KB of flags, of which a chunk reads a few lines."""
 
 
 class OptOuts:
     """The set of numbers that are opted out now. Not safe to use from several threads."""
 
-    __slots__ = ("_base", "_latest", "_merge_at")
+    __slots__ = ("_flags", "_latest", "_merge_at", "_packed")
 
     def __init__(self, numbers: Numbers = (), merge_at: int = MERGE_AT) -> None:
-        everybody = np.unique(hashes(numbers))
-        # Copies: a view of a part would keep the whole in memory.
-        self._base = [part.copy() for part in np.split(everybody, everybody.searchsorted(_EDGES))]
+        self._packed = PackedHashes(np.unique(hashes(numbers)))
         self._latest: dict[int, bool] = {}
+        self._flags = np.zeros(1 << _FLAG_BITS, np.bool_)
         self._merge_at = merge_at
 
     def __len__(self) -> int:
         self._merge()
-        return sum(map(len, self._base))
+        return len(self._packed)
 
     @property
     def nbytes(self) -> int:
         """Octets of the arrays."""
-        return sum(base.nbytes for base in self._base)
+        return self._packed.nbytes + self._flags.nbytes
 
     def apply(self, number: int, out: bool) -> None:
         """Record that `number` is opted out, or no longer is."""
         self._latest[number] = out
+        self._flags[hash_of(number) >> 64 - _FLAG_BITS] = True
         if len(self._latest) >= self._merge_at:
             self._merge()
 
@@ -56,46 +56,25 @@ class OptOuts:
 
     def contains_many(self, numbers: list[int]) -> NDArray[np.bool_]:
         """Whether each of `numbers` is opted out, in their order."""
-        mask = self._in_base(hashes(numbers))
-        if self._latest and not self._latest.keys().isdisjoint(numbers):
-            for index, number in enumerate(numbers):
-                mask[index] = self._latest.get(number, mask[index])
+        wanted = hashes(numbers)
+        mask = self._packed.contains(wanted)
+        for index in self._perhaps_changed(wanted):
+            mask[index] = self._latest.get(numbers[index], mask[index])
         return mask
 
-    def _in_base(self, wanted: Hashes) -> NDArray[np.bool_]:
-        """Searched in order, because a search then finds what it reads in the cache where the last one left it."""
-        found = np.zeros(len(wanted), np.bool_)
-        if not len(wanted):
-            return found
-        order = np.argsort(wanted)
-        ordered = wanted[order]
-        low, high = int(ordered[0] >> _SHIFT), int(ordered[-1] >> _SHIFT)
-        ends = [*ordered.searchsorted(_EDGES[low:high]).tolist(), len(ordered)]
-        first = 0
-        for base, last in zip(self._base[low : high + 1], ends, strict=True):
-            if first < last and len(base):
-                part = ordered[first:last]
-                start, stop = base.searchsorted(part[[0, -1]]).tolist()
-                near = base[start : stop + 1]
-                if len(near):
-                    found[order[first:last]] = near.take(near.searchsorted(part), mode="clip") == part
-            first = last
+    def _perhaps_changed(self, wanted: Hashes) -> list[int]:
+        if not self._latest:
+            return []
+        found: list[int] = self._flags.take(wanted >> _FLAG_SHIFT).nonzero()[0].tolist()
         return found
 
     def _merge(self) -> None:
-        """Fold the overlay into the arrays: what is opted in goes, what is opted out and not there comes."""
+        """Fold the overlay into the array: what is opted in goes, what is opted out and not there comes."""
         if not self._latest:
             return
         changed = hashes(np.fromiter(self._latest.keys(), np.uint64, len(self._latest)))
         out = np.fromiter(self._latest.values(), np.bool_, len(self._latest))
-        known = self._in_base(changed)
-        gone, come = np.sort(changed[known & ~out]), np.sort(changed[~known & out])
-        parts = zip(np.split(gone, gone.searchsorted(_EDGES)), np.split(come, come.searchsorted(_EDGES)), strict=True)
-        for index, (less, more) in enumerate(parts):
-            base = self._base[index]
-            if len(less):
-                base = np.delete(base, base.searchsorted(less))
-            if len(more):
-                base = np.insert(base, base.searchsorted(more), more)
-            self._base[index] = base
+        known = self._packed.contains(changed)
+        self._packed.change(gone=np.sort(changed[known & ~out]), come=np.sort(changed[~known & out]))
+        self._flags.fill(False)
         self._latest = {}
