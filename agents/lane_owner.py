@@ -90,6 +90,7 @@ class LaneOwner:
         self.quiet = way.quiet
         self._slots = context.settings.worker.in_flight
         self._nonce = ""
+        self._assigned_at = 0.0
         self._active = False
         self._epoch = 0
         """Of our last ownership since the log was read from its beginning: in between each INTENT is read once, so
@@ -133,7 +134,7 @@ class LaneOwner:
         """Rule L1: claim the lane; it becomes active when the record is read back."""
         self._nonce = uuid.uuid4().hex
         self._active = False
-        self._read_at = monotonic()
+        self._read_at = self._assigned_at = monotonic()
         if self._pump_task is None:
             self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
         self._claiming = asyncio.create_task(self._claim(self._nonce), name=f"lane-{self.lane}-claim")
@@ -333,7 +334,9 @@ class LaneOwner:
         self._records_out = 0
         if self._active:
             self._epoch = self.state.epoch
-            log.info("lane %s is ours, epoch %s", self.lane, self.state.epoch)
+            seconds = monotonic() - self._assigned_at
+            metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
+            log.info("lane %s is ours after %.1f s, epoch %s", self.lane, seconds, self.state.epoch)
             if self.state.last_intent_at >= self.state.owned_at - HANDOVER_MS:
                 self._window.start_full(monotonic())
 

@@ -47,6 +47,11 @@ LANE_SEGMENTS = Counter(
 )
 LANE_VOID_INTENTS = Counter("longwave_lane_void_intents_total", "INTENTs that the log's order made void.", ["lane"])
 LANE_EPOCH = Gauge("longwave_lane_epoch", "Epoch of the owner (0 while the lane is being replayed).", ["lane"])
+LANE_REBUILD_SECONDS = Gauge(
+    "longwave_lane_rebuild_seconds",
+    "Seconds from the lane's last assignment to this worker until it had read the lane's log and owned it.",
+    ["lane"],
+)
 LANE_LOG_BYTES = Gauge("longwave_lane_log_bytes", "Bytes of the lane's log since its low-water mark.", ["lane"])
 LANE_SUSPENDED = Gauge(
     "longwave_lane_suspended_campaigns", "Campaigns that this lane holds, because its aggregator is down.", ["lane"]

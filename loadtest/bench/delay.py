@@ -188,6 +188,7 @@ class _Load:
             "released_under_load": len(late),
             "bulk_per_s_meanwhile": round(sum(start <= at <= loaded_to for at in bulk) / (loaded_to - start) * 1000),
             "restart_s": max(back.values()),
+            **self._split(back),
             "lane_back_s": back,
             "probes": len(probes),
             "memory_after_restart_mb": self._memory(),
@@ -248,17 +249,33 @@ class _Load:
                 found.append(Arrival(campaign, int(ordinal) % len(LANES), due, entry.at / 1e6))
         return found
 
+    def _split(self, back: dict[str, float]) -> dict[str, Any]:
+        """What of a lane's return is the group's (until Kafka and Faust had assigned the lane for the last time, and
+        until the next probe was due) and what is its owner's (to read the log), by the owner's own clock."""
+        rebuilt = {lane: round(one, 2) for lane, one in self._newest("longwave_lane_rebuild_seconds").items()}
+        slowest = max(back, key=lambda lane: back[lane])
+        of_owner = rebuilt.get(slowest, 0.0)
+        return {
+            "restart_rebuild_s": of_owner,
+            "restart_detection_s": round(back[slowest] - of_owner, 2),
+            "lane_rebuild_s": rebuilt,
+        }
+
     def _memory(self) -> dict[str, int]:
         return {name: mb for name, mb in self.stack.memory_mb().items() if name.startswith("worker")}
 
     def _delayed(self) -> int:
-        """Who waits, by the gauges of each lane's newest owner."""
+        """Who waits."""
+        return int(sum(self._newest("longwave_lane_delayed_recipients").values()))
+
+    def _newest(self, name: str) -> dict[str, float]:
+        """A gauge of each lane, from its newest owner."""
         newest: dict[str, tuple[float, float]] = {}
         for found in self._scraped():
             for lane, epoch in found.get("longwave_lane_epoch", {}).items():
-                delayed = found.get("longwave_lane_delayed_recipients", {}).get(lane, 0.0)
-                newest[lane] = max(newest.get(lane, (0.0, 0.0)), (epoch, delayed))
-        return int(sum(delayed for _, delayed in newest.values()))
+                value = found.get(name, {}).get(lane, 0.0)
+                newest[lane] = max(newest.get(lane, (0.0, 0.0)), (epoch, value))
+        return {lane: value for lane, (_, value) in newest.items()}
 
     def _sum(self, name: str) -> float:
         return sum(sum(found.get(name, {}).values()) for found in self._scraped())
