@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import insert_replies
+from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
@@ -14,10 +15,13 @@ from agents.context import Context
 from agents.durable import GuardedApp
 from agents.settlement import Settlement
 from agents.writer import BatchStep
+from pipeline.inbound import evidence_of
+from pipeline.keywords import classify
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import OPTOUTS, REPLIES, Conversation, OptOut
+from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, InboundText, OptOut
 from schemas.status import STATUSES
+from schemas.wire import DecodeError
 
 GROUP = "longwave-writer"
 
@@ -55,6 +59,10 @@ def build(settings: Settings) -> WriterApp:
     def replies(records: Sequence[Conversation | None]) -> None:
         insert_replies(store, [record for record in records if record is not None])
 
+    def texts(records: Sequence[InboundText | None]) -> None:
+        said = [text for text in records if text is not None]
+        insert_texts(store, [(text, classify(text.text), evidence_of(text)) for text in said])
+
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
             await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
@@ -65,6 +73,7 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
     agent(topics.REPLIES, "writer-replies", _conversation, replies)
+    agent(topics.INBOUND, "writer-inbound", _text, texts)
     return app
 
 
@@ -78,6 +87,13 @@ def _consent(key: bytes | None, value: bytes | None) -> OptOut | None:
 
 def _conversation(key: bytes | None, value: bytes | None) -> Conversation | None:
     return None if value is None else REPLIES.decode(value)
+
+
+def _text(key: bytes | None, value: bytes | None) -> InboundText | None:
+    try:
+        return INBOUND.decode(value)
+    except DecodeError:
+        return None  # the step of the workers that reads it too has put it among the dead letters
 
 
 def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument | None]]) -> None:

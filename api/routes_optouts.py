@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.clickhouse.consents import COLUMNS, Consent, export, history, reply_figures
 from adapters.clock import now_ms
 from api.errors import ApiError
+from api.numbers import number_of, refusal
 from api.services import Services, services
 from api.times import iso
 from pipeline.numbering import Accepted, read
@@ -62,7 +63,7 @@ async def add(body: OptOutsBody, shared: Shared) -> dict[str, Any]:
 @router.delete("/optouts/{number}")
 async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]:
     """Record that a number may be written to again."""
-    await _record(shared, [_number(number)], out=False, evidence=body.evidence)
+    await _record(shared, [number_of(number)], out=False, evidence=body.evidence)
     return {"recorded": 1}
 
 
@@ -82,7 +83,7 @@ async def exported(
 @router.get("/optouts/{number}")
 async def show(number: str, shared: Shared) -> dict[str, Any]:
     """Whether a number is opted out, and every change of it; as ClickHouse has it, a second behind Kafka."""
-    digits = _number(number)
+    digits = number_of(number)
     changes = await asyncio.to_thread(history, shared.figures.store, digits)
     return {
         "number": f"+{digits}",
@@ -124,19 +125,8 @@ def _numbers(texts: list[str]) -> tuple[list[int], list[dict[str, str]]]:
         if isinstance(found, Accepted):
             numbers.append(found.number)
         else:
-            wrong.append({"field": f"numbers.{index}", "error": f"{text[:40]!r}: {_refusal(found)}"})
+            wrong.append({"field": f"numbers.{index}", "error": f"{text[:40]!r}: {refusal(found)}"})
     return numbers, wrong
-
-
-def _number(text: str) -> int:
-    found = read(text if text.startswith("+") else f"+{text.strip()}", "")
-    if not isinstance(found, Accepted):
-        raise ApiError(422, f"{text[:40]!r}: {_refusal(found)}")
-    return found.number
-
-
-def _refusal(reason: str) -> str:
-    return f"{reason}; write the number with + and country code, for instance +33612345678"
 
 
 def _as_json(change: Consent) -> dict[str, Any]:

@@ -19,7 +19,16 @@ from fastapi.staticfiles import StaticFiles
 
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
-from api import errors, live, routes_changing, routes_forecast, routes_health, routes_optouts, routes_reading
+from api import (
+    errors,
+    live,
+    routes_changing,
+    routes_forecast,
+    routes_health,
+    routes_inbox,
+    routes_optouts,
+    routes_reading,
+)
 from api.measured import Measured
 from api.origin import SameOrigin
 from api.services import running
@@ -45,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_changing.router)
     app.include_router(routes_forecast.router)
     app.include_router(routes_optouts.router)
+    app.include_router(routes_inbox.router)
     app.include_router(routes_health.router)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app

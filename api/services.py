@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from adapters.producer import Producer
+from adapters.producer import Producer, end_process
 from adapters.settings import Settings
 from adapters.views import CampaignView
 from api.errors import ApiError
@@ -68,7 +68,7 @@ class Services:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Start everything, stop it in the end; needs neither Kafka nor ClickHouse to be there."""
-    producer = Producer(settings.kafka)
+    producer = Producer(settings.kafka, end_process)
     campaigns = CampaignView(settings.kafka)
     kafka = KafkaHealth(settings.kafka)
     figures = FiguresService(settings, campaigns)

@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from adapters.errors import LongwaveError
-from adapters.producer import Producer
+from adapters.producer import Producer, end_process
 from adapters.settings import Listen, Settings
 from adapters.views import CampaignView
 from api.ingress.app import Ingress
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    producer, campaigns = Producer(settings.kafka), CampaignView(settings.kafka)
+    producer, campaigns = Producer(settings.kafka, end_process), CampaignView(settings.kafka)
     app = Ingress(settings, producer, campaigns)
     await campaigns.start()
     becoming_ready = asyncio.create_task(_announce(campaigns, app))
