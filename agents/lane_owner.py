@@ -336,7 +336,7 @@ class LaneOwner:
             self._epoch = self.state.epoch
             seconds = monotonic() - self._assigned_at
             metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
-            log.info("lane %s is ours after %.1f s, epoch %s", self.lane, seconds, self.state.epoch)
+            log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, self.state.epoch, seconds)
             if self.state.last_intent_at >= self.state.owned_at - HANDOVER_MS:
                 self._window.start_full(monotonic())
 
