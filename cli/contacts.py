@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import UserError, WrongUse, note, say, write_json
+from cli.import_options import File, Json, Region, RejectsTo, country_of, rejects_of, say_rejected, say_speed
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -27,15 +28,11 @@ def _group() -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV (UTF-8, any of , ; tab |) or Parquet, with a header.")],
+    file: File,
     list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (made if new).")],
-    region: Annotated[
-        str, typer.Option("--region", help="Country (ISO) of numbers written without + and country column.")
-    ] = "",
-    rejects: Annotated[
-        Path | None, typer.Option("--rejects", help="Where rejected lines go (default: FILE.rejects.csv).")
-    ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the summary there (- = output).")] = None,
+    region: Region = "",
+    rejects: RejectsTo = None,
+    json: Json = None,
 ) -> None:
     """Import contacts and add them to a list. Importing a file again is safe: nothing is doubled.
 
@@ -43,17 +40,9 @@ def import_(
     Canadian province, French department), zone (IANA), opted_out and consent are understood; every other column
     becomes an attribute for personalisation.
     """
-    from pipeline.contacts import country_code
-
     if not _LIST_NAME.fullmatch(list_name):
         raise WrongUse(f"--list {list_name!r}: use up to 64 lower-case letters, digits, - and _")
-    country = country_code(region) if region else ""
-    if region and not country:
-        raise WrongUse(f"--region {region!r} is no country code: give two letters, for instance US or FR")
-    target = rejects or file.with_name(f"{file.name}.rejects.csv")
-    if target.exists() and file.exists() and target.samefile(file):
-        raise WrongUse(f"--rejects {target} is the file to import itself: name another one")
-    summary = _run(file, list_name, country, target)
+    summary = _run(file, list_name, country_of(region), rejects_of(file, rejects))
     if str(json) != "-":
         _print(summary)
     write_json(json, summary)
@@ -177,10 +166,7 @@ def _print(summary: dict[str, Any]) -> None:
         say(f"  {summary['duplicates']:,} duplicate lines (the last one of a number counts)")
     if summary["opted_out"]:
         say(f"  {summary['opted_out']:,} opted out")
-    for reason, count in summary["rejected"].items():
-        say(f"  {count:,} rejected: {reason}")
-    if summary["rejects"]:
-        say(f"  rejected lines with their reasons: {summary['rejects']}")
+    say_rejected(summary)
     if "no_country" in summary["rejected"]:
         say("  no_country: these numbers have no + and no country; name their country with --region")
-    say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")
+    say_speed(summary)

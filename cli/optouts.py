@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import typer
 
-from cli.console import WrongUse, say, to_json, write_json
+from cli.console import say, to_json, write_json
+from cli.import_options import File, Json, Region, RejectsTo, country_of, rejects_of, say_rejected, say_speed
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -24,14 +25,10 @@ def _group() -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV (UTF-8, any of , ; tab |) or Parquet, with a header.")],
-    region: Annotated[
-        str, typer.Option("--region", help="Country (ISO) of numbers written without + and country column.")
-    ] = "",
-    rejects: Annotated[
-        Path | None, typer.Option("--rejects", help="Where rejected lines go (default: FILE.rejects.csv).")
-    ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the summary there (- = output).")] = None,
+    file: File,
+    region: Region = "",
+    rejects: RejectsTo = None,
+    json: Json = None,
 ) -> None:
     """Import opt-outs. Importing a file again is safe.
 
@@ -40,15 +37,8 @@ def import_(
     ignored. Ends when Kafka has acknowledged every opt-out.
     """
     from cli.optout_import import run
-    from pipeline.contacts import country_code
 
-    country = country_code(region) if region else ""
-    if region and not country:
-        raise WrongUse(f"--region {region!r} is no country code: give two letters, for instance US or FR")
-    target = rejects or file.with_name(f"{file.name}.rejects.csv")
-    if target.exists() and file.exists() and target.samefile(file):
-        raise WrongUse(f"--rejects {target} is the file to import itself: name another one")
-    summary = run(file, country, target)
+    summary = run(file, country_of(region), rejects_of(file, rejects))
     if str(json) != "-":
         _print(summary)
     write_json(json, summary)
@@ -116,8 +106,5 @@ def _print(summary: dict[str, Any]) -> None:
     say(f"{summary['imported']:,} opted out from {summary['lines']:,} lines")
     if summary["duplicates"]:
         say(f"  {summary['duplicates']:,} duplicate lines (the last one of a number counts)")
-    for reason, count in summary["rejected"].items():
-        say(f"  {count:,} rejected: {reason}")
-    if summary["rejects"]:
-        say(f"  rejected lines with their reasons: {summary['rejects']}")
-    say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")
+    say_rejected(summary)
+    say_speed(summary)

@@ -66,18 +66,8 @@ def running(words: list[str], variables: dict[str, str], data: Path) -> Iterator
     It is terminated, then killed, at the end, and goes with the tests' process however that ends.
     """
     data.mkdir(parents=True, exist_ok=True)
-    env = {**children.environment(), **variables}
-    with (data / "log").open("ab") as log:
-        child = subprocess.Popen(children.command(*words), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env)
-    try:
+    with children.running(*words, log=data / "log", variables=variables) as child:
         yield child
-    finally:
-        child.terminate()
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 @contextlib.contextmanager

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 PARENT_VARIABLE = "LONGWAVE_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -19,6 +23,28 @@ def environment() -> dict[str, str]:
 def command(*words: str) -> list[str]:
     """The command line of `longwave WORDS` under this interpreter, whatever the working directory holds."""
     return [sys.executable, "-P", "-m", "cli.main", *words]
+
+
+@contextlib.contextmanager
+def running(
+    *words: str, log: Path, variables: Mapping[str, str] | None = None, patience: float = 20.0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`longwave WORDS` as a child with these variables over this process's; its output is added to `log`.
+
+    At the end it is terminated, and killed when it has not ended after `patience` seconds.
+    """
+    env = {**environment(), **(variables or {})}
+    with log.open("ab") as out:
+        child = subprocess.Popen(command(*words), stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=env)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def follow_parent() -> None:

@@ -128,19 +128,10 @@ class Scene:
             supervisor.resume()
         self.restarted(name, pid)
 
-    @contextlib.contextmanager
-    def another_worker(self, index: int) -> Iterator[subprocess.Popen[bytes]]:
+    def another_worker(self, index: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         """One worker more, beside those of the supervisor; it is killed at the end if it still runs."""
-        with (self.data / "logs" / f"worker-{index}.log").open("ab") as log:
-            words = ["run", "worker", "--index", str(index)]
-            child = subprocess.Popen(
-                children.command(*words), env=children.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            yield child
-        finally:
-            child.kill()
-            child.wait()
+        log = self.data / "logs" / f"worker-{index}.log"
+        return children.running("run", "worker", "--index", str(index), log=log, patience=0)
 
     def log(self, name: str) -> str:
         """A process's log so far."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -136,23 +136,10 @@ class Killer:
         names = [f"worker-{index}" for index in indices]
         wait_until(f"{names} are ready", lambda: all(self._has_partitions(name) for name in names), READY_SECONDS)
 
-    @contextlib.contextmanager
-    def _another(self, index: int) -> Iterator[subprocess.Popen[bytes]]:
+    def _another(self, index: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         """One worker more than the supervisor's, ended in good order."""
-        with (self._stack.settings.data / "logs" / f"worker-{index}.log").open("ab") as log:
-            words = children.command("run", "worker", "--index", str(index))
-            child = subprocess.Popen(
-                words, env=children.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            yield child
-        finally:
-            child.terminate()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        log = self._stack.settings.data / "logs" / f"worker-{index}.log"
+        return children.running("run", "worker", "--index", str(index), log=log)
 
     def _workers(self) -> list[str]:
         return sorted(name for name in self._stack.entries() if name.startswith("worker-"))
