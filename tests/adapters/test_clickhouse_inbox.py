@@ -1,4 +1,4 @@
-"""What people wrote beside every other change of consent, on the real engine: each once, newest first, nothing lost."""
+"""What people wrote beside every other change of consent, on the real engine: each once, newest first."""
 
 from __future__ import annotations
 
