@@ -2,7 +2,8 @@
 
 LongwaveError
 ├── EmitError            a record was not acknowledged by Kafka in time
-│   └── EmitRefused          Kafka will not take it, however often it is written
+│   ├── EmitRefused          Kafka will not take it, however often it is written
+│   └── EmitBroken           this process writes nothing any more: it has to end
 ├── StoreError           ClickHouse did not do what was asked
 │   ├── StoreUnavailable     it cannot be reached or is overloaded: try again
 │   └── StoreRefused         it will never accept this statement or these rows
@@ -27,6 +28,10 @@ class EmitRefused(EmitError):
     def __init__(self, text: str, *, oversized: bool) -> None:
         super().__init__(text)
         self.oversized = oversized
+
+
+class EmitBroken(EmitError):
+    """The process's producer met a fatal error: whatever it writes fails until the process is started again."""
 
 
 class StoreError(LongwaveError):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import signal
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as ConfluentProducer
 
 from adapters import logs
-from adapters.errors import EmitError, EmitRefused
+from adapters.errors import EmitBroken, EmitError, EmitRefused
 from adapters.ports import Delivered
 from adapters.settings import Kafka
 
@@ -33,7 +37,27 @@ REFUSED = OVERSIZED | {
 }
 """Errors that writing again does not mend."""
 
+log = logging.getLogger(__name__)
+
 logs.limit()
+
+
+def broken(error: KafkaError) -> EmitBroken | None:
+    """The exception for an error after which this producer writes nothing any more (its sequence of records is lost,
+    or another has taken its place); None for any other."""
+    if not (error.fatal() or error.code() == KafkaError._FATAL):
+        return None
+    return EmitBroken(
+        f"Kafka's client cannot go on ({error.name()}: {error.str()}): this process ends, and goes on from where it "
+        "is when it is started again"
+    )
+
+
+def end_process(error: EmitBroken) -> None:
+    """What to do about a broken producer where nothing else is known: end in good order, whoever supervises this
+    process starts it again."""
+    log.critical("%s", error)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def failure(what: str, error: KafkaError) -> EmitError:
@@ -52,9 +76,14 @@ class Producer:
 
     The delivery time-out is shorter than the consumers' session time-out: what a stalled process had buffered
     expires instead of landing after another worker took over (DESIGN section 4).
+
+    A fatal error of librdkafka is for good: whatever is written fails, and trying again never helps. `on_broken` is
+    called once, in the event loop, and is to end the process.
     """
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: Kafka, on_broken: Callable[[EmitBroken], None] | None = None) -> None:
+        self._on_broken = on_broken
+        self._broken: EmitBroken | None = None
         self._loop = asyncio.get_running_loop()
         self._done: deque[tuple[asyncio.Future[Delivered], KafkaError | None, int, int]] = deque()
         self._woken = False
@@ -105,12 +134,27 @@ class Producer:
         except BufferError as error:
             future.set_exception(EmitError(f"Kafka topic {topic}: {error}"))
         except KafkaException as error:
-            future.set_exception(failure(f"Kafka topic {topic}", error.args[0]))
+            self._note(error.args[0])
+            future.set_exception(self._broken or failure(f"Kafka topic {topic}", error.args[0]))
         return future
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                # A fatal error is raised here, whichever record it was about. What is left is polled for all the
+                # same: each record that was handed over gets its report.
+                self._note(error.args[0])
+
+    def _note(self, error: KafkaError) -> None:
+        with self._lock:
+            found = broken(error)
+            if found is None or self._broken is not None:
+                return
+            self._broken = found
+        if self._on_broken is not None:
+            self._loop.call_soon_threadsafe(self._on_broken, found)
 
     def _report(self, future: asyncio.Future[Delivered], error: KafkaError | None, message: Any) -> None:
         with self._lock:
@@ -130,7 +174,7 @@ class Producer:
             if error is None:
                 future.set_result(Delivered(partition, offset))
             else:
-                future.set_exception(failure("Kafka did not acknowledge a record", error))
+                future.set_exception(self._broken or failure("Kafka did not acknowledge a record", error))
 
     async def close(self, timeout: float = 5.0) -> None:
         """Send what is buffered, at most `timeout` seconds, and stop."""

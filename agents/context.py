@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from adapters.clock import now_ms
+from adapters.errors import EmitBroken
 from adapters.producer import Producer
 from adapters.settings import Settings
 from adapters.views import CampaignView, View
@@ -52,7 +53,7 @@ class Context:
         candidate_ids(np.array([12_125_550_100, 33_612_345_678], np.uint64))
         for country in ("US", "FR"):
             holiday(country, datetime.fromtimestamp(now_ms() / 1000, UTC).date())
-        self._producer = Producer(self.settings.kafka)
+        self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
         await self._optouts_view.start()
         await self.campaigns.ready()
@@ -64,14 +65,21 @@ class Context:
         Raises:
             Exception: what was given to `give_up`.
         """
-        if self._broken is None:
-            self._broken = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._broken)
+        await asyncio.shield(self._breaking())
 
     def give_up(self, error: Exception) -> None:
-        """End this worker: something that nobody awaits has failed for good."""
-        if self._broken is not None and not self._broken.done():
-            self._broken.set_exception(error)
+        """End this process: something that nobody awaits has failed for good."""
+        if not self._breaking().done():
+            self._breaking().set_exception(error)
+
+    def _breaking(self) -> asyncio.Future[None]:
+        if self._broken is None:
+            self._broken = asyncio.get_running_loop().create_future()
+        return self._broken
+
+    def _end(self, error: EmitBroken) -> None:
+        log.critical("%s", error)
+        self.give_up(error)
 
     async def stop(self) -> None:
         await self.campaigns.stop()

@@ -36,6 +36,7 @@ class WriterApp(GuardedApp):
         await self.context.start()
         # A future of the service: it ends with the app, and its failure ends the app.
         self.add_future(Settlement(self.context, self.store).run())
+        self.add_future(self.context.until_broken())
         await super().on_start()
 
     async def on_stop(self) -> None:

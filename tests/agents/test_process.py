@@ -1,4 +1,5 @@
-"""Worker and writer as processes: SIGTERM with Kafka there, hanging, gone, and never met."""
+"""Worker and writer as processes: SIGTERM with Kafka there, hanging, gone, and never met; and a Kafka client that
+cannot go on."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -15,6 +17,7 @@ import pytest
 
 from adapters import topics
 from adapters.settings import Kafka
+from cli.stack import children
 from tests.stack import Server, environment, free_ports, running, running_kafka
 
 PATIENCE = 10.0
@@ -56,6 +59,29 @@ def test_sigterm_ends_a_process_cleanly(own_kafka: Server, tmp_path: Path, words
     with process(words, own_kafka.address, tmp_path) as child:
         wait_for("Worker ready", tmp_path)
         ends_cleanly(child, tmp_path)
+
+
+@pytest.mark.parametrize("what", ["worker", "writer"])
+def test_a_fatal_error_ends_a_process_with_its_reason(own_kafka: Server, tmp_path: Path, what: str) -> None:
+    """Tried again, it would stand still for ever; whoever supervises it starts it again."""
+    env = {
+        **children.environment(),
+        **environment(tmp_path, kafka_bootstrap=own_kafka.address, partitions=2, lanes=2),
+    }
+    words = [sys.executable, "-m", "tests.agents.breaking", what, os.fspath(tmp_path / "now")]
+    with (tmp_path / "log").open("ab") as log:
+        child = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        wait_for("Worker ready", tmp_path)
+        assert child.poll() is None
+        (tmp_path / "now").touch()
+        assert child.wait(2 * PATIENCE) == 1
+    finally:
+        child.kill()
+        child.wait()
+    said = (tmp_path / "log").read_text()
+    assert "Kafka's client cannot go on (OUT_OF_ORDER_SEQUENCE_NUMBER" in said
+    assert "it is when it is started again" in said
 
 
 def test_sigterm_while_kafka_hangs(own_kafka: Server, tmp_path: Path) -> None:
