@@ -3,17 +3,19 @@ import { act } from "./actions.js";
 import { legend } from "./bar.js";
 import * as create from "./create.js";
 import { $, el, toast } from "./dom.js";
+import * as inbox from "./inbox.js";
 import { listen, tellFreshness } from "./live.js";
 import * as panel from "./panel.js";
 import { STATUSES } from "./states.js";
 import * as table from "./table.js";
 
-const asked = { search: "", status: "", tag: "", page: 1, campaign: "" };
+const asked = { search: "", status: "", tag: "", page: 1, campaign: "", view: "" };
 let shown = { total: 0, pages: 1 };
 
 function readAddress() {
   const query = new URLSearchParams(location.hash.slice(1));
   for (const key of ["search", "status", "tag", "campaign"]) asked[key] = query.get(key) ?? "";
+  asked.view = query.get("view") === "replies" ? "replies" : "";
   if (!STATUSES.includes(asked.status)) asked.status = "";
   asked.page = Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1);
 }
@@ -22,8 +24,23 @@ function ask() {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(asked)) if (value && !(key === "page" && value === 1)) query.set(key, value);
   history.replaceState(null, "", query.size ? `#${query}` : location.pathname);
-
+  query.delete("view");
   listen(query, heard);
+}
+
+// Campaigns, or replies beside which no campaign is open; the stream goes on, for it says how fresh the page is.
+function view(which) {
+  asked.view = which;
+  if (which && asked.campaign) unchoose();
+  for (const name of ["campaigns", "replies"]) {
+    const here = name === (which || "campaigns");
+    $(`view-${name}`).hidden = !here;
+    if (here) $(`go-${name}`).setAttribute("aria-current", "page");
+    else $(`go-${name}`).removeAttribute("aria-current");
+  }
+  if (which) inbox.open();
+  else inbox.close();
+  ask();
 }
 
 function heard(event) {
@@ -94,8 +111,11 @@ function prepare() {
   $("next").addEventListener("click", () => { asked.page = shown.page + 1; ask(); });
   $("new").addEventListener("click", () => create.open());
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && asked.campaign && !document.querySelector("dialog[open]")) unchoose(); });
+  inbox.prepare();
+  for (const [id, which] of [["go-campaigns", ""], ["go-replies", "replies"]]) $(id).addEventListener("click", (event) => { event.preventDefault(); view(which); });
   create.prepare((id) => { if (asked.campaign !== id) choose(id); });
-  if (asked.campaign) { const id = asked.campaign; asked.campaign = ""; choose(id); } else ask();
+  if (asked.view) view(asked.view);
+  else if (asked.campaign) { const id = asked.campaign; asked.campaign = ""; choose(id); } else ask();
   setInterval(tick, 1000);
 }
 

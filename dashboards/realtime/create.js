@@ -25,6 +25,7 @@ export function prepare(created) {
     tab(isToml() ? "fields" : "toml");
     $(isToml() ? "tab-toml" : "tab-fields").focus();
   });
+  $("f-when").addEventListener("change", when);
   for (const id of ["create-close", "create-cancel"]) $(id).addEventListener("click", () => $("create").close());
   $("create-form").addEventListener("submit", (event) => { event.preventDefault(); save(); });
 }
@@ -37,6 +38,7 @@ export function open(data = null) {
   tab("fields");
   if (data) fillIn(data.spec);
   else $("create-form").reset();
+  when();
   if (!data) $("f-toml").value = EXAMPLE;
   complain("", []);
   $("create").showModal();
@@ -53,12 +55,20 @@ function tab(which) {
   }
 }
 
+// The fields that the way of sending needs, and whose clock the time is on.
+function when() {
+  const how = $("f-when").value;
+  $("l-sendat").hidden = how === "now";
+  $("l-passed").hidden = how !== "local";
+  $("f-sendat-clock").textContent = how === "local" ? "on each recipient’s own clock" : "store’s time";
+}
+
 const words = (id) => $(id).value.split(/[,;\n]/).map((word) => word.trim()).filter(Boolean);
 const local = (iso) => (iso ? iso.slice(0, 16) : "");
 
 function fillIn(spec) {
   const [message] = spec.messages;
-  const values = { "f-name": spec.name, "f-tags": spec.tags.join(", "), "f-account": spec.account, "f-sender": spec.sender, "f-lists": spec.audience.lists.join(", "), "f-numbers": spec.audience.numbers.join(", "), "f-text": message.text, "f-link": message.links.default ?? "", "f-optout": spec.opt_out_language, "f-sendat": local(spec.send_at), "f-deadline": local(spec.deadline), "f-smart": spec.smart_sending_hours, "f-priority": spec.priority };
+  const values = { "f-name": spec.name, "f-tags": spec.tags.join(", "), "f-account": spec.account, "f-sender": spec.sender, "f-lists": spec.audience.lists.join(", "), "f-numbers": spec.audience.numbers.join(", "), "f-text": message.text, "f-link": message.links.default ?? "", "f-optout": spec.opt_out_language, "f-when": spec.local_time ? "local" : spec.send_at ? "store" : "now", "f-sendat": local(spec.send_at), "f-passed": spec.if_passed, "f-deadline": local(spec.deadline), "f-smart": spec.smart_sending_hours, "f-priority": spec.priority };
   for (const [id, value] of Object.entries(values)) $(id).value = value;
 }
 
@@ -68,16 +78,22 @@ function fromFields() {
   const links = { ...(before.messages?.[0].links ?? {}) };
   delete links.default;
   if ($("f-link").value.trim()) links.default = $("f-link").value.trim();
+  const how = $("f-when").value;
   const time = (id, old) => ($(id).value === local(old) ? old ?? null : $(id).value || null);
   return {
     ...before, name: $("f-name").value, tags: words("f-tags"), account: $("f-account").value, sender: $("f-sender").value,
     audience: { lists: words("f-lists"), numbers: words("f-numbers") }, messages: [{ text: $("f-text").value, links }],
-    opt_out_language: $("f-optout").value, send_at: time("f-sendat", before.send_at), deadline: time("f-deadline", before.deadline),
+    opt_out_language: $("f-optout").value, send_at: how === "now" ? null : sendAt(how, time("f-sendat", before.send_at)),
+    local_time: how === "local", if_passed: $("f-passed").value, deadline: time("f-deadline", before.deadline),
     smart_sending_hours: Number($("f-smart").value), priority: $("f-priority").value,
   };
 }
 
+// A time of each recipient's clock has no offset; the store's may keep the one it was written with.
+const sendAt = (how, at) => (how === "local" && at ? at.slice(0, 16) : at);
+
 async function save() {
+  if (!isToml() && $("f-when").value !== "now" && !$("f-sendat").value) return complain("", [{ field: "send_at", error: "When is it to be sent?" }]);
   const submit = $("create-form").querySelector("[type=submit]");
   submit.disabled = true;
   try {
@@ -85,9 +101,9 @@ async function save() {
     const answer = await call(editing ? "PUT" : "POST", editing ? path(editing.id) : "v1/campaigns", body, type);
     $("create").close();
     toast(answer.carried_out === false ? answer.message : `${answer.name}: ${editing ? "saved" : "draft created"}`);
-    onCreated(answer.id);
+    return onCreated(answer.id);
   } catch (error) {
-    complain(error.message, error.fields ?? []);
+    return complain(error.message, error.fields ?? []);
   } finally {
     submit.disabled = false;
   }

@@ -106,11 +106,18 @@ function clicks(f) {
   return [el("h3", {}, "Clicks"), el("table", {}, el("tbody", {}, ...rows.map(([name, n], i) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, i ? "" : percent(n, received))))))];
 }
 
+const PASSED = { next_day: "the next day for whom it is past", at_once: "at once for whom it is past", skip: "not to whom it is past" };
+
+function when(spec) {
+  if (!spec.send_at) return "as soon as launched";
+  return spec.local_time ? `at ${spec.send_at} on each recipient’s clock (${PASSED[spec.if_passed]})` : `at ${spec.send_at}`;
+}
+
 function message(data) {
   const { spec } = data;
   const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} typed numbers` : null].filter(Boolean).join(", ");
-  const when = spec.send_at ? `at ${spec.send_at}` : "as soon as launched";
+  const deadline = spec.deadline ? ` · until ${spec.deadline}` : "";
   return [el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
-    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${spec.sender} · ${when}`),
+    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${spec.sender} · ${when(spec)}${deadline}`),
     ...spec.messages.flatMap((m) => Object.entries(m.links ?? {}).map(([name, url]) => el("p", { class: "meta" }, `{${name === "default" ? "link" : `link:${name}`}} → ${url}`)))];
 }

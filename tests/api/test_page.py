@@ -5,10 +5,14 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
+import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from adapters.aggregators import signing
+from adapters.clock import now_ms
 from tests.api.live import Live, in_minutes, shared
 
 CHROMIUM = "/usr/bin/chromium"
@@ -138,6 +142,84 @@ def test_create_by_fields_and_its_errors_beside_them(live: Live, page: Page) -> 
     page.fill("#f-name", "By hand, edited")
     page.click("#create [type=submit]")
     expect(page.locator("#panel h2")).to_have_text("By hand, edited")
+
+
+def test_a_local_time_is_asked_for_kept_and_taken_back(live: Live, page: Page) -> None:
+    page.click("#new")
+    page.fill("#f-name", "Nine o'clock for everybody")
+    page.fill("#f-text", "Good morning")
+    page.fill("#f-lists", "people")
+    expect(page.locator("#f-sendat")).to_be_hidden()
+    page.select_option("#f-when", "local")
+    page.click("#create [type=submit]")
+    expect(page.locator('[data-field="send_at"] .fault')).to_contain_text("When is it to be sent?")
+    page.fill("#f-sendat", "2026-12-24T09:00")
+    page.select_option("#f-passed", "skip")
+    page.fill("#f-deadline", "2026-12-26T12:00")
+    page.click("#create [type=submit]")
+    expect(page.locator("#panel")).to_contain_text("on each recipient’s clock (not to whom it is past)")
+    spec = chosen(live, page)
+    assert (spec["local_time"], spec["if_passed"]) == (True, "skip")
+    assert (spec["send_at"], spec["deadline"]) == ("2026-12-24T09:00:00", "2026-12-26T12:00:00")
+    page.click('#panel [data-action="edit"]')
+    expect(page.locator("#f-when")).to_have_value("local")
+    expect(page.locator("#f-passed")).to_have_value("skip")
+    page.select_option("#f-when", "store")
+    expect(page.locator("#f-passed")).to_be_hidden()
+    page.click("#create [type=submit]")
+    expect(page.locator("#panel")).to_contain_text("at 2026-12-24T09:00:00 · until")
+    assert chosen(live, page)["local_time"] is False
+    page.click('#panel [data-action="edit"]')
+    page.select_option("#f-when", "now")
+    page.click("#create [type=submit]")
+    expect(page.locator("#panel")).to_contain_text("as soon as launched")
+    assert chosen(live, page)["send_at"] is None
+
+
+def chosen(live: Live, page: Page) -> Any:
+    """The definition of the campaign whose panel is open."""
+    return live.api.get(f"/v1/campaigns/{page.url.rpartition('campaign=')[2]}")["spec"]
+
+
+def test_replies_show_what_was_said_changed_and_answered_as_it_comes(live: Live, page: Page) -> None:
+    person, other = "+12125550191", "+33612345691"
+    page.click("#go-replies")
+    expect(page.locator("#campaigns")).to_be_hidden()
+    texts(live, {"id": "p1", "from": person, "text": "STOP"}, {"id": "p2", "from": other, "text": NASTY})
+    stop = page.locator("#i-rows tr", has_text=person).filter(has_text="STOP")
+    expect(stop.locator(".c-change")).to_have_text("opted out", timeout=30_000)
+    expect(stop.locator(".c-answer")).to_contain_text("You are unsubscribed", timeout=30_000)
+    expect(page.locator("#i-rows tr", has_text=other).locator(".c-said")).to_have_text(NASTY)
+    assert page.locator("#i-rows img, #i-rows b:not(.out, .in)").count() == 0
+    live.api.send("DELETE", "/v1/optouts/" + quote(person), orjson.dumps({"evidence": "phoned us on Monday"}))
+    back = page.locator("#i-rows tr", has_text="phoned us on Monday")
+    expect(back.locator(".c-change")).to_have_text("opted in", timeout=30_000)
+    page.reload()
+    expect(stop).to_be_visible()
+    page.select_option("#i-what", "stop")
+    expect(page.locator("#i-rows tr", has_text=other)).to_have_count(0)
+    expect(stop).to_be_visible()
+    page.fill("#i-number", "12")
+    expect(page.locator("#i-trouble")).to_contain_text("write the number with +")
+    page.fill("#i-number", other)
+    expect(page.locator("#i-empty")).to_have_text("Nothing matches. Clear shows all.")
+    page.click("#i-clear")
+    expect(back).to_be_visible()
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.click("#go-campaigns")
+    expect(page.locator("#campaigns")).to_be_visible()
+
+
+def texts(live: Live, *said: dict[str, str]) -> None:
+    """Texts of people, as the aggregator posts them to the ingress."""
+    sender = live.settings.accounts["demo"].senders["main"]
+    body = orjson.dumps({"texts": [{"to": sender.number, **one} for one in said]})
+    secret = live.settings.aggregators[sender.aggregator].secret.get_secret_value().encode()
+    headers = {**signing.signed(secret, now_ms(), body), "Content-Type": "application/json"}
+    url = f"{live.settings.ingress.url}/v1/inbound/{sender.aggregator}"
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+        assert answer.status == 202
 
 
 def test_create_by_toml_with_the_line_of_an_error(live: Live, page: Page) -> None:

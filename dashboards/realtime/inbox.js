@@ -1,0 +1,77 @@
+// What people wrote to us, what it changed, what we answered, and every other change of consent; newest first.
+import { call } from "./api.js";
+import { $, el, show } from "./dom.js";
+
+const EVERY = 3000;
+const INTENTS = { stop: "STOP", start: "START", help: "HELP", other: "text" };
+const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text" };
+let page = 1;
+let timer = 0;
+let asking = 0;
+
+export function prepare() {
+  let typing = 0;
+  const again = () => { page = 1; ask(); };
+  $("i-what").addEventListener("change", again);
+  $("i-number").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(again, 300); });
+  $("i-filter").addEventListener("submit", (event) => { event.preventDefault(); again(); });
+  $("i-clear").addEventListener("click", () => { $("i-what").value = $("i-number").value = ""; again(); });
+  $("i-prev").addEventListener("click", () => { page -= 1; ask(); });
+  $("i-next").addEventListener("click", () => { page += 1; ask(); });
+}
+
+export function open() {
+  ask();
+  clearInterval(timer);
+  // Whoever reads an older page is not disturbed by what comes in.
+  timer = setInterval(() => { if (page === 1 && !document.hidden) ask(); }, EVERY);
+}
+
+export function close() {
+  clearInterval(timer);
+  asking += 1;
+}
+
+async function ask() {
+  const mine = (asking += 1);
+  const query = new URLSearchParams({ page });
+  for (const key of ["what", "number"]) if ($(`i-${key}`).value.trim()) query.set(key, $(`i-${key}`).value.trim());
+  try {
+    const found = await call("GET", `v1/inbox?${query}`);
+    if (mine === asking) paint(found);
+  } catch (error) {
+    if (mine === asking) complain(error.message);
+  }
+}
+
+function paint({ lines, older }) {
+  complain("");
+  show($("i-rows"), lines, () => lines.map(row));
+  $("i-empty").hidden = lines.length > 0;
+  $("i-empty").textContent = $("i-what").value || $("i-number").value.trim() ? "Nothing matches. Clear shows all." : "Nobody has written yet, and nobody has opted out.";
+  $("i-pages").textContent = `page ${page}`;
+  $("i-prev").disabled = page <= 1;
+  $("i-next").disabled = !older;
+}
+
+function complain(text) {
+  $("i-trouble").textContent = text;
+  $("i-trouble").hidden = !text;
+}
+
+function row(line) {
+  return el("tr", {},
+    el("td", { class: "soft c-at" }, line.at.slice(0, 19).replace("T", " ")),
+    el("td", { class: "c-number" }, line.number),
+    el("td", {}, pill(line)),
+    el("td", { class: "c-said", title: line.intent ? `to ${line.sender}, id ${line.id}` : null }, line.intent ? line.text : line.evidence || "–"),
+    el("td", { class: "c-change", "data-label": "Consent" }, change(line)),
+    el("td", { class: "c-answer", "data-label": "Answer" }, line.answer ? el("span", { title: `${line.answer.kind}, ${line.answer.at.slice(0, 19).replace("T", " ")} UTC` }, line.answer.text) : el("span", { class: "soft" }, "none")));
+}
+
+const pill = (line) => el("span", { class: "status", "data-i": line.intent ?? "change" }, line.intent ? INTENTS[line.intent] : (SOURCES[line.source] ?? line.source));
+
+function change(line) {
+  if (line.change === null) return el("span", { class: "soft" }, "unchanged");
+  return line.change === "out" ? el("b", { class: "out" }, "opted out") : el("b", { class: "in" }, "opted in");
+}
