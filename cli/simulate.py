@@ -112,6 +112,12 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
     yield f"segments   {result['segments']:,}, {result['spend']:,.2f} credits"
+    clicked, texts = result["clicked"], result["texts"]
+    if any(clicked.values()):
+        yield f"clicked    {clicked['people']:,} people, {clicked['bots']:,} previews and scanners"
+    if texts:
+        said = ", ".join(f"{count:,} {kind.upper()}" for kind, count in texts.items() if kind != "opted_out")
+        yield f"wrote back {said}; {texts.get('opted_out', 0):,} opted out by it"
     yield f"residual   {result['worst_residual']} at {len(result['timeline'])} sampled instants"
     for state, count in result["states"].items():
         if count:

@@ -1,21 +1,40 @@
 """A modelled aggregator: answers and receipts by the same script as the simulated one, without requests and threads.
 
-Of the script it follows latency, errors, endings, throttling, faults, outages and receipts; not clicks and replies.
+Of the script it follows latency, errors, endings, throttling, faults, outages, receipts, clicks and replies; not
+robots, which answer what we answer, and receipts sent twice, which change nothing.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.ports import SubmitOutcome
-from loadtest.aggregator.fates import delays
+from loadtest.aggregator.fates import BOTS, PERSON_AGENT, delays
 from loadtest.aggregator.limit import Limit
 from loadtest.aggregator.script import REJECT_CODES, Script, by_ending
 
 ACCEPTED: Final = SubmitOutcome("accepted")
+
+
+class Visit(NamedTuple):
+    """Somebody follows the link of the message at `place`, `wait` ms after it was taken."""
+
+    place: int
+    wait: int
+    method: str
+    agent: str
+
+
+class Text(NamedTuple):
+    """The recipient of the message at `place` writes back, `wait` ms after it was taken."""
+
+    place: int
+    wait: int
+    words: str
 
 
 class ModelledAggregator:
@@ -67,6 +86,33 @@ class ModelledAggregator:
             for index, number in enumerate(numbers):
                 codes[index] = by_ending(self.script.undelivered_endings, str(number)) or codes[index]
         return delays(receipts.delay, self._draw, n) // 1_000_000, codes
+
+    def visits(self, codes: list[str]) -> Iterator[Visit]:
+        """Who follows the link of accepted messages; `codes` says which are not delivered, and so not read."""
+        clicks, n = self.script.clicks, len(codes)
+        if not clicks.people and not clicks.bots:
+            return
+        delivered = np.array([not code for code in codes])
+        people = (self._draw.random(n) < clicks.people) & delivered
+        bots = self._draw.random(n) < clicks.bots
+        later = delays(clicks.delay, self._draw, n) // 1_000_000
+        which = self._draw.integers(len(BOTS), size=n)
+        for index in np.flatnonzero(bots).tolist():
+            yield Visit(index, 0, *BOTS[which[index]])
+        for index in np.flatnonzero(people).tolist():
+            yield Visit(index, int(later[index]), "GET", PERSON_AGENT)
+
+    def texts(self, codes: list[str]) -> Iterator[Text]:
+        """Who writes back to accepted messages, and what; `codes` as for `visits`."""
+        replies, n = self.script.replies, len(codes)
+        if not replies.stop and not replies.other:
+            return
+        drawn, which = self._draw.random(n), self._draw.integers(2**31, size=n)
+        due = delays(replies.delay, self._draw, n) // 1_000_000
+        for index in np.flatnonzero(drawn < replies.stop + replies.other).tolist():
+            if not codes[index]:
+                words = replies.stop_texts if drawn[index] < replies.stop else replies.other_texts
+                yield Text(index, int(due[index]), words[which[index] % len(words)])
 
     def _is_out(self, now: int) -> bool:
         # Resets and silence too are taken for "not sent": the circuit breaker asks first while an aggregator is away.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 from loadtest.simulation.run import Outcome
 from loadtest.simulation.tally import Tally
 from loadtest.simulation.timeline import Timeline
+from pipeline.clicks import PERSON
 from pipeline.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.succession import SHOWN
@@ -15,7 +17,7 @@ from schemas.succession import SHOWN
 
 def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed: int, script: str) -> dict[str, Any]:
     """The first campaign at the top level, the others it shares lanes with in `others`; without wall-clock times."""
-    several = zip(outcome.tallies, outcome.timelines, specs, sources, strict=True)
+    several = zip(outcome.tallies, outcome.timelines, outcome.texts, specs, sources, strict=True)
     first, *others = (_campaign(outcome.start, *one) for one in several)
     return {
         "seed": seed,
@@ -28,8 +30,11 @@ def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed
     }
 
 
-def _campaign(start: int, tally: Tally, timeline: Timeline, spec: CampaignSpec, source: str) -> dict[str, Any]:
+def _campaign(
+    start: int, tally: Tally, timeline: Timeline, texts: Counter[str], spec: CampaignSpec, source: str
+) -> dict[str, Any]:
     figures = tally.figures()
+    clicks = figures.events.get("clicked", {})
     unsent = sum(figures.states[state] for state in ("pending", "delayed", "queued", "in_flight"))
     finish = None if unsent else tally.last_handed
     return {
@@ -42,6 +47,8 @@ def _campaign(start: int, tally: Tally, timeline: Timeline, spec: CampaignSpec, 
         "submitted": figures.accepted_ever + figures.states["rejected"] + figures.states["unknown"],
         "segments": figures.segments,
         "spend": figures.spend / MICRO,
+        "clicked": {"people": clicks.get(PERSON, 0), "bots": sum(clicks.values()) - clicks.get(PERSON, 0)},
+        "texts": dict(sorted(texts.items())),
         "residual": figures.residual,
         "worst_residual": max((abs(sample.residual) for sample in timeline.samples), default=0),
         "finish": None if finish is None else instant(finish),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from loadtest.aggregator.script import Script
+from loadtest.simulation.aftermath import Aftermath
 from loadtest.simulation.aggregator import ModelledAggregator
 from loadtest.simulation.audience import Audience
 from loadtest.simulation.clock import Clock
@@ -18,11 +20,9 @@ from pipeline.eligibility import decide
 from pipeline.fanout import chunks
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.receipts import statuses
 from pipeline.smart_sending import identity_of, move, release
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
-from schemas.feedback import ReceiptBatch
 from schemas.lane import Control
 from schemas.status import StatusChunk
 
@@ -58,6 +58,8 @@ class Outcome:
     ended: int
     events: int
     coarse: bool
+    texts: list[Counter[str]]
+    """What people wrote back to each, by what it was taken for; `opted_out`: whom that opted out."""
 
 
 @dataclass(slots=True)
@@ -97,10 +99,9 @@ class _Simulation:
             for number in launch.audience.opted_out.tolist():
                 self._optouts.apply(number, True)
         self._campaigns = {one.id: _running(one, start + one.delay_ms, partitions) for one in launches}
-        self._receipts: dict[int, list[tuple[tuple[str, int], int, str]]] = {}
         grain = 0 if exact or script.throttle.segments_per_second else self._grain()
         self._coarse = grain > 0
-        self._receipt_step = 60_000 if grain else 1000
+        self._aftermath = Aftermath(self._clock, self._tell, self._optouts, 60_000 if grain else 1000)
         self._lanes = self._made(launches, grain)
 
     def _grain(self) -> int:
@@ -134,6 +135,7 @@ class _Simulation:
             ended=self._clock.ms,
             events=events,
             coarse=self._coarse,
+            texts=[self._aftermath.said[one.launch.id] for one in found],
         )
 
     def _launch(self, running: _Running) -> None:
@@ -175,34 +177,13 @@ class _Simulation:
             self._campaigns[effect.campaign].tally.take(effect)
 
     def _accepted(self, key: tuple[str, int], ordinals: list[int], numbers: list[int]) -> None:
-        if not self._aggregator.script.receipts:
-            return
-        waits, codes = self._aggregator.receipts(numbers)
-        step = self._receipt_step
-        for ordinal, at, code in zip(ordinals, (waits + self._clock.ms).tolist(), codes, strict=True):
-            due = -(-at // step) * step
-            if due not in self._receipts:
-                self._receipts[due] = []
-                self._clock.at_ms(due, lambda due=due: self._receive(due))  # type: ignore[misc]
-            self._receipts[due].append((key, ordinal, code))
-
-    def _receive(self, due: int) -> None:
-        by_key: dict[tuple[str, int], list[tuple[int, str]]] = {}
-        for key, ordinal, code in self._receipts.pop(due):
-            by_key.setdefault(key, []).append((ordinal, code))
-        for (campaign, message), found in by_key.items():
-            batch = ReceiptBatch(
-                campaign=campaign,
-                message=message,
-                received=due,
-                ordinals=[ordinal for ordinal, _ in found],
-                states=["undelivered" if code else "delivered" for _, code in found],
-                codes=[code for _, code in found],
-                times=[due] * len(found),
-            )
-            told = statuses(batch)
-            if told is not None:
-                self._tell(told)
+        codes = [""] * len(numbers)
+        if self._aggregator.script.receipts:
+            waits, codes = self._aggregator.receipts(numbers)
+            self._aftermath.receipts(key, ordinals, waits.tolist(), codes)
+        if self._campaigns[key[0]].plan.messages[key[1]].urls:
+            self._aftermath.visits(key, ordinals, self._aggregator.visits(codes))
+        self._aftermath.texts(key[0], numbers, self._aggregator.texts(codes))
 
 
 def _running(launch: Launch, start: int, partitions: int) -> _Running:

@@ -11,7 +11,7 @@ from pyroaring import BitMap
 from pipeline.accounting import figures
 from schemas.figures import Figures, MessageSets, Settled, StateSet
 from schemas.status import StatusChunk, StatusGroup
-from schemas.succession import BILLED, FINAL, SHOWN, WAITING, rank
+from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, WAITING, rank
 
 SetKey = tuple[str, str, int, int, int]
 """(state, reason, turn, segments, price), as `schemas/clickhouse/0003_statuses.sql` splits the sets."""
@@ -43,6 +43,9 @@ class Tally:
             self._take(group, chunk.at)
 
     def _take(self, group: StatusGroup, at: int) -> None:
+        if group.state in EVENTS:
+            self._sets[group.state, group.reason, 0, 0, 0].update(group.ordinals)
+            return
         state, waiting = group.state, group.state in WAITING
         billed = state in BILLED
         key = (state, group.reason, group.turn * waiting, group.segments * billed, group.price * billed)
@@ -70,20 +73,23 @@ class Tally:
 
     def _measured(self) -> MessageSets:
         """The sizes of unions that the engine measures (`adapters.clickhouse.figures`)."""
-        keys = sorted(self._sets, key=lambda key: (-rank(key[0], key[2]), key[1], key[3], key[4]))
+        conserved = [key for key in self._sets if key[0] not in EVENTS]
+        keys = sorted(conserved, key=lambda key: (-rank(key[0], key[2]), key[1], key[3], key[4]))
         reached = self._running(keys)
         own: dict[SetKey, int] = {}
         for state in FINAL:
             own |= self._running([key for key in sorted(self._sets) if key[0] == state])
         billed = [key for key in self._sets if key[0] in BILLED]
         own |= self._running(sorted(billed, key=lambda key: (key[0], key[3], key[4], key[1])))
+        events = [key for key in self._sets if key[0] in EVENTS]
+        own |= {key: len(self._sets[key]) for key in events}
         return MessageSets(
             campaign=self.campaign,
             message=0,
             recipients=self.recipients,
             audience_rows=self.recipients,
             outside=0,
-            sets=[StateSet(*key, own=own.get(key, 0), reached=reached[key]) for key in keys],
+            sets=[StateSet(*key, own=own.get(key, 0), reached=reached.get(key, 0)) for key in [*keys, *events]],
             settled=self._settled(),
             newest_at=self.newest,
             inserted_at=self.newest,

@@ -62,6 +62,8 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> No
     assert result["worst_residual"] == 0
     assert sum(result["states"].values()) == result["targeted"] == 1000
     assert sum(result["skips"].values()) == result["states"]["skipped"] > 0
+    assert result["clicked"]["people"] > 20
+    assert result["clicked"]["bots"] > 10
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()[:600]
 
 
@@ -85,6 +87,43 @@ def test_every_look_balances_through_throttling_errors_and_a_deadline() -> None:
     assert min(figures.states[state] for state in ("rejected", "unknown", "delivered", "undelivered")) > 0
     assert sum(figures.states.values()) == 3000
     assert figures.accepted_ever / 25 < 100, "never above the limit"
+
+
+def test_who_says_stop_gets_nothing_more_that_waits_in_any_lane() -> None:
+    talkative = Script.model_validate(
+        {"latency": {"median": 0.05}, "replies": {"stop": 0.3, "other": 0.1, "delay": {"median": 30, "sigma": 0.5}}}
+    )
+    later = datetime.fromtimestamp(NOON / 1000 + 600, UTC)
+    first, second = spec(smart_sending_hours=0), spec(name="later", smart_sending_hours=0, send_at=later)
+    found = ran(settings(lanes=(0, 1)), first, second, script=talkative)
+    said = found.texts[0]
+    assert said["opted_out"] == said["stop"] == pytest.approx(900, rel=0.15)
+    assert said["other"] == pytest.approx(300, rel=0.2)
+    before, after = (tally.figures() for tally in found.tallies)
+    # The second campaign waited in its lanes meanwhile: these are dropped there, with the reason that they have.
+    assert after.reasons["skipped"]["opted_out"] == before.reasons["skipped"]["opted_out"] + said["opted_out"]
+    assert after.states["accepted"] == before.states["accepted"] - said["opted_out"]
+    assert before.residual == after.residual == 0
+    assert ran(settings(lanes=(0, 1)), first, second, script=talkative).texts == found.texts
+
+
+def test_clicks_come_from_who_got_a_message_with_a_link() -> None:
+    curious = Script.model_validate(
+        {
+            "latency": {"median": 0.05},
+            "receipts": {"delivered": 0.5, "delay": {"median": 2}},
+            "clicks": {"people": 0.4, "bots": 0.2},
+        }
+    )
+    linked = spec(messages=[{"text": "Look: {link}", "links": {"default": "https://shop.example/"}}])
+    with_link, without = (
+        ran(settings(), one, script=curious).tallies[0].figures() for one in (linked, spec(smart_sending_hours=0))
+    )
+    assert with_link.events["clicked"]["person"] == pytest.approx(0.4 * with_link.states["delivered"], rel=0.15)
+    bots = sum(count for reason, count in with_link.events["clicked"].items() if reason != "person")
+    assert bots == pytest.approx(0.2 * with_link.accepted_ever, rel=0.15)
+    assert with_link.residual == 0
+    assert without.events == {}
 
 
 def test_large_slices_give_the_course_that_productions_own_give() -> None:

@@ -1,0 +1,100 @@
+"""What follows on the virtual clock from a message that was taken: its receipt, visits of its link, a text back.
+
+A STOP does what it does in production: the opt-out holds from then on for whoever is decided, picked or about to be
+submitted, in every campaign. Our answers to texts are not sent here; they are transactional and few.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from loadtest.simulation.aggregator import Text, Visit
+from loadtest.simulation.clock import Clock
+from pipeline.clicks import statuses as clicked
+from pipeline.inbound import receive
+from pipeline.optouts import OptOuts
+from pipeline.receipts import statuses as received
+from schemas.feedback import Click, ClickBatch, InboundText, OptOut, ReceiptBatch
+from schemas.status import StatusChunk
+
+T = TypeVar("T")
+Key = tuple[str, int]
+"""Campaign and message."""
+
+
+class Aftermath:
+    """Receipts and visits are told in batches, every `step` ms; texts when they come."""
+
+    def __init__(self, clock: Clock, tell: Callable[[StatusChunk], None], optouts: OptOuts, step: int) -> None:
+        self.said: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """Of each campaign: texts by what they were taken for, and `opted_out`."""
+        self._clock = clock
+        self._tell = tell
+        self._optouts = optouts
+        self._step = step
+        self._changes: dict[int, OptOut] = {}
+        self._receipts: dict[int, list[tuple[Key, int, str]]] = {}
+        self._visits: dict[int, list[tuple[Key, Click]]] = {}
+
+    def receipts(self, key: Key, ordinals: Sequence[int], waits: Iterable[int], codes: Sequence[str]) -> None:
+        """Receipts after `waits` ms; `codes`: why it was not delivered, "" if it was."""
+        for ordinal, wait, code in zip(ordinals, waits, codes, strict=True):
+            self._batch(self._receipts, wait, self._receive).append((key, ordinal, code))
+
+    def visits(self, key: Key, ordinals: Sequence[int], visits: Iterable[Visit]) -> None:
+        """Visits of the link of accepted messages."""
+        for one in visits:
+            at = self._clock.ms + one.wait
+            click = Click(ordinal=ordinals[one.place], link=0, at=at, method=one.method, user_agent=one.agent)
+            self._batch(self._visits, one.wait, self._click).append((key, click))
+
+    def texts(self, campaign: str, numbers: Sequence[int], texts: Iterable[Text]) -> None:
+        """Texts that people write back to accepted messages."""
+        for one in texts:
+            at = self._clock.ms + one.wait
+            text = InboundText(number=numbers[one.place], sender="", text=one.words, at=at, id=f"{campaign}-{at}")
+            self._clock.at_ms(at, lambda text=text: self._hear(campaign, text))  # type: ignore[misc]
+
+    def _batch(self, batches: dict[int, list[T]], wait: int, then: Callable[[int], None]) -> list[T]:
+        due = -(-(self._clock.ms + wait) // self._step) * self._step
+        if due not in batches:
+            batches[due] = []
+            self._clock.at_ms(due, lambda: then(due))
+        return batches[due]
+
+    def _hear(self, campaign: str, text: InboundText) -> None:
+        found = receive(text, self._changes.get(text.number), self._optouts.contains_many([text.number])[0])
+        self.said[campaign][found.intent] += 1
+        if found.optout is not None:
+            self._changes[text.number] = found.optout
+            self._optouts.apply(text.number, found.optout.out)
+            self.said[campaign]["opted_out"] += found.optout.out
+
+    def _click(self, due: int) -> None:
+        by_key: dict[Key, list[Click]] = {}
+        for key, click in self._visits.pop(due):
+            by_key.setdefault(key, []).append(click)
+        for (campaign, message), found in by_key.items():
+            self._told(clicked(ClickBatch(campaign=campaign, message=message, clicks=found)))
+
+    def _receive(self, due: int) -> None:
+        by_key: dict[Key, list[tuple[int, str]]] = {}
+        for key, ordinal, code in self._receipts.pop(due):
+            by_key.setdefault(key, []).append((ordinal, code))
+        for (campaign, message), found in by_key.items():
+            batch = ReceiptBatch(
+                campaign=campaign,
+                message=message,
+                received=due,
+                ordinals=[ordinal for ordinal, _ in found],
+                states=["undelivered" if code else "delivered" for _, code in found],
+                codes=[code for _, code in found],
+                times=[due] * len(found),
+            )
+            self._told(received(batch))
+
+    def _told(self, chunk: StatusChunk | None) -> None:
+        if chunk is not None:
+            self._tell(chunk)
