@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.aggregator.record import entries
+from loadtest.bench.account import one_sender
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.lane_log import by_cancel, records, submitted_after_cancel
 from loadtest.bench.report import Result
@@ -30,7 +31,9 @@ APART = 1.0
 
 def run(cancels: int = 40, recipients: int = 12_000, rate: int = 4000) -> Result:
     """Cancel `cancels` campaigns of `recipients` each while eight share `rate` segments/s."""
-    with private_stack(_settings(rate)) as stack:
+    # The whole log must still be there at the end, so nothing of it is replaced by a checkpoint.
+    settings = one_sender(rate, LANES, "worker.checkpoint_bytes = 4_000_000_000")
+    with private_stack(settings) as stack:
         load = _Load(stack, Api(stack.settings), recipients)
         load.fill()
         load.begin()
@@ -69,20 +72,6 @@ def run(cancels: int = 40, recipients: int = 12_000, rate: int = 4000) -> Result
             "seconds": round(seconds, 1),
         },
     )  # fmt: skip
-
-
-def _settings(rate: int) -> str:
-    # The whole log must still be there at the end, so nothing of it is replaced by a checkpoint.
-    return f"""
-worker.checkpoint_bytes = 4_000_000_000
-[accounts.demo]
-site_name = ""
-segments_per_second = {rate}
-[accounts.demo.senders.main]
-number = "+18885550100"
-segments_per_second = {rate}
-lanes = {list(LANES)}
-"""
 
 
 @dataclass(slots=True)
