@@ -33,6 +33,7 @@ from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments
 from pipeline.reservations import routed
 from pipeline.scheduler import FairShare
+from pipeline.submission import starts_full
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
@@ -57,8 +58,6 @@ IDLE_SECONDS = 0.5
 CLAIM_SECONDS = 2.0
 """Pause before a lane is claimed again."""
 STUCK_SECONDS = 5.0
-HANDOVER_MS = 1000
-"""An earlier owner's submissions less than this long ago count against the new owner's window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +336,7 @@ class LaneOwner:
             seconds = monotonic() - self._assigned_at
             metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
             log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, self.state.epoch, seconds)
-            if self.state.last_intent_at >= self.state.owned_at - HANDOVER_MS:
+            if starts_full(self.state.last_intent_at, self.state.owned_at):
                 self._window.start_full(monotonic())
 
     async def _pump(self) -> None:

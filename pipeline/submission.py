@@ -15,6 +15,8 @@ from schemas.lane import Control, ResultGroup
 
 STALE_MS: Final = 3000
 """An INTENT older than this is not submitted: its owner stalled, and what the checks rest on may be stale too."""
+HANDOVER_MS: Final = STALE_MS + 1000
+"""What an earlier owner had an INTENT for less than this long ago it may have submitted within the last second."""
 FIRST_BACKOFF_MS: Final = 500
 LAST_BACKOFF_MS: Final = 60_000
 
@@ -68,6 +70,11 @@ def hours_of(state: LaneState, flight: Flight, quiet: QuietHours, now: int) -> l
     for chunk, start, stop in flight.slices:
         held += held_until(quiet, state.work(chunk), start, stop, now) or [0] * (stop - start)
     return held if any(held) else None
+
+
+def starts_full(last_intent_at: int, owned_at: int) -> bool:
+    """Whether a new owner has to take it that the limit of the last second is used up (invariant I7); times in ms."""
+    return last_intent_at >= owned_at - HANDOVER_MS
 
 
 def held_all(count: int, now: int) -> list[ResultGroup | None]:

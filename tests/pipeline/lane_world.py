@@ -1,19 +1,28 @@
 """Workers around one lane's log, as Kafka would have them: each reads at its own speed, may stall, lose the lane
-without knowing it, write late, or die between any two steps. Every record passes through its bytes."""
+without knowing it, write late, or die between any two steps. Every record passes through its bytes. People are in
+New York, or nobody knows whether in New York or Los Angeles, and a second takes `LIMIT` segments."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from pipeline.checkpoint import Loader, parts, snapshot
 from pipeline.lane import Ask, Owned, Submit, Void, apply
 from pipeline.lane_ask import ask_after
 from pipeline.lane_state import Flight, LaneState, flight_of
 from pipeline.picker import Picked, pick
+from pipeline.quiet_hours import QuietHours
+from pipeline.rate import Window
 from pipeline.scheduler import FairShare
+from pipeline.submission import held_all, held_back, hours_of, starts_full
+from pipeline.whereabouts import read_key
 from schemas.chunk import Release
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, Work
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
 from tests.pipeline.lane_model import Accounting, Model, plain
@@ -21,6 +30,26 @@ from tests.pipeline.lane_records import D, owner
 
 Message = tuple[str, int, int]
 """(campaign, message, ordinal)."""
+QUIET = QuietHours("cautious")
+KEYS = ("US America/New_York", "US America/New_York,America/Los_Angeles")
+"""Where people of even and of odd ordinals are."""
+ALLOWED = range(8, 21)
+"""Local hours in which the rule of the United States lets a message go."""
+CLOSES = round(datetime(2027, 1, 15, 2, tzinfo=UTC).timestamp() * 1000)
+"""Nine at night in New York: whoever may be there may not be sent to from then on."""
+LIMIT = 5
+"""Segments a second. Slices are no larger."""
+
+
+def somewhere(given: Work) -> Work:
+    """The work with its people where they are."""
+    return replace(given, zones=list(KEYS), zone=[ordinal % 2 for ordinal in given.ordinals])
+
+
+def lawful(ordinal: int, now: int) -> bool:
+    """Whether it is an allowed hour in each zone that this person may be in, by the standard library."""
+    zones, _ = read_key(KEYS[ordinal % 2])
+    return all(datetime.fromtimestamp(now / 1000, ZoneInfo(zone)).hour in ALLOWED for zone in zones)
 
 
 @dataclass
@@ -50,6 +79,9 @@ class World:
     """False: an INTENT is submitted when the broker has it, whatever the log says by then."""
     ask_after = ask_after(0)
     """Milliseconds from an INTENT to the question what became of it (the model's requests arrive at once)."""
+    at_the_door = True
+    """False: quiet hours are only looked at when a slice is picked."""
+    starts_full = staticmethod(starts_full)
 
     def __init__(self) -> None:
         self.log: list[tuple[LaneRecord, bytes]] = []
@@ -72,6 +104,11 @@ class World:
         """Outcomes of what was submitted, by the INTENT's offset."""
         self.mark = 0
         self.names = 0
+        self.now = CLOSES - 3_600_000
+        self.windows: dict[int, Window] = {}
+        """The last second of each owner, by its epoch."""
+        self.arrivals: deque[tuple[int, int]] = deque()
+        """(ms, segments) of what the aggregator got, newest last."""
 
     def append(self, record: LaneRecord) -> None:
         raw = encode(record)
@@ -105,7 +142,7 @@ class World:
         worker = Worker(f"w{self.names}", self.mark, position=self.mark)
         worker.loader = Loader(self.mark) if self.mark else None
         self.workers.append(worker)
-        worker.outbox.append(owner(worker.name))
+        worker.outbox.append(owner(worker.name, self.now))
         return worker
 
     def read(self, worker: Worker) -> None:
@@ -134,6 +171,8 @@ class World:
             if isinstance(effect, Owned):
                 worker.active = effect.nonce == worker.name
                 worker.epoch = effect.epoch if worker.active else worker.epoch
+                if worker.active and self.starts_full(worker.state.last_intent_at, worker.state.owned_at):
+                    self._window(worker.epoch).start_full(self.now / 1000)
                 worker.picked.clear()
                 worker.asks.clear()
             if isinstance(effect, Ask) and worker.active:
@@ -154,6 +193,7 @@ class World:
             now,
             messages=messages,
             segments=segments,
+            quiet=QUIET,
         )
         if chosen is None:
             return
@@ -175,20 +215,43 @@ class World:
     def opted(self, numbers: list[int]) -> list[bool]:
         return [number in self.opted_out for number in numbers]
 
-    def columns(self, flight: Flight) -> tuple[list[Message], list[int]]:
-        """Who is in a flight: messages and numbers."""
+    def columns(self, flight: Flight) -> tuple[list[Message], list[int], list[int]]:
+        """Who is in a flight: messages, numbers, segments."""
         keys: list[Message] = []
         numbers: list[int] = []
+        segments: list[int] = []
         for chunk, start, stop in flight.slices:
             work = LANES.decode(self.log[chunk][1])
             assert isinstance(work, Work)
             keys += [(*flight.key, ordinal) for ordinal in work.ordinals[start:stop]]
             numbers += work.numbers[start:stop]
-        return keys, numbers
+            segments += work.segments[start:stop]
+        return keys, numbers, segments
+
+    def _window(self, epoch: int) -> Window:
+        return self.windows.setdefault(epoch, Window(LIMIT))
+
+    def has_room(self, flight: Flight) -> bool:
+        """Whether the owner may hand over a flight now, by what it knows of the last second."""
+        return not self._window(flight.epoch).wait(self.now / 1000, sum(self.columns(flight)[2]))
+
+    def held(self, flight: Flight, state: LaneState) -> list[ResultGroup | None]:
+        """The last check before submitting, by a worker that knows `state`; what goes is charged to its second."""
+        _, numbers, segments = self.columns(flight)
+        known = state.campaigns.get(flight.key[0])
+        if known is None:
+            return held_all(len(numbers), self.now)
+        here = self.at_the_door and all(one[0] in state.chunks for one in flight.slices)
+        hours = hours_of(state, flight, QUIET, self.now) if here else None
+        held = held_back(flight, known, numbers, self.opted, self.now, hours)
+        if None in held:
+            charge = self._window(flight.epoch).spend(self.now / 1000, sum(segments))
+            self._window(flight.epoch).settle(charge, self.now / 1000, self.now / 1000)
+        return held
 
     def answers(self, flight: Flight, seats: list[str]) -> list[str]:
         """What the aggregator says to each seat, knowing what it did the first time where a key tells it."""
-        keys, _ = self.columns(flight)
+        keys = self.columns(flight)[0]
         taken = {"accepted", "rejected"}
         keyed = flight.key[0] == D
         return [self.fate.get(k, s) if keyed and s in taken else s for k, s in zip(keys, seats, strict=True)]
@@ -199,16 +262,29 @@ class World:
         assert flight.offset in self.model.valid, "submitted without a valid INTENT in the log"
         canceled = self.model.canceled_at.get(flight.key[0])
         assert canceled is None or flight.offset < canceled, "submitted after its cancel"
-        keys, numbers = self.columns(flight)
+        keys, numbers, segments = self.columns(flight)
+        self._arrive(flight, sum(cost for cost, made in zip(segments, arrives, strict=True) if made))
         for key, number, made in zip(keys, numbers, arrives, strict=True):
             if not made:
                 continue
+            assert lawful(key[2], self.now), "submitted outside the allowed hours"
             assert number not in self.opted_out, "submitted after an opt-out"
             assert key not in self.released, "submitted after its reservation was given back"
             if key[0] == D and key in self.fate:
                 continue
             self.received[key] += 1
             self.fate.setdefault(key, made)
+
+    def _arrive(self, flight: Flight, segments: int) -> None:
+        """Invariant I7. What a former owner hands over after another's claim does not count here: Kafka gives a lane
+        to another only when its owner has let go of it, or was silent for longer than an INTENT is good for."""
+        if not segments or flight.epoch != self.truth.epoch:
+            return
+        self.arrivals.append((self.now, segments))
+        while self.arrivals[0][0] <= self.now - 1000:
+            self.arrivals.popleft()
+        total = sum(one for _, one in self.arrivals)
+        assert total <= LIMIT or len(self.arrivals) == 1, f"{total} segments in a second, {LIMIT} are the limit"
 
     def land(self, worker: Worker) -> None:
         """The oldest record that the worker produced reaches the log."""

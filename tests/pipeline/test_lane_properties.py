@@ -28,13 +28,13 @@ from pipeline.lane import apply
 from pipeline.lane_ask import answered, open_ids
 from pipeline.lane_outcome import open_indices
 from pipeline.lane_state import Flight, LaneState
-from pipeline.submission import held_all, held_back
 from pipeline.tokens import message_id
+from pipeline.whereabouts import read_key
 from schemas.lane import Control, Defer, Drop, Finish, ResultGroup, Slice, Work
 from schemas.status import StatusChunk
 from tests.pipeline.lane_model import Accounting, check_counts, check_model, plain
 from tests.pipeline.lane_records import A, B, C, D, E, F, control, intent, result, work
-from tests.pipeline.lane_world import Worker, World
+from tests.pipeline.lane_world import CLOSES, KEYS, LIMIT, QUIET, Worker, World, somewhere
 
 DEEP = os.environ.get("LONGWAVE_HYPOTHESIS") == "deep"
 EXAMPLES = 30_000 if DEEP else 300
@@ -55,16 +55,25 @@ class LaneMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.now = 1000
         self.works: list[Work] = []
         self.checked = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @property
+    def now(self) -> int:
+        return self.world.now
+
+    @now.setter
+    def now(self, at: int) -> None:
+        self.world.now = at
+
+    @initialize(before=st.sampled_from([2_500, 6_000, 3_600_000]))
+    def begin(self, before: int) -> None:
+        """It is `before` milliseconds to the end of the allowed hours."""
+        self.now = CLOSES - before
         for campaign in (A, B, C, D, E, F):
             self.world.append(control(campaign, unknown=POLICY.get(campaign, "skip")))
         for campaign in (A, E):
-            self.world.append(work([0, 1, 2, 3], campaign, at=self.now))
+            self.world.append(somewhere(work([0, 1, 2, 3], campaign, at=self.now)))
         self._settle_in(self.world.start())
 
     def _settle_in(self, worker: Worker) -> None:
@@ -78,7 +87,7 @@ class LaneMachine(RuleBasedStateMachine):
         cut = data.draw(st.integers(0, len(ordinals)))
         dues = [(cut, self.now), (len(ordinals) - cut, self.now + waits)]
         segments = data.draw(st.lists(st.integers(1, 3), min_size=len(ordinals), max_size=len(ordinals)))
-        self.works.append(work(ordinals, campaign, dues, self.now, segments))
+        self.works.append(somewhere(work(ordinals, campaign, dues, self.now, segments)))
         self.world.append(self.works[-1])
 
     @precondition(lambda self: self.works)
@@ -91,7 +100,7 @@ class LaneMachine(RuleBasedStateMachine):
         state=st.sampled_from(["running", "running", "paused", "canceled"]),
         ahead=st.integers(-1, 2),
         policy=st.sampled_from(["skip", "resend", "resend-with-key", "query"]),
-        late=st.sampled_from([None, None, 9000]),
+        late=st.sampled_from([None, None, CLOSES + 5000]),
     )
     def control_it(self, campaign: str, state: str, ahead: int, policy: str, late: int | None) -> None:
         known: Control | None = self.world.truth.campaigns.get(campaign)
@@ -102,6 +111,12 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(by=st.sampled_from([1, 30, 700, 2500, 4500]))
     def time_passes(self, by: int) -> None:
         self.now += by
+
+    @rule(key=st.sampled_from(KEYS), before=st.sampled_from([0, 1500, 5000]))
+    def hours_pass(self, key: str, before: int) -> None:
+        """It is soon the next time that the allowed hours begin or end."""
+        begin, end = QUIET.window(self.now, *read_key(key))
+        self.now = max(self.now, (begin if begin > self.now else end) - before)
 
     @precondition(lambda self: len(self.world.opted_out) < 4)
     @rule(ordinal=st.integers(0, 11))
@@ -138,7 +153,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.world.catch_up(self._worker(n))
 
     @precondition(lambda self: self.world.workers)
-    @rule(n=few, messages=st.sampled_from([1, 2, 5]), segments=st.integers(1, 8))
+    @rule(n=few, messages=st.sampled_from([1, 2, 5]), segments=st.integers(1, LIMIT))
     def picks(self, n: int, messages: int, segments: int) -> None:
         worker = self._worker(n)
         if worker.active:
@@ -155,6 +170,8 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(n=few, data=st.data(), answers=st.booleans())
     def submits(self, n: int, data: st.DataObject, answers: bool) -> None:
         worker, flight = self._next_flight(n)
+        if flight is None:
+            return
         drawn = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
         seats = self._hand_over(flight, worker.state, drawn, data)
         if answers:
@@ -165,6 +182,10 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(n=few)
     def submits_all_accepted(self, n: int) -> None:
         worker, flight = self._next_flight(n)
+        if flight is not None:
+            self._accept(worker, flight)
+
+    def _accept(self, worker: Worker, flight: Flight) -> None:
         seats = self._hand_over(flight, worker.state, ["accepted"] * flight.count)
         ids = [f"id{flight.offset}-{index}" for index in range(flight.count)]
         groups = [ResultGroup(outcome="accepted", ids=ids)]
@@ -172,10 +193,29 @@ class LaneMachine(RuleBasedStateMachine):
             groups = self._groups(seats)
         worker.outbox.append(result(flight.offset, *groups, at=self.now))
 
+    @precondition(lambda self: any(worker.active for worker in self.world.workers))
+    @rule(n=few, slices=st.sampled_from([1, 2, 3]))
+    def hurries(self, n: int, slices: int) -> None:
+        """An owner picks all it can and hands it over, as far as the limit lets it."""
+        owners = [worker for worker in self.world.workers if worker.active]
+        worker = owners[n % len(owners)]
+        for _ in range(slices):
+            self.world.pick(worker, self.now, 5, LIMIT)
+        while worker.outbox:
+            self.world.land(worker)
+        self.world.catch_up(worker)
+        for _ in range(len(worker.todo)):
+            flight = self._take(worker)
+            if flight is None:
+                return
+            self._accept(worker, flight)
+
     @precondition(lambda self: any(worker.todo for worker in self.world.workers))
     @rule(n=few, due=st.integers(0, 20))
     def holds_back(self, n: int, due: int) -> None:
         worker, flight = self._next_flight(n)
+        if flight is None:
+            return
         self._hand_over(flight, worker.state, ["retry"] * flight.count)
         worker.outbox.append(result(flight.offset, ResultGroup(outcome="retry", due=self.now + due), at=self.now))
 
@@ -186,6 +226,9 @@ class LaneMachine(RuleBasedStateMachine):
         flights = list(self.world.truth.flights.values())
         flight = flights[n % len(flights)]
         if flight.offset not in self.world.sent:
+            if not self.world.has_room(flight):
+                tried["full"] += 1
+                return
             for worker in self.world.workers:
                 worker.todo = deque(one for one in worker.todo if one.offset != flight.offset)
             seats = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
@@ -228,7 +271,7 @@ class LaneMachine(RuleBasedStateMachine):
         worker = self.world.start()
         self._settle_in(worker)
         if picks:
-            self.picks(self.world.workers.index(worker), 5, 8)
+            self.picks(self.world.workers.index(worker), 5, LIMIT)
             self.world.land(worker)
 
     @precondition(lambda self: self.world.workers)
@@ -286,21 +329,25 @@ class LaneMachine(RuleBasedStateMachine):
     def _worker(self, n: int) -> Worker:
         return self.world.workers[n % len(self.world.workers)]
 
-    def _next_flight(self, n: int) -> tuple[Worker, Flight]:
+    def _next_flight(self, n: int) -> tuple[Worker, Flight | None]:
+        """None while the limit leaves no room for it."""
         busy = [worker for worker in self.world.workers if worker.todo]
         worker = busy[n % len(busy)]
-        return worker, worker.todo.popleft()
+        return worker, self._take(worker)
+
+    def _take(self, worker: Worker) -> Flight | None:
+        if self.world.has_room(worker.todo[0]):
+            return worker.todo.popleft()
+        tried["full"] += 1
+        return None
 
     def _hand_over(
         self, flight: Flight, state: LaneState, drawn: list[str], data: st.DataObject | None = None
     ) -> list[str]:
         """The last check, then the aggregator gets a flight; what it says of each. One that it says nothing about may
         have arrived or not."""
-        keys, numbers = self.world.columns(flight)
-        known = state.campaigns.get(flight.key[0])
-        held = held_all(len(numbers), self.now)
-        if known is not None:
-            held = held_back(flight, known, numbers, self.world.opted, self.now)
+        held = self.world.held(flight, state)
+        tried["asleep"] += any(why is not None and why.reason == "quiet_hours" for why in held)
         seats = self.world.answers(flight, drawn)
         arrives = [
             one if one in {"accepted", "rejected"} else "accepted" if self._arrives(one, why, data) else ""
@@ -310,7 +357,7 @@ class LaneMachine(RuleBasedStateMachine):
         assert flight.offset not in self.world.sent, "handed over twice"
         seats = [why.outcome if why else one for why, one in zip(held, seats, strict=True)]
         self.world.sent[flight.offset] = seats
-        tried["submissions"] += len(keys)
+        tried["submissions"] += flight.count
         return seats
 
     def _arrives(self, said: str, why: ResultGroup | None, data: st.DataObject | None) -> bool:
@@ -386,7 +433,8 @@ class LaneMachine(RuleBasedStateMachine):
 
     def _comes_to_rest(self) -> None:
         """Everybody dies, one worker starts and finishes: under `resend` nobody is lost."""
-        world, self.now = self.world, 10**9
+        world = self.world
+        self.now = QUIET.next_allowed(self.now + 10**9, *read_key(KEYS[1]))
         while world.workers:
             world.crash(world.workers[0], 0)
         for campaign, known in list(world.truth.campaigns.items()):
@@ -397,13 +445,14 @@ class LaneMachine(RuleBasedStateMachine):
         for _ in range(200):
             while worker.asks:
                 self.asks(0, True)
-            world.pick(worker, self.now, 5, 100)
+            world.pick(worker, self.now, 5, LIMIT)
             while worker.outbox:
                 world.land(worker)
             world.catch_up(worker)
             if not (worker.todo or worker.asks or world.truth.waiting):
                 break
             while worker.todo:
+                self.time_passes(1300)
                 self.submits_all_accepted(0)
         assert world.truth.waiting == world.truth.in_flight() == 0
         self.holds()
@@ -441,10 +490,13 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
     record_property(
         "tried",
         f"lane: {tried['runs']} interleavings of {tried['steps']} steps, {tried['records']} records folded, "
-        f"{tried['submissions']} submissions, {tried['asked']} flights asked for, violations 0",
+        f"{tried['submissions']} submissions, {tried['asked']} flights asked for, "
+        f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, violations 0",
     )
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
+    assert tried["asleep"] >= EXAMPLES / 50
+    assert tried["full"] >= EXAMPLES / 20
 
 
 class Taken(LaneMachine):
@@ -474,7 +526,7 @@ def test_asked_before_a_request_can_have_arrived_the_suite_breaks(
     """A zombie submits as late as it may, after its successor was told that nobody has seen the message."""
     monkeypatch.setattr(World, "ask_after", after)
     machine = LaneMachine()
-    machine.begin()
+    machine.begin(3_600_000)
     world = machine.world
     world.append(control(A, "paused", 2))
     (zombie,) = world.workers
@@ -494,6 +546,7 @@ def test_asked_before_a_request_can_have_arrived_the_suite_breaks(
         world.land(successor)
     world.catch_up(successor)
     machine.submits_all_accepted(0)
+    machine.time_passes(1300)
     if successor.todo:
         machine.submits_all_accepted(0)
     assert {count for key, count in world.received.items() if key[0] == E} == {2 if twice else 1}
@@ -502,4 +555,68 @@ def test_asked_before_a_request_can_have_arrived_the_suite_breaks(
             machine.holds()
         return
     machine.holds()
+    machine.teardown()
+
+
+def picked(machine: LaneMachine) -> Worker:
+    """The first owner, with a slice of A that it has read back and not handed over yet."""
+    (worker,) = machine.world.workers
+    machine.world.pick(worker, machine.now, 4, LIMIT)
+    machine._settle_in(worker)
+    assert len(worker.todo) == 1
+    return worker
+
+
+@pytest.mark.parametrize("at_the_door", [True, False], ids=["rule", "taken-away"])
+def test_without_the_look_at_the_clock_at_the_door_the_suite_breaks(
+    monkeypatch: pytest.MonkeyPatch, at_the_door: bool
+) -> None:
+    """A slice that was picked in time, and whose turn comes after nine."""
+    monkeypatch.setattr(World, "at_the_door", at_the_door)
+    machine = LaneMachine()
+    machine.begin(2500)
+    picked(machine)
+    machine.time_passes(2700)
+    if at_the_door:
+        machine.submits_all_accepted(0)
+        assert not machine.world.received
+        machine.teardown()
+        return
+    with pytest.raises(AssertionError, match="outside the allowed hours"):
+        machine.submits_all_accepted(0)
+
+
+@pytest.mark.parametrize("since", [0, 2000])
+@pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
+def test_without_the_limit_of_the_owner_before_the_suite_breaks(
+    monkeypatch: pytest.MonkeyPatch, rule: bool, since: int
+) -> None:
+    """A slice that waited for its turn for `since` ms and is handed over, and in the same second the next owner's."""
+    if not rule:
+        monkeypatch.setattr(World, "starts_full", staticmethod(lambda last_intent_at, owned_at: False))
+    machine = LaneMachine()
+    machine.begin(3_600_000)
+    world = machine.world
+    world.append(somewhere(work([4, 5, 6], A, at=machine.now, segments=[3, 2, 3])))
+    world.append(control(E, "paused", 2))
+    world.catch_up(world.workers[0])
+    picked(machine)
+    machine.time_passes(since)
+    machine.submits_all_accepted(0)
+    world.land(world.workers[0])
+    machine.time_passes(1)
+    successor = world.start()
+    machine._settle_in(successor)
+    world.pick(successor, machine.now, 5, LIMIT)
+    machine._settle_in(successor)
+    world.crash(world.workers[0], 0)
+    if not rule:
+        with pytest.raises(AssertionError, match="segments in a second"):
+            machine.submits_all_accepted(0)
+        return
+    machine.submits_all_accepted(0)
+    assert len(successor.todo) == 1, "handed over before the second was over"
+    machine.time_passes(1300)
+    machine.submits_all_accepted(0)
+    assert not successor.todo
     machine.teardown()
