@@ -102,12 +102,15 @@ def _delete(document: CampaignDocument, record: Command, now: int) -> Transition
 def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
     if document.status != "draft":
         return _refuse(document, record, now, _only_draft(document, "launched"))
+    # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
+    # followed (it was taken back, deleted) follows again.
+    at = min(record.at, now)
     launched = successor(
         document,
         now,
         status="processing",
         reason="",
-        launched=now,
+        launched=at,
         launch_revision=document.revision + 1,
         outcomes=with_outcome(document, record.id),
     )
@@ -124,7 +127,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
     if error:
         return _refuse(document, record, now, error)
     launched.lanes = list(terms.lanes)
-    if begins(plan) > now:
+    if begins(plan) > at:
         launched.status, launched.begins = "scheduled", begins(plan)
         return Transition(launched, changed=True)
     return Transition(launched, changed=True, effects=(_freeze(launched),))
