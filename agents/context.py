@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
-
-import numpy as np
 
 from adapters.clock import now_ms
 from adapters.errors import EmitBroken
@@ -16,10 +13,9 @@ from adapters.views import CampaignView, View
 from agents.runner import Transient
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.public_holidays import holiday
 from pipeline.quiet_hours import QuietHours, quiet_of
+from pipeline.readiness import read_rules
 from pipeline.terms import terms_of
-from pipeline.zones import candidate_ids
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import OPTOUTS
@@ -50,9 +46,7 @@ class Context:
     async def start(self) -> None:
         """Connect, and read the past of the views: no step may run on half of the opt-outs. What the rules of time
         read once is read now: the first chunk would stop the event loop for a second."""
-        candidate_ids(np.array([12_125_550_100, 33_612_345_678], np.uint64))
-        for country in ("US", "FR"):
-            holiday(country, datetime.fromtimestamp(now_ms() / 1000, UTC).date())
+        read_rules(now_ms())
         self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
         await self._optouts_view.start()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.review import survey
+from adapters.clickhouse.review import drawn, survey
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from api.account_facts import account_facts
@@ -75,7 +75,8 @@ def mean_parts_of(store: Store, settings: Settings, spec: CampaignSpec) -> float
         StoreUnavailable, StoreRefused.
     """
     account, unconfigured = account_facts(settings, spec)
-    texts = review(spec, account, unconfigured, _audience(store, spec), now_ms()).texts
+    sample = drawn(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0])
+    texts = review(spec, account, unconfigured, AudienceFacts(recipients=len(sample), sample=sample), now_ms()).texts
     return sum(text.mean_parts for text in texts)
 
 

@@ -38,15 +38,14 @@ async def forecast(
         raise ApiError(422, missing)
     begin = _instant(start, account) if start else now_ms()
     store = shared.figures.store
-    people = await asyncio.to_thread(people_of, store, spec)
-    if not people:
-        raise ApiError(422, _nobody(spec))
     try:
-        # The plan is compiled by both, and says what is wrong with a text that cannot be sent.
-        rivals, parts = await asyncio.gather(
+        people, rivals, parts = await asyncio.gather(
+            asyncio.to_thread(people_of, store, spec),
             asyncio.to_thread(rivals_of, store, shared.settings, spec),
             asyncio.to_thread(mean_parts_of, store, shared.settings, spec),
         )
+        if not people:
+            raise ApiError(422, _nobody(spec))
         found = await asyncio.to_thread(forecast_of, shared.settings, spec, people, parts, begin, rivals)
     except PlanError as error:
         raise ApiError(422, str(error)) from error

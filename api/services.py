@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from adapters.clock import now_ms
 from adapters.producer import Producer, end_process
 from adapters.settings import Settings
 from adapters.views import CampaignView
 from api.errors import ApiError
 from api.figures import FiguresService
 from api.kafka_health import KafkaHealth
+from pipeline.readiness import read_rules
 from schemas.campaign import CampaignDocument
 
 VIEW_WAIT = 5.0
@@ -76,10 +78,13 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     await kafka.start()
     await figures.start()
     loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
+    # In the background, so that the first forecast is as quick as the others.
+    reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
         yield Services(settings, producer, campaigns, figures, kafka, loading)
     finally:
         loading.cancel()
+        reading.cancel()
         await figures.stop()
         await kafka.stop()
         await campaigns.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cache, lru_cache
+from typing import Any
 
 
 def holiday(calendar: str, day: date) -> str:
@@ -21,12 +22,10 @@ def holiday(calendar: str, day: date) -> str:
 
 def calendar_of(country: str, region: str) -> str:
     """The most precise calendar of a place, "" if the package does not have the country."""
-    from holidays import list_supported_countries
-
-    subdivisions = list_supported_countries(include_aliases=False).get(country)
-    if subdivisions is None:
+    found = _country(country)
+    if found is None:
         return ""
-    return f"{country}-{region}" if region in subdivisions else country
+    return f"{country}-{region}" if region in found.subdivisions else country
 
 
 @lru_cache(maxsize=1024)
@@ -35,7 +34,8 @@ def _year(calendar: str, year: int) -> Mapping[date, str]:
     from holidays import country_holidays
 
     country, _, region = calendar.partition("-")
-    language = "en_US" if "en_US" in _languages(country) else None
+    found = _country(country)
+    language = "en_US" if found is not None and "en_US" in found.supported_languages else None
     try:
         return dict(country_holidays(country, subdiv=region or None, years=year, expand=False, language=language))
     except NotImplementedError as error:
@@ -43,7 +43,10 @@ def _year(calendar: str, year: int) -> Mapping[date, str]:
 
 
 @cache
-def _languages(country: str) -> frozenset[str]:
-    from holidays import list_localized_countries
+def _country(code: str) -> Any:
+    """The package's class of a country, None if it has none. The package's own lists of what it supports load the
+    modules of all 250 countries first, which takes half a second."""
+    import holidays
+    from holidays.registry import EntityLoader
 
-    return frozenset(list_localized_countries(include_aliases=False).get(country, ()))
+    return getattr(holidays, code) if code in EntityLoader.get_country_codes(include_aliases=False) else None

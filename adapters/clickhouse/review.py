@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
+from schemas.ids import bucket_sql
 
 _MEMBERS: Final = """
 number IN
@@ -60,18 +61,36 @@ def survey(
     strangers = _strangers(store, numbers)
     if strangers:
         countries[""] = countries.get("", 0) + strangers
-    drawn = store.rows(
-        f"SELECT attributes FROM contacts FINAL WHERE {_MEMBERS} ORDER BY cityHash64(number) LIMIT {{n:UInt32}}",
-        {**who, "n": sample},
-        numbers,
-    )
     return AudienceSurvey(
         unknown_lists=unknown_lists(store, lists),
         recipients=sum(countries.values()),
         countries=countries,
         with_value={name: sum(row[2 + place] for row in rows) for place, name in enumerate(fields)},
-        sample=[dict(row[0]) for row in drawn],
+        sample=drawn(store, lists, numbers, sample),
     )
+
+
+# Buckets are hashes of the number, so whoever comes first in their order is anybody; and the table is in that order.
+_DRAWN: Final = f"""
+SELECT attributes FROM contacts FINAL WHERE (bucket, number) IN
+(
+    SELECT DISTINCT bucket, number FROM
+    (
+        SELECT bucket, number FROM list_members WHERE list IN {{lists:Array(String)}}
+        UNION ALL SELECT {bucket_sql("number")}, number FROM typed
+    )
+    ORDER BY bucket, number LIMIT {{n:UInt32}}
+)
+"""
+
+
+def drawn(store: Store, lists: Sequence[str], numbers: Sequence[int], most: int = 1000) -> list[dict[str, str]]:
+    """Attributes of at most so many recipients, drawn by their bucket: the same ones each time.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    return [dict(row[0]) for row in store.rows(_DRAWN, {"lists": list(lists), "n": most}, numbers)]
 
 
 def _strangers(store: Store, numbers: Sequence[int]) -> int:
