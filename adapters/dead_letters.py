@@ -19,20 +19,23 @@ TOPIC = topics.DEAD_LETTERS.name
 async def read(kafka: Kafka) -> list[DeadLetter]:
     """Every letter that nobody has dealt with, oldest first; one origin counts once, its newest letter is kept.
 
+    A step that replays its input gives up on the same record again: whoever dealt with it has dealt with that too.
+
     Raises:
         aiokafka.errors.KafkaError: Kafka cannot be reached.
     """
     waiting: dict[str, DeadLetter] = {}
+    resolved: set[str] = set()
     for value in await _records(kafka):
         try:
             record = DEAD_LETTERS.decode(value)
         except DecodeError:
             continue  # a newer version's record: that version deals with it
         if isinstance(record, Resolution):
-            waiting.pop(record.origin, None)
+            resolved.add(record.origin)
         else:
             waiting[record.origin] = record
-    return list(waiting.values())
+    return [letter for origin, letter in waiting.items() if origin not in resolved]
 
 
 async def replay(emitter: Emitter, letter: DeadLetter, by: str) -> None:
