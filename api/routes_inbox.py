@@ -14,7 +14,7 @@ from api.times import iso
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
 Shared = Annotated[Services, Depends(services)]
-LAST_PAGE = 200
+LAST_PAGE = 100
 """Older ones are in the export of opt-outs, or found by number."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
@@ -13,27 +13,22 @@ from adapters.clickhouse.connection import Store
 from schemas.feedback import InboundText
 
 What = Literal["", "stop", "start", "help", "other", "changes"]
-"""Texts by what they were taken for, changes of consent that no text caused, or all."""
+"""Texts by what they were taken for, changes of consent by other ways than a text, or all."""
 _REPEATED: Final = 4
-"""A batch that was written again is there twice until ClickHouse merges it: so many more rows are looked at."""
+"""A batch that was written again is there twice until ClickHouse merges it: so many times more rows are looked at."""
 
-# A change that a text caused is told with the text. One whose text is older than this table stands alone.
-_LINES: Final = """
-SELECT DISTINCT at, number, intent, sender, id, text, evidence, source, out FROM
-(
-    SELECT at, number, toString(intent) AS intent, sender, id, text, evidence, 'inbound' AS source, false AS out
-    FROM inbound
-    WHERE ({what:String} IN ('', toString(intent))) AND ({number:UInt64} IN (0, number))
-    ORDER BY at DESC, number, id LIMIT {looked:UInt32}
-    UNION ALL
-    SELECT at, number, '' AS intent, '' AS sender, '' AS id, '' AS text, evidence, toString(source) AS source, out
-    FROM consents
-    WHERE ({what:String} IN ('', 'changes')) AND ({number:UInt64} IN (0, number))
-        AND (source != 'inbound' OR (number, evidence) NOT IN (SELECT number, evidence FROM inbound))
-    ORDER BY at DESC, number LIMIT {looked:UInt32}
-)
-ORDER BY at DESC, number, id, source, evidence LIMIT {size:UInt32} OFFSET {skip:UInt32}
+_TEXTS: Final = """
+SELECT at, number, toString(intent), sender, id, text, evidence, 'inbound', NULL FROM inbound
+WHERE ({what:String} IN ('', toString(intent))) AND (number = {number:UInt64} OR {number:UInt64} = 0)
+ORDER BY at DESC, number, id LIMIT {looked:UInt32}
 """
+_OTHERS: Final = """
+SELECT at, number, '', '', '', '', evidence, toString(source), out FROM consents
+WHERE ({what:String} = '' OR {what:String} = 'changes' AND source != 'inbound')
+    AND (number = {number:UInt64} OR {number:UInt64} = 0)
+ORDER BY at DESC, number LIMIT {looked:UInt32}
+"""
+_KNOWN: Final = "SELECT number, evidence FROM inbound WHERE number IN (SELECT number FROM typed)"
 _CHANGES: Final = """
 SELECT number, evidence, argMax(out, at) FROM consents
 WHERE source = 'inbound' AND number IN (SELECT number FROM typed) GROUP BY number, evidence
@@ -96,25 +91,34 @@ def inbox(store: Store, what: What = "", number: int = 0, page: int = 1, size: i
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    skip = (page - 1) * size
-    asked = {"what": what, "number": number, "size": size + 1, "skip": skip, "looked": _REPEATED * (skip + size + 1)}
-    rows = store.rows(_LINES, asked)
-    return _completed(store, rows[:size]), len(rows) > size
+    first = (page - 1) * size
+    asked = {"what": what, "number": number, "looked": _REPEATED * (first + size + 1)}
+    texts = [Line(*row) for row in store.rows(_TEXTS, asked)] if what != "changes" else []
+    others = [Line(*row) for row in store.rows(_OTHERS, asked)] if what in ("", "changes") else []
+    # A change that a text caused is told with the text, which has its time. So the first n texts and the first n
+    # changes hold the first n lines. One whose text is older than the table of texts stands alone.
+    known = _known(store, [one for one in others if one.source == "inbound"])
+    lines = list(dict.fromkeys(texts + [one for one in others if (one.number, one.evidence) not in known]))
+    lines.sort(key=lambda one: (-one.at.timestamp(), one.number, one.id, one.source, one.evidence))
+    return _completed(store, lines[first : first + size]), len(lines) > first + size
 
 
-def _completed(store: Store, rows: Sequence[Sequence[Any]]) -> list[Line]:
+def _known(store: Store, caused: Sequence[Line]) -> set[tuple[int, str]]:
+    """Number and evidence of the texts of people whom a text has opted out or in."""
+    numbers = sorted({one.number for one in caused})
+    return {(number, evidence) for number, evidence in store.rows(_KNOWN, numbers=numbers)} if numbers else set()
+
+
+def _completed(store: Store, lines: Sequence[Line]) -> list[Line]:
     """With what each text changed, and what we answered."""
-    numbers = sorted({row[1] for row in rows if row[2]})
+    numbers = sorted({line.number for line in lines if line.intent})
     if not numbers:
-        return [Line(*row) for row in rows]
+        return list(lines)
     changes = {(n, evidence): out for n, evidence, out in store.rows(_CHANGES, numbers=numbers)}
     answers = {(n, cause): Answer(*rest) for n, cause, *rest in store.rows(_ANSWERS, numbers=numbers)}
-    return [_line(row, changes, answers) for row in rows]
+    return [_told(line, changes, answers) if line.intent else line for line in lines]
 
 
-def _line(row: Sequence[Any], changes: dict[tuple[int, str], bool], answers: dict[tuple[int, str], Answer]) -> Line:
-    line = Line(*row)
-    if not line.intent:
-        return line
+def _told(line: Line, changes: dict[tuple[int, str], bool], answers: dict[tuple[int, str], Answer]) -> Line:
     out = changes.get((line.number, line.evidence))
     return replace(line, out=out, answer=answers.get((line.number, line.id)))

@@ -11,29 +11,33 @@ let asking = 0;
 
 export function prepare() {
   let typing = 0;
-  const again = () => { page = 1; ask(); };
-  $("i-what").addEventListener("change", again);
-  $("i-number").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(again, 300); });
-  $("i-filter").addEventListener("submit", (event) => { event.preventDefault(); again(); });
-  $("i-clear").addEventListener("click", () => { $("i-what").value = $("i-number").value = ""; again(); });
+  const anew = () => { page = 1; ask(); };
+  $("i-what").addEventListener("change", anew);
+  $("i-number").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(anew, 300); });
+  $("i-filter").addEventListener("submit", (event) => { event.preventDefault(); anew(); });
+  $("i-clear").addEventListener("click", () => { $("i-what").value = $("i-number").value = ""; anew(); });
   $("i-prev").addEventListener("click", () => { page -= 1; ask(); });
   $("i-next").addEventListener("click", () => { page += 1; ask(); });
 }
 
 export function open() {
   ask();
-  clearInterval(timer);
-  // Whoever reads an older page is not disturbed by what comes in.
-  timer = setInterval(() => { if (page === 1 && !document.hidden) ask(); }, EVERY);
 }
 
 export function close() {
-  clearInterval(timer);
+  clearTimeout(timer);
   asking += 1;
+}
+
+// Whoever reads an older page is not disturbed by what comes in; and who waits long for an answer asks less often.
+function again(took) {
+  clearTimeout(timer);
+  timer = setTimeout(() => (page === 1 && !document.hidden ? ask() : again(0)), Math.max(EVERY, 5 * took));
 }
 
 async function ask() {
   const mine = (asking += 1);
+  const begun = performance.now();
   const query = new URLSearchParams({ page });
   for (const key of ["what", "number"]) if ($(`i-${key}`).value.trim()) query.set(key, $(`i-${key}`).value.trim());
   try {
@@ -42,6 +46,7 @@ async function ask() {
   } catch (error) {
     if (mine === asking) complain(error.message);
   }
+  if (mine === asking) again(performance.now() - begun);
 }
 
 function paint({ lines, older }) {

@@ -93,6 +93,7 @@ export function residual(figures) {
 
 function done(data) {
   const f = data.figures;
+  if (data.status === "scheduled" && data.send_at) return `for ${utc(data.send_at)}`;
   if (!f || !f.targeted) return data.status === "draft" ? "not launched" : "";
   return `${count(f.submitted)} handed over (${percent(f.submitted, f.targeted)})`;
 }

@@ -91,7 +91,7 @@ def test_pages_leave_nobody_out_and_show_nobody_twice(store: Store, size: int) -
         ("stop", 0, ["m1"]),
         ("help", 0, ["m2"]),
         ("other", 0, ["m4"]),
-        ("changes", 0, ["", "", ""]),
+        ("changes", 0, ["", ""]),
         ("", ANN, ["m3", "m1"]),
         ("start", BOB, []),
     ],
