@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,24 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real ClickHouse endpoint (`host`, `port`); a test uses a database of its own."""
     with running_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
         yield server
+
+
+HERE = Path(__file__).parent
+FIRST = ("trouble", "test_walk.py", "loadtest/test_simulation_real.py", "cli", "api", "agents")
+"""What takes longest: begun last, it would leave the other cores idle at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay in one process, and so do files that share a stack (`pytestmark`, an xdist_group)."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    where = str(item.path.relative_to(HERE))
+    return next((turn for turn, name in enumerate(FIRST) if where.startswith(name)), len(FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

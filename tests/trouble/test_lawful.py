@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,18 +11,18 @@ import pytest
 from adapters.clock import now_ms
 from pipeline.quiet_hours import QuietHours
 from pipeline.when import LEAD_MS
-from tests.trouble.scene import QUIET, SETTINGS, Campaign, Scene, scene
+from tests.trouble.conftest import SHARED
+from tests.trouble.scene import Campaign, Scene
 
-ACCOUNT = SETTINGS.replace("[accounts.demo]\n", '[accounts.demo]\nquiet_reading = "cautious"\n')
+pytestmark = SHARED
 PLACE = ("US", "NY")
 TEN_MINUTES = 600_000
 AWAKE, ASLEEP = 60, 40
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("lawful"), QUIET, changes=ACCOUNT) as made:
-        yield made
+def stage(shared_stage: Scene) -> Scene:
+    return shared_stage
 
 
 def zone_that(is_awake: bool) -> str:
@@ -54,7 +53,7 @@ def people(stage: Scene) -> dict[int, str]:
 
 
 def launched(stage: Scene, **spec: object) -> Campaign:
-    draft = stage.draft(1, audience={"lists": ["night"]}, **spec)
+    draft = stage.draft(1, account="lawful", audience={"lists": ["night"]}, **spec)
     draft.recipients = AWAKE + ASLEEP
     stage.api.send("POST", f"/v1/campaigns/{draft.id}/launch")
     return draft

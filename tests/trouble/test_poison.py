@@ -14,7 +14,10 @@ from adapters import topics as brokers
 from schemas import topics
 from schemas.deadletter import to_bytes
 from tests.trouble.account import accounted
-from tests.trouble.scene import QUIET, Scene, scene, wait_until
+from tests.trouble.conftest import SHARED
+from tests.trouble.scene import Scene, wait_until
+
+pytestmark = SHARED
 
 READERS = {
     topics.COMMANDS.name: "coordinator",
@@ -35,9 +38,8 @@ NEWER = b'{"kind":"work","v":99,"campaign":"00000000"}'
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("poison"), QUIET) as made:
-        yield made
+def stage(shared_stage: Scene) -> Scene:
+    return shared_stage
 
 
 def test_poison_ends_in_the_dead_letters_and_its_neighbours_go_on(stage: Scene) -> None:

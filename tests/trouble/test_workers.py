@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -12,16 +11,15 @@ from schemas import topics
 from schemas.lane import LANES, Control, Intent, LaneRecord
 from schemas.wire import DecodeError
 from tests.trouble.account import accounted
-from tests.trouble.scene import QUIET, SETTINGS, Campaign, Scene, scene, wait_until
+from tests.trouble.conftest import SHARED
+from tests.trouble.scene import Campaign, Scene, wait_until
 
-WHOLE_LOG = f"worker.checkpoint_bytes = 100000000\n{SETTINGS}"
-"""No checkpoint deletes what a test reads back."""
+pytestmark = SHARED
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("workers"), QUIET, changes=WHOLE_LOG) as made:
-        yield made
+def stage(shared_stage: Scene) -> Scene:
+    return shared_stage
 
 
 def window(stage: Scene) -> int:

@@ -1,0 +1,37 @@
+"""A stack that several files share, since its start takes as long as one of their tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.trouble.scene import QUIET, SETTINGS, Scene, scene
+
+SHARED = pytest.mark.xdist_group("shared stage")
+"""The mark of a file that uses `shared_stage`."""
+SHARED_SETTINGS = f"""
+worker.checkpoint_bytes = 100000000
+{SETTINGS.replace("kafka.lanes = 2", "kafka.lanes = 4")}
+[accounts.lawful]
+site_name = "Harbor & Pine"
+quiet_reading = "cautious"
+[accounts.lawful.senders.main]
+number = "+18885550101"
+segments_per_second = 1500
+lanes = [2]
+[accounts.race]
+site_name = "Harbor & Pine"
+caps = {{day = 3}}
+[accounts.race.senders.main]
+number = "+18885550102"
+segments_per_second = 20000
+lanes = [3]
+"""
+"""No checkpoint deletes what a test reads back; an account with quiet hours, and one with a cap."""
+
+
+@pytest.fixture(scope="session")
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("shared"), QUIET, changes=SHARED_SETTINGS) as made:
+        yield made
