@@ -50,6 +50,18 @@ class AckedStore(Store):
 
     table: AckedTable
 
+    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+        """Close what is no longer ours.
+
+        Faust leaves that to a full garbage collection a table, at every rebalance and even if nothing went away: with
+        four tables it held the event loop for 3 s in the half minute after another worker's death.
+        """
+        for tp in tps:
+            if tp.topic in table.changelog_topic.topics:
+                db = self._dbs.pop(tp.partition, None)
+                if db is not None:
+                    db.close()
+
     def _set(self, key: bytes, value: bytes | None) -> None:
         """The table writes here when the broker has acknowledged."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from schemas.topics import Topic
 from schemas.wire import encode
 from tests.agents.worker import ASKS, PARTITIONS, Ask, Bench, started, stopped, until
 from tests.stack import Server
+
+
+class Marker:
+    """Something that a garbage collection would take away."""
 
 
 class Keeper:
@@ -284,3 +290,23 @@ def test_changelogs_are_compacted_only() -> None:
 
     kept: list[Topic] = [topics.CAMPAIGNS, topics.RESERVATIONS, topics.OPTOUTS]
     assert [topic.config["cleanup.policy"] for topic in kept] == ["compact"] * 3
+
+
+def test_a_revoked_partition_is_closed_at_once_and_the_heap_is_left_alone(tmp_path: Path) -> None:
+    app = faust.App("closing", store="rocksdb://?driver=rocksdict", datadir=tmp_path, broker="memory://")
+    table = AckedTable(app, name="closing", partitions=2, key_type=bytes, value_type=bytes)
+    changelog = table.changelog_topic_name
+    for partition in (0, 1):
+        table.data._db_for_partition(partition).put(b"key", b"value")
+    gc.disable()
+    try:
+        cycle: list[Any] = [marker := Marker()]
+        cycle.append(cycle)
+        left = weakref.finalize(marker, lambda: None)
+        del cycle, marker
+        table.data.revoke_partitions(table, {TP(changelog, 0), TP("another", 1)})
+        assert left.alive
+    finally:
+        gc.enable()
+    assert set(table.data._dbs) == {1}
+    assert table.data._db_for_partition(0).get(b"key") == b"value"
