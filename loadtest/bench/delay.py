@@ -44,7 +44,9 @@ FIRST_ORDINAL = 4_000_000
 """Above those of the canceled campaign's real audience."""
 PROBES_APART_MS = 250
 PROBE_SIZE = 5
-LOADED_S, QUIET_S, AFTER_KILL_S = 20, 4, 40
+LOADED_S, QUIET_S, AFTER_KILL_S = 20, 4, 51
+"""75 s together, as long as three records of probes in each lane: none of them may still wait at the cancel, which
+looks for what waits."""
 SETTLE_S = 6
 """Between writing the probes and the first of them."""
 
