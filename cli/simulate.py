@@ -112,6 +112,8 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
     yield f"segments   {result['segments']:,}, {result['spend']:,.2f} credits"
+    if result["outages"]:
+        yield f"outages    the circuit breaker opened {result['outages']:,} times"
     clicked, texts = result["clicked"], result["texts"]
     if any(clicked.values()):
         yield f"clicked    {clicked['people']:,} people, {clicked['bots']:,} previews and scanners"

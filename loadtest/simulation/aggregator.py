@@ -60,7 +60,7 @@ class ModelledAggregator:
     def answers(self, numbers: list[int], segments: list[int], now: int) -> list[SubmitOutcome]:
         """What it says of each message of a request that arrives at `now` (ms)."""
         n, throttle = len(numbers), self.script.throttle
-        if self._is_out(now):
+        if self.is_out(now):
             return [SubmitOutcome("retry", "http-503", "", throttle.retry_after)] * n
         later = SubmitOutcome("retry", "throttled", "", throttle.retry_after)
         if throttle.rate and self._draw.random() < throttle.rate:
@@ -114,8 +114,8 @@ class ModelledAggregator:
                 words = replies.stop_texts if drawn[index] < replies.stop else replies.other_texts
                 yield Text(index, int(due[index]), words[which[index] % len(words)])
 
-    def _is_out(self, now: int) -> bool:
-        # Resets and silence too are taken for "not sent": the circuit breaker asks first while an aggregator is away.
+    def is_out(self, now: int) -> bool:
+        """Whether it is away at `now` (ms). Resets and silence count as "not sent", as a refused connection does."""
         elapsed = (now - self._start) / 1000
         return any(one.start <= elapsed < one.start + one.duration for one in self.script.outages)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.simulation.aggregator import ModelledAggregator
+from loadtest.simulation.breaker import SimulatedBreaker
 from loadtest.simulation.clock import Clock
 from pipeline.due import release_due
 from pipeline.lane import Gradually, Submit, apply
@@ -27,7 +28,7 @@ from pipeline.rate import Pace, Window, slice_segments, sustained
 from pipeline.scheduler import FairShare
 from pipeline.submission import held_back, hours_of, result_groups
 from schemas.chunk import Move, Release
-from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
+from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, ResultGroup, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
 
@@ -57,6 +58,7 @@ class Surroundings:
 
     clock: Clock
     aggregator: ModelledAggregator
+    breaker: SimulatedBreaker
     opted_out: Callable[[list[int]], list[bool]]
     tell: Callable[[StatusChunk | Release | Move], None]
     accepted: Callable[[tuple[str, int], list[int], list[int]], None]
@@ -85,6 +87,7 @@ class SimulatedLane:
         self._gate: deque[Flight] = deque()
         self._gate_asked = False
         self._next_turn: int | None = None
+        around.breaker.join(lambda: self._turn_at(self._clock.ms))
         self.read(Owner(worker="simulation", nonce="simulation", at=self._clock.ms))
 
     def read(self, record: LaneRecord) -> None:
@@ -128,20 +131,21 @@ class SimulatedLane:
             if pause:
                 self._turn_at(now + max(1, -int(-pause * 1000 // 1)))
                 return
-            if not self._pick(now):
+            messages = self._around.breaker.allowance(self._out + self._under_way)
+            if not messages or not self._pick(now, messages):
                 break
         due = self.state.table.next_due()
         if due is not None:
             self._turn_at(max(due, now))
 
-    def _pick(self, now: int) -> bool:
+    def _pick(self, now: int, messages: int) -> bool:
         chosen = pick(
             self.state,
             self._picked,
             self._share,
             self._around.opted_out,
             now,
-            messages=self._limits.batch,
+            messages=min(self._limits.batch, messages),
             segments=self._size(now),
             carrier_daily=self._limits.carrier_daily,
             quiet=self._limits.quiet,
@@ -155,6 +159,7 @@ class SimulatedLane:
             self._pace.spend(self._clock.seconds, chosen.segments)
             self._share.spend(chosen.intent.campaign, chosen.segments, weight)
             self._out += 1
+            self._around.breaker.proposed()
             self._propose(chosen.intent)
         return True
 
@@ -196,6 +201,9 @@ class SimulatedLane:
         control = self.state.campaigns[flight.key[0]]
         hours = hours_of(self.state, flight, self._limits.quiet, now)
         held = held_back(flight, control, numbers, self._around.opted_out, now, hours)
+        if None in held and not self._around.breaker.admit():
+            away = ResultGroup(outcome="retry", reason="aggregator_away", due=now)
+            held = [why or away for why in held]
         going = [index for index, why in enumerate(held) if why is None]
         if len(going) < len(held):
             numbers, segments = ([column[index] for index in going] for column in (numbers, segments))
@@ -205,6 +213,8 @@ class SimulatedLane:
         charge = self._window.spend(sent, sum(segments)) if going and not self._coarse else None
 
         def answered() -> None:
+            if going:
+                self._around.breaker.told(answers)
             if charge is not None:
                 self._window.settle(charge, sent, self._clock.seconds)
             taken = [index for index, one in enumerate(answers) if one.outcome == "accepted"]

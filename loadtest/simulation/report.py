@@ -24,6 +24,7 @@ def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed
         "script": script,
         "start": instant(outcome.start),
         "ended": instant(outcome.ended),
+        "outages": outcome.outages,
         "slices": "coarse" if outcome.coarse else "as production's",
         **first,
         "others": [{key: value for key, value in one.items() if key != "timeline"} for one in others],

@@ -12,6 +12,7 @@ from loadtest.aggregator.script import Script
 from loadtest.simulation.aftermath import Aftermath
 from loadtest.simulation.aggregator import ModelledAggregator
 from loadtest.simulation.audience import Audience
+from loadtest.simulation.breaker import SimulatedBreaker
 from loadtest.simulation.clock import Clock
 from loadtest.simulation.lane import Limits, SimulatedLane, Surroundings
 from loadtest.simulation.tally import Tally
@@ -45,6 +46,8 @@ class Launch:
     terms: Terms
     limits: dict[int, Limits]
     delay_ms: int = 0
+    breaker_failures: int = 5
+    """Failed batches in a row after which nothing more is submitted until the aggregator answers again."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Outcome:
     coarse: bool
     texts: list[Counter[str]]
     """What people wrote back to each, by what it was taken for; `opted_out`: whom that opted out."""
+    outages: int
+    """How often the circuit breaker opened."""
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class _Simulation:
         self._clock = Clock(start)
         self._start = start
         self._aggregator = ModelledAggregator(script, seed, start)
+        self._breaker = SimulatedBreaker(self._clock, self._aggregator, launches[0].breaker_failures)
         self._table: dict[int, bytes] = {}
         self._optouts = OptOuts()
         for launch in launches:
@@ -109,7 +115,9 @@ class _Simulation:
         return recipients // SLICES
 
     def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:
-        around = Surroundings(self._clock, self._aggregator, self._opted_out, self._tell, self._accepted)
+        around = Surroundings(
+            self._clock, self._aggregator, self._breaker, self._opted_out, self._tell, self._accepted
+        )
         limits = {lane: one for launch in launches for lane, one in launch.limits.items()}
         return {lane: SimulatedLane(one, around, grain) for lane, one in sorted(limits.items())}
 
@@ -135,6 +143,7 @@ class _Simulation:
             ended=self._clock.ms,
             events=events,
             coarse=self._coarse,
+            outages=self._breaker.opened,
             texts=[self._aftermath.said[one.launch.id] for one in found],
         )
 

@@ -50,6 +50,7 @@ def _launch(context: Context, name: str, spec: CampaignSpec, recipients: int | N
         audience=audience_of(context.settings, spec, fields, recipients, seed),
         terms=terms,
         limits=limits_of(context.settings, spec, terms),
+        breaker_failures=context.settings.worker.breaker_failures,
     )
 
 

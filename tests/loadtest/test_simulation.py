@@ -107,6 +107,28 @@ def test_who_says_stop_gets_nothing_more_that_waits_in_any_lane() -> None:
     assert ran(settings(lanes=(0, 1)), first, second, script=talkative).texts == found.texts
 
 
+def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
+    away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 300}]})
+    held = settings(rate=100.0)
+    found = ran(held, spec(), script=away, exact=True)
+    figures, (timeline,) = found.tallies[0].figures(), found.timelines
+    assert found.outages == 1
+    assert {sample.residual for sample in timeline.samples} == {0}
+    during = {
+        sample.states.get("accepted", 0) for sample in timeline.samples if NOON + 7_000 < sample.at < NOON + 304_000
+    }
+    assert len(during) == 1, "nothing is taken while it is away"
+    waiting = {
+        sample.states.get("in_flight", 0) for sample in timeline.samples if NOON + 12_000 < sample.at < NOON + 304_000
+    }
+    assert waiting == {0}, "and nobody is handed over to it"
+    undisturbed = ran(held, spec(), exact=True)
+    assert figures.states["accepted"] == undisturbed.tallies[0].figures().accepted_ever
+    late = found.tallies[0].last_handed - undisturbed.tallies[0].last_handed
+    assert 299_000 < late < 315_000, "the outage, and at most one pause between two knocks"
+    assert undisturbed.outages == 0
+
+
 def test_clicks_come_from_who_got_a_message_with_a_link() -> None:
     curious = Script.model_validate(
         {
