@@ -40,15 +40,22 @@ class Aftermath:
 
     def receipts(self, key: Key, ordinals: Sequence[int], waits: Iterable[int], codes: Sequence[str]) -> None:
         """Receipts after `waits` ms; `codes`: why it was not delivered, "" if it was."""
+        batches, now, step = self._receipts, self._clock.ms, self._step
         for ordinal, wait, code in zip(ordinals, waits, codes, strict=True):
-            self._batch(self._receipts, wait, self._receive).append((key, ordinal, code))
+            due = -(-(now + wait) // step) * step
+            if due not in batches:
+                self._begin(batches, due, self._receive)
+            batches[due].append((key, ordinal, code))
 
     def visits(self, key: Key, ordinals: Sequence[int], visits: Iterable[Visit]) -> None:
         """Visits of the link of accepted messages."""
         for one in visits:
             at = self._clock.ms + one.wait
             click = Click(ordinal=ordinals[one.place], link=0, at=at, method=one.method, user_agent=one.agent)
-            self._batch(self._visits, one.wait, self._click).append((key, click))
+            due = -(-at // self._step) * self._step
+            if due not in self._visits:
+                self._begin(self._visits, due, self._click)
+            self._visits[due].append((key, click))
 
     def texts(self, campaign: str, numbers: Sequence[int], texts: Iterable[Text]) -> None:
         """Texts that people write back to accepted messages."""
@@ -57,12 +64,9 @@ class Aftermath:
             text = InboundText(number=numbers[one.place], sender="", text=one.words, at=at, id=f"{campaign}-{at}")
             self._clock.at_ms(at, lambda text=text: self._hear(campaign, text))  # type: ignore[misc]
 
-    def _batch(self, batches: dict[int, list[T]], wait: int, then: Callable[[int], None]) -> list[T]:
-        due = -(-(self._clock.ms + wait) // self._step) * self._step
-        if due not in batches:
-            batches[due] = []
-            self._clock.at_ms(due, lambda: then(due))
-        return batches[due]
+    def _begin(self, batches: dict[int, list[T]], due: int, then: Callable[[int], None]) -> None:
+        batches[due] = []
+        self._clock.at_ms(due, lambda: then(due))
 
     def _hear(self, campaign: str, text: InboundText) -> None:
         found = receive(text, self._changes.get(text.number), self._optouts.contains_many([text.number])[0])
