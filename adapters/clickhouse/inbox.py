@@ -37,6 +37,8 @@ _ANSWERS: Final = """
 SELECT number, cause, toString(kind), text, at FROM replies FINAL WHERE number IN (SELECT number FROM typed)
 """
 
+_CONFIRMED: Final = {"stopped": True, "started": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -120,5 +122,7 @@ def _completed(store: Store, lines: Sequence[Line]) -> list[Line]:
 
 
 def _told(line: Line, changes: dict[tuple[int, str], bool], answers: dict[tuple[int, str], Answer]) -> Line:
-    out = changes.get((line.number, line.evidence))
-    return replace(line, out=out, answer=answers.get((line.number, line.id)))
+    answer = answers.get((line.number, line.id))
+    # These two are answered once the change is durable, and only then: the row of the change may be on its way.
+    confirmed = _CONFIRMED.get(answer.kind) if answer is not None else None
+    return replace(line, out=changes.get((line.number, line.evidence), confirmed), answer=answer)

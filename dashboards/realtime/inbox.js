@@ -1,8 +1,11 @@
 // What people wrote to us, what it changed, what we answered, and every other change of consent; newest first.
 import { call } from "./api.js";
 import { $, el, show } from "./dom.js";
+import { secondsSince } from "./live.js";
 
 const EVERY = 3000;
+// What a text changes is recorded apart from it: for so many seconds nobody can say that it changed nothing.
+const FRESH = 10;
 const INTENTS = { stop: "STOP", start: "START", help: "HELP", other: "text" };
 const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text" };
 let page = 1;
@@ -49,8 +52,9 @@ async function ask() {
   if (mine === asking) again(performance.now() - begun);
 }
 
-function paint({ lines, older }) {
+function paint({ lines: found, older }) {
   complain("");
+  const lines = found.map((line) => ({ ...line, fresh: secondsSince(line.at) < FRESH }));
   show($("i-rows"), lines, () => lines.map(row));
   $("i-empty").hidden = lines.length > 0;
   $("i-empty").textContent = $("i-what").value || $("i-number").value.trim() ? "Nothing matches. Clear shows all." : "Nobody has written yet, and nobody has opted out.";
@@ -77,6 +81,6 @@ function row(line) {
 const pill = (line) => el("span", { class: "status", "data-i": line.intent ?? "change" }, line.intent ? INTENTS[line.intent] : (SOURCES[line.source] ?? line.source));
 
 function change(line) {
-  if (line.change === null) return el("span", { class: "soft" }, "unchanged");
+  if (line.change === null) return el("span", { class: "soft" }, line.fresh && line.intent !== "other" ? "…" : "unchanged");
   return line.change === "out" ? el("b", { class: "out" }, "opted out") : el("b", { class: "in" }, "opted in");
 }

@@ -98,3 +98,11 @@ def test_pages_leave_nobody_out_and_show_nobody_twice(store: Store, size: int) -
 )
 def test_what_is_asked_for(store: Store, what: What, number: int, ids: list[str]) -> None:
     assert [line.id for line in inbox(store, what, number)[0]] == ids
+
+
+def test_a_confirmed_stop_is_a_change_before_its_row_has_come(clickhouse: Server) -> None:
+    with migrated(clickhouse) as store:
+        insert_texts(store, [(text, classify(text.text), evidence_of(text)) for text in TEXTS[:2]])
+        assert [line.out for line in inbox(store)[0]] == [None, None]
+        insert_replies(store, [Conversation(number=ANN, replies=[answer(1, "m1", "Shop: bye")], heard=[])])
+        assert [(line.intent, line.out) for line in inbox(store)[0]] == [("help", None), ("stop", True)]
