@@ -272,13 +272,7 @@ class _Load:
         return int(sum(self._newest("longwave_lane_delayed_recipients").values()))
 
     def _newest(self, name: str) -> dict[str, float]:
-        """A gauge of each lane, from its newest owner."""
-        newest: dict[str, tuple[float, float]] = {}
-        for found in self._scraped():
-            for lane, epoch in found.get("longwave_lane_epoch", {}).items():
-                value = found.get(name, {}).get(lane, 0.0)
-                newest[lane] = max(newest.get(lane, (0.0, 0.0)), (epoch, value))
-        return {lane: value for lane, (_, value) in newest.items()}
+        return _of_newest_owner(self._scraped(), name)
 
     def _sum(self, name: str) -> float:
         return sum(sum(found.get(name, {}).values()) for found in self._scraped())
@@ -299,6 +293,16 @@ def _by_lane(text: str) -> dict[str, dict[str, float]]:
     for name, lane, value in re.findall(r'^(\w+)\{lane="(\d+)"\} (\S+)$', text, re.MULTILINE):
         values.setdefault(name, {})[lane] = float(value)
     return values
+
+
+def _of_newest_owner(scraped: list[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
+    """A gauge of each lane as its newest owner has it: who had the lane before still shows what he knew."""
+    newest: dict[str, tuple[float, float]] = {}
+    for found in scraped:
+        for lane, epoch in found.get("longwave_lane_epoch", {}).items():
+            value = found.get(name, {}).get(lane, 0.0)
+            newest[lane] = max(newest.get(lane, (0.0, 0.0)), (epoch, value))
+    return {lane: value for lane, (_, value) in newest.items()}
 
 
 def _until(at: int) -> None:
