@@ -94,6 +94,8 @@ class LaneOwner:
         self._epoch = 0
         """Of our last ownership since the log was read from its beginning: in between each INTENT is read once, so
         that one of this epoch which we did not start was certainly not submitted."""
+        self._before = 0
+        """The lane's epoch before the record that is read."""
         self._start: int | None = None
         self._next = 0
         self._read_at = monotonic()
@@ -262,6 +264,7 @@ class LaneOwner:
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
             self._records_out = max(0, self._records_out - isinstance(record, Intent))
+        self._before = self.state.epoch
         try:
             effects = apply(self.state, offset, record, raw)
         except Exception as error:
@@ -332,11 +335,13 @@ class LaneOwner:
         self._picked.clear()
         self._records_out = 0
         if self._active:
+            # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
+            kept = bool(self._epoch) and self._before == self._epoch
             self._epoch = self.state.epoch
             seconds = monotonic() - self._assigned_at
             metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
             log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, self.state.epoch, seconds)
-            if starts_full(self.state.last_intent_at, self.state.owned_at):
+            if not kept and starts_full(self.state.last_intent_at, self.state.owned_at):
                 self._window.start_full(monotonic())
 
     async def _pump(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -229,6 +230,22 @@ async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Serve
         assert made.state.epoch == at
         await read(made, [owner("somebody")], at)
         assert not made.active
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["kept", "somebody else's in between"])
+async def test_a_lane_that_comes_back_goes_on_at_once_and_one_of_somebody_else_waits(
+    own_kafka: Server, others: int
+) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        at = await read(made, running(10, made), 0)
+        at = await read(made, [intent(1, [(2, 0, 5)], at=now_ms())], at)
+        await made.release(2)
+        await made.assign()
+        await read(made, [*[owner("somebody", now_ms())] * others, owner(made._nonce, now_ms())], at)
+        assert made.active
+        assert (made._window.wait(monotonic(), 900) > 0) == bool(others)
 
 
 @pytest.mark.parametrize("part_bytes", [64, 1_000_000], ids=["many", "one"])
