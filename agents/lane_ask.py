@@ -1,4 +1,5 @@
-"""Asking the aggregator what became of messages (policy `query`): carries out the Ask effects of one lane."""
+"""Asking what became of messages, the aggregator (policy `query`) or their lost owner: carries out the Ask effects of
+one lane."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from adapters.clock import now_ms
 from adapters.ports import AggregatorPort
 from agents.runner import output
-from pipeline.lane_ask import ASKED_FOR_MS, answered, ask_after, given_up, open_ids, pause_before
+from pipeline.lane_ask import ASKED_FOR_MS, HEARD_BY_MS, answered, ask_after, given_up, open_ids, pause_before
+from pipeline.lane_doubt import LOST
 from pipeline.lane_outcome import open_indices
 from pipeline.lane_state import Flight
 from schemas import topics
@@ -57,6 +59,17 @@ class Asker:
             log.error("lane %s: asking failed", self._owner.lane, exc_info=task.exception())
 
     async def _ask(self, offset: int) -> None:
+        if self._owner.state.asks(self._owner.state.flights[offset].key[0]):
+            await self._ask_aggregator(offset)
+        else:
+            await self._wait_for_owner(offset)
+
+    async def _wait_for_owner(self, offset: int) -> None:
+        await asyncio.sleep(HEARD_BY_MS / 1000)
+        if (flight := self._still_asked(offset)) is not None:
+            self._report(given_up(flight, now_ms(), LOST))
+
+    async def _ask_aggregator(self, offset: int) -> None:
         await asyncio.sleep(ask_after(self._aggregator.settled_after) / 1000)
         attempt = 0
         while (flight := self._still_asked(offset)) is not None:

@@ -1,4 +1,5 @@
-"""Asking the aggregator what became of a flight (policy `query`): which messages, and the RESULT of the answer."""
+"""Asking what became of a flight: the aggregator under policy `query`, else only the flight's lost owner, by waiting
+for its RESULT. When, for which messages, and the RESULT of the answer."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ MARGIN_MS: Final = 1000
 ASKED_FOR_MS: Final = 24 * 3_600_000
 """How long after its INTENT a flight is asked for at most; what is open then is unknown for good."""
 NO_ANSWER: Final = "no_answer_to_query"
+HEARD_BY_MS: Final = STALE_MS + 5000
+"""How long a lost owner is waited for. One that lives gives up what it has not submitted when the INTENT is
+`STALE_MS` old, and its RESULT has as long again to be written while the group is still unsettled."""
 
 
 def ask_after(settled_after: float) -> int:
@@ -58,7 +62,7 @@ def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], a
     return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
 
 
-def given_up(flight: Flight, at: int) -> Result:
+def given_up(flight: Flight, at: int, reason: str = NO_ANSWER) -> Result:
     """The RESULT of a flight that was asked for long enough without an answer."""
-    groups = [ResultGroup(outcome="unknown", reason=NO_ANSWER, indices=open_indices(flight))]
+    groups = [ResultGroup(outcome="unknown", reason=reason, indices=open_indices(flight))]
     return Result(intent=flight.offset, groups=groups, at=at, asked=True)

@@ -21,7 +21,8 @@ class Submit:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Nobody knows what became of what is open of the flight: if you own the lane, ask the aggregator once nothing
-    of the flight can arrive there any more, and write the answer as its RESULT (`asked`)."""
+    of the flight can arrive there any more (policy `query`), or wait for its lost owner's RESULT, and write the
+    answer, or that there is none, as its RESULT (`asked`)."""
 
     flight: Flight
 

@@ -3,13 +3,17 @@
 | flight | accepted, rejected | retry | skipped, expired | unknown |
 |---|---|---|---|---|
 | of the owner | final | waits again, or canceled with the campaign | final | as the policy says |
-| asked for | final | waits again, or canceled with the campaign | final | still asked for; final in the answer |
+| asked for | final | waits again, or canceled with the campaign | final | `query`: asked on; final in the answer |
 | of a lost owner, unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 
 Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again, `query` stays in flight and
 is asked for until the aggregator has said what became of it, whoever owns the lane by then. Who waits again and then
 ends without another submission is unknown (`pipeline.lane_doubt`).
+
+An owner that is lost is not always dead: in a rebalance it lives, and tells within seconds what it did not submit.
+Under `skip` its flights are asked for too, though of nobody but itself: they stay in flight until its RESULT is there
+or `pipeline.lane_ask.HEARD_BY_MS` are over, and only then are unknown for good.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     if flight.asking:
         found = [(group, left) for group, part in found for left in without(part, flight.settled)]
     open_still: list[Outcome] = []
-    if not record.asked and (flight.asking or (not flight.orphan and state.asks(flight.key[0]))):
+    if not record.asked and state.asks(flight.key[0]) and (flight.asking or not flight.orphan):
         open_still = [one for one in found if one[0].outcome == "unknown"]
         found = [one for one in found if one[0].outcome != "unknown"]
     settle = _late if flight.orphan and not flight.asking else _settle
@@ -55,6 +59,11 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
         flight.asking = True
         flight.settled += [part.slice for _, part in found]
         return [*effects, Ask(flight)]
+    if record.asked and flight.orphan and not state.asks(flight.key[0]):
+        # Nobody was asked: the lost owner was waited for, and may tell the truth yet.
+        flight.asking = False
+        flight.settled += [part.slice for group, part in found if group.outcome != "unknown"]
+        return effects
     del state.flights[flight.offset]
     _land(state, flight)
     return effects
@@ -63,14 +72,11 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
 def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
     """Rule L4: the owner died, or stalled, between INTENT and RESULT."""
     flight.orphan = True
-    flight.asking = flight.asking or state.asks(flight.key[0])
-    if flight.asking:
+    flight.resent = not flight.asking and state.resends(flight.key[0])
+    if not flight.resent:
+        flight.asking = True
         return []
-    flight.resent = state.resends(flight.key[0])
-    parts: list[Part] = []
-    for one, turn in zip(flight.slices, flight.turns, strict=True):
-        for part in without(Part(one, turn, "unknown", LOST), flight.settled):
-            parts.append(_again(state, part, at, at, LOST) if flight.resent else part)
+    parts = [_again(state, Part(left, turn, "", LOST), at, at, LOST) for left, turn in flight.open()]
     return [*status_of(state, flight.key, parts, at)]
 
 

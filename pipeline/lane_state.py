@@ -45,11 +45,12 @@ class Flight:
     turns: list[int]
     at: int
     orphan: bool = False
-    """Its owner lost the lane before a RESULT; `pipeline.lane` has told the accounting what the policy says."""
+    """Its owner lost the lane before a RESULT; unless `asking`, the accounting was told what the policy says."""
     resent: bool = False
     """An orphan whose recipients were let wait again."""
     asking: bool = False
-    """Nobody knows what became of what is not `settled`: it stays in flight until the aggregator was asked."""
+    """Nobody knows what became of what is not `settled`: it stays in flight until the aggregator was asked, or the
+    lost owner was waited for."""
     settled: list[Slice] = field(default_factory=list)
     """What the late RESULT of an earlier attempt, or of an `asking` flight an earlier RESULT, has settled already:
     it never waits again on account of this flight."""

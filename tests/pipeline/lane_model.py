@@ -146,23 +146,20 @@ class Model:
         person.waiting, person.due, person.turn = True, due, turn + 1
 
     def _orphan(self, flight: ModelFlight, at: int) -> None:
-        flight.orphan, flight.asking = True, flight.asking or self._asks(flight.campaign)
-        if flight.asking:
+        flight.orphan = True
+        flight.resent = not flight.asking and self._resends(flight.campaign)
+        if not flight.resent:
+            flight.asking = True
             return
-        flight.resent = self._resends(flight.campaign)
         for person, turn in flight.seats:
-            if person.place in flight.settled:
-                continue
-            if flight.resent:
+            if person.place not in flight.settled:
                 self._again(person, at, turn)
-            else:
-                self._end(person, "unknown")
 
     def _result(self, result: Result) -> None:
         flight = self.flights.get(result.intent)
         if flight is None:
             return
-        may_doubt = flight.asking or (not flight.orphan and self._asks(flight.campaign))
+        may_doubt = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
         doubt, before, answered = False, set(flight.settled), set()
         for index, (person, turn) in enumerate(flight.seats):
             if flight.asking and person.place in before:
@@ -180,6 +177,8 @@ class Model:
         if doubt:
             flight.asking = True
             flight.settled |= answered
+        elif result.asked and flight.orphan and not self._asks(flight.campaign):
+            flight.asking = False
         else:
             del self.flights[result.intent]
 

@@ -11,6 +11,7 @@ import pytest
 from pyroaring import BitMap
 
 from pipeline.checkpoint import Loader, is_checkpoint, parts, restore, snapshot, stream, worth_it
+from pipeline.lane_ask import given_up
 from pipeline.lane_state import LaneState, pack, unpack
 from schemas.lane import LANES, CheckpointPart
 from schemas.lane import ResultGroup as Group
@@ -117,6 +118,8 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     log.add(work([0], A))
     log.add(intent(2, [(2, 0, 1)], at=100))
     log.add(owner())
+    assert len(restore(snapshot(log.state, 101)).flights) == 1, "somebody waits for its owner"
+    log.add(given_up(log.state.flights[3], 9))
     assert len(restore(snapshot(log.state, 100)).chunks) == 1
     late = restore(snapshot(log.state, 101))
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)

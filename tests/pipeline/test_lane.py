@@ -8,7 +8,9 @@ import tracemalloc
 
 import pytest
 
-from pipeline.lane import Malformed, Submit, Void, apply
+from pipeline import lane_ask
+from pipeline.lane import Ask, Malformed, Submit, Void, apply
+from pipeline.lane_outcome import open_indices
 from pipeline.lane_state import LAST_TURN, LaneState
 from schemas.lane import LANES, Defer, Drop, Work
 from schemas.lane import ResultGroup as Group
@@ -219,7 +221,7 @@ def test_an_unknown_outcome_is_final_under_skip_and_waits_under_resend() -> None
 
 def test_a_lost_owners_flight_is_unknown_and_its_late_result_the_truth() -> None:
     log, at = flying(3)
-    assert said(log.add(owner())) == [("unknown", [0, 1, 2], "owner_lost", 0)]
+    given_up(log, at)
     assert log.state.waiting == 0
     groups = [
         Group(outcome="accepted", indices=[0], ids=["a"]),
@@ -231,6 +233,35 @@ def test_a_lost_owners_flight_is_unknown_and_its_late_result_the_truth() -> None
         ("rejected", [1], "not_sent_by_lost_owner", 0),
     ]
     assert log.state.chunks == {}
+
+
+def given_up(log: Log, at: int) -> None:
+    """The owner of the flight at `at` is lost, and was waited for long enough."""
+    effects = log.add(owner())
+    assert said(effects) == []
+    [ask] = [one for one in effects if isinstance(one, Ask)]
+    record = lane_ask.given_up(ask.flight, 0, "owner_lost")
+    assert said(log.add(record)) == [("unknown", open_indices(ask.flight), "owner_lost", 0)]
+    assert said(log.add(record)) == [], "the RESULT once more"
+
+
+def test_a_lost_owner_that_lives_gives_back_what_it_did_not_submit() -> None:
+    log, at = flying(3)
+    effects = log.add(owner(at=40))
+    assert said(effects) == []
+    assert log.state.in_flight() == 3
+    groups = [
+        Group(outcome="accepted", indices=[0], ids=["a"]),
+        Group(outcome="retry", reason="held_back", indices=[1], due=41),
+        Group(outcome="unknown", reason="timeout", indices=[2]),
+    ]
+    assert said(log.add(result(at, *groups, at=41))) == [
+        ("accepted", [0], "", 0),
+        ("queued", [1], "held_back", 1),
+        ("unknown", [2], "timeout", 0),
+    ]
+    assert waiting(log.state) == {(2, 1): (41, 1)}
+    assert log.state.flights == {}
 
 
 @pytest.mark.parametrize("policy", ["resend", "resend-with-key"])

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.checkpoint import restore, snapshot
 from pipeline.lane import Malformed, Void
+from pipeline.lane_ask import given_up
 from pipeline.statuses import apply
 from pipeline.transitions import WriteFinish
 from schemas.campaign import Progress
@@ -73,8 +74,10 @@ def test_a_campaign_that_waits_or_flies_is_not_finished_whoever_says_so() -> Non
 
 def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finish() -> None:
     log = Log()
-    for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner(), Finish(campaign=A, at=9)):
+    for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner()):
         log.add(record)
+    log.add(given_up(log.state.flights[3], 9))
+    log.add(Finish(campaign=A, at=9))
     assert log.state.finished == {A}
     assert said(log.add(result(3, Group(outcome="accepted")))) == [("accepted", [0, 1], "", 0)]
     assert log.state.chunks == {}

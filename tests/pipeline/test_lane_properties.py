@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 import pipeline.lane
 from adapters.ports import SubmitOutcome
 from pipeline.lane import apply
-from pipeline.lane_ask import answered, open_ids
+from pipeline.lane_ask import answered, given_up, open_ids
+from pipeline.lane_doubt import LOST
 from pipeline.lane_outcome import open_indices
 from pipeline.lane_state import Flight, LaneState
 from pipeline.tokens import message_id
@@ -238,13 +239,19 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(worker.asks and worker.active for worker in self.world.workers))
     @rule(n=few, knows=st.sampled_from([True, True, True, False]))
     def asks(self, n: int, knows: bool) -> None:
-        """The owner asks what became of a flight; the answer is on its way into the log."""
+        """The owner asks what became of a flight, or gives up waiting for its lost owner; the answer is on its way
+        into the log."""
         askers = [worker for worker in self.world.workers if worker.asks and worker.active]
         worker = askers[n % len(askers)]
         offset = sorted(worker.asks)[n % len(worker.asks)]
         flight = worker.state.flights.get(offset)
         if flight is None or not flight.asking:
             worker.asks.discard(offset)
+        elif not worker.state.asks(flight.key[0]):
+            # Its owner was waited for. However short that was, nobody may be lost or sent to twice.
+            worker.asks.discard(offset)
+            worker.outbox.append(given_up(flight, self.now, LOST))
+            tried["waited"] += 1
         elif self.now > flight.at + self.world.ask_after:
             worker.asks.discard(offset)
             indices, keys = open_indices(flight), self.world.columns(flight)[0]
@@ -490,11 +497,13 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
     record_property(
         "tried",
         f"lane: {tried['runs']} interleavings of {tried['steps']} steps, {tried['records']} records folded, "
-        f"{tried['submissions']} submissions, {tried['asked']} flights asked for, "
+        f"{tried['submissions']} submissions, {tried['asked']} flights asked for, {tried['waited']} "
+        f"waited for, "
         f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, violations 0",
     )
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
+    assert tried["waited"] >= EXAMPLES / 10
     assert tried["asleep"] >= EXAMPLES / 50
     assert tried["full"] >= EXAMPLES / 20
 

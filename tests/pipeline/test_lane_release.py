@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.lane_ask import given_up
 from pipeline.lane_effects import Gradually
 from pipeline.lane_release import MOST, MOVED_MS
 from pipeline.reservations import releases, routed
@@ -68,6 +69,7 @@ def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_was_sent()
     log = lane()
     log.add(intent(1, [(2, 0, 2)]))
     assert given_back(log.add(owner("m"))) == []
+    assert given_back(log.add(given_up(log.state.flights[3], 9))) == []
     assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == [0, 1]
 
 
