@@ -39,11 +39,17 @@ def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
 def _told(
     chunks: _Withdrawn, by_key: dict[Key, list[Part]], at: int, *, reserves: bool
 ) -> Iterator[StatusChunk | Release]:
+    """Statuses of all, then releases of all: whoever looks at the campaign does not wait for the reservations."""
     for key, parts in by_key.items():
         for batch in batches(parts):
             yield from status_of(chunks, key, batch, at)
-            if reserves:
-                yield from released(chunks, key, batch, at)
+            chunks.fold(batch)
+    chunks.fold_all()
+    if not reserves:
+        return
+    for key, parts in by_key.items():
+        for batch in batches(parts):
+            yield from released(chunks, key, batch, at)
             chunks.drop(batch)
 
 
@@ -78,8 +84,18 @@ class _Withdrawn:
             columns = self._decoded[chunk] = _DECODER.decode(unpack(self._packed[chunk]))
         return columns
 
-    def drop(self, batch: list[Part]) -> None:
-        """Forget the chunks of a batch but its last, of which the next batch may have more."""
+    def fold(self, batch: list[Part]) -> list[int]:
+        """Keep only the bytes of a batch's chunks but its last, of which the next batch may have more; which."""
         last = batch[-1].slice[0]
-        for chunk in [chunk for chunk in self._decoded if chunk != last]:
-            del self._decoded[chunk], self._packed[chunk]
+        folded = [chunk for chunk in self._decoded if chunk != last]
+        for chunk in folded:
+            del self._decoded[chunk]
+        return folded
+
+    def fold_all(self) -> None:
+        self._decoded.clear()
+
+    def drop(self, batch: list[Part]) -> None:
+        """Forget those chunks altogether."""
+        for chunk in self.fold(batch):
+            del self._packed[chunk]
