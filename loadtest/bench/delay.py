@@ -1,7 +1,7 @@
 """`longwave bench delay`: millions wait in the lanes; memory, restart, release, look-up and cancel.
 
 In one process, on the lane's own state: what looking for due work costs with 10,000, a million and ten million
-waiting. On a private stack with two workers and eight lanes: `recipients` are written to the lanes as WORK of 500,
+waiting. On a private stack with two workers and four lanes: `recipients` are written to the lanes as WORK of 500,
 due in hours, and the workers' memory is looked at once a second from there to the end. While another campaign sends
 at the full rate, probes fall due all the time, and their due times are compared with their arrivals at the
 aggregator, by its own record. One worker, which has half of all who wait, is killed with SIGKILL; each lane is back
@@ -26,6 +26,7 @@ from typing import Any
 from adapters.clock import now_ms
 from loadtest.aggregator.record import entries
 from loadtest.bench import delay_lookup
+from loadtest.bench.account import one_sender
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.delay_records import LaneWriter, Template, control
 from loadtest.bench.report import Result
@@ -34,10 +35,11 @@ from loadtest.bench.watch import Watch
 from schemas.wire import CHUNK_LIMIT
 
 MEMORY_MB, RESTART_S, RELEASE_MS, CANCEL_S, LOOKUP_RATIO = 1536.0, 15.0, 1000.0, 5.0, 3.0
-LANES = tuple(range(8))
+LANES = tuple(range(4))
 WORKERS = 2
-RATE = 8000
-"""Segments per second: 1,000 a lane, from which on a slice is a tenth of a second of the rate."""
+RATE = 4000
+"""Segments per second: 1,000 a lane, from which on a slice is a tenth of a second of the rate. All of it is used while
+release is measured; a limit beyond what the machine can send would measure the queue in front of it instead."""
 BULK, PROBE, STAYS = "0000bvk1", "0000prb1", "0000stay"
 HOUR = 3_600_000
 FIRST_ORDINAL = 4_000_000
@@ -81,7 +83,7 @@ def run(recipients: int = 10_000_000, note: Callable[[str], None] = lambda text:
 
 
 def _on_a_stack(recipients: int, note: Callable[[str], None]) -> dict[str, Any]:
-    with private_stack(_settings(), workers=WORKERS) as stack:
+    with private_stack(one_sender(RATE, LANES), workers=WORKERS) as stack:
         fill(stack.settings, "few", 8)
         api = Api(stack.settings)
         soon = datetime.fromtimestamp(time.time() + 870, UTC).isoformat()
@@ -96,18 +98,6 @@ def _on_a_stack(recipients: int, note: Callable[[str], None]) -> dict[str, Any]:
             note(f"canceled: {figures['cancel_s']} s")
         sums = [sum(mb for name, mb in look.memory.items() if name.startswith("worker")) for look in watch.looks]
         return figures | {"memory_peak_mb": max(sums), "memory_at_end_mb": sums[-1]}
-
-
-def _settings() -> str:
-    return f"""
-[accounts.demo]
-site_name = ""
-segments_per_second = {RATE}
-[accounts.demo.senders.main]
-number = "+18885550100"
-segments_per_second = {RATE}
-lanes = {list(LANES)}
-"""
 
 
 def _state(api: Api, campaign: str, state: str) -> int:
@@ -153,7 +143,7 @@ class _Load:
             for n in range(self.half // CHUNK_LIMIT):
                 quarter = CHUNK_LIMIT // 4
                 dues = [(quarter, now + (3 + part) * HOUR + n % 3600 * 1000) for part in range(4)]
-                self.writer.write(LANES[n % 8], template.record(FIRST_ORDINAL + n * CHUNK_LIMIT, now, dues))
+                self.writer.write(LANES[n % len(LANES)], template.record(FIRST_ORDINAL + n * CHUNK_LIMIT, now, dues))
         self.writer.flush()
         written = time.monotonic() - begun
         wait_until("all wait in the lanes", lambda: self._delayed() >= 2 * self.half, 240, 0.5)
@@ -233,7 +223,7 @@ class _Load:
         template = Template(BULK, 4)
         self.writer.controls(BULK, at, LANES)
         for n in range((LOADED_S + 4) * RATE // CHUNK_LIMIT):
-            self.writer.write(LANES[n % 8], template.record(n * CHUNK_LIMIT, at, [(CHUNK_LIMIT, at)]))
+            self.writer.write(LANES[n % len(LANES)], template.record(n * CHUNK_LIMIT, at, [(CHUNK_LIMIT, at)]))
         self.writer.flush()
 
     def _kill(self) -> int:
