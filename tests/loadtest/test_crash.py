@@ -18,6 +18,30 @@ from loadtest.bench.crash.bench import result
 from loadtest.bench.crash.findings import Findings, Recovery
 from loadtest.bench.crash.plan import WEIGHTS, plan, quotas
 from loadtest.bench.crash.recovery import back
+from loadtest.bench.crash.unknowns import attributed, claims
+from schemas.status import StatusChunk, StatusGroup
+
+
+def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
+    said = (
+        "[{}] [7] [INFO] lane {} is ours, epoch 5, after 0.2 s \n[2026-11-22 04:00:41,289] [7] [INFO] lane 9 ends\n"
+    )
+    (tmp_path / "worker-0.log").write_text(said.format("2026-11-22 04:00:23,848", 3))
+    (tmp_path / "worker-1.log").write_text(said.format("2026-11-22 04:00:21,800", 3))
+    (tmp_path / "writer.log").write_text(said.format("2026-11-22 04:00:20,000", 3))
+    (times,) = claims(tmp_path).values()
+    assert np.diff(times).tolist() == [2048]
+
+
+def test_who_is_in_doubt_belongs_to_the_first_claim_after_the_intent() -> None:
+    def told(at: int, state: str, ordinals: list[int], reason: str = "") -> StatusChunk:
+        group = StatusGroup(state=state, ordinals=ordinals, reason=reason)  # type: ignore[arg-type]
+        return StatusChunk(campaign="aaaaaaaa", message=0, at=at, lane=2, groups=[group])
+
+    chunks = [told(10, "in_flight", [1, 2]), told(40, "in_flight", [3]), told(20, "in_flight", [1])]
+    chunks.append(told(48, "in_flight", [2]))
+    lost = {(2, "aaaaaaaa", 1): 60, (2, "aaaaaaaa", 2): 15, (2, "aaaaaaaa", 3): 60}
+    assert attributed(chunks, lost, {2: [5, 15, 30, 50], 1: [12]}) == {(2, 15): 1, (2, 30): 1, (2, 50): 1}
 
 
 def test_a_plan_is_repeatable_and_has_every_kind_by_its_share() -> None:

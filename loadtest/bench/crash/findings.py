@@ -77,6 +77,7 @@ class Findings:
         found = [*self.trouble]
         for what, count in (
             ("lost", account.lost),
+            ("rejected although nobody had submitted them", account.not_sent),
             ("twice", account.twice if self.policy in ONCE else 0),
             ("at the aggregator and not in our account", account.unaccounted),
             ("unknown and not listed, or listed and not unknown", account.unlisted),

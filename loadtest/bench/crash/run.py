@@ -23,7 +23,7 @@ from loadtest.bench.crash.killer import Killer, Struck
 from loadtest.bench.crash.load import Load
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
-from loadtest.bench.crash.unknowns import left_in_doubt
+from loadtest.bench.crash.unknowns import claims, left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
 from pipeline.rate import slice_segments
 
@@ -176,7 +176,8 @@ class _Run:
         findings.campaigns = len(load.campaigns)
         findings.key_hits = self._arrivals.key_hits
         findings.looks, findings.refused, findings.unbalanced = load.looks, load.refused, load.unbalanced
-        findings.attribute(left_in_doubt(self._stack.settings.kafka))
+        settings = self._stack.settings
+        findings.attribute(left_in_doubt(settings.kafka, claims(settings.data / "logs")))
 
 
 def _settings(setting: Setting) -> str:

@@ -1,8 +1,13 @@
-"""What each change of a lane's owner left in doubt, from the statuses that the lanes wrote."""
+"""What each change of a lane's owner left in doubt, from the statuses that the lanes wrote and the workers' logs."""
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
@@ -14,41 +19,84 @@ from schemas.status import STATUSES, StatusChunk
 from schemas.wire import DecodeError
 
 SECONDS: Final = 30.0
+_CLAIM: Final = re.compile(r"^\[([0-9-]+ [0-9:]+,[0-9]{3})\].* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
+
+Claims = dict[int, list[int]]
+"""Lane → when an owner had read back that it is its own, in ms, ascending."""
 
 
-def left_in_doubt(kafka: Kafka) -> dict[tuple[int, int], int]:
+def claims(logs: Path) -> Claims:
+    """The claims that the workers' logs in a folder tell of."""
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for log in logs.glob("worker-*.log"):
+        for when, lane in _CLAIM.findall(log.read_text(errors="replace")):
+            found[int(lane)].append(int(datetime.fromisoformat(when.replace(",", ".")).timestamp() * 1000))
+    return {lane: sorted(times) for lane, times in found.items()}
+
+
+def left_in_doubt(kafka: Kafka, owned: Claims) -> dict[tuple[int, int], int]:
     """(lane, when the new owner claimed it, in ms) → distinct messages that the owner before it had in flight,
     whatever the campaign's policy made of them.
 
     Raises:
         RuntimeError: Kafka does not give them.
     """
-    found: dict[tuple[int, int], set[tuple[str, int]]] = defaultdict(set)
+    lost: dict[Message, int] = {}
+    for chunk in _chunks(kafka):
+        for one in _lost(chunk):
+            lost[one] = min(chunk.at, lost.get(one, chunk.at))
+    return attributed(_chunks(kafka), lost, owned)
+
+
+Message = tuple[int, str, int]
+"""Lane, campaign, ordinal."""
+
+
+def _lost(chunk: StatusChunk) -> Iterator[Message]:
+    for group in chunk.groups:
+        if group.reason == LOST:
+            yield from ((chunk.lane, chunk.campaign, ordinal) for ordinal in group.ordinals)
+
+
+def attributed(chunks: Iterable[StatusChunk], lost: dict[Message, int], owned: Claims) -> dict[tuple[int, int], int]:
+    """Those of `lost` (message → when that was first told, in ms) by the first claim after the INTENT before that.
+    They are told of seconds later, by then perhaps by another owner yet, and those of two lost owners together."""
+    intents: dict[Message, int] = {}
+    for chunk in chunks:
+        for group in chunk.groups:
+            if group.state == "in_flight":
+                for one in lost.keys() & {(chunk.lane, chunk.campaign, ordinal) for ordinal in group.ordinals}:
+                    if chunk.at <= lost[one]:
+                        intents[one] = max(chunk.at, intents.get(one, 0))
+    found: defaultdict[tuple[int, int], int] = defaultdict(int)
+    for (lane, _, _), at in intents.items():
+        times = owned.get(lane, [])
+        place = bisect_left(times, at)
+        found[lane, times[place] if place < len(times) else at] += 1
+    return dict(found)
+
+
+def _chunks(kafka: Kafka) -> Iterator[StatusChunk]:
+    """Everything that lanes have told, oldest first in each partition."""
     consumer = Consumer(
         {"bootstrap.servers": kafka.bootstrap, "group.id": "crash-account", "enable.auto.commit": False}
     )
-    for partition in range(kafka.partitions):
-        place = TopicPartition(topics.STATUSES.name, partition)
-        low, high = consumer.get_watermark_offsets(place, timeout=SECONDS)
-        consumer.assign([TopicPartition(topics.STATUSES.name, partition, low)])
-        at = low - 1
-        while at < high - 1:
-            message = consumer.poll(SECONDS)
-            if message is None or message.error():
-                raise RuntimeError(f"statuses/{partition} cannot be read from {at + 1} to {high}")
-            at = message.offset() or 0
-            _take(found, message.value())
-    consumer.close()
-    return {key: len(messages) for key, messages in found.items()}
-
-
-def _take(found: dict[tuple[int, int], set[tuple[str, int]]], value: bytes | None) -> None:
     try:
-        chunk = STATUSES.decode(value)
-    except DecodeError:
-        return
-    if not isinstance(chunk, StatusChunk) or chunk.lane < 0:
-        return
-    for group in chunk.groups:
-        if group.reason == LOST:
-            found[chunk.lane, chunk.at].update((chunk.campaign, ordinal) for ordinal in group.ordinals)
+        for partition in range(kafka.partitions):
+            place = TopicPartition(topics.STATUSES.name, partition)
+            low, high = consumer.get_watermark_offsets(place, timeout=SECONDS)
+            consumer.assign([TopicPartition(topics.STATUSES.name, partition, low)])
+            at = low - 1
+            while at < high - 1:
+                message = consumer.poll(SECONDS)
+                if message is None or message.error():
+                    raise RuntimeError(f"statuses/{partition} cannot be read from {at + 1} to {high}")
+                at = message.offset() or 0
+                try:
+                    chunk = STATUSES.decode(message.value())
+                except DecodeError:
+                    continue
+                if isinstance(chunk, StatusChunk) and chunk.lane >= 0:
+                    yield chunk
+    finally:
+        consumer.close()
