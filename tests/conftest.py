@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.sharing import ended, group_of
 from tests.stack import Server, running_clickhouse, running_kafka
 
 
@@ -27,21 +28,41 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 HERE = Path(__file__).parent
-FIRST = ("trouble", "test_walk.py", "loadtest/test_simulation_real.py", "cli", "api", "agents")
+FIRST = (
+    "shared stage",
+    "trouble",
+    "test_walk.py",
+    "loadtest/test_simulation_real.py",
+    "cli",
+    "api",
+    "agents",
+)
 """What takes longest: begun last, it would leave the other cores idle at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay in one process, and so do files that share a stack (`pytestmark`, an xdist_group)."""
+    """A file's tests stay in one process, and so do files that share a stack (`pytestmark`, an xdist_group); said
+    before xdist looks at the marks."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
-    where = str(item.path.relative_to(HERE))
-    return next((turn for turn, name in enumerate(FIRST) if where.startswith(name)), len(FIRST))
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fixtures first, then the stack that they took from the group."""
+    try:
+        return (yield)
+    finally:
+        ended(item, nextitem)
+
+
+def _turn(item: pytest.Item) -> tuple[int, str]:
+    where = (str(item.path.relative_to(HERE)), group_of(item))
+    turn = next((turn for turn, name in enumerate(FIRST) if any(one.startswith(name) for one in where)), len(FIRST))
+    return turn, group_of(item)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

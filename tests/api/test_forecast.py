@@ -10,8 +10,6 @@ import pytest
 from cli.main import run
 from tests.api.live import Live, refusal, shared, spec
 
-pytestmark = pytest.mark.xdist_group("live")
-
 TOML = """
 name = "Ahead"
 [audience]

@@ -15,8 +15,6 @@ from adapters.aggregators import signing
 from adapters.clock import now_ms
 from tests.api.live import Live, in_minutes, shared
 
-pytestmark = pytest.mark.xdist_group("live")
-
 CHROMIUM = "/usr/bin/chromium"
 NASTY = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
 

@@ -23,8 +23,6 @@ from cli.stack import ready
 from tests.api.live import Live, eventually, in_minutes, shared, spec
 from tests.stack import Server, environment, free_ports, running
 
-pytestmark = pytest.mark.xdist_group("live")
-
 JSON = {"Content-Type": "application/json"}
 
 

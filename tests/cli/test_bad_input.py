@@ -13,8 +13,6 @@ from cli.stack import children
 from tests.api.live import Live, shared, spec
 from tests.stack import environment, free_ports, running
 
-pytestmark = pytest.mark.xdist_group("live")
-
 
 @pytest.fixture(scope="module")
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:

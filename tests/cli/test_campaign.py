@@ -12,8 +12,6 @@ import pytest
 from cli.main import run
 from tests.api.live import Live, shared
 
-pytestmark = pytest.mark.xdist_group("live")
-
 TOML = """
 name = "From the terminal"
 tags = ["cli"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
+from tests.sharing import shared
 from tests.trouble.scene import QUIET, SETTINGS, Scene, scene
 
-SHARED = pytest.mark.xdist_group("shared stage")
+GROUP = "shared stage"
+SHARED = pytest.mark.xdist_group(GROUP)
 """The mark of a file that uses `shared_stage`."""
 SHARED_SETTINGS = f"""
 worker.checkpoint_bytes = 100000000
@@ -31,7 +31,8 @@ lanes = [3]
 """No checkpoint deletes what a test reads back; an account with quiet hours, and one with a cap."""
 
 
-@pytest.fixture(scope="session")
-def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("shared"), QUIET, changes=SHARED_SETTINGS) as made:
-        yield made
+@pytest.fixture(scope="module")
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("shared")
+    found: Scene = shared(GROUP, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
+    return found
