@@ -27,7 +27,7 @@ check: env
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 15
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
 
 demo: env
 	$(BIN)/longwave demo

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sharing import ended, group_of
+from tests.sharing import SHARED_STAGE, GroupScheduling, ended, group_of
 from tests.stack import Server, running_clickhouse, running_kafka
 
 
@@ -27,26 +26,24 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-HERE = Path(__file__).parent
 FIRST = (
-    "shared stage",
-    "trouble",
-    "test_walk.py",
-    "loadtest/test_simulation_real.py",
-    "cli",
-    "api",
-    "agents",
+    SHARED_STAGE,
+    "tests/trouble",
+    "tests/test_walk.py",
+    "tests/loadtest/test_simulation_real.py",
+    "tests/cli",
+    "tests/api",
+    "tests/agents",
 )
 """What takes longest: begun last, it would leave the other cores idle at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay in one process, and so do files that share a stack (`pytestmark`, an xdist_group); said
-    before xdist looks at the marks."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
     items.sort(key=_turn)
 
 
@@ -60,9 +57,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _turn(item: pytest.Item) -> tuple[int, str]:
-    where = (str(item.path.relative_to(HERE)), group_of(item))
-    turn = next((turn for turn, name in enumerate(FIRST) if any(one.startswith(name) for one in where)), len(FIRST))
-    return turn, group_of(item)
+    group = group_of(item.nodeid)
+    return next((turn for turn, name in enumerate(FIRST) if group.startswith(name)), len(FIRST)), group
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -8,28 +8,39 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
+SHARED_STAGE = "shared stage"
+GROUPS = {f"tests/trouble/test_{name}.py": SHARED_STAGE for name in ("lawful", "poison", "race", "workers")}
+"""Files that share a stack. Every other file is a group by itself."""
 _open: dict[str, Any] = {}
 _ends: defaultdict[str, ExitStack] = defaultdict(ExitStack)
 
 
 def shared(group: str, made: Callable[[], AbstractContextManager[Any]]) -> Any:
-    """What `made` gives, one for all tests of an xdist group."""
+    """What `made` gives, one for all tests of a group."""
     if group not in _open:
         _open[group] = _ends[group].enter_context(made())
     return _open[group]
 
 
-def group_of(item: pytest.Item) -> str:
-    """The xdist group of a test."""
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else ""
+def group_of(nodeid: str) -> str:
+    """The group of a test."""
+    file = nodeid.partition("::")[0]
+    return GROUPS.get(file, file)
+
+
+class GroupScheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A group's tests go to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
 
 
 def ended(item: pytest.Item, following: pytest.Item | None) -> None:
     """End what the group of `item` shares if no test of it follows. Left running to the end of the session it would
     take a quarter of a core from all other tests."""
-    group = group_of(item)
-    if following is None or group_of(following) != group:
+    group = group_of(item.nodeid)
+    if following is None or group_of(following.nodeid) != group:
         _open.pop(group, None)
         _ends.pop(group, ExitStack()).close()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sharing import shared
+from tests.sharing import SHARED_STAGE, shared
 from tests.trouble.scene import QUIET, SETTINGS, Scene, scene
 
-GROUP = "shared stage"
-SHARED = pytest.mark.xdist_group(GROUP)
-"""The mark of a file that uses `shared_stage`."""
 SHARED_SETTINGS = f"""
 worker.checkpoint_bytes = 100000000
 {SETTINGS.replace("kafka.lanes = 2", "kafka.lanes = 4")}
@@ -34,5 +31,5 @@ lanes = [3]
 @pytest.fixture(scope="module")
 def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("shared")
-    found: Scene = shared(GROUP, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
+    found: Scene = shared(SHARED_STAGE, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
     return found

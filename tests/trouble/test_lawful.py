@@ -11,10 +11,8 @@ import pytest
 from adapters.clock import now_ms
 from pipeline.quiet_hours import QuietHours
 from pipeline.when import LEAD_MS
-from tests.trouble.conftest import SHARED
 from tests.trouble.scene import Campaign, Scene
 
-pytestmark = SHARED
 PLACE = ("US", "NY")
 TEN_MINUTES = 600_000
 AWAKE, ASLEEP = 60, 40

@@ -14,10 +14,7 @@ from adapters import topics as brokers
 from schemas import topics
 from schemas.deadletter import to_bytes
 from tests.trouble.account import accounted
-from tests.trouble.conftest import SHARED
 from tests.trouble.scene import Scene, wait_until
-
-pytestmark = SHARED
 
 READERS = {
     topics.COMMANDS.name: "coordinator",

@@ -19,10 +19,7 @@ from loadtest.bench.campaigns import fill
 from pipeline.buckets import hashes
 from pipeline.smart_sending import read_blocker
 from schemas.topics import RESERVATIONS
-from tests.trouble.conftest import SHARED
 from tests.trouble.scene import MESSAGE, Scene, wait_until
-
-pytestmark = SHARED
 
 CAMPAIGNS = 20
 PEOPLE = 1500

@@ -11,10 +11,7 @@ from schemas import topics
 from schemas.lane import LANES, Control, Intent, LaneRecord
 from schemas.wire import DecodeError
 from tests.trouble.account import accounted
-from tests.trouble.conftest import SHARED
 from tests.trouble.scene import Campaign, Scene, wait_until
-
-pytestmark = SHARED
 
 
 @pytest.fixture(scope="module")
