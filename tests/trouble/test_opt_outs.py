@@ -143,12 +143,26 @@ def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
     assert len(got(stage, robot)) == limit
 
 
-def test_a_killed_worker_answers_everybody_once(stage: Scene) -> None:
+def settled(stage: Scene, stopped: int) -> dict[str, Any]:
+    """What is said of our replies once so many confirm a STOP, and none is on its way."""
+    found: list[dict[str, Any]] = [{}]
+
+    def done() -> bool:
+        [found[0]] = stage.api.get("/v1/replies")["senders"]
+        return found[0]["kinds"]["stopped"] == stopped and found[0]["states"].keys() <= {"accepted", "unknown"}
+
+    wait_until(f"{stopped} confirmations are settled", done, 60)
+    return found[0]
+
+
+def test_a_killed_worker_answers_nobody_twice_and_says_whose_answer_is_unknown(stage: Scene) -> None:
+    [before] = stage.api.get("/v1/replies")["senders"]
     people = [14_155_553_100 + n for n in range(60)]
     says(stage, *((number, "STOP") for number in people))
     stage.kill("worker-0")
-    for number in people:
-        assert len(replied(stage, number, 1)) == 1
+    shown = settled(stage, before["kinds"]["stopped"] + len(people))
+    unanswered = [number for number in people if not got(stage, number)]
+    assert len(unanswered) <= shown["states"].get("unknown", 0)
     ids = [m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN]
     assert len(ids) == len(set(ids))
 
@@ -174,16 +188,12 @@ def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scen
 
 def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: Scene) -> None:
     arrived = {m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN}
-    found: list[dict[str, Any]] = [{}]
-
-    def settled() -> bool:
-        [found[0]] = stage.api.get("/v1/replies")["senders"]
-        return bool(found[0]["states"] == {"accepted": len(arrived)})
-
-    wait_until(f"{len(arrived)} replies are accepted", settled, 30)
-    assert (found[0]["targeted"], found[0]["residual"]) == (len(arrived), 0)
-    assert {kind: found[0]["kinds"][kind] for kind in ("stopped", "started")} == {"stopped": 67, "started": 2}
-    assert found[0]["spent"] == found[0]["segments"] * 7900
+    found = settled(stage, 67)
+    # Of a reply that is unknown since the worker was killed nobody can say whether it arrived.
+    assert found["states"]["accepted"] <= len(arrived) <= found["targeted"]
+    assert found["residual"] == 0
+    assert found["kinds"]["started"] == 2
+    assert found["spent"] == found["segments"] * 7900
     file = stage.data / "consents.csv"
     stage.longwave("optouts", "export", "--out", str(file))
     with file.open(newline="") as rows:
