@@ -64,7 +64,7 @@ def not_sent_on_the_page(stage: Scene, campaign: str, count: int) -> None:
 
 def test_a_cancel_frees_those_who_got_nothing_for_the_next_campaign_and_nobody_else(stage: Scene) -> None:
     # Larger than what is sent while a command starts on a busy machine.
-    with stage.sending(12_000, **HOURS) as first:
+    with stage.sending(7000, **HOURS) as first:
         first.until_arrived(600)
         assert "canceled" in stage.longwave("campaign", "cancel", first.id)
         before = accounted(first, ends=("canceled",))
@@ -72,7 +72,7 @@ def test_a_cancel_frees_those_who_got_nothing_for_the_next_campaign_and_nobody_e
     for word in ("launch", "cancel"):
         assert "it can only be duplicated" in stage.longwave("campaign", word, first.id, code=1)
     lists = before.shown["spec"]["audience"]["lists"]
-    second = launched(stage, 12_000, {"lists": lists})
+    second = launched(stage, 7000, {"lists": lists})
     with second.watched():
         after = accounted(second)
     assert after.states == {"accepted": before.states["canceled"], "skipped": before.states["accepted"]}
@@ -82,7 +82,7 @@ def test_a_cancel_frees_those_who_got_nothing_for_the_next_campaign_and_nobody_e
 
 
 def test_unknown_messages_are_listed_and_resolved_by_a_person(stage: Scene) -> None:
-    with stage.sending(15_000, **HOURS) as campaign:
+    with stage.sending(9000, **HOURS) as campaign:
         campaign.until_arrived(1000)
         early = stage.longwave("campaign", "resolve", campaign.id, "--as", "sent", code=1)
         assert "it may still learn what became of them by itself" in early
