@@ -83,7 +83,7 @@ def run(recipients: int = 10_000_000, note: Callable[[str], None] = lambda text:
 
 
 def _on_a_stack(recipients: int, note: Callable[[str], None]) -> dict[str, Any]:
-    with private_stack(one_sender(RATE, LANES), workers=WORKERS) as stack:
+    with private_stack(one_sender(RATE, LANES, f"kafka.lanes = {len(LANES)}"), workers=WORKERS) as stack:
         fill(stack.settings, "few", 8)
         api = Api(stack.settings)
         soon = datetime.fromtimestamp(time.time() + 870, UTC).isoformat()
