@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, TopicPartition
-
+from loadtest.bench import topic_log
 from schemas import topics
 from schemas.lane import LANES, Control, Intent, LaneRecord, Work
-from schemas.wire import DecodeError
-
-WAIT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -26,27 +22,8 @@ class Lines:
 
 
 def records(bootstrap: str, lane: int) -> Iterator[tuple[int, LaneRecord]]:
-    """(offset, record) of everything that the log has now; what does not decode is passed over.
-
-    Raises:
-        RuntimeError: the broker stops answering on the way.
-    """
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-lane-log", "enable.auto.commit": False})
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topics.LANES.name, lane), timeout=WAIT_SECONDS)
-        consumer.assign([TopicPartition(topics.LANES.name, lane, low)])
-        at = low - 1
-        while at < high - 1:
-            message = consumer.poll(WAIT_SECONDS)
-            if message is None or message.error():
-                raise RuntimeError(f"lane {lane}: its log could not be read past {at} of {high}")
-            at = message.offset() or 0
-            try:
-                yield at, LANES.decode(message.value())
-            except DecodeError:
-                continue
-    finally:
-        consumer.close()
+    """(offset, record) of everything that the log has now (see `topic_log.records`)."""
+    return topic_log.records(bootstrap, topics.LANES, lane, LANES)
 
 
 def by_cancel(log: Iterator[tuple[int, LaneRecord]]) -> dict[str, Lines]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
-from schemas import topics
-from schemas.lane import LANES, Control, Intent, LaneRecord
-from schemas.wire import DecodeError
+from loadtest.bench.lane_log import records
+from schemas.lane import Control, Intent, LaneRecord
 from tests.trouble.account import accounted
 from tests.trouble.scene import Campaign, Scene, wait_until
 
@@ -99,7 +97,7 @@ def submitted_after_control(stage: Scene, campaign: Campaign, states: set[str]) 
     forbidden: set[str] = set()
     allowed: set[str] = set()
     for lane in stage.settings.accounts["demo"].senders["main"].lanes:
-        log = lane_log(stage, lane)
+        log = dict(records(stage.settings.kafka.bootstrap, lane))
         held = False
         for record in log.values():
             if isinstance(record, Control) and record.campaign == campaign.id:
@@ -113,24 +111,4 @@ def members(campaign: Campaign, log: dict[int, LaneRecord], intent: Intent) -> s
     found: set[str] = set()
     for chunk, start, stop in intent.slices:
         found |= {f"{campaign.id}-0-{ordinal}" for ordinal in log[chunk].ordinals[start:stop]}  # type: ignore[union-attr]
-    return found
-
-
-def lane_log(stage: Scene, lane: int) -> dict[int, LaneRecord]:
-    """Everything in a lane's log by offset."""
-    consumer = Consumer({"bootstrap.servers": stage.settings.kafka.bootstrap, "group.id": "lane-log"})
-    partition = TopicPartition(topics.LANES.name, lane)
-    low, high = consumer.get_watermark_offsets(partition)
-    consumer.assign([TopicPartition(topics.LANES.name, lane, low)])
-    found: dict[int, LaneRecord] = {}
-    at = low - 1
-    while at < high - 1:
-        message = consumer.poll(30)
-        assert message is not None
-        at = message.offset() or 0
-        try:
-            found[at] = LANES.decode(message.value())
-        except DecodeError:
-            continue
-    consumer.close()
     return found

@@ -10,15 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer, TopicPartition
-
 from adapters.settings import Kafka
+from loadtest.bench.topic_log import records
 from pipeline.lane_doubt import LOST
 from schemas import topics
 from schemas.status import STATUSES, StatusChunk
-from schemas.wire import DecodeError
 
-SECONDS: Final = 30.0
 _CLAIM: Final = re.compile(r"^\[([0-9-]+ [0-9:]+,[0-9]{3})\].* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
 
 Claims = dict[int, list[int]]
@@ -78,25 +75,7 @@ def attributed(chunks: Iterable[StatusChunk], lost: dict[Message, int], owned: C
 
 def _chunks(kafka: Kafka) -> Iterator[StatusChunk]:
     """Everything that lanes have told, oldest first in each partition."""
-    consumer = Consumer(
-        {"bootstrap.servers": kafka.bootstrap, "group.id": "crash-account", "enable.auto.commit": False}
-    )
-    try:
-        for partition in range(kafka.partitions):
-            place = TopicPartition(topics.STATUSES.name, partition)
-            low, high = consumer.get_watermark_offsets(place, timeout=SECONDS)
-            consumer.assign([TopicPartition(topics.STATUSES.name, partition, low)])
-            at = low - 1
-            while at < high - 1:
-                message = consumer.poll(SECONDS)
-                if message is None or message.error():
-                    raise RuntimeError(f"statuses/{partition} cannot be read from {at + 1} to {high}")
-                at = message.offset() or 0
-                try:
-                    chunk = STATUSES.decode(message.value())
-                except DecodeError:
-                    continue
-                if isinstance(chunk, StatusChunk) and chunk.lane >= 0:
-                    yield chunk
-    finally:
-        consumer.close()
+    for partition in range(kafka.partitions):
+        for _, record in records(kafka.bootstrap, topics.STATUSES, partition, STATUSES):
+            if isinstance(record, StatusChunk) and record.lane >= 0:
+                yield record
