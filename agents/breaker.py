@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from adapters.ports import AggregatorPort, SubmitOutcome
-from pipeline.breaker import Breaker, failure
+from pipeline.breaker import Breaker
 from schemas import metrics
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,7 @@ class AggregatorBreaker:
     def told(self, outcomes: Iterable[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
         before = self.rule.state
-        reason = failure((one.outcome, one.reason) for one in outcomes)
-        if reason:
-            self.rule.failed(monotonic(), reason, random.random())
-        else:
-            self.rule.succeeded()
+        self.rule.told(monotonic(), ((one.outcome, one.reason) for one in outcomes), random.random())
         self._changed(before)
 
     async def close(self) -> None:

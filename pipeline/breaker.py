@@ -70,6 +70,13 @@ class Breaker:
             return True
         return self.state == "closed"
 
+    def told(self, now: float, outcomes: Iterable[tuple[str, str]], jitter: float) -> None:
+        """What became of a slice that was admitted: (outcome, reason) of each message."""
+        if reason := failure(outcomes):
+            self.failed(now, reason, jitter)
+        else:
+            self.succeeded()
+
     def succeeded(self) -> None:
         """A batch was answered, even if with rejections or for being too fast."""
         self.state, self.failures, self.reason, self.worked = "closed", 0, "", True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from adapters.ports import SubmitOutcome
 from loadtest.simulation.aggregator import ModelledAggregator
 from loadtest.simulation.clock import Clock
-from pipeline.breaker import Breaker, failure
+from pipeline.breaker import Breaker
 
 NO_JITTER = 0.0
 """One worker knocks, so there is nobody to keep apart from."""
@@ -43,11 +43,7 @@ class SimulatedBreaker:
     def told(self, outcomes: Sequence[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
         before = self._rule.state
-        reason = failure((one.outcome, one.reason) for one in outcomes)
-        if reason:
-            self._rule.failed(self._clock.seconds, reason, NO_JITTER)
-        else:
-            self._rule.succeeded()
+        self._rule.told(self._clock.seconds, ((one.outcome, one.reason) for one in outcomes), NO_JITTER)
         if self._rule.state == before:
             return
         if self._rule.state == "open":
