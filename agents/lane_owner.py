@@ -30,7 +30,7 @@ from pipeline.lane_state import Flight, LaneState, unpack
 from pipeline.picker import Pick, Picked, expired, pick
 from pipeline.poison import poisonous
 from pipeline.quiet_hours import QuietHours
-from pipeline.rate import Pace, Window, slice_segments
+from pipeline.rate import Pace, Window, slice_segments, slices_ahead
 from pipeline.reservations import routed
 from pipeline.scheduler import FairShare
 from pipeline.submission import starts_full
@@ -88,6 +88,7 @@ class LaneOwner:
         self._carrier_daily = way.carrier_daily
         self.quiet = way.quiet
         self._slots = context.settings.worker.in_flight
+        self._ahead = slices_ahead(way.rate, way.batch)
         self._nonce = ""
         self._assigned_at = 0.0
         self._active = False
@@ -385,7 +386,7 @@ class LaneOwner:
         return pause if due is None else min(pause, max(0.0, (due - now) / 1000))
 
     def _spend(self, now: int) -> float:
-        while self._records_out + self.submitter.count < self._slots:
+        while self._has_a_slot():
             pause = self._pace.wait(monotonic())
             if pause:
                 return pause
@@ -396,6 +397,10 @@ class LaneOwner:
             if not self._pick(now, messages):
                 break
         return IDLE_SECONDS
+
+    def _has_a_slot(self) -> bool:
+        under_way, waiting = self.submitter.count, self.submitter.waiting
+        return self._records_out + under_way < self._slots and self._records_out + waiting < self._ahead
 
     def _expire(self, now: int) -> None:
         """Deadlines hold while nothing may be submitted, too."""

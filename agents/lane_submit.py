@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class Submitter:
         self._window = window
         self._gate = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[int] = set()
+        """Offsets of the slices that the limit has not let through yet."""
         self._renderers: dict[str, Renderer] = {}
 
     @property
@@ -53,13 +56,20 @@ class Submitter:
         """Slices under way."""
         return len(self._tasks)
 
+    @property
+    def waiting(self) -> int:
+        """Those of them that the limit has not let through yet."""
+        return len(self._waiting)
+
     def start(self, flight: Flight) -> None:
+        self._waiting.add(flight.offset)
         task = asyncio.create_task(self._submit(flight), name=f"lane-{self._owner.lane}-{flight.offset}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, flight.offset))
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, offset: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._waiting.discard(offset)
         if not task.cancelled() and task.exception() is not None:
             log.error("lane %s: a submission failed", self._owner.lane, exc_info=task.exception())
         self._owner.wake()
@@ -83,6 +93,8 @@ class Submitter:
             return
         async with self._gate:
             await self._until_it_fits(segments)
+            self._waiting.discard(flight.offset)
+            self._owner.wake()
             held = self._held_back(flight, numbers)
             going = [one for one, why in zip(batch, held, strict=True) if why is None]
             if going and not self._breaker.admit():

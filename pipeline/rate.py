@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
+from math import ceil
 
 WINDOW = 1.0
 """Seconds over which limits are stated."""
@@ -24,6 +25,9 @@ GUARD = 0.002
 """Added to the window (s), so that clocks that read a little differently do not turn 1.000 s into 0.999 s."""
 TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
+AHEAD = 0.25
+"""Seconds of the rate that may stand picked before a full window: enough for an INTENT to be written and read back on
+a busy machine, so that the limit is used, and what falls due next waits no longer than this behind them."""
 SHORTEST_WAIT = 0.001
 """What `Window.wait` tells to wait (s) where only an answer, not time, can make room."""
 
@@ -133,6 +137,12 @@ def slice_segments(rate: float) -> int:
     is at most 1 % however the messages' segments add up; in fast ones the messages are small against a tenth.
     """
     return max(1, int(rate / (10 if rate >= 1000 else 100)))
+
+
+def slices_ahead(rate: float, batch: int) -> int:
+    """Slices of at most `batch` messages that may be picked while the limit has no room for them yet: `AHEAD` seconds
+    of `rate` (segments/s) where each message has one segment, and one slice at least."""
+    return max(1, ceil(AHEAD * rate / min(batch, slice_segments(rate))))
 
 
 def lane_share(sender: float, account: float, senders: float, lanes: int) -> float:

@@ -24,7 +24,7 @@ from pipeline.lane_effects import Malformed
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, pick
 from pipeline.quiet_hours import QuietHours
-from pipeline.rate import Pace, Window, slice_segments, sustained
+from pipeline.rate import Pace, Window, slice_segments, slices_ahead, sustained
 from pipeline.scheduler import FairShare
 from pipeline.submission import held_back, hours_of, result_groups
 from schemas.chunk import Move, Release
@@ -77,6 +77,7 @@ class SimulatedLane:
         self._grain = max(grain, own)
         latency = around.aggregator.mean_latency()
         kept_up = sustained(limits.rate, latency, limits.slots, limits.batch)
+        self._ahead = slices_ahead(limits.rate, limits.batch)
         self._pace = Pace(kept_up if self._coarse else limits.rate)
         self._window = Window(limits.rate)
         self._share = FairShare()
@@ -126,7 +127,7 @@ class SimulatedLane:
         now = self._clock.ms
         for chunk in release_due(self.state, now):
             self._around.tell(chunk)
-        while self._coarse or self._out + self._under_way < self._limits.slots:
+        while self._coarse or self._has_a_slot():
             pause = self._pace.wait(self._clock.seconds)
             if pause:
                 self._turn_at(now + max(1, -int(-pause * 1000 // 1)))
@@ -137,6 +138,9 @@ class SimulatedLane:
         due = self.state.table.next_due()
         if due is not None:
             self._turn_at(max(due, now))
+
+    def _has_a_slot(self) -> bool:
+        return self._out + self._under_way < self._limits.slots and self._out + len(self._gate) < self._ahead
 
     def _pick(self, now: int, messages: int) -> bool:
         chosen = pick(
@@ -194,6 +198,7 @@ class SimulatedLane:
                 self._clock.after(pause, self._through_the_gate)
                 return
             self._hand_over(self._gate.popleft())
+            self._turn_at(self._clock.ms)
 
     def _hand_over(self, flight: Flight) -> None:
         now, sent = self._clock.ms, self._clock.seconds

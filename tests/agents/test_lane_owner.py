@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from adapters import topics as brokers
 from adapters.clock import now_ms
-from adapters.ports import AggregatorPort, SubmitOutcome
+from adapters.ports import AggregatorPort, Submission, SubmitOutcome
 from adapters.producer import Producer
 from adapters.settings import Aggregator, Kafka, Settings, Worker
 from agents import lane_owner
@@ -141,6 +141,46 @@ async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_ka
         await until(lambda: log_end(own_kafka) > end)
         await made.submitter.drained()
         assert made.state.flights[at].count == 5
+
+
+class Hanging(Nobody):
+    """An aggregator that takes what it is given and does not answer."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def submit(self, sender: str, batch: list[Submission], written: Callable[[], None]) -> Any:
+        self.taken += len(batch)
+        await asyncio.Event().wait()
+
+
+async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_soon_its_turn(
+    own_kafka: Server,
+) -> None:
+    aggregator: Any = Hanging()
+    async with owning(own_kafka, aggregator) as made:
+        proposed: list[LaneRecord] = []
+        propose = made._propose
+
+        def seen(record: Any, slices: Any) -> None:
+            proposed.append(record)
+            propose(record, slices)
+
+        made._propose = seen  # type: ignore[method-assign]
+        await made.assign()
+        at = await read(made, running(500, made), 0)
+        for first in range(500, 2500, 500):
+            at = await read(made, [located(work(list(range(first, first + 500)), at=now_ms()))], at)
+        end = monotonic() + 2.5
+        while monotonic() < end:
+            while proposed:
+                at = await read(made, [proposed.pop(0)], at)
+            await asyncio.sleep(0.01)
+        # A second's worth is with the aggregator; of the 16 slots three are taken by who waits for the limit.
+        assert aggregator.taken == 1000
+        assert (made.submitter.count, made.submitter.waiting, made._records_out) == (13, 3, 0)
+        assert made.state.waiting == 1200
+        made.submitter.cancel()
 
 
 async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.rate import ARRIVAL_SPREAD, WINDOW, Pace, Window, slice_segments
+from pipeline.rate import ARRIVAL_SPREAD, WINDOW, Pace, Window, slice_segments, slices_ahead
 
 MESSAGES = 500
 SLOTS = 8
@@ -245,3 +245,9 @@ def test_slices_are_at_most_a_tenth_of_a_second_and_fill_the_window(rate: float)
     segments = slice_segments(rate)
     assert segments == 1 or segments <= rate / 10
     assert rate < 1 or (int(rate) // segments) * segments >= 0.99 * int(rate)
+
+
+@pytest.mark.parametrize(("rate", "batch", "slices"), [(1, 500, 1), (3, 500, 1), (100, 500, 25), (1000, 500, 3)])
+def test_a_quarter_of_a_second_may_stand_picked_before_the_limit(rate: float, batch: int, slices: int) -> None:
+    assert slices_ahead(rate, batch) == slices
+    assert slices_ahead(20_000, 100) == 50
