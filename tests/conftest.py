@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sharing import SHARED_STAGE, GroupScheduling, ended, group_of
+from tests.api.live import Live, up
+from tests.sharing import LIVE, SCRIPTED_STAGE, SHARED_STAGE, GroupScheduling, ended, group_of, shared
 from tests.stack import Server, running_clickhouse, running_kafka
 
 
@@ -26,8 +27,17 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
+    """The whole local stack, for tests that speak to the API as users do."""
+    found: Live = shared(LIVE, lambda: up(tmp_path_factory.mktemp("live")))
+    return found
+
+
 FIRST = (
+    SCRIPTED_STAGE,
     SHARED_STAGE,
+    LIVE,
     "tests/trouble",
     "tests/test_walk.py",
     "tests/loadtest/test_simulation_real.py",

@@ -1,9 +1,8 @@
-"""The whole local stack, once per test run, for tests that speak to the API as users do."""
+"""The whole local stack, for tests that speak to the API as users do."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -56,8 +55,7 @@ class Live:
 
     def set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let commands run in this process find the stack."""
-        for name, value in self.variables.items():
-            monkeypatch.setenv(name, value)
+        set_all(monkeypatch, self.variables)
 
     def pid(self, name: str) -> int:
         found = view.gather(self.settings.data)
@@ -108,51 +106,37 @@ def eventually(ask: Callable[[], Any], wanted: Callable[[Any], bool], timeout: f
         time.sleep(0.2)
 
 
-_shared: list[Live] = []
-
-
-def shared(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Live:
-    """The stack of this test run, started by the first who asks."""
-    if not _shared:
-        stack = contextlib.ExitStack()
-        request.config.add_cleanup(stack.close)
-        _shared.append(stack.enter_context(_up(folders.mktemp("live"))))
-    return _shared[0]
-
-
 @contextlib.contextmanager
-def _up(folder: Path) -> Iterator[Live]:
+def up(folder: Path) -> Iterator[Live]:
+    """A stack in `folder` with its contacts."""
     script = folder / "script.toml"
     script.write_text(SCRIPT)
     variables = environment(folder / "data")
-    with _variables(variables):
+    with pytest.MonkeyPatch.context() as patch:
+        set_all(patch, variables)
         settings = load()
-        with running(["up", "--script", str(script)], variables, folder / "up") as child:
-            ready.wait_for(
-                f"the stack ({folder})",
-                lambda: (view.gather(settings.data) or {}).get("state") == "ready",
-                lambda: child.poll() is None,
-                timeout=240,
-            )
-            _import(folder)
-            yield Live(variables, settings, Client(settings.api.url))
+    with running(["up", "--script", str(script)], variables, folder / "up") as child:
+        ready.wait_for(
+            f"the stack ({folder})",
+            lambda: (view.gather(settings.data) or {}).get("state") == "ready",
+            lambda: child.poll() is None,
+            timeout=240,
+        )
+        _import(folder, variables)
+        yield Live(variables, settings, Client(settings.api.url))
 
 
-def _import(folder: Path) -> None:
+def set_all(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        patch.setenv(name, value)
+
+
+def _import(folder: Path, variables: dict[str, str]) -> None:
     file = folder / "people.csv"
-    assert run(["sample", "contacts", "--out", str(file), "--count", str(PEOPLE)]) == 0
-    assert run(["contacts", "import", str(file), "--list", "people"]) == 0
-
-
-@contextlib.contextmanager
-def _variables(variables: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with pytest.MonkeyPatch.context() as patch:
+        set_all(patch, variables)
+        assert run(["sample", "contacts", "--out", str(file), "--count", str(PEOPLE)]) == 0
+        assert run(["contacts", "import", str(file), "--list", "people"]) == 0
 
 
 def refusal(call: Callable[[], Any]) -> str:

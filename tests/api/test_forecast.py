@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from cli.main import run
-from tests.api.live import Live, refusal, shared, spec
+from tests.api.live import Live, refusal, spec
 
 TOML = """
 name = "Ahead"
@@ -17,11 +17,6 @@ lists = ["people"]
 [[messages]]
 text = "Hi {first_name|there}"
 """
-
-
-@pytest.fixture(scope="module")
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
-    return shared(request, tmp_path_factory)
 
 
 def test_json_and_toml_get_the_same_forecast_from_the_contacts(live: Live) -> None:

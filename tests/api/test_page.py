@@ -13,15 +13,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
-from tests.api.live import Live, in_minutes, shared
+from tests.api.live import Live, in_minutes
 
 CHROMIUM = "/usr/bin/chromium"
 NASTY = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
-
-
-@pytest.fixture(scope="module")
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
-    return shared(request, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -20,15 +20,10 @@ from pyarrow import parquet
 from adapters import topics
 from adapters.settings import Kafka
 from cli.stack import ready
-from tests.api.live import Live, eventually, in_minutes, shared, spec
+from tests.api.live import Live, eventually, in_minutes, spec
 from tests.stack import Server, environment, free_ports, running
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
-    return shared(request, tmp_path_factory)
 
 
 def ask(

@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.stack import children
-from tests.api.live import Live, shared, spec
+from tests.api.live import Live, spec
 from tests.stack import environment, free_ports, running
-
-
-@pytest.fixture(scope="module")
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
-    return shared(request, tmp_path_factory)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.main import run
-from tests.api.live import Live, shared
+from tests.api.live import Live
 
 TOML = """
 name = "From the terminal"
@@ -23,11 +23,6 @@ lists = ["people"]
 [[messages]]
 text = "Hello {first_name|there}"
 """
-
-
-@pytest.fixture(scope="module")
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Live:
-    return shared(request, tmp_path_factory)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sharing import SHARED_STAGE, shared
+from tests.sharing import SCRIPTED_STAGE, SHARED_STAGE, shared
 from tests.trouble.scene import QUIET, SETTINGS, Scene, scene
 
 SHARED_SETTINGS = f"""
@@ -32,4 +32,12 @@ lanes = [3]
 def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("shared")
     found: Scene = shared(SHARED_STAGE, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
+    return found
+
+
+@pytest.fixture(scope="module")
+def scripted_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Whoever takes it says how its aggregator behaves (`Scene.scripted`)."""
+    folder = tmp_path_factory.mktemp("scripted")
+    found: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET))
     return found

@@ -63,8 +63,9 @@ _first_numbers = iter(
 class Scene:
     """One stack under trouble; `arrivals` is its aggregator's record."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, script: Path) -> None:
         self.stack = stack
+        self.script = script
         self.settings = stack.settings
         self.data = stack.settings.data
         self.arrivals = Arrivals(self.data / "aggregator")
@@ -95,6 +96,11 @@ class Scene:
             return bool(entry.get("pid")) and entry["pid"] != pid and entry["state"] == "ready"
 
         wait_until(f"{name} runs again", again)
+
+    def scripted(self, script: str) -> None:
+        """From now on the aggregator behaves as `script` (TOML) says."""
+        self.script.write_text(script)
+        self.kill("aggregator")
 
     def well(self) -> None:
         """Wait until the API says that Kafka and ClickHouse answer again."""
@@ -267,6 +273,6 @@ def scene(folder: Path, script: str, *, changes: str = SETTINGS, workers: int = 
         patch.setenv(CONFIG_VARIABLE, "set by the stack")
         with private_stack(changes, workers=workers, script=folder / "script.toml") as stack:
             try:
-                yield Scene(stack)
+                yield Scene(stack, folder / "script.toml")
             finally:
                 shutil.copytree(stack.settings.data / "logs", folder / "logs", dirs_exist_ok=True)

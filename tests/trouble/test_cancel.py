@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.trouble.account import accounted
-from tests.trouble.scene import MESSAGE, Campaign, Scene, scene
+from tests.trouble.scene import MESSAGE, Campaign, Scene
 
 SLOW = "idempotency_keys = false\nreceipts = false\nlatency = {median = 0.4}\n"
 """So slow that something is in flight at every moment."""
@@ -19,9 +18,9 @@ HOURS = {"smart_sending_hours": 8}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("cancel"), SLOW) as made:
-        yield made
+def stage(scripted_stage: Scene) -> Scene:
+    scripted_stage.scripted(SLOW)
+    return scripted_stage
 
 
 def launched(stage: Scene, recipients: int, audience: dict[str, Any]) -> Campaign:

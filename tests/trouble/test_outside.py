@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.trouble.account import accounted
-from tests.trouble.scene import Scene, scene
+from tests.trouble.scene import Scene
 
 ROUGH = """
 seed = 13
@@ -31,9 +29,9 @@ delay = {median = 1.0, sigma = 0.5}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("outside"), ROUGH) as made:
-        yield made
+def stage(scripted_stage: Scene) -> Scene:
+    scripted_stage.scripted(ROUGH)
+    return scripted_stage
 
 
 def test_a_rough_aggregator_gets_nobody_twice(stage: Scene) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.trouble.account import accounted
-from tests.trouble.scene import Scene, scene, wait_until
+from tests.trouble.scene import Scene, wait_until
 
 SCRIPT = """
 idempotency_keys = false
@@ -19,9 +18,9 @@ delay = {median = 0.3, sigma = 0.3}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("servers"), SCRIPT) as made:
-        yield made
+def stage(scripted_stage: Scene) -> Scene:
+    scripted_stage.scripted(SCRIPT)
+    return scripted_stage
 
 
 def test_everybody_is_in_one_state_at_every_look(stage: Scene) -> None:
