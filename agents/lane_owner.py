@@ -1,4 +1,4 @@
-"""The owner of one lane: folds the lane's log, and while it owns it, picks, submits and reports.
+"""The owner of one lane: folds the lane's log and carries out what follows, and while it owns it has it go on.
 
 What is pure is in `pipeline.lane` and `pipeline.picker`; here are the log, the clock and the aggregator.
 """
@@ -20,19 +20,17 @@ from agents.context import Context
 from agents.lane_ask import Asker
 from agents.lane_checkpoint import Checkpointer
 from agents.lane_outage import Outage
+from agents.lane_propose import IDLE_SECONDS, Proposer
 from agents.lane_submit import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.checkpoint import Loader, is_checkpoint
 from pipeline.due import RELEASED_AT_ONCE, release_due
 from pipeline.lane import Ask, Effect, Gradually, Malformed, Owned, Submit, Void, apply
-from pipeline.lane_state import Flight, LaneState, unpack
-from pipeline.picker import Pick, Picked, expired, pick
-from pipeline.poison import poisonous
+from pipeline.lane_state import Flight, LaneState
 from pipeline.quiet_hours import QuietHours
-from pipeline.rate import Pace, Window, slice_segments, slices_ahead
+from pipeline.rate import Window
 from pipeline.reservations import routed
-from pipeline.scheduler import FairShare
 from pipeline.submission import starts_full
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
@@ -40,21 +38,16 @@ from schemas.deadletter import DeadLetter, to_text
 from schemas.lane import (
     LANES,
     CheckpointPart,
-    Defer,
-    Drop,
-    Intent,
     LaneRecord,
     Owner,
     Result,
     ResultGroup,
 )
 from schemas.status import StatusChunk
-from schemas.wire import DecodeError, encode
+from schemas.wire import DecodeError
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 0.5
-"""How long the pump sleeps at most: the period of the gauges and of the check for a checkpoint."""
 CLAIM_SECONDS = 2.0
 """Pause before a lane is claimed again."""
 STUCK_SECONDS = 5.0
@@ -83,12 +76,7 @@ class LaneOwner:
         self.lane = lane
         self.state = LaneState()
         self._context = context
-        self._rate = way.rate
-        self._batch = way.batch
-        self._carrier_daily = way.carrier_daily
         self.quiet = way.quiet
-        self._slots = context.settings.worker.in_flight
-        self._ahead = slices_ahead(way.rate, way.batch)
         self._nonce = ""
         self._assigned_at = 0.0
         self._active = False
@@ -106,13 +94,6 @@ class LaneOwner:
         """(lane, offset): have the log read from there, or from its beginning."""
         self._loader: Loader | None = None
         self._buffer: list[tuple[int, bytes]] = []
-        self._picked = Picked()
-        self._records_out = 0
-        self._writing: set[asyncio.Future[Delivered]] = set()
-        self._unread: set[int] = set()
-        """Offsets of our INTENTs that the broker has and that we have not read back."""
-        self._share = FairShare()
-        self._pace = Pace(way.rate)
         self._window = Window(way.rate)
         self._telling: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -123,6 +104,7 @@ class LaneOwner:
         self._breaker.join(self.wake)
         self._outage = Outage(lane, context, way.breaker, self.outbox)
         self.submitter = Submitter(self, context, way.aggregator, way.breaker, way.sender, self._window)
+        self.proposer = Proposer(self, context, way)
         self.asker = Asker(self, way.aggregator)
         self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
         metrics.LANE_LIMIT.labels(lane).set(way.rate)
@@ -148,7 +130,7 @@ class LaneOwner:
             try:
                 record = Owner(worker=self._context.worker, nonce=nonce, at=now_ms())
                 delivered = await self.send(output(topics.LANES, record, partition=self.lane))
-                self._in_log = max(self._in_log, delivered.offset)
+                self.wrote(delivered.offset)
                 return
             except EmitError as error:
                 log.warning("lane %s: claiming it waits: %s", self.lane, error)
@@ -164,19 +146,14 @@ class LaneOwner:
         self._nonce = ""
         try:
             async with asyncio.timeout(seconds):
-                if self._writing:
-                    await asyncio.wait(set(self._writing))
-                self._give_back_unread()
+                await self.proposer.written()
+                for offset in self.proposer.never_read():
+                    self._give_back(offset)
                 await self.submitter.drained()
                 await self.told()
                 await self.outbox.drained()
         except TimeoutError:
             log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
-
-    def _give_back_unread(self) -> None:
-        for offset in sorted(self._unread):
-            self._give_back(offset)
-        self._unread.clear()
 
     def _give_back(self, intent: int) -> None:
         now = now_ms()
@@ -212,7 +189,7 @@ class LaneOwner:
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
-            self._dead(offset, raw, str(error))
+            self.dead(offset, raw, str(error))
             self.state.next_offset = offset + 1
         else:
             # A checkpoint's own parts do not count: they would call for the next one.
@@ -226,9 +203,8 @@ class LaneOwner:
         self._start = offset
         self._active = False
         self._epoch = 0
-        self._unread.clear()
         self._buffer = []
-        self._picked.clear()
+        self.proposer.begin()
         self.state = LaneState()
         self.state.next_offset = offset
         self._loader = Loader(offset) if offset else None
@@ -244,7 +220,7 @@ class LaneOwner:
             state = loader.offer(part) if isinstance(part, CheckpointPart) else None
         except DecodeError as error:
             # Garbage, or not of a form that we understand: then the lane stays without an owner, visibly.
-            self._dead(offset, raw, str(error))
+            self.dead(offset, raw, str(error))
             log.error("lane %s: %s", self.lane, error)
             return
         if state is None:
@@ -261,10 +237,7 @@ class LaneOwner:
         self.state.next_offset = offset + 1
 
     def _fold(self, offset: int, record: LaneRecord, raw: bytes) -> None:
-        self._unread.discard(offset)
-        if isinstance(record, Intent | Drop | Defer):
-            self._picked.discard(record.slices)
-            self._records_out = max(0, self._records_out - isinstance(record, Intent))
+        self.proposer.read(offset, record)
         self._before = self.state.epoch
         try:
             effects = apply(self.state, offset, record, raw)
@@ -272,11 +245,11 @@ class LaneOwner:
             # A defect. Whoever folds the log meets it at the same place and in the same way, so passing over it keeps
             # all readers alike; standing still would stop everybody's campaigns in this lane for one record.
             log.exception("lane %s cannot fold record %s", self.lane, offset)
-            self._dead(offset, raw, f"{type(error).__name__}: {error}")
+            self.dead(offset, raw, f"{type(error).__name__}: {error}")
             return
         for effect in effects:
             if isinstance(effect, Malformed):
-                self._dead(effect.offset, raw, effect.why)
+                self.dead(effect.offset, raw, effect.why)
             else:
                 self._carry_out(effect)
 
@@ -333,8 +306,7 @@ class LaneOwner:
             # Kafka says that the lane is ours: a record of its former owner came late.
             log.warning("lane %s was claimed by a late record; claiming it again", self.lane)
             self._claiming = asyncio.create_task(self._claim(self._nonce, CLAIM_SECONDS))
-        self._picked.clear()
-        self._records_out = 0
+        self.proposer.owned()
         if self._active:
             # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
             kept = bool(self._epoch) and self._before == self._epoch
@@ -372,6 +344,10 @@ class LaneOwner:
     def wake(self) -> None:
         self._wake.set()
 
+    def wrote(self, offset: int) -> None:
+        """The broker has put a record of ours at `offset`."""
+        self._in_log = max(self._in_log, offset)
+
     async def send(self, one: Output) -> Delivered:
         """Write one record and wait for the broker (`EmitError` where it does not answer)."""
         return await self._context.producer.send(one.topic, one.value, key=one.key, partition=one.partition)
@@ -381,103 +357,12 @@ class LaneOwner:
         now = now_ms()
         for chunk in release_due(self.state, now, RELEASED_AT_ONCE):
             self._carry_out(chunk)
-        pause = self._spend(now)
+        pause = self.proposer.spend(now)
         due = self.state.table.next_due()
         return pause if due is None else min(pause, max(0.0, (due - now) / 1000))
 
-    def _spend(self, now: int) -> float:
-        while self._has_a_slot():
-            pause = self._pace.wait(monotonic())
-            if pause:
-                return pause
-            messages = self._breaker.allowance(self._records_out + self.submitter.count)
-            if not messages:
-                self._expire(now)
-                break
-            if not self._pick(now, messages):
-                break
-        return IDLE_SECONDS
-
-    def _has_a_slot(self) -> bool:
-        under_way, waiting = self.submitter.count, self.submitter.waiting
-        return self._records_out + under_way < self._slots and self._records_out + waiting < self._ahead
-
-    def _expire(self, now: int) -> None:
-        """Deadlines hold while nothing may be submitted, too."""
-        drop = expired(self.state, self._picked, now)
-        if drop is not None:
-            self._propose(drop, drop.slices)
-
-    def _pick(self, now: int, messages: int) -> bool:
-        try:
-            chosen = self._chosen(now, messages, self._picked, self._share)
-        except Exception:
-            log.exception("lane %s cannot pick: looking for the chunk that is the cause", self.lane)
-            return self._set_aside(now, messages)
-        if chosen is None:
-            return False
-        for drop in chosen.drops:
-            self._propose(drop, drop.slices)
-        if chosen.intent is not None:
-            campaign = self.state.campaigns[chosen.intent.campaign]
-            self._pace.spend(monotonic(), chosen.segments)
-            self._share.spend(chosen.intent.campaign, chosen.segments, campaign.settings.weight)
-            self._records_out += 1
-            self._breaker.proposed()
-            self._propose(chosen.intent, chosen.intent.slices)
-        return True
-
-    def _set_aside(self, now: int, messages: int) -> bool:
-        """A chunk that decodes and yet cannot be picked from: a letter, and its recipients leave the queue."""
-        found = poisonous(self.state, self._picked, lambda only: self._chosen(now, messages, only, FairShare()))
-        if found is None:
-            return False
-        slices, error = found
-        chunk = slices[0][0]
-        self._dead(chunk, unpack(self.state.chunks[chunk].packed), error)
-        self._propose(
-            Drop(epoch=self.state.epoch, slices=slices, state="skipped", reason="unreadable", at=now), slices
-        )
-        return True
-
-    def _chosen(self, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
-        return pick(
-            self.state,
-            picked,
-            share,
-            self._context.opted_out,
-            now,
-            messages=min(self._batch, messages),
-            segments=slice_segments(self._rate),
-            carrier_daily=self._carrier_daily,
-            quiet=self.quiet,
-        )
-
-    def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
-        self._picked.add(slices)
-        future = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
-        epoch = self.state.epoch
-
-        def written(done: asyncio.Future[Delivered]) -> None:
-            self._writing.discard(done)
-            if done.cancelled():
-                return
-            if done.exception() is None:
-                self._in_log = max(self._in_log, done.result().offset)
-                if isinstance(record, Intent) and done.result().offset >= self.state.next_offset:
-                    self._unread.add(done.result().offset)
-                return
-            # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
-            log.warning("lane %s: %s", self.lane, done.exception())
-            if epoch == self.state.epoch:
-                self._picked.discard(slices)
-                self._records_out = max(0, self._records_out - isinstance(record, Intent))
-                self._wake.set()
-
-        self._writing.add(future)
-        future.add_done_callback(written)
-
-    def _dead(self, offset: int, raw: bytes | None, error: str) -> None:
+    def dead(self, offset: int, raw: bytes | None, error: str) -> None:
+        """A dead letter for what the log has at `offset`."""
         metrics.STEP_DEAD_LETTERS.labels("lanes").inc()
         letter = DeadLetter(
             topic=topics.LANES.name,

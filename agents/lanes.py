@@ -23,7 +23,8 @@ from schemas import metrics, topics
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
-"""How long a revocation waits for submissions under way; must be well under the session time-out."""
+"""How long a revocation waits for submissions under way at most; never more than half of the session time-out, after
+which somebody else owns the lane."""
 
 
 class Lanes:
@@ -77,7 +78,8 @@ class Lanes:
 
     async def revoked(self) -> None:
         """Let what is in flight finish: nobody knows yet which lanes come back."""
-        await asyncio.gather(*(owner.release(DRAIN_SECONDS) for owner in self._owners.values()))
+        seconds = min(DRAIN_SECONDS, self._context.settings.kafka.session_timeout / 2)
+        await asyncio.gather(*(owner.release(seconds) for owner in self._owners.values()))
 
     async def stop(self) -> None:
         await self.revoked()

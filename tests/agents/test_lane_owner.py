@@ -109,13 +109,13 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
         await until(lambda: made.state.table.ready_count == 10)
         await asyncio.sleep(0.7)
         assert made.active
-        assert (made._records_out, log_end(own_kafka)) == (0, end)
+        assert (made.proposer._out, log_end(own_kafka)) == (0, end)
         made._breaker.rule.knocked(0.0, "", 0.0)
         made.wake()
         await until(lambda: log_end(own_kafka) == end + 1)
         await asyncio.sleep(0.7)
         assert log_end(own_kafka) == end + 1
-        ((_, start, stop),) = made._picked.slices()
+        ((_, start, stop),) = made.proposer._picked.slices()
         assert stop - start == 1
 
 
@@ -127,8 +127,8 @@ async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) 
         end = log_end(own_kafka)
         await read(made, running(10, made, deadline=now_ms() + 300), 0)
         await until(lambda: log_end(own_kafka) == end + 1)
-        assert made._records_out == 0  # a Drop, no INTENT
-        assert sum(stop - start for _, start, stop in made._picked.slices()) == 10
+        assert made.proposer._out == 0  # a Drop, no INTENT
+        assert sum(stop - start for _, start, stop in made.proposer._picked.slices()) == 10
 
 
 async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_kafka: Server) -> None:
@@ -160,13 +160,13 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
     aggregator: Any = Hanging()
     async with owning(own_kafka, aggregator) as made:
         proposed: list[LaneRecord] = []
-        propose = made._propose
+        propose = made.proposer._propose
 
         def seen(record: Any, slices: Any) -> None:
             proposed.append(record)
             propose(record, slices)
 
-        made._propose = seen  # type: ignore[method-assign]
+        made.proposer._propose = seen  # type: ignore[method-assign]
         await made.assign()
         at = await read(made, running(500, made), 0)
         for first in range(500, 2500, 500):
@@ -178,7 +178,7 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
             await asyncio.sleep(0.01)
         # A second's worth is with the aggregator; of the 16 slots three are taken by who waits for the limit.
         assert aggregator.taken == 1000
-        assert (made.submitter.count, made.submitter.waiting, made._records_out) == (13, 3, 0)
+        assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (13, 3, 0)
         assert made.state.waiting == 1200
         made.submitter.cancel()
 
@@ -193,9 +193,9 @@ async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter
         start = [owner(made._nonce), control(at=now_ms()), poison]
         await read(made, [*start, located(work(list(range(10)), at=now_ms()))], 0)
         await until(lambda: log_end(own_kafka) >= end + 2)
-        slices = sorted(made._picked.slices())
+        slices = sorted(made.proposer._picked.slices())
         assert slices == [(2, 0, 2), (3, 0, 10)]
-        assert made._records_out == 1  # an INTENT for the neighbours, a Drop for the others
+        assert made.proposer._out == 1  # an INTENT for the neighbours, a Drop for the others
         await made.outbox.drained()
 
 

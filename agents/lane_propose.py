@@ -1,0 +1,169 @@
+"""What a live owner writes into its lane next, within its slots and limits, and what of that is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from adapters.ports import Delivered
+from agents.context import Context
+from pipeline.lane_state import unpack
+from pipeline.picker import Pick, Picked, expired, pick
+from pipeline.poison import poisonous
+from pipeline.rate import Pace, slice_segments, slices_ahead
+from pipeline.scheduler import FairShare
+from schemas import topics
+from schemas.lane import Defer, Drop, Intent, LaneRecord
+from schemas.wire import encode
+
+if TYPE_CHECKING:
+    from agents.lane_owner import LaneOwner, Way
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5
+"""How long an owner sleeps at most: the period of its gauges and of its check for a checkpoint."""
+
+
+class Proposer:
+    """Picks for one lane. A pick is a proposal: what becomes of it is told by the log, read back."""
+
+    def __init__(self, owner: LaneOwner, context: Context, way: Way) -> None:
+        self._owner = owner
+        self._context = context
+        self._rate = way.rate
+        self._batch = way.batch
+        self._carrier_daily = way.carrier_daily
+        self._breaker = way.breaker
+        self._slots = context.settings.worker.in_flight
+        self._ahead = slices_ahead(way.rate, way.batch)
+        self._pace = Pace(way.rate)
+        self._share = FairShare()
+        self._picked = Picked()
+        self._out = 0
+        """INTENTs on their way into the log and back."""
+        self._writing: set[asyncio.Future[Delivered]] = set()
+        self._unread: set[int] = set()
+        """Offsets of our INTENTs that the broker has and that we have not read back."""
+
+    def begin(self) -> None:
+        """The log is read from its beginning."""
+        self._unread.clear()
+        self._picked.clear()
+
+    def owned(self) -> None:
+        """The lane has a new owner; what was proposed before is void."""
+        self._picked.clear()
+        self._out = 0
+
+    def read(self, offset: int, record: LaneRecord) -> None:
+        """The log has `record` at `offset`."""
+        self._unread.discard(offset)
+        if isinstance(record, Intent | Drop | Defer):
+            self._picked.discard(record.slices)
+            self._out = max(0, self._out - isinstance(record, Intent))
+
+    async def written(self) -> None:
+        """Wait until the broker has answered for everything that was proposed."""
+        if self._writing:
+            await asyncio.wait(set(self._writing))
+
+    def never_read(self) -> list[int]:
+        """Offsets of our INTENTs that were not read back; they count as read from now on."""
+        offsets = sorted(self._unread)
+        self._unread.clear()
+        return offsets
+
+    def spend(self, now: int) -> float:
+        """Write what the limits allow at `now` (ms); seconds until they allow more by time alone."""
+        while self._has_a_slot():
+            pause = self._pace.wait(monotonic())
+            if pause:
+                return pause
+            messages = self._breaker.allowance(self._out + self._owner.submitter.count)
+            if not messages:
+                self._expire(now)
+                break
+            if not self._pick(now, messages):
+                break
+        return IDLE_SECONDS
+
+    def _has_a_slot(self) -> bool:
+        under_way, waiting = self._owner.submitter.count, self._owner.submitter.waiting
+        return self._out + under_way < self._slots and self._out + waiting < self._ahead
+
+    def _expire(self, now: int) -> None:
+        """Deadlines hold while nothing may be submitted, too."""
+        drop = expired(self._owner.state, self._picked, now)
+        if drop is not None:
+            self._propose(drop, drop.slices)
+
+    def _pick(self, now: int, messages: int) -> bool:
+        try:
+            chosen = self._chosen(now, messages, self._picked, self._share)
+        except Exception:
+            log.exception("lane %s cannot pick: looking for the chunk that is the cause", self._owner.lane)
+            return self._set_aside(now, messages)
+        if chosen is None:
+            return False
+        for drop in chosen.drops:
+            self._propose(drop, drop.slices)
+        if chosen.intent is not None:
+            campaign = self._owner.state.campaigns[chosen.intent.campaign]
+            self._pace.spend(monotonic(), chosen.segments)
+            self._share.spend(chosen.intent.campaign, chosen.segments, campaign.settings.weight)
+            self._out += 1
+            self._breaker.proposed()
+            self._propose(chosen.intent, chosen.intent.slices)
+        return True
+
+    def _set_aside(self, now: int, messages: int) -> bool:
+        """A chunk that decodes and yet cannot be picked from: a letter, and its recipients leave the queue."""
+        state = self._owner.state
+        found = poisonous(state, self._picked, lambda only: self._chosen(now, messages, only, FairShare()))
+        if found is None:
+            return False
+        slices, error = found
+        chunk = slices[0][0]
+        self._owner.dead(chunk, unpack(state.chunks[chunk].packed), error)
+        self._propose(Drop(epoch=state.epoch, slices=slices, state="skipped", reason="unreadable", at=now), slices)
+        return True
+
+    def _chosen(self, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
+        return pick(
+            self._owner.state,
+            picked,
+            share,
+            self._context.opted_out,
+            now,
+            messages=min(self._batch, messages),
+            segments=slice_segments(self._rate),
+            carrier_daily=self._carrier_daily,
+            quiet=self._owner.quiet,
+        )
+
+    def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
+        self._picked.add(slices)
+        future = self._context.producer.send(topics.LANES.name, encode(record), partition=self._owner.lane)
+        epoch = self._owner.state.epoch
+
+        def written(done: asyncio.Future[Delivered]) -> None:
+            self._writing.discard(done)
+            if done.cancelled():
+                return
+            if done.exception() is None:
+                self._owner.wrote(done.result().offset)
+                if isinstance(record, Intent) and done.result().offset >= self._owner.state.next_offset:
+                    self._unread.add(done.result().offset)
+                return
+            # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
+            log.warning("lane %s: %s", self._owner.lane, done.exception())
+            if epoch == self._owner.state.epoch:
+                self._picked.discard(slices)
+                self._out = max(0, self._out - isinstance(record, Intent))
+                self._owner.wake()
+
+        self._writing.add(future)
+        future.add_done_callback(written)
