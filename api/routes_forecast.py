@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -18,7 +17,7 @@ from api.refusal import ApiError
 from api.reviewing import mean_parts_of
 from api.services import Services, services
 from pipeline.plan import PlanError
-from pipeline.review import AccountFacts, instant
+from pipeline.review import AccountFacts, written_instant
 from schemas.campaign import CampaignSpec
 
 router = APIRouter(prefix="/v1", tags=["campaigns"])
@@ -54,10 +53,9 @@ async def forecast(
 
 def _instant(start: str, account: AccountFacts) -> int:
     try:
-        return instant(datetime.fromisoformat(start), account.store_zone)
+        return written_instant(start, account.store_zone)
     except ValueError as error:
-        text = f"start: {start!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
-        raise ApiError(422, text, fields=[{"field": "start", "error": "not a time"}]) from error
+        raise ApiError(422, f"start: {error}", fields=[{"field": "start", "error": "not a time"}]) from error
 
 
 def _nobody(spec: CampaignSpec) -> str:

@@ -14,12 +14,12 @@ def given(start: str, store_zone: str) -> int:
     Raises:
         WrongUse: it is no time.
     """
-    from pipeline.review import instant
+    from pipeline.review import written_instant
 
     try:
-        return instant(datetime.fromisoformat(start), store_zone)
+        return written_instant(start, store_zone)
     except ValueError as error:
-        raise WrongUse(f"--start {start}: not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z") from error
+        raise WrongUse(f"--start: {error}") from error
 
 
 def begin_of(start: str | None, send_at: datetime | None, store_zone: str) -> int:

@@ -202,6 +202,19 @@ def instant(local: datetime, zone: str) -> int:
     return round(aware.timestamp() * 1000)
 
 
+def written_instant(text: str, zone: str) -> int:
+    """`instant` of a time in ISO 8601.
+
+    Raises:
+        ValueError: it is none; the text says how to write one.
+    """
+    try:
+        return instant(datetime.fromisoformat(text), zone)
+    except ValueError as error:
+        why = f"{text!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
+        raise ValueError(why) from error
+
+
 def _shown(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
