@@ -78,7 +78,7 @@ class Aggregator(_Strict):
     url: str = "http://127.0.0.1:18090/v1/messages"
     batch: Annotated[int, Field(ge=1, le=500)] = 500
     timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
-    connections: Annotated[int, Field(ge=1, le=256)] = 16
+    connections: Annotated[int, Field(ge=1, le=256)] = 64
     secret: SecretStr = SecretStr("local-aggregator-secret")
     """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
     idempotency_keys: bool = True
@@ -156,7 +156,8 @@ class Worker(_Strict):
     chunk: Annotated[int, Field(ge=1, le=500)] = 500
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
     in_flight: Annotated[int, Field(ge=1, le=64)] = 16
-    """Slices a lane may have in flight; at most 500 messages each, so this bounds what a crash leaves unknown."""
+    """Batches a lane may have in flight, or smaller slices with no more messages together (`pipeline.rate.slots`):
+    this bounds what a crash leaves unknown."""
     breaker_failures: Annotated[int, Field(ge=1, le=100)] = 5
     """Failed batches in a row after which no more is submitted to an aggregator until it answers again."""
     suspend_after: Annotated[float, Field(gt=0, le=86_400)] = 300.0

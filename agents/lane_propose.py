@@ -12,7 +12,7 @@ from agents.context import Context
 from pipeline.lane_state import unpack
 from pipeline.picker import Pick, Picked, expired, pick
 from pipeline.poison import poisonous
-from pipeline.rate import Pace, slice_segments, slices_ahead
+from pipeline.rate import Pace, slice_segments, slices_ahead, slots
 from pipeline.scheduler import FairShare
 from schemas import topics
 from schemas.lane import Defer, Drop, Intent, LaneRecord
@@ -37,7 +37,7 @@ class Proposer:
         self._batch = way.batch
         self._carrier_daily = way.carrier_daily
         self._breaker = way.breaker
-        self._slots = context.settings.worker.in_flight
+        self._slots = slots(way.rate, way.batch, context.settings.worker.in_flight)
         self._ahead = slices_ahead(way.rate, way.batch)
         self._pace = Pace(way.rate)
         self._share = FairShare()

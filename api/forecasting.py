@@ -11,7 +11,7 @@ from pipeline.forecast_groups import Living, groups_of
 from pipeline.forecast_words import Forecast, Question, forecast
 from pipeline.plan import CampaignPlan, compile_plan
 from pipeline.quiet_hours import quiet_of
-from pipeline.rate import lane_share, sustained
+from pipeline.rate import lane_share, slots, sustained
 from pipeline.scheduler import rank_of
 from pipeline.terms import terms_of
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -48,7 +48,7 @@ def forecast_of(
     plan = draft_plan(settings, spec, now)
     recipients = sum(one.recipients for one in people)
     batch = settings.aggregators[sender.aggregator].batch
-    kept_up = sustained(share, latency, settings.worker.in_flight, batch)
+    kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
     return forecast(
         Question(
             sender=spec.sender,

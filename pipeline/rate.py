@@ -134,9 +134,18 @@ def slice_segments(rate: float) -> int:
     """Segments in one slice at most. Rule L6 allows a tenth of a second of the rate.
 
     A window that is full but for less than a slice is what the limit loses: slow lanes take a hundredth, so that this
-    is at most 1 % however the messages' segments add up; in fast ones the messages are small against a tenth.
+    is at most 1 % however the messages' segments add up; in fast ones the messages are small against a twentieth. A
+    tenth would make the other lanes of the worker wait for their answers while so many texts are rendered.
     """
-    return max(1, int(rate / (10 if rate >= 1000 else 100)))
+    return max(1, int(rate / (20 if rate >= 1000 else 100)))
+
+
+def slots(rate: float, batch: int, in_flight: int) -> int:
+    """Slices of at most `batch` messages that may be under way: `in_flight`, and where slices are small as many as use
+    `rate` (segments/s) with an aggregator that answers within a second. Together they never have more messages than
+    `in_flight` whole batches."""
+    size = min(batch, slice_segments(rate))
+    return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
 
 
 def slices_ahead(rate: float, batch: int) -> int:

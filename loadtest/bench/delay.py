@@ -38,7 +38,7 @@ MEMORY_MB, RESTART_S, RELEASE_MS, CANCEL_S, LOOKUP_RATIO = 1536.0, 15.0, 1000.0,
 LANES = tuple(range(4))
 WORKERS = 2
 RATE = 4000
-"""Segments per second: 1,000 a lane, from which on a slice is a tenth of a second of the rate. All of it is used
+"""Segments per second: 1,000 a lane, from which on a slice is a twentieth of a second of the rate. All of it is used
 while release is measured; a limit beyond what the machine can send would measure the queue before it instead."""
 BULK, PROBE, STAYS = "0000bvk1", "0000prb1", "0000stay"
 HOUR = 3_600_000

@@ -25,13 +25,15 @@ from typing import Any
 
 import psutil
 
+from adapters.settings import Worker
 from api.figures_source import HANDED_OVER
 from cli.stack import record
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch
-from pipeline.rate import slice_segments
+from pipeline.rate import slice_segments, slots
+from schemas.wire import CHUNK_LIMIT
 
 LIST = "bench"
 LANES = 2
@@ -60,8 +62,9 @@ class Plan:
 
     @property
     def window(self) -> int:
-        """Messages that may be in flight: each lane's slots, each a slice of 0.1 s of its rate, 500 at most."""
-        return LANES * 16 * int(min(500, slice_segments(self.rate / LANES)))
+        """Messages that may be in flight in all lanes together."""
+        rate = self.rate / LANES
+        return LANES * slots(rate, CHUNK_LIMIT, Worker().in_flight) * min(CHUNK_LIMIT, slice_segments(rate))
 
 
 def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> Result:

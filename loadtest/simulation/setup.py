@@ -19,7 +19,7 @@ from loadtest.simulation.run import REVISION, Launch
 from pipeline.audience import typed_numbers
 from pipeline.carrier_day import normal
 from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.rate import lane_share
+from pipeline.rate import lane_share, slots
 from schemas.campaign import CampaignDocument, CampaignSpec
 
 SAMPLE_SIZE = 100_000
@@ -73,10 +73,12 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
     sender = account.senders[spec.sender]
     senders = sum(one.segments_per_second for one in account.senders.values())
     count = len(sender.lanes)
+    rate = lane_share(sender.segments_per_second, account.segments_per_second, senders, count)
+    batch = settings.aggregators[sender.aggregator].batch
     limits = Limits(
-        rate=lane_share(sender.segments_per_second, account.segments_per_second, senders, count),
-        batch=settings.aggregators[sender.aggregator].batch,
-        slots=settings.worker.in_flight,
+        rate=rate,
+        batch=batch,
+        slots=slots(rate, batch, settings.worker.in_flight),
         carrier_daily={normal(name): limit // count for name, limit in sender.carrier_daily.items()},
         quiet=terms.quiet,
     )

@@ -61,9 +61,12 @@ class Nobody:
 
 
 @contextlib.asynccontextmanager
-async def owning(kafka: Server, aggregator: AggregatorPort | None = None) -> AsyncIterator[LaneOwner]:
+async def owning(
+    kafka: Server, aggregator: AggregatorPort | None = None, in_flight: int = 16
+) -> AsyncIterator[LaneOwner]:
     """An owner with a real producer; the test reads the log to it."""
-    settings = Settings(kafka=Kafka(bootstrap=kafka.address, partitions=2, lanes=2))
+    broker = Kafka(bootstrap=kafka.address, partitions=2, lanes=2)
+    settings = Settings(kafka=broker, worker=Worker(in_flight=in_flight))
     context = Context(settings, "tested")
     context._producer = Producer(settings.kafka)
     port: Any = aggregator or Nobody()
@@ -158,7 +161,7 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
     own_kafka: Server,
 ) -> None:
     aggregator: Any = Hanging()
-    async with owning(own_kafka, aggregator) as made:
+    async with owning(own_kafka, aggregator, in_flight=40) as made:
         proposed: list[LaneRecord] = []
         propose = made.proposer._propose
 
@@ -176,10 +179,10 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
             while proposed:
                 at = await read(made, [proposed.pop(0)], at)
             await asyncio.sleep(0.01)
-        # A second's worth is with the aggregator; of the 16 slots three are taken by who waits for the limit.
+        # A second's worth is with the aggregator in slices of 50; a quarter's stands before the limit, in 5 of 20 slots.
         assert aggregator.taken == 1000
-        assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (13, 3, 0)
-        assert made.state.waiting == 1200
+        assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (25, 5, 0)
+        assert made.state.waiting == 1250
         made.submitter.cancel()
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.rate import ARRIVAL_SPREAD, WINDOW, Pace, Window, slice_segments, slices_ahead
+from pipeline.rate import ARRIVAL_SPREAD, WINDOW, Pace, Window, slice_segments, slices_ahead, slots
 
 MESSAGES = 500
 SLOTS = 8
@@ -205,7 +205,7 @@ def test_the_limit_is_used_by_messages_of_several_segments(limit: int) -> None:
 @pytest.mark.parametrize("latency", [0.05, 0.3, 0.8])
 def test_slow_answers_cost_no_more_than_the_spread_of_arrivals(latency: float) -> None:
     """A slice may arrive until its answer comes: never above the limit has its price with slow aggregators."""
-    run = Run(100, lambda: 1, Timing(arrival=lambda: 0.004, answer=lambda: latency), slots=200)
+    run = Run(100, lambda: 1, Timing(arrival=lambda: 0.004, answer=lambda: latency), slots=slots(100, MESSAGES, 16))
     run.go(61)
     assert run.worst() <= 100
     assert run.used(1030, 1060) >= 97 / (1 + min(latency, ARRIVAL_SPREAD))
@@ -252,7 +252,15 @@ def test_slices_are_at_most_a_tenth_of_a_second_and_fill_the_window(rate: float)
     assert rate < 1 or (int(rate) // segments) * segments >= 0.99 * int(rate)
 
 
-@pytest.mark.parametrize(("rate", "batch", "slices"), [(1, 500, 1), (3, 500, 1), (100, 500, 25), (1000, 500, 3)])
+@pytest.mark.parametrize(("rate", "batch", "slices"), [(1, 500, 1), (3, 500, 1), (100, 500, 25), (1000, 500, 5)])
 def test_a_quarter_of_a_second_may_stand_picked_before_the_limit(rate: float, batch: int, slices: int) -> None:
     assert slices_ahead(rate, batch) == slices
     assert slices_ahead(20_000, 100) == 50
+
+
+@pytest.mark.parametrize(
+    ("rate", "batch", "count"), [(1, 500, 16), (3, 500, 16), (100, 500, 125), (1000, 500, 25), (20_000, 500, 16)]
+)
+def test_small_slices_have_more_slots_and_never_more_messages(rate: float, batch: int, count: int) -> None:
+    assert slots(rate, batch, 16) == count
+    assert count * min(batch, slice_segments(rate)) <= 16 * batch

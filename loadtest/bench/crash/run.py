@@ -25,7 +25,8 @@ from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
 from loadtest.bench.crash.unknowns import claims, left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.rate import slice_segments
+from pipeline.rate import slice_segments, slots
+from schemas.wire import CHUNK_LIMIT
 
 RATE: Final = 1000
 """Segments per second of a lane: slices of 100 messages, ten a second, so that a pause shows at once."""
@@ -64,7 +65,7 @@ def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], Non
 
 def window(settings: Settings) -> int:
     """Messages that a dead owner may leave in doubt in one lane."""
-    return settings.worker.in_flight * min(500, slice_segments(RATE))
+    return slots(RATE, CHUNK_LIMIT, settings.worker.in_flight) * min(CHUNK_LIMIT, slice_segments(RATE))
 
 
 class _Run:
