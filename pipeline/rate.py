@@ -141,9 +141,9 @@ def slice_segments(rate: float) -> int:
 
 
 def slots(rate: float, batch: int, in_flight: int) -> int:
-    """Slices of at most `batch` messages that may be under way: `in_flight`, and where slices are small as many as use
-    `rate` (segments/s) with an aggregator that answers within a second. Together they never have more messages than
-    `in_flight` whole batches."""
+    """Slices of at most `batch` messages that may be under way: `in_flight`, and where slices are small as many as
+    use `rate` (segments/s) with an aggregator that answers within a second. Together they never have more messages
+    than `in_flight` whole batches."""
     size = min(batch, slice_segments(rate))
     return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
 

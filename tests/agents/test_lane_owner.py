@@ -179,7 +179,7 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
             while proposed:
                 at = await read(made, [proposed.pop(0)], at)
             await asyncio.sleep(0.01)
-        # A second's worth is with the aggregator in slices of 50; a quarter's stands before the limit, in 5 of 20 slots.
+        # A second's worth is with the aggregator in slices of 50; a quarter of one waits, in 5 of the 20 other slots.
         assert aggregator.taken == 1000
         assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (25, 5, 0)
         assert made.state.waiting == 1250
