@@ -129,6 +129,8 @@ class GuardedConsumer(driver.Consumer):
         self._sought = True
         """Whether this assignment is at its committed offsets: until then nothing is handed out nor committed."""
         self._to_seek = False
+        self.ready = False
+        """Whether what is assigned is recovered and being read."""
         self._assigned: set[TP] | None = None
         """None before the first assignment."""
         self._pass_on = self.callback
@@ -170,6 +172,7 @@ class GuardedConsumer(driver.Consumer):
             self._show((), ready=True)
 
     def _show(self, assignment: Iterable[TP], *, ready: bool) -> None:
+        self.ready = ready
         metrics.WORKER_READY.set(ready)
         for tp in assignment:
             metrics.WORKER_ASSIGNED.labels(tp.topic, tp.partition).set(ready)

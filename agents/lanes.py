@@ -81,6 +81,11 @@ class Lanes:
         seconds = min(DRAIN_SECONDS, self._context.settings.kafka.session_timeout / 2)
         await asyncio.gather(*(owner.release(seconds) for owner in self._owners.values()))
 
+    @property
+    def owned(self) -> bool:
+        """Whether every lane that is assigned to us has been read and is ours."""
+        return all(owner.active for owner in self._owners.values())
+
     async def stop(self) -> None:
         await self.revoked()
         for owner in self._owners.values():

@@ -29,7 +29,8 @@ STEP_UNACKED = Gauge("longwave_step_unacked_records", "Records taken and not yet
 
 WORKER_READY = Gauge(
     "longwave_worker_ready",
-    "1 while this process's partitions are assigned, its tables recovered and its records read; else 0.",
+    "1 while this process's partitions are assigned, its tables recovered, its records read and its lanes its own; "
+    "else 0.",
 )
 WORKER_ASSIGNED = Gauge(
     "longwave_worker_assigned", "1 for each partition that this process has; else 0.", ["topic", "partition"]

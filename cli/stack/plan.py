@@ -123,7 +123,7 @@ def _metered(settings: Settings, name: str, words: list[str], offset: int, tier:
     listen = Listen(host=settings.metrics_host, port=settings.metrics_port + offset)
     port = Port(listen.port, listen.host, f"metrics_port (this one is {offset:+d})")
     url = f"{_reachable(listen)}/metrics"
-    return Process(name, words, [port], lambda: ready.has_partitions(url), tier, _BOTH, grace)
+    return Process(name, words, [port], lambda: ready.works(url), tier, _BOTH, grace)
 
 
 def _reachable(listen: Listen) -> str:

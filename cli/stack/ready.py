@@ -55,8 +55,8 @@ def http_answers(url: str) -> bool:
         return False
 
 
-def has_partitions(url: str) -> bool:
-    """True when the metrics at `url` say that the process has its partitions, recovered (`longwave_worker_ready`)."""
+def works(url: str) -> bool:
+    """True when the metrics at `url` say that the process does all that it is assigned (`longwave_worker_ready`)."""
     from urllib.request import urlopen
 
     try:

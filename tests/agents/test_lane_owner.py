@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from prometheus_client import REGISTRY
 
 from adapters import topics as brokers
 from adapters.clock import now_ms
@@ -388,7 +389,11 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
             assert committed >= begins
         mark = marks(own_kafka)[0]
         async with started(build(settings, 0)) as app:
-            await until(lambda: app.lanes._owners[LANE].active)
+            stages: list[tuple[bool, bool, float | None]] = []
+            await until(lambda: _stage(app, stages) == (True, True, 1.0))
+            assert (True, False, 0.0) in stages, (
+                "a worker that reads, and whose lane is not its own yet, is not ready"
+            )
             again = app.lanes._owners[LANE]
             assert again._start == mark
             assert not again.state.waiting
@@ -397,6 +402,18 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
             await until(lambda: len(sent(simulated)) == wanted + 1)
         assert set(sent(simulated).values()) == {1}
         await producer.close()
+
+
+def _stage(app: Any, stages: list[tuple[bool, bool, float | None]]) -> tuple[bool, bool, float | None]:
+    """Whether the worker reads, whether the lane is its own, and what its metric says."""
+    owner = app.lanes._owners.get(LANE)
+    found = (
+        app.consumer.ready,
+        owner is not None and owner.active,
+        REGISTRY.get_sample_value("longwave_worker_ready"),
+    )
+    stages.append(found)
+    return found
 
 
 def _accounts() -> Any:

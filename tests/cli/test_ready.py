@@ -44,11 +44,11 @@ def url() -> Iterator[str]:
 @pytest.mark.parametrize(("says", "is_ready"), [(b"1.0", True), (b"0.0", False)])
 def test_a_worker_is_ready_when_it_has_its_partitions(url: str, says: bytes, is_ready: bool) -> None:
     Metrics.text = b"# TYPE longwave_worker_ready gauge\nlongwave_worker_ready " + says + b"\nlongwave_other 1.0\n"
-    assert ready.has_partitions(url) is is_ready
+    assert ready.works(url) is is_ready
 
 
 def test_a_worker_that_does_not_answer_is_not_ready() -> None:
-    assert not ready.has_partitions("http://127.0.0.1:9/metrics")
+    assert not ready.works("http://127.0.0.1:9/metrics")
 
 
 def child(data: Path, was_ready: bool) -> Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -81,11 +82,12 @@ class Killer:
         return (
             all(one["state"] == "ready" for one in entries.values())
             and all(entries[name]["pid"] != pid for name, pid in struck.hit.items())
-            and all(self._has_partitions(name) for name in self._workers())
+            and self._work(self._workers())
         )
 
-    def _has_partitions(self, worker: str) -> bool:
-        return "longwave_worker_ready 1.0\n" in self._metrics(worker)
+    def _work(self, workers: list[str]) -> bool:
+        """Whether they do all that is assigned to them, their lanes included."""
+        return all("longwave_worker_ready 1.0\n" in self._metrics(name) for name in workers)
 
     def _kill(self, struck: Struck, name: str) -> None:
         pid = struck.hit[name] = self._stack.entries()[name]["pid"]
@@ -118,23 +120,27 @@ class Killer:
     def _scale(self) -> None:
         first = len(self._workers())
         with self._another(first), self._another(first + 1):
-            self._until_ready(first, first + 1)
+            names = [*self._workers(), f"worker-{first}", f"worker-{first + 1}"]
+            wait_until(f"{names} work", lambda: self._work(names), READY_SECONDS)
             time.sleep(STORM_SECONDS)
 
     def _storm(self) -> None:
         first = len(self._workers())
         with self._another(first) as one, self._another(first + 1) as other:
-            self._until_ready(first, first + 1)
+            self._until_joined(first, first + 1)
             for worker, number in ((one, signal.SIGTERM), (other, signal.SIGKILL)):
                 worker.send_signal(number)
                 time.sleep(STORM_SECONDS)
             with self._another(first + 2):
-                self._until_ready(first + 2)
+                self._until_joined(first + 2)
 
-    def _until_ready(self, *indices: int) -> None:
+    def _until_joined(self, *indices: int) -> None:
         """A worker that is ended before it joined the group is no rebalance."""
         names = [f"worker-{index}" for index in indices]
-        wait_until(f"{names} are ready", lambda: all(self._has_partitions(name) for name in names), READY_SECONDS)
+        wait_until(f"{names} are in the group", lambda: all(map(self._has_partitions, names)), READY_SECONDS)
+
+    def _has_partitions(self, worker: str) -> bool:
+        return re.search(r"^longwave_worker_assigned{.*} 1\.0$", self._metrics(worker), re.MULTILINE) is not None
 
     def _another(self, index: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         """One worker more than the supervisor's, ended in good order."""
