@@ -171,14 +171,21 @@ def test_nobody_is_sent_to_outside_of_the_allowed_hours() -> None:
 
 @pytest.mark.parametrize("name", sorted(texts()))
 @pytest.mark.parametrize(("quiet", "start"), [("none", NOON), ("cautious", NOON + 7 * HOUR)])
-def test_the_forecast_is_within_five_percent_of_the_simulation(name: str, quiet: str, start: int) -> None:
+def test_the_forecast_is_within_five_percent_of_the_simulation(
+    name: str, quiet: str, start: int, record_property: Any
+) -> None:
     held, written = settings(rate=0.4, quiet=quiet, lanes=(0, 1)), read_campaign(CAMPAIGNS / name)
     (launch,) = launches_of(held, [written], 8_000, seed=3)
     found = simulate([launch], CALM, 1, start)
     simulated = (found.tallies[0].last_handed - start) / 1000
     people, mean = people_of(launch.audience), mean_parts(launch.audience, found.plans[0])
     ahead = forecast_of(held, written, people, mean, start, latency=0.05)
-    assert ahead.seconds == pytest.approx(simulated, rel=0.05), ahead.why
+    assert ahead.seconds is not None
+    off = abs(ahead.seconds / simulated - 1)
+    record_property(
+        "tried", f"forecast of {name}, quiet hours {quiet}: {off:.2%} off the simulated {simulated:,.0f} s"
+    )
+    assert off <= 0.05, ahead.why
     assert ahead.unreached == 0
 
 

@@ -3,7 +3,6 @@ search minute by minute."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -85,10 +84,8 @@ def test_a_message_waits_for_every_zone_that_may_be_theirs() -> None:
 
 def test_zones_without_a_common_hour_never_allow() -> None:
     zones = ("Pacific/Honolulu", "Asia/Kolkata", "Europe/Paris")
-    began = time.process_time()
     assert QUIET.window(at("2026-11-23 12:00", "UTC"), zones, ("", "")) == (NEVER, NEVER)
     assert not QUIET.allowed(at("2026-11-23 12:00", "UTC"), zones, ("", ""))
-    assert time.process_time() - began < 1
 
 
 class Once(QuietHours):
@@ -193,25 +190,6 @@ def test_a_chunk_is_answered_as_each_of_its_recipients() -> None:
     places = [quiet.next_allowed(now, *read_key(key)) for key in keys]
     assert [places[k] for k in key] == quiet.next_allowed_many(now, zones, rules).tolist()
     assert len(quiet.next_allowed_many(now, zones[:0], rules[:0])) == 0
-
-
-def test_a_chunk_takes_microseconds_a_recipient() -> None:
-    _, zones, regions, region = chunk()
-    quiet = QuietHours()
-    now = at("2026-11-22 06:00", "America/New_York")
-
-    def seconds() -> float:
-        start = time.process_time()
-        rules = quiet.rule_ids(["US"], [0] * 500, regions, region)
-        quiet.next_allowed_many(now, zones, rules)
-        return time.process_time() - start
-
-    cold, best = seconds(), min(seconds() for _ in range(30))
-    print(
-        f"quiet hours of 500 US recipients: {best / 500 * 1e6:.2f} µs each, the first time {cold / 500 * 1e6:.0f} µs"
-    )
-    assert best / 500 < 2e-6
-    assert cold < 0.5
 
 
 def test_a_place_travels_as_text() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -157,26 +156,3 @@ def test_a_chunk_is_decided_as_each_of_its_recipients() -> None:
 def test_a_set_of_zones_without_an_index_is_refused() -> None:
     with pytest.raises(ValueError, match="neither an IANA time zone nor the candidates"):
         id_of(("Europe/Paris", "Asia/Tokyo"))
-
-
-@pytest.mark.parametrize(
-    ("low", "high"),
-    [
-        (12015550000, 19895559999),
-        (79000000000, 79999999999),
-        (34600000000, 34699999999),
-        (447000000000, 447999999999),
-    ],
-)
-def test_a_chunk_takes_at_most_two_microseconds_a_number(low: int, high: int) -> None:
-    chunk = np.random.default_rng(1).integers(low, high, 500).astype(np.uint64)
-    candidate_ids(chunk)
-    best = min(seconds(chunk) for _ in range(30))
-    print(f"+{low}: {best / 500 * 1e6:.2f} µs a number")
-    assert best / 500 <= 2e-6
-
-
-def seconds(chunk: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> float:
-    start = time.process_time()
-    candidate_ids(chunk)
-    return time.process_time() - start
