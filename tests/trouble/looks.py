@@ -1,4 +1,4 @@
-"""Looks at one campaign through the API, several a second, all through the trouble."""
+"""Looks at one campaign through the API, three a second, all through the trouble."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from cli.client import Client
 from cli.console import UserError
 
-PAUSE = 0.1
+PAUSE = 0.3
 """Seconds between an answer and the next look."""
 
 
