@@ -129,6 +129,7 @@ class GuardedConsumer(driver.Consumer):
         self._sought = True
         """Whether this assignment is at its committed offsets: until then nothing is handed out nor committed."""
         self._to_seek = False
+        self._rewinds: dict[TP, int | None] = {}
         self.ready = False
         """Whether what is assigned is recovered and being read."""
         self._assigned: set[TP] | None = None
@@ -190,9 +191,28 @@ class GuardedConsumer(driver.Consumer):
         from one task, one fetch after the other."""
         if self._to_seek:
             await self._seek_between_fetches()
+        while self._rewinds:
+            await self._read_again(*self._rewinds.popitem())
         async for tp, message in super().getmany(timeout if self._sought else UNSOUGHT_SECONDS):
             if self._sought or self._is_changelog_tp(tp):
                 yield tp, message
+
+    def rewind(self, tp: TP, offset: int | None) -> None:
+        """Have a partition read from `offset`, or from its beginning, with the next fetch.
+
+        Hazard: a seek takes the partition's records out of aiokafka's buffer, and a fetch that hands them out just
+        then ends in a KeyError, of which the worker dies."""
+        self._rewinds[tp] = offset
+
+    async def _read_again(self, tp: TP, offset: int | None) -> None:
+        if tp not in (self._assigned or ()):
+            return
+        try:
+            start = (await self.earliest_offsets(tp))[tp] if offset is None else offset
+            await self.seek(tp, start)
+        except (KafkaError, IllegalStateError) as error:
+            # The lane asks again while it stands still.
+            log.warning("cannot go back to %s of %s yet: %s", offset, tp, error)
 
     async def _seek_between_fetches(self) -> None:
         assigned = self._assigned

@@ -119,14 +119,7 @@ class Lanes:
         )
 
     def _rewind(self, lane: int, offset: int | None) -> None:
-        task = asyncio.create_task(self._seek(TP(topics.LANES.name, lane), offset))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _seek(self, tp: TP, offset: int | None) -> None:
-        if offset is None:
-            offset = (await self._consumer.earliest_offsets(tp))[tp]
-        await self._consumer.seek(tp, offset)
+        self._consumer.rewind(TP(topics.LANES.name, lane), offset)
 
     def _move_mark(self, lane: int, offset: int) -> None:
         self._consumer.cap(TP(topics.LANES.name, lane), offset)
