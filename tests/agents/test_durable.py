@@ -254,6 +254,38 @@ async def test_a_seek_that_fails_is_made_again(tmp_path: Path, monkeypatch: Any)
     assert await _fetched(handed, {TOPIC}, monkeypatch) == [10, 11, 12, 13]
 
 
+async def test_a_partition_is_read_again_between_two_fetches_and_only_while_it_is_ours(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    handed = Handed(True, tmp_path)
+    consumer = handed.consumer
+    gone = TP("elsewhere", 0)
+    sought: list[tuple[TP, int]] = []
+
+    async def earliest(tp: TP) -> dict[TP, int]:
+        return {tp: 3}
+
+    async def seek(tp: TP, offset: int) -> None:
+        sought.append((tp, offset))
+
+    async def seek_to_committed() -> dict[TP, int]:
+        return {TOPIC: 10}
+
+    monkeypatch.setattr(consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(consumer, "earliest_offsets", earliest)
+    monkeypatch.setattr(consumer, "seek", seek)
+    await consumer.on_partitions_revoked({TOPIC})
+    await consumer.on_partitions_assigned({TOPIC})
+    await consumer.perform_seek()
+    consumer.rewind(TOPIC, None)
+    consumer.rewind(gone, 5)
+    assert sought == [], "a seek beside a fetch kills the worker"
+    assert await _fetched(handed, {TOPIC}, monkeypatch) == [10, 11, 12, 13]
+    consumer.rewind(TOPIC, 7)
+    await _fetched(handed, {TOPIC}, monkeypatch)
+    assert sought == [(TOPIC, 3), (TOPIC, 7)]
+
+
 @BOTH
 async def test_resuming_a_flow_that_flows_keeps_what_is_buffered(guarded: bool, tmp_path: Path) -> None:
     app = Handed(guarded, tmp_path).app
