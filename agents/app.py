@@ -25,7 +25,7 @@ from agents.fanout import Fanout
 from agents.inbound import Inbound
 from agents.lanes import Lanes
 from agents.runner import Step
-from schemas import metrics, topics
+from schemas import topics
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
 from schemas.feedback import CLICKS, INBOUND, RECEIPTS
@@ -98,10 +98,12 @@ class WorkerApp(GuardedApp):
         await self.context.start()
         AckedTable.producer = self.context.producer
         await super().on_start()
-        consumer: Any = self.consumer
+
+    @property
+    def works(self) -> bool:
         # Whoever starts or ends workers one after the other waits for this: else the next rebalance would come while
-        # lanes still stand from the last one. The thread that serves metrics must find the consumer made.
-        metrics.WORKER_READY.set_function(lambda: float(consumer.ready and self.lanes.owned))
+        # lanes still stand from the last one.
+        return self.lanes.owned
 
     async def on_stop(self) -> None:
         await self.lanes.stop()

@@ -174,7 +174,6 @@ class GuardedConsumer(driver.Consumer):
 
     def _show(self, assignment: Iterable[TP], *, ready: bool) -> None:
         self.ready = ready
-        metrics.WORKER_READY.set(ready)
         for tp in assignment:
             metrics.WORKER_ASSIGNED.labels(tp.topic, tp.partition).set(ready)
 
@@ -276,6 +275,7 @@ class GuardedConsumer(driver.Consumer):
         for tp in revoked:
             self._progress.pop(tp, None)
             self._caps.pop(tp, None)
+            self._rewinds.pop(tp, None)
         self._unacked_messages.difference_update([m for m in self._unacked_messages if m.tp in revoked])
 
 
@@ -300,6 +300,17 @@ class GuardedApp(faust.App):
     @cached_property
     def flow_control(self) -> FlowControlEvent:
         return GuardedFlow(loop=self.loop)
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # Made here: the thread that serves metrics must only look.
+        consumer: Any = self.consumer
+        metrics.WORKER_READY.set_function(lambda: float(consumer.ready and self.works))
+
+    @property
+    def works(self) -> bool:
+        """Whether all is done of what is assigned and read."""
+        return True
 
     async def on_stop(self) -> None:
         # Mode stops what the app consists of only after this: by then the producer that the steps emit through is

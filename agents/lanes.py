@@ -84,7 +84,8 @@ class Lanes:
     @property
     def owned(self) -> bool:
         """Whether every lane that is assigned to us has been read and is ours."""
-        return all(owner.active for owner in self._owners.values())
+        # A copy: the thread that serves metrics asks while lanes come and go.
+        return all(owner.active for owner in list(self._owners.values()))
 
     async def stop(self) -> None:
         await self.revoked()

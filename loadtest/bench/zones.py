@@ -14,7 +14,7 @@ from phonenumbers.timezone import time_zones_for_number
 
 from pipeline.area_codes import state_of_number
 from pipeline.quiet_hours import QuietHours
-from pipeline.zones import candidate_ids
+from pipeline.zones import UNKNOWN, candidate_ids
 from schemas.wire import CHUNK_LIMIT
 
 REQUIRED_US: Final = 2.0
@@ -46,7 +46,7 @@ def quiet_hours_us(now: int) -> float:
     regions = sorted(set(states))
     region = [regions.index(state) for state in states]
     zones, quiet = candidate_ids(numbers), QuietHours("cautious")
-    known = zones != candidate_ids(np.array([80012345678], np.uint64))[0]
+    known = zones != UNKNOWN
     ids, places = zones[known], np.array(region)[known].tolist()
 
     def answer() -> None:
