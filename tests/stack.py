@@ -115,8 +115,6 @@ def environment(
     aggregator = aggregator_port or next(ports)
     bootstrap = kafka_bootstrap or f"127.0.0.1:{kafka_port or free_ports(2, adjacent=True)[0]}"
     return {
-        # The quick compiler alone: a Kafka that lives for one test is up with 40 % less CPU.
-        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",
         "LONGWAVE_DATA": str(data),
         "LONGWAVE_KAFKA__BOOTSTRAP": bootstrap,
         "LONGWAVE_KAFKA__PARTITIONS": str(partitions),

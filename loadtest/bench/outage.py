@@ -31,7 +31,7 @@ from cli.stack import record
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
-from loadtest.bench.watch import Look, Watch
+from loadtest.bench.watch import Look, Watch, resident_mb
 from pipeline.rate import slice_segments, slots
 from schemas.wire import CHUNK_LIMIT
 
@@ -79,6 +79,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             _until_accepted(stack, recipients // 5)
             # What each process needs to work at all is not what the outage costs.
             wait_until("the writer has written", lambda: _written(api, campaign), 60)
+            start = resident_mb(stack)
             began = time.monotonic()
             _outage(stack, plan.outage, began)
             ended = time.monotonic()
@@ -91,9 +92,10 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             wait_until("the campaign has finished", lambda: _finished(api, campaign), patience, pause=0.5)
             time.sleep(2)  # the page's and the metrics' last looks
         account = _account(stack, campaign)
-        memory = _memory(watch, began)
+        restarts = {name: one["restarts"] for name, one in stack.entries().items()}
+        memory = _memory(watch, began, start)
         seen = _seen(watch, began, ended)
-    checks = _checks(plan, account, memory, seen)
+    checks = _checks(plan, account, memory, seen) | {"others_lived": restarts == _ours(restarts)}
     return Result(
         name="outage",
         figure=max(one["growth_mb"] for one in memory.values()),
@@ -110,6 +112,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             "seconds_until_aggregator_runs": round(there, 1),
             "seconds_until_sending_again": round(back, 1),
             "memory": memory,
+            "restarts": restarts,
             **seen,
         },
     )
@@ -227,13 +230,16 @@ def _exported(stack: Stack, campaign: str) -> dict[str, str]:
         return {f"{campaign}-0-{row['ordinal']}": row["state"] for row in csv.DictReader(rows)}
 
 
-def _memory(watch: Watch, began: float) -> dict[str, dict[str, float]]:
+def _ours(restarts: dict[str, int]) -> dict[str, int]:
+    """How often each process was started again if only what was killed here has ended."""
+    return {name: int(name in {"aggregator", "clickhouse"}) for name in restarts}
+
+
+def _memory(watch: Watch, began: float, at_start: dict[str, float]) -> dict[str, dict[str, float]]:
     """By process: MB when the outage began, the most from then to the end, the growth, and its bound."""
-    before = [one for one in watch.looks if one.at <= began][-3:]
     after = watch.between(began, float("inf"))
     found: dict[str, dict[str, float]] = {}
-    for name in before[-1].memory:
-        start = max(one.memory.get(name, 0.0) for one in before)
+    for name, start in at_start.items():
         most = max(one.memory.get(name, 0.0) for one in after)
         bound = float(BOUNDS_MB.get(name, OUR_BOUND_MB))
         found[name] = {
