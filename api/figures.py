@@ -1,7 +1,8 @@
 """The figures of campaigns, read from ClickHouse once for all who look, kept while it is away, never without age.
 
-Sending campaigns are read each second, those that somebody looks at too, the others now and then. A snapshot
-that could not be renewed stays and gets older; the page and the JSON show its age.
+Sending campaigns are looked at each second, those that somebody looks at too, the others now and then; they are
+measured again only where anything was recorded since. A snapshot that could not be renewed stays and gets older; the
+page and the JSON show its age.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.figures import versions
 from adapters.clock import now_ms
 from adapters.errors import StoreError
 from adapters.settings import Settings
@@ -39,11 +41,12 @@ _LIVE = {"processing", "sending", "paused", "suspended"}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Figures of one campaign `as_of` (ms) a revision of its document."""
+    """Figures of one campaign `as_of` (ms) a revision of its document and a `version` of what is recorded of it."""
 
     figures: dict[str, Any]
     as_of: int
     revision: int
+    version: int
 
 
 class FiguresService:
@@ -120,12 +123,10 @@ class FiguresService:
         return known is None or known.revision != document.revision or now_ms() - known.as_of > every
 
     async def _renew(self, documents: list[CampaignDocument]) -> None:
-        asked = {document.id: document.revision for document in documents}
-        if not asked and not self.down_since:
+        if not documents and not self.down_since:
             return
         try:
-            as_of = now_ms()
-            found = await asyncio.to_thread(self._read, list(asked))
+            found = await asyncio.to_thread(self._read, documents)
         except StoreError as error:
             self._failed(str(error))
         except Exception:
@@ -133,13 +134,27 @@ class FiguresService:
             self._failed("figures could not be read; see the log of the API")
         else:
             self.down_since, self.problem = 0, ""
-            for campaign, figures in found.items():
-                self._keep(campaign, Snapshot(figures, as_of, asked[campaign]))
+            for campaign, snapshot in found.items():
+                self._keep(campaign, snapshot)
 
-    def _read(self, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        if not campaigns:
+    def _read(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
+        if not documents:
             self.store.ping()
-        return read_figures(self.store, campaigns)
+            return {}
+        as_of = now_ms()
+        # Asked before the figures: what is recorded in between is measured again next time, never overlooked.
+        now = versions(self.store, [document.id for document in documents])
+        same = {one.id: known.figures for one in documents if (known := self._same(one, now.get(one.id, 0)))}
+        figures = same | read_figures(self.store, [one.id for one in documents if one.id not in same])
+        return {one.id: Snapshot(figures[one.id], as_of, one.revision, now.get(one.id, 0)) for one in documents}
+
+    def _same(self, document: CampaignDocument, version: int) -> Snapshot | None:
+        """The snapshot that still holds, if there is one."""
+        known = self._snapshots.get(document.id)
+        # While it is processed its audience comes to be, of which `version` knows nothing.
+        if known is None or document.status == "processing":
+            return None
+        return known if (known.revision, known.version) == (document.revision, version) else None
 
     def _failed(self, problem: str) -> None:
         self.down_since = self.down_since or now_ms()

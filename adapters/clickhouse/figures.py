@@ -74,6 +74,24 @@ CROSS JOIN
 ) AS known
 """
 
+# A part never changes: a campaign's sets are the same for as long as the parts that hold them are.
+_VERSIONS: Final = """
+SELECT toString(campaign), groupBitXor(sipHash64(_part))
+FROM (SELECT DISTINCT campaign, _part FROM state_sets WHERE campaign IN {campaigns:Array(String)})
+GROUP BY campaign
+"""
+
+
+def versions(store: Store, campaigns: Sequence[str]) -> dict[str, int]:
+    """Campaign → a number that changes whenever anything is recorded of its messages (and when the engine merges what
+    is), at a tenth of the cost of measuring them. A campaign of which nothing is recorded is left out.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    rows = store.rows(_VERSIONS, {"campaigns": list(campaigns)})
+    return {row[0]: row[1] for row in rows}
+
 
 def message_sets(store: Store, campaign: str) -> list[MessageSets]:
     """What is recorded of each message of a campaign, for `pipeline.accounting.figures`.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
-from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.figures import message_sets, versions
 from adapters.clickhouse.statuses import StatusSink, insert_consents
 from pipeline.accounting import figures
 from schemas.feedback import OptOut
@@ -70,6 +71,23 @@ def test_figures_of_a_campaign(store: Store) -> None:
     assert (found.accepted_ever, found.segments, found.spend) == (40, 40, 40 * 7900)
     assert found.newest_at == NOW + 5
     assert found.inserted_at > NOW
+
+
+def test_what_is_recorded_has_a_version(store: Store) -> None:
+    sink, other = StatusSink(store), "statuse2"
+    assert versions(store, [CAMPAIGN, other]) == {}
+    sink.insert(WAY[:2])
+    first = versions(store, [CAMPAIGN, other])
+    assert first.keys() == {CAMPAIGN}
+    assert versions(store, [CAMPAIGN]) == first
+    sink.insert([msgspec.structs.replace(WAY[0], campaign=other)])
+    assert versions(store, [CAMPAIGN]) == first
+    # The same again adds nothing to the sets; that cannot be told without measuring them.
+    for chunks in (WAY[2:3], WAY[2:3], [withdrawn(48, 60)], [chunk("clicked", [1])]):
+        sink.insert(chunks)
+        then = versions(store, [CAMPAIGN])
+        assert then != first
+        first = then
 
 
 def test_replay_in_any_order_and_grouping_changes_nothing(store: Store) -> None:
