@@ -4,6 +4,8 @@ PYTHON ?= python3
 UV := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.longwave-env
+# Where it is set, each of the stack's processes compiles all that it imports at each start: twice the CPU.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: env check test demo bench
 

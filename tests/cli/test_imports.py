@@ -53,3 +53,15 @@ def test_a_forecast_to_sample_people_needs_no_client_of_a_server() -> None:
     assert code == 0, said
     assert not names & SERVERS
     assert names >= {"numpy", "phonenumbers"}
+
+
+def test_tables_are_made_without_pandas() -> None:
+    look = "import sys, {}pyarrow; pyarrow.array([1]); print('pandas.core' in sys.modules)"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", look.format(first)], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+        for first in ("", "adapters, ")
+    ]
+    assert said[0] == "True\n", "pyarrow imports pandas no more: adapters/__init__.py can go"
+    assert said[1] == "False\n"
