@@ -148,6 +148,11 @@ def slots(rate: float, batch: int, in_flight: int) -> int:
     return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
 
 
+def in_doubt(rate: float, batch: int, in_flight: int) -> int:
+    """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way."""
+    return slots(rate, batch, in_flight) * min(batch, slice_segments(rate))
+
+
 def slices_ahead(rate: float, batch: int) -> int:
     """Slices of at most `batch` messages that may be picked while the limit has no room for them yet: `AHEAD` seconds
     of `rate` (segments/s) where each message has one segment, and one slice at least."""

@@ -32,7 +32,7 @@ from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch, resident_mb
-from pipeline.rate import slice_segments, slots
+from pipeline.rate import in_doubt
 from schemas.wire import CHUNK_LIMIT
 
 LIST = "bench"
@@ -63,8 +63,7 @@ class Plan:
     @property
     def window(self) -> int:
         """Messages that may be in flight in all lanes together."""
-        rate = self.rate / LANES
-        return LANES * slots(rate, CHUNK_LIMIT, Worker().in_flight) * min(CHUNK_LIMIT, slice_segments(rate))
+        return LANES * in_doubt(self.rate / LANES, CHUNK_LIMIT, Worker().in_flight)
 
 
 def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> Result:

@@ -30,10 +30,11 @@ from cli.stack import children, record
 from loadtest.bench.campaigns import fill
 from loadtest.bench.campaigns import wait_until as poll
 from loadtest.bench.stack import Stack, private_stack
+from pipeline.rate import in_doubt
 from schemas.campaign import Action, Command
 from schemas.deadletter import DeadLetter
 from schemas.topics import COMMANDS
-from schemas.wire import encode
+from schemas.wire import CHUNK_LIMIT, encode
 from tests.trouble.arrivals import Arrivals
 from tests.trouble.looks import Looks
 
@@ -70,6 +71,14 @@ class Scene:
         self.data = stack.settings.data
         self.arrivals = Arrivals(self.data / "aggregator")
         self.api = Client(self.settings.api.url, timeout=60.0)
+
+    @property
+    def window(self) -> int:
+        """Messages that may be unknown of what was in flight in the lanes of account demo when a process died."""
+        sender = self.settings.accounts["demo"].senders["main"]
+        lanes = len(sender.lanes)
+        rate = sender.segments_per_second / lanes
+        return lanes * in_doubt(rate, CHUNK_LIMIT, self.settings.worker.in_flight)
 
     # Processes
 

@@ -17,19 +17,12 @@ def stage(shared_stage: Scene) -> Scene:
     return shared_stage
 
 
-def window(stage: Scene) -> int:
-    """Messages that one dead worker may leave unknown: the slots of its lanes, each a slice of 0.1 s."""
-    sender = stage.settings.accounts["demo"].senders["main"]
-    lanes = len(sender.lanes)
-    return int(lanes * stage.settings.worker.in_flight * max(1, sender.segments_per_second / lanes / 10))
-
-
 def test_worker_killed_in_the_middle(stage: Scene) -> None:
     with stage.sending(8000) as campaign:
         campaign.until_arrived(2000)
         stage.kill("worker-0")
         account = accounted(campaign)
-    assert len(account.unknown) <= window(stage)
+    assert len(account.unknown) <= stage.window
     assert set(account.states) <= {"accepted", "unknown"}
     assert campaign.ids("unknown").keys() == account.unknown
 
@@ -58,7 +51,7 @@ def test_a_second_worker_joins_and_is_killed(stage: Scene) -> None:
         assert campaign.arrived() < campaign.recipients
         stage.longwave("campaign", "cancel", campaign.id)
         account = accounted(campaign, ends=("canceled",))
-    assert len(account.unknown) <= window(stage)
+    assert len(account.unknown) <= stage.window
     assert set(account.states) <= {"accepted", "unknown", "canceled"}
 
 

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 from aiokafka.partitioner import murmur2
 
-from adapters.settings import Settings
 from cli.client import Client
 from loadtest.bench.campaigns import fill, wait_until
 from loadtest.bench.crash.account import Account
@@ -25,7 +24,7 @@ from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
 from loadtest.bench.crash.unknowns import claims, left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.rate import slice_segments, slots
+from pipeline.rate import in_doubt
 from schemas.wire import CHUNK_LIMIT
 
 RATE: Final = 1000
@@ -63,16 +62,12 @@ def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], Non
             return _Run(stack, setting, report).through(blows, folder)
 
 
-def window(settings: Settings) -> int:
-    """Messages that a dead owner may leave in doubt in one lane."""
-    return slots(RATE, CHUNK_LIMIT, settings.worker.in_flight) * min(CHUNK_LIMIT, slice_segments(RATE))
-
-
 class _Run:
     def __init__(self, stack: Stack, setting: Setting, report: Callable[[str], None]) -> None:
         self._stack = stack
         self._report = report
-        self._findings = Findings(policy=setting.policy, window=window(stack.settings))
+        window = in_doubt(RATE, CHUNK_LIMIT, stack.settings.worker.in_flight)
+        self._findings = Findings(policy=setting.policy, window=window)
         self._arrivals = Arrivals(stack.settings.data / "aggregator", list(setting.lanes), setting.recipients)
         backlog = setting.backlog * RATE * len(setting.lanes)
         self._load = Load(stack.settings.api.url, AUDIENCE, setting.recipients, setting.policy, backlog)
