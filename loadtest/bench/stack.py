@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from adapters.settings import CONFIG_VARIABLE, Settings, load
+from cli.stack import record
 from loadtest.aggregator.submissions import Submissions
 
 SCRIPT = Path(__file__).parent.parent / "aggregator" / "scripts" / "benchmark.toml"
@@ -63,8 +64,8 @@ class Stack:
             return int(json.load(answer)["accepted"])
 
     def processes(self) -> dict[str, psutil.Process]:
-        """Our processes by name (kafka, worker-0, …)."""
-        return {name: psutil.Process(one["pid"]) for name, one in self.entries().items()}
+        """Our processes that run now, by name (kafka, worker-0, …)."""
+        return {name: process for name, one in self.entries().items() if (process := record.alive(one))}
 
     def cpu_seconds(self) -> dict[str, float]:
         return {name: sum(process.cpu_times()[:2]) for name, process in self.processes().items()}

@@ -89,8 +89,9 @@ def resident_mb(stack: Stack) -> dict[str, float]:
     """Resident memory of each process that runs now."""
     found: dict[str, float] = {}
     for one in (record.read(stack.settings.data) or {"processes": []})["processes"]:
-        with contextlib.suppress(psutil.Error, KeyError, TypeError):
-            found[one["name"]] = round(psutil.Process(one["pid"]).memory_info().rss / 2**20, 1)
+        with contextlib.suppress(psutil.Error):
+            if process := record.alive(one):
+                found[one["name"]] = round(process.memory_info().rss / 2**20, 1)
     return found
 
 
