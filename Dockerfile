@@ -12,7 +12,8 @@ COPY api api
 COPY cli cli
 COPY dashboards dashboards
 COPY loadtest loadtest
-RUN make env && useradd --uid 10001 longwave && mkdir /data && chown longwave /data
+# Compiled here, because the user that runs it may not write there: else each process would compile all of it at each start.
+RUN make env && python -m compileall -q . && useradd --uid 10001 longwave && mkdir /data && chown longwave /data
 USER longwave
 VOLUME /data
 ENTRYPOINT ["longwave"]
