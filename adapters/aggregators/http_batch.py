@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -67,6 +67,8 @@ a closing connection is unknown."""
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_LIMIT: Final = 4_000_000
+_NO_CONNECTION: Final = "no-free-connection"
+"""All of ours wait for an answer."""
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -83,13 +85,36 @@ class _Body(BytesPayload):
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
-        # body at once, without awaiting in between: the check here and that write see the same state.
+        # body at once, in one turn of the event loop (nothing may trace what is sent: it would be waited for in
+        # between): the check here and that write see the same state.
         if time.perf_counter() > self._until:
             raise aiohttp.ClientConnectionError("too late to be written")
         transport = writer.transport
         self.handed_over = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
         self._written()
+
+
+class _Way:
+    """How far a request came before it had a connection."""
+
+    queued = False
+    """Whether it waits until one of ours is free."""
+
+
+async def _queues(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedStartParams) -> None:
+    context.trace_request_ctx.queued = True
+
+
+async def _leaves(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedEndParams) -> None:
+    context.trace_request_ctx.queued = False
+
+
+def _traced() -> aiohttp.TraceConfig:
+    traced = aiohttp.TraceConfig()
+    traced.on_connection_queued_start.append(_queues)
+    traced.on_connection_queued_end.append(_leaves)
+    return traced
 
 
 class HttpBatch:
@@ -120,6 +145,8 @@ class HttpBatch:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             trust_env=False,
+            # aiohttp says the same of an aggregator that cannot be reached and of one that answers on none of ours.
+            trace_configs=[_traced()],
         )
 
     async def submit(
@@ -142,43 +169,45 @@ class HttpBatch:
         """Ask what became of messages, in one request (see `ports.AggregatorPort.lookup`)."""
         if not self._query_url:
             return [SubmitOutcome("unknown", "no-query-url")] * len(ids)
-        body = orjson.dumps({"ids": ids})
-        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body)
+        way = _Way()
         try:
-            async with self._session.post(
-                self._query_url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
+            async with self._request(self._query_url, orjson.dumps({"ids": ids}), way) as answer:
                 return f"http-{answer.status}" if answer.status != 200 else found(await _read(answer), ids)
         except TimeoutError:
-            return "no-answer"
+            return _NO_CONNECTION if way.queued else "no-answer"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unsent(error)
+            return _unsent(error, way)
 
     async def knock(self) -> str:
         """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
-        body = _encode("", [])
-        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body)
+        way = _Way()
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._request(self._url, _encode("", []), way) as answer:
                 return away(answer.status)
         except TimeoutError:
-            return "no-answer"
+            return _NO_CONNECTION if way.queued else "no-answer"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unsent(error)
+            return _unsent(error, way)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def _post(self, body: _Body, batch: list[Submission]) -> list[SubmitOutcome]:
-        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body._value)
+        way = _Way()
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._request(self._url, body._value, way, body) as answer:
                 return judge(answer.status, answer.headers.get("Retry-After", ""), await _read(answer), batch)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
             if body.handed_over:
                 return same(batch, "unknown", _lost(error))
-            return same(batch, "retry", _unsent(error))
+            return same(batch, "retry", _unsent(error, way))
+
+    def _request(self, url: str, content: bytes, way: _Way, body: _Body | None = None) -> Any:
+        """POST `content`, signed, as `body` where that is given."""
+        headers = _JSON | signing.signed(self._secret, clock.now_ms(), content)
+        data = content if body is None else body
+        return self._session.post(url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=way)
 
     def _count(self, outcomes: Iterable[SubmitOutcome]) -> None:
         totals: dict[str, int] = {}
@@ -214,8 +243,10 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _unsent(error: BaseException) -> str:
+def _unsent(error: BaseException, way: _Way) -> str:
     """Why the request never left; only a label, the outcome does not depend on it."""
+    if way.queued and isinstance(error, TimeoutError):
+        return _NO_CONNECTION
     kinds: tuple[tuple[type[BaseException], str], ...] = (
         (aiohttp.ClientConnectorDNSError, "dns"),
         (aiohttp.ClientSSLError, "tls"),

@@ -484,8 +484,11 @@ async def test_waiting_for_a_free_connection_was_not_sent() -> None:
     async with serving(drip) as peer, client(peer.port, timeout=0.3, connections=1) as made:
         first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
         all_are(first, "unknown", "no-answer")
-        all_are(second, "retry", "connect-timeout")
+        all_are(second, "retry", "no-free-connection")
         assert len(peer.requests) == 1
+        third, knocked = await asyncio.gather(made.submit("+1", BATCH), made.knock())
+        all_are(third, "unknown", "no-answer")
+        assert knocked == "no-free-connection"
 
 
 def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_moment_proves() -> None:
@@ -497,7 +500,7 @@ def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_mom
         if error is not aiohttp.WSMessageTypeError:
             assert issubclass(error, aiohttp.ClientError | OSError | ValueError), error
         made = error.__new__(error)
-        assert http_batch._unsent(made)
+        assert http_batch._unsent(made, http_batch._Way())
         assert http_batch._lost(made) in {"no-answer", "bad-answer", "connection-lost"}
 
 

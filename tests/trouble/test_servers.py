@@ -80,7 +80,7 @@ def test_kafka_killed_in_the_middle(stage: Scene) -> None:
             said = stage.longwave("campaign", "pause", campaign.id, code=1)
             assert said.startswith("error: Kafka")
             assert "\n" not in said
-            assert not campaign.show()["sources"]["kafka"]["ok"]
+            campaign.until("the page says so", lambda one: not one["sources"]["kafka"]["ok"])
             held = campaign.arrived()
             assert held < campaign.recipients
         account = accounted(campaign, ends=("finished",))
