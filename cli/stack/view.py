@@ -33,11 +33,13 @@ def gather(data: Path) -> dict[str, Any] | None:
 
 def table(found: dict[str, Any]) -> Table:
     """One row per process."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table  # a fifth of a second that `down` and `status --json` need not spend
 
-    shown = Table(title=f"Longwave on {found['data']}: {found['state']}", title_justify="left")
+    title = f"Longwave on {found['data']}: {found['state']}"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, justify in _COLUMNS.items():
-        shown.add_column(name, justify=justify)
+        shown.add_column(name, justify=justify, no_wrap=name == "process", overflow="fold")
     for entry in found["processes"]:
         shown.add_row(
             entry["name"],
