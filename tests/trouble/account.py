@@ -25,7 +25,8 @@ class Account:
 def accounted(
     campaign: Campaign, *, ends: tuple[str, ...] = ENDED, letters: int = 0, refusals: bool = False
 ) -> Account:
-    """Wait until the campaign has ended, then hold all accounts against each other.
+    """Wait until the campaign has ended, then hold all accounts against each other. Where receipts come, it has ended
+    when it is finished: before that, what is shown and what is exported a second later may differ.
 
     `letters`: dead letters expected to wait. `refusals`: the aggregator's script throttles and drops, so one message
     may arrive more than once, but is taken once all the same.

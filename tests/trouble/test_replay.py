@@ -325,7 +325,7 @@ def test_read_again_it_changes_no_figure_and_sends_nothing(
 def test_and_the_campaign_under_way_ends_as_if_nothing_had_been_read_again(story: Story) -> None:
     paused = story.under_way
     story.stage.longwave("campaign", "resume", paused.id)
-    account = accounted(paused)
+    account = accounted(paused, ends=("finished",))  # until then receipts change what is exported
     # Two of those that still waited have opted out since.
     assert account.states["skipped"] == 2
     assert account.unknown == set()
