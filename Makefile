@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.longwave-env
-# Where it is set, each of the stack's processes compiles all that it imports at each start: twice the CPU.
+# Where it is set, each of the stack's processes compiles all that it imports at each start.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: env check test demo bench

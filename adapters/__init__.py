@@ -9,7 +9,7 @@ from importlib.abc import MetaPathFinder
 
 class _WithoutPandas(MetaPathFinder):
     """Hazard: where pandas is installed (chDB requires it), pyarrow imports all of it, to look whether the list that
-    it is given is one of pandas' series: 0.7 s of CPU and 63 MB in each process. We use none of it. A None in
+    it is given is one of pandas' series: some 60 MB and a second of CPU in each process. We use none of it. A None in
     `sys.modules` will not do, because Cython takes that for the module."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> None:

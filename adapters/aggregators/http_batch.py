@@ -173,10 +173,8 @@ class HttpBatch:
         try:
             async with self._request(self._query_url, orjson.dumps({"ids": ids}), way) as answer:
                 return f"http-{answer.status}" if answer.status != 200 else found(await _read(answer), ids)
-        except TimeoutError:
-            return _NO_CONNECTION if way.queued else "no-answer"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unsent(error, way)
+            return _unanswered(error, way)
 
     async def knock(self) -> str:
         """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
@@ -184,10 +182,8 @@ class HttpBatch:
         try:
             async with self._request(self._url, _encode("", []), way) as answer:
                 return away(answer.status)
-        except TimeoutError:
-            return _NO_CONNECTION if way.queued else "no-answer"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unsent(error, way)
+            return _unanswered(error, way)
 
     async def close(self) -> None:
         await self._session.close()
@@ -257,6 +253,11 @@ def _unsent(error: BaseException, way: _Way) -> str:
         (aiohttp.InvalidURL, "bad-url"),
     )
     return next((name for kind, name in kinds if isinstance(error, kind)), "not-sent")
+
+
+def _unanswered(error: BaseException, way: _Way) -> str:
+    """Why a question had no answer, sent or not."""
+    return "no-answer" if isinstance(error, TimeoutError) and not way.queued else _unsent(error, way)
 
 
 def _lost(error: BaseException) -> str:

@@ -84,7 +84,7 @@ GROUP BY campaign
 
 def versions(store: Store, campaigns: Sequence[str]) -> dict[str, int]:
     """Campaign → a number that changes whenever anything is recorded of its messages (and when the engine merges what
-    is), at a tenth of the cost of measuring them. A campaign of which nothing is recorded is left out.
+    is), without measuring them. A campaign of which nothing is recorded is left out.
 
     Raises:
         StoreUnavailable, StoreRefused.
