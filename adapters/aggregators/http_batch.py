@@ -45,6 +45,7 @@ the aggregator is there.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -73,11 +74,18 @@ _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"
 
 
 class _Body(BytesPayload):
-    """The body of one request; knows whether it was handed to the socket."""
+    """The body of one request; knows how far the request came."""
 
     handed_over = False
+    """Whether it was handed to the socket."""
+    waits = False
+    """Whether the request waits until one of our connections is free."""
+    waited = False
+    """Whether it ever did."""
+    too_late = False
+    """Whether the time in which it may be written was over when it had a connection."""
 
-    def __init__(self, content: bytes, written: Callable[[], None], until: float) -> None:
+    def __init__(self, content: bytes, written: Callable[[], None] = lambda: None, until: float = math.inf) -> None:
         """`until`: on the clock of `time.perf_counter`; later the body is not written any more."""
         super().__init__(content)
         self._written = written
@@ -88,6 +96,7 @@ class _Body(BytesPayload):
         # body at once, in one turn of the event loop (nothing may trace what is sent: it would be waited for in
         # between): the check here and that write see the same state.
         if time.perf_counter() > self._until:
+            self.too_late = True  # aiohttp puts an error of its own in the place of this one
             raise aiohttp.ClientConnectionError("too late to be written")
         transport = writer.transport
         self.handed_over = transport is not None and not transport.is_closing()
@@ -95,19 +104,13 @@ class _Body(BytesPayload):
         self._written()
 
 
-class _Way:
-    """How far a request came before it had a connection."""
-
-    queued = False
-    """Whether it waits until one of ours is free."""
-
-
 async def _queues(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedStartParams) -> None:
-    context.trace_request_ctx.queued = True
+    body = context.trace_request_ctx
+    body.waits = body.waited = True
 
 
 async def _leaves(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedEndParams) -> None:
-    context.trace_request_ctx.queued = False
+    context.trace_request_ctx.waits = False
 
 
 def _traced() -> aiohttp.TraceConfig:
@@ -169,41 +172,37 @@ class HttpBatch:
         """Ask what became of messages, in one request (see `ports.AggregatorPort.lookup`)."""
         if not self._query_url:
             return [SubmitOutcome("unknown", "no-query-url")] * len(ids)
-        way = _Way()
+        body = _Body(orjson.dumps({"ids": ids}))
         try:
-            async with self._request(self._query_url, orjson.dumps({"ids": ids}), way) as answer:
+            async with self._request(self._query_url, body) as answer:
                 return f"http-{answer.status}" if answer.status != 200 else found(await _read(answer), ids)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unanswered(error, way)
+            return _unanswered(error, body)
 
     async def knock(self) -> str:
         """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
-        way = _Way()
+        body = _Body(_encode("", []))
         try:
-            async with self._request(self._url, _encode("", []), way) as answer:
+            async with self._request(self._url, body) as answer:
                 return away(answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unanswered(error, way)
+            return _unanswered(error, body)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def _post(self, body: _Body, batch: list[Submission]) -> list[SubmitOutcome]:
-        way = _Way()
         try:
-            async with self._request(self._url, body._value, way, body) as answer:
+            async with self._request(self._url, body) as answer:
                 return judge(answer.status, answer.headers.get("Retry-After", ""), await _read(answer), batch)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
-            if body.handed_over:
-                return same(batch, "unknown", _lost(error))
-            return same(batch, "retry", _unsent(error, way))
+            return same(batch, "unknown" if body.handed_over else "retry", _unanswered(error, body))
 
-    def _request(self, url: str, content: bytes, way: _Way, body: _Body | None = None) -> Any:
-        """POST `content`, signed, as `body` where that is given."""
-        headers = _JSON | signing.signed(self._secret, clock.now_ms(), content)
-        data = content if body is None else body
-        return self._session.post(url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=way)
+    def _request(self, url: str, body: _Body) -> Any:
+        """POST `body`, signed."""
+        headers = _JSON | signing.signed(self._secret, clock.now_ms(), body._value)
+        return self._session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=body)
 
     def _count(self, outcomes: Iterable[SubmitOutcome]) -> None:
         totals: dict[str, int] = {}
@@ -239,9 +238,16 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _unsent(error: BaseException, way: _Way) -> str:
-    """Why the request never left; only a label, the outcome does not depend on it."""
-    if way.queued and isinstance(error, TimeoutError):
+def _unanswered(error: BaseException, body: _Body) -> str:
+    """Why there is no answer; only a label, the outcome does not depend on it."""
+    return _lost(error) if body.handed_over else _unsent(error, body)
+
+
+def _unsent(error: BaseException, body: _Body) -> str:
+    """Why the request never left."""
+    if body.too_late:
+        return _NO_CONNECTION if body.waited else "too-late"
+    if body.waits and isinstance(error, TimeoutError):
         return _NO_CONNECTION
     kinds: tuple[tuple[type[BaseException], str], ...] = (
         (aiohttp.ClientConnectorDNSError, "dns"),
@@ -255,13 +261,8 @@ def _unsent(error: BaseException, way: _Way) -> str:
     return next((name for kind, name in kinds if isinstance(error, kind)), "not-sent")
 
 
-def _unanswered(error: BaseException, way: _Way) -> str:
-    """Why a question had no answer, sent or not."""
-    return "no-answer" if isinstance(error, TimeoutError) and not way.queued else _unsent(error, way)
-
-
 def _lost(error: BaseException) -> str:
-    """Why no answer came; only a label."""
+    """Why no answer came to a request that left."""
     if isinstance(error, TimeoutError):
         return "no-answer"
     if isinstance(error, aiohttp.ClientResponseError | ValueError):

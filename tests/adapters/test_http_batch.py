@@ -371,7 +371,7 @@ async def test_nothing_is_written_later_than_its_time_however_long_the_process_s
 
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port, timeout=5.0) as made:
         monkeypatch.setattr(http_batch._Body, "write_with_length", late)
-        all_are(await made.submit("+1", BATCH), "retry", "not-sent")
+        all_are(await made.submit("+1", BATCH), "retry", "too-late")
         await asyncio.sleep(0.1)
         assert peer.requests == []
         assert made.settled_after > 5.1
@@ -491,6 +491,42 @@ async def test_waiting_for_a_free_connection_was_not_sent() -> None:
         assert knocked == "no-free-connection"
 
 
+async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_for_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What an aggregator that hangs does to the next request, when the one before it gives up just in time."""
+    clock = http_batch.time.perf_counter
+    write = http_batch._Body.write_with_length
+
+    async def late(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
+        if self.waited:
+            monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + 5.1)
+        await write(self, writer, n)
+
+    async def slow(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        await asyncio.sleep(0.1)
+        writer.write(ALL_ACCEPTED)
+        await writer.drain()
+
+    async with serving(slow) as peer, client(peer.port, timeout=5.0, connections=1) as made:
+        monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+        first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
+        all_are(first, "accepted", "")
+        all_are(second, "retry", "no-free-connection")
+        assert len(peer.requests) == 1
+
+
+async def test_a_question_whose_connection_is_lost_says_so() -> None:
+    async def die(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.transport.abort()
+
+    async with serving(die) as peer, client(peer.port) as made:
+        assert await made.knock() == "connection-lost"
+        assert await made.lookup(["a"]) == "connection-lost"
+
+
 def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_moment_proves() -> None:
     """The moment decides, so each must be caught by `_post` and have a label either way."""
     members = [e for _, e in inspect.getmembers(client_exceptions, inspect.isclass)]
@@ -500,7 +536,7 @@ def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_mom
         if error is not aiohttp.WSMessageTypeError:
             assert issubclass(error, aiohttp.ClientError | OSError | ValueError), error
         made = error.__new__(error)
-        assert http_batch._unsent(made, http_batch._Way())
+        assert http_batch._unsent(made, http_batch._Body(b""))
         assert http_batch._lost(made) in {"no-answer", "bad-answer", "connection-lost"}
 
 
