@@ -81,11 +81,11 @@ class View:
             await consumer.start()
             partitions = [TopicPartition(self._topic, p) for p in sorted(await self._partitions(consumer))]
             consumer.assign(partitions)
+            # The others begin at the beginning (`auto_offset_reset`). No `seek_to_beginning`: each call is answered
+            # only when the fetch that is under way has ended, half a second later.
             for partition in partitions:
                 if partition.partition in self._positions:
                     consumer.seek(partition, self._positions[partition.partition])
-                else:
-                    await consumer.seek_to_beginning(partition)
             ends = await consumer.end_offsets(partitions)
             while True:
                 await self._apply_next(consumer)
