@@ -25,14 +25,19 @@ def _before() -> None:
 
 
 @app.command()
-def kafka() -> None:
+def kafka(
+    record_classes: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", hidden=True, help="Leave an archive of its classes there."),
+    ] = None,
+) -> None:
     """The local Apache Kafka (needs Java); its data in DATA/kafka."""
     from cli.stack import kafka as local
     from cli.stack.ready import split_address
 
     settings = configuration.load()
     host, port = split_address(settings.kafka.bootstrap)
-    local.run(settings.data / "kafka", host, port)
+    local.run(settings.data / "kafka", host, port, record_classes)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from cli.console import UserError
-from cli.stack import jars
+from cli.stack import class_archive, jars
 
 _HEAP = "512m"
 _JVM = (
@@ -74,37 +74,43 @@ def controller_port(port: int) -> int:
     return port + 1
 
 
-def prepare(data: Path, host: str, port: int) -> list[str]:
+def prepare(data: Path, host: str, port: int, record: Path | None = None) -> list[str]:
     """Make `data` ready (jars, properties, formatted storage) and give the command that runs the broker.
 
-    Idempotent; what is in `data` is kept.
+    Idempotent; what is in `data` is kept. `record`: where the JVM is to leave its archive of classes at its end
+    (`cli.stack.class_archive`), instead of using one.
 
     Raises:
         UserError: Java, Maven or the jars cannot be had, or the storage cannot be formatted.
     """
-    classpath = f"{jars.ensure()}/*"
-    java = jars.ensure_program("java")
-    data = data.absolute()
+    folder, java = jars.ensure(), jars.ensure_program("java")
+    classes = class_archive.options(folder, java) if record is None else []
+    command = [java, *_JVM, *classes, "-cp", f"{folder}/*"]
+    config = _configured(data.absolute(), host, port, command)
+    recording = [] if record is None else [f"-XX:ArchiveClassesAtExit={record}"]
+    return [*command, *recording, "kafka.Kafka", str(config)]
+
+
+def run(data: Path, host: str, port: int, record: Path | None = None) -> None:
+    """Become the broker: this process is replaced by the JVM, so its pid and its parent stay the same."""
+    command = prepare(data, host, port, record)
+    os.execv(command[0], command)
+
+
+def _configured(data: Path, host: str, port: int, command: list[str]) -> Path:
+    """The properties of a broker whose storage in `data` is formatted."""
     logs = data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     config = data / "server.properties"
     config.write_text(_PROPERTIES.format(host=host, port=port, controller=controller_port(port), logs=logs))
     if not (logs / "meta.properties").is_file():
-        _format(java, classpath, config)
-    return [java, *_JVM, "-cp", classpath, "kafka.Kafka", str(config)]
+        _format(command, config)
+    return config
 
 
-def run(data: Path, host: str, port: int) -> None:
-    """Become the broker: this process is replaced by the JVM, so its pid and its parent stay the same."""
-    command = prepare(data, host, port)
-    os.execv(command[0], command)
-
-
-def _format(java: str, classpath: str, config: Path) -> None:
+def _format(command: list[str], config: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
-    quick = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
-    level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-    done = subprocess.run([java, *quick, level, "-cp", classpath, *tool], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *tool], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"Kafka's storage could not be formatted ({config}):\n{(done.stdout + done.stderr)[-2000:]}")

@@ -52,6 +52,15 @@ def is_free(port: Port) -> bool:
     return True
 
 
+def free_pair() -> int:
+    """A port of 127.0.0.1 that is free as the next one is; the system chooses."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            number: int = probe.getsockname()[1]
+        if is_free(Port(number + 1, "127.0.0.1", "")):
+            return number
+
+
 def holder(number: int) -> str:
     """Who listens on a port of this machine, as far as we may see."""
     import psutil
