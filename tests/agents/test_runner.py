@@ -204,8 +204,7 @@ async def test_an_event_is_done_when_the_broker_has_its_emissions(
     await bench.ask(encode(Ask(n=6)))
     async with started(app):
         await until(lambda: bench.committed() == 1)
-        await bench.ask(encode(Ask(n=7)))
-        try:
+        async with bench.asking(kafka, encode(Ask(n=7))):
             await until(lambda: len(taken) == 2)
             await asyncio.sleep(2.5)  # the delivery time-out passes
             assert taken[1].message.acked is not guarded
@@ -216,8 +215,6 @@ async def test_an_event_is_done_when_the_broker_has_its_emissions(
                     app.producer.buffer.put(_pending(app, bench))
                 await asyncio.wait_for(app.producer.buffer.flush(), 2)
                 assert app.producer.buffer.size  # flush gave up
-        finally:
-            os.kill(kafka.pid, signal.SIGCONT)
         if guarded:
             await until(lambda: bench.committed() == 2)
     assert set(answers(bench, 2)) == {6, 7}

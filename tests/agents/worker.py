@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from adapters import topics
+from adapters.errors import EmitError
 from adapters.producer import Producer
 from adapters.settings import Kafka, Settings
 from agents.app import faust_app, raw_topic
@@ -81,6 +82,18 @@ class Bench:
 
     async def ask(self, *raws: bytes, partition: int = 0) -> None:
         await asyncio.gather(*(self._asking.emit(self.asks.name, raw, partition=partition) for raw in raws))
+
+    @contextlib.asynccontextmanager
+    async def asking(self, server: Server, raw: bytes) -> AsyncIterator[None]:
+        """Ask, for a step that stops `server` when it reads that: it may before we are told that it is written. The
+        server goes on at the end."""
+        asking = asyncio.create_task(self.ask(raw))
+        try:
+            yield
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+            with contextlib.suppress(EmitError):
+                await asking
 
     def committed(self, partition: int = 0) -> int:
         """The group's committed offset of the asks; -1001 where there is none."""
