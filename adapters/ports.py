@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -52,6 +53,9 @@ class SubmitOutcome:
 
 class AggregatorPort(Protocol):
     """An aggregator account."""
+
+    turns: asyncio.Semaphore
+    """As many as there may be requests at once: whoever holds one need not wait for a connection."""
 
     async def submit(
         self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 from time import monotonic
@@ -48,7 +49,7 @@ class Submitter:
         self._gate = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[int] = set()
-        """Offsets of the slices that the limit has not let through yet."""
+        """Offsets of the slices that wait for the limit or for a connection."""
         self._renderers: dict[str, Renderer] = {}
 
     @property
@@ -58,7 +59,7 @@ class Submitter:
 
     @property
     def waiting(self) -> int:
-        """Those of them that the limit has not let through yet."""
+        """Those of them that the limit has not let through yet, or that wait for a connection."""
         return len(self._waiting)
 
     def start(self, flight: Flight) -> None:
@@ -91,20 +92,20 @@ class Submitter:
             log.exception("lane %s: cannot render %s", self._owner.lane, flight.key)
             self._report(flight, [ResultGroup(outcome="rejected", reason=f"cannot_render: {error!r}"[:200])])
             return
-        async with self._gate:
-            await self._until_it_fits(segments)
-            self._waiting.discard(flight.offset)
-            self._owner.wake()
-            held = self._held_back(flight, numbers)
-            going = [one for one, why in zip(batch, held, strict=True) if why is None]
-            if going and not self._breaker.admit():
-                away = ResultGroup(outcome="retry", reason="aggregator_away", due=now_ms())
-                held, going = [why or away for why in held], []
-            charge = self._window.spend(monotonic(), segments) if going else None
         outcomes: list[SubmitOutcome] = []
-        if charge is not None:
-            outcomes = await self._hand_over(going, charge)
-            metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
+        async with contextlib.AsyncExitStack() as turn:
+            async with self._gate:
+                await self._until_it_fits(segments)
+                # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
+                await turn.enter_async_context(self._aggregator.turns)
+                self._waiting.discard(flight.offset)
+                self._owner.wake()
+                held = self._checked(flight, numbers)
+                going = [one for one, why in zip(batch, held, strict=True) if why is None]
+                charge = self._window.spend(monotonic(), segments) if going else None
+            if charge is not None:
+                outcomes = await self._hand_over(going, charge)
+                metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
         self._report(flight, result_groups(held, outcomes, flight, now_ms()))
 
     async def _until_it_fits(self, segments: int) -> None:
@@ -163,8 +164,16 @@ class Submitter:
             renderer = self._renderers[lane_message.text] = compile_lane_message(lane_message)
         return renderer
 
+    def _checked(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
+        """The last check before submitting: why each recipient is held back, None for those that go now."""
+        held = self._held_back(flight, numbers)
+        if None in held and not self._breaker.admit():
+            away = ResultGroup(outcome="retry", reason="aggregator_away", due=now_ms())
+            return [why or away for why in held]
+        return held
+
     def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
-        """The last check before submitting: why each recipient is held back, None for those that may go."""
+        """Why the campaign's state, the hours or an opt-out hold each recipient back, None for those that may go."""
         now = now_ms()
         if not self._owner.active:
             return held_all(len(numbers), now)

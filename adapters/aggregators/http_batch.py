@@ -45,6 +45,7 @@ the aggregator is there.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -134,6 +135,7 @@ class HttpBatch:
         self._query_url = settings.query_url
         self._timeout = settings.timeout
         self._secret = settings.secret.get_secret_value().encode()
+        self.turns = asyncio.Semaphore(settings.connections)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
             # `connect` includes the wait for a free connection, so the total must leave time for the answer:

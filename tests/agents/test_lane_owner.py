@@ -51,6 +51,9 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Nobody:
     """An aggregator that must not be asked."""
 
+    def __init__(self, connections: int = 64) -> None:
+        self.turns = asyncio.Semaphore(connections)
+
     async def submit(self, *args: Any) -> Any:
         raise AssertionError("submitted")
 
@@ -148,14 +151,17 @@ async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_ka
 
 
 class Hanging(Nobody):
-    """An aggregator that takes what it is given and does not answer."""
+    """An aggregator that takes what it is given and does not answer until `answers` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: int = 64) -> None:
+        super().__init__(connections)
         self.taken = 0
+        self.answers = asyncio.Event()
 
     async def submit(self, sender: str, batch: list[Submission], written: Callable[[], None]) -> Any:
         self.taken += len(batch)
-        await asyncio.Event().wait()
+        await self.answers.wait()
+        return [SubmitOutcome("accepted")] * len(batch)
 
 
 async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_soon_its_turn(
@@ -185,6 +191,27 @@ async def test_little_stands_before_a_full_limit_so_that_what_falls_due_next_is_
         assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (25, 5, 0)
         assert made.state.waiting == 1250
         made.submitter.cancel()
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["sending", "paused"])
+async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_meanwhile(
+    own_kafka: Server, paused: bool
+) -> None:
+    aggregator: Any = Hanging(connections=2)
+    async with owning(own_kafka, aggregator) as made:
+        await made.assign()
+        at = await read(made, running(200, made), 0)
+        epoch = made.state.epoch
+        at = await read(made, [intent(epoch, [(2, n, n + 50)], at=now_ms()) for n in range(0, 200, 50)], at)
+        await until(lambda: aggregator.taken == 100)
+        await asyncio.sleep(0.2)
+        assert (aggregator.taken, made.submitter.count, made.submitter.waiting) == (100, 4, 2)
+        if paused:
+            await read(made, [control(state="paused", revision=2, at=now_ms())], at)
+        aggregator.answers.set()
+        await made.submitter.drained()
+        assert aggregator.taken == (100 if paused else 200)
+        assert not aggregator.turns.locked()
 
 
 async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:
