@@ -178,6 +178,12 @@ def test_a_lane_that_stands_still_too_long_is_found() -> None:
     assert result([findings], {}).figure == 15.1
 
 
+def test_a_storm_is_judged_from_the_death_in_it() -> None:
+    findings = Findings("skip", 100)
+    findings.recoveries = [Recovery("storm", 0.0, 18.0, 29.0, since_death=n) for n in (9.0, 15.2)]
+    assert findings.broken() == ["a lane stood still for 15.2 s after storm"]
+
+
 def test_good_order_leaves_nothing_in_doubt() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("rolling", 0.0, 1.0, 1.0, doubt=3), Recovery("worker", 0.0, 1.0, 1.0, doubt=3)]

@@ -27,7 +27,8 @@ AT_MOST: Final = {
     "rolling": SCALE_SECONDS,
     "scale": SCALE_SECONDS,
 }
-"""Longest pause of any lane (seconds) after a blow. The whole stack's restarts are reported and have no bound."""
+"""Longest pause of any lane (seconds) after a blow, in a storm after the death in it. The whole stack's restarts are
+reported and have no bound."""
 
 
 @dataclass(slots=True)
@@ -41,6 +42,8 @@ class Recovery:
     settled: float
     doubt: int = 0
     """In all lanes together."""
+    since_death: float | None = None
+    """The longest pause from when a worker was killed in the middle of the blow; what came before were rebalances."""
 
 
 @dataclass(slots=True)
@@ -92,8 +95,9 @@ class Findings:
         for one in self.recoveries:
             if one.kind in IN_ORDER and one.doubt:
                 found.append(f"{one.doubt} left in doubt by {one.kind}")
-            if one.longest > AT_MOST.get(one.kind, float("inf")):
-                found.append(f"a lane stood still for {one.longest:.1f} s after {one.kind}")
+            pause = one.longest if one.since_death is None else one.since_death
+            if pause > AT_MOST.get(one.kind, float("inf")):
+                found.append(f"a lane stood still for {pause:.1f} s after {one.kind}")
         return found
 
     def longest(self, kinds: frozenset[str]) -> float:

@@ -29,11 +29,13 @@ ASLEEP: Final = (1.0, 3.0)
 
 @dataclass(slots=True)
 class Struck:
-    """A blow that was carried out: `at` in seconds since the epoch, the processes hit with their pids."""
+    """A blow that was carried out: `at` in seconds since the epoch, the processes hit with their pids, and when in
+    its middle a worker was killed, if one was."""
 
     kind: str
     at: float
     hit: dict[str, int] = field(default_factory=dict)
+    death: float | None = None
 
 
 class Killer:
@@ -63,7 +65,7 @@ class Killer:
             case "everything":
                 self._everything(struck)
             case "storm":
-                self._storm()
+                self._storm(struck)
             case "rolling":
                 self._rolling()
             case "scale":
@@ -124,13 +126,15 @@ class Killer:
             wait_until(f"{names} work", lambda: self._work(names), READY_SECONDS)
             time.sleep(STORM_SECONDS)
 
-    def _storm(self) -> None:
+    def _storm(self, struck: Struck) -> None:
         first = len(self._workers())
         with self._another(first) as one, self._another(first + 1) as other:
             self._until_joined(first, first + 1)
-            for worker, number in ((one, signal.SIGTERM), (other, signal.SIGKILL)):
-                worker.send_signal(number)
-                time.sleep(STORM_SECONDS)
+            one.terminate()
+            time.sleep(STORM_SECONDS)
+            other.kill()
+            struck.death = time.time()
+            time.sleep(STORM_SECONDS)
             with self._another(first + 2):
                 self._until_joined(first + 2)
 

@@ -99,6 +99,7 @@ class _Run:
             struck.at,
             longest=max(one.longest for one in found),
             settled=max(one.settled for one in found),
+            since_death=None if struck.death is None else self._longest_since(struck.death),
         )
         self._findings.recoveries.append(recovery)
         hit = ", ".join(struck.hit) or "-"
@@ -119,6 +120,11 @@ class _Run:
                 states = {name: one["state"] for name, one in self._stack.entries().items()}
                 raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
             time.sleep(0.1)
+
+    def _longest_since(self, death: float) -> float:
+        """The longest pause of any lane from then on; all are back."""
+        found = [back(times, death, time.time()) for times in self._arrivals.times.values()]
+        return max(one.longest for one in found if one is not None)
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
