@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psutil
 import pytest
 
+from adapters.clickhouse import Store
 from adapters.settings import Settings, load
 from cli.client import Client
 from cli.console import UserError
@@ -74,8 +76,6 @@ class Live:
 
     def create(self, **changes: Any) -> dict[str, Any]:
         """A draft to list `people`."""
-        import orjson
-
         made = self.api.send("POST", "/v1/campaigns", orjson.dumps({**spec(), **changes}))
         assert made.get("carried_out") is not False, made
         return made
@@ -122,7 +122,8 @@ def up(folder: Path) -> Iterator[Live]:
             lambda: child.poll() is None,
             timeout=240,
         )
-        _import(folder, variables)
+        opted_out = _import(folder, variables)
+        eventually(lambda: _recorded(settings), lambda count: count == opted_out)
         yield Live(variables, settings, Client(settings.api.url))
 
 
@@ -131,12 +132,19 @@ def set_all(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         patch.setenv(name, value)
 
 
-def _import(folder: Path, variables: dict[str, str]) -> None:
-    file = folder / "people.csv"
+def _import(folder: Path, variables: dict[str, str]) -> int:
+    """How many of the contacts are opted out."""
+    file, summary = folder / "people.csv", folder / "import.json"
     with pytest.MonkeyPatch.context() as patch:
         set_all(patch, variables)
         assert run(["sample", "contacts", "--out", str(file), "--count", str(PEOPLE)]) == 0
-        assert run(["contacts", "import", str(file), "--list", "people"]) == 0
+        assert run(["contacts", "import", str(file), "--list", "people", "--json", str(summary)]) == 0
+    return int(orjson.loads(summary.read_bytes())["opted_out"])
+
+
+def _recorded(settings: Settings) -> int:
+    """Opt-outs that ClickHouse knows of: the writer is a moment behind Kafka."""
+    return int(Store(settings.clickhouse).rows("SELECT uniqExact(number) FROM consents WHERE out")[0][0])
 
 
 def refusal(call: Callable[[], Any]) -> str:
