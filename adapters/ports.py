@@ -55,7 +55,7 @@ class AggregatorPort(Protocol):
     """An aggregator account."""
 
     turns: asyncio.Semaphore
-    """As many as there may be requests at once: whoever holds one need not wait for a connection."""
+    """As many as there may be submissions at once: to be held from before the last check of one to its end."""
 
     async def submit(
         self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None

@@ -1,8 +1,8 @@
 """Kafka's classes, loaded and verified once per machine instead of at each start (class data sharing, JEP 350).
 
-Half of what a broker's start costs is reading its classes; the storage tool before it reads the same ones. The JVM
-writes what it has loaded to an archive when it ends, and maps that into memory at later starts. It checks itself that
-the archive is of this JVM and these jars, and goes on without it otherwise.
+Much of what a broker's start costs is reading its classes; the storage tool before it reads many of the same ones.
+The JVM writes what it has loaded to an archive when it ends, and maps that into memory at later starts. It checks
+itself that the archive is of this JVM and these jars, and goes on without it otherwise.
 """
 
 from __future__ import annotations

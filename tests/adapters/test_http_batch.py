@@ -358,19 +358,26 @@ async def test_refusal_whose_body_is_lost_is_still_a_refusal() -> None:
         all_are(await submit(peer.port), "rejected", "http-400")
 
 
-async def test_nothing_is_written_later_than_its_time_however_long_the_process_stood_still(
-    monkeypatch: pytest.MonkeyPatch,
+def stand_still(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, when: Callable[[http_batch._Body], bool] = lambda body: True
 ) -> None:
     """Between taking a connection and writing to it the clock jumps, as it does for a process that was stopped."""
     clock = http_batch.time.perf_counter
     write = http_batch._Body.write_with_length
 
     async def late(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
-        monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + 5.1)
+        if when(self):
+            monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + seconds)
         await write(self, writer, n)
 
+    monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+
+
+async def test_nothing_is_written_later_than_its_time_however_long_the_process_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port, timeout=5.0) as made:
-        monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+        stand_still(monkeypatch, 5.1)
         all_are(await made.submit("+1", BATCH), "retry", "too-late")
         await asyncio.sleep(0.1)
         assert peer.requests == []
@@ -503,13 +510,6 @@ async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_fo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What an aggregator that hangs does to the next request, when the one before it gives up just in time."""
-    clock = http_batch.time.perf_counter
-    write = http_batch._Body.write_with_length
-
-    async def late(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
-        if self.waited:
-            monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + 5.1)
-        await write(self, writer, n)
 
     async def slow(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await peer.request(reader)
@@ -518,7 +518,7 @@ async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_fo
         await writer.drain()
 
     async with serving(slow) as peer, client(peer.port, timeout=5.0, connections=1) as made:
-        monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+        stand_still(monkeypatch, 5.1, lambda body: body.waited)
         first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
         all_are(first, "accepted", "")
         all_are(second, "retry", "no-free-connection")

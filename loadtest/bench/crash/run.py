@@ -112,7 +112,7 @@ class _Run:
         until = time.monotonic() + PATIENCE
         while True:
             self._arrivals.catch_up()
-            found = [back(times, struck.at, time.time()) for times in self._arrivals.times.values()]
+            found = self._backs(struck.at)
             if all(found) and self._killer.recovered(struck):
                 return [one for one in found if one is not None]
             if time.monotonic() > until:
@@ -121,10 +121,13 @@ class _Run:
                 raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
             time.sleep(0.1)
 
+    def _backs(self, since: float) -> list[Back | None]:
+        """Of each lane, what its arrivals from `since` on say."""
+        return [back(times, since, time.time()) for times in self._arrivals.times.values()]
+
     def _longest_since(self, death: float) -> float:
         """The longest pause of any lane from then on; all are back."""
-        found = [back(times, death, time.time()) for times in self._arrivals.times.values()]
-        return max(one.longest for one in found if one is not None)
+        return max(one.longest for one in self._backs(death) if one is not None)
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
