@@ -1,4 +1,4 @@
-# One command each: `make demo`, `make test`, `make check`, `make bench`, `make env`. Everything runs in .venv.
+# One command each: `make demo`, `make test`, `make check`, `make nightly`, `make bench`, `make env`. Everything runs in .venv.
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -7,7 +7,7 @@ STAMP := .venv/.longwave-env
 # Where it is set, each of the stack's processes compiles all that it imports at each start.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env check test demo bench
+.PHONY: env check test nightly demo bench
 
 env: $(STAMP)
 
@@ -29,7 +29,10 @@ check: env
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m 'not nightly'
+
+nightly: env
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m nightly
 
 demo: env
 	$(BIN)/longwave demo
