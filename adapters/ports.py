@@ -49,6 +49,8 @@ class SubmitOutcome:
     aggregator_id: str = ""
     retry_after: float = 0.0
     """Seconds the aggregator asked to wait (`retry` only; 0 = not said)."""
+    holds: bool = False
+    """Whether it takes nothing else of this account either until then."""
 
 
 class AggregatorPort(Protocol):

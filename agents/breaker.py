@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
+from adapters.clock import now_ms
 from adapters.ports import AggregatorPort, SubmitOutcome
 from pipeline.breaker import Breaker
 from schemas import metrics
@@ -27,6 +28,10 @@ class AggregatorBreaker:
         self._aggregator = aggregator
         self._knocking: asyncio.Task[None] | None = None
         self._wake: set[Callable[[], None]] = set()
+        self.held_until_ms = 0
+        """Until when the aggregator wants nothing of this account (ms), as it said last."""
+        self._held_timer: asyncio.TimerHandle | None = None
+        metrics.AGGREGATOR_HELD.labels(name).set(0)
         self._show("closed")
 
     def join(self, wake: Callable[[], None]) -> None:
@@ -46,17 +51,44 @@ class AggregatorBreaker:
 
     def admit(self) -> bool:
         """Whether a slice may be handed over now; call it only for one that is."""
-        return self.rule.admit()
+        return self.rule.admit(monotonic())
 
-    def told(self, outcomes: Iterable[SubmitOutcome]) -> None:
+    @property
+    def held(self) -> float:
+        """Seconds that the account has to wait still because the aggregator said so."""
+        return self.rule.held(monotonic())
+
+    def told(self, outcomes: Sequence[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
-        before = self.rule.state
-        self.rule.told(monotonic(), ((one.outcome, one.reason) for one in outcomes), random.random())
+        before, until, held = self.rule.state, self.rule.held_until, self.held
+        self.rule.judge(monotonic(), outcomes, random.random())
         self._changed(before)
+        if self.rule.held_until != until:
+            self._hold(first=not held)
 
     async def close(self) -> None:
         if self._knocking is not None:
             self._knocking.cancel()
+        if self._held_timer is not None:
+            self._held_timer.cancel()
+
+    def _hold(self, *, first: bool) -> None:
+        """The aggregator told the account to wait: all lanes know, and are woken when it is over. Slices that were
+        under way hear the same; only the `first` is worth a line."""
+        seconds = self.held
+        self.held_until_ms = now_ms() + int(seconds * 1000)
+        metrics.AGGREGATOR_HELD.labels(self.name).set(1)
+        if first:
+            metrics.AGGREGATOR_HOLDS.labels(self.name).inc()
+            log.warning("aggregator %s wants nothing of this account for %.1f s", self.name, seconds)
+        if self._held_timer is not None:
+            self._held_timer.cancel()
+        self._held_timer = asyncio.get_running_loop().call_later(seconds, self._let_go)
+
+    def _let_go(self) -> None:
+        metrics.AGGREGATOR_HELD.labels(self.name).set(0)
+        for wake in self._wake:
+            wake()
 
     def _changed(self, before: str) -> None:
         state = self.rule.state

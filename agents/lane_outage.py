@@ -1,12 +1,14 @@
 """What a lane says of its aggregator's outage: to each campaign why it waits, and after a while that it is suspended.
 
-It is said while the breaker is open or half-open, and taken back once the aggregator has answered a slice: by this
-owner, or by the next one for what an earlier owner said.
+It is said while the breaker is open or half-open, and while the aggregator wants nothing of the account for a time
+(429, Retry-After); it is taken back once the aggregator has taken a slice: by this owner, or by the next one for what
+an earlier owner said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import monotonic
 
 from adapters.clock import now_ms
@@ -20,6 +22,8 @@ from schemas.campaign import CampaignDocument, Note, Suspension
 
 PAUSE = 0.5
 """Seconds between two looks."""
+WORTH_SAYING = 2.0
+"""Seconds that an account must be throttled still for its campaigns to say so."""
 AGAIN = 5.0
 """Seconds after which something is taken back again, if the campaign's document still has it."""
 
@@ -50,7 +54,9 @@ class Outage:
         self._waiting |= waiting
         if self._breaker.rule.state != "closed":
             self._each(waiting, lambda document: self._say(document, now))
-        elif self._breaker.rule.worked:
+        elif self._breaker.held >= WORTH_SAYING:
+            self._each(waiting, self._say_throttled)
+        elif self._breaker.rule.worked and not self._breaker.rule.throttles:
             self._noted.clear()
             self._suspended.clear()
             self._each(set(self._waiting), lambda document: self._take_back(document, now, waiting))
@@ -68,13 +74,21 @@ class Outage:
         if document.status != "sending":
             return
         reason = f"{self._prefix}{self._breaker.rule.reason}"
-        if self._noted.get(document.id) != reason:
-            self._noted[document.id] = reason
-            self._send(document.id, Note(campaign=document.id, reason=reason, at=now_ms()))
+        self._note(document, reason)
         since = max(self._breaker.rule.opened_at, self._suspended.get(document.id, 0.0))
         if now - since >= self._context.settings.worker.suspend_after:
             self._suspended[document.id] = now
             self._hold(document.id, reason)
+
+    def _say_throttled(self, document: CampaignDocument) -> None:
+        if document.status == "sending":
+            until = datetime.fromtimestamp(self._breaker.held_until_ms / 1000, UTC)
+            self._note(document, f"{self._prefix}throttled until {until:%H:%M:%S} UTC")
+
+    def _note(self, document: CampaignDocument, reason: str) -> None:
+        if self._noted.get(document.id) != reason:
+            self._noted[document.id] = reason
+            self._send(document.id, Note(campaign=document.id, reason=reason, at=now_ms()))
 
     def _take_back(self, document: CampaignDocument, now: float, waiting: set[str]) -> None:
         held = self._holds(document)

@@ -17,7 +17,7 @@ from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.rate import Charge, Window
-from pipeline.submission import held_all, held_back, hours_of, result_groups
+from pipeline.submission import away, held_all, held_back, hours_of, result_groups
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
@@ -168,8 +168,7 @@ class Submitter:
         """The last check before submitting: why each recipient is held back, None for those that go now."""
         held = self._held_back(flight, numbers)
         if None in held and not self._breaker.admit():
-            away = ResultGroup(outcome="retry", reason="aggregator_away", due=now_ms())
-            return [why or away for why in held]
+            return away(held, self._breaker.held, now_ms())
         return held
 
     def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:

@@ -8,14 +8,20 @@ messages; it costs nobody anything, however long the outage. Only who answers it
 After a first failure slices go one at a time: when the aggregator hangs with the window full, what fails is that
 window and nothing more.
 
+An aggregator that answers 429, or says when to come again (Retry-After), is there and takes nothing of the account
+until then: all lanes wait, and no INTENT is written. After that slices go one at a time in each lane until one is
+taken.
+
 Pure: `now` is in seconds of any steady clock, `jitter` in [0, 1) is the caller's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from pipeline.submission import Answered
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -27,6 +33,8 @@ PROBE_PATIENCE: Final = 30.0
 """Seconds after which a probe whose INTENT came to nothing (its campaign was paused) makes way for another."""
 UNLIMITED: Final = 1_000_000
 THROTTLED: Final = "throttled"
+FIRST_HOLD, LAST_HOLD = 1.0, 60.0
+"""Seconds that the account waits after a 429 that does not say how long, doubled with each in a row."""
 
 
 @dataclass(slots=True)
@@ -45,37 +53,58 @@ class Breaker:
     """When to knock next, while open."""
     worked: bool = False
     """Whether the newest answer was a success; False before the first one."""
+    throttles: int = 0
+    """Batches in a row that were refused for being too fast."""
+    held_until: float = 0.0
+    """Until when the aggregator takes nothing of this account, as it said itself."""
     _pause: float = FIRST_PAUSE
     _probe_at: float | None = None
     _probe_out: bool = False
 
     def allowance(self, now: float, under_way: int) -> int:
         """How many messages an INTENT may have now, 0 for none; `under_way` slices of the lane have no outcome."""
-        if self.state == "open":
+        if self.state == "open" or self.held(now):
             return 0
         if self.state == "half-open":
             free = self._probe_at is None or now - self._probe_at > PROBE_PATIENCE
             return PROBE_MESSAGES if free and not self._probe_out and not under_way else 0
-        return 0 if self.failures and under_way else UNLIMITED
+        return 0 if (self.failures or self.throttles) and under_way else UNLIMITED
+
+    def held(self, now: float) -> float:
+        """Seconds that the whole account has to wait still, 0 for none."""
+        return max(0.0, self.held_until - now)
 
     def proposed(self, now: float) -> None:
         """An INTENT is being written: in half-open it is the probe, and the only one."""
         if self.state == "half-open":
             self._probe_at = now
 
-    def admit(self) -> bool:
+    def admit(self, now: float) -> bool:
         """Whether a slice may be handed over now. Its INTENT may be older than what is known since."""
+        if self.held(now):
+            return False
         if self.state == "half-open" and not self._probe_out:
             self._probe_out = True
             return True
         return self.state == "closed"
 
-    def told(self, now: float, outcomes: Iterable[tuple[str, str]], jitter: float) -> None:
-        """What became of a slice that was admitted: (outcome, reason) of each message."""
-        if reason := failure(outcomes):
+    def judge(self, now: float, answers: Sequence[Answered], jitter: float) -> None:
+        """Take what became of a slice that was admitted."""
+        if reason := failure((one.outcome, one.reason) for one in answers):
             self.failed(now, reason, jitter)
         else:
             self.succeeded()
+        if answers and all(one.holds for one in answers):
+            self._hold(now, max(one.retry_after for one in answers), jitter)
+        else:
+            self.throttles = 0
+
+    def _hold(self, now: float, asked: float, jitter: float) -> None:
+        if not self.held(now):
+            # Slices that were under way before the first such answer have one, too.
+            self.throttles += 1
+        seconds = asked or min(FIRST_HOLD * 2.0 ** min(self.throttles - 1, 16), LAST_HOLD)
+        self.held_until = max(self.held_until, now + seconds * (1 + JITTER * jitter))
 
     def succeeded(self) -> None:
         """A batch was answered, even if with rejections or for being too fast."""

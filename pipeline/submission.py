@@ -32,6 +32,8 @@ class Answered(Protocol):
     def aggregator_id(self) -> str: ...
     @property
     def retry_after(self) -> float: ...
+    @property
+    def holds(self) -> bool: ...
 
 
 def held_back(
@@ -80,6 +82,15 @@ def starts_full(last_intent_at: int, owned_at: int) -> bool:
 def held_all(count: int, now: int) -> list[ResultGroup | None]:
     """Everybody goes back into the queue."""
     return [ResultGroup(outcome="retry", reason="held_back", due=now)] * count
+
+
+def away(held: Sequence[ResultGroup | None], seconds: float, now: int) -> list[ResultGroup | None]:
+    """`held` where the aggregator takes nothing: those that could go wait, for `seconds` where it said how long (0:
+    until it is there again). `now` in ms."""
+    why = ResultGroup(
+        outcome="retry", reason="throttled" if seconds else "aggregator_away", due=now + int(seconds * 1000)
+    )
+    return [one or why for one in held]
 
 
 def result_groups(

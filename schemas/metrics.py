@@ -76,6 +76,16 @@ AGGREGATOR_BREAKER = Gauge(
     "The circuit breaker of this worker towards an aggregator: 0 closed, 1 open, 2 half-open.",
     ["aggregator"],
 )
+AGGREGATOR_HELD = Gauge(
+    "longwave_aggregator_throttled",
+    "1 while an aggregator takes nothing of the account because it said so (429, Retry-After); else 0.",
+    ["aggregator"],
+)
+AGGREGATOR_HOLDS = Counter(
+    "longwave_aggregator_throttles_total",
+    "How often an aggregator told this worker to wait with the whole account.",
+    ["aggregator"],
+)
 
 INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])
 INGRESS_ITEMS = Counter("longwave_ingress_items_total", "Receipts, clicks and texts acknowledged by Kafka.", ["kind"])

@@ -1,25 +1,37 @@
-"""What an answer of the generic HTTP batch protocol says of each message (see `http_batch`)."""
+"""What an answer of the generic HTTP batch protocol says of each message (see `http_batch`).
+
+An answer is judged item by item: one that cannot be read leaves its own message unknown, and no other.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from adapters import clock
 from adapters.ports import Submission, SubmitOutcome
 
-NOT_PROCESSED: Final = frozenset({401, 403, 404, 408, 425, 429, 503})
-"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol).
+ANSWERS: Final = frozenset({200, 201, 202, 207})
+"""The batch was processed, and the body says what became of each message."""
 
-401, 403 and 404 speak of our secret or URL, not of the recipients: they wait until somebody has mended the settings.
-"""
+OURS_TO_MEND: Final = frozenset({307, 308, 401, 402, 403, 404, 405, 407, 410, 413, 421, 426})
+"""Nothing was processed, and no recipient is to blame: our URL, secret, account or size of a batch is. The messages
+wait until somebody has mended that, and the breaker opens."""
+
+NOT_PROCESSED: Final = OURS_TO_MEND | {408, 425, 429, 503}
+"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol)."""
+
+_REASONS: Final = {402: "payment-required", 429: "throttled"}
 
 RETRY_AFTER_LIMIT: Final = 3600.0
+LONGEST_CODE: Final = 64
+LONGEST_ID: Final = 256
 
 
 class _Item(msgspec.Struct):
@@ -34,40 +46,38 @@ class _Answer(msgspec.Struct):
     messages: list[_Item]
 
 
-class _Refusal(msgspec.Struct):
-    code: str | int = ""
-
-
 _answers = msgspec.json.Decoder(_Answer)
-_refusals = msgspec.json.Decoder(_Refusal)
 
 
 def judge(status: int, retry_after: str, content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
     """Outcomes of a batch, in its order. `retry_after` is the header, "" without one. Never raises."""
-    if status == 200:
+    if status in ANSWERS:
         return _by_message(content, batch)
     if status in NOT_PROCESSED:
-        reason = "throttled" if status == 429 else f"http-{status}"
-        return [SubmitOutcome("retry", reason, "", _seconds(retry_after))] * len(batch)
-    if 400 <= status < 500:
-        return same(batch, "rejected", _refusal(content) or f"http-{status}")
-    return same(batch, "unknown", f"http-{status}")
+        seconds = _seconds(retry_after)
+        holds = status == 429 or (status == 503 and seconds > 0)
+        return [SubmitOutcome("retry", reason_of(status), "", seconds, holds)] * len(batch)
+    if 400 <= status < 500 and status != 409:
+        return same(batch, "rejected", _refusal(content) or reason_of(status))
+    return same(batch, "unknown", reason_of(status))
+
+
+def reason_of(status: int) -> str:
+    """The reason that a status of a whole batch gives."""
+    return _REASONS.get(status) or f"http-{status}"
 
 
 def away(status: int) -> str:
     """What the answer to an empty batch says: "" when a batch with messages may go, else why not."""
     if status >= 500 or (status in NOT_PROCESSED and status != 429):
-        return f"http-{status}"
+        return reason_of(status)
     return ""
 
 
 def found(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
     """What the answer to a query says of each id, in their order; a text where it says nothing at all."""
-    try:
-        items = _answers.decode(content).messages
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "bad-answer"
-    return _told(items, ids, _found)
+    items = _items(content)
+    return "bad-answer" if items is None else _match(items, ids, _found)
 
 
 def same(
@@ -78,16 +88,55 @@ def same(
 
 
 def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
-    try:
-        items = _answers.decode(content).messages
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return same(batch, "unknown", "bad-answer")
+    items = _items(content)
+    if items is None:
+        return same(batch, "unknown", "bad-answer" if content.strip() else "no-content")
     if len(items) == len(batch) and all(item.id == one.id for item, one in zip(items, batch, strict=True)):
         return [_outcome(item) for item in items]
-    return _told(items, [one.id for one in batch], _outcome)
+    return _match(items, [one.id for one in batch], _outcome)
 
 
-def _told(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], SubmitOutcome]) -> list[SubmitOutcome]:
+def _items(content: bytes) -> list[_Item] | None:
+    """The items of an answer that can be read; None where it has no list of them."""
+    try:
+        return _answers.decode(content).messages
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _items_one_by_one(content)
+
+
+def _items_one_by_one(content: bytes) -> list[_Item] | None:
+    """Slow, for an answer in which something is odd."""
+    try:
+        # Unlike msgspec this lets pass what spoils one text only: half a surrogate, a byte that is not UTF-8.
+        answer = json.loads(content.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    listed = answer.get("messages") if isinstance(answer, dict) else None
+    if not isinstance(listed, list):
+        return None
+    return [_read_item(one) for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
+
+
+def _read_item(fields: dict[str, Any]) -> _Item:
+    status, retry_after = fields.get("status"), fields.get("retry_after")
+    return _Item(
+        id=fields["id"],
+        status=status if isinstance(status, str) else "",
+        aggregator_id=_word(fields.get("aggregator_id")),
+        code=_word(fields.get("code")),
+        retry_after=0.0 if isinstance(retry_after, bool) else _seconds(str(retry_after)),
+    )
+
+
+def _word(value: object) -> str:
+    """A text or a whole number as a text that can be stored; "" for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _match(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], SubmitOutcome]) -> list[SubmitOutcome]:
+    """The outcome of each id. Whose id comes twice with different outcomes is unknown, as who is missing."""
     said: dict[str, SubmitOutcome] = {}
     for item in items:
         outcome = outcome_of(item)
@@ -98,28 +147,37 @@ def _told(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], Subm
 
 
 def _found(item: _Item) -> SubmitOutcome:
-    if item.status == "not_seen":
+    status = _status(item)
+    if status == "not_seen":
         return SubmitOutcome("retry", "not_seen")
-    if item.status in {"accepted", "rejected"}:
+    if status in {"accepted", "rejected"}:
         return _outcome(item)
     return SubmitOutcome("unknown", "cannot_tell")
 
 
 def _outcome(item: _Item) -> SubmitOutcome:
-    if item.status == "accepted":
-        return SubmitOutcome("accepted", "", item.aggregator_id)
-    if item.status == "rejected":
-        return SubmitOutcome("rejected", str(item.code) or "rejected")
-    if item.status == "throttled":
-        return SubmitOutcome("retry", "throttled", "", _bounded(item.retry_after))
-    return SubmitOutcome("unknown", "bad-answer")
+    match _status(item):
+        case "accepted":
+            return SubmitOutcome("accepted", "", item.aggregator_id[:LONGEST_ID])
+        case "rejected":
+            return SubmitOutcome("rejected", str(item.code)[:LONGEST_CODE] or "rejected")
+        case "throttled":
+            return SubmitOutcome("retry", "throttled", "", _bounded(item.retry_after))
+        case "":
+            return SubmitOutcome("unknown", "bad-answer")
+        case _:
+            return SubmitOutcome("unknown", "unknown-status")
+
+
+def _status(item: _Item) -> str:
+    return item.status if item.status == "accepted" else item.status.strip().lower()
 
 
 def _seconds(header: str) -> float:
     """Seconds of a Retry-After header (a number or an HTTP date), 0 if it says nothing usable."""
     with contextlib.suppress(ValueError):
         return _bounded(float(header))
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return _bounded(parsedate_to_datetime(header).timestamp() - clock.now_ms() / 1000)
     return 0.0
 
@@ -129,7 +187,9 @@ def _bounded(seconds: float) -> float:
 
 
 def _refusal(content: bytes) -> str:
+    """The code of a refused batch, "" if it says none."""
     try:
-        return str(_refusals.decode(content).code)[:64]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = json.loads(content.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
         return ""
+    return _word(answer.get("code"))[:LONGEST_CODE] if isinstance(answer, dict) else ""

@@ -5,15 +5,15 @@ Request, signed as `adapters.aggregators.signing` says:
     POST URL
     {"from": "+18885550100", "messages": [{"id": "1a2b3c4d-0-17", "to": "+12125550123", "text": "…"}, …]}
 
-Answer 200, one entry per message, by id:
+Answer 200, 201, 202 or 207 (they mean the same), one entry per message, by id:
 
     {"messages": [{"id": "…", "status": "accepted", "aggregator_id": "…"},
                   {"id": "…", "status": "rejected", "code": "30006"},
                   {"id": "…", "status": "throttled", "retry_after": 1.5}]}
 
-429 and 503 (Retry-After: seconds or a date) mean that nothing of the batch was processed. Another 4xx refuses the
-whole batch, with `{"code": "…"}` if it can say why. An aggregator with idempotency keys answers a message id that it
-has processed with its first answer and does not send it again.
+An entry that cannot be read leaves its own message unknown and no other. An aggregator with idempotency keys answers
+a message id that it has processed with its first answer and does not send it again. docs/sending.md has the whole
+table of answers.
 
 What may have happened is decided by one fact, not by the kind of error: `_Body.handed_over`, set in the same turn
 of the event loop as the one write that carries headers and body to the socket. Until then nothing can have been
@@ -23,9 +23,12 @@ processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection 
 | | outcome |
 |---|---|
 | any failure before the body was handed to the socket | retry |
-| 408, 425, 429, 503 | retry |
-| other 4xx; message answered "rejected" | rejected |
-| other status; no, half or garbled answer; message missing in the answer, or there twice differently | unknown |
+| 429, and 503 with Retry-After | retry; the whole account waits until then |
+| 408, 425, 503 | retry |
+| 307, 308, 401 to 405, 407, 410, 413, 421, 426 | retry, once our settings are mended (402: the balance) |
+| other 4xx but 409, with `{"code": "…"}` if it can say why; message answered "rejected" | rejected |
+| other status (204, 301 to 303, 409, 5xx); no, half or garbled answer | unknown |
+| message missing in the answer, or there twice differently, or with a status that we do not know | unknown |
 
 What became of a request that nobody answered can be asked for where the aggregator has a `query_url`:
 
@@ -58,7 +61,7 @@ from aiohttp.payload import BytesPayload
 
 from adapters import clock
 from adapters.aggregators import signing
-from adapters.aggregators.batch_answer import away, found, judge, same
+from adapters.aggregators.batch_answer import ANSWERS, NOT_PROCESSED, away, found, judge, reason_of, same
 from adapters.ports import Submission, SubmitOutcome
 from adapters.settings import Aggregator
 from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
@@ -177,7 +180,7 @@ class HttpBatch:
         body = _Body(orjson.dumps({"ids": ids}))
         try:
             async with self._request(self._query_url, body) as answer:
-                return f"http-{answer.status}" if answer.status != 200 else found(await _read(answer), ids)
+                return found(await _read(answer), ids) if answer.status in ANSWERS else reason_of(answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _unanswered(error, body)
 
@@ -234,7 +237,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
             if size > ANSWER_LIMIT:
                 raise ValueError("the answer is too long")
     except (aiohttp.ClientError, OSError, ValueError):
-        if 400 <= answer.status < 500 or answer.status == 503:
+        if answer.status in NOT_PROCESSED or 400 <= answer.status < 500:
             return b""
         raise
     return b"".join(parts)

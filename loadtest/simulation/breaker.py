@@ -38,12 +38,19 @@ class SimulatedBreaker:
 
     def admit(self) -> bool:
         """Whether a slice may be handed over now."""
-        return self._rule.admit()
+        return self._rule.admit(self._clock.seconds)
+
+    @property
+    def held(self) -> float:
+        """Seconds that the account has to wait still because the aggregator said so."""
+        return self._rule.held(self._clock.seconds)
 
     def told(self, outcomes: Sequence[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
-        before = self._rule.state
-        self._rule.told(self._clock.seconds, ((one.outcome, one.reason) for one in outcomes), NO_JITTER)
+        before, held = self._rule.state, self._rule.held_until
+        self._rule.judge(self._clock.seconds, outcomes, NO_JITTER)
+        if self._rule.held_until != held:
+            self._clock.after(self.held, self._awake)
         if self._rule.state == before:
             return
         if self._rule.state == "open":

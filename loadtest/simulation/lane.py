@@ -26,9 +26,9 @@ from pipeline.picker import Picked, pick
 from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments, slices_ahead, sustained
 from pipeline.scheduler import FairShare
-from pipeline.submission import held_back, hours_of, result_groups
+from pipeline.submission import away, held_back, hours_of, result_groups
 from schemas.chunk import Move, Release
-from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, ResultGroup, Work
+from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
 
@@ -207,8 +207,7 @@ class SimulatedLane:
         hours = hours_of(self.state, flight, self._limits.quiet, now)
         held = held_back(flight, control, numbers, self._around.opted_out, now, hours)
         if None in held and not self._around.breaker.admit():
-            away = ResultGroup(outcome="retry", reason="aggregator_away", due=now)
-            held = [why or away for why in held]
+            held = away(held, self._around.breaker.held, now)
         going = [index for index, why in enumerate(held) if why is None]
         if len(going) < len(held):
             numbers, segments = ([column[index] for index in going] for column in (numbers, segments))

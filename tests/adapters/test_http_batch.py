@@ -20,7 +20,7 @@ import pytest
 from aiohttp import client_exceptions
 from prometheus_client import REGISTRY
 
-from adapters.aggregators import http_batch, signing
+from adapters.aggregators import batch_answer, http_batch, signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.ports import Submission, SubmitOutcome
 from adapters.settings import Aggregator
@@ -160,7 +160,7 @@ async def test_what_the_answer_leaves_open_is_unknown() -> None:
     async with serving(always(odd)) as peer:
         assert kinds(await submit(peer.port)) == [
             ("accepted", ""),
-            ("unknown", "bad-answer"),
+            ("unknown", "unknown-status"),
             ("unknown", "not-in-answer"),
         ]
     twice = said(accepted, {"id": BATCH[0].id, "status": "throttled"}, accepted)
@@ -169,12 +169,82 @@ async def test_what_the_answer_leaves_open_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"garbage", b"[]", b"{}", b'{"messages": 1}', b'{"messages":[{"id":1}]}', b"\xff\xfe", b'{"messages":[{'],
+    ("body", "reason"),
+    [
+        (b"", "no-content"),
+        (b"garbage", "bad-answer"),
+        (b"[]", "bad-answer"),
+        (b"{}", "bad-answer"),
+        (b'{"messages": 1}', "bad-answer"),
+        (b'{"messages":[{"id":1}]}', "not-in-answer"),
+        (b"\xff\xfe", "bad-answer"),
+        (b'{"messages":[{', "bad-answer"),
+        (b"[" * 100_000, "bad-answer"),
+        (b'{"messages":[' + b"9" * 5000 + b"]}", "bad-answer"),
+    ],
 )
-async def test_garbled_answer_is_unknown(body: bytes) -> None:
+async def test_garbled_answer_is_unknown(body: bytes, reason: str) -> None:
     async with serving(always(answer(200, body))) as peer:
-        all_are(await submit(peer.port), "unknown", "bad-answer")
+        all_are(await submit(peer.port), "unknown", reason)
+
+
+FIRST, ODD, LAST = (one.id for one in BATCH)
+GOOD = '{"id": "%s", "status": "accepted", "aggregator_id": "a"}'
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ('{"id": "%s", "status": "rejected", "code": null}', SubmitOutcome("rejected", "rejected")),
+        ('{"id": "%s", "status": "rejected", "code": []}', SubmitOutcome("rejected", "rejected")),
+        ('{"id": "%s", "status": "rejected", "code": "' + "9" * 500 + '"}', SubmitOutcome("rejected", "9" * 64)),
+        ('{"id": "%s", "status": "REJECTED", "code": 30006}', SubmitOutcome("rejected", "30006")),
+        ('{"id": "%s", "status": "ACCEPTED", "aggregator_id": null}', SubmitOutcome("accepted")),
+        (
+            '{"id": "%s", "status": " Accepted ", "aggregator_id": 12345678901}',
+            SubmitOutcome("accepted", "", "12345678901"),
+        ),
+        ('{"id": "%s", "status": "accepted", "aggregator_id": {"x": 1}}', SubmitOutcome("accepted")),
+        ('{"id": "%s", "status": "accepted", "aggregator_id": "\\ud83d"}', SubmitOutcome("accepted", "", "?")),
+        ('{"id": "%s", "status": "accepted", "cost": NaN}', SubmitOutcome("accepted")),
+        ('{"id": "%s", "status": "accepted", "price": {"credits": [1]}}', SubmitOutcome("accepted")),
+        ('{"id": "%s", "status": "Throttled", "retry_after": "2.5"}', SubmitOutcome("retry", "throttled", "", 2.5)),
+        ('{"id": "%s", "status": "throttled", "retry_after": null}', SubmitOutcome("retry", "throttled")),
+        ('{"id": "%s", "status": "throttled", "retry_after": true}', SubmitOutcome("retry", "throttled")),
+        ('{"id": "%s", "status": "scheduled"}', SubmitOutcome("unknown", "unknown-status")),
+        ('{"id": "%s", "status": 200}', SubmitOutcome("unknown", "bad-answer")),
+        ('{"id": "%s", "status": null}', SubmitOutcome("unknown", "bad-answer")),
+        ('{"id": "%s"}', SubmitOutcome("unknown", "bad-answer")),
+        ('{"id": 17, "status": "accepted"}', SubmitOutcome("unknown", "not-in-answer")),
+        ('{"id": null, "status": "accepted"}', SubmitOutcome("unknown", "not-in-answer")),
+        ("null", SubmitOutcome("unknown", "not-in-answer")),
+        ('["%s", "accepted"]', SubmitOutcome("unknown", "not-in-answer")),
+        ('"%s"', SubmitOutcome("unknown", "not-in-answer")),
+    ],
+)
+def test_an_odd_item_is_judged_alone_and_its_neighbors_keep_their_answers(item: str, expected: SubmitOutcome) -> None:
+    odd = item.replace("%s", ODD)
+    content = f'{{"messages": [{GOOD % FIRST}, {odd}, {GOOD % LAST}]}}'.encode()
+    taken = SubmitOutcome("accepted", "", "a")
+    for status in (200, 201, 202, 207):
+        assert batch_answer.judge(status, "", content, BATCH) == [taken, expected, taken]
+
+
+def test_bytes_that_are_not_utf_8_spoil_only_their_own_text() -> None:
+    items = b", ".join((GOOD % one).encode() for one in (FIRST, ODD, LAST)).replace(b'"a"', b'"\xe9"', 1)
+    for mark in (b"", b"\xef\xbb\xbf"):
+        judged = batch_answer.judge(200, "", mark + b'{"messages": [' + items + b"]}", BATCH)
+        assert [one.outcome for one in judged] == ["accepted"] * 3
+        assert [one.aggregator_id for one in judged] == ["\ufffd", "a", "a"]
+
+
+def test_a_query_is_read_item_by_item_too() -> None:
+    content = b'{"messages": [{"id": "a", "status": "NOT_SEEN", "code": null}, {"id": "b", "status": "?"}, 5]}'
+    assert batch_answer.found(content, ["a", "b", "c"]) == [
+        SubmitOutcome("retry", "not_seen"),
+        SubmitOutcome("unknown", "cannot_tell"),
+        SubmitOutcome("unknown", "not-in-answer"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +255,13 @@ async def test_garbled_answer_is_unknown(body: bytes) -> None:
         (answer(401, b"{}"), "retry", "http-401"),
         (answer(403, b"<html>"), "retry", "http-403"),
         (answer(404, b"<html>"), "retry", "http-404"),
-        (answer(413), "rejected", "http-413"),
+        (answer(402, b'{"code": "no-credit"}'), "retry", "payment-required"),
+        (answer(405), "retry", "http-405"),
+        (answer(409), "unknown", "http-409"),
+        (answer(410), "retry", "http-410"),
+        (answer(413), "retry", "http-413"),
+        (answer(201, b""), "unknown", "no-content"),
+        (answer(202, b'{"batch": 7}'), "unknown", "bad-answer"),
         (answer(429), "retry", "throttled"),
         (answer(503), "retry", "http-503"),
         (answer(408), "retry", "http-408"),
@@ -194,7 +270,11 @@ async def test_garbled_answer_is_unknown(body: bytes) -> None:
         (answer(504), "unknown", "http-504"),
         (answer(204, b""), "unknown", "http-204"),
         (answer(302, Location="/elsewhere"), "unknown", "http-302"),
-        (answer(308, Location="/elsewhere"), "unknown", "http-308"),
+        (answer(303, Location="/elsewhere"), "unknown", "http-303"),
+        (answer(307, Location="/elsewhere"), "retry", "http-307"),
+        (answer(308, Location="/elsewhere"), "retry", "http-308"),
+        (answer(400, b'{"code": null}'), "rejected", "http-400"),
+        (answer(400, b'["no"]'), "rejected", "http-400"),
         (b"SMTP ready\r\n\r\n", "unknown", "bad-answer"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "unknown", "bad-answer"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nzzzz", "unknown", "connection-lost"),
@@ -213,6 +293,19 @@ async def test_answers_by_status(raw: bytes, outcome: str, reason: str) -> None:
 async def test_retry_after(header: str, least: float, most: float) -> None:
     async with serving(always(answer(429, Retry_After=header))) as peer:
         assert all(least <= one.retry_after <= most for one in await submit(peer.port))
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "holds"),
+    [(429, "", True), (429, "9", True), (503, "9", True), (503, "", False), (408, "9", False), (402, "9", False)],
+)
+def test_who_asks_for_time_holds_the_whole_account(status: int, header: str, holds: bool) -> None:
+    assert {one.holds for one in batch_answer.judge(status, header, b"", BATCH)} == {holds}
+
+
+@pytest.mark.parametrize("header", ["Thu, 99 Nov 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -9999", "inf", "٣"])
+def test_a_retry_after_that_is_none_is_bounded(header: str) -> None:
+    assert all(0 <= one.retry_after <= 3600 for one in batch_answer.judge(429, header, b"", BATCH))
 
 
 async def test_retry_after_as_a_date() -> None:
@@ -413,7 +506,7 @@ async def test_a_query_is_signed_and_answered_for_each_id() -> None:
     ("raw", "why"),
     [
         (answer(500), "http-500"),
-        (answer(429), "http-429"),
+        (answer(429), "throttled"),
         (answer(404), "http-404"),
         (answer(400), "http-400"),
         (answer(200, b"garbage"), "bad-answer"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from adapters.aggregators.http_batch import HttpBatch
-from adapters.ports import Submission
+from adapters.ports import Submission, SubmitOutcome
 from adapters.settings import Aggregator, Settings, Worker
 from agents import lane_outage
 from agents.breaker import AggregatorBreaker
@@ -84,7 +85,7 @@ def shown() -> float:
     return float(metrics.AGGREGATOR_BREAKER.labels("down")._value.get())
 
 
-@pytest.mark.parametrize("status", [500, 503, 401])
+@pytest.mark.parametrize("status", [500, 503, 401, 402])
 async def test_knocks_cost_no_message_and_one_probe_closes_it(status: int) -> None:
     async with peer() as (made, client, breaker):
         woken: list[float] = []
@@ -192,6 +193,39 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     outage.look(log.state)
     assert said.take() == []
     assert metrics.LANE_SUSPENDED.labels(7)._value.get() == 0
+
+
+async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
+    monkeypatch.setattr(lane_outage, "WORTH_SAYING", 0.2)
+    said, log = Said(), Log()
+    async with peer() as (_, _, breaker):
+        woken: list[float] = []
+        breaker.join(lambda: woken.append(breaker.held))
+        context = Context(Settings(), "tested")
+        outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+        for record in (owner(), control(), work([0, 1, 2, 3])):
+            log.add(record)
+        log.state.table.release(1 << 50)
+        context.campaigns._documents[A] = document()
+        for _ in range(3):  # the first, and two that were under way
+            breaker.told([SubmitOutcome("retry", "throttled", "", 0.4, True)])
+        assert metrics.AGGREGATOR_HELD.labels("down")._value.get() == 1
+        assert (breaker.allowance(0), breaker.admit()) == (0, False)
+        outage.look(log.state)
+        (note,) = said.take()
+        assert isinstance(note, Note)
+        assert re.fullmatch(r"waiting for aggregator down: throttled until \d\d:\d\d:\d\d UTC", note.reason)
+        context.campaigns._documents[A] = document(reason=note.reason)
+        await until(lambda: metrics.AGGREGATOR_HELD.labels("down")._value.get() == 0)
+        assert woken == [0.0]
+        outage.look(log.state)
+        assert said.take() == []  # nobody knows yet whether it takes any
+        breaker.told([SubmitOutcome("accepted")])
+        outage.look(log.state)
+        (free,) = said.take()
+        assert isinstance(free, Note)
+        assert free.reason == ""
 
 
 async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
