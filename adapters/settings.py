@@ -146,6 +146,9 @@ class Account(_Strict):
     quiet_hours: dict[str, dict[str, str]] = {}
     """Allowed hours of its own by country, region or *: {"US": {"mon-fri": "10:00-18:00"}}; they may only narrow."""
     caps: Caps = Caps()
+    resend_attempts: Annotated[int, Field(ge=2, le=10)] = 2
+    """Submissions of a message at most that may have arrived, of campaigns with `unknown = "resend"`; then it stays
+    unknown."""
     replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 

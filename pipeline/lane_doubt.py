@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 
+from pipeline.lane_outcome import cut_part
 from pipeline.lane_state import Flight, LaneState, subtract
 from pipeline.lane_status import Part
 from schemas.lane import Slice
@@ -18,8 +20,26 @@ UNANSWERED = "no_answer"
 
 def doubt(state: LaneState, one: Slice) -> None:
     """Keep in mind that an attempt at a slice may have arrived, for as long as its chunk is held."""
-    chunk = state.chunks[one[0]]
-    chunk.doubts += subtract(one, chunk.doubts)
+    state.chunks[one[0]].doubts.append(one)
+
+
+def is_spent(state: LaneState, part: Part, allowed: int) -> list[tuple[Part, bool]]:
+    """A part in pieces, each with whether as many attempts at it may have arrived as are allowed. The one that gives
+    cause to ask is among those in doubt already."""
+    lost = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    counts = Counter(_positions(state.chunks[part.slice[0]].doubts, part.slice))
+    for flight in lost:
+        counts.update(_positions(_still_open(flight), part.slice))
+    _, start, stop = part.slice
+    pieces: list[tuple[Part, bool]] = []
+    for spent, run in groupby(range(start, stop), key=lambda position: counts[position] >= allowed):
+        positions = list(run)
+        pieces.append((cut_part(part, positions[0], positions[-1] + 1), spent))
+    return pieces
+
+
+def _still_open(flight: Flight) -> list[Slice]:
+    return [left for one in flight.slices for left in subtract(one, flight.settled)]
 
 
 def honest(state: LaneState, parts: list[Part]) -> list[Part]:
@@ -45,8 +65,7 @@ def _split(state: LaneState, part: Part, lost: list[Flight]) -> list[Part]:
     chunk, start, stop = part.slice
     why = dict.fromkeys(_positions(state.chunks[chunk].doubts, part.slice), UNANSWERED)
     for flight in lost:
-        still = [left for one in flight.slices for left in subtract(one, flight.settled)]
-        why |= dict.fromkeys(_positions(still, part.slice), LOST)
+        why |= dict.fromkeys(_positions(_still_open(flight), part.slice), LOST)
     pieces: list[Part] = []
     for reason, run in groupby(range(start, stop), key=why.get):
         positions = list(run)

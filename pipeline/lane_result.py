@@ -7,9 +7,10 @@
 | of a lost owner, unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 
-Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again, `query` stays in flight and
-is asked for until the aggregator has said what became of it, whoever owns the lane by then. Who waits again and then
-ends without another submission is unknown (`pipeline.lane_doubt`).
+Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again until as many attempts may
+have arrived as are allowed (then final), `query` stays in flight and is asked for until the aggregator has said what
+became of it, whoever owns the lane by then. Who waits again and then ends without another submission is unknown
+(`pipeline.lane_doubt`).
 
 An owner that is lost is not always dead: in a rebalance it lives, and tells within seconds what it did not submit.
 Under `skip` its flights are asked for too, though of nobody but itself: they stay in flight until its RESULT is there
@@ -18,7 +19,7 @@ or `pipeline.lane_ask.HEARD_BY_MS` are over, and only then are unknown for good.
 
 from __future__ import annotations
 
-from pipeline.lane_doubt import LOST, doubt, honest
+from pipeline.lane_doubt import LOST, doubt, honest, is_spent
 from pipeline.lane_effects import Ask, Effect, Malformed
 from pipeline.lane_outcome import Outcome, outcomes, without
 from pipeline.lane_release import moves, releases
@@ -76,8 +77,20 @@ def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
     if not flight.resent:
         flight.asking = True
         return []
-    parts = [_again(state, Part(left, turn, "", LOST), at, at, LOST) for left, turn in flight.open()]
+    parts = [
+        done
+        for left, turn in flight.open()
+        for done in _resend(state, flight, Part(left, turn, "unknown", LOST), at, at)
+    ]
     return [*status_of(state, flight.key, parts, at)]
+
+
+def _resend(state: LaneState, flight: Flight, part: Part, due: int, at: int) -> list[Part]:
+    """Who had an attempt that may have arrived waits for another, or is unknown for good after as many as allowed."""
+    return [
+        piece if spent else _again(state, piece, due, at, part.reason)
+        for piece, spent in is_spent(state, part, state.attempts_allowed(flight.key[0]))
+    ]
 
 
 def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: int) -> list[Part]:
@@ -90,7 +103,7 @@ def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at
     if group.outcome == "unknown" and not flight.asking and state.resends(flight.key[0]):
         for piece in left:
             doubt(state, piece.slice)
-        return [_again(state, piece, max(group.due, at), at, group.reason) for piece in left]
+        return [done for piece in left for done in _resend(state, flight, piece, max(group.due, at), at)]
     return left
 
 
@@ -103,7 +116,11 @@ def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: 
             # It is known now that it was not sent, but the accounting has it as unknown, which never waits again.
             part.state, part.reason = "rejected", "not_sent_by_lost_owner"
         return without(part, flight.settled) if group.outcome != "accepted" else [part]
-    if group.outcome == "unknown" or group.outcome in NOT_PROCESSED:
+    if group.outcome in NOT_PROCESSED:
+        return []
+    if group.outcome == "unknown":
+        for open_still in without(part, flight.settled):
+            doubt(state, open_still.slice)
         return []
     for piece in state.waiting_within(part.slice):
         state.take(piece)

@@ -18,6 +18,9 @@ DECODED_CHUNKS = 128
 
 LAST_TURN = 65535
 
+KEYED_ATTEMPTS = 10
+"""Submissions at most where the aggregator refuses an id twice: it costs nobody anything, but it must end."""
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -31,7 +34,8 @@ class Chunk:
     flights: int = 0
     """In-flight or orphaned slices that need the chunk's columns."""
     doubts: list[Slice] = field(default_factory=list)
-    """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane_doubt`)."""
+    """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane_doubt`). Who had
+    several such attempts is named once for each."""
 
 
 @dataclass(slots=True)
@@ -107,6 +111,11 @@ class LaneState:
             and control.state != "canceled"
             and control.settings.unknown in {"resend", "resend-with-key"}
         )
+
+    def attempts_allowed(self, campaign: str) -> int:
+        """How many submissions of a message that may have arrived are made at most (where it `resends`)."""
+        settings = self.campaigns[campaign].settings
+        return settings.resend_attempts if settings.unknown == "resend" else KEYED_ATTEMPTS
 
     def asks(self, campaign: str) -> bool:
         """Whether the aggregator is asked what became of a submission that may or may not have arrived (rule L4).

@@ -68,6 +68,7 @@ class CampaignPlan:
     transactional: bool
     prices: PriceList
     link_base: str
+    resend_attempts: int
     spec: CampaignSpec
 
     @property
@@ -82,6 +83,7 @@ class CampaignPlan:
             weight=self.spec.weight,
             deadline=self.deadline,
             unknown=self.spec.unknown,
+            resend_attempts=self.resend_attempts,
             transactional=self.transactional,
         )
 
@@ -118,6 +120,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         transactional=spec.transactional,
         prices=terms.prices,
         link_base=terms.link_base,
+        resend_attempts=terms.resend_attempts,
         spec=spec,
     )
 

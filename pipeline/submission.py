@@ -19,6 +19,8 @@ HANDOVER_MS: Final = STALE_MS + 1000
 """What an earlier owner had an INTENT for less than this long ago it may have submitted within the last second."""
 FIRST_BACKOFF_MS: Final = 500
 LAST_BACKOFF_MS: Final = 60_000
+FIRST_RESEND_MS: Final = 5_000
+"""The same where the message may have arrived: an aggregator that hangs has time to recover."""
 
 
 class Answered(Protocol):
@@ -126,6 +128,7 @@ def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
         return ResultGroup(outcome="accepted", ids=[answer.aggregator_id])
     if answer.outcome == "rejected":
         return ResultGroup(outcome="rejected", reason=answer.reason)
-    backoff = min(FIRST_BACKOFF_MS * 2 ** min(turn, 7), LAST_BACKOFF_MS)
+    first = FIRST_RESEND_MS if answer.outcome == "unknown" else FIRST_BACKOFF_MS
+    backoff = min(first * 2 ** min(turn, 7), LAST_BACKOFF_MS)
     due = at + max(backoff, int(answer.retry_after * 1000))
     return ResultGroup(outcome=answer.outcome, reason=answer.reason, due=due)

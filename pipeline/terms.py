@@ -29,6 +29,8 @@ class Terms:
     """Messages that the account lets a recipient have in any 24 hours; None: no cap."""
     week_cap: int | None = None
     """The same in any 7 days."""
+    resend_attempts: int = 2
+    """Submissions at most of a message that may have arrived, under policy `resend`."""
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -53,6 +55,8 @@ class AccountValues(Protocol):
     def unknown_zone(self) -> Policy: ...
     @property
     def caps(self) -> CapValues: ...
+    @property
+    def resend_attempts(self) -> int: ...
 
 
 class SenderValues(Protocol):
@@ -88,6 +92,7 @@ def terms_of(
         quiet=quiet,
         day_cap=account.caps.day,
         week_cap=account.caps.week,
+        resend_attempts=account.resend_attempts,
     )
 
 

@@ -74,6 +74,8 @@ class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     weight: Annotated[int, msgspec.Meta(ge=1, le=100)]
     deadline: Millis | None
     unknown: UnknownPolicy
+    resend_attempts: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
+    """Submissions of a message at most that may have arrived, under policy `resend`."""
     transactional: bool
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +26,8 @@ class Person:
     due: int
     turn: int = 0
     waiting: bool = True
-    doubt: bool = False
-    """An attempt had no answer, and was let wait again."""
+    doubts: int = 0
+    """Attempts that had no answer, so that it was let wait again."""
     final: str | None = None
 
     def end(self, state: str) -> None:
@@ -153,7 +154,19 @@ class Model:
             return
         for person, turn in flight.seats:
             if person.place not in flight.settled:
-                self._again(person, at, turn)
+                self._resend(person, flight.campaign, at, turn)
+
+    def _attempts(self, person: Person) -> int:
+        """How many attempts may have arrived."""
+        lost = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
+        return person.doubts + sum(seat is person for f in lost for seat, _ in f.seats)
+
+    def _resend(self, person: Person, campaign: str, due: int, turn: int) -> None:
+        settings = self.controls[campaign].settings
+        if self._attempts(person) < (settings.resend_attempts if settings.unknown == "resend" else 10):
+            self._again(person, due, turn)
+        else:
+            person.end("unknown")
 
     def _result(self, result: Result) -> None:
         flight = self.flights.get(result.intent)
@@ -184,9 +197,7 @@ class Model:
 
     def _end(self, person: Person, state: str) -> None:
         """Nobody whose earlier attempt may have arrived is certain not to have been sent to."""
-        doubts = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
-        certain = state in {"canceled", "skipped", "expired"}
-        if certain and (person.doubt or any(p is person for f in doubts for p, _ in f.seats)):
+        if state in {"canceled", "skipped", "expired"} and self._attempts(person):
             state = "unknown"
         person.end(state)
 
@@ -198,13 +209,15 @@ class Model:
         elif outcome == "retry":
             self._again(person, due, turn)
         elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
-            person.doubt = True
-            self._again(person, max(due, at), turn)
+            person.doubts += 1
+            self._resend(person, flight.campaign, max(due, at), turn)
         else:
             self._end(person, outcome)
 
     def _late(self, flight: ModelFlight, person: Person, outcome: str) -> None:
         unsent = outcome in {"retry", "skipped", "expired"}
+        if outcome == "unknown" and flight.resent:
+            person.doubts += person.place not in flight.settled
         if outcome == "unknown" or (unsent and flight.resent):
             return
         if flight.resent:
@@ -308,8 +321,10 @@ def check_counts(state: LaneState) -> None:
 def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
     assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
-    doubted = {(chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)}
-    assert all((p.place in doubted) == p.doubt for p in model.people.values() if p.waiting)
+    doubted = Counter(
+        (chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)
+    )
+    assert all(doubted[p.place] == p.doubts for p in model.people.values() if p.waiting)
     assert {
         offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.turns))
         for offset, flight in state.flights.items()

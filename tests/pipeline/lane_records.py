@@ -20,6 +20,7 @@ def settings(
     weight: int = 1,
     deadline: int | None = None,
     transactional: bool = False,
+    resend_attempts: int = 2,
 ) -> Any:
     return LaneSettings(
         messages=[LaneMessage(text="hi", links=[])],
@@ -27,6 +28,7 @@ def settings(
         weight=weight,
         deadline=deadline,
         unknown=unknown,
+        resend_attempts=resend_attempts,
         transactional=transactional,
     )
 

@@ -210,7 +210,7 @@ class World:
         """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of
         it."""
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
-        return self.model.people[key].doubt or any(key in self.columns(flight)[0] for flight in resent)
+        return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
 
     def opted(self, numbers: list[int]) -> list[bool]:
         return [number in self.opted_out for number in numbers]

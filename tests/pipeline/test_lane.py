@@ -297,7 +297,7 @@ def test_the_late_truth_about_a_first_attempt_ends_the_second() -> None:
 
 
 def test_late_truth_about_a_first_attempt_outlives_the_second_owner() -> None:
-    log, first = flying(2, unknown="resend")
+    log, first = flying(2, unknown="resend", resend_attempts=3)
     log.add(owner())
     log.add(intent(log.end, [(2, 0, 2)]))
     log.add(result(first, Group(outcome="accepted", indices=[0]), Group(outcome="unknown", indices=[1])))

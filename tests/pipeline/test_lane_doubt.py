@@ -104,12 +104,12 @@ def test_a_checkpoint_that_gives_up_a_lost_owner_keeps_the_doubt() -> None:
 
 
 def test_nothing_is_kept_in_mind_longer_than_its_chunk() -> None:
-    log = waiting_again()
+    log = waiting_again(resend_attempts=4)
     assert log.state.chunks[2].doubts == [(2, 0, 2)]
     for _ in range(2):
         log.add(intent(1, [(2, 0, 2)], at=60))
         log.add(result(log.end - 1, Group(outcome="unknown", due=90), at=61))
-    assert log.state.chunks[2].doubts == [(2, 0, 2)]
+    assert log.state.chunks[2].doubts == [(2, 0, 2)] * 3
     log.add(intent(1, [(2, 0, 4)], at=99))
     log.add(result(log.end - 1, Group(outcome="accepted"), at=99))
     assert not log.state.chunks

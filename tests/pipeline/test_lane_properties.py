@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 import pipeline.lane
+import pipeline.lane_result
 from adapters.ports import SubmitOutcome
 from pipeline.lane import apply
 from pipeline.lane_ask import answered, given_up, open_ids
@@ -42,6 +43,8 @@ EXAMPLES = 30_000 if DEEP else 300
 STEPS = 50
 POLICY = {A: "skip", B: "resend", D: "resend-with-key", E: "query", F: "skip"}
 """Campaign C changes its policy with its controls; F may be finished."""
+ATTEMPTS = 2
+"""Submissions of a message of B that may have arrived, at most."""
 ONCE = {A, D, E, F}
 """Campaigns whose messages the aggregator takes at most once."""
 tried: Counter[str] = Counter()
@@ -413,6 +416,8 @@ class LaneMachine(RuleBasedStateMachine):
         if self.checked == len(world.log):
             return
         self.checked = len(world.log)
+        often = [key for key, count in world.received.items() if key[0] == B and count > ATTEMPTS]
+        assert not often, f"sent more often than allowed: {often}"
         check_counts(world.truth)
         check_model(world.truth, world.model, world.accounting)
         twice = [key for key, count in world.received.items() if count > 1 and key[0] in ONCE]
@@ -629,3 +634,38 @@ def test_without_the_limit_of_the_owner_before_the_suite_breaks(
     machine.submits_all_accepted(0)
     assert not successor.todo
     machine.teardown()
+
+
+@pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
+def test_without_a_bound_on_attempts_the_suite_breaks(monkeypatch: pytest.MonkeyPatch, rule: bool) -> None:
+    """An aggregator that takes each message and answers nothing that can be read."""
+    if not rule:
+        monkeypatch.setattr(pipeline.lane_result, "is_spent", lambda state, part, allowed: [(part, False)])
+    machine = LaneMachine()
+    machine.begin(3_600_000)
+    world, (worker,) = machine.world, machine.world.workers
+    for campaign in (A, E):
+        world.append(control(campaign, "paused", 2, unknown=POLICY[campaign]))
+    world.append(somewhere(work([4], B, at=machine.now)))
+    world.catch_up(worker)
+    if rule:
+        _answers_nothing(machine, worker)
+        assert world.received[B, 0, 4] == ATTEMPTS
+        machine.holds()
+        return
+    with pytest.raises(AssertionError):
+        _answers_nothing(machine, worker)
+
+
+def _answers_nothing(machine: LaneMachine, worker: Worker) -> None:
+    world = machine.world
+    for _ in range(ATTEMPTS + 1):
+        world.pick(worker, machine.now, 5, LIMIT)
+        machine._settle_in(worker)
+        while worker.todo:
+            flight = worker.todo.popleft()
+            world.submit(flight, ["accepted"])
+            group = ResultGroup(outcome="unknown", reason="bad-answer", due=machine.now)
+            world.append(result(flight.offset, group, at=machine.now))
+        world.catch_up(worker)
+        machine.time_passes(2500)
