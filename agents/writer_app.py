@@ -62,7 +62,7 @@ def build(settings: Settings) -> WriterApp:
 
     def texts(records: Sequence[InboundText | None]) -> None:
         said = [text for text in records if text is not None]
-        insert_texts(store, [(text, classify(text.text), evidence_of(text)) for text in said])
+        insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in said])
 
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:

@@ -34,7 +34,7 @@ def receive(text: InboundText, stored: OptOut | None, out_now: bool) -> Outcome:
     Repeating a text gives the same again. A STOP of somebody who is out, and a START of somebody who is in, change
     nothing and get no answer, lest two machines answer each other; who is out gets no answer to anything else either.
     """
-    intent = classify(text.text)
+    intent = classify(text.text).intent
     silent = out_now or (stored is not None and stored.out)
     match intent:
         case "stop":
@@ -43,6 +43,8 @@ def receive(text: InboundText, stored: OptOut | None, out_now: bool) -> Outcome:
             return _start(text, stored, silent)
         case "help":
             return Outcome(intent, reply=None if silent else "help")
+        case "doubtful":
+            return Outcome(intent)
         case "other":
             return Outcome(intent, reply=None if silent else "auto")
 

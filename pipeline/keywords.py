@@ -23,7 +23,8 @@ from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
 Family = Literal["stop", "start", "help"]
-Intent = Literal["stop", "start", "help", "other"]
+Intent = Literal["stop", "start", "help", "doubtful", "other"]
+"""`doubtful` is what only looks like an opt-out: the number is held until an operator has looked."""
 
 _READ_AT_MOST: Final = 1600  # characters: nothing longer is a keyword, and a first word comes before
 
@@ -40,13 +41,23 @@ class Keyword:
     leads: bool = False
 
 
-def classify(text: str) -> Intent:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text was taken for, and what decided: the word (as the list has it) and the rule; "" for `other`."""
+
+    intent: Intent
+    word: str = ""
+    rule: str = ""
+
+
+def classify(text: str) -> Reading:
     """What the sender of `text` asks for; case, spaces, punctuation and accents do not matter."""
     words = _words(text[:_READ_AT_MOST])
     asked = _COURTESY.sub(" ", f" {' '.join(words)} ").replace(" ", "")
-    if family := _WHOLE.get("".join(words)) or _WHOLE.get(asked):
-        return family
-    return "stop" if _leads(words) else "other"
+    for whole in ("".join(words), asked):
+        if family := _WHOLE.get(whole):
+            return Reading(family, whole, "alone")
+    return Reading("stop", words[0], "leads") if _leads(words) else Reading("other")
 
 
 def _leads(words: list[str]) -> bool:

@@ -47,7 +47,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
             for text, out in ((TEXTS[0], True), (TEXTS[2], False))
         ]
         for _ in range(2):  # the writer may write a batch again
-            insert_texts(store, [(text, classify(text.text), evidence_of(text)) for text in TEXTS])
+            insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in TEXTS])
             insert_consents(store, [*OTHERS, *caused])
         replies = [answer(1, "m1", "Shop: bye")]
         insert_replies(store, [Conversation(number=ANN, replies=replies, heard=[])])
@@ -102,7 +102,7 @@ def test_what_is_asked_for(store: Store, what: What, number: int, ids: list[str]
 
 def test_a_confirmed_stop_is_a_change_before_its_row_has_come(clickhouse: Server) -> None:
     with migrated(clickhouse) as store:
-        insert_texts(store, [(text, classify(text.text), evidence_of(text)) for text in TEXTS[:2]])
+        insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in TEXTS[:2]])
         assert [line.out for line in inbox(store)[0]] == [None, None]
         insert_replies(store, [Conversation(number=ANN, replies=[answer(1, "m1", "Shop: bye")], heard=[])])
         assert [(line.intent, line.out) for line in inbox(store)[0]] == [("help", None), ("stop", True)]
