@@ -20,6 +20,7 @@ from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
 from agents.table import AckedTable
+from pipeline.freshness import Standing
 from schemas import metrics
 
 __all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
@@ -48,8 +49,12 @@ class Progress:
         self._handed_out: deque[int] = deque()
         self._open: set[int] = set()
         self._next: int | None = None
+        self.since: int | None = None
+        """When the first record that was handed out had been written (ms)."""
 
-    def track(self, offset: int) -> None:
+    def track(self, offset: int, at: int | None = None) -> None:
+        if self._next is None:
+            self.since = at
         if offset not in self._open:
             self._handed_out.append(offset)
             self._open.add(offset)
@@ -147,8 +152,28 @@ class GuardedConsumer(driver.Consumer):
 
     async def _hand_out(self, message: Any) -> None:
         if self._is_current(message) and not self._is_changelog_tp(message.tp):
-            self._progress.setdefault(message.tp, Progress()).track(message.offset)
+            self._progress.setdefault(message.tp, Progress()).track(message.offset, int(message.timestamp * 1000))
         await self._pass_on(message)
+
+    async def standings(self, topic: str) -> dict[int, Standing]:
+        """How far each of our partitions of `topic` is acknowledged, by partition; empty during a rebalance.
+
+        Raises:
+            KafkaError: the broker does not say where they end.
+        """
+        ours = [tp for tp in self._assigned or () if tp.topic == topic]
+        if not ours or not self._sought or not self.ready:
+            return {}
+        ends = await self.highwaters(*ours)
+        standings = {}
+        for tp in ours:
+            progress = self._progress.get(tp)
+            done = None if progress is None else progress.committable
+            if done is None:
+                done = await self.position(tp)
+            since = None if progress is None else progress.since
+            standings[tp.partition] = Standing(done or 0, ends[tp], since)
+        return standings
 
     def _is_current(self, message: Any) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)
@@ -252,6 +277,8 @@ class GuardedConsumer(driver.Consumer):
         return committed
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        for tp in (self._assigned or set()) - assigned:
+            metrics.WORKER_ASSIGNED.remove(tp.topic, tp.partition)
         self._assigned = set(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -167,6 +167,7 @@ class LaneOwner:
                 task.cancel()
         self.submitter.cancel()
         self.asker.cancel()
+        metrics.forget_lane(self.lane)
 
     async def read(self, offset: int, raw: bytes | None) -> None:
         """Take the next record of the log."""

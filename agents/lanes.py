@@ -16,6 +16,7 @@ from adapters.settings import Account, Sender, Settings
 from agents.breaker import AggregatorBreaker
 from agents.context import Context
 from agents.lane_owner import LaneOwner, Way
+from agents.runner import count_from_zero
 from pipeline.carrier_day import normal
 from pipeline.rate import lane_share
 from schemas import metrics, topics
@@ -37,6 +38,7 @@ class Lanes:
         self._breakers: dict[str, AggregatorBreaker] = {}
         self._consumer: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
+        count_from_zero("lanes")
 
     async def run(self, stream: Any) -> None:
         """The body of the Faust agent. Every record is acknowledged at once: what may be committed is the lane's

@@ -104,6 +104,7 @@ class Step(Generic[R]):
         self._producer = producer
         self._slots = asyncio.Semaphore(in_flight)
         self._tasks: set[asyncio.Task[None]] = set()
+        count_from_zero(name)
 
     async def run(self, stream: Any) -> None:
         """Consume a stream for ever (the body of a Faust agent). `handle(record, event)` must not await when it
@@ -226,6 +227,13 @@ class Refusal:
         )
         log.critical("%s", stop)
         return stop
+
+
+def count_from_zero(step: str) -> None:
+    """Export the counters of a step before anything is counted: an alert sees the first failure too."""
+    metrics.STEP_RECORDS.labels(step)
+    metrics.STEP_FAILURES.labels(step)
+    metrics.STEP_DEAD_LETTERS.labels(step)
 
 
 def _origin(event: Any) -> str:

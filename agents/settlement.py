@@ -41,6 +41,8 @@ class Settlement:
         self._outbox = Outbox(context.producer)
         self._told: dict[str, str] = {}
         self._rounds = 0
+        self._watched: set[str] = set()
+        """Campaigns of which the residual is exported."""
 
     async def run(self) -> None:
         while True:
@@ -60,13 +62,18 @@ class Settlement:
             for document in self._context.campaigns.all()
             if _under_way(document) and (everybody or document.status in {"sending", "paused", "suspended"})
         }
-        if not under_way:
-            metrics.FRESHNESS.set(0)
-            return
+        self._forget_ended()
         for campaign, document in under_way.items():
             sets = await asyncio.to_thread(message_sets, self._store, campaign)
             if sets:
                 self._tell(document, [figures(one) for one in sets])
+
+    def _forget_ended(self) -> None:
+        """A campaign at its end, or deleted, has no series any more; the page still shows its residual."""
+        current = {document.id for document in self._context.campaigns.all() if _under_way(document)}
+        for campaign in self._watched - current:
+            metrics.CAMPAIGN_RESIDUAL.remove(campaign)
+        self._watched &= current
 
     def _wake_scheduled(self) -> None:
         """Tell the coordinator of each scheduled campaign whose time has come, again until it has begun."""
@@ -78,9 +85,7 @@ class Settlement:
 
     def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
         metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(one.residual for one in found))
-        if document.status == "sending":
-            newest = max(one.newest_at for one in found)
-            metrics.FRESHNESS.set(max(0, now_ms() - newest) / 1000 if newest else 0)
+        self._watched.add(document.id)
         window = int(self._context.settings.receipt_window_hours * 3_600_000)
         stage = reached(document, found, now_ms(), window)
         if stage is None or self._told.get(document.id) == stage:

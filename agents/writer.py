@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from adapters.errors import StoreMisfit, StoreRefused, StoreUnavailable
 from adapters.producer import Producer
-from agents.runner import FIRST_PAUSE, LAST_PAUSE, dead_letter, write
+from agents.runner import FIRST_PAUSE, LAST_PAUSE, count_from_zero, dead_letter, write
 from schemas import metrics
 from schemas.wire import DecodeError
 
@@ -53,6 +53,7 @@ class BatchStep(Generic[R]):
         self._queued_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
+        count_from_zero(name)
 
     async def run(self, stream: Any) -> None:
         """The body of the Faust agent.

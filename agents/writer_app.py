@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
+
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
+from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
 from agents.context import Context
 from agents.durable import GuardedApp
 from agents.settlement import Settlement
 from agents.writer import BatchStep
+from pipeline.freshness import Freshness
 from pipeline.inbound import evidence_of
 from pipeline.keywords import classify
-from schemas import topics
+from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
 from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, InboundText, OptOut
 from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
 GROUP = "longwave-writer"
+
+
+FRESHNESS_SECONDS = 1.0
+"""Seconds between two measurements of the figures' age, and how long one may take."""
+
+
+async def measure_freshness(consumer: Any) -> None:
+    """Keep `longwave_freshness_seconds` for as long as this task runs."""
+    age = Freshness()
+    while True:
+        began = now_ms()
+        try:
+            async with asyncio.timeout(FRESHNESS_SECONDS):
+                seconds = age.look(began, await consumer.standings(topics.STATUSES.name))
+        except (TimeoutError, KafkaError, IllegalStateError):
+            seconds = age.wait(now_ms())
+        if seconds is None:
+            metrics.FRESHNESS.forget()
+        else:
+            metrics.FRESHNESS.set(seconds)
+        await asyncio.sleep(FRESHNESS_SECONDS)
 
 
 class WriterApp(GuardedApp):
@@ -37,6 +63,7 @@ class WriterApp(GuardedApp):
         # A future of the service: it ends with the app, and its failure ends the app.
         self.add_future(Settlement(self.context, self.store).run())
         self.add_future(self.context.until_broken())
+        self.add_future(measure_freshness(self.consumer))
         await super().on_start()
 
     async def on_stop(self) -> None:

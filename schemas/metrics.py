@@ -1,8 +1,71 @@
-"""Every Prometheus metric, declared once with its meaning. Dashboards, rules and docs are checked against this."""
+"""Every Prometheus metric, declared once with its meaning. Dashboards, rules and docs are checked against this.
+
+All processes import this module, and each exports only what it knows: a metric has no sample until this process sets
+it or makes a label set of it. Without that the API would export the freshness of the writer as 0, and a `min()` over
+all processes would never see another value. So:
+- whoever owns a counter makes its label sets when it starts, so that `increase()` sees the first event;
+- a label set whose subject is gone (a lane that another worker has, a campaign at its end) is removed with `.remove`,
+  or by `forget_lane`; a value without labels that is not known any more is taken back with `.forget`.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import prometheus_client
+from prometheus_client import Metric
+from prometheus_client.metrics import MetricWrapperBase
+
+
+class _Known(MetricWrapperBase):
+    """A metric of which nothing is exported until something is known."""
+
+    _is_known = False
+
+    def collect(self) -> Iterable[Metric]:
+        return super().collect() if self._is_known or getattr(self, "_metrics", None) else ()
+
+    def forget(self) -> None:
+        """Export it no more until it is set again."""
+        self._is_known = False
+
+
+class Counter(_Known, prometheus_client.Counter):
+    """A counter that is exported once this process has counted, or has made its label set."""
+
+    def inc(self, *args: Any, **kwargs: Any) -> None:
+        self._is_known = True
+        super().inc(*args, **kwargs)
+
+
+class Gauge(_Known, prometheus_client.Gauge):
+    """A gauge that is exported once this process has set it."""
+
+    def inc(self, amount: float = 1) -> None:
+        self._is_known = True
+        super().inc(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        self._is_known = True
+        super().dec(amount)
+
+    def set(self, value: float) -> None:
+        self._is_known = True
+        super().set(value)
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        self._is_known = True
+        super().set_function(f)
+
+
+class Histogram(_Known, prometheus_client.Histogram):
+    """A histogram that is exported once this process has observed something."""
+
+    def observe(self, *args: Any, **kwargs: Any) -> None:
+        self._is_known = True
+        super().observe(*args, **kwargs)
+
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -33,7 +96,9 @@ WORKER_READY = Gauge(
     "else 0.",
 )
 WORKER_ASSIGNED = Gauge(
-    "longwave_worker_assigned", "1 for each partition that this process has; else 0.", ["topic", "partition"]
+    "longwave_worker_assigned",
+    "1 for each partition that this process has; 0 while a rebalance takes it.",
+    ["topic", "partition"],
 )
 
 LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
@@ -100,13 +165,16 @@ WRITER_WAITING = Gauge(
 
 CAMPAIGN_RESIDUAL = Gauge(
     "longwave_campaign_residual",
-    "Targeted recipients minus the sum of their states; anything but 0 is a defect.",
+    "Targeted recipients minus the sum of their states, of each campaign under way; anything but 0 is a defect.",
     ["campaign"],
 )
 CAMPAIGNS = Gauge(
     "longwave_campaigns", "Campaigns that are in a status; suspended ones are held by the system.", ["status"]
 )
-FRESHNESS = Gauge("longwave_freshness_seconds", "Age of the newest status that ClickHouse holds, while sending.")
+FRESHNESS = Gauge(
+    "longwave_freshness_seconds",
+    "Age of the figures: how long ago ClickHouse had every status that was written until then (0 while it has all).",
+)
 
 API_REQUESTS = Counter(
     "longwave_api_requests_total",
@@ -138,4 +206,13 @@ SIMULATOR_MESSAGES = Gauge(
     ["outcome"],
 )
 
-ALL = tuple(value for name, value in sorted(globals().items()) if name.isupper() and not name.startswith("_"))
+ALL: tuple[_Known, ...] = tuple(
+    value for name, value in sorted(globals().items()) if name.isupper() and not name.startswith("_")
+)
+
+
+def forget_lane(lane: int) -> None:
+    """Export no more of a lane that this process has lost: whoever has it now does."""
+    for metric in ALL:
+        if metric._labelnames == ("lane",):
+            metric.remove(lane)

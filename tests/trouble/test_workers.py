@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+import urllib.request
 
 import pytest
 
@@ -15,6 +17,56 @@ from tests.trouble.scene import Campaign, Scene, wait_until
 @pytest.fixture(scope="module")
 def stage(shared_stage: Scene) -> Scene:
     return shared_stage
+
+
+METRICS_OF = {
+    "worker-0": {"longwave_worker_ready", "longwave_lane_queued_recipients", "longwave_step_dead_letters_total"},
+    "writer": {"longwave_worker_ready", "longwave_freshness_seconds", "longwave_writer_insert_seconds_bucket"},
+    "api": {"longwave_api_requests_total"},
+    "ingress": {"longwave_ingress_requests_total"},
+    "aggregator": {"longwave_simulator_requests_total"},
+}
+"""What a process exports, and none of the others but for `worker_ready` and steps'."""
+SHARED = {"longwave_worker_ready", "longwave_step_dead_letters_total"}
+
+
+def test_a_process_exports_what_it_knows_and_its_figures_are_fresh_while_a_campaign_waits(stage: Scene) -> None:
+    with stage.sending(1000, send_at="2031-06-01T10:00:00", local_time=True) as campaign:
+        campaign.until("they wait", lambda one: one["figures"]["states"]["delayed"] == campaign.recipients)
+        wait_until(
+            "the residual is exported",
+            lambda: f'residual{{campaign="{campaign.id}"}} 0.0' in metrics(stage, "writer"),
+        )
+        time.sleep(6)
+        assert freshness(stage) < 4
+        pages = {name: metrics(stage, name) for name in METRICS_OF}
+        stage.longwave("campaign", "cancel", campaign.id)
+        accounted(campaign, ends=("canceled",))
+    for name, own in METRICS_OF.items():
+        others = set().union(*METRICS_OF.values()) - own - SHARED
+        exported = {line.partition("{")[0].partition(" ")[0] for line in pages[name].splitlines()}
+        assert own <= exported, name
+        assert not others & exported, name
+    wait_until("a campaign at its end has no series", lambda: campaign.id not in metrics(stage, "writer"))
+
+
+def metrics(stage: Scene, name: str) -> str:
+    settings = stage.settings
+    at = {
+        "worker-0": f"http://127.0.0.1:{settings.metrics_port}",
+        "writer": f"http://127.0.0.1:{settings.metrics_port - 1}",
+        "api": settings.api.url,
+        "ingress": settings.ingress.url,
+        "aggregator": settings.aggregator.url,
+    }
+    with urllib.request.urlopen(f"{at[name]}/metrics", timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def freshness(stage: Scene) -> float:
+    lines = metrics(stage, "writer").splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith("longwave_freshness_seconds "))
 
 
 def test_worker_killed_in_the_middle(stage: Scene) -> None:

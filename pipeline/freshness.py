@@ -1,0 +1,62 @@
+"""How old the figures in ClickHouse are: the age of the newest moment whose statuses are all there.
+
+Not the age of the newest status: where nothing happens, because a campaign waits for the morning, figures stay
+exactly right however old the last change is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MOST_MARKS = 600
+"""Marks kept of one partition; beyond that every second one goes, and the age is that much coarser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the writer is in one partition of `statuses`: all below `done` is in ClickHouse, `end` is the offset
+    after the last record. `since` (ms): when the first record that it was given was written; None before one came."""
+
+    done: int
+    end: int
+    since: int | None = None
+
+
+@dataclass(slots=True)
+class _Partition:
+    current_at: int | None = None
+    """All that was written until then is in ClickHouse."""
+    marks: deque[tuple[int, int]] = field(default_factory=deque)
+    """(when, end of the log then) of the looks that `done` has not reached."""
+
+    def look(self, now: int, standing: Standing) -> int | None:
+        if self.current_at is None:
+            self.current_at = standing.since
+        self.marks.append((now, standing.end))
+        while self.marks and self.marks[0][1] <= standing.done:
+            self.current_at = self.marks.popleft()[0]
+        if len(self.marks) > MOST_MARKS:
+            self.marks = deque(mark for at, mark in enumerate(self.marks) if at % 2)
+        return self.current_at
+
+
+class Freshness:
+    """Of all partitions that this writer has, the oldest counts."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, _Partition] = {}
+
+    def look(self, now: int, standings: Mapping[int, Standing]) -> float | None:
+        """The age of the figures in seconds at `now` (ms); None where it is not known: no partition is ours, or one
+        of which nothing was read yet has records that wait."""
+        self._partitions = {at: self._partitions.get(at) or _Partition() for at in standings}
+        times = [self._partitions[at].look(now, standing) for at, standing in standings.items()]
+        known = [time for time in times if time is not None]
+        return max(0, now - min(known)) / 1000 if known and len(known) == len(times) else None
+
+    def wait(self, now: int) -> float | None:
+        """The age at `now` where nobody can say how far the writer is, because Kafka does not answer."""
+        known = [one.current_at for one in self._partitions.values() if one.current_at is not None]
+        return max(0, now - min(known)) / 1000 if known else None
