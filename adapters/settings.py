@@ -149,6 +149,9 @@ class Account(_Strict):
     resend_attempts: Annotated[int, Field(ge=2, le=10)] = 2
     """Submissions of a message at most that may have arrived, of campaigns with `unknown = "resend"`; then it stays
     unknown."""
+    max_segments: Annotated[int, Field(ge=1, le=10)] = 6
+    """Whose text takes more segments is skipped (`too_many_segments`). Above 10 (1,600 characters) aggregators refuse
+    a text or the phone gets it in pieces."""
     replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 

@@ -1,10 +1,15 @@
-"""Who of a recipient chunk gets the message: a WORK for its lane, and a reason for everybody else."""
+"""Who of a recipient chunk gets the message: a WORK for its lane, and a reason for everybody else.
+
+`judge` decides and `decide` turns its judgment into records. The review before a launch calls `judge` alone, over
+the audience as it would be frozen (`pipeline.rehearsal`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +20,6 @@ from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.quiet_gate import REASON as QUIET
 from pipeline.quiet_hours import Instants
-from pipeline.segments import MAX_PARTS
 from pipeline.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
 from pipeline.when import Dues, dues
 from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
@@ -30,7 +34,7 @@ class Reason(StrEnum):
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     EMPTY_TEXT = "empty_text"
-    TOO_LONG = "too_long"
+    TOO_MANY_SEGMENTS = "too_many_segments"
     UNKNOWN_ZONE = UNKNOWN_ZONE
     LOCAL_TIME_PASSED = "local_time_passed"
     NO_ALLOWED_HOURS = "no_allowed_hours"
@@ -68,12 +72,61 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     _check_fit(chunk, plan)
     if plan.status in _ACCOUNTED:
         return Decision()
-    message = plan.messages[chunk.message]
-    numbers = np.array(chunk.numbers, np.uint64)
-    segments, reasons = _texts(chunk, message, plan.link_base)
-    reasons[optouts.contains_many(chunk.numbers)] = _CODES[Reason.OPTED_OUT]
+    found = judge(chunk, chunk.message, plan, table, optouts, now)
+    return Decision(_work(chunk, plan, found, now), _skipped(chunk, found.reasons, found.blockers, now))
+
+
+class Recipients(Protocol):
+    """Columns of recipients: a `RecipientChunk`, or a page of an audience as large as memory allows."""
+
+    @property
+    def numbers(self) -> list[int]: ...
+    @property
+    def zones(self) -> Sequence[str]: ...
+    @property
+    def zone(self) -> Sequence[int]: ...
+    @property
+    def countries(self) -> Sequence[str]: ...
+    @property
+    def country(self) -> Sequence[int]: ...
+    @property
+    def regions(self) -> Sequence[str]: ...
+    @property
+    def region(self) -> Sequence[int]: ...
+    @property
+    def fields(self) -> Mapping[str, Sequence[str]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Columns of n: zones as of pipeline.zones, places as of the plan's quiet hours."""
+
+    zone_ids: ZoneIds
+    rule_ids: Instants
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """Columns of n. `reasons`: 0 for who goes, else a code of `reason_of`; `blockers`: what blocks those that are
+    skipped for another message, by their place, as `blocker_text` has it."""
+
+    reasons: NDArray[np.uint8]
+    segments: NDArray[np.uint16]
+    where: Where
+    when: Dues
+    blockers: dict[int, str]
+
+
+def judge(
+    people: Recipients, message_index: int, plan: CampaignPlan, table: Table, optouts: OptOuts, now: int
+) -> Judgment:
+    """Decide who goes and reserve for them in `table`; recipients do not influence each other."""
+    message = plan.messages[message_index]
+    numbers = np.array(people.numbers, np.uint64)
+    segments, reasons = _texts(people, message, plan)
+    reasons[optouts.contains_many(people.numbers)] = _CODES[Reason.OPTED_OUT]
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
-    where = _where(chunk, numbers, plan, reasons)
+    where = _where(people, numbers, plan, reasons)
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
     _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
@@ -81,8 +134,12 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     if not plan.transactional:
         limits = [*legal_limits(plan.quiet, where.rule_ids, now), *plan.caps]
         blockers = _reserve(reasons, numbers, when.due, message.identity, plan, limits, table, now)
-    work = _work(chunk, plan, segments, reasons == _MAY_GO, where, when, now)
-    return Decision(work, _skipped(chunk, reasons, blockers, now))
+    return Judgment(reasons, segments, where, when, blockers)
+
+
+def reason_of(code: int) -> Reason:
+    """The reason that a code of `Judgment.reasons` stands for; 0 stands for none."""
+    return _REASONS[code - 1]
 
 
 _ACCOUNTED: Final = frozenset({"canceled", "sent", "finished"})
@@ -107,37 +164,28 @@ def _check_fit(chunk: RecipientChunk, plan: CampaignPlan) -> None:
         raise ValueError(f"campaign {plan.campaign} has no message {chunk.message}")
 
 
-def _texts(chunk: RecipientChunk, message: MessagePlan, link_base: str) -> tuple[NDArray[np.uint16], Reasons]:
+def _texts(people: Recipients, message: MessagePlan, plan: CampaignPlan) -> tuple[NDArray[np.uint16], Reasons]:
     """Segments of each text, and the reasons that lie in the text alone."""
-    n = len(chunk.numbers)
+    n = len(people.numbers)
     reasons = np.zeros(n, np.uint8)
-    segments = message.renderer.segments(chunk.fields, n, link_base)
-    if segments.max() > MAX_PARTS:
-        reasons[segments > MAX_PARTS] = _CODES[Reason.TOO_LONG]
-    if message.renderer.may_be_blank:
-        texts = message.renderer.lengths(chunk.fields, n, link_base)
-        reasons[[not text or text.isspace() for text in texts]] = _CODES[Reason.EMPTY_TEXT]
+    segments = message.renderer.segments(people.fields, n, plan.link_base)
+    if segments.max(initial=0) > plan.max_segments:
+        reasons[segments > plan.max_segments] = _CODES[Reason.TOO_MANY_SEGMENTS]
+    if message.empty is not None:
+        reasons[message.empty.are_empty(people.fields, n)] = _CODES[Reason.EMPTY_TEXT]
     return segments, reasons
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """Columns of n: zones as of pipeline.zones, places as of the plan's quiet hours."""
-
-    zone_ids: ZoneIds
-    rule_ids: Instants
-
-
-def _where(chunk: RecipientChunk, numbers: NDArray[np.uint64], plan: CampaignPlan, reasons: Reasons) -> _Where:
+def _where(people: Recipients, numbers: NDArray[np.uint64], plan: CampaignPlan, reasons: Reasons) -> Where:
     """Zones and places. Who is skipped for want of a zone has the store's here, so that later columns are whole; a
     transactional message does not ask for the time."""
-    ids = zone_ids(numbers, chunk.zones, chunk.zone, plan.store_zone, plan.unknown_zone)
+    ids = zone_ids(numbers, people.zones, people.zone, plan.store_zone, plan.unknown_zone)
     unknown = ids == UNKNOWN
     if unknown.any():
         if not plan.transactional:
             _note(reasons, unknown, Reason.UNKNOWN_ZONE)
         ids[unknown] = id_of((plan.store_zone,))
-    return _Where(ids, plan.quiet.rule_ids(chunk.countries, chunk.country, chunk.regions, chunk.region))
+    return Where(ids, plan.quiet.rule_ids(people.countries, people.country, people.regions, people.region))
 
 
 def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
@@ -180,19 +228,12 @@ def _reserve(
     return {place: blocker_text(other, at) for place, other, at in causes}
 
 
-def _work(
-    chunk: RecipientChunk,
-    plan: CampaignPlan,
-    segments: NDArray[np.uint16],
-    goes: NDArray[np.bool_],
-    where: _Where,
-    when: Dues,
-    now: int,
-) -> list[tuple[int, Work]]:
+def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) -> list[tuple[int, Work]]:
     """The WORK of those that go, in order of their due times."""
-    places = np.flatnonzero(goes)
+    places = np.flatnonzero(found.reasons == _MAY_GO)
     if not len(places):
         return []
+    where, when = found.where, found.when
     places = places[np.lexsort((when.quiet[places], when.due[places]))]
     runs, whys = _runs(when.due[places], when.quiet[places])
     prices = plan.prices.column(chunk.countries, chunk.country)
@@ -210,7 +251,7 @@ def _work(
         at=now,
         ordinals=(places + chunk.first).tolist(),
         numbers=numbers,
-        segments=segments[places].tolist(),
+        segments=found.segments[places].tolist(),
         prices=prices,
         dues=runs,
         whys=whys,

@@ -22,7 +22,7 @@ _LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
 class Renderer:
     """One message of a campaign, compiled. Immutable."""
 
-    __slots__ = ("_indices", "_opts_out", "_template", "fields", "may_be_blank")
+    __slots__ = ("_indices", "_opts_out", "_template", "fields")
 
     def __init__(self, message: LaneMessage) -> None:
         self._template = compile_template(message.text)
@@ -30,9 +30,6 @@ class Renderer:
         self._opts_out = OPT_OUT in self._template.specials
         self.fields: Final = self._template.fields
         """Attributes of contacts that the text needs."""
-        # A blank value gives the default, so nobody's text is blank unless that of one without attributes is.
-        self.may_be_blank: Final = not self._template.specials and not self._rendered({}, 1, {})[0].strip()
-        """True if a recipient without attributes gets a text of blanks."""
 
     def render(
         self,

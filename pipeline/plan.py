@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.caps import Limit, account_limits
 from pipeline.carrier_day import FIELD as CARRIER
+from pipeline.empty_text import EmptyTextCheck, empty_text_check
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.quiet_hours import QuietHours
@@ -37,6 +38,8 @@ class MessagePlan:
     """Where the links lead, by their index in click tokens."""
     identity: int
     """Names the message in smart-sending reservations."""
+    empty: EmptyTextCheck | None
+    """Finds whose text would be empty; None where nobody's can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class CampaignPlan:
     """Smart sending."""
     caps: tuple[Limit, ...]
     """Those of the account."""
+    max_segments: int
+    """Whose text takes more is skipped."""
     transactional: bool
     prices: PriceList
     link_base: str
@@ -117,6 +122,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         deadline=None if spec.deadline is None else instant(spec.deadline, terms.store_zone),
         window=spec.smart_sending_hours * HOUR,
         caps=caps,
+        max_segments=terms.max_segments,
         transactional=spec.transactional,
         prices=terms.prices,
         link_base=terms.link_base,
@@ -141,6 +147,7 @@ def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> M
         renderer=compile_lane_message(lane),
         urls=tuple(str(message.links[name]) for name in links),
         identity=identity_of(campaign, index, account_tag(spec.account)),
+        empty=empty_text_check(compile_template(message.text), site_name, spec.opt_out_language),
     )
 
 

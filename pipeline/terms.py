@@ -31,6 +31,8 @@ class Terms:
     """The same in any 7 days."""
     resend_attempts: int = 2
     """Submissions at most of a message that may have arrived, under policy `resend`."""
+    max_segments: int = 6
+    """Segments that a text of the account may take."""
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -57,6 +59,8 @@ class AccountValues(Protocol):
     def caps(self) -> CapValues: ...
     @property
     def resend_attempts(self) -> int: ...
+    @property
+    def max_segments(self) -> int: ...
 
 
 class SenderValues(Protocol):
@@ -93,6 +97,7 @@ def terms_of(
         day_cap=account.caps.day,
         week_cap=account.caps.week,
         resend_attempts=account.resend_attempts,
+        max_segments=account.max_segments,
     )
 
 

@@ -71,7 +71,7 @@ def test_each_reason_and_its_columns_left_out() -> None:
     numbers[1] = 99_999
     table: dict[int, bytes] = {}
     check_and_reserve(table, [numbers[3], numbers[2]], NOW - HOUR, 1, 8 * HOUR, NOW)
-    texts = ["", "x", "y", "z", "€" * 80 * 255, "last"]
+    texts = ["", "x", "y", "z", "€" * 462, "last"]
     given_chunk = chunk(6, 0, numbers=numbers, fields={"first_name": texts, "unused": texts})
     decision = decide(given_chunk, _nameless_plan(), table, OptOuts([numbers[2], numbers[1]]), NOW)
     assert states(decision) == {
@@ -79,7 +79,7 @@ def test_each_reason_and_its_columns_left_out() -> None:
         1: "skipped invalid_number",
         2: "skipped opted_out",
         3: "skipped smart_sending",
-        4: "skipped too_long",
+        4: "skipped too_many_segments",
         5: "work",
     }
     [(lane, work)] = decision.work

@@ -39,14 +39,6 @@ def test_links_hold_genuine_tokens_with_the_index_of_the_link() -> None:
     assert tokens == [("0000000a", 3, 501, 1), ("0000000a", 3, 501, 0), ("0000000a", 3, 501, 1)]
 
 
-@pytest.mark.parametrize(
-    ("text", "blank"),
-    [("{name}", True), ("{name} {city|}", True), ("{name|you}", False), ("{name}!", False), ("{link}", False)],
-)
-def test_knows_whether_a_text_may_be_blank(text: str, blank: bool) -> None:
-    assert compile_lane_message(LaneMessage(text=text, links=["default"])).may_be_blank is blank
-
-
 def test_a_link_that_is_not_named_is_refused() -> None:
     with pytest.raises(ValueError, match="not in list"):
         compile_lane_message(LaneMessage(text="{link}", links=["b"]))
