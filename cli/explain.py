@@ -59,7 +59,7 @@ class Blocker:
 
 
 def _number(text: str) -> int:
-    from pipeline.numbering import Accepted, read
+    from pipeline.numbering import Accepted, canonical, read
 
     found = read(text if text.startswith("+") else f"+{text}", "")
     if isinstance(found, Accepted):
@@ -67,7 +67,7 @@ def _number(text: str) -> int:
     digits = re.sub(r"[\s().+-]", "", text)
     if not digits.isdecimal() or not 0 < len(digits) <= 15:
         raise WrongUse(f"{text!r} is no telephone number; write it with its country, as in +33612345678")
-    return int(digits)
+    return canonical(int(digits))
 
 
 def _tell(campaign: str, number: int) -> Story:

@@ -8,6 +8,7 @@ of; whatever else it leaves to `read_slowly`, which is phonenumbers alone and ha
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -15,7 +16,13 @@ from typing import Any, Literal, NamedTuple
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, PhoneNumberType, ValidationResult
 from phonenumbers import phonenumberutil as util
 from phonenumbers.phonemetadata import PhoneMetadata
+from phonenumbers.phonenumber import PhoneNumber
 from phonenumbers.re_util import enable_pattern_cache
+
+from pipeline.number_twins import canonical, canonical_many, spellings
+
+__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Refusal", "canonical", "canonical_many", "read", "read_slowly",
+           "spellings"]  # fmt: skip
 
 Refusal = Literal[
     "missing_number", "not_a_number", "no_country", "not_possible", "not_valid", "extension", "premium_rate"
@@ -42,7 +49,8 @@ class Accepted(NamedTuple):
 
 
 def read(text: str, country: str) -> Accepted | Refusal:
-    """The number in `text`; `country` (ISO, or "") is where it is from if written without `+`.
+    """The number in `text`, in its canonical spelling; `country` (ISO, or "") is where it is from if written
+    without `+`.
 
     Landlines and toll-free numbers are accepted: some take texts, and the aggregator says which do not. Premium
     and shared-cost numbers are refused, because whoever answers there is paid by the sender.
@@ -65,6 +73,20 @@ def read_slowly(text: str, country: str) -> Accepted | Refusal:
         return _refusal_of(error, text)
     if parsed.extension:
         return "extension"
+    outcomes = [_judge(spelled) for spelled in _spelled(parsed)]
+    return next((one for one in outcomes if isinstance(one, Accepted)), outcomes[0])
+
+
+def _spelled(parsed: PhoneNumber) -> Iterator[PhoneNumber]:
+    """The number and its other spelling, if its plan has one: one of them being valid is enough."""
+    yield parsed
+    number = _e164(parsed)
+    for other in spellings(number):
+        if other != number:
+            yield util.parse(f"+{other}", None)
+
+
+def _judge(parsed: PhoneNumber) -> Accepted | Refusal:
     possible = util.is_possible_number_with_reason(parsed)
     if possible != ValidationResult.IS_POSSIBLE:
         return "not_possible"
@@ -72,9 +94,13 @@ def read_slowly(text: str, country: str) -> Accepted | Refusal:
         return "not_valid"
     if util.number_type(parsed) in _COSTLY:
         return "premium_rate"
-    number = int(util.format_number(parsed, util.PhoneNumberFormat.E164)[1:])
+    number = canonical(_e164(parsed))
     region = util.region_code_for_number(parsed)
     return Accepted(number, region) if number <= MAX_E164 and region else "not_possible"
+
+
+def _e164(parsed: PhoneNumber) -> int:
+    return int(util.format_number(parsed, util.PhoneNumberFormat.E164)[1:])
 
 
 def _refusal_of(error: NumberParseException, text: str) -> Refusal:
@@ -100,7 +126,7 @@ def _quick(text: str, country: str) -> Accepted | None:
     if len(code) + len(national) > LONGEST_E164:
         return None
     region = _region_with_handsets(code, national)
-    return Accepted(int(code + national), region) if region else None
+    return Accepted(canonical(int(code + national)), region) if region else None
 
 
 def _plain(digits: str) -> bool:
