@@ -186,6 +186,13 @@ class Prices(_Strict):
     }
 
 
+class ConsentRules(_Strict):
+    """What a person's text is taken to mean beyond the account that it was sent to."""
+
+    scope: Literal["account", "global"] = "account"
+    """Whom a STOP by text opts out of: the account whose sender it was sent to, or every account."""
+
+
 class Settings(BaseSettings):
     """The effective settings."""
 
@@ -215,6 +222,7 @@ class Settings(BaseSettings):
     receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     """A campaign is finished when all receipts are in, or when none has come for this long."""
     prices: Prices = Prices()
+    consent: ConsentRules = ConsentRules()
 
     @classmethod
     def settings_customise_sources(

@@ -122,7 +122,6 @@ def build(settings: Settings, index: int) -> WorkerApp:
     store = AudienceStore(Store(settings.clickhouse))
     campaigns = table(app, "campaigns", changelog_topic=raw_topic(app, topics.CAMPAIGNS))
     reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
-    optouts = table(app, "optouts", changelog_topic=raw_topic(app, topics.OPTOUTS))
     replies = table(app, "replies", changelog_topic=raw_topic(app, topics.REPLIES))
 
     def producer() -> Any:
@@ -140,7 +139,7 @@ def build(settings: Settings, index: int) -> WorkerApp:
     _agent(app, topics.LANES, lambda: lanes)
     _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, receipts.handle, producer))
     _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, clicks.handle, producer))
-    _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, optouts, replies).handle, producer))
+    _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))
 
     @app.on_partitions_assigned.connect
     async def assigned(app: Any, /, *partitions: Any, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ from adapters.producer import Producer
 from adapters.settings import Settings
 from adapters.views import CampaignView, View
 from agents.runner import Transient
-from pipeline.optouts import OptOuts
+from pipeline.optouts import OptOuts, parse_key
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.quiet_hours import QuietHours, quiet_of
 from pipeline.readiness import read_rules
@@ -123,21 +123,22 @@ class Context:
             self._plans[document.id] = plan
         return plan
 
-    def opted_out(self, numbers: list[int]) -> list[bool]:
-        """Which of the numbers are opted out now."""
-        mask = self.optouts.contains_many(numbers)
-        return [bool(out) for out in mask] if mask.any() else [False] * len(numbers)
+    def blocked(self, account: str, numbers: list[int]) -> list[str]:
+        """Why `account` may not write to each of the numbers now, "" where it may."""
+        return self.optouts.blocked_many(account, numbers)
 
     def _opt_out(self, key: bytes, value: bytes | None) -> None:
+        names = parse_key(key)
         if value is None:
-            self.optouts.apply(int(key), False)
+            if names is not None:
+                self.optouts.forget(names)
             return
         try:
             record = OPTOUTS.decode(value)
         except DecodeError as error:
             # Fail safe: whatever the record meant to say, do not text this number.
-            log.error("opt-out of %s not understood, taken as opted out: %s", key, error)
-            if key.isdigit():
-                self.optouts.apply(int(key), True)
+            log.error("consent record of %s not understood, taken as an opt-out: %s", key, error)
+            if names is not None:
+                self.optouts.block(names)
             return
-        self.optouts.apply(record.number, record.out)
+        self.optouts.apply(record)

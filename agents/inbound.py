@@ -1,73 +1,154 @@
-"""Inbound texts: STOP and START change who is opted out, and people get answers."""
+"""Inbound texts: STARTs open what was closed, what the ingress closed is made sure of, and people get answers."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from time import monotonic
 from typing import Any, TypeVar
 
 from adapters.clock import now_ms
+from adapters.errors import EmitError
+from adapters.ports import Delivered
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
-from pipeline.inbound import receive
-from pipeline.replies import Place, ReplyTerms, control_of, converse, known_offset, work_of
+from pipeline.inbound import Known, Outcome, note, receive, scope_of
+from pipeline.inbound_sender import sender_key
+from pipeline.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
 from pipeline.terms import price_list
 from schemas import topics
-from schemas.feedback import OPTOUTS, REPLIES, Conversation, InboundText, OptOut, SentReply
+from schemas.feedback import (
+    OPTED_OUT,
+    REPLIES,
+    Consent,
+    Conversation,
+    InboundText,
+    SentReply,
+    UnreadText,
+    consent_key,
+)
 from schemas.wire import Codec, DecodeError, Record, encode
 
 R = TypeVar("R", bound=Record)
 log = logging.getLogger(__name__)
 
 
-class Inbound:
-    """The step. The changelog of its first table is the topic `optouts` itself, which every worker's view follows;
-    that of the second, `replies`, is what the writer records of our answers."""
+KNOWN_WITHIN = 3.0
+"""Seconds within which the view must know what the ingress wrote before it answered; after that it is written
+again."""
+LATEST_STARTS = 10_000
 
-    def __init__(self, context: Context, optouts: AckedTable, replies: AckedTable) -> None:
+
+class Inbound:
+    """The step. The changelog of its table, `replies`, is what the writer records of our answers."""
+
+    def __init__(self, context: Context, replies: AckedTable) -> None:
         self._context = context
-        self._optouts = optouts
         self._replies = replies
         self._terms = terms_by_number(context.settings)
+        self._scope = context.settings.consent.scope
+        self._alone = len(context.settings.accounts) == 1
+        self._starts: dict[tuple[str, int], int] = {}
+        """Place of the last START of account and number that this process has dealt with, the latest ones."""
 
-    def handle(self, text: InboundText, event: Any) -> Emissions:
+    def handle(self, text: InboundText | UnreadText, event: Any) -> Emissions:
+        if isinstance(text, UnreadText):
+            return Emissions()  # an operator reads it: the writer puts it into the inbox
         key = str(text.number).encode()
         place = Place(event.message.partition, self._context.settings.kafka.partitions, event.message.offset)
         before = self._conversation(key)
-        if known_offset(before, text) not in (None, place.offset):
-            return Emissions(recipients=1)  # the aggregator says the same text again
-        outcome = receive(text, self._change(key), self._context.opted_out([text.number])[0])
-        after, reply = converse(before, text, outcome.reply, self._sender(text), place, now_ms())
-        if outcome.optout is not None:
-            self._optouts[key] = encode(outcome.optout)
-            # Here at once: the next text of the same person must not meet a view that has not read this yet.
-            self._context.optouts.apply(text.number, outcome.optout.out)
+        repetition = repetition_of(before, text, place)
+        if repetition == "forgotten":
+            return Emissions(recipients=1)
+        outcome = Outcome()
+        if repetition == "new" or (repetition == "said_again" and text.intent in ("stop", "doubtful")):
+            outcome = receive(text, before, self._known(text, place), self._scope)
+        # Before our memory of them: who ends in between reads the text again, and must not believe that it was done.
+        writing = [(one, self._send(one)) for one in outcome.consents]
+        due = outcome.reply if repetition != "said_again" else None
+        after, reply = converse(before, text, due, self._sender(text), place, now_ms())
+        after = note(after, text, outcome)
         if after is not before:
             self._replies[key] = encode(after)
-        return Emissions(settled=[lambda: self._settle(key, text.number, reply)], recipients=1)
+        for one in outcome.consents:
+            self._remember(one)
+        return Emissions(settled=[lambda: self._settle(key, text.number, outcome, writing, reply)], recipients=1)
 
-    async def _settle(self, key: bytes, number: int, reply: SentReply | None) -> None:
+    def _known(self, text: InboundText, place: Place) -> Known:
+        account, optouts = scope_of(text.account, self._scope), self._context.optouts
+        blocked = optouts.blocked_many(account, [text.number])[0]
+        otherwise = optouts.blocked_otherwise(account, text.number)
+        opens_all = self._alone and bool(account) and otherwise == OPTED_OUT
+        return Known(place.offset, blocked, "" if opens_all else otherwise, opens_all)
+
+    def _send(self, consent: Consent) -> asyncio.Future[Delivered]:
+        return self._context.producer.send(topics.OPTOUTS.name, encode(consent), key=consent_key(consent))
+
+    def _remember(self, consent: Consent) -> None:
+        # Here at once: the next text of the same person must not meet a view that has not read this yet.
+        self._context.optouts.apply(consent)
+        if consent.state == "in":
+            self._starts.pop((consent.account, consent.number), None)
+            self._starts[consent.account, consent.number] = consent.place
+            if len(self._starts) > LATEST_STARTS:
+                del self._starts[next(iter(self._starts))]
+
+    async def _settle(
+        self,
+        key: bytes,
+        number: int,
+        outcome: Outcome,
+        writing: list[tuple[Consent, asyncio.Future[Delivered]]],
+        reply: SentReply | None,
+    ) -> None:
         """The change first, and our memory of the reply; only then the reply itself. Who reads the text again after a
         crash finds the same reply in the table, or decides anew for the same message."""
-        await self._optouts.settled([key])
+        failed = [one for one, future in writing if not await _is_written(future)]
+        if outcome.expected is not None and not await self._comes_to_know(outcome.expected):
+            failed.append(outcome.expected)
+        await write(self._context.producer, [consent_output(one) for one in failed])
         await self._replies.settled([key])
         if reply is not None:
             await write(self._context.producer, _outputs(reply, number))
 
-    def _change(self, key: bytes) -> OptOut | None:
-        stored = self._optouts.get(key)
-        return None if stored is None else _understood(OPTOUTS, stored, key)
+    async def _comes_to_know(self, expected: Consent) -> bool:
+        """Whether the view knows of what the ingress has written, or a START has undone it since. It does not where
+        the ingress ended between its two writes."""
+        until = monotonic() + KNOWN_WITHIN
+        while not self._context.optouts.has(expected):
+            if self._starts.get((expected.account, expected.number), -1) > expected.place:
+                return True
+            if monotonic() > until:
+                log.warning("a text that closes had not been recorded by the ingress: it is now")
+                return False
+            await asyncio.sleep(0.05)
+        return True
 
     def _conversation(self, key: bytes) -> Conversation | None:
         stored = self._replies.get(key)
         return None if stored is None else _understood(REPLIES, stored, key)
 
     def _sender(self, text: InboundText) -> ReplyTerms | None:
-        terms = self._terms.get(digits(text.sender))
+        terms = self._terms.get(sender_key(text.sender))
         if terms is None:
             log.warning("a text to %s, which is no sender of ours: recorded, not answered", text.sender)
         return terms
+
+
+async def _is_written(future: asyncio.Future[Delivered]) -> bool:
+    try:
+        await future
+    except EmitError as error:
+        log.warning("a change of consent waits: %s", error)
+        return False
+    return True
+
+
+def consent_output(consent: Consent) -> Output:
+    """The record of a change of consent, with its key."""
+    return Output(topics.OPTOUTS.name, encode(consent), consent_key(consent))
 
 
 def _understood(codec: Codec[R], stored: bytes, key: bytes) -> R | None:
@@ -89,21 +170,16 @@ def _outputs(reply: SentReply, number: int) -> list[Output]:
     ]
 
 
-def digits(number: str) -> str:
-    """A sender's number as texts and settings write it, for comparing."""
-    return "".join(character for character in number if character.isdigit())
-
-
 def terms_by_number(settings: Settings) -> dict[str, ReplyTerms]:
-    """The terms of each sender's replies by the digits of its number."""
+    """The terms of each sender's replies by `sender_key` of its number."""
     senders = [
         (account_name, account, name, sender)
         for account_name, account in settings.accounts.items()
         for name, sender in account.senders.items()
     ]
-    ours = frozenset(int(digits(sender.number)) for _, _, _, sender in senders if digits(sender.number))
+    ours = frozenset(int(found) for _, _, _, sender in senders if (found := sender_key(sender.number)).isdecimal())
     return {
-        digits(sender.number): _terms(settings, (account_name, name), account, sender, ours)
+        sender_key(sender.number): _terms(settings, (account_name, name), account, sender, ours)
         for account_name, account, name, sender in senders
     }
 

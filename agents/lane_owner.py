@@ -58,6 +58,7 @@ class Way:
     """Where a lane leads: the aggregator, the sender number, and the lane's share of the limits (segments/s)."""
 
     aggregator: AggregatorPort
+    account: str
     sender: str
     rate: float
     batch: int
@@ -77,6 +78,7 @@ class LaneOwner:
         self.state = LaneState()
         self._context = context
         self.quiet = way.quiet
+        self.account = way.account
         self._nonce = ""
         self._assigned_at = 0.0
         self._active = False

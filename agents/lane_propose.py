@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,7 @@ class Proposer:
             self._owner.state,
             picked,
             share,
-            self._context.opted_out,
+            partial(self._context.blocked, self._owner.account),
             now,
             messages=min(self._batch, messages),
             segments=slice_segments(self._rate),

@@ -178,4 +178,4 @@ class Submitter:
             return held_all(len(numbers), now)
         control = self._owner.state.campaigns[flight.key[0]]
         hours = hours_of(self._owner.state, flight, self._owner.quiet, now)
-        return held_back(flight, control, numbers, self._context.opted_out, now, hours)
+        return held_back(flight, control, numbers, partial(self._context.blocked, self._owner.account), now, hours)

@@ -113,6 +113,7 @@ class Lanes:
             )
         return Way(
             aggregator=self._aggregators[sender.aggregator],
+            account=names[0],
             sender=sender.number,
             rate=share(account, sender),
             batch=settings.aggregators[sender.aggregator].batch,

@@ -36,12 +36,12 @@ R = TypeVar("R")
 
 
 class BatchStep(Generic[R]):
-    """One topic's way into ClickHouse. `decode(key, value)` and `insert(records)` say what it is."""
+    """One topic's way into ClickHouse. `decode(message)` and `insert(records)` say what it is."""
 
     def __init__(
         self,
         name: str,
-        decode: Callable[[bytes | None, bytes | None], R],
+        decode: Callable[[Any], R],
         insert: Callable[[Sequence[R]], object],
         producer: Callable[[], Producer],
     ) -> None:
@@ -104,7 +104,7 @@ class BatchStep(Generic[R]):
         batch: list[tuple[Any, R]] = []
         for event in events:
             try:
-                batch.append((event, self._decode(event.message.key, event.message.value)))
+                batch.append((event, self._decode(event.message)))
             except DecodeError as error:
                 await self._give_up(stream, event, error)
         return batch

@@ -9,9 +9,9 @@ from typing import Any
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.consents import insert_replies
+from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
-from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns, insert_consents
+from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
@@ -20,11 +20,10 @@ from agents.durable import GuardedApp
 from agents.settlement import Settlement
 from agents.writer import BatchStep
 from pipeline.freshness import Freshness
-from pipeline.inbound import evidence_of
-from pipeline.keywords import classify
+from pipeline.inbound import evidence_of, identity_of
 from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, InboundText, OptOut
+from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, InboundText, UnreadText
 from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
@@ -81,15 +80,15 @@ def build(settings: Settings) -> WriterApp:
     def documents(records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
         _write_documents(store, records)
 
-    def consents(records: Sequence[OptOut | None]) -> None:
+    def consents(records: Sequence[Placed | None]) -> None:
         insert_consents(store, [record for record in records if record is not None])
 
     def replies(records: Sequence[Conversation | None]) -> None:
         insert_replies(store, [record for record in records if record is not None])
 
-    def texts(records: Sequence[InboundText | None]) -> None:
+    def texts(records: Sequence[InboundText | UnreadText | None]) -> None:
         said = [text for text in records if text is not None]
-        insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in said])
+        insert_texts(store, [(text, identity_of(text), evidence_of(text)) for text in said])
 
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
@@ -97,7 +96,7 @@ def build(settings: Settings) -> WriterApp:
 
         app.agent(raw_topic(app, topic), name=f"agents.writer.{topic.name}")(body)
 
-    agent(topics.STATUSES, "writer-statuses", lambda key, value: STATUSES.decode(value), sink.insert)
+    agent(topics.STATUSES, "writer-statuses", lambda message: STATUSES.decode(message.value), sink.insert)
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
     agent(topics.REPLIES, "writer-replies", _conversation, replies)
@@ -105,21 +104,25 @@ def build(settings: Settings) -> WriterApp:
     return app
 
 
-def _document(key: bytes | None, value: bytes | None) -> tuple[str, CampaignDocument | None]:
-    return (key or b"").decode("ascii", "replace"), None if value is None else CAMPAIGNS.decode(value)
+def _document(message: Any) -> tuple[str, CampaignDocument | None]:
+    value = message.value
+    return (message.key or b"").decode("ascii", "replace"), None if value is None else CAMPAIGNS.decode(value)
 
 
-def _consent(key: bytes | None, value: bytes | None) -> OptOut | None:
-    return None if value is None else OPTOUTS.decode(value)
+def _consent(message: Any) -> Placed | None:
+    if message.value is None:
+        return None
+    recorded = int(message.timestamp * 1000)
+    return Placed(message.partition, message.offset, recorded, OPTOUTS.decode(message.value))
 
 
-def _conversation(key: bytes | None, value: bytes | None) -> Conversation | None:
-    return None if value is None else REPLIES.decode(value)
+def _conversation(message: Any) -> Conversation | None:
+    return None if message.value is None else REPLIES.decode(message.value)
 
 
-def _text(key: bytes | None, value: bytes | None) -> InboundText | None:
+def _text(message: Any) -> InboundText | UnreadText | None:
     try:
-        return INBOUND.decode(value)
+        return INBOUND.decode(message.value)
     except DecodeError:
         return None  # the step of the workers that reads it too has put it among the dead letters
 

@@ -20,16 +20,16 @@ from schemas.campaign import CampaignSpec
 
 
 def people_of(store: Store, spec: CampaignSpec) -> list[Living]:
-    """Where the audience is now, without who is opted out.
+    """Where the audience is now, without who is opted out or held for review.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    found = whereabouts(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0])
+    found = whereabouts(store, spec.account, spec.audience.lists, typed_numbers(spec.audience.numbers)[0])
     return [
-        Living(one.country, one.region, one.zone, one.number, one.recipients - one.opted_out)
+        Living(one.country, one.region, one.zone, one.number, one.recipients - one.blocked)
         for one in found
-        if one.recipients > one.opted_out
+        if one.recipients > one.blocked
     ]
 
 

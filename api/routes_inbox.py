@@ -26,7 +26,10 @@ async def lines(
     page: Annotated[int, Query(ge=1, le=LAST_PAGE)] = 1,
     size: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
-    """Newest first, as ClickHouse has it, a second behind Kafka. `change`: out, in or null; `answer` may be null."""
+    """Newest first, as ClickHouse has it, a second behind Kafka. `at` is when it came, `said` when it was
+    sent, as others say. `change`: out, in, held or null; `hold` names what waits for a decision
+    (`POST /v1/optouts/{number}/holds`); `answer` may be null. `number` is "" where the sender cannot be read:
+    `person` has it as it came."""
     wanted = number_of(number) if number.strip() else 0
     found, older = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, page, size)
     return {"lines": [_as_json(line) for line in found], "page": page, "older": older and page < LAST_PAGE}
@@ -36,12 +39,20 @@ def _as_json(line: Line) -> dict[str, Any]:
     answer = line.answer
     return {
         "at": iso(line.at),
-        "number": f"+{line.number}",
+        "number": f"+{line.number}" if line.number else "",
+        "person": line.person,
+        "account": line.account,
         "intent": line.intent or None,
         "sender": line.sender,
         "id": line.id,
         "text": line.text,
-        "change": None if line.out is None else "out" if line.out else "in",
+        "said": iso(line.said),
+        "notes": list(line.notes),
+        "change": line.state,
+        "hold": line.hold,
+        "word": line.word,
+        "rule": line.rule,
+        "who": line.who,
         "source": line.source,
         "evidence": line.evidence,
         "answer": None if answer is None else {"kind": answer.kind, "text": answer.text, "at": iso(answer.at)},

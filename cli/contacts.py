@@ -118,16 +118,16 @@ async def _publish(kafka: Any, numbers: list[int], file: str) -> None:
     from adapters.clock import now_ms
     from adapters.producer import Producer
     from schemas import topics, wire
-    from schemas.feedback import OptOut
+    from schemas.feedback import Consent, consent_key
 
     producer, at = Producer(kafka), now_ms()
     try:
         for first in range(0, len(numbers), _EMIT_AT_ONCE):
             part = numbers[first : first + _EMIT_AT_ONCE]
             said = f"opted out in the contacts of {file}"
-            records = [OptOut(number=n, out=True, at=at, source="import", evidence=said) for n in part]
+            records = [Consent(number=n, state="out", at=at, source="import", evidence=said) for n in part]
             await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=str(r.number).encode()) for r in records)
+                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=consent_key(r)) for r in records)
             )
     finally:
         await producer.close()

@@ -14,7 +14,8 @@ import typer
 from cli.console import UserError, WrongUse, say, write_json
 
 if TYPE_CHECKING:
-    from adapters.clickhouse.story import CampaignRow, Consent, Happening, Recipient
+    from adapters.clickhouse.consents import Change
+    from adapters.clickhouse.story import CampaignRow, Happening, Recipient
     from adapters.settings import Settings
 
 
@@ -45,7 +46,8 @@ class Story:
     rule: str
     happenings: list[Happening]
     blocker: Blocker | None
-    consents: list[Consent]
+    consents: list[Change]
+    """Those of the campaign's account and of every account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _tell(campaign: str, number: int) -> Story:
 
 def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number: int) -> Story:
     from adapters.clickhouse import story
+    from adapters.clickhouse.consents import history
 
     found = story.recipient(store, campaign.id, number)
     if found is None:
@@ -108,7 +111,7 @@ def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number:
         rule=rule,
         happenings=happened,
         blocker=_blocker(store, happened),
-        consents=story.consents_of(store, number),
+        consents=[one for one in history(store, number) if one.account in ("", campaign.account)],
     )
 
 
@@ -155,8 +158,10 @@ def as_json(story: Story) -> dict[str, Any]:
     value = asdict(story)
     value["campaign"] = {key: item for key, item in value["campaign"].items() if key != "spec"}
     value["campaign"]["launched"] = _utc(story.campaign.launched) if story.campaign.launched else None
-    for part in (*value["happenings"], *value["consents"], *([value["blocker"]] if value["blocker"] else [])):
+    for part in (*value["happenings"], *([value["blocker"]] if value["blocker"] else [])):
         part["at"] = _utc(part["at"])
+    for part in value["consents"]:
+        part |= {name: part[name].isoformat(timespec="milliseconds") for name in ("at", "recorded")}
     value["state"] = _state(story)
     return value
 
@@ -168,7 +173,7 @@ def _state(story: Story) -> str:
 
 def lines(story: Story) -> Iterator[str]:
     """The story in words."""
-    from pipeline.story import sentence
+    from pipeline.story import consent_words, sentence
 
     campaign, found = story.campaign, story.recipient
     place = "-".join(part for part in (found.country, found.region) if part) or "unknown"
@@ -191,9 +196,11 @@ def lines(story: Story) -> Iterator[str]:
         other = story.blocker
         yield f"blocked by {other.name} [{other.campaign}], message {other.message}, planned {_both(other.at, story)}"
     for consent in story.consents:
-        what = "opted out" if consent.out else "opted in"
-        yield f"{_both(consent.at, story)}  consent: {what} by {consent.source}" + (
-            f" ({consent.evidence!r})" if consent.evidence else ""
+        what = consent_words(consent.state, consent.hold)
+        scope = f" at {consent.account}" if consent.account else ""
+        yield (
+            f"{_both(round(consent.recorded.timestamp() * 1000), story)}  consent: {what}{scope} by {consent.source}"
+            + (f" ({consent.evidence!r})" if consent.evidence else "")
         )
 
 

@@ -21,7 +21,7 @@ from cli.console import UserError
 from pipeline.contacts import ColumnsError
 from pipeline.optout_lines import Columns, Reason, columns_of, optout_of
 from schemas import topics
-from schemas.feedback import OptOut
+from schemas.feedback import Consent, consent_key
 from schemas.wire import encode
 
 AT_ONCE = 10_000
@@ -78,18 +78,18 @@ async def _publish(
         for batch in contacts.batches(AT_ONCE):
             found = _optouts(batch, columns, country, name, now, counts)
             await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, encode(one), key=str(one.number).encode()) for one in found)
+                *(producer.send(topics.OPTOUTS.name, encode(one), key=consent_key(one)) for one in found)
             )
     finally:
         await producer.close()
 
 
-def _optouts(batch: Batch, columns: Columns, country: str, name: str, now: int, counts: Counts) -> list[OptOut]:
+def _optouts(batch: Batch, columns: Columns, country: str, name: str, now: int, counts: Counts) -> list[Consent]:
     """The opt-outs of a batch, of each number the last line."""
-    found: dict[int, OptOut] = {}
+    found: dict[int, Consent] = {}
     for index, row in enumerate(batch.rows):
         one = optout_of(row, columns, country, f"{name} line {batch.lines[index]}", now)
-        if isinstance(one, OptOut):
+        if isinstance(one, Consent):
             found[one.number] = one
         else:
             counts.refused.append((batch.lines[index], one, batch.raw(index)))

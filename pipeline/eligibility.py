@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.caps import ACCOUNT, LEGAL, Limit, legal_limits
 from pipeline.carrier_day import FIELD as CARRIER
+from pipeline.optouts import REASONS as CONSENT
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.quiet_gate import REASON as QUIET
@@ -33,6 +34,7 @@ class Reason(StrEnum):
 
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
+    HELD_FOR_REVIEW = "held_for_review"
     EMPTY_TEXT = "empty_text"
     TOO_MANY_SEGMENTS = "too_many_segments"
     UNKNOWN_ZONE = UNKNOWN_ZONE
@@ -124,7 +126,8 @@ def judge(
     message = plan.messages[message_index]
     numbers = np.array(people.numbers, np.uint64)
     segments, reasons = _texts(people, message, plan)
-    reasons[optouts.contains_many(people.numbers)] = _CODES[Reason.OPTED_OUT]
+    blocked = optouts.codes_of(plan.spec.account, people.numbers)
+    np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
     where = _where(people, numbers, plan, reasons)
     when = dues(plan, where.zone_ids, where.rule_ids, now)
@@ -149,6 +152,7 @@ _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCO
 """Reasons that lie in other messages."""
 _MAY_GO: Final = 0
 _CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
+_BLOCKED_CODES: Final = np.array([_MAY_GO, *(_CODES[Reason(why)] for why in CONSENT if why)], np.uint8)
 Reasons = NDArray[np.uint8]
 
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from pipeline.contacts import PHONE_NAMES, ColumnsError, country_code
 from pipeline.numbering import Accepted, Refusal, read
-from schemas.feedback import OptOut
+from schemas.feedback import Consent
 
 Reason = Literal[Refusal, "unknown_country", "unclear_time", "future_time", "wrong_columns", "malformed", "not_utf8"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -44,7 +44,7 @@ def columns_of(header: Sequence[str]) -> Columns:
     return Columns(len(names), phones[0], place("country"), place("at"), place("evidence"))
 
 
-def optout_of(row: Sequence[str], columns: Columns, country: str, where: str, now: int) -> OptOut | Reason:
+def optout_of(row: Sequence[str], columns: Columns, country: str, where: str, now: int) -> Consent | Reason:
     """The opt-out of a line, or why there is none. `country` is assumed for numbers written without `+` and country;
     `where` (file and line) is the evidence of a line that has none of its own. Times in ms."""
     if len(row) != columns.width:
@@ -65,8 +65,8 @@ def optout_of(row: Sequence[str], columns: Columns, country: str, where: str, no
             return "future_time"
         at = moment
     said = row[columns.evidence].strip()[:EVIDENCE_LIMIT] if columns.evidence is not None else ""
-    return OptOut(
-        number=found.number, out=True, at=at, source="import", evidence=f"{where}: {said}" if said else where
+    return Consent(
+        number=found.number, state="out", at=at, source="import", evidence=f"{where}: {said}" if said else where
     )
 
 

@@ -21,8 +21,8 @@ from schemas.lane import Defer, Drop, Intent, Slice, Work
 EXPIRED_AT_ONCE = 5000
 """Slices in one Drop of a campaign past its deadline, so that the record stays well below what a broker takes."""
 
-OptedOut = Callable[[list[int]], list[bool]]
-"""Which of the numbers are opted out now."""
+Blocked = Callable[[list[int]], list[str]]
+"""Why each of the numbers may not be written to now, "" where it may (`pipeline.optouts`)."""
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def pick(
     state: LaneState,
     picked: Picked,
     share: FairShare,
-    opted_out: OptedOut,
+    blocked: Blocked,
     now: int,
     *,
     messages: int,
@@ -86,9 +86,9 @@ def pick(
 ) -> Pick | None:
     """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
 
-    Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that opted out
-    count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's limits per
-    carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
+    Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that are opted out
+    or held count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's
+    limits per carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
     `quiet` None: nobody's hours are looked at.
     """
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
@@ -99,7 +99,7 @@ def pick(
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
         return Pick(None, [_expire(state, picked, key, now)], 0)
-    check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else opted_out
+    check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
     hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
     taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
     for span in state.table.ready(key):
@@ -110,8 +110,8 @@ def pick(
     return _records(state, key, taken, now)
 
 
-def _nobody(numbers: list[int]) -> list[bool]:
-    return [False] * len(numbers)
+def _nobody(numbers: list[int]) -> list[str]:
+    return [""] * len(numbers)
 
 
 def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
@@ -145,8 +145,8 @@ def _has_free(state: LaneState, picked: Picked, key: Key) -> bool:
 
 def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
     drops: list[Drop | Defer] = []
-    if taken.dropped:
-        drops.append(Drop(epoch=state.epoch, slices=taken.dropped, state="skipped", reason="opted_out", at=now))
+    for reason, slices in taken.dropped.items():
+        drops.append(Drop(epoch=state.epoch, slices=slices, state="skipped", reason=reason, at=now))
     for (due, reason), slices in taken.deferred.items():
         drops.append(Defer(epoch=state.epoch, slices=slices, due=due, reason=reason, at=now))
     intent = None
@@ -189,37 +189,38 @@ class _Slice:
         self._segments = segments
         self._carriers_left = carriers_left
         self.slices: list[Slice] = []
-        self.dropped: list[Slice] = []
+        self.dropped: dict[str, list[Slice]] = {}
+        """By the reason to skip."""
         self.deferred: dict[tuple[int, str], list[Slice]] = {}
         """By due time (ms) and reason."""
         self.used = 0
         self.full = False
 
-    def add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
+    def add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
         while start < stop and not self.full:
             # Each message has a segment at least, so no more than these can fit.
             end = min(stop, start + self._messages, start + max(1, self._segments - self.used))
-            self._add(work, chunk, start, end, opted_out)
+            self._add(work, chunk, start, end, blocked)
             start = end
 
-    def _add(self, work: Work, chunk: int, start: int, stop: int, opted_out: OptedOut) -> None:
-        out = opted_out(work.numbers[start:stop])
+    def _add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
+        whys = blocked(work.numbers[start:stop])
         cost = sum(work.segments[start:stop])
         held = None if self._hours is None else self._hours.held(work, start, stop)
         limited = self._carriers_left is not None and FIELD in work.fields
-        if not limited and held is None and not any(out) and self.used + cost <= self._segments:
+        if not limited and held is None and not any(whys) and self.used + cost <= self._segments:
             self._take(chunk, start, stop, cost)
         else:
-            self._add_each(work, chunk, (start, stop), out, held)
+            self._add_each(work, chunk, (start, stop), whys, held)
         self.full = self.full or self._messages <= 0 or self.used >= self._segments
 
     def _add_each(
-        self, work: Work, chunk: int, span: tuple[int, int], out: list[bool], held: list[int] | None
+        self, work: Work, chunk: int, span: tuple[int, int], whys: list[str], held: list[int] | None
     ) -> None:
         start = span[0]
         for position in range(*span):
-            if out[position - start]:
-                _extend(self.dropped, chunk, position, position + 1)
+            if why := whys[position - start]:
+                _extend(self.dropped.setdefault(why, []), chunk, position, position + 1)
                 self._messages -= 1
                 continue
             if held is not None and held[position - start]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pipeline.crockford import CAMPAIGN_OCTETS, campaign_from_octets
+from pipeline.inbound import identity_of
 from pipeline.money import PriceList
 from pipeline.numbering import Accepted, read
 from pipeline.segments import count
@@ -22,7 +23,7 @@ from schemas.lane import Control, LaneMessage, LaneSettings, Work
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 HEARD: Final = 16
-"""Texts of a number that are remembered by id, so that an aggregator may say them again."""
+"""Texts of a number that are remembered, so that an aggregator may say them again."""
 CONFIRMATIONS: Final = 3
 """Confirmed STOPs of a number in a day at most: a person may change their mind, a robot changes it for ever."""
 SHORTEST_NUMBER: Final = 1_000_000
@@ -61,10 +62,20 @@ class ReplyTerms:
     """All numbers of ours: one machine must not talk with itself."""
 
 
-def known_offset(before: Conversation | None, text: InboundText) -> int | None:
-    """Offset at which this text was dealt with, None if it is new."""
+Repetition = Literal["new", "read_again", "said_again", "forgotten"]
+"""Of a text: nobody has dealt with it; it was dealt with at this very place, and is read again; the aggregator says
+again what was dealt with at another place; it stands before what was dealt with, so it was dealt with too."""
+
+
+def repetition_of(before: Conversation | None, text: InboundText, place: Place) -> Repetition:
+    """Whether a text was dealt with before. A person's texts are read in the order of their log."""
     heard = before.heard if before is not None else []
-    return next((one.offset for one in reversed(heard) if one.id == text.id), None)
+    if any(one.offset == place.offset for one in heard):
+        return "read_again"
+    if heard and place.offset < heard[-1].offset:
+        return "forgotten"
+    identity = identity_of(text)
+    return "said_again" if any(one.identity == identity for one in heard) else "new"
 
 
 def converse(
@@ -80,7 +91,7 @@ def converse(
     `kind` is the answer that is due (`pipeline.inbound`), `terms` those of the sender that received the text, None if
     it is none of ours. A text that is read from the same place again gives the same again.
     """
-    if before is not None and known_offset(before, text) == place.offset:
+    if before is not None and any(one.offset == place.offset for one in before.heard):
         return before, next((one for one in before.replies if one.offset == place.offset), None)
     recent = [one for one in (before.replies if before is not None else []) if one.at > now - DAY]
     folded = fold(text.text)
@@ -88,8 +99,18 @@ def converse(
     if kind is not None and terms is not None and not _silent(before, recent, text, folded, kind, terms, now):
         reply = _reply(text, kind, terms, place, now)
         recent.append(reply)
-    heard = [*(before.heard if before is not None else []), Heard(id=text.id, offset=place.offset)][-HEARD:]
-    after = Conversation(number=text.number, replies=recent, heard=heard, last_text=folded[:160], last_at=now)
+    heard = [*(before.heard if before is not None else []), Heard(identity=identity_of(text), offset=place.offset)][
+        -HEARD:
+    ]
+    after = Conversation(
+        number=text.number,
+        replies=recent,
+        heard=heard,
+        starts=before.starts if before is not None else [],
+        stated=before.stated if before is not None else [],
+        last_text=folded[:160],
+        last_at=now,
+    )
     return after, reply
 
 

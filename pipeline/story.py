@@ -29,6 +29,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "legal_cap": "as many messages in 24 hours as the law of the place allows",
     "account_cap": "as many messages as the account lets a recipient have in a day or a week",
     "opted_out": "opted out",
+    "held_for_review": "a text of theirs may be an opt-out: held until an operator has decided",
     "invalid_number": "the number is too short to be one",
     "unknown_zone": "nothing says in which time zone this is, and the account skips such recipients",
     "local_time_passed": "the local time was past at the launch, and the campaign skips then",
@@ -56,3 +57,10 @@ def sentence(state: str, reason: str, segments: int, price: int, identity: str) 
     if state in ("accepted", "unknown") and segments:
         text += f", {segments} segment{'' if segments == 1 else 's'}, {segments * price / 1_000_000:.4f} credits"
     return f"{text}, id {identity}" if identity else text
+
+
+def consent_words(state: str, hold: str) -> str:
+    """A change of consent in words."""
+    if hold:
+        return "held for review" if state == "held" else "hold ended"
+    return "opted out" if state == "out" else "opted in"

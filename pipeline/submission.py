@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol
 from pipeline.lane_state import Flight, LaneState
 from pipeline.quiet_gate import REASON, held_until
 from pipeline.quiet_hours import QuietHours
+from schemas.feedback import HELD, OPTED_OUT
 from schemas.lane import Control, ResultGroup
 
 STALE_MS: Final = 3000
@@ -42,7 +43,7 @@ def held_back(
     flight: Flight,
     control: Control,
     numbers: list[int],
-    opted_out: Callable[[list[int]], list[bool]],
+    blocked: Callable[[list[int]], list[str]],
     now: int,
     quiet: Sequence[int] | None = None,
 ) -> list[ResultGroup | None]:
@@ -58,8 +59,8 @@ def held_back(
     asleep = [_asleep(due) for due in quiet or [0] * len(numbers)]
     if control.settings.messages[flight.key[1]].to_opted_out:
         return asleep
-    skipped = ResultGroup(outcome="skipped", reason="opted_out")
-    return [skipped if out else why for out, why in zip(opted_out(numbers), asleep, strict=True)]
+    skips = {why: ResultGroup(outcome="skipped", reason=why) for why in (OPTED_OUT, HELD)}
+    return [skips.get(why, later) for why, later in zip(blocked(numbers), asleep, strict=True)]
 
 
 def _asleep(due: int) -> ResultGroup | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Annotated, Literal
 
 import msgspec
@@ -44,25 +45,102 @@ class ClickBatch(Record, tag="clicks", kw_only=True):
     clicks: list[Click]
 
 
+Intent = Literal["stop", "start", "help", "doubtful", "other"]
+"""What a text asks for; `doubtful` looks like an opt-out, and a person must look at it."""
+TEXT_LIMIT = 4096
+"""Characters of a text that are kept."""
+
+
 class InboundText(Record, tag="inbound", kw_only=True):
-    """Topic `inbound`, keyed by number: a text that a person sent to one of our senders."""
+    """Topic `inbound`, keyed by number: a text that a person sent to one of our senders, and how it was read."""
 
     number: Number
     sender: str
-    text: Annotated[str, msgspec.Meta(max_length=4096)]
+    """Our sender, as the aggregator spells it."""
+    account: str = ""
+    """Whose sender that is; "" where it is nobody's."""
+    aggregator: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
     at: Millis
+    """When it was sent, as the aggregator says; where that is no plausible time, when it came."""
+    received: Millis = 0
+    """When it came, by our clock."""
     id: str
-    """The aggregator's id of the inbound text: its repetition changes nothing."""
+    """The aggregator's id. It names nothing alone: see `pipeline.inbound.identity_of`."""
+    intent: Intent
+    word: str = ""
+    rule: str = ""
+    """Which word and rule decided."""
+    notes: list[str] = msgspec.field(default_factory=list)
+    """What was odd about it: a time that was replaced, a text that was cut."""
 
 
-class OptOut(Record, tag="optout", kw_only=True):
-    """Topic `optouts`, keyed by number, compacted: whether this number is opted out now, and why."""
+class UnreadText(Record, tag="unread", kw_only=True):
+    """Topic `inbound`, keyed by `person`: a text whose sender cannot be read as a number. An operator reads it."""
 
-    number: Number
-    out: bool
+    person: str
+    """The sender as it came."""
+    sender: str
+    account: str = ""
+    aggregator: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
     at: Millis
+    received: Millis
+    id: str
+    intent: Intent
+    word: str = ""
+    rule: str = ""
+    notes: list[str] = msgspec.field(default_factory=list)
+
+
+OPTED_OUT, HELD = "opted_out", "held_for_review"
+"""The reasons to skip a number for the sake of consent."""
+ConsentState = Literal["out", "in", "held"]
+
+
+class Consent(Record, tag="consent", kw_only=True):
+    """Topic `optouts`, compacted: one change of consent. Its key is `consent_key`; the order of the log per key is
+    the order of changes, whatever `at` says.
+
+    A number has one standing answer per account (`out` or `in`, `hold` ""), and beside it any number of holds, each
+    with a key of its own, so that an operator who ends a hold can never undo a STOP that came meanwhile. It is not
+    written to while it is out or held, for the account or for every account.
+    """
+
+    account: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]*$", max_length=64)] = ""
+    """"" = every account."""
+    number: Number
+    state: ConsentState
+    """`in` with a `hold` ends that hold and changes nothing else."""
+    at: Millis
+    """When the person said so, for people to read."""
     source: str
+    """inbound (a text), link, import, api, review (an operator decided about a hold)."""
     evidence: str = ""
+    word: str = ""
+    rule: str = ""
+    """Which word and rule of `pipeline.keywords` decided, for texts."""
+    who: str = ""
+    """The operator who decided, where one did."""
+    hold: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]*$", max_length=32)] = ""
+    """Names the hold that this record begins or ends; of a record that begins one it may be left out."""
+    campaign: str = ""
+    """Of a link: the campaign that carried it."""
+    place: int = -1
+    """Of a text: its offset in its number's partition of `inbound`, which is the order of a person's texts."""
+
+    def __post_init__(self) -> None:
+        if self.state == "held" and not self.hold:
+            said = f"{self.source}\0{self.evidence}".encode("utf-8", "replace")
+            self.hold = blake2b(said, digest_size=8).hexdigest()
+        if self.state == "out" and self.hold:
+            raise ValueError("an opt-out is no hold: write it, then end the hold")
+
+
+def consent_key(record: Consent) -> bytes:
+    """ACCOUNT/NUMBER of a standing answer, ACCOUNT/NUMBER/HOLD of a hold."""
+    key = f"{record.account}/{record.number}"
+    return (f"{key}/{record.hold}" if record.hold else key).encode()
 
 
 ReplyKind = Literal["stopped", "started", "help", "auto"]
@@ -93,8 +171,18 @@ class SentReply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Heard(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """An inbound text that was dealt with."""
 
-    id: str
+    identity: str
     offset: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Stated(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a person asked of one account last, by text."""
+
+    account: str
+    state: Literal["out", "in"]
+    at: Millis
+    place: Annotated[int, msgspec.Meta(ge=0)]
+    """Offset of the text."""
 
 
 class Conversation(Record, tag="replies", kw_only=True):
@@ -108,6 +196,10 @@ class Conversation(Record, tag="replies", kw_only=True):
     """Those of the last day, newest last."""
     heard: list[Heard]
     """The last texts, newest last."""
+    starts: list[str] = msgspec.field(default_factory=list)
+    """Identities of the last STARTs: one that an aggregator repeats must not undo a later STOP."""
+    stated: list[Stated] = msgspec.field(default_factory=list)
+    """By account."""
     last_text: str = ""
     """What the number said last, folded: a robot repeats itself."""
     last_at: Millis = 0
@@ -116,5 +208,5 @@ class Conversation(Record, tag="replies", kw_only=True):
 REPLIES: Codec[Conversation] = Codec(Conversation)
 RECEIPTS: Codec[ReceiptBatch] = Codec(ReceiptBatch)
 CLICKS: Codec[ClickBatch] = Codec(ClickBatch)
-INBOUND: Codec[InboundText] = Codec(InboundText)
-OPTOUTS: Codec[OptOut] = Codec(OptOut)
+INBOUND: Codec[InboundText | UnreadText] = Codec(InboundText | UnreadText)
+OPTOUTS: Codec[Consent] = Codec(Consent)

@@ -154,6 +154,14 @@ AGGREGATOR_HOLDS = Counter(
 
 INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])
 INGRESS_ITEMS = Counter("longwave_ingress_items_total", "Receipts, clicks and texts acknowledged by Kafka.", ["kind"])
+INGRESS_ASIDE = Counter(
+    "longwave_ingress_aside_total", "Items that could not be taken and are kept as dead letters, by topic.", ["kind"]
+)
+INGRESS_NOTED = Counter(
+    "longwave_ingress_noted_total",
+    "Texts that were taken although something was odd: sender not readable, time replaced, cut, broken characters.",
+    ["note"],
+)
 INGRESS_SECONDS = Histogram(
     "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
 )

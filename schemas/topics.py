@@ -41,8 +41,8 @@ CLICKS = Topic("clicks", "campaign", "requests of short links", config=_WEEK)
 INBOUND = Topic("inbound", "number", "texts from people", config=_WEEK)
 OPTOUTS = Topic(
     "optouts",
-    "number",
-    "the current opt-out of each number",
+    "ACCOUNT/NUMBER, of a hold ACCOUNT/NUMBER/HOLD",
+    "changes of consent: who is out, in or held, for an account or for all",
     # Each change is evidence: the writer gets as long to record it as other topics give.
     config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
 )

@@ -2,76 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from itertools import groupby
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
-from schemas.feedback import Conversation
+from schemas.feedback import HELD, OPTED_OUT, Consent, Conversation
 from schemas.succession import EVENTS, rank_sql
 
 PAGE: Final = 100_000
 """Changes read at a time, and those of one number more."""
-COLUMNS: Final = ("number", "at", "out", "source", "evidence")
+COLUMNS: Final = ("number", "at", "out", "source", "evidence", "account", "hold", "word", "rule", "who", "recorded")
+"""Of the export. `out` is out, in, held, or cleared (a hold was ended)."""
 _MS: Final = pa.timestamp("ms", "UTC")
+_KEY: Final = "number, account, hold"
+_FIELDS: Final = """
+number, toString(account), hold, toString(state), at, recorded, toString(source), evidence, word, toString(rule), who
+"""
 
-_HISTORY: Final = """
-SELECT number, at, out, source, evidence FROM consents FINAL
-WHERE number > {after:UInt64} ORDER BY number, at LIMIT {page:UInt32}
+_HISTORY: Final = f"""
+SELECT {_FIELDS} FROM consents FINAL
+WHERE number > {{after:UInt64}} ORDER BY {_KEY}, log_offset LIMIT {{page:UInt32}}
 """
-_REST: Final = """
-SELECT number, at, out, source, evidence FROM consents FINAL WHERE number = {number:UInt64} ORDER BY at
+_REST: Final = f"""
+SELECT {_FIELDS} FROM consents FINAL WHERE number = {{number:UInt64}} ORDER BY {_KEY}, log_offset
 """
-_CURRENT: Final = """
-SELECT number, newest.1, newest.2, newest.3, newest.4 FROM
+_CURRENT: Final = f"""
+SELECT {_FIELDS} FROM consents FINAL
+WHERE ({_KEY}, log_offset) IN
 (
-    SELECT number, max((at, out, source, evidence)) AS newest FROM consents
-    WHERE number > {after:UInt64} GROUP BY number
+    SELECT {_KEY}, max(log_offset) FROM consents WHERE number > {{after:UInt64}} GROUP BY {_KEY}
+    HAVING argMax(state, log_offset) != 'in' ORDER BY {_KEY} LIMIT {{page:UInt32}}
 )
-WHERE newest.2 ORDER BY number LIMIT {page:UInt32}
+AND number > {{after:UInt64}} ORDER BY {_KEY}
 """
+_CURRENT_REST: Final = f"""
+SELECT {_FIELDS} FROM consents FINAL WHERE number = {{number:UInt64}}
+ORDER BY {_KEY}, log_offset DESC LIMIT 1 BY {_KEY}
+"""
+
+
+def blocked_sql(numbers: str) -> str:
+    """A query of (number, reason): who must not be written to by account `{account:String}` now, of the numbers that
+    the subquery `numbers` gives. The same rule as `pipeline.optouts`."""
+    return f"""
+    SELECT number, if(max(hold = ''), '{OPTED_OUT}', '{HELD}') AS reason FROM
+    (
+        SELECT {_KEY} FROM consents WHERE account IN ('', {{account:String}}) AND number IN ({numbers})
+        GROUP BY {_KEY} HAVING argMax(state, log_offset) != 'in'
+    )
+    GROUP BY number
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """One change: `out` is True for an opt-out."""
+class Change:
+    """One change of consent. `account` "" is every account, `hold` "" the standing answer."""
 
     number: int
+    account: str
+    hold: str
+    state: str
     at: datetime
-    out: bool
+    recorded: datetime
     source: str
     evidence: str
+    word: str
+    rule: str
+    who: str
 
 
-def history(store: Store, number: int) -> list[Consent]:
-    """Every change of a number, oldest first.
+class Placed(NamedTuple):
+    """A record of topic `optouts` and where it stands; `recorded` in ms, by the clock of who wrote it."""
+
+    partition: int
+    offset: int
+    recorded: int
+    consent: Consent
+
+
+def insert_consents(store: Store, changes: Sequence[Placed]) -> None:
+    """Changes of consent with their places in the log.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    return [Consent(*row) for row in store.rows(_REST, {"number": number})]
+    if not changes:
+        return
+    said = [one.consent for one in changes]
+    texts = ("account", "hold", "state", "source", "evidence", "word", "rule", "who", "campaign")
+    store.insert_arrow("consents", pa.table({
+        "number": pa.array([one.number for one in said], pa.uint64()),
+        "log_partition": pa.array([one.partition for one in changes], pa.uint16()),
+        "log_offset": pa.array([one.offset for one in changes], pa.uint64()),
+        "recorded": pa.array([one.recorded for one in changes], _MS),
+        "at": pa.array([one.at for one in said], _MS),
+        **{name: pa.array([getattr(one, name) for one in said], pa.string()) for name in texts},
+    }))  # fmt: skip
 
 
-def export(store: Store, *, current: bool, page: int = PAGE) -> Iterator[list[Consent]]:
-    """All changes in order of number and time; with `current`, only the last one of each number that is out now.
+def history(store: Store, number: int) -> list[Change]:
+    """Every change of a number: those of one account and hold in the order of the log, the others by when they were
+    recorded.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    return _merged(Change(*row) for row in store.rows(_REST, {"number": number}))
+
+
+def standing(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
+    """The last change of each account and hold, of the changes of one number in the order of `history`."""
+    return {(one.account, one.hold): one for one in changes}
+
+
+def blocked_of(store: Store, account: str, numbers: Sequence[int]) -> dict[int, str]:
+    """Which of `numbers` the account must not write to now, and why (`pipeline.optouts.REASONS`).
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not len(numbers):
+        return {}
+    rows = store.rows(blocked_sql("SELECT number FROM typed"), {"account": account}, numbers=numbers)
+    return {int(number): str(reason) for number, reason in rows}
+
+
+def export(store: Store, *, current: bool, page: int = PAGE) -> Iterator[list[Change]]:
+    """All changes, number after number, each number's as `history` has them; with `current`, only the last one of
+    each account and hold that blocks its number now.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
     after = 0
-    while rows := [Consent(*row) for row in _page(store, after, page, current=current)]:
+    while rows := [
+        Change(*row) for row in store.rows(_CURRENT if current else _HISTORY, {"after": after, "page": page})
+    ]:
         after = rows[-1].number
-        if not current and len(rows) >= page:
-            # The page may have cut the last number's history in two.
-            rows = [row for row in rows if row.number != after] + history(store, after)
-        yield rows
+        if len(rows) >= page:
+            # The page may have cut the last number in two.
+            rest = [Change(*row) for row in store.rows(_CURRENT_REST if current else _REST, {"number": after})]
+            rows = [row for row in rows if row.number != after] + [r for r in rest if not current or r.state != "in"]
+        yield [change for _, changes in groupby(rows, lambda row: row.number) for change in _merged(changes)]
 
 
-def _page(store: Store, after: int, page: int, *, current: bool) -> Sequence[Sequence[Any]]:
-    return store.rows(_CURRENT if current else _HISTORY, {"after": after, "page": page})
+def _merged(changes: Iterable[Change]) -> list[Change]:
+    """Changes in order of account, hold and log as one list by time, in which each log keeps its order."""
+    logs = [list(found) for _, found in groupby(changes, lambda one: (one.account, one.hold))]
+    return list(heapq.merge(*logs, key=lambda one: one.recorded))
 
 
 def insert_replies(store: Store, conversations: Sequence[Conversation]) -> None:

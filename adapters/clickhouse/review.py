@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
+from adapters.clickhouse.consents import blocked_sql
 from schemas.ids import bucket_sql
 
 _MEMBERS: Final = """
@@ -103,21 +104,21 @@ def _strangers(store: Store, numbers: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """`recipients` who live in one place and have numbers that begin alike; `number` is one of theirs, `opted_out`
-    how many of them are."""
+    """`recipients` who live in one place and have numbers that begin alike; `number` is one of theirs, `blocked`
+    how many of them are opted out or held for review."""
 
     country: str
     region: str
     zone: str
     number: int
     recipients: int
-    opted_out: int
+    blocked: int
 
 
 # Numbers of one prefix may be in the same zones; four digits are an area code of North America.
 _PLACES: Final = f"""
-SELECT country, region, zone, any(number), count(), countIf(number IN (
-    SELECT number FROM consents GROUP BY number HAVING argMax(out, at)))
+SELECT country, region, zone, any(number), count(), countIf(number IN (SELECT number FROM (
+    {blocked_sql(f"SELECT number FROM contacts WHERE {_MEMBERS} UNION ALL SELECT number FROM typed")})))
 FROM
 (
     SELECT number, toString(country) AS country, toString(region) AS region, toString(zone) AS zone
@@ -131,21 +132,10 @@ ORDER BY country, region, zone, min(number)
 """
 
 
-def whereabouts(store: Store, lists: Sequence[str], numbers: Sequence[int]) -> list[Whereabouts]:
-    """Where the audience is, as it would be frozen now.
+def whereabouts(store: Store, account: str, lists: Sequence[str], numbers: Sequence[int]) -> list[Whereabouts]:
+    """Where the audience of a campaign of `account` is, as it would be frozen now.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    return [Whereabouts(*row) for row in store.rows(_PLACES, {"lists": list(lists)}, numbers)]
-
-
-def opted_out_of(store: Store, numbers: Sequence[int]) -> list[int]:
-    """Which of `numbers` are opted out, by their newest consent.
-
-    Raises:
-        StoreUnavailable, StoreRefused.
-    """
-    asked = """SELECT number FROM consents WHERE number IN (SELECT number FROM typed)
-    GROUP BY number HAVING argMax(out, at) ORDER BY number"""
-    return [row[0] for row in store.rows(asked, numbers=numbers)] if len(numbers) else []
+    return [Whereabouts(*row) for row in store.rows(_PLACES, {"account": account, "lists": list(lists)}, numbers)]

@@ -1,4 +1,4 @@
-"""Status chunks, campaign documents and consents → ClickHouse; every insert may be repeated."""
+"""Status chunks and campaign documents → ClickHouse; every insert may be repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from schemas.campaign import CampaignDocument
-from schemas.feedback import OptOut
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 
 _MS: Final = pa.timestamp("ms", "UTC")
@@ -122,20 +121,3 @@ def forget_campaign(store: Store, campaign: str) -> None:
         StoreUnavailable, StoreRefused.
     """
     store.command("DELETE FROM campaigns WHERE id = {campaign:String}", {"campaign": campaign})
-
-
-def insert_consents(store: Store, changes: Sequence[OptOut]) -> None:
-    """The history of opt-outs and opt-ins.
-
-    Raises:
-        StoreUnavailable, StoreRefused.
-    """
-    if not changes:
-        return
-    store.insert_arrow("consents", pa.table({
-        "number": pa.array([change.number for change in changes], pa.uint64()),
-        "at": pa.array([change.at for change in changes], _MS),
-        "out": pa.array([change.out for change in changes], pa.bool_()),
-        "source": pa.array([change.source for change in changes], pa.string()),
-        "evidence": pa.array([change.evidence for change in changes], pa.string()),
-    }))  # fmt: skip

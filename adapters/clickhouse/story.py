@@ -44,16 +44,6 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """A change of consent, with its evidence."""
-
-    at: int
-    out: bool
-    source: str
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
 class Recipient:
     """The frozen row of the audience."""
 
@@ -120,18 +110,6 @@ def happenings(store: Store, campaign: str, ordinal: int) -> list[Happening]:
     """
     rows = store.rows(_HAPPENINGS, {"campaign": campaign, "ordinal": ordinal})
     return [Happening(row[0], _millis(row[1]), *row[2:]) for row in rows]
-
-
-def consents_of(store: Store, number: int) -> list[Consent]:
-    """Every change of a number's consent, oldest first.
-
-    Raises:
-        StoreUnavailable, StoreRefused.
-    """
-    asked = (
-        "SELECT at, out, toString(source), evidence FROM consents FINAL WHERE number = {number:UInt64} ORDER BY at"
-    )
-    return [Consent(_millis(row[0]), *row[1:]) for row in store.rows(asked, {"number": number})]
 
 
 def _millis(at: datetime | None) -> int:

@@ -57,10 +57,11 @@ class Ingress:
         self.ready = asyncio.Event()
         self._settings = settings
         self._receipts = Receipts(emitter)
-        self._inbound = Inbound(emitter)
+        self._inbound = Inbound(settings, emitter)
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
-        self._optouts = OptOutLinks(key, emitter)
+        self._campaigns = campaigns
+        self._optouts = OptOutLinks(key, emitter, self._account_of)
 
     async def close(self) -> None:
         """Write what is still being gathered."""
@@ -111,8 +112,11 @@ class Ingress:
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
         body = await genuine_body(self._settings, aggregator, scope, receive)
-        taker = self._receipts if kind == "receipts" else self._inbound
-        taken = await taker.take(body, clock.now_ms())
+        if kind == "inbound":
+            texts = await self._inbound.take(body, clock.now_ms(), aggregator)
+            INGRESS_ITEMS.labels(kind).inc(texts.count)
+            return json_answer(202, texts.answer())
+        taken = await self._receipts.take(body, clock.now_ms())
         INGRESS_ITEMS.labels(kind).inc(taken)
         return json_answer(202, {"taken": taken})
 
@@ -130,6 +134,14 @@ class Ingress:
         answer = await self._optouts.opt_out(token, header(scope, "user-agent") or "", clock.now_ms())
         INGRESS_ITEMS.labels("optouts").inc()
         return answer
+
+    def _account_of(self, campaign: str) -> str:
+        """The account of a campaign; "" (every account) where it is not known, or the setting wants it so."""
+        document = self._campaigns.get(campaign)
+        if document is None or self._settings.consent.scope == "global":
+            return ""
+        account = document.spec.get("account", "")
+        return account if isinstance(account, str) else ""
 
     def _health(self) -> Answer:
         if self.ready.is_set():

@@ -2,79 +2,187 @@
 
     {"texts": [{"id": "…", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000}, …]}
 
-`at` may be absent, else milliseconds or ISO 8601. All of a request is taken, or nothing.
+Each text is taken by itself, however odd its neighbours are; only what has no text at all is refused, named in the
+answer and kept as a dead letter. A sender that cannot be read, a time that cannot be right, a text that is too long:
+all are kept, with a note. `at` is seconds, milliseconds, microseconds or ISO 8601, and may be absent.
+
+A STOP is in topic `optouts` before the answer: whichever worker is away, every lane knows of it.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from adapters.ports import Emitter
-from api.ingress.callbacks import instant
+from adapters.settings import Settings
+from api.ingress.aside import Aside, set_aside
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
+from pipeline.inbound import Scope, closing_of
+from pipeline.inbound_sender import read_sender, sender_key
+from pipeline.inbound_time import read_time
+from pipeline.keywords import classify
+from pipeline.numbering import Accepted, read
 from schemas import topics
-from schemas.feedback import InboundText
+from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText, consent_key
+from schemas.metrics import INGRESS_NOTED
 from schemas.wire import encode
 
-TEXT_LIMIT: Final = 4096
-_E164: Final = re.compile(r"\+?([1-9][0-9]{1,14})", re.ASCII)
-
-_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-
-
-class _Text(msgspec.Struct):
-    id: _Short
-    person: str = msgspec.field(name="from")
-    to: _Short
-    text: str
-    at: int | str | None = None
+ID_LIMIT: Final = 128
+SENDER_LIMIT: Final = 64
+WORD_LIMIT: Final = 64
 
 
-class _Body(msgspec.Struct):
-    texts: list[_Text]
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a request: how many items were taken, those that were refused, and those whose sender is kept as
+    it came for an operator (index and reason)."""
+
+    count: int
+    refused: list[Aside]
+    unread: list[tuple[int, str]]
+
+    def answer(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "taken": self.count,
+            "refused": [{"index": one.index, "reason": one.reason} for one in self.refused],
+            "unread": [{"index": index, "reason": reason} for index, reason in self.unread],
+        }
 
 
-_bodies = msgspec.json.Decoder(_Body)
+class Receiver(NamedTuple):
+    """Whose a sender of ours is ("" where several accounts have it), and its country."""
+
+    account: str
+    country: str
 
 
 class Inbound:
-    """Takes texts in and writes them to topic `inbound`."""
+    """Takes texts in: into topic `inbound`, and what closes into topic `optouts`."""
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, settings: Settings, emitter: Emitter) -> None:
         self._emitter = emitter
+        self._scope: Scope = settings.consent.scope
+        self._receivers = receivers(settings)
 
-    async def take(self, body: bytes, now: int) -> int:
-        """Write the texts of a request; returns their number when Kafka has acknowledged them.
+    async def take(self, body: bytes, now: int, aggregator: str = "") -> Taken:
+        """Take the texts of a request; returns when Kafka has acknowledged them and what they close.
 
         Raises:
-            Refused: 400, naming the item; nothing was written.
-            EmitError: not acknowledged; some may have been written, and repeating all changes nothing more.
+            Refused: 400, it is no list of texts; it is kept as a dead letter.
+            EmitError: not acknowledged; some may have been written, and repeating all loses nothing.
         """
-        texts = _parse(body, now)
-        writes = [
-            self._emitter.emit(topics.INBOUND.name, encode(text), key=str(text.number).encode()) for text in texts
-        ]
-        await all_of(writes)
-        return len(texts)
+        try:
+            items = _items(body)
+        except ValueError as error:
+            await set_aside(self._emitter, topics.INBOUND, aggregator, [Aside(-1, str(error), body)], now)
+            raise Refused(400, f"not a list of texts: {error}; it is kept as a dead letter") from error
+        texts: list[InboundText | UnreadText] = []
+        refused: list[Aside] = []
+        unread: list[tuple[int, str]] = []
+        for index, item in enumerate(items):
+            text = read_item(item, aggregator, now, self._receivers)
+            if isinstance(text, str):
+                refused.append(Aside(index, text, json.dumps(item).encode()))
+                continue
+            if isinstance(text, UnreadText):
+                unread.append(
+                    (index, f"from: {text.person[:40]!r} is no phone number; an operator will read the text")
+                )
+            texts.append(text)
+        await all_of([self._write(text) for text in texts])
+        await set_aside(self._emitter, topics.INBOUND, aggregator, refused, now)
+        return Taken(len(texts), refused, unread)
+
+    async def _write(self, text: InboundText | UnreadText) -> None:
+        """The text, and after it, because its place is the order of a person's texts, what it closes."""
+        for said in text.notes:
+            INGRESS_NOTED.labels(said).inc()
+        if isinstance(text, UnreadText):
+            await self._emitter.emit(topics.INBOUND.name, encode(text), key=text.person.encode("utf-8", "replace"))
+            return
+        written = await self._emitter.emit(topics.INBOUND.name, encode(text), key=str(text.number).encode())
+        closing = closing_of(text, written.offset, self._scope)
+        if closing is not None:
+            await self._emitter.emit(topics.OPTOUTS.name, encode(closing), key=consent_key(closing))
 
 
-def _parse(body: bytes, now: int) -> list[InboundText]:
-    try:
-        texts = _bodies.decode(body).texts
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"not a list of texts: {error}") from error
-    return [_inbound(text, now, f"texts[{index}]") for index, text in enumerate(texts)]
+def receivers(settings: Settings) -> dict[str, Receiver]:
+    """The senders of all accounts by `sender_key`."""
+    found: dict[str, Receiver] = {}
+    for name, account in settings.accounts.items():
+        for sender in account.senders.values():
+            key = sender_key(sender.number)
+            number = read(f"+{key}", "") if key.isdecimal() else None
+            country = number.country if isinstance(number, Accepted) else ""
+            other = found.get(key)
+            found[key] = Receiver(name if other is None or other.account == name else "", country)
+    return found
 
 
-def _inbound(text: _Text, now: int, where: str) -> InboundText:
-    number = _E164.fullmatch(text.person)
+def read_item(item: Any, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:
+    """The record of an item, or why there is none: it is no object, or has no text."""
+    if not isinstance(item, dict):
+        return "it is no object"
+    if not isinstance(item.get("text"), str):
+        return "it has no text"
+    notes: list[str] = []
+    text = _clean(item["text"])
+    if text != item["text"]:
+        notes.append("broken_characters")
+    reading = classify(text)
+    if len(text) > TEXT_LIMIT:
+        notes.append("cut")
+    at, odd = read_time(item.get("at"), now)
+    if odd:
+        notes.append(odd)
+    sender = _written(item.get("to"), SENDER_LIMIT)
+    receiver = ours.get(sender_key(sender), Receiver("", ""))
+    person = _written(item.get("from"), SENDER_LIMIT)
+    common: dict[str, Any] = {
+        "sender": sender, "account": receiver.account, "aggregator": aggregator, "text": text[:TEXT_LIMIT], "at": at,
+        "received": now, "id": _written(item.get("id"), ID_LIMIT), "intent": reading.intent,
+        "word": reading.word[:WORD_LIMIT], "rule": reading.rule, "notes": notes,
+    }  # fmt: skip
+    number = read_sender(person, receiver.country)
     if number is None:
-        raise Refused(400, f"{where}.from: {text.person[:40]!r} is not an E.164 number")
-    if len(text.text) > TEXT_LIMIT:
-        raise Refused(400, f"{where}.text: longer than {TEXT_LIMIT} characters")
-    at = instant(text.at, now, f"{where}.at")
-    return InboundText(number=int(number[1]), sender=text.to, text=text.text, at=at, id=text.id)
+        notes.append("unread_sender")
+        return UnreadText(person=person, **common)
+    return InboundText(number=number, **common)
+
+
+def _items(body: bytes) -> list[Any]:
+    """The items of a body. Texts may have been cut inside a character: what JSON forbids in them is let pass here.
+
+    Raises:
+        ValueError: it is no JSON object with a list `texts`.
+    """
+    try:
+        read_body = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            read_body = json.loads(body.decode("utf-8", "replace"))
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
+    items = read_body.get("texts") if isinstance(read_body, dict) else None
+    if not isinstance(items, list):
+        raise ValueError('it is no object with a list "texts"')
+    return items
+
+
+def _clean(text: str) -> str:
+    """Without halves of surrogate pairs, which no record can carry."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _written(value: Any, limit: int) -> str:
+    """A value as text: what is missing is "", a number its digits."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return _clean(str(value))[:limit]

@@ -6,6 +6,7 @@ button makes, opts the number out, and is answered after Kafka has acknowledged 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Final
 
@@ -13,7 +14,7 @@ from adapters.ports import Emitter
 from api.ingress.http import Answer, Refused
 from pipeline.optout_links import OptOutToken, parse_optout_token
 from schemas import topics
-from schemas.feedback import OptOut
+from schemas.feedback import Consent, consent_key
 from schemas.wire import encode
 
 AGENT_LIMIT: Final = 256
@@ -39,9 +40,11 @@ button {{ font: inherit; padding: .7rem 1.4rem; border: 0; border-radius: .4rem;
 class OptOutLinks:
     """Answers opt-out links and writes opt-outs to topic `optouts`."""
 
-    def __init__(self, key: bytes, emitter: Emitter) -> None:
+    def __init__(self, key: bytes, emitter: Emitter, account_of: Callable[[str], str]) -> None:
+        """`account_of(campaign)`: whose consent a link of that campaign withdraws, "" for every account."""
         self._key = key
         self._emitter = emitter
+        self._account_of = account_of
 
     def ask(self, token: str) -> Answer:
         """The page with the button.
@@ -62,8 +65,11 @@ class OptOutLinks:
         """
         said = self._genuine(token)
         evidence = f"opt-out link of campaign {said.campaign}, confirmed by button: {user_agent[:AGENT_LIMIT]}"
-        record = OptOut(number=said.number, out=True, at=now, source="link", evidence=evidence)
-        await self._emitter.emit(topics.OPTOUTS.name, encode(record), key=str(said.number).encode())
+        record = Consent(
+            account=self._account_of(said.campaign), number=said.number, state="out", at=now, source="link",
+            evidence=evidence, campaign=said.campaign,
+        )  # fmt: skip
+        await self._emitter.emit(topics.OPTOUTS.name, encode(record), key=consent_key(record))
         return _page("Unsubscribed", f"<p>{_shown(said)} will get no more texts. Text START to come back.</p>")
 
     def _genuine(self, token: str) -> OptOutToken:

@@ -27,9 +27,10 @@ from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from pipeline.buckets import buckets
-from pipeline.optouts import MERGE_AT, OptOuts
+from pipeline.hash_set import MERGE_AT
+from pipeline.optouts import OptOuts
 from schemas import topics
-from schemas.feedback import OPTOUTS, OptOut
+from schemas.feedback import OPTOUTS, Consent, consent_key
 from schemas.lane import Control, LaneMessage, LaneSettings, Work
 from schemas.wire import encode
 
@@ -166,8 +167,8 @@ async def _bare(settings: Settings, rounds: int) -> list[float]:
     await view.ready.wait()
     producer, times = Producer(settings.kafka), []
     for n in range(rounds):
-        record = OptOut(number=BARE_FIRST + n, out=True, at=now_ms(), source="bench")
-        key = str(record.number).encode()
+        record = Consent(number=BARE_FIRST + n, state="out", at=now_ms(), source="bench")
+        key = consent_key(record)
         await producer.emit(topics.OPTOUTS.name, encode(record), key=key)
         at = time.time_ns()
         while key not in seen:
@@ -184,16 +185,15 @@ async def _loading(settings: Settings, count: int) -> dict[str, Any]:
     producer = Producer(settings.kafka)
     for first in range(0, count, 10_000):
         numbers = range(10**11 + first, 10**11 + min(first + 10_000, count))
-        records = [OptOut(number=n, out=True, at=1, source="import", evidence="optouts.csv line 7") for n in numbers]
-        await asyncio.gather(
-            *(producer.send(topics.OPTOUTS.name, encode(r), key=str(r.number).encode()) for r in records)
-        )
+        records = [
+            Consent(number=n, state="out", at=1, source="import", evidence="optouts.csv line 7") for n in numbers
+        ]
+        await asyncio.gather(*(producer.send(topics.OPTOUTS.name, encode(r), key=consent_key(r)) for r in records))
     await producer.close()
     packed = OptOuts()
 
     def apply(key: bytes, value: bytes | None) -> None:
-        record = OPTOUTS.decode(value)
-        packed.apply(record.number, record.out)
+        packed.apply(OPTOUTS.decode(value))
 
     view = View(settings.kafka, topics.OPTOUTS.name, apply)
     started = time.perf_counter()
@@ -213,7 +213,7 @@ def _packed(count: int) -> dict[str, Any]:
     known = draw.permutation(numbers)[:count]
     packed = OptOuts(known)
     for number in range(10**11, 10**11 + MERGE_AT - 1):
-        packed.apply(number, True)
+        packed.apply(_out(number))
     everybody = draw.integers(10**10, 10**11, 2_000_000, dtype=np.uint64)
     everybody = everybody[np.argsort(buckets(everybody), kind="stable")]
     chunks = [everybody[first : first + 500].tolist() for first in range(0, 200_000, 500)]
@@ -221,7 +221,7 @@ def _packed(count: int) -> dict[str, Any]:
     chunk50, chunk99 = _percentiles([_lookup(packed, chunk) for chunk in chunks])
     mixed50, _ = _percentiles([_lookup(packed, chunk) for chunk in mixed])
     started = time.perf_counter()
-    packed.apply(10**11 + MERGE_AT, True)
+    packed.apply(_out(10**11 + MERGE_AT))
     merge = time.perf_counter() - started
     return {
         "memory_mb": round(packed.nbytes / 1e6 + _overlay_mb(), 1),
@@ -232,6 +232,10 @@ def _packed(count: int) -> dict[str, Any]:
     }
 
 
+def _out(number: int) -> Consent:
+    return Consent(number=number, state="out", at=1, source="import")
+
+
 def _overlay_mb() -> float:
     """Memory of a full overlay: the dictionary and its numbers."""
     overlay = dict.fromkeys(range(10**11, 10**11 + MERGE_AT), True)
@@ -240,5 +244,5 @@ def _overlay_mb() -> float:
 
 def _lookup(packed: OptOuts, chunk: list[int]) -> float:
     started = time.perf_counter()
-    packed.contains_many(chunk)
+    packed.codes_of("demo", chunk)
     return (time.perf_counter() - started) * 1e6

@@ -13,10 +13,11 @@ from typing import TypeVar
 from loadtest.simulation.aggregator import Text, Visit
 from loadtest.simulation.clock import Clock
 from pipeline.clicks import statuses as clicked
-from pipeline.inbound import receive
+from pipeline.inbound import Known, closing_of, receive
+from pipeline.keywords import classify
 from pipeline.optouts import OptOuts
 from pipeline.receipts import statuses as received
-from schemas.feedback import Click, ClickBatch, InboundText, OptOut, ReceiptBatch
+from schemas.feedback import Click, ClickBatch, InboundText, ReceiptBatch
 from schemas.status import StatusChunk
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ class Aftermath:
         self._tell = tell
         self._optouts = optouts
         self._step = step
-        self._changes: dict[int, OptOut] = {}
+        self._heard = 0
+        """Texts so far, which is their order."""
         self._receipts: dict[int, list[tuple[Key, int, str]]] = {}
         self._visits: dict[int, list[tuple[Key, Click]]] = {}
 
@@ -57,11 +59,14 @@ class Aftermath:
                 self._begin(self._visits, due, self._click)
             self._visits[due].append((key, click))
 
-    def texts(self, campaign: str, numbers: Sequence[int], texts: Iterable[Text]) -> None:
-        """Texts that people write back to accepted messages."""
+    def texts(self, campaign: str, account: str, numbers: Sequence[int], texts: Iterable[Text]) -> None:
+        """Texts that people write back to accepted messages of an account."""
         for one in texts:
             at = self._clock.ms + one.wait
-            text = InboundText(number=numbers[one.place], sender="", text=one.words, at=at, id=f"{campaign}-{at}")
+            text = InboundText(
+                number=numbers[one.place], sender="", account=account, text=one.words, at=at, id=f"{campaign}-{at}",
+                intent=classify(one.words).intent,
+            )  # fmt: skip
             self._clock.at_ms(at, lambda text=text: self._hear(campaign, text))  # type: ignore[misc]
 
     def _begin(self, batches: dict[int, list[T]], due: int, then: Callable[[int], None]) -> None:
@@ -69,12 +74,18 @@ class Aftermath:
         self._clock.at_ms(due, lambda: then(due))
 
     def _hear(self, campaign: str, text: InboundText) -> None:
-        found = receive(text, self._changes.get(text.number), self._optouts.contains_many([text.number])[0])
-        self.said[campaign][found.intent] += 1
-        if found.optout is not None:
-            self._changes[text.number] = found.optout
-            self._optouts.apply(text.number, found.optout.out)
-            self.said[campaign]["opted_out"] += found.optout.out
+        self._heard += 1
+        said = self.said[campaign]
+        said[text.intent] += 1
+        closing = closing_of(text, self._heard, "account")
+        if closing is not None:
+            said["opted_out"] += closing.state == "out" and not self._optouts.has(closing)
+            self._optouts.apply(closing)
+        elif text.intent == "start":
+            blocked = self._optouts.blocked_many(text.account, [text.number])[0]
+            otherwise = self._optouts.blocked_otherwise(text.account, text.number)
+            for change in receive(text, None, Known(self._heard, blocked, otherwise), "account").consents:
+                self._optouts.apply(change)
 
     def _click(self, due: int) -> None:
         by_key: dict[Key, list[Click]] = {}

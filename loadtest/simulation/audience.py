@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class Audience:
     """Numbers that are opted out at the start."""
     source: str
     """Where it came from, in words."""
+    held: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Numbers that are held for review."""
 
 
 def in_order(page: AudiencePage) -> AudiencePage:

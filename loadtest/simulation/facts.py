@@ -14,10 +14,10 @@ COUNTED = 10_000
 
 
 def people_of(audience: Audience) -> list[Living]:
-    """Where those are who may be sent to: not opted out, with a number that can be one."""
+    """Where those are who may be sent to: neither opted out nor held, with a number that can be one."""
     page = audience.page
     numbers = np.asarray(page.numbers, np.uint64)
-    may = (numbers >= SHORTEST_NUMBER) & ~np.isin(numbers, audience.opted_out)
+    may = (numbers >= SHORTEST_NUMBER) & ~np.isin(numbers, np.concatenate([audience.opted_out, audience.held]))
     numbers = numbers[may]
     if not len(numbers):
         return []

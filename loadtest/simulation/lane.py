@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from loadtest.simulation.aggregator import ModelledAggregator
@@ -47,6 +48,7 @@ class Limits:
     batch: int
     slots: int
     carrier_daily: Mapping[str, int]
+    account: str = ""
     quiet: QuietHours = field(default_factory=QuietHours)
     """Of the lane's account."""
 
@@ -59,7 +61,8 @@ class Surroundings:
     clock: Clock
     aggregator: ModelledAggregator
     breaker: SimulatedBreaker
-    opted_out: Callable[[list[int]], list[bool]]
+    blocked: Callable[[str, list[int]], list[str]]
+    """`OptOuts.blocked_many`."""
     tell: Callable[[StatusChunk | Release | Move], None]
     accepted: Callable[[tuple[str, int], list[int], list[int]], None]
 
@@ -82,6 +85,7 @@ class SimulatedLane:
         self._window = Window(limits.rate)
         self._share = FairShare()
         self._picked = Picked()
+        self._blocked = partial(around.blocked, limits.account)
         self._out = 0
         """INTENTs written and not read back."""
         self._under_way = 0
@@ -147,7 +151,7 @@ class SimulatedLane:
             self.state,
             self._picked,
             self._share,
-            self._around.opted_out,
+            self._blocked,
             now,
             messages=min(self._limits.batch, messages),
             segments=self._size(now),
@@ -205,7 +209,7 @@ class SimulatedLane:
         ordinals, numbers, segments = self._columns(flight)
         control = self.state.campaigns[flight.key[0]]
         hours = hours_of(self.state, flight, self._limits.quiet, now)
-        held = held_back(flight, control, numbers, self._around.opted_out, now, hours)
+        held = held_back(flight, control, numbers, self._blocked, now, hours)
         if None in held and not self._around.breaker.admit():
             held = away(held, self._around.breaker.held, now)
         going = [index for index, why in enumerate(held) if why is None]

@@ -24,6 +24,7 @@ from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.smart_sending import identity_of, move, release
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
+from schemas.feedback import Consent, ConsentState
 from schemas.lane import Control
 from schemas.status import StatusChunk
 
@@ -102,8 +103,9 @@ class _Simulation:
         self._table: dict[int, bytes] = {}
         self._optouts = OptOuts()
         for launch in launches:
-            for number in launch.audience.opted_out.tolist():
-                self._optouts.apply(number, True)
+            for state, numbers in (("out", launch.audience.opted_out), ("held", launch.audience.held)):
+                for number in numbers.tolist():
+                    self._optouts.apply(_consent(launch.spec.account, number, state))
         self._campaigns = {one.id: _running(one, start + one.delay_ms, partitions) for one in launches}
         grain = 0 if exact or script.throttle.segments_per_second else self._grain()
         self._coarse = grain > 0
@@ -116,7 +118,7 @@ class _Simulation:
 
     def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:
         around = Surroundings(
-            self._clock, self._aggregator, self._breaker, self._opted_out, self._tell, self._accepted
+            self._clock, self._aggregator, self._breaker, self._optouts.blocked_many, self._tell, self._accepted
         )
         limits = {lane: one for launch in launches for lane, one in launch.limits.items()}
         return {lane: SimulatedLane(one, around, grain) for lane, one in sorted(limits.items())}
@@ -173,10 +175,6 @@ class _Simulation:
         if passed:
             self._clock.after(passed / DECIDED_PER_SECOND, lambda: self._decide(running))
 
-    def _opted_out(self, numbers: list[int]) -> list[bool]:
-        found: list[bool] = self._optouts.contains_many(numbers).tolist()
-        return found
-
     def _tell(self, effect: StatusChunk | Release | Move) -> None:
         if isinstance(effect, Move):
             move(self._table, effect.numbers, identity_of(effect.campaign, effect.message), effect.due)
@@ -192,7 +190,13 @@ class _Simulation:
             self._aftermath.receipts(key, ordinals, waits.tolist(), codes)
         if self._campaigns[key[0]].plan.messages[key[1]].urls:
             self._aftermath.visits(key, ordinals, self._aggregator.visits(codes))
-        self._aftermath.texts(key[0], numbers, self._aggregator.texts(codes))
+        self._aftermath.texts(
+            key[0], self._campaigns[key[0]].launch.spec.account, numbers, self._aggregator.texts(codes)
+        )
+
+
+def _consent(account: str, number: int, state: ConsentState) -> Consent:
+    return Consent(account=account, number=number, state=state, at=0, source="simulation")
 
 
 def _running(launch: Launch, start: int, partitions: int) -> _Running:

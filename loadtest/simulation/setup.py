@@ -8,7 +8,8 @@ import numpy as np
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import preview
-from adapters.clickhouse.review import opted_out_of, unknown_lists
+from adapters.clickhouse.consents import blocked_of
+from adapters.clickhouse.review import unknown_lists
 from adapters.errors import StoreUnavailable
 from adapters.settings import Settings
 from agents.context import Context
@@ -21,6 +22,7 @@ from pipeline.carrier_day import normal
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.rate import lane_share, slots
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.feedback import HELD, OPTED_OUT
 
 SAMPLE_SIZE = 100_000
 
@@ -80,6 +82,7 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
         batch=batch,
         slots=slots(rate, batch, settings.worker.in_flight),
         carrier_daily={normal(name): limit // count for name, limit in sender.carrier_daily.items()},
+        account=spec.account,
         quiet=terms.quiet,
     )
     return dict.fromkeys(sender.lanes, limits)
@@ -110,8 +113,12 @@ def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audien
     page = preview(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0], fields)
     if not len(page):
         raise SetupError("audience: nobody to send to; import contacts, or give --recipients N for sample people")
-    out = np.array(opted_out_of(store, np.asarray(page.numbers).tolist()), np.uint64)
-    return Audience(page, out, f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}")
+    blocked = blocked_of(store, spec.account, np.asarray(page.numbers).tolist())
+    out, held = (
+        np.array([n for n, why in blocked.items() if why == reason], np.uint64) for reason in (OPTED_OUT, HELD)
+    )
+    source = f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}"
+    return Audience(page, out, source, held)
 
 
 def _draft(name: str, spec: CampaignSpec, terms: Terms) -> CampaignPlan:

@@ -19,14 +19,24 @@ CREATE TABLE IF NOT EXISTS campaigns
 ENGINE = ReplacingMergeTree(revision)
 ORDER BY id;
 
--- Every consent given or withdrawn; a repeated record is the same row.
+-- Every change of consent, where it stands in the topic `optouts`: a repeated record is the same row. All records of one
+-- account, number and hold are in one partition, so their order is that of `log_offset`; `at` decides nothing.
 CREATE TABLE IF NOT EXISTS consents
 (
     number UInt64,
+    account LowCardinality(String),
+    hold String,
+    log_partition UInt16,
+    log_offset UInt64,
+    recorded DateTime64(3, 'UTC'),
     at DateTime64(3, 'UTC'),
-    out Bool,
+    state LowCardinality(String),
     source LowCardinality(String),
-    evidence String
+    evidence String,
+    word String,
+    rule LowCardinality(String),
+    who String,
+    campaign LowCardinality(String)
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (number, at, out, source);
+ORDER BY (number, account, hold, log_partition, log_offset);

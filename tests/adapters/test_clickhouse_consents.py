@@ -7,9 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.consents import export, history, insert_replies, reply_figures
-from adapters.clickhouse.statuses import StatusSink, insert_consents
-from schemas.feedback import Conversation, OptOut, ReplyKind, SentReply
+from adapters.clickhouse.consents import (
+    Placed,
+    export,
+    history,
+    insert_consents,
+    insert_replies,
+    reply_figures,
+    standing,
+)
+from adapters.clickhouse.statuses import StatusSink
+from schemas.feedback import Consent, ConsentState, Conversation, ReplyKind, SentReply
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
@@ -24,27 +32,53 @@ def store(clickhouse: Server) -> Iterator[Store]:
         yield store
 
 
-def change(number: int, at: int, *, out: bool, source: str = "inbound") -> OptOut:
-    return OptOut(number=number, out=out, at=at, source=source, evidence=f"words at {at}")
+def change(place: int, number: int, state: ConsentState, account: str = "shop", hold: str = "") -> Placed:
+    """`at` goes backwards, because it decides nothing."""
+    said = Consent(
+        account=account, number=number, state=state, at=NOW - place, source="api", evidence=f"record {place}",
+        hold=hold, word="STOP", rule="leads", who="ann",
+    )  # fmt: skip
+    return Placed(place % 3, place, NOW + place, said)
 
 
-def test_every_change_is_exported_whatever_the_page(store: Store) -> None:
-    made = [change(FIRST + n, NOW + step, out=step % 2 == 0) for n in range(7) for step in range(1 + n % 4)]
+STATES: tuple[ConsentState, ...] = ("out", "in", "out", "in")
+MADE = [change(10 * n + step, FIRST + n, STATES[step]) for n in range(7) for step in range(1 + n % 4)]
+
+
+def test_every_change_is_exported_in_the_order_of_the_log_whatever_the_page(store: Store) -> None:
     for _ in range(2):
-        insert_consents(store, made)
+        insert_consents(store, MADE[::-1])
     for page in (1, 2, 3, 1000):
         rows = [row for part in export(store, current=False, page=page) for row in part]
-        assert [(row.number, int(row.at.timestamp() * 1000), row.out, row.evidence) for row in rows] == [
-            (one.number, one.at, one.out, one.evidence) for one in made
+        assert [(row.number, row.state, row.evidence) for row in rows] == [
+            (one.consent.number, one.consent.state, one.consent.evidence) for one in MADE
         ]
-    assert [row.out for row in history(store, FIRST + 3)] == [True, False, True, False]
+    changes = history(store, FIRST + 3)
+    assert [one.state for one in changes] == ["out", "in", "out", "in"]
+    assert (changes[0].account, changes[0].word, changes[0].rule, changes[0].who) == ("shop", "STOP", "leads", "ann")
 
 
-def test_current_are_those_whose_last_change_is_out(store: Store) -> None:
+def test_current_are_those_whose_last_record_is_out(store: Store) -> None:
     for page in (1, 3, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part]
         assert [row.number for row in rows] == [FIRST + n for n in range(7) if n % 4 in (0, 2)]
-        assert all(row.out for row in rows)
+        assert all(row.state == "out" for row in rows)
+
+
+def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> None:
+    number = FIRST + 50
+    insert_consents(store, [
+        change(500, number, "out", ""), change(501, number, "held", "shop", "aa"),
+        change(502, number, "in", ""), change(503, number, "out"), change(504, number, "in", "shop", "aa"),
+        change(505, number, "held", "shop", "bb"),
+    ])  # fmt: skip
+    changes = history(store, number)
+    assert [one.evidence for one in changes] == [f"record {place}" for place in range(500, 506)]
+    states = {key: one.state for key, one in standing(changes).items()}
+    assert states == {("", ""): "in", ("shop", ""): "out", ("shop", "aa"): "in", ("shop", "bb"): "held"}
+    for page in (1, 2, 1000):
+        rows = [row for part in export(store, current=True, page=page) for row in part if row.number == number]
+        assert [(row.account, row.hold, row.state) for row in rows] == [("shop", "", "out"), ("shop", "bb", "held")]
 
 
 def reply(ordinal: int, kind: ReplyKind, text: str = "Shop: bye") -> SentReply:

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import msgspec
 import pytest
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.consents import insert_replies
+from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import What, inbox, insert_texts
-from adapters.clickhouse.statuses import insert_consents
-from pipeline.inbound import evidence_of
-from pipeline.keywords import classify
-from schemas.feedback import Conversation, InboundText, OptOut, SentReply
+from pipeline.inbound import closing_of, evidence_of, identity_of
+from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, SentReply, UnreadText
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
 
-ANN, BOB, EVE = 15_550_100_001, 15_550_100_002, 15_550_100_003
+ANN, BOB, EVE, ZOE = 15_550_100_001, 15_550_100_002, 15_550_100_003, 15_550_100_004
 SENDER = "+18885550100"
+
+
+def text(number: int, words: str, intent: Intent, after: int, identity: str) -> InboundText:
+    """Its own time is wrong: the order is that of arrival."""
+    return InboundText(
+        number=number, sender=SENDER, account="shop", aggregator="acme", text=words, at=NOW - 10 * after,
+        received=NOW + after, id=identity, intent=intent, word=words[:5], rule="alone",
+    )  # fmt: skip
+
+
 TEXTS = [
-    InboundText(number=ANN, sender=SENDER, text="STOP", at=NOW, id="m1"),
-    InboundText(number=BOB, sender=SENDER, text="help", at=NOW + 1000, id="m2"),
-    InboundText(number=ANN, sender=SENDER, text="Start", at=NOW + 2000, id="m3"),
-    InboundText(number=BOB, sender=SENDER, text="is it <b>open</b> on Sunday?", at=NOW + 3000, id="m4"),
+    text(ANN, "STOP", "stop", 0, "m1"),
+    text(BOB, "help", "help", 1000, "m2"),
+    text(ANN, "Start", "start", 2000, "m3"),
+    text(BOB, "is it <b>open</b> on Sunday?", "other", 3000, "m4"),
 ]
+HELD = text(ZOE, "stop it now or what", "doubtful", 4000, "m5")
+UNREAD = UnreadText(
+    person="Bob’s phone", sender=SENDER, text="STOP", at=NOW, received=NOW + 5000, id="m6", intent="stop",
+    notes=["unread_sender"],
+)  # fmt: skip
+
+
+def placed(place: int, recorded: int, state: ConsentState, number: int, source: str, evidence: str) -> Placed:
+    said = Consent(account="shop", number=number, state=state, at=NOW, source=source, evidence=evidence)
+    return Placed(0, place, NOW + recorded, said)
+
+
 OTHERS = [
-    OptOut(number=EVE, out=True, at=NOW + 1500, source="link", evidence="4f7k2q9z"),
-    OptOut(number=EVE, out=False, at=NOW + 2500, source="api", evidence="phoned us"),
+    placed(10, 1500, "out", EVE, "link", "4f7k2q9z"),
+    placed(11, 2500, "in", EVE, "api", "phoned us"),
     # The text that caused it is older than the table of texts.
-    OptOut(number=EVE, out=True, at=NOW - 9000, source="inbound", evidence=f"{SENDER} m0: stop it"),
+    placed(9, -9000, "out", EVE, "inbound", f"{SENDER} m0: stop it"),
 ]
 
 
@@ -39,15 +60,19 @@ def answer(ordinal: int, cause: str, text: str) -> SentReply:
     )  # fmt: skip
 
 
+def write(store: Store, texts: Sequence[InboundText | UnreadText]) -> None:
+    insert_texts(store, [(one, identity_of(one), evidence_of(one)) for one in texts])
+
+
 @pytest.fixture(scope="module")
 def store(clickhouse: Server) -> Iterator[Store]:
     with migrated(clickhouse) as store:
         caused = [
-            OptOut(number=text.number, out=out, at=text.at, source="inbound", evidence=evidence_of(text))
-            for text, out in ((TEXTS[0], True), (TEXTS[2], False))
+            placed(20, 0, "out", ANN, "inbound", evidence_of(TEXTS[0])),
+            placed(21, 2000, "in", ANN, "inbound", evidence_of(TEXTS[2])),
         ]
         for _ in range(2):  # the writer may write a batch again
-            insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in TEXTS])
+            write(store, TEXTS)
             insert_consents(store, [*OTHERS, *caused])
         replies = [answer(1, "m1", "Shop: bye")]
         insert_replies(store, [Conversation(number=ANN, replies=replies, heard=[])])
@@ -58,14 +83,14 @@ def store(clickhouse: Server) -> Iterator[Store]:
 
 def test_everything_is_there_once_newest_first(store: Store) -> None:
     lines, older = inbox(store)
-    assert [(line.number, line.intent or line.source, line.out) for line in lines] == [
+    assert [(line.number, line.intent or line.source, line.state) for line in lines] == [
         (BOB, "other", None),
-        (EVE, "api", False),
-        (ANN, "start", False),
-        (EVE, "link", True),
+        (EVE, "api", "in"),
+        (ANN, "start", "in"),
+        (EVE, "link", "out"),
         (BOB, "help", None),
-        (ANN, "stop", True),
-        (EVE, "inbound", True),
+        (ANN, "stop", "out"),
+        (EVE, "inbound", "out"),
     ]
     assert not older
     assert lines[0].text == TEXTS[3].text
@@ -102,7 +127,49 @@ def test_what_is_asked_for(store: Store, what: What, number: int, ids: list[str]
 
 def test_a_confirmed_stop_is_a_change_before_its_row_has_come(clickhouse: Server) -> None:
     with migrated(clickhouse) as store:
-        insert_texts(store, [(text, classify(text.text).intent, evidence_of(text)) for text in TEXTS[:2]])
-        assert [line.out for line in inbox(store)[0]] == [None, None]
+        write(store, TEXTS[:2])
+        assert [line.state for line in inbox(store)[0]] == [None, None]
         insert_replies(store, [Conversation(number=ANN, replies=[answer(1, "m1", "Shop: bye")], heard=[])])
-        assert [(line.intent, line.out) for line in inbox(store)[0]] == [("help", None), ("stop", True)]
+        assert [(line.intent, line.state) for line in inbox(store)[0]] == [("help", None), ("stop", "out")]
+
+
+def test_what_is_held_waits_until_it_is_decided_and_shows_word_and_rule(clickhouse: Server) -> None:
+    with migrated(clickhouse) as store:
+        write(store, [*TEXTS, HELD])
+        closing = closing_of(HELD, 5, "account")
+        assert closing is not None
+        file = Consent(number=EVE, state="held", at=NOW, source="import", evidence="people.csv line 3: perhaps")
+        insert_consents(store, [Placed(0, 1, NOW + 4000, closing), Placed(1, 1, NOW + 100, file)])
+        waiting = inbox(store, "held")[0]
+        assert [(one.number, one.state, one.hold) for one in waiting] == [
+            (ZOE, "held", closing.hold),
+            (EVE, "held", file.hold),
+        ]
+        assert (waiting[0].word, waiting[0].rule, waiting[0].account) == ("stop ", "alone", "shop")
+        assert [one.hold for one in inbox(store, number=ANN)[0]] == ["", ""]
+        cleared = Consent(
+            account="shop", number=ZOE, state="in", at=NOW, source="review", who="ann", hold=closing.hold
+        )
+        insert_consents(store, [Placed(0, 2, NOW + 5000, cleared)])
+        assert [one.number for one in inbox(store, "held")[0]] == [EVE]
+        found = inbox(store, number=ZOE)[0]
+        assert [(one.source, one.state, one.who, one.hold) for one in found][:1] == [("review", "in", "ann", "")]
+        assert found[1].hold == ""
+
+
+def test_a_sender_that_cannot_be_read_is_shown_as_it_came(clickhouse: Server) -> None:
+    with migrated(clickhouse) as store:
+        write(store, [*TEXTS, UNREAD])
+        [line] = inbox(store, "unread")[0]
+        assert (line.number, line.person, line.intent, line.text, line.notes) == (
+            0, "Bob’s phone", "stop", "STOP", ("unread_sender",),
+        )  # fmt: skip
+        assert line in inbox(store)[0]
+
+
+def test_a_text_that_came_again_is_there_once(clickhouse: Server) -> None:
+    with migrated(clickhouse) as store:
+        write(store, TEXTS)
+        again = msgspec.structs.replace(TEXTS[0], received=NOW + 60_000)
+        write(store, [again])
+        assert [line.id for line in inbox(store, number=ANN)[0]] == ["m1", "m3"]

@@ -11,9 +11,8 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.figures import message_sets, versions
-from adapters.clickhouse.statuses import StatusSink, insert_consents
+from adapters.clickhouse.statuses import StatusSink
 from pipeline.accounting import figures
-from schemas.feedback import OptOut
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 from schemas.succession import EVENTS, FINAL, SUBMITTED, WAITING
 from tests.adapters.clickhouse_store import NOW, migrated
@@ -193,12 +192,3 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
     found = account(store)
     assert found.states == states(made, N, N)
     assert (found.accepted_ever, found.segments, found.spend) == billed(made)
-
-
-def test_consents_are_kept_once_each(store: Store) -> None:
-    stop = OptOut(number=15550100000, out=True, at=NOW, source="keyword", evidence="STOP")
-    start = OptOut(number=15550100000, out=False, at=NOW + 1, source="keyword", evidence="START")
-    for _ in range(2):
-        insert_consents(store, [stop, start])
-    rows = store.rows("SELECT out, evidence FROM consents FINAL ORDER BY at")
-    assert [tuple(row) for row in rows] == [(True, "STOP"), (False, "START")]

@@ -9,13 +9,14 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore, preview
-from adapters.clickhouse.review import opted_out_of, whereabouts
-from adapters.clickhouse.statuses import StatusSink, insert_campaigns, insert_consents
-from adapters.clickhouse.story import campaign_row, consents_of, happenings, recipient
+from adapters.clickhouse.consents import Placed, blocked_of, insert_consents
+from adapters.clickhouse.review import whereabouts
+from adapters.clickhouse.statuses import StatusSink, insert_campaigns
+from adapters.clickhouse.story import campaign_row, happenings, recipient
 from adapters.settings import Settings
 from api.forecast_facts import rivals_of
 from schemas.campaign import CampaignDocument, CampaignSpec
-from schemas.feedback import OptOut
+from schemas.feedback import Consent, ConsentState
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 from tests.adapters.clickhouse_store import NOW, add_contacts, migrated
 from tests.stack import Server
@@ -64,20 +65,22 @@ def test_a_preview_is_the_audience_that_a_freeze_gives(store: Store) -> None:
 
 
 def test_where_an_audience_is_counts_strangers_and_who_is_opted_out(store: Store) -> None:
-    changes = [
-        OptOut(number=PEOPLE[0], out=True, at=NOW, source="keyword", evidence="STOP"),
-        OptOut(number=PEOPLE[1], out=True, at=NOW, source="keyword", evidence="STOP"),
-        OptOut(number=PEOPLE[1], out=False, at=NOW + 5, source="keyword", evidence="START"),
-    ]
-    insert_consents(store, changes)
-    found = whereabouts(store, ["a"], [STRANGER, PEOPLE[2]])
-    assert [(one.country, one.region, one.zone, one.recipients, one.opted_out) for one in found] == [
+    changes: list[tuple[ConsentState, str, int]] = [
+        ("out", "shop", PEOPLE[0]), ("out", "", PEOPLE[1]), ("in", "", PEOPLE[1]), ("held", "", PEOPLE[2]),
+        ("out", "another", PEOPLE[3]),
+    ]  # fmt: skip
+    insert_consents(store, [
+        Placed(0, place, NOW, Consent(account=account, number=number, state=state, at=NOW - place, source="api"))
+        for place, (state, account, number) in enumerate(changes)
+    ])  # fmt: skip
+    found = whereabouts(store, "shop", ["a"], [STRANGER, PEOPLE[2]])
+    assert [(one.country, one.region, one.zone, one.recipients, one.blocked) for one in found] == [
         ("", "", "", 1, 0),
-        ("US", "NY", "America/New_York", 40, 1),
+        ("US", "NY", "America/New_York", 40, 2),
     ]
     assert found[0].number == STRANGER
-    assert opted_out_of(store, [*PEOPLE, STRANGER]) == [PEOPLE[0]]
-    assert [(one.out, one.evidence) for one in consents_of(store, PEOPLE[1])] == [(True, "STOP"), (False, "START")]
+    assert blocked_of(store, "shop", [*PEOPLE, STRANGER]) == {PEOPLE[0]: "opted_out", PEOPLE[2]: "held_for_review"}
+    assert blocked_of(store, "another", PEOPLE) == {PEOPLE[2]: "held_for_review", PEOPLE[3]: "opted_out"}
 
 
 def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:

@@ -76,7 +76,16 @@ async def owning(
     port: Any = aggregator or Nobody()
     breaker = AggregatorBreaker("tested", port, 5)
     quiet = context.quiet("demo")
-    way = Way(aggregator=port, sender="+1", rate=1000.0, batch=500, carrier_daily={}, breaker=breaker, quiet=quiet)
+    way = Way(
+        aggregator=port,
+        account="demo",
+        sender="+1",
+        rate=1000.0,
+        batch=500,
+        carrier_daily={},
+        breaker=breaker,
+        quiet=quiet,
+    )
     made = LaneOwner(LANE, context, way)
     yield made
     await made.release(2)

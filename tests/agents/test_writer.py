@@ -71,7 +71,7 @@ def counted(endpoint: Endpoint, message: int) -> tuple[int, int]:
 
 @contextlib.asynccontextmanager
 async def writing(bench: Bench, insert: Any) -> AsyncIterator[tuple[Any, BatchStep[Any]]]:
-    step = BatchStep(bench.name, lambda key, value: STATUSES.decode(value), insert, lambda: bench.producer)
+    step = BatchStep(bench.name, lambda message: STATUSES.decode(message.value), insert, lambda: bench.producer)
     app = bench.app()
     bench.agent(app, step.run)
     async with started(app):

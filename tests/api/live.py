@@ -144,7 +144,7 @@ def _import(folder: Path, variables: dict[str, str]) -> int:
 
 def _recorded(settings: Settings) -> int:
     """Opt-outs that ClickHouse knows of: the writer is a moment behind Kafka."""
-    return int(Store(settings.clickhouse).rows("SELECT uniqExact(number) FROM consents WHERE out")[0][0])
+    return int(Store(settings.clickhouse).rows("SELECT uniqExact(number) FROM consents WHERE state = 'out'")[0][0])
 
 
 def refusal(call: Callable[[], Any]) -> str:

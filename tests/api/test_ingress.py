@@ -31,6 +31,7 @@ from pipeline.optout_links import optout_tokens
 from pipeline.tokens import click_token, new_campaign_id
 from schemas import feedback
 from schemas.campaign import CampaignDocument
+from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.wire import encode
 from tests.stack import Server, environment, free_ports, running
 
@@ -73,7 +74,7 @@ class Ingress:
     def ends(self, topic: str) -> dict[int, int]:
         consumer = self._consumer()
         found = {}
-        for partition in range(self.kafka.partitions):
+        for partition in range(1 if topic == "dead-letters" else self.kafka.partitions):
             _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
             found[partition] = high
         consumer.close()
@@ -272,9 +273,9 @@ async def test_wrong_methods_and_addresses(ingress: Ingress) -> None:
 
 
 async def test_inbound_texts_are_keyed_by_number(ingress: Ingress) -> None:
-    start = ingress.ends("inbound")
+    start, at = ingress.ends("inbound"), clock.now_ms() - 60_000
     texts = [
-        {"id": "in-1", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000},
+        {"id": "in-1", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": at},
         {"id": "in-2", "from": "33612345678", "to": "12345", "text": "d’accord 😀"},
     ]
     assert (await ingress.post("/v1/inbound/local", {"texts": texts}))[0] == 202
@@ -284,32 +285,60 @@ async def test_inbound_texts_are_keyed_by_number(ingress: Ingress) -> None:
         12125550123,
         "+18885550100",
         "STOP",
-        1764000000000,
+        at,
         "in-1",
     )
     assert feedback.INBOUND.decode(records[b"33612345678"]).text == "d’accord 😀"
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"from": "+1212555O123"}, "texts[1].from"),
-        ({"from": "+1234567890123456"}, "texts[1].from"),
-        ({"from": "١٢٣٤٥"}, "texts[1].from"),
-        ({"text": "x" * 4097}, "texts[1].text"),
-        ({"id": ""}, "$.texts[1].id"),
-        ({"at": 1.5}, "$.texts[1].at"),
-    ],
-)
-async def test_a_malformed_text_is_named_and_nothing_is_written(
-    ingress: Ingress, change: dict[str, Any], why: str
+async def test_a_stop_is_in_the_log_of_consents_before_its_answer_however_its_sender_is_spelled(
+    ingress: Ingress,
 ) -> None:
-    start = ingress.ends("inbound")
+    spelled = ["+12125550199", "0012125550199", " 12125550199", "whatsapp:+12125550199", "tel:+1-212-555-0199",
+               "\u202a+12125550199\u202c", "+12125550199\r"]  # fmt: skip
+    start, texts = ingress.ends("optouts"), ingress.ends("inbound")
+    items: list[Any] = [
+        {"id": f"in-{n}", "from": one, "to": "+18885550100", "text": "STOP"} for n, one in enumerate(spelled)
+    ]
+    items += [{"id": "x", "from": "Bob", "to": "+18885550100", "text": "STOP"}, {"to": "12", "text": "STOP"}]
+    status, answer = await ingress.post("/v1/inbound/local", {"texts": items})
+    assert status == 202
+    assert (answer["taken"], answer["refused"]) == (9, [])
+    assert [one["index"] for one in answer["unread"]] == [7, 8]
+    closed = [(key, feedback.OPTOUTS.decode(value)) for key, value in ingress.since("optouts", start)]
+    assert [(key, one.state, one.account) for key, one in closed] == [(b"demo/12125550199", "out", "demo")] * 7
+    kept = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", texts)]
+    assert sorted(one.person for one in kept if isinstance(one, feedback.UnreadText)) == ["", "Bob"]
+
+
+async def test_an_odd_text_never_refuses_its_neighbours(ingress: Ingress) -> None:
+    start, letters = ingress.ends("inbound"), ingress.ends("dead-letters")
     good = {"id": "in-9", "from": "+12125550123", "to": "+18885550100", "text": "hi"}
-    status, said = await ingress.post("/v1/inbound/local", {"texts": [good, good | change]})
-    assert status == 400
-    assert why in said["error"]
-    assert ingress.since("inbound", start) == []
+    items = [
+        good | {"text": "x" * 9000 + " stop"}, "no object", good | {"text": None}, good | {"at": 1.5, "id": 7},
+        good | {"text": "cut \ud83d"}, good | {"at": 32503680000000}, good,
+    ]  # fmt: skip
+    status, answer = await ingress.post("/v1/inbound/local", {"texts": items})
+    assert (status, answer["taken"]) == (202, 5)
+    assert answer["refused"] == [{"index": 1, "reason": "it is no object"}, {"index": 2, "reason": "it has no text"}]
+    found = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", start)]
+    notes = sorted("+".join(one.notes) for one in found)
+    assert notes == ["", "broken_characters", "cut", "implausible_time", "implausible_time"]
+    assert max(len(one.text) for one in found) == feedback.TEXT_LIMIT
+    assert "cut \ufffd" in {one.text for one in found}
+    assert all(one.at <= one.received for one in found)
+    kept = [DEAD_LETTERS.decode(value) for _, value in ingress.since("dead-letters", letters)]
+    assert [(one.step, to_bytes(one.value)) for one in kept if isinstance(one, DeadLetter)] == [
+        ("ingress-inbound", b'"no object"'),
+        ("ingress-inbound", json.dumps(good | {"text": None}).encode()),
+    ]
+
+
+async def test_a_body_that_is_no_list_of_texts_is_refused_and_kept(ingress: Ingress) -> None:
+    letters = ingress.ends("dead-letters")
+    status, answer = await ingress.post("/v1/inbound/local", {"text": "STOP"})
+    assert (status, "dead letter" in answer["error"]) == (400, True)
+    assert len(ingress.since("dead-letters", letters)) == 1
 
 
 async def test_a_click_is_recorded_and_leads_to_the_campaigns_own_url(ingress: Ingress, campaign: str) -> None:
@@ -481,10 +510,11 @@ async def test_an_opt_out_link_asks_first_and_opts_out_on_its_button(ingress: In
         assert status == 200
         assert "Unsubscribed" in page
     records = [(key, feedback.OPTOUTS.decode(value)) for key, value in ingress.since("optouts", start)]
-    assert [(key, one.number, one.out, one.source) for key, one in records] == [
-        (b"33612345678", 33_612_345_678, True, "link")
-    ] * 2
+    assert [(key, one.number, one.state, one.source) for key, one in records] == [
+        (b"/33612345678", 33_612_345_678, "out", "link")
+    ] * 2, "nobody knows whose campaign it is: every account"
     assert "4f7k2q9z" in records[0][1].evidence
+    assert records[0][1].campaign == "4f7k2q9z"
 
 
 async def test_a_forged_opt_out_link_opts_nobody_out(ingress: Ingress) -> None:

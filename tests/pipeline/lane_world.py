@@ -212,8 +212,8 @@ class World:
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
         return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
 
-    def opted(self, numbers: list[int]) -> list[bool]:
-        return [number in self.opted_out for number in numbers]
+    def opted(self, numbers: list[int]) -> list[str]:
+        return ["opted_out" if number in self.opted_out else "" for number in numbers]
 
     def columns(self, flight: Flight) -> tuple[list[Message], list[int], list[int]]:
         """Who is in a flight: messages, numbers, segments."""

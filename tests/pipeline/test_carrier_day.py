@@ -78,7 +78,7 @@ def fold(state: LaneState, record: Record) -> int:
 
 def choose(state: LaneState, picked: Picked, limit: int) -> tuple[Intent | None, list[Defer]]:
     chosen = pick(
-        state, picked, FairShare(), lambda numbers: [False] * len(numbers), NOON, messages=500, segments=500,
+        state, picked, FairShare(), lambda numbers: [""] * len(numbers), NOON, messages=500, segments=500,
         carrier_daily={"t-mobile": limit},
     )  # fmt: skip
     assert chosen is not None

@@ -6,29 +6,29 @@ import pytest
 
 from pipeline.contacts import ColumnsError
 from pipeline.optout_lines import columns_of, optout_of
-from schemas.feedback import OptOut
+from schemas.feedback import Consent
 
 NOW = 1_790_000_000_000
 HEADER = ("Phone", "Country", "at", "Evidence", "other")
 
 
-def line(phone: str, country: str = "", at: str = "", evidence: str = "") -> OptOut | str:
+def line(phone: str, country: str = "", at: str = "", evidence: str = "") -> Consent | str:
     return optout_of((phone, country, at, evidence, "x"), columns_of(HEADER), "US", "file.csv line 7", NOW)
 
 
 def test_a_line_becomes_an_opt_out_with_evidence() -> None:
-    assert line("(212) 555-0123", at="2026-03-01T12:00:00+01:00", evidence="STOP by post") == OptOut(
+    assert line("(212) 555-0123", at="2026-03-01T12:00:00+01:00", evidence="STOP by post") == Consent(
         number=12_125_550_123,
-        out=True,
+        state="out",
         at=1_772_362_800_000,
         source="import",
         evidence="file.csv line 7: STOP by post",
     )
-    assert line("06 12 34 56 78", "FR", "2026-03-01") == OptOut(
-        number=33_612_345_678, out=True, at=1_772_323_200_000, source="import", evidence="file.csv line 7"
+    assert line("06 12 34 56 78", "FR", "2026-03-01") == Consent(
+        number=33_612_345_678, state="out", at=1_772_323_200_000, source="import", evidence="file.csv line 7"
     )
     bare = optout_of(("+33612345678",), columns_of(["number"]), "", "f line 2", NOW)
-    assert isinstance(bare, OptOut)
+    assert isinstance(bare, Consent)
     assert bare.at == NOW
 
 

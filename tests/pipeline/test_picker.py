@@ -16,12 +16,12 @@ from tests.pipeline.lane_records import A, B, Log, control, owner, work
 NUMBER = 12125550000
 
 
-def nobody(numbers: list[int]) -> list[bool]:
-    return [False] * len(numbers)
+def nobody(numbers: list[int]) -> list[str]:
+    return [""] * len(numbers)
 
 
-def these(*ordinals: int) -> Callable[[list[int]], list[bool]]:
-    return lambda numbers: [number - NUMBER in ordinals for number in numbers]
+def these(*ordinals: int) -> Callable[[list[int]], list[str]]:
+    return lambda numbers: ["opted_out" if number - NUMBER in ordinals else "" for number in numbers]
 
 
 class Desk:
@@ -37,7 +37,7 @@ class Desk:
         self,
         messages: int = 500,
         segments: int = 500,
-        out: Callable[[list[int]], list[bool]] = nobody,
+        out: Callable[[list[int]], list[str]] = nobody,
         now: int = 100,
     ) -> Pick | None:
         self.log.state.table.release(now)
@@ -97,13 +97,27 @@ def test_who_opted_out_is_dropped_and_the_rest_of_the_chunk_goes_before_the_next
     ]
 
 
+def test_who_is_held_for_review_is_dropped_with_that_reason() -> None:
+    desk = Desk()
+    desk.log.add(work(list(range(4))))
+    whys = ["opted_out", "", "held_for_review", ""]
+    chosen = desk.pick(segments=4, out=lambda numbers: [whys[number - NUMBER] for number in numbers])
+    assert chosen is not None
+    assert chosen.intent is not None
+    assert chosen.intent.slices == [(2, 1, 2), (2, 3, 4)]
+    assert [(drop.slices, drop.reason) for drop in chosen.drops] == [
+        ([(2, 0, 1)], "opted_out"),
+        ([(2, 2, 3)], "held_for_review"),
+    ]
+
+
 def test_a_pick_looks_at_no_more_recipients_than_messages() -> None:
     desk = Desk()
     asked: list[int] = []
 
-    def everybody(numbers: list[int]) -> list[bool]:
+    def everybody(numbers: list[int]) -> list[str]:
         asked.extend(numbers)
-        return [True] * len(numbers)
+        return ["opted_out"] * len(numbers)
 
     desk.log.add(work(list(range(100))))
     chosen = desk.pick(messages=10, segments=3, out=everybody)

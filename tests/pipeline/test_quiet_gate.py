@@ -40,7 +40,7 @@ def lane(now: int, keys: list[str] = KEYS, zone: tuple[int, ...] = (0, 1, 0, 1),
 
 
 def picked(log: Log, now: int) -> Pick | None:
-    everybody = lambda numbers: [False] * len(numbers)  # noqa: E731
+    everybody = lambda numbers: [""] * len(numbers)  # noqa: E731
     return pick(log.state, Picked(), FairShare(), everybody, now, messages=500, segments=500, quiet=QUIET)
 
 
@@ -91,7 +91,7 @@ def test_the_night_that_came_between_pick_and_submission_holds_it_back() -> None
     [flight] = [effect.flight for effect in log.add(chosen.intent) if isinstance(effect, Submit)]
     later = before + 1500
     hours = hours_of(log.state, flight, QUIET, later)
-    held = held_back(flight, log.state.campaigns[A], [1, 2, 3, 4], lambda n: [False] * len(n), later, hours)
+    held = held_back(flight, log.state.campaigns[A], [1, 2, 3, 4], lambda n: [""] * len(n), later, hours)
     assert [one and (one.outcome, one.reason, one.due) for one in held] == [
         ("retry", "quiet_hours", MORNING),
         None,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inbound import receive
+from pipeline.inbound import Known, closing_of, note, receive
 from pipeline.lane import apply
 from pipeline.lane_state import LaneState
 from pipeline.money import PriceList
@@ -26,12 +26,12 @@ from pipeline.replies import (
     ReplyTerms,
     control_of,
     converse,
-    known_offset,
+    repetition_of,
     reply_campaign,
     work_of,
 )
 from pipeline.scheduler import FairShare
-from schemas.feedback import REPLIES, Conversation, InboundText, OptOut, ReplyKind, SentReply
+from schemas.feedback import REPLIES, Conversation, InboundText, ReplyKind, SentReply
 from schemas.lane import LANES, Owner
 from schemas.wire import encode
 
@@ -55,7 +55,7 @@ TERMS = ReplyTerms(
 
 
 def text(words: str, identity: str = "m1", number: int = PERSON) -> InboundText:
-    return InboundText(number=number, sender="+18885550100", text=words, at=NOW, id=identity)
+    return InboundText(number=number, sender="+18885550100", text=words, at=NOW, id=identity, intent="other")
 
 
 def said(
@@ -103,9 +103,13 @@ def test_no_two_texts_lead_to_one_message(places: set[tuple[int, int]]) -> None:
 
 def test_what_the_aggregator_says_again_is_known() -> None:
     after, _ = said(None, "hello", "auto", 7)
-    assert known_offset(after, text("hello", "m7")) == 7
-    assert known_offset(after, text("hello", "m8")) is None
-    assert known_offset(None, text("hello", "m7")) is None
+    places = {offset: Place(0, 8, offset) for offset in (6, 7, 8)}
+    assert repetition_of(after, text("hello", "m7"), places[7]) == "read_again"
+    assert repetition_of(after, text("hello", "m7"), places[8]) == "said_again"
+    assert repetition_of(after, text("hello", "m8"), places[8]) == "new"
+    assert repetition_of(after, text("STOP", "m7"), places[8]) == "new", "ids of others are no identities"
+    assert repetition_of(after, text("hello", "m6"), places[6]) == "forgotten"
+    assert repetition_of(None, text("hello", "m7"), places[7]) == "new"
 
 
 def test_nobody_gets_more_than_so_many_an_hour_and_a_day() -> None:
@@ -139,16 +143,20 @@ def test_no_text_no_sender_or_no_kind_no_answer() -> None:
 
 
 def test_who_changes_their_mind_for_ever_is_confirmed_a_few_times_but_always_obeyed() -> None:
-    stored: OptOut | None = None
-    before, confirmed = None, 0
+    before, confirmed, out = None, 0, False
     for offset in range(40):
         words = "STOP" if offset % 2 == 0 else "START"
-        incoming = InboundText(number=PERSON, sender="+18885550100", text=words, at=NOW + offset, id=f"m{offset}")
-        outcome = receive(incoming, stored, stored is not None and stored.out)
-        stored = outcome.optout
-        assert stored is not None
-        assert stored.out == (words == "STOP")
+        incoming = InboundText(
+            number=PERSON, sender="+18885550100", account="shop", text=words, at=NOW + offset, id=f"m{offset}",
+            intent="stop" if words == "STOP" else "start",
+        )  # fmt: skip
+        closing = closing_of(incoming, offset, "account")
+        out = out or closing is not None
+        outcome = receive(incoming, before, Known(offset, "opted_out" if out else "", ""), "account")
+        out = outcome.consents[-1].state == "out" if outcome.consents else out
+        assert out == (words == "STOP")
         before, reply = converse(before, incoming, outcome.reply, TERMS, Place(0, 8, offset), NOW + offset)
+        before = note(before, incoming, outcome)
         confirmed += reply is not None and reply.kind == "stopped"
     assert confirmed == CONFIRMATIONS
 
@@ -164,7 +172,7 @@ def test_the_lane_lets_the_confirmation_pass_to_who_is_out_and_nothing_else() ->
             raw = encode(record)
             apply(state, offset, LANES.decode(raw), raw)
         state.table.release(NOW)
-        chosen = pick(state, Picked(), FairShare(), lambda n: [True] * len(n), NOW, messages=10, segments=10)
+        chosen = pick(state, Picked(), FairShare(), lambda n: ["opted_out"] * len(n), NOW, messages=10, segments=10)
         assert chosen is not None
         assert (chosen.intent is not None) == passes
         assert bool(chosen.drops) != passes

@@ -72,7 +72,9 @@ class Story:
         store = Store(self.stage.settings.clickhouse)
         try:
             people = {what: _people(store, one) for what, one in self.campaigns.items()}
-            consents = store.rows("SELECT number, at, out, source, evidence FROM consents FINAL ORDER BY ALL")
+            consents = store.rows(
+                "SELECT DISTINCT number, account, hold, at, state, source, evidence FROM consents ORDER BY ALL"
+            )
         finally:
             store.close()
         shown = {what: self.stage.api.get(f"/v1/campaigns/{one}") for what, one in self.campaigns.items()}
