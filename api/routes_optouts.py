@@ -98,7 +98,8 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]
     whose = {body.account}
     if not body.account:
         changes = await asyncio.to_thread(history, shared.figures.store, digits)
-        whose |= {account for (account, hold), last in standing(changes).items() if not hold and last.state != "in"}
+        closed = {account for (account, hold), last in standing(changes).items() if not hold and last.state != "in"}
+        whose = closed or whose
     now = now_ms()
     await _write(shared, [
         Consent(account=account, number=digits, state="in", at=now, source="api", evidence=body.evidence)

@@ -32,7 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "status": Entry("cli.stack.commands:status", "What runs, since when, how often restarted."),
     "doctor": Entry("cli.stack.commands:doctor", "What is wrong with this installation and how to fix it."),
     "contacts": Entry("cli.contacts:app", "Import contacts."),
-    "optouts": Entry("cli.optouts:app", "Who must not be written to: import, add, remove, export, show."),
+    "optouts": Entry("cli.optouts:app", "Who must not be written to: import, add, remove, review, export, show."),
     "sample": Entry("cli.sample:app", "Generate sample contacts."),
     "campaign": Entry("cli.campaign:app", "Create, review, launch, steer and export campaigns."),
     "forecast": Entry("cli.forecast:forecast", "Whether and when a campaign can be sent, before launch."),

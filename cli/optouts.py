@@ -1,4 +1,4 @@
-"""`longwave optouts import | add | remove | export | show`: who must not be written to."""
+"""`longwave optouts import | add | remove | review | confirm | clear | export | show`: who must not be written to."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 
 Numbers = Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")]
 Number = Annotated[str, typer.Argument(help="With + and country code.")]
+Account = Annotated[str, typer.Option("--account", help="Of this account only; else of every account.")]
+Why = Annotated[str, typer.Option("--evidence", help="Why; kept for ever.")]
 
 
 @app.callback()
@@ -48,11 +50,13 @@ def import_(
 def add(
     numbers: Numbers,
     evidence: Annotated[str, typer.Option("--evidence", help="What the person said or did; kept for ever.")] = "",
+    account: Account = "",
 ) -> None:
     """Opt numbers out: all or none. Within a second nothing is sent to them, waiting messages included."""
     import orjson
 
-    said = _client().send("POST", "/v1/optouts", orjson.dumps({"numbers": numbers, "evidence": evidence}))
+    body = {"numbers": numbers, "evidence": evidence, "account": account}
+    said = _client().send("POST", "/v1/optouts", orjson.dumps(body))
     say(f"{said['recorded']} opted out")
 
 
@@ -60,27 +64,83 @@ def add(
 def remove(
     number: Number,
     evidence: Annotated[str, typer.Option("--evidence", help="What they agreed to, when and how; kept for ever.")],
+    account: Account = "",
 ) -> None:
-    """Let a number be written to again."""
+    """Let a number be written to again: by every account, or by one. A text that waits for a decision still holds it
+    (`optouts review`)."""
     import orjson
 
-    _client().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps({"evidence": evidence}))
-    say(f"{number} may be written to again")
+    body = {"evidence": evidence, "account": account}
+    _client().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
+    say(f"{number} may be written to again" + (f" by {account}" if account else ""))
 
 
 @app.command()
 def show(
     number: Number, json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False
 ) -> None:
-    """Whether a number is opted out, and every change with its evidence."""
+    """Who may not write to a number, and every change with its evidence."""
     found = _client().get(f"/v1/optouts/{quote(number)}")
     if json:
         say(to_json(found))
         return
+    blocked = {name: why for name, why in found["accounts"].items() if why}
     say(f"{found['number']} {'is opted out' if found['opted_out'] else 'is not opted out'}")
+    for name, why in blocked.items():
+        say(f"  {name} must not write to it: {why.replace('_', ' ')}")
     for change in found["history"]:
-        evidence = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", change["evidence"])
-        say(f"  {change['at']}  {'out' if change['out'] else 'in ':3}  {change['source']}  {evidence}")
+        said = " ".join(part for part in (_words(change), change["source"], change["account"], change["who"]) if part)
+        say(f"  {change['recorded']}  {said}  {_plain(change['evidence'])}")
+
+
+@app.command()
+def review(
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the texts that may be an opt-out: nothing is sent to these numbers until you have decided."""
+    found = _client().get("/v1/inbox", what="held", size=200)
+    if json:
+        say(to_json(found))
+        return
+    for line in found["lines"]:
+        why = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
+        say(f"{line['number']}  {line['at']}  {_plain(line['text'] or line['evidence'])}{why}")
+    if found["lines"]:
+        say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
+    else:
+        say("nothing waits for a decision")
+
+
+@app.command()
+def confirm(number: Number, evidence: Why = "") -> None:
+    """The texts of a number that wait for a decision are opt-outs."""
+    _decide(number, "out", evidence, "opted out")
+
+
+@app.command()
+def clear(number: Number, evidence: Why = "") -> None:
+    """The texts of a number that wait for a decision are no opt-outs: it is not held any more."""
+    _decide(number, "clear", evidence, "not held any more")
+
+
+def _decide(number: str, decision: str, evidence: str, done: str) -> None:
+    import getpass
+
+    import orjson
+
+    body = {"decision": decision, "evidence": evidence, "who": getpass.getuser()}
+    said = _client().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
+    say(f"{number} is {done} ({said['decided']} decided)")
+
+
+def _words(change: dict[str, Any]) -> str:
+    if change["hold"]:
+        return "held" if change["state"] == "held" else "hold ended"
+    return str(change["state"])
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
 
 
 @app.command()

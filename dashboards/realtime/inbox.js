@@ -1,13 +1,14 @@
 // What people wrote to us, what it changed, what we answered, and every other change of consent; newest first.
 import { call } from "./api.js";
-import { $, el, show } from "./dom.js";
+import { $, el, show, toast } from "./dom.js";
 import { secondsSince } from "./live.js";
 
 const EVERY = 3000;
 // What a text changes is recorded apart from it: for so many seconds nobody can say that it changed nothing.
 const FRESH = 10;
-const INTENTS = { stop: "STOP", start: "START", help: "HELP", other: "text" };
-const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text" };
+const INTENTS = { stop: "STOP", start: "START", help: "HELP", doubtful: "opt-out?", other: "text" };
+const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text", review: "decision" };
+const NOTES = { unread_sender: "the sender cannot be read as a number", implausible_time: "its time was implausible: the time of arrival is shown", cut: "cut after 4,096 characters", broken_characters: "broken characters replaced" };
 let page = 1;
 let timer = 0;
 let asking = 0;
@@ -71,10 +72,10 @@ function complain(text) {
 function row(line) {
   return el("tr", {},
     el("td", { class: "soft c-at" }, line.at.slice(0, 19).replace("T", " ")),
-    el("td", { class: "c-number" }, line.number),
+    el("td", { class: "c-number" }, line.number || el("span", { class: "soft", title: NOTES.unread_sender }, line.person || "no sender")),
     el("td", {}, pill(line)),
-    el("td", { class: "c-said", title: line.intent ? `to ${line.sender}, id ${line.id}` : null }, line.intent ? line.text : line.evidence || "–"),
-    el("td", { class: "c-change", "data-label": "Consent" }, change(line)),
+    el("td", { class: "c-said", title: line.intent ? `to ${line.sender}, id ${line.id}` : null }, line.intent ? line.text : line.evidence || "–", why(line)),
+    el("td", { class: "c-change", "data-label": "Consent" }, change(line), line.hold ? decide(line) : null),
     el("td", { class: "c-answer", "data-label": "Answer" }, line.answer ? el("span", { title: `${line.answer.kind}, ${line.answer.at.slice(0, 19).replace("T", " ")} UTC` }, line.answer.text) : el("span", { class: "soft" }, "none")));
 }
 
@@ -82,5 +83,32 @@ const pill = (line) => el("span", { class: "status", "data-i": line.intent ?? "c
 
 function change(line) {
   if (line.change === null) return el("span", { class: "soft" }, line.fresh && line.intent !== "other" ? "…" : "unchanged");
-  return line.change === "out" ? el("b", { class: "out" }, "opted out") : el("b", { class: "in" }, "opted in");
+  if (line.change === "held" || line.hold) return el("b", { class: "held" }, line.hold ? "held" : "was held");
+  const at = line.account ? ` at ${line.account}` : " everywhere";
+  if (line.source === "review" && line.change === "in") return el("b", { class: "in" }, "hold ended");
+  return line.change === "out" ? el("b", { class: "out", title: `opted out${at}` }, "opted out") : el("b", { class: "in", title: `opted in${at}` }, "opted in");
+}
+
+// Which word and rule decided, who did, and what was odd about the text.
+function why(line) {
+  const said = [];
+  if (line.word) said.push(`“${line.word}”${line.rule ? ` by rule ${line.rule}` : ""}`);
+  if (line.who) said.push(`decided by ${line.who}`);
+  for (const note of line.notes) said.push(NOTES[note] ?? note);
+  return said.length ? el("span", { class: "soft why" }, said.join("; ")) : null;
+}
+
+function decide(line) {
+  const button = (decision, text, done) => el("button", { type: "button", class: "quiet", onclick: () => settle(line, decision, done) }, text);
+  return el("span", { class: "decide" }, button("out", "Opt out", "opted out"), button("clear", "Not an opt-out", "no opt-out: the hold is ended"));
+}
+
+async function settle(line, decision, done) {
+  try {
+    await call("POST", `v1/optouts/${encodeURIComponent(line.number)}/holds`, JSON.stringify({ decision, hold: line.hold, who: "page" }));
+    toast(`${line.number}: ${done}`);
+  } catch (error) {
+    toast(error.message, true);
+  }
+  ask();
 }
