@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Final
@@ -21,13 +20,12 @@ __all__ = [
 ]
 
 _LINK_KEY: Final = "link:"
-_FOREIGN_FIELD = re.compile(r"\{\{\s*([^\W\d]\w*)\s*(?:\|[^{}]*)?\}\}")
 
 
 class Template:
     """A parsed text. Immutable; parse once per message, render per chunk."""
 
-    __slots__ = ("_pieces", "fields", "fields_without_default", "links", "lookalikes", "specials", "text")
+    __slots__ = ("_pieces", "fields", "fields_without_default", "links", "specials", "text")
 
     def __init__(self, text: str) -> None:
         self._pieces = parse(text)
@@ -43,8 +41,6 @@ class Template:
         """Keys that `render_columns` wants in `specials`: `link:NAME`, `opt_out`."""
         self.links: Final = tuple(key[len(_LINK_KEY) :] for key in self.specials if key.startswith(_LINK_KEY))
         """Names of the links in order of first use; `{link}` is `default`."""
-        self.lookalikes: Final = _distinct(_FOREIGN_FIELD.findall(text))
-        """Names in double braces: fields in other products, but plain text here. Worth a warning."""
 
     def render_columns(
         self, columns: Mapping[str, Sequence[str]], n: int, specials: Mapping[str, Sequence[str]]
@@ -78,7 +74,8 @@ def with_site_name(text: str, site_name: str) -> str:
     Upper and lower case are the same; "Acmeville" does not begin with "Acme". `site_name` is plain text.
     """
     name = escape(site_name.strip())
-    if not name or _begins_with_word(text.lstrip().casefold(), name.casefold()):
+    own = text.lstrip().casefold()
+    if not name or any(_begins_with_word(own, word.casefold()) for word in (name, site_name.strip())):
         return text
     return f"{name}: {text.lstrip()}"
 

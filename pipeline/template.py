@@ -1,19 +1,26 @@
 """The template language of message texts: what a person may write, and what is wrong when it does not parse.
 
-    Hi {first_name|there}, 20% off: {link} {{today only}}
+    Hi {first_name|there}, 20% off: {link}
 
-`{name}` is a contact attribute, `{name|default}` one with a default (`{name|}` says that empty is meant);
-`{link}`, `{link:NAME}` and `{opt_out}` are specials, filled in by the pipeline; `{{` and `}}` are braces.
+`{name}` is a contact attribute, `{name|default}` one with a default (`{name|}` says that empty is meant); a name has
+letters, digits and _ of any script. `{link}`, `{link:NAME}` and `{opt_out}` are specials, filled in by the pipeline.
 Blanks around a name and a default do not count. Values are never parsed again, so a contact whose name is
 "{link}" is greeted as "{link}".
+
+What looks like a placeholder of another system (`{{name}}`, `*|NAME|*`, `[name]`: pipeline/placeholders.py) is an
+error, because it would go out as it stands. A backslash keeps a character: `\\{` is a brace, `\\[today]` says
+just that; before any other character a backslash is a backslash.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from pipeline.placeholders import ESCAPE, attribute_name, find_foreign, is_name
 
 DEFAULT_LINK: Final = "default"
 """Name of the link that plain `{link}` leads to."""
@@ -21,7 +28,7 @@ DEFAULT_LINK: Final = "default"
 OPT_OUT: Final = "opt_out"
 
 _BRACE = re.compile(r"[{}]")
-_FIELD_NAME = re.compile(r"[^\W\d]\w{0,63}")
+_MARK = re.compile(f"{ESCAPE.pattern}|[{{}}]")
 _LINK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -49,6 +56,13 @@ def parse(text: str) -> tuple[str | Slot, ...]:
 
     Raises TemplateError at the first thing that is wrong.
     """
+    foreign = find_foreign(text)
+    if foreign is not None:
+        raise TemplateError(
+            foreign.position,
+            f"{foreign.written} is a placeholder of another system and would go out as it stands",
+            f"write {foreign.spelling} for the attribute, or {foreign.literal} for just these characters",
+        )
     pieces: list[str | Slot] = []
     for piece in _scan(text):
         if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
@@ -60,17 +74,18 @@ def parse(text: str) -> tuple[str | Slot, ...]:
 
 def escape(literal: str) -> str:
     """The template text that renders as `literal`."""
-    return literal.replace("{", "{{").replace("}", "}}")
+    escaped = re.sub(r"[\\{}]", r"\\\g<0>", literal)
+    return re.sub(r"[\[#@%*<$_]", r"\\\g<0>", escaped) if find_foreign(escaped) else escaped
 
 
 def _scan(text: str) -> Iterator[str | Slot]:
     position = 0
-    while found := _BRACE.search(text, position):
+    while found := _MARK.search(text, position):
         start = found.start()
         yield text[position:start]
-        if text.startswith(found[0] * 2, start):
-            yield found[0]
-            position = start + 2
+        if found[0][0] == "\\":
+            yield found[0][1]
+            position = found.end()
         else:
             end = _closing(text, start)
             yield _slot(text[start + 1 : end], start)
@@ -80,10 +95,10 @@ def _scan(text: str) -> Iterator[str | Slot]:
 
 def _closing(text: str, start: int) -> int:
     if text[start] == "}":
-        raise TemplateError(start, "} closes nothing", "remove it, or write }} for a brace in the text")
+        raise TemplateError(start, "} closes nothing", "remove it, or write \\} for a brace in the text")
     found = _BRACE.search(text, start + 1)
     if not found:
-        raise TemplateError(start, "{ is never closed", "add } after the name, or write {{ for a brace in the text")
+        raise TemplateError(start, "{ is never closed", "add } after the name, or write \\{ for a brace in the text")
     if found[0] == "{":
         raise TemplateError(
             found.start(), "{ inside of a field", f"close the field that begins at character {start + 1} first"
@@ -93,7 +108,8 @@ def _closing(text: str, start: int) -> int:
 
 def _slot(inside: str, start: int) -> Slot:
     name, bar, default = inside.partition("|")
-    name = name.strip()
+    # Keyboards and files spell an accented letter in two ways; attributes have the shorter one.
+    name = unicodedata.normalize("NFC", name.strip())
     if name in (OPT_OUT, "link") or name.startswith("link:"):
         if bar:
             raise TemplateError(start, f"{{{name}}} takes no default", f"write {{{name}}}")
@@ -115,10 +131,12 @@ def _link_key(name: str, start: int) -> str:
 
 def _check_name(name: str, start: int) -> None:
     if not name:
-        raise TemplateError(start, "the field has no name", "write {name}, or {{}} for braces in the text")
-    if not _FIELD_NAME.fullmatch(name):
+        raise TemplateError(start, "the field has no name", "write {name}, or \\{\\} for braces in the text")
+    if not is_name(name):
+        better = attribute_name(name)
+        spelling = better if is_name(better) else "first_name"
         raise TemplateError(
             start,
             f"{name!r} is no name of a field",
-            "use letters, digits and _ and begin with a letter, for instance {first_name} or {first_name|there}",
+            f"use letters, digits and _ and begin with a letter, for instance {{{spelling}}} or {{{spelling}|there}}",
         )

@@ -111,7 +111,6 @@ def test_sample_campaigns_are_valid_and_fit_the_sample_contacts(name: str, sampl
         assert set(template.fields) <= set(open_contacts(sample).header)
         assert template.fields_without_default == ()
         assert set(template.links) == set(message.links)
-        assert template.lookalikes == ()
 
 
 def test_the_french_campaign_really_is_ucs2() -> None:
