@@ -103,7 +103,8 @@ def wanted_numbers(typed: Sequence[str]) -> list[int]:
     Raises:
         ApiError: 422 neither a valid number nor one as the export writes it.
     """
-    numbers, refused = typed_numbers(tuple(typed))
+    taken, refused = typed_numbers(tuple(typed))
+    numbers = list(taken.numbers)
     for text, why in refused:
         # Numbering plans change: who is in the campaign is named as its export names them, whatever is valid today.
         if not _EXPORTED.fullmatch(text):

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+VALUE_LIMIT: Final = 2000
+"""Characters of an attribute that a frozen audience keeps: a text with more takes more than 10 segments, which no
+account may allow (`max_segments`), so cutting them off changes nobody's text."""
+
 Indices = Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedNumbers:
+    """Columns of the numbers that an audience names itself: E.164, and the ISO country and region of each, which only
+    the number tells ("" = not known)."""
+
+    numbers: Sequence[int] = ()
+    countries: Sequence[str] = ()
+    regions: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 @dataclass(frozen=True, slots=True)

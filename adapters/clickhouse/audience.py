@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from adapters.errors import StoreRefused
-from schemas.audience import AudiencePage
+from schemas.audience import VALUE_LIMIT, AudiencePage, TypedNumbers
 from schemas.ids import bucket_sql
 
 # One statement, so one snapshot of every table. The numbering is by window, whose order SQL guarantees however many
@@ -42,7 +42,7 @@ FROM
             UNION ALL SELECT number FROM typed
         )
         UNION ALL
-        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, '', '', '', %s, 1 FROM typed
+        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, country, region, '', %s, 1 FROM typed
     )
 )
 WHERE number != twin
@@ -66,7 +66,7 @@ class AudienceStore:
         self._known: dict[tuple[str, int], tuple[int, int, list[str]]] = {}
 
     def freeze(
-        self, campaign: str, revision: int, lists: Sequence[str], numbers: Sequence[int], fields: Sequence[str]
+        self, campaign: str, revision: int, lists: Sequence[str], numbers: TypedNumbers, fields: Sequence[str]
     ) -> int:
         """Give each recipient of the lists and the typed numbers an ordinal; returns N.
 
@@ -124,7 +124,7 @@ class AudienceStore:
         return self._known[key]
 
     def _attempt(
-        self, campaign: str, revision: int, lists: Sequence[str], numbers: Sequence[int], fields: list[str]
+        self, campaign: str, revision: int, lists: Sequence[str], numbers: TypedNumbers, fields: list[str]
     ) -> None:
         attempt = secrets.randbits(63)
         key = {"campaign": campaign, "revision": revision, "attempt": attempt}
@@ -149,7 +149,7 @@ class AudienceStore:
         self._store.insert_arrow("audiences", pa.table(row))
 
 
-def preview(store: Store, lists: Sequence[str], numbers: Sequence[int], fields: Sequence[str]) -> AudiencePage:
+def preview(store: Store, lists: Sequence[str], numbers: TypedNumbers, fields: Sequence[str]) -> AudiencePage:
     """The audience as it would be frozen now, in its order, without freezing it.
 
     Raises:
@@ -167,7 +167,9 @@ def _statement(fields: Sequence[str], typed: bool) -> str:
 
 
 def _members(fields: Sequence[str], typed: bool) -> str:
-    values = ", ".join(f"attributes[{{field_{place}:String}}]" for place in range(len(fields)))
+    values = ", ".join(
+        f"substringUTF8(attributes[{{field_{place}:String}}], 1, {VALUE_LIMIT})" for place in range(len(fields))
+    )
     columns = f"[{values}]" if fields else "emptyArrayString()"
     if not typed:
         return _CONTACTS % columns

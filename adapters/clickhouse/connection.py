@@ -15,7 +15,9 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 
 from adapters.clickhouse.failures import mapped
 from adapters.settings import ClickHouse
+from schemas.audience import TypedNumbers
 
+Numbers = Sequence[int] | TypedNumbers
 Parameters = Mapping[str, Any]
 
 
@@ -38,15 +40,16 @@ class Store:
         self.rows("SELECT 1")
 
     def rows(
-        self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None
+        self, sql: str, parameters: Parameters | None = None, numbers: Numbers | None = None
     ) -> Sequence[Sequence[Any]]:
-        """All rows of a small result. `numbers` become a table `typed` (number UInt64) of the request."""
+        """All rows of a small result. `numbers` become a table `typed` of the request: number UInt64, of a
+        `TypedNumbers` also country and region."""
         with mapped():
             return (
                 self._connected().query(sql, parameters=_plain(parameters), external_data=_typed(numbers)).result_rows
             )
 
-    def table(self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None) -> Any:
+    def table(self, sql: str, parameters: Parameters | None = None, numbers: Numbers | None = None) -> Any:
         """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded. `numbers` as for `rows`."""
         settings = {"output_format_arrow_low_cardinality_as_dictionary": 1}
         with mapped():
@@ -58,7 +61,7 @@ class Store:
                 external_data=_typed(numbers),
             )
 
-    def command(self, sql: str, parameters: Parameters | None = None, numbers: Sequence[int] | None = None) -> None:
+    def command(self, sql: str, parameters: Parameters | None = None, numbers: Numbers | None = None) -> None:
         """Run a statement that has no result (DDL, INSERT … SELECT); `numbers` as for `rows`."""
         with mapped():
             self._connected().command(sql, parameters=_plain(parameters), external_data=_typed(numbers))
@@ -100,10 +103,15 @@ def connect(settings: ClickHouse, database: str, timeout: float = 120.0) -> Clie
     )
 
 
-def _typed(numbers: Sequence[int] | None) -> ExternalData | None:
+def _typed(numbers: Numbers | None) -> ExternalData | None:
     """Parameters travel in the URL, which servers cut at 1 MB; a table of the request has no such limit."""
     if numbers is None:
         return None
+    if isinstance(numbers, TypedNumbers):
+        rows = zip(numbers.numbers, numbers.countries, numbers.regions, strict=True)
+        lines = "".join(f"{number}\t{country}\t{region}\n" for number, country, region in rows)
+        structure = ["number UInt64", "country String", "region String"]
+        return ExternalData(file_name="typed", data=lines.encode(), fmt="TabSeparated", structure=structure)
     data = np.asarray(numbers, dtype="<u8").tobytes()
     return ExternalData(file_name="typed", data=data, fmt="RowBinary", structure=["number UInt64"])
 

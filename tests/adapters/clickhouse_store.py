@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from adapters.clickhouse import Store, migrate
 from adapters.settings import ClickHouse, Settings
+from schemas.audience import TypedNumbers
 from schemas.ids import bucket
 from tests.stack import Server
 
@@ -34,6 +35,12 @@ def migrated(server: Server) -> Iterator[Store]:
     finally:
         store.command(f"DROP DATABASE {settings.clickhouse.database}")
         store.close()
+
+
+def typed(*numbers: int) -> TypedNumbers:
+    """Numbers as if somebody had typed them; those of twelve digits and more are British."""
+    countries = ["GB" if number >= 10**11 else "CA" for number in numbers]
+    return TypedNumbers(numbers, countries, [""] * len(numbers))
 
 
 def add_contacts(

@@ -18,7 +18,7 @@ from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_cam
 from adapters.errors import StoreRefused
 from pipeline.accounting import figures
 from schemas.campaign import CampaignDocument
-from tests.adapters.clickhouse_store import NOW, migrated
+from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.adapters.test_clickhouse_statuses import CAMPAIGN, EXPECTED, WAY, N, chunk
 from tests.stack import Server
 
@@ -61,7 +61,7 @@ def rows(store: Store, **given: Any) -> list[dict[str, Any]]:
 def test_the_export_has_every_recipient_once_and_agrees_with_the_figures(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+    AudienceStore(store).freeze(CAMPAIGN, 1, [], typed(*range(15550100000, 15550100000 + N)), [])
     sink = StatusSink(store)
     for _ in range(2):
         sink.insert([*WAY, chunk("accepted", [40], segments=2, price=7900, ids=["late"])])
@@ -89,7 +89,7 @@ def test_the_export_has_every_recipient_once_and_agrees_with_the_figures(
 
 
 def test_the_export_of_one_state(store: Store) -> None:
-    AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+    AudienceStore(store).freeze(CAMPAIGN, 1, [], typed(*range(15550100000, 15550100000 + N)), [])
     assert {row["state"] for row in rows(store)} == {"pending"}
     StatusSink(store).insert(WAY)
     assert [row["ordinal"] for row in rows(store, state="skipped")] == list(range(50, 55))

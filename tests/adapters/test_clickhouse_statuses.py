@@ -15,7 +15,7 @@ from adapters.clickhouse.statuses import StatusSink
 from pipeline.accounting import figures
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 from schemas.succession import EVENTS, FINAL, SUBMITTED, WAITING
-from tests.adapters.clickhouse_store import NOW, migrated
+from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.pipeline.accounting_model import Record, billed, states
 from tests.stack import Server
 
@@ -27,7 +27,7 @@ KINDS = ((1, 7900), (2, 7900), (1, 40_000))
 @pytest.fixture
 def store(clickhouse: Server) -> Iterator[Store]:
     with migrated(clickhouse) as store:
-        AudienceStore(store).freeze(CAMPAIGN, 1, [], range(15550100000, 15550100000 + N), [])
+        AudienceStore(store).freeze(CAMPAIGN, 1, [], typed(*range(15550100000, 15550100000 + N)), [])
         yield store
 
 
@@ -115,7 +115,7 @@ def test_an_empty_insert_and_an_empty_group_do_nothing(store: Store) -> None:
 
 
 def test_a_large_range_is_unfolded_whole(store: Store) -> None:
-    AudienceStore(store).freeze(CAMPAIGN, 2, [], range(15550200000, 15550200000 + 120_000), [])
+    AudienceStore(store).freeze(CAMPAIGN, 2, [], typed(*range(15550200000, 15550200000 + 120_000)), [])
     StatusSink(store).insert([withdrawn(100, 119_999)])
     found = account(store)
     assert (found.states["canceled"], found.states["pending"], found.residual) == (119_899, 101, 0)

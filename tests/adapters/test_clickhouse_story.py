@@ -18,7 +18,7 @@ from api.forecast_facts import rivals_of
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import Consent, ConsentState
 from schemas.status import StatusChunk, StatusGroup, StatusRange
-from tests.adapters.clickhouse_store import NOW, add_contacts, migrated
+from tests.adapters.clickhouse_store import NOW, add_contacts, migrated, typed
 from tests.stack import Server
 
 ID = "0000000a"
@@ -47,9 +47,9 @@ def status(state: str, ordinals: list[int], at: int, **more: object) -> StatusCh
 
 
 def test_a_preview_is_the_audience_that_a_freeze_gives(store: Store) -> None:
-    AudienceStore(store).freeze(ID, 2, ["a"], [STRANGER, PEOPLE[0]], ["first_name", "city"])
+    AudienceStore(store).freeze(ID, 2, ["a"], typed(STRANGER, PEOPLE[0]), ["first_name", "city"])
     frozen = AudienceStore(store).page(ID, 2, 0, 1000)
-    seen = preview(store, ["a"], [STRANGER, PEOPLE[0]], ["first_name", "city"])
+    seen = preview(store, ["a"], typed(STRANGER, PEOPLE[0]), ["first_name", "city"])
     assert np.asarray(seen.numbers).tolist() == np.asarray(frozen.numbers).tolist()
     assert dict(seen.fields) == dict(frozen.fields)
     for column in ("zone", "country", "region"):
@@ -61,7 +61,7 @@ def test_a_preview_is_the_audience_that_a_freeze_gives(store: Store) -> None:
             for page in (seen, frozen)
         ]
         assert read[0] == read[1]
-    assert len(preview(store, ["a"], [], [])) == len(PEOPLE)
+    assert len(preview(store, ["a"], typed(), [])) == len(PEOPLE)
 
 
 def test_where_an_audience_is_counts_strangers_and_who_is_opted_out(store: Store) -> None:
@@ -85,7 +85,7 @@ def test_where_an_audience_is_counts_strangers_and_who_is_opted_out(store: Store
 
 def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:
     insert_campaigns(store, [document()])
-    AudienceStore(store).freeze(ID, 2, ["a"], [], [])
+    AudienceStore(store).freeze(ID, 2, ["a"], typed(), [])
     here = recipient(store, ID, PEOPLE[7])
     assert here is not None
     assert (here.country, here.region, here.zone) == ("US", "NY", "America/New_York")
@@ -115,7 +115,7 @@ def test_a_campaign_and_its_queue(store: Store) -> None:
     row = campaign_row(store, ID)
     assert row is not None
     assert (row.name, row.account, row.status, row.launched, row.recipients) == ("Sale", "demo", "sending", NOW, 40)
-    AudienceStore(store).freeze(ID, 2, ["a"], [], [])
+    AudienceStore(store).freeze(ID, 2, ["a"], typed(), [])
     StatusSink(store).insert([status("accepted", list(range(10)), NOW, segments=2, price=1)])
     asking = document().parsed()
     (rival,) = rivals_of(store, Settings(), asking)
