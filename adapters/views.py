@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from adapters import logs
+from adapters.clock import now_ms
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
@@ -24,6 +26,14 @@ from schemas.wire import DecodeError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+FETCH_MS = 250
+"""How long a broker keeps a fetch that brings nothing: so often each partition is heard of."""
+RECORDS_AT_ONCE = 5000
+"""Applied without a break: some 20 ms in which nothing else runs."""
+GAP_SECONDS = 0.7
+"""From when on a process that did not come to read has stood still, and what it knows may be old."""
+SETTLED_MS = FETCH_MS + 50
+"""What a broker answers this long after a process stood still was asked after it."""
 
 logs.limit()
 
@@ -38,12 +48,30 @@ class View:
         self._task: asyncio.Task[None] | None = None
         self._positions: dict[int, int] = {}
         self._changed = asyncio.Condition()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assigned: list[TopicPartition] = []
+        self._read_at = monotonic()
+        self._went_on = 0
+        """When (ms) this process last went on after it had stood still."""
         self.ready = asyncio.Event()
         """Set when everything that was in the topic at the start has been read."""
 
     async def start(self) -> None:
         """Begin to follow; returns at once (wait for `ready` where the past matters)."""
         self._task = asyncio.create_task(self._follow(), name=f"view-{self._topic}")
+
+    def is_current(self, within_ms: int) -> bool:
+        """Whether all that the brokers had `within_ms` ago has been applied.
+
+        A process that stood still (stopped, its machine asleep) goes on with what it knew, and with answers of the
+        brokers that are as old: not before they have answered what was asked since.
+        """
+        if self._task is None:
+            return True  # nobody follows: a test or a simulation
+        if self._consumer is None or monotonic() - self._read_at > GAP_SECONDS:
+            return False
+        answered = [self._consumer.last_poll_timestamp(partition) or 0 for partition in self._assigned]
+        return bool(answered) and min(answered) >= max(now_ms() - within_ms, self._went_on + SETTLED_MS)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -74,7 +102,7 @@ class View:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=FETCH_MS,
             max_partition_fetch_bytes=4_194_304,
         )
         try:
@@ -87,11 +115,14 @@ class View:
                 if partition.partition in self._positions:
                     consumer.seek(partition, self._positions[partition.partition])
             ends = await consumer.end_offsets(partitions)
+            self._consumer, self._assigned = consumer, partitions
+            self._read_at = monotonic()
             while True:
                 await self._apply_next(consumer)
                 if not self.ready.is_set() and await _caught_up(consumer, ends):
                     self.ready.set()
         finally:
+            self._consumer = None
             await consumer.stop()
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> set[int]:
@@ -103,7 +134,10 @@ class View:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _apply_next(self, consumer: AIOKafkaConsumer) -> None:
-        fetched = await consumer.getmany(timeout_ms=200)
+        fetched = await consumer.getmany(timeout_ms=200, max_records=RECORDS_AT_ONCE)
+        if monotonic() - self._read_at > GAP_SECONDS:
+            self._went_on = now_ms()
+        self._read_at = monotonic()
         for partition, records in fetched.items():
             for record in records:
                 if record.key is not None:

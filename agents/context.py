@@ -23,6 +23,9 @@ from schemas.wire import DecodeError
 
 log = logging.getLogger(__name__)
 
+CONSENT_AGE_MS = 900
+"""Nothing is submitted on older knowledge of opt-outs: a STOP holds within a second of its acknowledgement."""
+
 
 class Context:
     """Made before the Faust app, started with its event loop."""
@@ -122,6 +125,12 @@ class Context:
             plan = compile_plan(document, self.terms(document.parsed()))
             self._plans[document.id] = plan
         return plan
+
+    @property
+    def knows_consents(self) -> bool:
+        """Whether every opt-out is known here that was acknowledged until a moment ago: not so just after the process
+        stood still, or while Kafka does not answer it."""
+        return self._optouts_view.is_current(CONSENT_AGE_MS)
 
     def blocked(self, account: str, numbers: list[int]) -> list[str]:
         """Why `account` may not write to each of the numbers now, "" where it may."""

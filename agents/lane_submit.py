@@ -174,7 +174,7 @@ class Submitter:
     def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
         """Why the campaign's state, the hours or an opt-out hold each recipient back, None for those that may go."""
         now = now_ms()
-        if not self._owner.active:
+        if not (self._owner.active and self._context.knows_consents):
             return held_all(len(numbers), now)
         control = self._owner.state.campaigns[flight.key[0]]
         hours = hours_of(self._owner.state, flight, self._owner.quiet, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -93,3 +94,26 @@ async def test_after_a_failure_it_goes_on_where_it_was(kafka: Server, monkeypatc
     await _until_ready(view)
     await view.stop()
     assert sorted(applied) == [b"%d-%s" % (p, x) for p in range(3) for x in (b"a", b"b")]
+
+
+async def test_what_was_known_before_a_process_stood_still_is_not_current(kafka: Server) -> None:
+    settings = _made(kafka, "view-still")
+    view = View(settings, "view-still", lambda key, value: None)
+    assert view.is_current(0), "nobody follows it"
+    await view.start()
+    assert not view.is_current(900), "nothing was read yet"
+    await view.ready.wait()
+    async with asyncio.timeout(30):
+        while not view.is_current(900):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    time.sleep(views.GAP_SECONDS + 0.3)  # noqa: ASYNC251  the whole process stands still
+    assert not view.is_current(60_000), "whoever runs first when it goes on"
+    went_on = time.monotonic()
+    async with asyncio.timeout(30):
+        while not view.is_current(60_000):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert time.monotonic() - went_on >= views.FETCH_MS / 1000, (
+        "an answer that was on its way is as old as what we know"
+    )
+    await view.stop()
+    assert not view.is_current(900)
