@@ -106,7 +106,7 @@ class LaneOwner:
         self._breaker.join(self.wake)
         self._outage = Outage(lane, context, way.breaker, self.outbox)
         self.submitter = Submitter(self, context, way.aggregator, way.breaker, way.sender, self._window)
-        self.proposer = Proposer(self, context, way)
+        self.proposer = Proposer(self, context, way, self._window)
         self.asker = Asker(self, way.aggregator)
         self.checkpointer = Checkpointer(self, context.settings.worker.checkpoint_bytes)
         metrics.LANE_LIMIT.labels(lane).set(way.rate)

@@ -13,10 +13,10 @@ from agents.context import Context
 from pipeline.lane_state import unpack
 from pipeline.picker import Pick, Picked, expired, pick
 from pipeline.poison import poisonous
-from pipeline.rate import Pace, slice_segments, slices_ahead, slots
+from pipeline.rate import Pace, ReadBack, Window, slice_segments, slots
 from pipeline.scheduler import FairShare
 from schemas import topics
-from schemas.lane import Defer, Drop, Intent, LaneRecord
+from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
 from schemas.wire import encode
 
 if TYPE_CHECKING:
@@ -31,20 +31,24 @@ IDLE_SECONDS = 0.5
 class Proposer:
     """Picks for one lane. A pick is a proposal: what becomes of it is told by the log, read back."""
 
-    def __init__(self, owner: LaneOwner, context: Context, way: Way) -> None:
+    def __init__(self, owner: LaneOwner, context: Context, way: Way, window: Window) -> None:
         self._owner = owner
         self._context = context
-        self._rate = way.rate
         self._batch = way.batch
         self._carrier_daily = way.carrier_daily
         self._breaker = way.breaker
         self._slots = slots(way.rate, way.batch, context.settings.worker.in_flight)
-        self._ahead = slices_ahead(way.rate, way.batch)
+        self._slice = slice_segments(way.rate)
         self._pace = Pace(way.rate)
+        self._window = window
+        self._connections = way.aggregator.turns
+        self._read_back = ReadBack()
         self._share = FairShare()
         self._picked = Picked()
         self._out = 0
         """INTENTs on their way into the log and back."""
+        self._sent: dict[Slice, tuple[float, int]] = {}
+        """When each of them was written, and its segments, by its first slice."""
         self._writing: set[asyncio.Future[Delivered]] = set()
         self._unread: set[int] = set()
         """Offsets of our INTENTs that the broker has and that we have not read back."""
@@ -53,10 +57,12 @@ class Proposer:
         """The log is read from its beginning."""
         self._unread.clear()
         self._picked.clear()
+        self._sent.clear()
 
     def owned(self) -> None:
         """The lane has a new owner; what was proposed before is void."""
         self._picked.clear()
+        self._sent.clear()
         self._out = 0
 
     def read(self, offset: int, record: LaneRecord) -> None:
@@ -64,7 +70,10 @@ class Proposer:
         self._unread.discard(offset)
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
-            self._out = max(0, self._out - isinstance(record, Intent))
+        if isinstance(record, Intent):
+            self._out = max(0, self._out - 1)
+            if record.slices and (sent := self._sent.pop(record.slices[0], None)) is not None:
+                self._read_back.observe(monotonic() - sent[0])
 
     async def written(self) -> None:
         """Wait until the broker has answered for everything that was proposed."""
@@ -80,8 +89,8 @@ class Proposer:
     def spend(self, now: int) -> float:
         """Write what the limits allow at `now` (ms); seconds until they allow more by time alone."""
         while self._has_a_slot():
-            pause = self._pace.wait(monotonic())
-            if pause:
+            pause = max(self._pace.wait(monotonic()), self._until_room())
+            if pause > 0:
                 return pause
             messages = self._breaker.allowance(self._out + self._owner.submitter.count)
             if not messages:
@@ -92,8 +101,16 @@ class Proposer:
         return IDLE_SECONDS
 
     def _has_a_slot(self) -> bool:
-        under_way, waiting = self._owner.submitter.count, self._owner.submitter.waiting
-        return self._out + under_way < self._slots and self._out + waiting < self._ahead
+        submitter = self._owner.submitter
+        if self._connections.locked() and self._out + submitter.waiting:
+            return False
+        return self._out + submitter.count < self._slots
+
+    def _until_room(self) -> float:
+        """Seconds until an INTENT that is written now comes back just in time for the limit to have room for it."""
+        ahead = self._owner.submitter.waiting_segments + sum(segments for _, segments in self._sent.values())
+        size = max(1, min(self._slice, self._batch, self._owner.state.table.ready_count))
+        return self._window.room_in(monotonic(), ahead, size) - self._read_back.ahead
 
     def _expire(self, now: int) -> None:
         """Deadlines hold while nothing may be submitted, too."""
@@ -116,6 +133,7 @@ class Proposer:
             self._pace.spend(monotonic(), chosen.segments)
             self._share.spend(chosen.intent.campaign, chosen.segments, campaign.settings.weight)
             self._out += 1
+            self._sent[chosen.intent.slices[0]] = (monotonic(), chosen.segments)
             self._breaker.proposed()
             self._propose(chosen.intent, chosen.intent.slices)
         return True
@@ -140,7 +158,7 @@ class Proposer:
             partial(self._context.blocked, self._owner.account),
             now,
             messages=min(self._batch, messages),
-            segments=slice_segments(self._rate),
+            segments=self._slice,
             carrier_daily=self._carrier_daily,
             quiet=self._owner.quiet,
         )
@@ -163,6 +181,7 @@ class Proposer:
             log.warning("lane %s: %s", self._owner.lane, done.exception())
             if epoch == self._owner.state.epoch:
                 self._picked.discard(slices)
+                self._sent.pop(slices[0], None)
                 self._out = max(0, self._out - isinstance(record, Intent))
                 self._owner.wake()
 

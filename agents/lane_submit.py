@@ -48,8 +48,8 @@ class Submitter:
         self._window = window
         self._gate = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: set[int] = set()
-        """Offsets of the slices that wait for the limit or for a connection."""
+        self._waiting: dict[int, int] = {}
+        """Segments of the slices that wait for the limit or for a connection, by the INTENT's offset."""
         self._renderers: dict[str, Renderer] = {}
 
     @property
@@ -62,15 +62,21 @@ class Submitter:
         """Those of them that the limit has not let through yet, or that wait for a connection."""
         return len(self._waiting)
 
+    @property
+    def waiting_segments(self) -> int:
+        """Segments of those."""
+        return sum(self._waiting.values())
+
     def start(self, flight: Flight) -> None:
-        self._waiting.add(flight.offset)
+        work = self._owner.state.work
+        self._waiting[flight.offset] = sum(sum(work(c).segments[start:stop]) for c, start, stop in flight.slices)
         task = asyncio.create_task(self._submit(flight), name=f"lane-{self._owner.lane}-{flight.offset}")
         self._tasks.add(task)
         task.add_done_callback(partial(self._finished, flight.offset))
 
     def _finished(self, offset: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._waiting.discard(offset)
+        self._waiting.pop(offset, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("lane %s: a submission failed", self._owner.lane, exc_info=task.exception())
         self._owner.wake()
@@ -98,7 +104,7 @@ class Submitter:
                 await self._until_it_fits(segments)
                 # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
                 await turn.enter_async_context(self._aggregator.turns)
-                self._waiting.discard(flight.offset)
+                self._waiting.pop(flight.offset, None)
                 self._owner.wake()
                 held = self._checked(flight, numbers)
                 going = [one for one, why in zip(batch, held, strict=True) if why is None]

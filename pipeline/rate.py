@@ -25,9 +25,8 @@ GUARD = 0.002
 """Added to the window (s), so that clocks that read a little differently do not turn 1.000 s into 0.999 s."""
 TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
-AHEAD = 0.25
-"""Seconds of the rate that may stand picked before a full window: enough for an INTENT to be written and read back on
-a busy machine, so that the limit is used, and what falls due next waits no longer than this behind them."""
+SHORTEST_AHEAD, LONGEST_AHEAD = 0.002, 0.1
+"""Seconds at least and at most that an INTENT is written before the window has room for its slice."""
 SHORTEST_WAIT = 0.001
 """What `Window.wait` tells to wait (s) where only an answer, not time, can make room."""
 
@@ -93,6 +92,23 @@ class Window:
                 return max(SHORTEST_WAIT if self._open else 0.0, end - now)
         return SHORTEST_WAIT
 
+    def room_in(self, now: float, ahead: int, segments: int) -> float:
+        """Seconds until there is room for `segments` behind the `ahead` segments that wait for the limit already (0:
+        now), as far as that is certain: what has no answer yet holds its place. At least a whole window where those
+        ahead have to be over first."""
+        self._forget(now)
+        needed = ahead + segments
+        if ahead and needed > self.limit:
+            return WINDOW
+        free = max(self.limit, needed) - self._used
+        if free >= needed:
+            return 0.0
+        for end, used in self._settled:
+            free += used
+            if free >= needed:
+                return end - now
+        return WINDOW
+
     def spend(self, now: float, segments: int) -> Charge:
         """A slice is about to be written. It holds its place until `settle`, so settle it whatever happens."""
         charge = Charge(now, segments)
@@ -130,6 +146,29 @@ class Window:
         del self._settled[:past]
 
 
+@dataclass(slots=True)
+class ReadBack:
+    """How long an INTENT takes from being written to being read back: Jacobson's estimator (RFC 6298), in seconds.
+
+    An INTENT is written so long before the window has room for its slice. Later, the limit would not be used;
+    earlier, a crash would leave people unknown who only waited for the limit.
+    """
+
+    _mean: float = 0.005
+    _deviation: float = 0.0025
+
+    def observe(self, seconds: float) -> None:
+        """An INTENT was read back. One that took very long says nothing of the next: it was a stall."""
+        seconds = min(seconds, LONGEST_AHEAD)
+        self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
+        self._mean += (seconds - self._mean) / 8
+
+    @property
+    def ahead(self) -> float:
+        """How long before the window has room an INTENT is to be written."""
+        return min(max(self._mean + 4 * self._deviation, SHORTEST_AHEAD), LONGEST_AHEAD)
+
+
 def slice_segments(rate: float) -> int:
     """Segments in one slice at most. Rule L6 allows a tenth of a second of the rate.
 
@@ -151,12 +190,6 @@ def slots(rate: float, batch: int, in_flight: int) -> int:
 def in_doubt(rate: float, batch: int, in_flight: int) -> int:
     """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way."""
     return slots(rate, batch, in_flight) * min(batch, slice_segments(rate))
-
-
-def slices_ahead(rate: float, batch: int) -> int:
-    """Slices of at most `batch` messages that may be picked while the limit has no room for them yet: `AHEAD` seconds
-    of `rate` (segments/s) where each message has one segment, and one slice at least."""
-    return max(1, ceil(AHEAD * rate / min(batch, slice_segments(rate))))
 
 
 def lane_share(sender: float, account: float, senders: float, lanes: int) -> float:

@@ -25,7 +25,7 @@ from pipeline.lane_effects import Malformed
 from pipeline.lane_state import Flight, LaneState
 from pipeline.picker import Picked, pick
 from pipeline.quiet_hours import QuietHours
-from pipeline.rate import Pace, Window, slice_segments, slices_ahead, sustained
+from pipeline.rate import Pace, Window, slice_segments, sustained
 from pipeline.scheduler import FairShare
 from pipeline.submission import away, held_back, hours_of, result_groups
 from schemas.chunk import Move, Release
@@ -80,7 +80,6 @@ class SimulatedLane:
         self._grain = max(grain, own)
         latency = around.aggregator.mean_latency()
         kept_up = sustained(limits.rate, latency, limits.slots, limits.batch)
-        self._ahead = slices_ahead(limits.rate, limits.batch)
         self._pace = Pace(kept_up if self._coarse else limits.rate)
         self._window = Window(limits.rate)
         self._share = FairShare()
@@ -88,6 +87,7 @@ class SimulatedLane:
         self._blocked = partial(around.blocked, limits.account)
         self._out = 0
         """INTENTs written and not read back."""
+        self._out_segments = 0
         self._under_way = 0
         self._gate: deque[Flight] = deque()
         self._gate_asked = False
@@ -100,7 +100,6 @@ class SimulatedLane:
         raw = encode(record) if isinstance(record, Work) else b""
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
-            self._out -= isinstance(record, Intent)
         for effect in apply(self.state, self.state.next_offset, record, raw):
             match effect:
                 case StatusChunk() | Release() | Move():
@@ -132,8 +131,8 @@ class SimulatedLane:
         for chunk in release_due(self.state, now):
             self._around.tell(chunk)
         while self._coarse or self._has_a_slot():
-            pause = self._pace.wait(self._clock.seconds)
-            if pause:
+            pause = max(self._pace.wait(self._clock.seconds), self._until_room())
+            if pause > 0:
                 self._turn_at(now + max(1, -int(-pause * 1000 // 1)))
                 return
             messages = self._around.breaker.allowance(self._out + self._under_way)
@@ -144,7 +143,18 @@ class SimulatedLane:
             self._turn_at(max(due, now))
 
     def _has_a_slot(self) -> bool:
-        return self._out + self._under_way < self._limits.slots and self._out + len(self._gate) < self._ahead
+        return self._out + self._under_way < self._limits.slots
+
+    def _until_room(self) -> float:
+        """As `agents.lane_propose` does, with a log whose delay never differs."""
+        if self._coarse:
+            return 0.0
+        size = max(1, min(self._grain, self._limits.batch, self.state.table.ready_count))
+        ahead = self._out_segments + sum(map(self._segments, self._gate))
+        return self._window.room_in(self._clock.seconds, ahead, size) - READ_BACK
+
+    def _segments(self, flight: Flight) -> int:
+        return sum(sum(self.state.work(chunk).segments[start:stop]) for chunk, start, stop in flight.slices)
 
     def _pick(self, now: int, messages: int) -> bool:
         chosen = pick(
@@ -166,10 +176,21 @@ class SimulatedLane:
             weight = self.state.campaigns[chosen.intent.campaign].settings.weight
             self._pace.spend(self._clock.seconds, chosen.segments)
             self._share.spend(chosen.intent.campaign, chosen.segments, weight)
-            self._out += 1
             self._around.breaker.proposed()
-            self._propose(chosen.intent)
+            self._write(chosen.intent, chosen.segments)
         return True
+
+    def _write(self, intent: Intent, segments: int) -> None:
+        self._picked.add(intent.slices)
+        self._out += 1
+        self._out_segments += segments
+
+        def comes_back() -> None:
+            self._out -= 1
+            self._out_segments -= segments
+            self.read(intent)
+
+        self._clock.after(READ_BACK, comes_back)
 
     def _size(self, now: int) -> int:
         if not self._coarse:
@@ -178,7 +199,7 @@ class SimulatedLane:
         edge = min([now - now % EDGE_MS + EDGE_MS, *(deadline for deadline in edges if deadline > now)])
         return max(1, min(self._grain, int(self._pace.rate * (edge - now) / 1000)))
 
-    def _propose(self, record: Intent | Drop | Defer) -> None:
+    def _propose(self, record: Drop | Defer) -> None:
         self._picked.add(record.slices)
         self._clock.after(READ_BACK, lambda: self.read(record))
 
@@ -195,8 +216,7 @@ class SimulatedLane:
         """Slices wait in order until the window has room, as they do in `agents.lane_submit`."""
         self._gate_asked = False
         while self._gate:
-            segments = sum(sum(self.state.work(c).segments[a:b]) for c, a, b in self._gate[0].slices)
-            pause = self._window.wait(self._clock.seconds, segments)
+            pause = self._window.wait(self._clock.seconds, self._segments(self._gate[0]))
             if pause:
                 self._gate_asked = True
                 self._clock.after(pause, self._through_the_gate)

@@ -38,6 +38,8 @@ class Account:
     residual: int = 0
     receipts_lost: int = 0
     not_sent: int = 0
+    never_handed_over: int = 0
+    """Of the unknown ones those that the aggregator never got: a crash met their INTENT and nothing more."""
     examples: list[str] = field(default_factory=list)
 
     def add(self, client: Client, shown: dict[str, Any], taken: NDArray[np.uint8], folder: Path) -> None:
@@ -49,6 +51,7 @@ class Account:
         lost = (taken == 0) & ~np.isin(state, [*NOT_SENT, "unknown"]) & ~not_sent
         unaccounted = (taken > 0) & (not_sent | (~handed_over & ~unknown))
         self.not_sent += int(not_sent.sum())
+        self.never_handed_over += int((unknown & (taken == 0)).sum())
         self.targeted += figures["targeted"]
         self.received += int((taken > 0).sum())
         self.states.update({name: int(count) for name, count in figures["states"].items() if count})
@@ -62,6 +65,11 @@ class Account:
         self.receipts_lost += figures["states"]["accepted"]
         for what, mask in (("lost", lost), ("twice", taken > 1), ("unaccounted", unaccounted)):
             self.examples += [f"{what} {campaign}-0-{n} {state[n]}" for n in np.flatnonzero(mask)[:3].tolist()]
+
+    @property
+    def share_never_handed_over(self) -> float:
+        """Of the unknown ones; 0 where nobody is unknown."""
+        return self.never_handed_over / self.states["unknown"] if self.states["unknown"] else 0.0
 
 
 def _states(client: Client, campaign: str, folder: Path) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:

@@ -15,6 +15,10 @@ BROKER_SECONDS: Final = 30.0
 SCALE_SECONDS: Final = 10.0
 IN_ORDER: Final = frozenset({"rolling", "scale", "restart"})
 """After these nothing may be in doubt: who ends in good order finishes what is in hand."""
+MOST_NEVER_HANDED_OVER: Final = 0.2
+"""Of the unknown; what a crash leaves unknown is to be what was under way, not what waited for the limit."""
+ENOUGH: Final = 1000
+"""Unknown recipients from which on a share of them says something."""
 AT_MOST: Final = {
     "worker": WORKER_SECONDS,
     "coordinator": WORKER_SECONDS,
@@ -92,6 +96,9 @@ class Findings:
                 found.append(f"{count} {what}")
         if self.largest_doubt > self.window:
             found.append(f"{self.largest_doubt} left in doubt in one lane, window {self.window}")
+        if account.states["unknown"] >= ENOUGH and account.share_never_handed_over > MOST_NEVER_HANDED_OVER:
+            share = f"{account.share_never_handed_over:.0%}"
+            found.append(f"{share} of the unknown were never handed over, {MOST_NEVER_HANDED_OVER:.0%} at most")
         for one in self.recoveries:
             if one.kind in IN_ORDER and one.doubt:
                 found.append(f"{one.doubt} left in doubt by {one.kind}")
@@ -129,6 +136,8 @@ class Findings:
             "twice": account.twice,
             "unknown": account.states["unknown"],
             "unlisted": account.unlisted,
+            "never_handed_over": account.never_handed_over,
+            "share_never_handed_over": round(account.share_never_handed_over, 3),
             "known_not_sent": account.not_sent,
             "largest_in_doubt": self.largest_doubt,
             "window": self.window,
