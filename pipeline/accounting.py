@@ -115,6 +115,6 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
 def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:
     """Each accepted set, then each unknown one, with how many of its ordinals no set before it has."""
     billed = [one for one in sets if one.state in BILLED]
-    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason))
+    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason, one.turn))
     before = [0, *(one.own for one in order)]
     return [(one, one.own - size) for one, size in zip(order, before, strict=False)]

@@ -16,9 +16,10 @@ MARGIN_MS: Final = 1000
 ASKED_FOR_MS: Final = 24 * 3_600_000
 """How long after its INTENT a flight is asked for at most; what is open then is unknown for good."""
 NO_ANSWER: Final = "no_answer_to_query"
-HEARD_BY_MS: Final = STALE_MS + 5000
+HEARD_BY_MS: Final = STALE_MS + 9000
 """How long a lost owner is waited for. One that lives gives up what it has not submitted when the INTENT is
-`STALE_MS` old, and its RESULT has as long again to be written while the group is still unsettled."""
+`STALE_MS` old, and its RESULT has longer than that to be written while the group is still unsettled. What it says
+later counts too, but by then people were shown as unknown."""
 
 
 def ask_after(settled_after: float) -> int:

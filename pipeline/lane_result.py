@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | of the owner | final | waits again, or canceled with the campaign | final | as the policy says |
 | asked for | final | waits again, or canceled with the campaign | final | `query`: asked on; final in the answer |
-| of a lost owner, unknown | the truth after all | rejected, `not_sent_by_lost_owner` | as retry | nothing new |
+| of a lost owner, unknown | the truth after all | waits again, or rejected where it cannot | as retry | nothing new |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 
 Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again until as many attempts may
@@ -14,7 +14,9 @@ became of it, whoever owns the lane by then. Who waits again and then ends witho
 
 An owner that is lost is not always dead: in a rebalance it lives, and tells within seconds what it did not submit.
 Under `skip` its flights are asked for too, though of nobody but itself: they stay in flight until its RESULT is there
-or `pipeline.lane_ask.HEARD_BY_MS` are over, and only then are unknown for good.
+or `pipeline.lane_ask.HEARD_BY_MS` are over, and only then are unknown. A RESULT that comes later yet and proves that
+they were not submitted lets them wait again, one turn later; it cannot where the campaign is finished or canceled, or
+an operator has decided what became of its unknown ones: then they are rejected, `not_sent_by_lost_owner`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pipeline.lane_release import moves, releases
 from pipeline.lane_state import Flight, LaneState, next_turn
 from pipeline.lane_status import Part, status_of
 from schemas.lane import Result, ResultGroup
+from schemas.succession import NOT_SENT_AFTER_ALL
 
 NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
 """Outcomes of recipients that the aggregator certainly did not take."""
@@ -113,8 +116,7 @@ def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: 
         if group.outcome == "unknown":
             return []
         if group.outcome in NOT_PROCESSED:
-            # It is known now that it was not sent, but the accounting has it as unknown, which never waits again.
-            part.state, part.reason = "rejected", "not_sent_by_lost_owner"
+            return [done for one in without(part, flight.settled) for done in _not_sent_after_all(state, one, at)]
         return without(part, flight.settled) if group.outcome != "accepted" else [part]
     if group.outcome in NOT_PROCESSED:
         return []
@@ -126,6 +128,14 @@ def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: 
         state.take(piece)
     _settle_elsewhere(state, part)
     return [part]
+
+
+def _not_sent_after_all(state: LaneState, part: Part, at: int) -> list[Part]:
+    """Who was unknown, and was certainly not submitted by this flight. Who had an earlier attempt stays unknown."""
+    sure = [piece for piece, doubted in is_spent(state, part, 1) if not doubted]
+    if state.may_wait_again(state.chunks[part.slice[0]].key[0]):
+        return [_again(state, piece, at, at, NOT_SENT_AFTER_ALL) for piece in sure]
+    return [Part(piece.slice, piece.turn, "rejected", NOT_SENT_AFTER_ALL) for piece in sure]
 
 
 def _settle_elsewhere(state: LaneState, part: Part) -> None:

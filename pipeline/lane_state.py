@@ -112,6 +112,12 @@ class LaneState:
             and control.settings.unknown in {"resend", "resend-with-key"}
         )
 
+    def may_wait_again(self, campaign: str) -> bool:
+        """Whether somebody whom the accounting has as unknown may wait again once it is proved that nothing was
+        submitted."""
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state != "canceled" and not control.settings.resolved
+
     def attempts_allowed(self, campaign: str) -> int:
         """How many submissions of a message that may have arrived are made at most (where it `resends`)."""
         settings = self.campaigns[campaign].settings

@@ -74,6 +74,8 @@ class CampaignPlan:
     prices: PriceList
     link_base: str
     resend_attempts: int
+    resolved: bool
+    """Whether an operator said what became of messages of unknown outcome."""
     spec: CampaignSpec
 
     @property
@@ -90,6 +92,7 @@ class CampaignPlan:
             unknown=self.spec.unknown,
             resend_attempts=self.resend_attempts,
             transactional=self.transactional,
+            resolved=self.resolved,
         )
 
 
@@ -127,6 +130,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         prices=terms.prices,
         link_base=terms.link_base,
         resend_attempts=terms.resend_attempts,
+        resolved=bool(document.resolved),
         spec=spec,
     )
 

@@ -65,7 +65,7 @@ def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Ef
     if record.action == "cancel" and document.status == "canceled":
         return (control(document, now), *withdraw(document, now))
     if record.action == "resolve":
-        return consequences(record)
+        return (control(document, now), *consequences(record))
     return ()
 
 
@@ -184,7 +184,10 @@ def _resolve(document: CampaignDocument, record: Command, now: int) -> Transitio
         return _refuse(document, record, now, f"campaign {document.id}: nobody was named, so nothing is resolved")
     resolved = [*document.resolved, *notes(record)][-KEPT_RESOLVED:]
     transition = _done(document, record, now, resolved=resolved)
-    return Transition(transition.document, changed=True, effects=consequences(record))
+    assert transition.document is not None
+    # The lanes first: from there on nobody of whom the operator decided waits again.
+    effects = (control(transition.document, now), *consequences(record))
+    return Transition(transition.document, changed=True, effects=effects)
 
 
 def _not_cancelable(document: CampaignDocument) -> str:

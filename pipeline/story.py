@@ -39,6 +39,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "deadline": "the campaign's deadline was over",
     "carrier_day": "the carrier's segments of the day were used up",
     "throttled": "the aggregator asked to wait",
+    "not_sent_by_lost_owner": "the process that was to hand it over stood still, and said later that it had not",
     "owner_lost": "the process that handed it over ended before it knew the outcome",
     "no_answer": "the aggregator did not answer an attempt, and there was no other one",
     "campaign_canceled": "the campaign was canceled",

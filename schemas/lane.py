@@ -77,6 +77,8 @@ class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     resend_attempts: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
     """Submissions of a message at most that may have arrived, under policy `resend`."""
     transactional: bool
+    resolved: bool = False
+    """An operator said what became of the unknown ones: none of them waits again, whatever a lost owner says."""
 
 
 class Control(Record, tag="control", kw_only=True):

@@ -3,9 +3,12 @@
 Sets only grow: an ordinal stays in every state that it ever reached. Its current state is the last one in this
 order, and two states of which neither may follow the other are a contradiction, which the residual shows:
 
-    withdrawn → passed_over → delayed → queued → in_flight (by turn, then in this order)
-              → one of canceled · expired · skipped                                   (final)
-              → unknown → accepted → rejected → undelivered → delivered               (what came of a submission)
+    withdrawn → passed_over → delayed → queued → in_flight → unknown   (by turn, then in this order)
+              → one of canceled · expired · skipped                     (final)
+              → accepted → rejected → undelivered → delivered           (what came of a submission)
+
+Who is unknown is so as of a turn: a lost owner may say later, and the log proves it, that it had not submitted; then
+the recipient waits again, one turn later.
 
 `passed_over` is who eligibility skips, before any lane has them. It reads a chunk again after a crash, and somebody
 who went to a lane the first time may have opted out since: the lane's word stands. `skipped` is a lane's own.
@@ -22,6 +25,10 @@ WAITING: Final = ("delayed", "queued", "in_flight")
 FINAL: Final = ("skipped", "expired", "canceled")
 SUBMITTED: Final = ("unknown", "accepted", "rejected", "undelivered", "delivered")
 """What came of a submission, from the lowest rank to the highest."""
+BY_TURN: Final = (*WAITING, "unknown")
+"""States that a recipient may be in several times, each time one turn later; within a turn in this order."""
+NOT_SENT_AFTER_ALL: Final = "not_sent_by_lost_owner"
+"""Reason of a recipient who was unknown until its lost owner said that it had not submitted."""
 BILLED: Final = ("accepted", "unknown")
 """States whose sets are kept by segments and price (`schemas/clickhouse/0003_statuses.sql`)."""
 EVENTS: Final = ("clicked", "opted_out", "replied")
@@ -31,7 +38,7 @@ BEFORE_LANE: Final = {"withdrawn": "canceled", "passed_over": "skipped"}
 """States that whatever a lane says overrides, in their order, and as what each is shown."""
 
 _ABOVE_TURNS: Final = 1_000_000
-_UPPER: Final = (*FINAL, *SUBMITTED)
+_UPPER: Final = (*FINAL, *SUBMITTED[1:])
 _BEFORE: Final = tuple(BEFORE_LANE)
 
 
@@ -43,8 +50,8 @@ def rank(state: str, turn: int) -> int:
     """
     if state in BEFORE_LANE:
         return _BEFORE.index(state)
-    if state in WAITING:
-        return len(_BEFORE) + turn * len(WAITING) + WAITING.index(state)
+    if state in BY_TURN:
+        return len(_BEFORE) + turn * len(BY_TURN) + BY_TURN.index(state)
     return _ABOVE_TURNS + _UPPER.index(state)
 
 
@@ -57,9 +64,9 @@ def may_follow(earlier: tuple[str, int], later: tuple[str, int]) -> bool:
 
 def rank_sql() -> str:
     """The ClickHouse expression of `rank` over the columns `state` and `turn`; 0 for events."""
-    states = [*_BEFORE, *WAITING, *_UPPER]
+    states = [*_BEFORE, *BY_TURN, *_UPPER]
     ranks = [rank(name, 0) for name in states]
-    turn = f"if(state IN {WAITING}, turn * {len(WAITING)}, 0)"
+    turn = f"if(state IN {BY_TURN}, turn * {len(BY_TURN)}, 0)"
     return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {turn})"
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
 from schemas.figures import MessageSets, Settled, StateSet
-from schemas.succession import BILLED, EVENTS, FINAL, rank_sql
+from schemas.succession import BILLED, EVENTS, FINAL, NOT_SENT_AFTER_ALL, rank_sql
 
 _EVENTS: Final = str(EVENTS)
 _CHAIN: Final = (*BILLED, "rejected")
@@ -25,7 +25,7 @@ SELECT message, state, reason, turn, segments, price,
     (
         PARTITION BY message, multiIf(
             state IN {_EVENTS}, concat(state, ':', reason), state IN {_CHAIN}, 'submitted', toString(state))
-        ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason
+        ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason, turn
     ),
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
         (PARTITION BY message ORDER BY {rank_sql()} DESC, reason, segments, price),
@@ -55,7 +55,7 @@ FROM
 """
 
 # Per (segments, price): unknown, with a receipt of delivery or failure, and not accepted. Only asked where an unknown
-# one was rejected too; else the measured unions tell it.
+# one was rejected too, or waits again; else the measured unions tell it.
 _SETTLED: Final = """
 SELECT segments, price, bitmapAndCardinality(bitmapAndnot(unknown, taken), received)
 FROM
@@ -131,7 +131,7 @@ def _message(
     if any(row[10] >= audience[0] for row in rows if row[0] not in EVENTS):
         outside = store.rows(_OUTSIDE, {**asked, "recipients": audience[0]})[0][0]
     settled: list[Settled] | None = None
-    if _rejected_too(rows):
+    if _moved_on(rows):
         settled = [Settled(*row) for row in store.rows(_SETTLED, asked) if row[2]]
     return MessageSets(
         campaign=key[0],
@@ -146,11 +146,14 @@ def _message(
     )
 
 
-def _rejected_too(rows: Sequence[Sequence[Any]]) -> bool:
-    """Whether a recipient may be both unknown and rejected. Rejected ones come last in their chain: where they add
-    less to the accepted and unknown ones than they are, some were in it before."""
+def _moved_on(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether a recipient may have been unknown and was not sent to after all: waits again, or was rejected too.
+    Rejected ones come last in their chain: where they add less to the accepted and unknown ones than they are, some
+    were in it before."""
     if not any(row[0] == "unknown" for row in rows):
         return False
+    if any(row[1] == NOT_SENT_AFTER_ALL for row in rows):
+        return True
     billed = max(row[5] for row in rows if row[0] in BILLED)
     submitted = max((row[5] for row in rows if row[0] == "rejected"), default=billed)
     return bool(submitted - billed < sum(row[7] for row in rows if row[0] == "rejected"))

@@ -11,7 +11,7 @@ from pyroaring import BitMap
 from pipeline.accounting import figures
 from schemas.figures import Figures, MessageSets, Settled, StateSet
 from schemas.status import StatusChunk, StatusGroup
-from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, WAITING, rank
+from schemas.succession import BILLED, BY_TURN, EVENTS, FINAL, NOT_SENT_AFTER_ALL, SHOWN, WAITING, rank
 
 SetKey = tuple[str, str, int, int, int]
 """(state, reason, turn, segments, price), as `schemas/clickhouse/0003_statuses.sql` splits the sets."""
@@ -48,7 +48,7 @@ class Tally:
             return
         state, waiting = group.state, group.state in WAITING
         billed = state in BILLED
-        key = (state, group.reason, group.turn * waiting, group.segments * billed, group.price * billed)
+        key = (state, group.reason, group.turn * (state in BY_TURN), group.segments * billed, group.price * billed)
         ordinals = np.array(group.ordinals, np.uint32)
         self._sets[key].update(ordinals)
         height = rank(state, group.turn)
@@ -80,7 +80,7 @@ class Tally:
         for state in FINAL:
             own |= self._running([key for key in sorted(self._sets) if key[0] == state])
         billed = [key for key in self._sets if key[0] in BILLED]
-        own |= self._running(sorted(billed, key=lambda key: (key[0], key[3], key[4], key[1])))
+        own |= self._running(sorted(billed, key=lambda key: (key[0], key[3], key[4], key[1], key[2])))
         events = [key for key in self._sets if key[0] in EVENTS]
         own |= {key: len(self._sets[key]) for key in events}
         return MessageSets(
@@ -106,7 +106,8 @@ class Tally:
         return BitMap().union(*(found for key, found in self._sets.items() if key[0] in states))
 
     def _settled(self) -> list[Settled] | None:
-        if not self._union("unknown") & self._union("rejected"):
+        moved_on = any(key[1] == NOT_SENT_AFTER_ALL for key in self._sets)
+        if not moved_on and not self._union("unknown") & self._union("rejected"):
             return None
         known = self._union("delivered", "undelivered") - self._union("accepted")
         kinds: defaultdict[tuple[int, int], BitMap] = defaultdict(BitMap)

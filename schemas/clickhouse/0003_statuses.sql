@@ -39,14 +39,15 @@ CREATE TABLE IF NOT EXISTS state_sets
 ENGINE = AggregatingMergeTree
 ORDER BY (campaign, message, state, reason, turn, variant, segments, price);
 
--- Only what a state needs splits its sets: turns order the waiting states, segments and prices are what was billed.
+-- Only what a state needs splits its sets: turns order the waiting states and the unknown one, segments and prices are
+-- what was billed.
 CREATE MATERIALIZED VIEW IF NOT EXISTS state_sets_view TO state_sets AS
 SELECT campaign, message, state, reason, set_turn AS turn, variant, set_segments AS segments, set_price AS price,
     groupBitmapState(ordinal) AS ordinals, min(at) AS first_at, max(at) AS last_at, max(stored) AS inserted
 FROM
 (
     SELECT campaign, message, state, reason, variant, at, inserted AS stored,
-        if(state IN ('delayed', 'queued', 'in_flight'), turn, 0) AS set_turn,
+        if(state IN ('delayed', 'queued', 'in_flight', 'unknown'), turn, 0) AS set_turn,
         if(state IN ('accepted', 'unknown'), segments, 0) AS set_segments,
         if(state IN ('accepted', 'unknown'), price, 0) AS set_price,
         arrayJoin(if(last > first, range(first, last), ordinals)) AS ordinal

@@ -14,7 +14,7 @@ from adapters.clickhouse.figures import message_sets, versions
 from adapters.clickhouse.statuses import StatusSink
 from pipeline.accounting import figures
 from schemas.status import StatusChunk, StatusGroup, StatusRange
-from schemas.succession import EVENTS, FINAL, SUBMITTED, WAITING
+from schemas.succession import EVENTS, FINAL, NOT_SENT_AFTER_ALL, SUBMITTED, WAITING
 from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.pipeline.accounting_model import Record, billed, states
 from tests.stack import Server
@@ -192,3 +192,24 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
     found = account(store)
     assert found.states == states(made, N, N)
     assert (found.accepted_ever, found.segments, found.spend) == billed(made)
+
+
+def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(store: Store) -> None:
+    kind = {"segments": 2, "price": 7900}
+    way = [
+        chunk("in_flight", range(9), lane=0, **kind),
+        chunk("unknown", range(9), lane=0, reason="owner_lost", **kind),
+        chunk("delivered", [8], lane=0),
+        chunk("queued", range(4), lane=0, turn=1, reason=NOT_SENT_AFTER_ALL, **kind),
+        chunk("canceled", [0], lane=0, turn=1),
+        chunk("in_flight", [1, 2], lane=0, turn=1, **kind),
+        chunk("unknown", [1], lane=0, turn=1, reason="owner_lost", **kind),
+        chunk("accepted", [2], lane=0, turn=1, **kind),
+    ]
+    for one in reversed(way):
+        StatusSink(store).insert([one])
+    found = account(store)
+    assert {state: n for state, n in found.states.items() if n and state != "pending"} == {
+        "canceled": 1, "unknown": 5, "accepted": 1, "queued": 1, "delivered": 1
+    }  # fmt: skip
+    assert (found.residual, found.accepted_ever, found.spend) == (0, 2, 2 * 2 * 7900)

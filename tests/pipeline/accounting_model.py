@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.figures import MessageSets, Settled, StateSet
-from schemas.succession import BEFORE_LANE, BILLED, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
+from schemas.succession import BEFORE_LANE, BILLED, BY_TURN, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Record:
     def set_key(self) -> tuple[str, str, int, int, int]:
         """The set that ClickHouse keeps it in: only what the state needs splits its sets."""
         billed = self.state in BILLED
-        turn = self.turn if self.state in WAITING else 0
+        turn = self.turn if self.state in BY_TURN else 0
         return self.state, self.reason, turn, self.segments * billed, self.price * billed
 
 
@@ -85,7 +85,9 @@ def _own(key: tuple[str, str, int, int, int], keys: list[tuple[str, str, int, in
     if key[0] in EVENTS:
         return [key]
     if key[0] in BILLED:
-        chain = sorted((one for one in keys if one[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1]))
+        chain = sorted(
+            (one for one in keys if one[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1], one[2])
+        )
         return chain[: chain.index(key) + 1]
     if key[0] in FINAL:
         return [one for one in keys if one[0] == key[0] and one[1] <= key[1]]
@@ -96,7 +98,17 @@ def _settled(members: dict[tuple[str, str, int, int, int], set[int]]) -> list[Se
     def union(*names: str) -> set[int]:
         return set().union(*(found for key, found in members.items() if key[0] in names))
 
-    if not union("unknown") & union("rejected"):
+    moved_on = set().union(
+        *(
+            found & others
+            for key, found in members.items()
+            for other, others in members.items()
+            if key[0] == "unknown"
+            and other[0] in (*FINAL, *WAITING)
+            and may_follow((key[0], key[2]), (other[0], other[2]))
+        )
+    )
+    if not moved_on and not union("unknown") & union("rejected"):
         return None
     kinds: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
     for key, found in members.items():

@@ -16,7 +16,8 @@ Place = tuple[int, int]
 
 FINALS = ["unknown", "canceled", "expired", "skipped", "rejected", "accepted"]
 """Final states, later ones outrank earlier ones."""
-PASSING = ["delayed", "queued", "in_flight"]
+PASSING = ["delayed", "queued", "in_flight", "unknown"]
+"""States of a turn; who is unknown may wait again, one turn later."""
 
 
 @dataclass
@@ -184,7 +185,7 @@ class Model:
                 continue
             answered.add(person.place)
             if flight.orphan and not flight.asking:
-                self._late(flight, person, outcome)
+                self._late(flight, person, turn, outcome, result.at)
             else:
                 self._own(flight, person, turn, outcome, due, result.at)
         if doubt:
@@ -214,7 +215,7 @@ class Model:
         else:
             self._end(person, outcome)
 
-    def _late(self, flight: ModelFlight, person: Person, outcome: str) -> None:
+    def _late(self, flight: ModelFlight, person: Person, turn: int, outcome: str, at: int) -> None:
         unsent = outcome in {"retry", "skipped", "expired"}
         if outcome == "unknown" and flight.resent:
             person.doubts += person.place not in flight.settled
@@ -227,7 +228,20 @@ class Model:
                     other.settled.add(person.place)
         elif person.place in flight.settled and outcome != "accepted":
             return
-        self._end(person, "rejected" if unsent else outcome)
+        if unsent:
+            self._not_sent_after_all(flight, person, turn, at)
+        else:
+            self._end(person, outcome)
+
+    def _not_sent_after_all(self, flight: ModelFlight, person: Person, turn: int, at: int) -> None:
+        known = self.controls.get(flight.campaign)
+        if self._attempts(person):
+            return
+        if known is None or known.state == "canceled" or known.settings.resolved:
+            self._end(person, "rejected")
+            return
+        person.final = None
+        self._again(person, at, turn)
 
     def _control(self, offset: int, control: Control) -> None:
         known = self.controls.get(control.campaign)
@@ -266,7 +280,7 @@ class Accounting:
             for ordinal in group.ordinals:
                 key = (chunk.campaign, chunk.message, ordinal)
                 self.sets.add((key, group.state, group.turn, group.reason, group.segments, group.price))
-                final = group.state in FINALS
+                final = group.state not in PASSING
                 rank = (1, FINALS.index(group.state), 0) if final else (0, group.turn, PASSING.index(group.state))
                 if rank >= self._best.get(key, (-1, 0, 0)):
                     self._best[key], self.state[key] = rank, group.state

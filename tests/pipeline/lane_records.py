@@ -21,6 +21,7 @@ def settings(
     deadline: int | None = None,
     transactional: bool = False,
     resend_attempts: int = 2,
+    resolved: bool = False,
 ) -> Any:
     return LaneSettings(
         messages=[LaneMessage(text="hi", links=[])],
@@ -30,6 +31,7 @@ def settings(
         unknown=unknown,
         resend_attempts=resend_attempts,
         transactional=transactional,
+        resolved=resolved,
     )
 
 

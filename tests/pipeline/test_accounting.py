@@ -18,10 +18,11 @@ LAWFUL_WAY = (
     ("delayed", 0),
     ("queued", 0),
     ("in_flight", 0),
+    ("unknown", 0),
     ("delayed", 1),
     ("queued", 1),
     ("in_flight", 1),
-    ("unknown", 0),
+    ("unknown", 1),
     ("accepted", 0),
     ("rejected", 0),
     ("undelivered", 0),
@@ -73,7 +74,7 @@ def test_lawful_histories_leave_no_residual(histories: list[tuple[int, set[tuple
 
 
 @pytest.mark.parametrize("final", FINAL)
-@pytest.mark.parametrize("other", [*SUBMITTED, *FINAL])
+@pytest.mark.parametrize("other", [*SUBMITTED[1:], *FINAL])
 def test_what_follows_a_final_state_is_a_residual(final: str, other: str) -> None:
     if final == other:
         return
@@ -124,6 +125,21 @@ def test_who_is_passed_over_is_shown_as_skipped_until_a_lane_says_anything() -> 
 def test_a_late_result_takes_an_unknown_over() -> None:
     found = account(record(1, "unknown"), record(1, "accepted"))
     assert (found.states["unknown"], found.states["accepted"], found.residual) == (0, 1, 0)
+
+
+def test_who_was_unknown_and_waits_again_is_counted_as_waiting_and_not_billed() -> None:
+    again = record(1, "queued", 1, "not_sent_by_lost_owner")
+    way = [record(1, "in_flight"), record(1, "unknown", 0, "owner_lost"), again]
+    found = account(*way)
+    assert (found.states["unknown"], found.states["queued"], found.residual) == (0, 1, 0)
+    assert (found.accepted_ever, found.spend) == (0, 0)
+    for state in FINAL:
+        found = account(*way, record(1, state, 1))
+        assert (found.states[state], found.residual, found.accepted_ever) == (1, 0, 0)
+    found = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1, "owner_lost"))
+    assert (found.states["unknown"], found.residual, found.accepted_ever) == (1, 0, 0)
+    found = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1), record(1, "delivered"))
+    assert (found.states["delivered"], found.residual, found.accepted_ever) == (1, 0, 1)
 
 
 def test_turns_order_the_waiting_states() -> None:

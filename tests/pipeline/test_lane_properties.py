@@ -105,12 +105,17 @@ class LaneMachine(RuleBasedStateMachine):
         ahead=st.integers(-1, 2),
         policy=st.sampled_from(["skip", "resend", "resend-with-key", "query"]),
         late=st.sampled_from([None, None, CLOSES + 5000]),
+        resolved=st.sampled_from([False, False, False, True]),
     )
-    def control_it(self, campaign: str, state: str, ahead: int, policy: str, late: int | None) -> None:
+    def control_it(
+        self, campaign: str, state: str, ahead: int, policy: str, late: int | None, resolved: bool
+    ) -> None:
         known: Control | None = self.world.truth.campaigns.get(campaign)
         policy = POLICY.get(campaign, policy)
         revision = 99 if known is None else max(1, known.revision + ahead)
-        self.world.append(control(campaign, state, revision, self.now, unknown=policy, deadline=late))
+        self.world.append(
+            control(campaign, state, revision, self.now, unknown=policy, deadline=late, resolved=resolved)
+        )
 
     @rule(by=st.sampled_from([1, 30, 700, 2500, 4500]))
     def time_passes(self, by: int) -> None:
@@ -669,3 +674,37 @@ def _answers_nothing(machine: LaneMachine, worker: Worker) -> None:
             world.append(result(flight.offset, group, at=machine.now))
         world.catch_up(worker)
         machine.time_passes(2500)
+
+
+@pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
+def test_without_the_second_turn_of_who_was_not_sent_the_suite_breaks(
+    monkeypatch: pytest.MonkeyPatch, rule: bool
+) -> None:
+    """A worker stands still with a slice at its door, is given up, and says when it wakes that nothing was sent."""
+    if not rule:
+        monkeypatch.setattr(LaneState, "may_wait_again", lambda state, campaign: False)
+    machine = LaneMachine()
+    machine.begin(3_600_000)
+    zombie = picked(machine)
+    world = machine.world
+    successor = world.start()
+    machine._settle_in(successor)
+    machine.time_passes(14_000)
+    while successor.asks:
+        machine.asks(0, True)
+    while successor.outbox:
+        world.land(successor)
+    machine.holds()
+    assert {world.accounting.state[A, 0, n] for n in range(4)} == {"unknown"}
+    flight = zombie.todo.popleft()
+    seats = machine._hand_over(flight, zombie.state, ["accepted"] * flight.count)
+    assert set(seats) == {"retry"}, "an INTENT of 14 s ago is not submitted"
+    world.append(result(flight.offset, *machine._groups(seats), at=machine.now))
+    if not rule:
+        with pytest.raises(AssertionError):
+            machine.holds()
+        return
+    machine.holds()
+    assert {world.accounting.state[A, 0, n] for n in range(4)} == {"queued"}
+    machine.teardown()
+    assert {world.received[A, 0, n] for n in range(4)} == {1}

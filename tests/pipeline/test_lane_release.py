@@ -65,12 +65,15 @@ def test_of_a_result_those_give_back_who_certainly_got_nothing() -> None:
     assert given_back(log.add(result(3, *groups))) == [1, 4, 5]
 
 
-def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_was_sent() -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_will_be_sent(waits: bool) -> None:
     log = lane()
     log.add(intent(1, [(2, 0, 2)]))
     assert given_back(log.add(owner("m"))) == []
     assert given_back(log.add(given_up(log.state.flights[3], 9))) == []
-    assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == [0, 1]
+    if not waits:
+        log.add(control(state="canceled", revision=2))
+    assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == ([] if waits else [0, 1])
 
 
 def test_who_was_resent_after_a_lost_owner_keeps_it_whatever_the_second_attempt_says() -> None:

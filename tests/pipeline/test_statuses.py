@@ -280,6 +280,8 @@ def test_unknown_ones_that_were_sent_are_told_as_accepted_so_that_they_are_bille
     transition = step(document("finished"), command("resolve", resolutions=[resolution("sent")]))
     assert told(transition) == [("accepted", "operator", 1, 7900, [0, 1]), ("accepted", "operator", 2, 7900, [2])]
     assert released(transition) == []
+    assert isinstance(transition.effects[0], WriteControl), "no lane lets them wait again from here on"
+    assert transition.effects[0].revision == after(transition).revision
     assert after(transition).resolved == [
         Resolved(command="c1", by="ann", at=NOW, verdict="sent", recipients=3),
     ]
