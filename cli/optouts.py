@@ -155,6 +155,46 @@ def export(
     say(f"{out}: {max(0, lines - 1):,} lines")
 
 
+@app.command()
+def classify(
+    text: Annotated[str | None, typer.Argument(help="A text as a person wrote it.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="CSV file with class, language, text: measure the rules on it.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """What an inbound text would be taken for, with the word and the rule that decide; nothing is recorded.
+
+    `doubtful` texts look like an opt-out: their number is held until an operator has looked. With --corpus the exit
+    status is 1 if an opt-out is overlooked.
+    """
+    from pipeline.keywords import classify as read
+
+    if (text is None) == (corpus is None):
+        raise typer.BadParameter("give a text, or --corpus FILE")
+    if corpus is not None:
+        _measure(corpus)
+    elif text is not None:
+        reading = read(text)
+        why = f": {reading.word} ({reading.rule})" if reading.rule else ""
+        shown = {"intent": reading.intent, "word": reading.word, "rule": reading.rule}
+        say(to_json(shown) if json else f"{reading.intent}{why}")
+
+
+def _measure(corpus: Path) -> None:
+    from pipeline.keyword_corpus import measure, read_corpus, table
+
+    try:
+        with corpus.open(encoding="utf-8", newline="") as lines:
+            measured = measure(read_corpus(lines))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{corpus} cannot be measured: {error}") from error
+    for line in table(measured):
+        say(line)
+    if measured.misses:
+        raise typer.Exit(1)
+
+
 def _client() -> Any:
     from adapters.settings import load
     from cli.client import Client

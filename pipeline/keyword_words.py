@@ -1,0 +1,235 @@
+"""The words of inbound texts: how a text is cut into them, and the lists that they are compared with.
+
+The lists are dated data in rules/keywords.toml, the look-alike letters in rules/confusables.toml. All entries count
+from the day they are written down: `valid_from` says since when each is asked for, and honouring one early does no
+harm.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import Any, Final, Literal, get_args
+
+Family = Literal["stop", "start", "help"]
+Reach = Literal["strong", "weak"]
+Kind = Literal[
+    "harmless", "denial", "strong", "weak", "doubt", "start", "help", "courtesy", "filler", "narrow", "about"
+]
+"""What a phrase of the lists is; of two that begin at the same word the longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """One entry of the lists that decide."""
+
+    word: str
+    family: Family
+    language: str
+    source: str
+    valid_from: date
+    reach: Reach = "strong"
+    typos: bool = False
+
+
+Phrase = tuple[str, ...]
+
+
+def plain(text: str) -> str:
+    """Without case, accents, styles and invisible characters; enclosed and flag letters as letters."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text.translate(_BOXED)).casefold())
+    kept = "".join(char for char in folded if unicodedata.category(char) not in _IGNORED)
+    return unicodedata.normalize("NFC", _APOSTROPHES.sub("", kept))
+
+
+def words_of(text: str) -> list[str]:
+    """Runs of letters and digits, and symbols of the lists, of a text that `plain` made. Apostrophes and hyphens do
+    not end a word; single letters in a row are one word; scripts without spaces are cut by the lists."""
+    return [word for run in _joined(_WORD.findall(text)) for word in _cut(run)]
+
+
+def sentences_of(text: str) -> list[list[str]]:
+    """The words of each sentence or line, those without words left out."""
+    return [words for part in _SENTENCE.split(text) if (words := words_of(part))]
+
+
+_IGNORED: Final = frozenset({"Mn", "Me", "Cf"})  # accents, enclosing marks, invisible format characters
+_APOSTROPHES: Final = re.compile(r"['’‘`´ʼ‐‑-]")
+_SENTENCE: Final = re.compile(r"[.!?\n\r;…。！？؟।]+")
+_BOXED: Final = {
+    first + place: letter
+    for first in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)  # squared, circled and squared in negative, flags
+    for place, letter in enumerate("abcdefghijklmnopqrstuvwxyz")
+}
+_SPACELESS: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+
+
+def _joined(words: Iterable[str]) -> Iterator[str]:
+    """Three and more single letters in a row are one word ("s t o p"), and so are runs of scripts without spaces."""
+    for kind, run in groupby(words, _run_kind):
+        parts = list(run)
+        if kind == "spaceless" or (kind == "single" and sum(map(str.isalpha, parts)) > 2):
+            yield "".join(parts)
+        else:
+            yield from parts
+
+
+def _run_kind(word: str) -> str:
+    if _SPACELESS.fullmatch(word):
+        return "spaceless"
+    return "single" if len(word) == 1 and word.isalnum() else "word"
+
+
+def _cut(word: str) -> list[str]:
+    if _SPACELESS.fullmatch(word):
+        return _cut_spaceless(word)
+    known = _known(word)
+    if known != word or word in VOCABULARY or not 6 <= len(word) <= 40:
+        return [known]
+    return _cut_run_together(word) or [word]
+
+
+def _known(word: str) -> str:
+    """The word of the lists that this one is in other letters, else the word itself without symbols."""
+    bare = word.strip("$@")
+    forms = (word, bare, word.translate(_LETTERS), word.translate(_LETTERS | _LEET), bare.rstrip("0123456789"))
+    if not any(char.isalpha() for char in word):
+        return bare
+    return next((form for form in forms if form in VOCABULARY), bare)
+
+
+def _cut_spaceless(run: str) -> list[str]:
+    parts, rest = [], ""
+    at = 0
+    while at < len(run):
+        size = next((n for n in range(min(_LONGEST, len(run) - at), 0, -1) if run[at : at + n] in VOCABULARY), 0)
+        if size:
+            parts += [rest, run[at : at + size]]
+            rest = ""
+        else:
+            rest += run[at]
+        at += size or 1
+    return [part for part in [*parts, rest] if part]
+
+
+def _cut_run_together(word: str) -> list[str] | None:
+    """A word that is a strong stop word and words around it, run together ("stoptextingme"); else None."""
+
+    @cache
+    def cut(at: int, stops: bool) -> tuple[str, ...] | None:
+        if at == len(word):
+            return () if stops else None
+        for end in range(len(word), at + 1, -1):
+            part = word[at:end]
+            is_stop = part in _STRONG_WORDS and len(part) > 3
+            if (is_stop or part in _AROUND) and (rest := cut(end, stops or is_stop)) is not None:
+                return (part, *rest)
+        return None
+
+    found = cut(0, False)
+    return list(found) if found else None
+
+
+def one_letter_off(word: str) -> str | None:
+    """The stop word that this one misspells: a letter changed, missing, surplus or doubled, or two swapped."""
+    if word in VOCABULARY or word in _ORDINARY or len(word) < 4 or len(word) > 20:
+        return None
+    squeezed = _squeeze(word)
+    for known in _MISSPELLED:
+        if _squeeze(known) == squeezed or _distance(word, known) <= (1 if len(known) < 9 else 2):
+            return known
+    return None
+
+
+def _squeeze(word: str) -> str:
+    return re.sub(r"(.)\1+", r"\1", word)
+
+
+def _distance(word: str, known: str) -> int:
+    """Optimal string alignment distance; 3 for all that differ by more than two in length."""
+    if abs(len(word) - len(known)) > 2:
+        return 3
+    before: list[int] = []
+    row = list(range(len(known) + 1))
+    for i, a in enumerate(word, 1):
+        last, before, row = before, row, [i]
+        for j, b in enumerate(known, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == known[j - 2] and word[i - 2] == b:
+                best = min(best, last[j - 2] + 1)
+            row.append(best)
+    return row[-1]
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("pipeline.rules").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _keywords(data: Mapping[str, Any]) -> Iterator[Keyword]:
+    for family in get_args(Family):
+        for entry in data[family]:
+            if entry.get("reach", "strong") not in get_args(Reach):
+                raise ValueError(f"rules/keywords.toml: {entry['words'][0]}: reach {entry['reach']!r}")
+            for word in entry["words"]:
+                yield Keyword(word, family, **{key: value for key, value in entry.items() if key != "words"})
+
+
+_DATA: Final = _read("keywords.toml")
+_CONFUSABLE: Final = _read("confusables.toml")
+_LETTERS: Final = {ord(look): letter for letter, looks in _CONFUSABLE["letters"].items() for look in looks}
+_LEET: Final = {ord(look): letter for letter, looks in _CONFUSABLE["digits"].items() for look in looks}
+KEYWORDS: Final = tuple(_keywords(_DATA))
+DOUBTS: Final[tuple[str, ...]] = tuple(word for entry in _DATA["doubt"] for word in entry["words"])
+PLAYFUL: Final[tuple[str, ...]] = tuple(_DATA["playful"]["words"])
+SIGNATURES: Final[tuple[str, ...]] = tuple(_DATA["signature"]["starts"])
+TAPBACKS: Final[tuple[str, ...]] = tuple(_DATA["tapback"]["starts"])
+_SYMBOLS: Final = "".join(
+    sorted({plain(word) for word in (*(k.word for k in KEYWORDS), *DOUBTS) if not any(map(str.isalnum, word))})
+)
+_WORD: Final = re.compile(rf"[{_SYMBOLS}]|{_SPACELESS.pattern}|(?:(?!{_SPACELESS.pattern})[^\W_]|[$@])+")
+
+
+def _listed() -> Iterator[tuple[Kind, str]]:
+    """Every phrase with its kind, what decides first."""
+    for entry in _DATA["harmless"]:
+        yield from (("harmless" if entry["beside_messages"] else "denial", word) for word in entry["words"])
+    for keyword in KEYWORDS:
+        yield (keyword.reach if keyword.family == "stop" else keyword.family), keyword.word
+    yield from (("doubt", word) for word in DOUBTS)
+    for kind in ("courtesy", "filler", "narrow", "about"):
+        yield from ((kind, word) for word in _DATA[kind]["words"])
+
+
+def _phrase(word: str) -> Phrase:
+    """The words of a phrase of the lists: nothing is looked up yet, so scripts without spaces stay whole."""
+    return tuple(_joined(_WORD.findall(plain(word))))
+
+
+PHRASES: Final[dict[Phrase, set[Kind]]] = {}
+NAMES: Final[dict[Phrase, str]] = {}
+for _kind, _text in _listed():
+    PHRASES.setdefault(_phrase(_text), set()).add(_kind)
+    NAMES.setdefault(_phrase(_text), _text)
+VOCABULARY: Final = frozenset(word for phrase in PHRASES for word in phrase)
+JOINED: Final[dict[str, Phrase]] = {"".join(phrase): phrase for phrase in PHRASES}
+LONGEST_PHRASE: Final = max(map(len, PHRASES))
+_LONGEST: Final = max(map(len, VOCABULARY))
+_ORDINARY: Final = frozenset(plain(word) for word in _DATA["ordinary"]["words"])
+_STRONG_WORDS: Final = frozenset(p[0] for p, kinds in PHRASES.items() if len(p) == 1 and "strong" in kinds)
+_AROUND: Final = frozenset(
+    p[0] for p, kinds in PHRASES.items() if len(p) == 1 and len(p[0]) > 1 and kinds & {"courtesy", "filler"}
+)
+_MISSPELLED: Final = tuple(
+    dict.fromkeys(
+        words[0]
+        for keyword in KEYWORDS
+        if keyword.typos and len(words := _phrase(keyword.word)) == 1 and len(words[0]) > 3 and words[0].isascii()
+    )
+)
