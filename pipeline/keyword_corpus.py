@@ -54,7 +54,7 @@ class Measured:
 
 def read_corpus(lines: Iterable[str]) -> list[Sample]:
     """The samples of a CSV. Raises ValueError, naming the row, for a class that there is not."""
-    samples = []
+    samples: list[Sample] = []
     for row in csv.DictReader(lines):
         if row.get("class") not in CLASSES or not row.get("text"):
             raise ValueError(f"row {len(samples) + 2}: class {row.get('class')!r}, text {row.get('text')!r}")
