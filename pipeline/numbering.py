@@ -8,32 +8,36 @@ of; whatever else it leaves to `read_slowly`, which is phonenumbers alone and ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, PhoneNumberType, ValidationResult
 from phonenumbers import phonenumberutil as util
 from phonenumbers.phonemetadata import PhoneMetadata
-from phonenumbers.phonenumber import PhoneNumber
+from phonenumbers.phonenumber import CountryCodeSource, PhoneNumber
 from phonenumbers.re_util import enable_pattern_cache
 
+from pipeline.number_cleaning import clean, is_line_of_exchange
+from pipeline.number_refusals import Refusal
 from pipeline.number_twins import canonical, canonical_many, spellings
 
-__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Refusal", "canonical", "canonical_many", "read", "read_slowly",
-           "spellings"]  # fmt: skip
+__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "Refusal", "canonical", "canonical_many", "digits_of",
+           "is_bare", "read", "read_international", "read_national", "spellings"]  # fmt: skip
 
-Refusal = Literal[
-    "missing_number", "not_a_number", "no_country", "not_possible", "not_valid", "extension", "premium_rate"
-]
+Bare = Literal["alone", "national", "international", "undecided"]
+"""How digits without `+` are read that could be meant as national or as international: by themselves (only one of
+the readings is a number, or both are the same), as their file was judged to have them, or not at all because the file
+says nothing certain."""
 
 LONGEST_TEXT = 40
 LONGEST_E164 = 15
 MAX_E164 = 10**LONGEST_E164 - 1
-_PUNCTUATION = {ord(c): None for c in " -().\u00a0"}
-_SCIENTIFIC = re.compile(r"\+?\d+(?:[.,]\d+)?[eE]\+?\d+")
-_FLOAT = re.compile(r"\+?\d{7,15}\.0+")
+_PUNCTUATION = {ord(c): None for c in " -()\u00a0"}
+_DOTTED = re.compile(r"\+?\d{1,6}(?:\.\d{1,4}){2,}")
+"""Dots between groups; a single one may begin a decimal part."""
+_REFUSALS = frozenset(get_args(Refusal))
 _COSTLY = (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
 _NOWHERE = "001"
 """phonenumbers' region of calling codes that belong to no country."""
@@ -48,25 +52,102 @@ class Accepted(NamedTuple):
     country: str
 
 
-def read(text: str, country: str) -> Accepted | Refusal:
+def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Refusal:
     """The number in `text`, in its canonical spelling; `country` (ISO, or "") is where it is from if written
-    without `+`.
+    without `+`, and `bare` how digits are read that could be meant as national or as international.
 
     Landlines and toll-free numbers are accepted: some take texts, and the aggregator says which do not. Premium
     and shared-cost numbers are refused, because whoever answers there is paid by the sender.
     """
-    text = text.strip()
-    if text[-2:] == ".0" and _FLOAT.fullmatch(text):
-        text = text.split(".")[0]
-    return _quick(text, country) or read_slowly(text, country)
+    digits = digits_of(text)
+    if digits in _REFUSALS:
+        return cast(Refusal, digits)
+    return _read_bare(digits, country, bare) if is_bare(digits) else read_explicit(digits, country)
+
+
+def digits_of(text: str) -> str | Refusal:
+    """The ASCII digits of a cell, after `+` if it has one; or why they cannot be told."""
+    digits = _digits(text)
+    if digits is not None:
+        return digits
+    cleaned = clean(text)
+    if cleaned in _REFUSALS:
+        return cleaned
+    plus = "+" if "+" in cleaned or "＋" in cleaned else ""
+    return plus + "".join(str(int(c)) for c in cleaned if c.isdecimal())
+
+
+def is_bare(digits: str) -> bool:
+    """Whether digits without `+` could begin with a calling code: none begins with 0."""
+    return digits[:1] not in ("+", "0")
+
+
+def read_explicit(digits: str, country: str) -> Accepted | Refusal:
+    """What begins with `+` or 0. `00` is taken as `+` where that is no number of the country's own."""
+    outcome = _quick(digits, country) or read_slowly(digits, country)
+    if isinstance(outcome, str) and digits.startswith("00"):
+        abroad = read_international(digits[2:])
+        return abroad if isinstance(abroad, Accepted) else outcome
+    return outcome
+
+
+def _read_bare(digits: str, country: str, bare: Bare) -> Accepted | Refusal:
+    if bare == "national":
+        return _or_ambiguous(read_national(digits, country), lambda: read_international(digits))
+    if bare == "international":
+        return _or_ambiguous(read_international(digits), lambda: read_national(digits, country))
+    if not country:
+        return "no_country"
+    national, international = read_national(digits, country), read_international(digits)
+    if national == international:
+        return national
+    if isinstance(national, str) and isinstance(international, str):
+        return national
+    if bare == "undecided" or not (isinstance(national, str) or isinstance(international, str)):
+        return "ambiguous"
+    if isinstance(national, Accepted):
+        return national
+    # Digits that begin with the country's own calling code; those of others stay as they would be read at home.
+    own = isinstance(international, Accepted) and digits.startswith(_calling_code(country))
+    return international if own else national
+
+
+def _or_ambiguous(taken: Accepted | Refusal, other: Callable[[], Accepted | Refusal]) -> Accepted | Refusal:
+    """The reading that was decided on; where it is no number but the other would be, the row contradicts its file."""
+    return taken if isinstance(taken, Accepted) or isinstance(other(), str) else "ambiguous"
+
+
+def read_international(digits: str) -> Accepted | Refusal:
+    """Bare digits as calling code and number, as if a `+` stood before them."""
+    split = _international(digits)
+    quick = _accepted(split) if split is not None else None
+    if quick is None and split is not None and _is_surely_none(*split):
+        return "not_valid"
+    return quick or read_slowly(f"+{digits}", "")
+
+
+def read_national(digits: str, country: str) -> Accepted | Refusal:
+    """Bare digits as a number of `country`, never as one that begins with its calling code."""
+    if not country:
+        return "no_country"
+    plan = _plan(country)
+    quick = _quick(digits, country) if plan is None or not digits.startswith(plan.code) else None
+    if quick is not None:
+        return quick
+    try:
+        parsed = util.parse(digits, country, keep_raw_input=True)
+    except NumberParseException as error:
+        return _refusal_of(error, digits)
+    if parsed.country_code_source != CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
+        return read_slowly(digits, country)
+    # phonenumbers took the calling code off; the same digits with the national prefix off may be the same number.
+    prefix = plan.prefix.match(digits) if plan is not None and plan.prefix is not None else None
+    is_same = plan is not None and prefix is not None and plan.code == prefix[0]
+    return read_slowly(digits, country) if is_same else "not_valid"
 
 
 def read_slowly(text: str, country: str) -> Accepted | Refusal:
-    """As `read`, by phonenumbers alone."""
-    if not text:
-        return "missing_number"
-    if _SCIENTIFIC.fullmatch(text):
-        return "not_a_number"
+    """The number in clean text, by phonenumbers alone."""
     try:
         parsed = util.parse(text, country or None)
     except NumberParseException as error:
@@ -78,12 +159,10 @@ def read_slowly(text: str, country: str) -> Accepted | Refusal:
 
 
 def _spelled(parsed: PhoneNumber) -> Iterator[PhoneNumber]:
-    """The number and its other spelling, if its plan has one: one of them being valid is enough."""
-    yield parsed
+    """The number in each spelling that its plan has, the canonical one first: one of them being valid is enough."""
     number = _e164(parsed)
-    for other in spellings(number):
-        if other != number:
-            yield util.parse(f"+{other}", None)
+    for spelling in spellings(number):
+        yield parsed if spelling == number else util.parse(f"+{spelling}", None)
 
 
 def _judge(parsed: PhoneNumber) -> Accepted | Refusal:
@@ -111,15 +190,23 @@ def _refusal_of(error: NumberParseException, text: str) -> Refusal:
     return "not_possible"
 
 
-def _quick(text: str, country: str) -> Accepted | None:
+def _digits(text: str) -> str | None:
+    """Plain digits, perhaps after `+`, of a text with nothing but certain separators; None for any other."""
     if len(text) > LONGEST_TEXT:
         return None
+    if "-" in text and is_line_of_exchange(text):
+        return None
+    if "." in text and _DOTTED.fullmatch(text):
+        text = text.replace(".", "")
     digits = text.translate(_PUNCTUATION)
-    if digits[:1] == "+":
-        digits = digits[1:]
-        split = _international(digits)
-    else:
-        split = _national(digits, country)
+    return digits if _plain(digits[1:] if digits[:1] == "+" else digits) else None
+
+
+def _quick(digits: str, country: str) -> Accepted | None:
+    return _accepted(_international(digits[1:]) if digits[:1] == "+" else _national(digits, country))
+
+
+def _accepted(split: tuple[str, str] | None) -> Accepted | None:
     if split is None or split[1][0] == "0":
         return None
     code, national = split
@@ -127,6 +214,19 @@ def _quick(text: str, country: str) -> Accepted | None:
         return None
     region = _region_with_handsets(code, national)
     return Accepted(canonical(int(code + national)), region) if region else None
+
+
+def _is_surely_none(code: str, national: str) -> bool:
+    """Whether no region of the calling code has numbers like this, and no other spelling is known."""
+    if len(spellings(int(code + national))) > 1:
+        return False
+    plans = [_plan(region) for region in _regions(code)]
+    return all(plan is not None and not plan.general.fullmatch(national) for plan in plans)
+
+
+def _calling_code(country: str) -> str:
+    plan = _plan(country)
+    return plan.code if plan is not None else "?"
 
 
 def _plain(digits: str) -> bool:

@@ -1,0 +1,142 @@
+"""Whether a file means its numbers without `+` as national or as international: judged from all of it.
+
+`33612345678` is a French number, and a German one if it was written in Germany without the 0. One such number says
+nothing; a file does, by those of its numbers that can be read in one way only:
+
+- international, if nine in ten of those are, and they are one in fifty of the numbers without `+` at least;
+- national, if nine in ten of those are, and they are one in five at least: a slip in an international number can make
+  a national one of it, seldom the other way round;
+- else nothing is certain, and none of them is taken.
+
+Only digits that do not begin with 0 are in question: no calling code does. A number that is the same both ways counts
+for neither side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pipeline.number_refusals import WORDS
+from pipeline.numbering import Accepted, Bare, Refusal, digits_of, is_bare, read_international, read_national
+
+Choice = Literal["", "national", "international"]
+SAMPLES: Final = 3
+LOOK_AT_FIRST: Final = 5_000
+"""So many numbers are looked at one by one; of as many more every second, then every fourth, and so on."""
+_AGREE: Final = 0.9
+_LEAST_INTERNATIONAL: Final = 0.02
+_LEAST_NATIONAL: Final = 0.2
+_CONCLUSIONS: Final[Mapping[Bare, str]] = {
+    "international": "So numbers without + are read as international; --numbers national decides otherwise",
+    "national": "So numbers without + are read as national; --numbers international decides otherwise",
+    "undecided": "That decides nothing, so they are rejected as ambiguous: say what they are with --numbers national "
+    "or --numbers international",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number without `+` as written, and what it is read as in both ways ("" = no number)."""
+
+    written: str
+    national: str
+    international: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How numbers without `+` are read in a file, why in words, and some of them."""
+
+    bare: Bare
+    why: str
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(slots=True)
+class NumberJudge:
+    """Collects what the numbers of a file say; bounded, however large the file is."""
+
+    bare: int = 0
+    national: int = 0
+    international: int = 0
+    both: int = 0
+    looked_at: int = 0
+    samples: list[Sample] = field(default_factory=list)
+    _stride: int = 1
+    _next: int = 0
+    _plainest: list[Sample] = field(default_factory=list)
+
+    def look(self, text: str, country: str) -> None:
+        """Take a cell into account; `country` (ISO, or "") is where its number is from if written without `+`."""
+        if text[:1] in ("+", "0", "") or not country:
+            return
+        digits = digits_of(text)
+        if not is_bare(digits) or not digits.isdecimal():
+            return
+        self.bare += 1
+        if self.bare <= self._next:
+            return
+        self._next = self.bare - 1 + self._stride
+        self.looked_at += 1
+        if self.looked_at % LOOK_AT_FIRST == 0:
+            self._stride *= 2
+        self._weigh(text, read_national(digits, country), read_international(digits))
+
+    def _weigh(self, text: str, national: Accepted | Refusal, international: Accepted | Refusal) -> None:
+        here, abroad = isinstance(national, Accepted), isinstance(international, Accepted)
+        if national == international or not (here or abroad):
+            return
+        kept = self.samples if here and abroad else self._plainest
+        if len(kept) < SAMPLES:
+            kept.append(Sample(text, _shown(national), _shown(international)))
+        if here and abroad:
+            self.both += self._stride
+        elif here:
+            self.national += self._stride
+        else:
+            self.international += self._stride
+
+    def verdict(self, choice: Choice = "") -> Verdict:
+        """How to read the file's numbers without `+`; `choice` is what the operator said, if anything."""
+        samples = tuple((*self.samples, *self._plainest)[:SAMPLES])
+        if choice:
+            return Verdict(choice, f"read as {choice}, as --numbers says", samples)
+        one_way, in_question = self.national + self.international, self.national + self.international + self.both
+        if not in_question:
+            return Verdict("alone", "")
+        bare: Bare = "undecided"
+        if self.international and self.international >= max(_AGREE * one_way, _LEAST_INTERNATIONAL * in_question):
+            bare = "international"
+        elif self.national and self.national >= max(_AGREE * one_way, _LEAST_NATIONAL * in_question):
+            bare = "national"
+        return Verdict(bare, f"{self._counts(in_question)}. {_CONCLUSIONS[bare]}", samples)
+
+    def _counts(self, in_question: int) -> str:
+        about = "" if self._stride == 1 else "about "
+        return (
+            f"{about}{in_question:,} numbers without + depend on how they are read: {self.international:,} are "
+            f"numbers only as international, {self.national:,} only as national, {self.both:,} both ways"
+        )
+
+
+def explain_refusal(reason: Refusal, text: str, country: str) -> str:
+    """The reason in words; of an ambiguous number both readings."""
+    digits = digits_of(text)
+    if reason != "ambiguous" or not digits.isdecimal():
+        return WORDS[reason]
+    national, international = read_national(digits, country), read_international(digits)
+    here = f"as a number of {country} {_told(national)}" if country else "its country is not known"
+    return (
+        f"{here}, as an international one {_told(international)}: write it with + and country code, or say which it "
+        "is (--numbers national or --numbers international)"
+    )
+
+
+def _shown(outcome: Accepted | Refusal) -> str:
+    return f"+{outcome.number}" if isinstance(outcome, Accepted) else ""
+
+
+def _told(outcome: Accepted | Refusal) -> str:
+    return f"it is +{outcome.number}" if isinstance(outcome, Accepted) else "it is none"
