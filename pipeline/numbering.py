@@ -131,19 +131,18 @@ def read_national(digits: str, country: str) -> Accepted | Refusal:
     if not country:
         return "no_country"
     plan = _plan(country)
-    quick = _quick(digits, country) if plan is None or not digits.startswith(plan.code) else None
-    if quick is not None:
-        return quick
+    begins_with_code = plan is not None and digits.startswith(plan.code)
+    prefix = plan.prefix.match(digits) if plan is not None and plan.prefix is not None and begins_with_code else None
+    # In North America the 1 is the calling code and the national prefix: either way the same number is left.
+    if not begins_with_code or (plan is not None and prefix is not None and prefix[0] == plan.code):
+        return _quick(digits, country) or read_slowly(digits, country)
     try:
         parsed = util.parse(digits, country, keep_raw_input=True)
     except NumberParseException as error:
         return _refusal_of(error, digits)
-    if parsed.country_code_source != CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
-        return read_slowly(digits, country)
-    # phonenumbers took the calling code off; the same digits with the national prefix off may be the same number.
-    prefix = plan.prefix.match(digits) if plan is not None and plan.prefix is not None else None
-    is_same = plan is not None and prefix is not None and plan.code == prefix[0]
-    return read_slowly(digits, country) if is_same else "not_valid"
+    if parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
+        return "not_valid"
+    return read_slowly(digits, country)
 
 
 def read_slowly(text: str, country: str) -> Accepted | Refusal:
