@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -15,6 +15,7 @@ from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_cam
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
+from agents.attribution import Attribution
 from agents.context import Context
 from agents.durable import GuardedApp
 from agents.settlement import Settlement
@@ -34,8 +35,9 @@ FRESHNESS_SECONDS = 1.0
 """Seconds between two measurements of the figures' age, and how long one may take."""
 
 
-async def measure_freshness(consumer: Any) -> None:
-    """Keep `longwave_freshness_seconds` for as long as this task runs."""
+async def measure_freshness(consumer: Any, tell: Callable[[int | None], None] = lambda until: None) -> None:
+    """Keep `longwave_freshness_seconds` for as long as this task runs, and tell until when (ms) ClickHouse has all
+    statuses that were written, None where that is not known."""
     age = Freshness()
     while True:
         began = now_ms()
@@ -44,6 +46,7 @@ async def measure_freshness(consumer: Any) -> None:
                 seconds = age.look(began, await consumer.standings(topics.STATUSES.name))
         except (TimeoutError, KafkaError, IllegalStateError):
             seconds = age.wait(now_ms())
+        tell(None if seconds is None else began - round(seconds * 1000))
         if seconds is None:
             metrics.FRESHNESS.forget()
         else:
@@ -56,13 +59,19 @@ class WriterApp(GuardedApp):
 
     context: Context
     store: Store
+    _current_until: int | None = None
+    """Until when (ms) all statuses are in ClickHouse; None: not known."""
+
+    def _tell(self, until: int | None) -> None:
+        self._current_until = until
 
     async def on_start(self) -> None:
         await self.context.start()
         # A future of the service: it ends with the app, and its failure ends the app.
         self.add_future(Settlement(self.context, self.store).run())
         self.add_future(self.context.until_broken())
-        self.add_future(measure_freshness(self.consumer))
+        self.add_future(measure_freshness(self.consumer, self._tell))
+        self.add_future(Attribution(self.context, self.store, lambda: self._current_until).run())
         await super().on_start()
 
     async def on_stop(self) -> None:

@@ -125,11 +125,13 @@ async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
     said = {"at": now, "source": "review", "who": body.who, "number": digits}
     if body.decision == "out":
         await _write(shared, [
-            Consent(account=one.account, state="out", evidence=body.evidence or one.evidence, word=one.word,
-                rule=one.rule, **said) for one in waiting
+            Consent(
+                account=one.account, state="out", evidence=_evidence(one, body), word=one.word, rule=one.rule, **said
+            )
+            for one in waiting
         ])  # fmt: skip
     await _write(shared, [
-        Consent(account=one.account, state="in", hold=one.hold, evidence=body.evidence or one.evidence, **said)
+        Consent(account=one.account, state="in", hold=one.hold, evidence=_evidence(one, body), **said)
         for one in waiting
     ])  # fmt: skip
     return {"decided": len(waiting)}
@@ -172,6 +174,11 @@ async def replies(shared: Shared) -> dict[str, Any]:
     found = await asyncio.to_thread(reply_figures, shared.figures.store)
     names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
     return {"senders": [{name: getattr(one, name) for name in names} for one in found]}
+
+
+def _evidence(held: Change, body: HoldBody) -> str:
+    """What held the number comes first: by it the change finds its text."""
+    return f"{held.evidence} ({body.evidence})" if body.evidence else held.evidence
 
 
 def _known_account(shared: Services, account: str) -> None:

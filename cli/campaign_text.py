@@ -79,6 +79,7 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
     yield f"segments   {figures['segments']:,}"
     yield f"spend      {figures['spend']:,.4f} credits"
     yield f"clicked    {figures['clicked']['people']:,} people, {figures['clicked']['bots']:,} bots"
+    yield f"wrote back {figures['replied']:,} people; {figures['opted_out']:,} opted out because of it"
     for state, count in sorted(figures["states"].items(), key=lambda item: -item[1]):
         if count:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"

@@ -162,6 +162,11 @@ INGRESS_NOTED = Counter(
     "Texts that were taken although something was odd: sender not readable, time replaced, cut, broken characters.",
     ["note"],
 )
+ATTRIBUTED = Counter(
+    "longwave_attributed_total",
+    "Texts and opt-out links whose message was decided, by event; `none` has none.",
+    ["event"],
+)
 INGRESS_SECONDS = Histogram(
     "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
 )

@@ -101,7 +101,7 @@ function reasons(f) {
 
 function clicks(f) {
   const rows = [["People who clicked", f.clicked.people], ["Clicks of bots, not counted", f.clicked.bots]];
-  if (f.opted_out) rows.push(["Opted out", f.opted_out]);
+  rows.push(["People who wrote back", f.replied], ["Opted out because of it", f.opted_out]);
   const received = f.states.delivered || f.submitted;
   return [el("h3", {}, "Clicks"), el("table", {}, el("tbody", {}, ...rows.map(([name, n], i) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, i ? "" : percent(n, received))))))];
 }

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS audience
     country LowCardinality(String),
     region LowCardinality(String),
     zone LowCardinality(String),
-    fields Array(String)
+    fields Array(String),
+    INDEX buckets bitShiftRight(toUInt64(number) * toUInt64(11400714819323198485), 52) TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (campaign, revision, attempt, ordinal);

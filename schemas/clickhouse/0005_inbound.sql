@@ -23,3 +23,19 @@ CREATE TABLE IF NOT EXISTS inbound
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (number, sender, identity);
+
+-- Which message a text or an opt-out link belongs to (`pipeline.attribution`); `campaign` "" where there is none. `item` is
+-- the text's identity, or the place of the consent in its log.
+CREATE TABLE IF NOT EXISTS attributed
+(
+    number UInt64,
+    item String,
+    event LowCardinality(String),
+    campaign LowCardinality(String),
+    message UInt8,
+    ordinal UInt32,
+    at DateTime64(3, 'UTC'),
+    decided DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(decided)
+ORDER BY (number, item);

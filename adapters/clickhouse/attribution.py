@@ -1,0 +1,168 @@
+"""Texts and opt-out links whose message is not decided yet, and what was handed over to their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+
+from adapters.clickhouse.connection import Store
+
+_MS: Final = pa.timestamp("ms", "UTC")
+
+_SINCE: Final = "fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
+_WAITING: Final = f"""
+SELECT number, item, any(sender), any(campaign), min(at) AS first, any(event) FROM
+(
+    SELECT number, identity AS item, sender, '' AS campaign, received AS at,
+        if(intent = 'stop', 'opted_out', 'replied') AS event
+    FROM inbound WHERE number > 0 AND received >= {_SINCE}
+    UNION ALL
+    SELECT number, concat('link/', toString(log_partition), '/', toString(log_offset)), '', toString(campaign),
+        recorded, 'opted_out'
+    FROM consents WHERE source = 'link' AND state = 'out' AND campaign != ''
+        AND recorded >= {_SINCE}
+    UNION ALL
+    SELECT c.number, concat('review/', toString(c.log_partition), '/', toString(c.log_offset)), i.sender, '',
+        i.received, 'opted_out'
+    FROM (
+        SELECT number, log_partition, log_offset, evidence FROM consents
+        WHERE source = 'review' AND state = 'out' AND recorded >= {_SINCE}
+    ) AS c
+    INNER JOIN (SELECT number, evidence, sender, received FROM inbound WHERE intent = 'doubtful') AS i
+    ON c.number = i.number WHERE startsWith(c.evidence, i.evidence)
+)
+WHERE (number, item) NOT IN (SELECT number, item FROM attributed WHERE decided >= {_SINCE})
+GROUP BY number, item HAVING first <= fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')
+ORDER BY first LIMIT {{most:UInt32}}
+"""
+_CAMPAIGNS: Final = f"""
+SELECT toString(campaign) FROM state_sets WHERE state = 'accepted' AND campaign IN
+    (SELECT id FROM campaigns WHERE (account, sender) = ({{account:String}}, {{sender:String}}))
+GROUP BY campaign HAVING max(last_at) >= {_SINCE}
+"""
+# Ordinals are in order of buckets, so the index by bucket leaves little of an audience to be read.
+_BUCKET: Final = "bitShiftRight(toUInt64(number) * toUInt64(11400714819323198485), 52)"
+"""As the index of `audience` has it."""
+_MEMBERS: Final = f"""
+SELECT number, toString(campaign) AS id, ordinal FROM audience
+WHERE campaign IN {{campaigns:Array(String)}} AND number IN (SELECT number FROM typed)
+    AND {_BUCKET} IN (SELECT {_BUCKET} FROM typed)
+    AND (campaign, revision, attempt) IN
+    (
+        SELECT campaign, revision, argMin(attempt, (frozen, attempt)) FROM audiences
+        WHERE (campaign, revision) IN
+        (
+            SELECT campaign, max(revision) FROM audiences WHERE campaign IN {{campaigns:Array(String)}}
+            GROUP BY campaign
+        )
+        GROUP BY campaign, revision
+    )
+"""
+_SENT: Final = """
+SELECT message, ordinal, min(at) FROM status_log ARRAY JOIN ordinals AS ordinal
+WHERE campaign = {campaign:String} AND state IN ('accepted', 'unknown', 'delivered', 'undelivered')
+    AND low <= {last:UInt32} AND high >= {first:UInt32} AND ordinal IN (SELECT toUInt32(number) FROM typed)
+GROUP BY message, ordinal
+"""
+
+
+class WaitingRow(NamedTuple):
+    """What `pipeline.attribution.Waiting` is made of."""
+
+    number: int
+    item: str
+    sender: str
+    campaign: str
+    at: int
+    event: str
+
+
+class SentRow(NamedTuple):
+    """A message that was handed over to `number`, `at` in ms."""
+
+    number: int
+    campaign: str
+    message: int
+    ordinal: int
+    at: int
+
+
+class Decided(NamedTuple):
+    """What `item` of `number` belongs to; campaign "" for nothing."""
+
+    number: int
+    item: str
+    event: str
+    campaign: str
+    message: int
+    ordinal: int
+    at: int
+
+
+def waiting(store: Store, since: int, until: int, most: int) -> list[WaitingRow]:
+    """What came between `since` and `until` (ms) and is not decided, oldest first.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    rows = store.rows(_WAITING, {"since": since, "until": until, "most": most})
+    return [
+        WaitingRow(number, item, sender, campaign, _millis(at), event)
+        for number, item, sender, campaign, at, event in rows
+    ]
+
+
+def campaigns_of(store: Store, account: str, sender: str, since: int) -> list[str]:
+    """Campaigns of a sender that have handed anything over since then (ms).
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    asked = {"account": account, "sender": sender, "since": since}
+    return [row[0] for row in store.rows(_CAMPAIGNS, asked)]
+
+
+def sent_to(store: Store, campaigns: Sequence[str], numbers: Sequence[int]) -> list[SentRow]:
+    """Every message of the campaigns that was handed over to one of the numbers.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not campaigns or not numbers:
+        return []
+    members: dict[str, dict[int, int]] = {}
+    for number, campaign, ordinal in store.rows(_MEMBERS, {"campaigns": list(campaigns)}, numbers=sorted(numbers)):
+        members.setdefault(campaign, {})[ordinal] = number
+    return [row for campaign, people in members.items() for row in _handed_over(store, campaign, people)]
+
+
+def _handed_over(store: Store, campaign: str, people: Mapping[int, int]) -> list[SentRow]:
+    ordinals = sorted(people)
+    asked = {"campaign": campaign, "first": ordinals[0], "last": ordinals[-1]}
+    rows: Sequence[Sequence[Any]] = store.rows(_SENT, asked, numbers=ordinals)
+    return [SentRow(people[ordinal], campaign, message, ordinal, _millis(at)) for message, ordinal, at in rows]
+
+
+def insert_attributed(store: Store, decided: Sequence[Decided]) -> None:
+    """Note what was decided; deciding again is the same row.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not decided:
+        return
+    words = ("item", "event", "campaign")
+    store.insert_arrow("attributed", pa.table({
+        "number": pa.array([one.number for one in decided], pa.uint64()),
+        "message": pa.array([one.message for one in decided], pa.uint8()),
+        "ordinal": pa.array([one.ordinal for one in decided], pa.uint32()),
+        "at": pa.array([one.at for one in decided], _MS),
+        **{name: pa.array([getattr(one, name) for one in decided], pa.string()) for name in words},
+    }))  # fmt: skip
+
+
+def _millis(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

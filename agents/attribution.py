@@ -1,0 +1,143 @@
+"""Attribution: finds the message that a text or an opt-out link belongs to, and writes its event for the figures.
+
+Runs beside the writer and reads only ClickHouse, so reading topics again changes nothing. A text is decided once all
+statuses that were written until a while after it are in ClickHouse: ClickHouse being late makes the event late, and
+loses none. What was decided is noted after its event is acknowledged; events are sets, so that whoever
+ends in between decides the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, get_args
+
+from adapters.clickhouse import Store
+from adapters.clickhouse import attribution as store_of
+from adapters.clickhouse.attribution import Decided
+from adapters.clock import now_ms
+from adapters.errors import StoreError
+from adapters.settings import Settings
+from agents.context import Context
+from agents.runner import output, write
+from pipeline.attribution import EARLY_MS, WINDOW_MS, Event, Found, Sent, Waiting, message_of, statuses
+from pipeline.inbound_sender import sender_key
+from schemas import metrics, topics
+
+log = logging.getLogger(__name__)
+
+SECONDS: Final = 3.0
+AT_ONCE: Final = 5000
+MARGIN_MS: Final = 3_000
+"""Statuses of what was sent before a text are written at most this long after it, but for a worker's death."""
+CERTAIN_MS: Final = 3_600_000
+"""From this age on a text without a message has none."""
+AGAIN_MS: Final = 60_000
+"""How long one that has none yet is left alone."""
+LOOK_BACK_MS: Final = WINDOW_MS + CERTAIN_MS
+
+
+class Attribution:
+    """One round every few seconds. `current_until()`: in ms, all statuses written until then are in ClickHouse; None
+    where nobody knows."""
+
+    def __init__(self, context: Context, store: Store, current_until: Callable[[], int | None]) -> None:
+        self._context = context
+        self._store = store
+        self._current_until = current_until
+        self._senders = senders_of(context.settings)
+        self._later: dict[tuple[int, str], int] = {}
+        """When (ms) to look again for those without a message."""
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.round(now_ms())
+            except StoreError as error:
+                log.warning("attribution waits for ClickHouse: %s", error)
+            await asyncio.sleep(SECONDS)
+
+    async def round(self, now: int) -> int:
+        """Decide what can be decided; how many were."""
+        current = self._current_until()
+        if current is None:
+            return 0
+        since, until = now - LOOK_BACK_MS, current - MARGIN_MS
+        rows = await asyncio.to_thread(store_of.waiting, self._store, since, until, AT_ONCE)
+        asked = [_waiting(row) for row in rows]
+        due = [one for one in asked if self._later.get((one.number, one.item), 0) <= now]
+        found = await asyncio.to_thread(self._found, due, now) if due else []
+        certain = [one for one in found if one.sent is not None or now - one.waiting.at >= CERTAIN_MS]
+        self._put_off(found, certain, now, {(one.number, one.item) for one in asked})
+        outputs = [output(topics.STATUSES, chunk, chunk.campaign) for chunk in statuses(certain)]
+        await write(self._context.producer, outputs, "attribution")
+        await asyncio.to_thread(store_of.insert_attributed, self._store, [_decided(one) for one in certain])
+        for one in certain:
+            metrics.ATTRIBUTED.labels(one.waiting.event if one.sent is not None else "none").inc()
+        return len(certain)
+
+    def _put_off(
+        self, found: Sequence[Found], certain: Sequence[Found], now: int, asked: set[tuple[int, str]]
+    ) -> None:
+        self._later = {key: at for key, at in self._later.items() if key in asked}
+        done = {(one.waiting.number, one.waiting.item) for one in certain}
+        for one in found:
+            key = (one.waiting.number, one.waiting.item)
+            if key not in done:
+                self._later[key] = now + AGAIN_MS
+
+    def _found(self, asked: Sequence[Waiting], now: int) -> list[Found]:
+        sent: dict[int, list[tuple[str, Sent]]] = {}
+        for sender, campaigns, numbers in self._questions(asked, now):
+            for row in store_of.sent_to(self._store, campaigns, numbers):
+                sent.setdefault(row.number, []).append((sender, Sent(row.campaign, row.message, row.ordinal, row.at)))
+        return [
+            Found(one, message_of(one, [made for sender, made in sent.get(one.number, []) if sender == _key(one)]))
+            for one in asked
+        ]
+
+    def _questions(self, asked: Sequence[Waiting], now: int) -> list[tuple[str, list[str], list[int]]]:
+        """(whose messages, of which campaigns, to which numbers) must be looked at."""
+        numbers: dict[str, set[int]] = {}
+        for one in asked:
+            numbers.setdefault(_key(one), set()).add(one.number)
+        questions = []
+        for key, people in numbers.items():
+            campaigns = [key.removeprefix(_LINK)] if key.startswith(_LINK) else self._campaigns(key, now)
+            questions.append((key, campaigns, sorted(people)))
+        return questions
+
+    def _campaigns(self, key: str, now: int) -> list[str]:
+        since = now - LOOK_BACK_MS - WINDOW_MS - EARLY_MS
+        names = self._senders.get(key, ())
+        return [
+            one for account, sender in names for one in store_of.campaigns_of(self._store, account, sender, since)
+        ]
+
+
+_LINK: Final = "link:"
+
+
+def senders_of(settings: Settings) -> Mapping[str, list[tuple[str, str]]]:
+    """(account, name) of the senders by `sender_key`."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for account, made in settings.accounts.items():
+        for name, sender in made.senders.items():
+            found.setdefault(sender_key(sender.number), []).append((account, name))
+    return found
+
+
+def _key(one: Waiting) -> str:
+    return f"{_LINK}{one.campaign}" if one.campaign else sender_key(one.sender)
+
+
+def _waiting(row: store_of.WaitingRow) -> Waiting:
+    event: Event = next(name for name in get_args(Event) if name == row.event)
+    return Waiting(row.number, row.item, row.sender, row.campaign, row.at, event)
+
+
+def _decided(one: Found) -> Decided:
+    sent, asked = one.sent, one.waiting
+    where = ("", 0, 0) if sent is None else (sent.campaign, sent.message, sent.ordinal)
+    return Decided(asked.number, asked.item, asked.event, *where, asked.at)

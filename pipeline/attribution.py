@@ -1,0 +1,83 @@
+"""Which message a text belongs to: the last one that its number got from that sender, within seven days.
+
+A text that stopped counts as `opted_out` of that message, any other as `replied`; an opt-out by link counts for its
+own campaign; a held text that an operator took for an opt-out counts as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.status import StatusChunk, StatusGroup
+
+WINDOW_MS: Final = 7 * 24 * 3_600_000
+EARLY_MS: Final = 5_000
+"""How long before its message a text may seem to come: machines answer before its outcome is recorded."""
+
+Event = Literal["opted_out", "replied"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A text or a link whose message is looked for. `item` names it; `at` in ms, by our clock; a text has the sender
+    that received it, a link its campaign."""
+
+    number: int
+    item: str
+    sender: str
+    campaign: str
+    at: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was handed over to a number, `at` in ms."""
+
+    campaign: str
+    message: int
+    ordinal: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a text belongs to; `sent` None where it is certain that there is no such message."""
+
+    waiting: Waiting
+    sent: Sent | None
+
+
+def message_of(waiting: Waiting, sent: Iterable[Sent]) -> Sent | None:
+    """The message that a text or link belongs to, of all that were handed over to its number by the sender, or by the
+    campaign of the link."""
+    if waiting.campaign:
+        mine = [one for one in sent if one.campaign == waiting.campaign]
+        in_time = [one for one in mine if one.at <= waiting.at + EARLY_MS]
+        return max(in_time or mine, key=_newest, default=None)
+    latest = waiting.at + EARLY_MS
+    return max((one for one in sent if latest - WINDOW_MS <= one.at <= latest), key=_newest, default=None)
+
+
+def statuses(found: Sequence[Found]) -> list[StatusChunk]:
+    """The events, in chunks by campaign and message."""
+    groups: dict[tuple[str, int], dict[Event, set[int]]] = {}
+    newest: dict[tuple[str, int], int] = {}
+    for one in found:
+        if one.sent is None:
+            continue
+        key = one.sent.campaign, one.sent.message
+        groups.setdefault(key, {}).setdefault(one.waiting.event, set()).add(one.sent.ordinal)
+        newest[key] = max(newest.get(key, 0), one.waiting.at)
+    return [_chunk(key, events, newest[key]) for key, events in groups.items()]
+
+
+def _chunk(key: tuple[str, int], events: Mapping[Event, set[int]], at: int) -> StatusChunk:
+    made = [StatusGroup(state=event, ordinals=sorted(ordinals)) for event, ordinals in sorted(events.items())]
+    return StatusChunk(campaign=key[0], message=key[1], at=at, groups=made)
+
+
+def _newest(sent: Sent) -> tuple[int, str, int, int]:
+    return sent.at, sent.campaign, sent.message, sent.ordinal
