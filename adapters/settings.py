@@ -286,6 +286,12 @@ class Settings(BaseSettings):
         urls = {self.aggregators[sender.aggregator].url for sender in account.senders.values()}
         return all(url.startswith(f"{self.aggregator.url}/") for url in urls)
 
+    @property
+    def sender_lanes(self) -> frozenset[int]:
+        """Every lane that carries a sender."""
+        senders = (sender for account in self.accounts.values() for sender in account.senders.values())
+        return frozenset(lane for sender in senders for lane in sender.lanes)
+
     def sender_of_lane(self, lane: int) -> tuple[str, str] | None:
         """(account, sender) that owns `lane`, or None."""
         for account_name, account in self.accounts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from agents import clicks, receipts, selfcheck
+from agents.assignor import LaneAssignor
 from agents.context import Context
+from agents.coordination import METADATA_MAX_AGE_MS
 from agents.coordinator import Coordinator
 from agents.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.eligibility import Eligibility
 from agents.fanout import Fanout
 from agents.inbound import Inbound
-from agents.lanes import Lanes
+from agents.lanes import Lanes, lane_weights
 from agents.runner import Step
-from schemas import topics
+from schemas import metrics, topics
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
 from schemas.feedback import CLICKS, INBOUND, RECEIPTS
@@ -36,8 +39,10 @@ log = logging.getLogger(__name__)
 GROUP = "longwave"
 
 
-def faust_app(settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp) -> Any:
-    """A Faust app with this project's settings (DESIGN section 7 says why each)."""
+def faust_app(
+    settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp, **options: Any
+) -> Any:
+    """A Faust app with this project's settings (DESIGN section 7 says why each), and further `options` of Faust's."""
     # A policy, not a loop: the consumer's thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     kafka = settings.kafka
@@ -60,6 +65,8 @@ def faust_app(settings: Settings, group: str, data: Path, app_class: type[Guarde
         stream_wait_empty=False,
         consumer_max_fetch_size=4_194_304,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        producer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         broker_session_timeout=kafka.session_timeout,
         broker_heartbeat_interval=kafka.heartbeat_interval,
         broker_request_timeout=max(30.0, 2 * kafka.session_timeout),
@@ -68,6 +75,8 @@ def faust_app(settings: Settings, group: str, data: Path, app_class: type[Guarde
         broker_commit_every=1_000_000,
         producer_linger=0.005,
         table_cleanup_interval=3600.0,
+        PartitionAssignor=LaneAssignor,
+        **options,
     )
 
 
@@ -98,12 +107,20 @@ class WorkerApp(GuardedApp):
         await self.context.start()
         AckedTable.producer = self.context.producer
         await super().on_start()
+        metrics.LANES.set(len(self.context.settings.sender_lanes))
+        metrics.LANES_UNOWNED.set_function(lambda: float(len(self.unowned())))
 
     @property
     def works(self) -> bool:
         # Whoever starts or ends workers one after the other waits for this: else the next rebalance would come while
         # lanes still stand from the last one.
-        return self.lanes.owned
+        # A lane that carries a sender and that nobody has counts against all: nobody sends anything from it.
+        return self.lanes.owned and not self.unowned()
+
+    def unowned(self) -> set[int]:
+        """Lanes that carry a sender and that no worker has, by the last assignment."""
+        unowned: set[int] = self.context.settings.sender_lanes - self.assignor.assigned_lanes()
+        return unowned
 
     async def on_stop(self) -> None:
         await self.lanes.stop()
@@ -116,9 +133,12 @@ class WorkerApp(GuardedApp):
 def build(settings: Settings, index: int) -> WorkerApp:
     """The app of worker `index`."""
     GuardedConsumer.capped_topics = frozenset({topics.LANES.name})
-    app: WorkerApp = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp)
+    # Nobody asks there; but what Faust tells each worker of the others' partitions it keeps by this address.
+    url = f"http://{socket.gethostname()}:{settings.metrics_port + index}"
+    app: WorkerApp = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp, canonical_url=url)
     context = app.context = Context(settings, worker=f"worker-{index}")
     lanes = app.lanes = Lanes(context)
+    LaneAssignor.weights = lane_weights(settings)
     store = AudienceStore(Store(settings.clickhouse))
     campaigns = table(app, "campaigns", changelog_topic=raw_topic(app, topics.CAMPAIGNS))
     reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
@@ -182,5 +202,7 @@ def serve_metrics(settings: Settings, port: int) -> None:
 
 def run(app: Any) -> None:
     """Run a Faust app in this process until SIGTERM or SIGINT."""
-    worker = faust.Worker(app, loglevel="INFO", redirect_stdouts=False)
+    # Our own logging stays (`adapters.logs`); what Faust prints beside it has no time.
+    worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None
     worker.execute_from_commandline()

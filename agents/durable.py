@@ -19,6 +19,7 @@ from faust.types import TP
 from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
+from agents.coordination import GuardedCoordinator
 from agents.table import AckedTable
 from pipeline.freshness import Standing
 from schemas import metrics
@@ -72,6 +73,11 @@ class Progress:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    async def on_start(self) -> None:
+        await super().on_start()
+        if self._consumer is not None:
+            GuardedCoordinator.guard(self._consumer._coordinator)
+
     async def on_thread_stop(self) -> None:
         # Leaving the group waits for brokers that may be away for good, and aiokafka's stop lets the cancellation of
         # its own fetches escape, of which the thread would die and nobody ever hear that it ended.

@@ -145,6 +145,16 @@ def share(account: Account, sender: Sender) -> float:
     return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
 
 
+def lane_weights(settings: Settings) -> dict[int, int]:
+    """What each lane that carries a sender may send, in thousandths of a segment per second, at least 1."""
+    return {
+        lane: max(1, round(1000 * share(account, sender)))
+        for account in settings.accounts.values()
+        for sender in account.senders.values()
+        for lane in sender.lanes
+    }
+
+
 def delete_records(settings: Settings, lane: int, offset: int) -> None:
     """Delete a lane's records below `offset`; a failure only costs disk, and the next mark makes up for it."""
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3}, logger=LIBRDKAFKA)

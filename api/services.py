@@ -17,6 +17,7 @@ from api.errors import ApiError
 from api.figures import FiguresService
 from api.kafka_health import KafkaHealth
 from pipeline.readiness import read_rules
+from schemas import metrics
 from schemas.campaign import CampaignDocument
 
 VIEW_WAIT = 5.0
@@ -71,6 +72,7 @@ class Services:
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Start everything, stop it in the end; needs neither Kafka nor ClickHouse to be there."""
     producer = Producer(settings.kafka, end_process)
+    metrics.LANES.set(len(settings.sender_lanes))  # known here too: no worker may be left to say it
     campaigns = CampaignView(settings.kafka)
     kafka = KafkaHealth(settings.kafka)
     figures = FiguresService(settings, campaigns)

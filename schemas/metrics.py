@@ -101,6 +101,10 @@ WORKER_ASSIGNED = Gauge(
     ["topic", "partition"],
 )
 
+LANES = Gauge("longwave_lanes", "Lanes that carry a sender, by the settings.")
+LANES_UNOWNED = Gauge(
+    "longwave_lanes_unowned", "Lanes that carry a sender and that no worker has, by the group's last assignment."
+)
 LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
 LANE_DELAYED = Gauge("longwave_lane_delayed_recipients", "Recipients in the lane's delay table.", ["lane"])
 LANE_IN_FLIGHT = Gauge("longwave_lane_in_flight_recipients", "Recipients with an INTENT and no RESULT.", ["lane"])

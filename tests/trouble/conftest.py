@@ -22,7 +22,7 @@ site_name = "Harbor & Pine"
 caps = {{day = 3}}
 [accounts.race.senders.main]
 number = "+18885550102"
-segments_per_second = 20000
+segments_per_second = 1500
 lanes = [3]
 """
 """No checkpoint deletes what a test reads back; an account with quiet hours, and one with a cap."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 import urllib.request
 
 import pytest
 
+from cli.stack import ready
 from loadtest.bench.lane_log import records
 from schemas.lane import Control, Intent, LaneRecord
 from tests.trouble.account import accounted
@@ -62,6 +64,10 @@ def metrics(stage: Scene, name: str) -> str:
     return text
 
 
+def is_ready(stage: Scene, index: int) -> bool:
+    return ready.works(f"http://127.0.0.1:{stage.settings.metrics_port + index}/metrics")
+
+
 def freshness(stage: Scene) -> float:
     lines = metrics(stage, "writer").splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith("longwave_freshness_seconds "))
@@ -93,6 +99,9 @@ def test_a_second_worker_joins_and_is_killed(stage: Scene) -> None:
         campaign.until_arrived(1000)
         with stage.another_worker(1) as second:
             wait_until("the second worker owns a lane", lambda: "is ours, epoch" in stage.log("worker-1"))
+            wait_until("both are ready", lambda: is_ready(stage, 0) and is_ready(stage, 1))
+            lanes = {int(lane) for lane in re.findall(r"lane (\d+) is ours", stage.log("worker-1"))}
+            assert len(lanes & set(stage.settings.accounts["demo"].senders["main"].lanes)) == 1
             campaign.until_arrived(campaign.arrived() + 2000)
             owned = stage.log("worker-0").count("is ours, epoch")
             second.kill()

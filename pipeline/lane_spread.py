@@ -1,0 +1,72 @@
+"""Which worker has which lane: evenly by what the lanes carry, and with as few moves as that allows.
+
+Faust gives partitions out by their number alone, so that the lanes of one busy sender may all land on one worker.
+Here a lane weighs what it may send; lanes without a sender weigh nothing and are only spread by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+Assigned = dict[str, set[int]]
+"""Worker → its lanes."""
+
+
+def spread_lanes(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> Assigned:
+    """Each lane of `weights` (lane → what it carries, 0 for nothing) at exactly one of the workers in `before`
+    (worker → the lanes that it had). No single move makes two workers' loads more equal. No workers, no lanes."""
+    if not before:
+        return {}
+    loaded = {lane: weight for lane, weight in weights.items() if weight > 0}
+    idle = dict.fromkeys(weights.keys() - loaded.keys(), 1)
+    first, second = _balance(loaded, before), _balance(idle, before)
+    return {worker: first[worker] | second[worker] for worker in before}
+
+
+def _balance(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> Assigned:
+    assigned = _kept(weights, before)
+    loads = {worker: sum(weights[lane] for lane in lanes) for worker, lanes in assigned.items()}
+    for lane in _heaviest_first(weights, weights.keys() - set().union(*assigned.values())):
+        worker = _lightest(loads)
+        assigned[worker].add(lane)
+        loads[worker] += weights[lane]
+    while (move := _best_move(weights, assigned, loads)) is not None:
+        lane, giver, taker = move
+        assigned[giver].remove(lane)
+        assigned[taker].add(lane)
+        loads[giver] -= weights[lane]
+        loads[taker] += weights[lane]
+    return assigned
+
+
+def _kept(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> Assigned:
+    """What each worker had and nobody before it in their order claims: one that was away for a while still believes
+    in lanes that others have by now."""
+    kept: Assigned = {}
+    taken: set[int] = set()
+    for worker in sorted(before):
+        kept[worker] = (set(before[worker]) & weights.keys()) - taken
+        taken |= kept[worker]
+    return kept
+
+
+def _best_move(
+    weights: Mapping[int, int], assigned: Assigned, loads: Mapping[str, int]
+) -> tuple[int, str, str] | None:
+    """(lane, from, to) that brings two workers closest together; None where no move does. A lane lighter than their
+    difference always does, and the sum of the squared loads falls with each move, so this ends."""
+    taker = _lightest(loads)
+    for giver in sorted(loads, key=lambda worker: (-loads[worker], worker)):
+        gap = loads[giver] - loads[taker]
+        movable = [lane for lane in assigned[giver] if weights[lane] < gap]
+        if movable:
+            return min(movable, key=lambda lane: (abs(gap - 2 * weights[lane]), lane)), giver, taker
+    return None
+
+
+def _lightest(loads: Mapping[str, int]) -> str:
+    return min(loads, key=lambda worker: (loads[worker], worker))
+
+
+def _heaviest_first(weights: Mapping[int, int], lanes: Collection[int]) -> list[int]:
+    return sorted(lanes, key=lambda lane: (-weights[lane], lane))
