@@ -1,15 +1,24 @@
-"""Clients that repeat themselves: what librdkafka and aiokafka say goes through `logging`, now and then."""
+"""Logs: each line with its time in UTC, and Kafka's clients, which repeat themselves, only now and then.
+
+A process of the stack calls `to_stderr`; a command for people calls `silence`, because it has words of its own.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+from datetime import UTC, datetime
 from time import monotonic
+from types import TracebackType
 
 SECONDS = 10.0
 """How often a client may say the same thing."""
 
 LIBRDKAFKA = logging.getLogger("librdkafka")
 """Where confluent-kafka's clients log to (their `logger` argument); else they write to stderr themselves."""
+
+TALKATIVE = ("aiokafka.consumer.subscription_state", "clickhouse_connect")
+"""Libraries of which only warnings are of interest."""
 
 _CLIENTS = (
     "aiokafka",
@@ -57,3 +66,41 @@ def limit() -> None:
     """Hold back repetitions of the Kafka clients in this process. May be called again."""
     for name in _CLIENTS:
         logging.getLogger(name).addFilter(_limit)
+
+
+class UtcFormatter(logging.Formatter):
+    """`2026-11-26T20:15:04.123Z WARNING agents.lane_owner: lane 3 …`; what has several lines keeps them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return stamp(record.created)
+
+
+def stamp(seconds: float | None = None) -> str:
+    """A time as logs have it, now by default: ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_stderr() -> None:
+    """Log everything of this process to standard error, warnings and what nobody caught included. May be called
+    again."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(UtcFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    limit()
+
+
+def silence() -> None:
+    """Print nothing of what libraries log: a command tells a person what happened in words of its own."""
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("longwave").critical("this process ends", exc_info=(kind, error, trace))

@@ -82,6 +82,7 @@ def serve(settings: Settings) -> None:
     """
     config = uvicorn.Config(
         create_app(settings),
+        log_config=None,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=3,

@@ -25,8 +25,21 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+_with_times = False
+
+
+def with_times() -> None:
+    """From now on each note begins with its time (UTC): this process's standard error is a log."""
+    global _with_times  # noqa: PLW0603 - of the whole process, as standard error is
+    _with_times = True
+
+
 def note(text: str) -> None:
     """One line on standard error, so that standard output stays clean for `--json`."""
+    if _with_times:
+        from adapters.logs import stamp
+
+        text = f"{stamp()} {text}"
     print(text, file=sys.stderr, flush=True)
 
 

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command as typer_command
 
+from adapters.logs import silence
 from cli.console import DONE, FAILED, INTERRUPTED, WRONG_USE, UserError, WrongUse, fail
 
 
@@ -96,6 +97,7 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Ends the process with 0 (done), 1 (failed), 2 (wrong use) or 130 (interrupted)."""
+    silence()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

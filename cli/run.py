@@ -9,8 +9,12 @@ from typing import Annotated
 
 import typer
 
+from adapters import logs
 from adapters import settings as configuration
 from adapters.garbage import leave_out_what_stays
+from adapters.settings import Settings
+from cli import console
+from cli.stack import in_force
 from cli.stack.children import follow_parent
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -19,9 +23,18 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 @app.callback()
 def _before() -> None:
     """Run one process of Longwave in the foreground, until SIGTERM; settings as everywhere."""
+    logs.to_stderr()
+    console.with_times()
     follow_parent()
     # While the process still starts it has nothing to finish; later it has a handler of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def _settings(name: str) -> Settings:
+    """The settings, and a note that process `name` runs with them."""
+    settings = configuration.load()
+    in_force.leave(settings, name)
+    return settings
 
 
 @app.command()
@@ -35,7 +48,7 @@ def kafka(
     from cli.stack import kafka as local
     from cli.stack.ready import split_address
 
-    settings = configuration.load()
+    settings = _settings("kafka")
     host, port = split_address(settings.kafka.bootstrap)
     local.run(settings.data / "kafka", host, port, record_classes)
 
@@ -45,7 +58,7 @@ def clickhouse() -> None:
     """The local ClickHouse endpoint; its data in DATA/clickhouse."""
     from api import clickhouse_endpoint
 
-    settings = configuration.load()
+    settings = _settings("clickhouse")
     clickhouse_endpoint.serve(settings.data / "clickhouse", settings.clickhouse.host, settings.clickhouse.port)
 
 
@@ -77,7 +90,7 @@ def worker(
     from agents.app import run_worker
 
     leave_out_what_stays()
-    run_worker(configuration.load(), index)
+    run_worker(_settings(f"worker-{index}"), index)
 
 
 @app.command()
@@ -86,7 +99,7 @@ def writer() -> None:
     from agents.writer_app import run_writer
 
     leave_out_what_stays()
-    run_writer(configuration.load())
+    run_writer(_settings("writer"))
 
 
 @app.command()
@@ -95,7 +108,7 @@ def api() -> None:
     from api.server import serve
 
     leave_out_what_stays()
-    serve(configuration.load())
+    serve(_settings("api"))
 
 
 @app.command()
@@ -104,7 +117,7 @@ def ingress() -> None:
     from api.ingress import serve
 
     leave_out_what_stays()
-    serve(configuration.load())
+    serve(_settings("ingress"))
 
 
 @app.command()
@@ -115,4 +128,5 @@ def aggregator(
     from cli.aggregator import aggregator as alone
 
     leave_out_what_stays()
+    _settings("aggregator")
     alone(script=script)

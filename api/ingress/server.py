@@ -77,6 +77,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             lifespan="off",
             ws="none",
             access_log=False,
+            log_config=None,
             log_level="warning",
             server_header=False,
             timeout_keep_alive=75,

@@ -15,8 +15,9 @@ import typer
 
 from adapters import settings as configuration
 from adapters.settings import Settings
+from cli import console
 from cli.console import FAILED, note, say, to_json
-from cli.stack import background, plan, view
+from cli.stack import background, in_force, plan, view
 from cli.stack.children import follow_parent
 from cli.stack.supervisor import Supervisor
 
@@ -89,7 +90,7 @@ def doctor(data: Data = None, json: Json = False) -> None:
     settings = _settings(data)
     findings = checks.examine(settings)
     if json:
-        say(to_json({"settings": checks.effective(settings), "checks": findings}))
+        say(to_json({"settings": in_force.masked(settings), "checks": findings}))
     else:
         say(
             f"settings ({configuration.config_file()} and LONGWAVE_* variables):\n{checks.effective_text(settings)}\n"
@@ -113,6 +114,8 @@ def _count(processes: list[plan.Process]) -> str:
 
 
 def _foreground(settings: Settings, processes: list[plan.Process]) -> None:
+    if not sys.stderr.isatty():
+        console.with_times()  # it is DATA/logs/supervisor.log, or whatever collects it
     asked = _Stop()
     supervisor = Supervisor(settings, processes, note)
     with asked.on_signals():

@@ -6,15 +6,15 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
+from adapters import settings as configuration
 from adapters import topics
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from cli.console import UserError
-from cli.stack import jars, plan, ports, ready, record
+from cli.stack import in_force, jars, plan, ports, ready, record
 from schemas.topics import ALL
 
 _DISK, _MEMORY = 5 << 30, 2 << 30
@@ -32,27 +32,24 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_java, _ports, _kafka, _clickhouse, _machine]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_in_force, _java, _ports, _kafka, _clickhouse, _machine]
     return [finding for check in checks for finding in check(settings)]
-
-
-def effective(settings: Settings) -> dict[str, Any]:
-    """The settings as plain values, secrets masked."""
-    found: dict[str, Any] = settings.model_dump(mode="json")
-    return found
 
 
 def effective_text(settings: Settings) -> str:
     """The settings, one `name = value` a line, secrets masked."""
-    return "\n".join(f"  {name} = {value}" for name, value in _flat(effective(settings)))
+    return "\n".join(f"  {name} = {value}" for name, value in in_force.flat(in_force.masked(settings)))
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, inner in value.items():
-        if isinstance(inner, dict) and inner:
-            yield from _flat(inner, f"{prefix}{key}.")
-        else:
-            yield prefix + key, inner
+def _in_force(settings: Settings) -> Iterator[Finding]:
+    """What runs has read the settings when it started: the file may say something else by now."""
+    running = in_force.running(settings.data)
+    found = in_force.differences(settings)
+    for difference in found:
+        fix = f"restart it (`longwave down`, `longwave up`) if what {configuration.config_file()} says shall hold"
+        yield Finding("settings in force", False, str(difference), fix)
+    if running and not found:
+        yield Finding("settings in force", True, f"{', '.join(running)} run with the settings above")
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

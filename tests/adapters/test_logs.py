@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +51,39 @@ def test_the_same_is_said_every_so_often_with_how_often_it_was_not(caplog: pytes
         "something else",
         "node 9 is away (and 4 more like it)",
     ]
+
+
+def run_code(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+LINE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{3}Z [A-Z]+ [a-z.]+: ")
+
+
+def test_each_entry_of_a_process_has_its_time_in_utc_also_what_nobody_caught() -> None:
+    done = run_code(
+        "import logging, warnings; from adapters import logs; logs.to_stderr();"
+        "logging.getLogger('agents.x').info('begins'); logging.getLogger('aiokafka').warning('no broker');"
+        "warnings.warn('old', DeprecationWarning, stacklevel=1); raise RuntimeError('a defect')"
+    )
+    entries = [line for line in done.stderr.splitlines() if LINE.match(line)]
+    assert [line.split(" ", 1)[1].split(": ")[0] for line in entries] == [
+        "INFO agents.x",
+        "WARNING aiokafka",
+        "WARNING py.warnings",
+        "CRITICAL longwave",
+    ]
+    assert done.stderr.splitlines()[0] == entries[0]
+    assert "RuntimeError: a defect" in done.stderr
+
+
+def test_a_command_prints_nothing_of_what_libraries_say() -> None:
+    done = run_code(
+        "import logging; from adapters import logs; logs.silence();"
+        "logging.getLogger('aiokafka').warning('Unable connect'); print('done')"
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_a_time_is_iso_8601_in_utc() -> None:
+    assert logs.stamp(1_790_000_000.25) == "2026-09-21T14:13:20.250Z"

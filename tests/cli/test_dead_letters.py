@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from adapters import dead_letters, settings, topics
 from adapters.producer import Producer
 from adapters.settings import Kafka
 from cli.main import run
+from cli.stack import children
 from schemas.deadletter import DeadLetter, Resolution, to_text
 from schemas.wire import encode
 from tests.stack import Server, environment, running_kafka
@@ -146,6 +149,19 @@ async def test_resolution_names_who_and_how(on_it: Kafka) -> None:
     resolution = dead_letters.DEAD_LETTERS.decode(value)
     assert isinstance(resolution, Resolution)
     assert (resolution.origin, resolution.how, resolution.by) == ("statuses/2/60", "dropped", "ann")
+
+
+@pytest.mark.parametrize(
+    "words", [["dead-letters", "list"], ["optouts", "show", "+12125550123"], ["campaign", "list"]]
+)
+def test_without_a_broker_a_command_says_so_in_our_words_alone(words: list[str], tmp_path: Path) -> None:
+    variables = {**os.environ, **environment(tmp_path, kafka_bootstrap="127.0.0.1:9")}
+    done = subprocess.run(
+        children.command(*words), env=variables, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_kafka_down_says_where_and_what_to_do(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,6 +103,16 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     assert checks["topics"]["ok"]
     assert checks["migrations"]["ok"]
     assert checks["ports"]["found"] == "held by the running stack"
+
+    assert checks["settings in force"]["ok"]
+    changed = stack.run("doctor", LONGWAVE_KAFKA__SESSION_TIMEOUT="9", LONGWAVE_TOKEN_KEY="another")
+    assert changed.returncode == 1
+    assert "clickhouse runs with kafka.session_timeout = 6.0, the settings say 9.0" in changed.stdout
+    secret = stack.run("doctor", LONGWAVE_TOKEN_KEY="another")
+    assert "kafka runs with another secret" in secret.stdout
+    logs = [line for file in (stack.data / "logs").glob("*.log") for line in file.read_text().splitlines()]
+    assert logs
+    assert all(re.match(r"\[?[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z", line) for line in logs), logs
 
     down = stack.run("down")
     assert (down.returncode, _gone(pids)) == (0, True)

@@ -16,7 +16,7 @@ from pipeline.lane_doubt import LOST
 from schemas import topics
 from schemas.status import STATUSES, StatusChunk
 
-_CLAIM: Final = re.compile(r"^\[([0-9-]+ [0-9:]+,[0-9]{3})\].* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
+_CLAIM: Final = re.compile(r"^(\S+Z) .* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
 
 Claims = dict[int, list[int]]
 """Lane → when an owner had read back that it is its own, in ms, ascending."""
@@ -27,7 +27,7 @@ def claims(logs: Path) -> Claims:
     found: defaultdict[int, list[int]] = defaultdict(list)
     for log in logs.glob("worker-*.log"):
         for when, lane in _CLAIM.findall(log.read_text(errors="replace")):
-            found[int(lane)].append(int(datetime.fromisoformat(when.replace(",", ".")).timestamp() * 1000))
+            found[int(lane)].append(int(datetime.fromisoformat(when).timestamp() * 1000))
     return {lane: sorted(times) for lane, times in found.items()}
 
 
