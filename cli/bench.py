@@ -132,12 +132,18 @@ def optouts(
     stops: Annotated[int, typer.Option(min=20)] = 200,
     numbers: Annotated[int, typer.Option(min=100_000, help="Opt-outs in memory.")] = 10_000_000,
     loaded: Annotated[int, typer.Option(min=1000, help="Opt-outs that a process reads at its start.")] = 1_000_000,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Instead: STOPs by text while workers are killed, stopped and ended.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="With --kill: how often all blows fall.")] = 1,
+    recipients: Annotated[int, typer.Option(min=1000, help="With --kill: of each campaign.")] = 100_000,
     json: Json = None,
 ) -> None:
     """From a STOP acknowledged to the last message submitted to that number; memory and look-ups of opt-outs."""
     from loadtest.bench import optouts as bench
+    from loadtest.bench import optouts_kill
 
-    _show(bench.run(stops, numbers, loaded), json)
+    _show(optouts_kill.run(rounds, recipients, note) if kill else bench.run(stops, numbers, loaded), json)
 
 
 @app.command()

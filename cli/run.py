@@ -24,7 +24,8 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 def _before() -> None:
     """Run one process of Longwave in the foreground, until SIGTERM; settings as everywhere."""
     logs.to_stderr()
-    console.with_times()
+    if not sys.stderr.isatty():
+        console.with_times()
     follow_parent()
     # While the process still starts it has nothing to finish; later it has a handler of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

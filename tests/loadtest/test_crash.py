@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from adapters.settings import Listen, Settings
 from loadtest.aggregator.record import ACCEPTED, HIT, LOST, Recorder
+from loadtest.bench import optouts_kill
+from loadtest.bench.campaigns import wait_until
 from loadtest.bench.crash import account as account_module
 from loadtest.bench.crash.account import Account
 from loadtest.bench.crash.arrivals import Arrivals
 from loadtest.bench.crash.bench import result
 from loadtest.bench.crash.findings import Findings, Recovery
-from loadtest.bench.crash.plan import WEIGHTS, plan, quotas
+from loadtest.bench.crash.plan import APART_SECONDS, OVERLAPPING, WEIGHTS, plan, quotas
 from loadtest.bench.crash.recovery import back
+from loadtest.bench.crash.stops import Stops, judged
 from loadtest.bench.crash.unknowns import attributed, claims
 from schemas.status import StatusChunk, StatusGroup
 
@@ -46,7 +52,7 @@ def test_a_plan_is_repeatable_and_has_every_kind_by_its_share() -> None:
     assert plan(50, 7) == plan(50, 7) != plan(50, 8)
     assert sum(WEIGHTS.values()) == 50
     assert quotas(50) == WEIGHTS
-    assert {blow.kind for blow in plan(12, 1)} == set(WEIGHTS)
+    assert {blow.kind for blow in plan(len(WEIGHTS), 1)} == set(WEIGHTS)
     assert [kind for kind, count in quotas(3).items() if count] == ["worker", "coordinator", "broker"]
 
 
@@ -194,3 +200,60 @@ def test_good_order_leaves_nothing_in_doubt() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("rolling", 0.0, 1.0, 1.0, doubt=3), Recovery("worker", 0.0, 1.0, 1.0, doubt=3)]
     assert findings.broken() == ["3 left in doubt by rolling"]
+
+
+def test_overlapping_blows_are_drawn_with_their_moment() -> None:
+    blows = [blow for blow in plan(200, 3) if blow.kind == "overlap"]
+    assert len(blows) == 24
+    assert all(0 <= blow.apart <= APART_SECONDS and set(blow.pair) <= set(OVERLAPPING) for blow in blows)
+    assert {what for blow in blows for what in blow.pair} == set(OVERLAPPING)
+    assert max(blow.apart for blow in blows) > 10
+    assert min(blow.apart for blow in blows) < 3
+
+
+def test_overlapping_blows_are_judged_from_the_second() -> None:
+    findings = Findings("skip", 100)
+    findings.recoveries = [Recovery("overlap", 0.0, 44.0, 44.0, since_death=n) for n in (29.0, 30.2)]
+    assert findings.broken() == ["a lane stood still for 30.2 s after overlap"]
+
+
+def test_a_message_too_long_after_a_stop_is_found() -> None:
+    stopped = judged({1: 100.0, 2: 100.0, 3: 100.0, 4: 100.0}, {1: 99.0, 2: 100.9, 3: 104.2})
+    assert (stopped.acknowledged, stopped.late) == (4, [(3, pytest.approx(4.2))])
+    assert stopped.longest == pytest.approx(4.2)
+    findings = Findings("skip", 100, stopped=stopped)
+    assert findings.broken() == ["1 got a message later than 1 s after their STOP was acknowledged"]
+    assert not optouts_kill.result(findings, 1, 1000).ok
+
+
+def test_without_stops_there_is_no_result() -> None:
+    assert not optouts_kill.result(Findings("skip", 100), 1, 1000).ok
+
+
+class Ingress(http.server.BaseHTTPRequestHandler):
+    """Refuses the first text, acknowledges the others."""
+
+    texts: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.texts.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(503 if len(self.texts) == 1 else 202)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_stop_is_texted_until_it_is_acknowledged() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ingress)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    listen = Listen(port=server.server_port)
+    stops = Stops(Settings(ingress=listen), people=8, per_second=1.0, seed=1)
+    stops.start()
+    wait_until("two are acknowledged", lambda: len(stops._acknowledged) == 2, 20)
+    stops.stop()
+    server.shutdown()
+    server.server_close()
+    assert stops.outcome({}).retried == 1
+    assert stops.outcome({}).acknowledged == 2
+    assert Ingress.texts[0] == Ingress.texts[1] != Ingress.texts[2]

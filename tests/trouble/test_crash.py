@@ -6,9 +6,9 @@ from loadtest.bench.crash.findings import Findings
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.run import Setting, carried_out
 
-BLOWS = [Blow("scale", 0.0, 0.5), Blow("worker", 0.0, 0.5)]
-"""One worker, three, and one again in good order; then the one that is left is killed. Each server alone is killed
-in tests/trouble/test_servers.py."""
+BLOWS = [Blow("scale", 0.0, 0.5), Blow("overlap", 0.0, 0.5, ("kill worker", "kill broker"), 1.5)]
+"""One worker, three, and one again in good order; then the one that is left is killed, and the broker while it comes
+back. Each server alone is killed in tests/trouble/test_servers.py."""
 
 
 def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> None:
@@ -25,6 +25,8 @@ def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> No
     account = found.account
     assert account.targeted - account.received == account.states["unknown"] + account.not_sent
     assert len(said) == len(BLOWS) + 1
+    assert found.stopped.acknowledged > 20
+    assert found.stopped.late == []
 
 
 def adds_up(found: Findings) -> None:

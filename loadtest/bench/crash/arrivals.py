@@ -23,6 +23,8 @@ class Arrivals:
         """Lane → when its requests came (seconds since the epoch)."""
         self.counts: dict[str, NDArray[np.uint8]] = {}
         """Campaign → how often the message of each ordinal was taken; what a key caught is not taken."""
+        self.last: dict[int, float] = {}
+        """Number → when the last message to it came, whatever became of it."""
         self.taken = 0
         self.key_hits = 0
 
@@ -31,14 +33,17 @@ class Arrivals:
         for entry in entries(self._folder, self._read):
             self._read = entry.end
             messages = entry.batch().messages
+            at = entry.at / 1e9
             for message, outcome in zip(messages, entry.outcomes, strict=True):
+                number = int(message.to)
+                self.last[number] = max(at, self.last.get(number, 0.0))
                 campaign, _, ordinal = message.id.split("-")
                 self.key_hits += outcome == HIT
                 if outcome not in (HIT, LOST, THROTTLED):
                     self._count(campaign)[int(ordinal)] += 1
                     self.taken += 1
             lane = lane_of_ordinal(int(messages[0].id.rsplit("-", 1)[1]), self._lanes)
-            self.times[lane].append(entry.at / 1e9)
+            self.times[lane].append(at)
 
     def _count(self, campaign: str) -> NDArray[np.uint8]:
         found = self.counts.get(campaign)

@@ -14,7 +14,8 @@ from schemas.campaign import UnknownPolicy
 POLICIES: Final[tuple[str, ...]] = get_args(UnknownPolicy)
 REQUIRED: Final = (
     "0 lost, 0 twice but under resend, in doubt <= window, each unknown listed, residual 0 at every look, no receipt "
-    f"lost, <= {WORKER_SECONDS:.0f} s back at work after a worker, <= {BROKER_SECONDS:.0f} s after the broker"
+    f"lost, nobody texted later than 1 s after their STOP, <= {WORKER_SECONDS:.0f} s back at work after a worker, "
+    f"<= {BROKER_SECONDS:.0f} s after the broker and after the second of two blows"
 )
 
 

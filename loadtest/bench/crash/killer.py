@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -29,13 +30,19 @@ ASLEEP: Final = (1.0, 3.0)
 
 @dataclass(slots=True)
 class Struck:
-    """A blow that was carried out: `at` in seconds since the epoch, the processes hit with their pids, and when in
-    its middle a worker was killed, if one was."""
+    """A blow that was carried out: `at` in seconds since the epoch, the processes hit with their pids, and when the
+    last death or awakening in its middle was, if one was."""
 
     kind: str
     at: float
     hit: dict[str, int] = field(default_factory=dict)
     death: float | None = None
+
+
+def _signal(pid: int, number: int) -> None:
+    """One that has ended by now, or was killed while it stood still, needs none."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 class Killer:
@@ -66,6 +73,8 @@ class Killer:
                 self._everything(struck)
             case "storm":
                 self._storm(struck)
+            case "overlap":
+                self._overlap(struck, blow)
             case "rolling":
                 self._rolling()
             case "scale":
@@ -104,6 +113,48 @@ class Killer:
             time.sleep(self._stack.settings.kafka.session_timeout + self._draw.uniform(*ASLEEP))
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    def _overlap(self, struck: Struck, blow: Blow) -> None:
+        """Two blows, the second while the stack still gets over the first."""
+        waking: list[threading.Timer] = []
+        try:
+            for number, what in enumerate(blow.pair):
+                if number:
+                    time.sleep(max(0.0, struck.at + blow.apart - time.time()))
+                self._one_of_two(struck, what, (blow.pick + number / 2) % 1, waking)
+                struck.death = time.time()
+        finally:
+            for timer in waking:
+                timer.join()
+        struck.death = time.time() if waking else struck.death
+
+    def _one_of_two(self, struck: Struck, what: str, pick: float, waking: list[threading.Timer]) -> None:
+        do, _, whom = what.partition(" ")
+        name = "kafka" if whom == "broker" else self._workers()[int(pick * len(self._workers()))]
+        pid = self._pid(name)
+        if not struck.death:
+            struck.at = time.time()
+        if do == "kill":
+            struck.hit[name] = pid
+            _signal(pid, signal.SIGKILL)
+            return
+        _signal(pid, signal.SIGSTOP)
+        seconds = self._stack.settings.kafka.session_timeout + self._draw.uniform(*ASLEEP)
+        timer = threading.Timer(seconds, _signal, (pid, signal.SIGCONT))
+        timer.start()
+        waking.append(timer)
+
+    def _pid(self, name: str) -> int:
+        """Its pid, once it has one: a process that was just killed is started again a little later."""
+        found: list[int] = []
+
+        def runs() -> bool:
+            pid = self._stack.entries()[name]["pid"]
+            found[:] = [pid] if pid else []
+            return bool(found)
+
+        wait_until(f"{name} runs", runs, READY_SECONDS)
+        return found[0]
 
     def _everything(self, struck: Struck) -> None:
         # The kernel kills the supervisor's children with it, all in the same instant.

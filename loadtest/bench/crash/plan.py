@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 WEIGHTS: Final = {
-    "worker": 10,
-    "coordinator": 6,
+    "worker": 8,
+    "coordinator": 5,
     "broker": 5,
-    "zombie": 5,
-    "writer": 7,
+    "zombie": 4,
+    "writer": 6,
     "ingress": 6,
-    "clickhouse": 6,
+    "clickhouse": 5,
     "everything": 1,
     "storm": 1,
+    "overlap": 6,
     "rolling": 1,
     "scale": 1,
     "restart": 1,
@@ -23,9 +24,13 @@ WEIGHTS: Final = {
 """Kinds of blows and their shares; few blows take the first kinds. `worker` and `coordinator` (the worker that has
 the coordinator's partition of a running campaign) are `kill -9` of a worker; `zombie` is SIGSTOP for longer than the
 session time-out, then SIGCONT; `everything` kills all at once, supervisor included; `storm` adds and removes workers
-every few seconds. In good order: `rolling` is SIGTERM of each worker in turn, `scale` adds two workers and takes them
-away again, `restart` is `down` and `up` of the whole stack."""
+every few seconds; `overlap` is two of SIGKILL and SIGSTOP, of a worker and of the broker, the second 0 to 15 s after
+the first. In good order: `rolling` is SIGTERM of each worker in turn, `scale` adds two workers and takes them away
+again, `restart` is `down` and `up` of the whole stack."""
 PAUSE_SECONDS: Final = 2.0
+OVERLAPPING: Final = ("kill worker", "kill broker", "stop worker", "stop broker")
+"""Where two blows overlap, what each may be; what is stopped goes on after a few seconds."""
+APART_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,10 @@ class Blow:
     kind: str
     pick: float
     pause: float
+    pair: tuple[str, str] = ("", "")
+    """Of an overlap: what each of the two does."""
+    apart: float = 0.0
+    """Seconds from the first of the two to the second."""
 
 
 def plan(blows: int, seed: int) -> list[Blow]:
@@ -42,7 +51,15 @@ def plan(blows: int, seed: int) -> list[Blow]:
     draw = random.Random(seed)
     kinds = [kind for kind, count in quotas(blows).items() for _ in range(count)]
     draw.shuffle(kinds)
-    return [Blow(kind, draw.random(), draw.uniform(0.2, PAUSE_SECONDS)) for kind in kinds]
+    return [_drawn(kind, draw) for kind in kinds]
+
+
+def _drawn(kind: str, draw: random.Random) -> Blow:
+    blow = Blow(kind, draw.random(), draw.uniform(0.2, PAUSE_SECONDS))
+    if kind != "overlap":
+        return blow
+    pair = (draw.choice(OVERLAPPING), draw.choice(OVERLAPPING))
+    return replace(blow, pair=pair, apart=draw.uniform(0.0, APART_SECONDS))
 
 
 def quotas(blows: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ from loadtest.bench.crash.killer import Killer, Struck
 from loadtest.bench.crash.load import Load
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
+from loadtest.bench.crash.stops import Stops
 from loadtest.bench.crash.unknowns import claims, left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
 from pipeline.rate import in_doubt
@@ -46,6 +47,8 @@ class Setting:
     lanes: tuple[int, ...] = (0, 1, 2, 3)
     backlog: int = 25
     workers: int = 2
+    stops_per_second: float = 5.0
+    """STOPs of people who wait for a message, texted all the time."""
 
 
 def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], None]) -> Findings:
@@ -73,6 +76,7 @@ class _Run:
         self._load = Load(stack.settings.api.url, AUDIENCE, setting.recipients, setting.policy, backlog)
         self._load.taken = lambda: self._arrivals.taken
         self._killer = Killer(stack, setting.seed, self._coordinating)
+        self._stops = Stops(stack.settings, setting.recipients, setting.stops_per_second, setting.seed)
         fill(stack.settings, AUDIENCE, setting.recipients)
 
     def through(self, blows: list[Blow], folder: Path) -> Findings:
@@ -80,9 +84,11 @@ class _Run:
         self._load.start()
         try:
             wait_until("every lane sends", self._all_send, PATIENCE)
+            self._stops.start()
             for number, blow in enumerate(blows, 1):
                 self._one(number, len(blows), blow)
         finally:
+            self._stops.stop()
             self._load.stop()
         self._report(f"{len(blows)} blows in {time.monotonic() - began:.0f} s; waiting for the campaigns' ends")
         self._end()
@@ -179,6 +185,7 @@ class _Run:
             taken = self._arrivals.counts.get(campaign, np.zeros(shown["recipients"], np.uint8))
             account.add(client, shown, taken, folder)
         findings.campaigns = len(load.campaigns)
+        findings.stopped = self._stops.outcome(self._arrivals.last)
         findings.key_hits = self._arrivals.key_hits
         findings.looks, findings.refused, findings.unbalanced = load.looks, load.refused, load.unbalanced
         settings = self._stack.settings
@@ -192,6 +199,7 @@ kafka.lanes = {len(setting.lanes)}
 aggregators.local.idempotency_keys = {str(setting.policy == "resend-with-key").lower()}
 [accounts.demo]
 site_name = "Harbor & Pine"
+replies = {{ stopped = "" }}
 [accounts.demo.senders.main]
 number = "+18885550100"
 segments_per_second = {RATE * len(setting.lanes)}
