@@ -74,6 +74,7 @@ class Settlement:
         for campaign in self._watched - current:
             metrics.CAMPAIGN_RESIDUAL.remove(campaign)
         self._watched &= current
+        self._told = {campaign: stage for campaign, stage in self._told.items() if campaign in current}
 
     def _wake_scheduled(self) -> None:
         """Tell the coordinator of each scheduled campaign whose time has come, again until it has begun."""
@@ -84,7 +85,7 @@ class Settlement:
                 self._outbox.send(output(topics.COMMANDS, progress, document.id))
 
     def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
-        metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(one.residual for one in found))
+        metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(abs(one.residual) for one in found))
         self._watched.add(document.id)
         window = int(self._context.settings.receipt_window_hours * 3_600_000)
         stage = reached(document, found, now_ms(), window)

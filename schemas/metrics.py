@@ -182,7 +182,7 @@ WRITER_WAITING = Gauge(
 
 CAMPAIGN_RESIDUAL = Gauge(
     "longwave_campaign_residual",
-    "Targeted recipients minus the sum of their states, of each campaign under way; anything but 0 is a defect.",
+    "Recipients of a campaign under way that are in no state or in several; anything but 0 is a defect.",
     ["campaign"],
 )
 CAMPAIGNS = Gauge(

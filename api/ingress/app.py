@@ -92,6 +92,13 @@ class Ingress:
         except EmitError as error:
             log.warning("%s not taken: %s", kind, error)
             return json_answer(503, {"error": "not recorded yet: try again"}, _LATER)
+        except (Gone, asyncio.CancelledError):
+            raise
+        except Exception:
+            # A defect. The sender hears that it may come again, and nothing of it is a dead letter by then that the
+            # repetition would double: what is set aside is the same letter when it comes again.
+            log.exception("%s failed", kind)
+            return json_answer(500, {"error": "a defect of ours: it is in our log; try again later"}, _LATER)
 
     async def _answer(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
         match kind:

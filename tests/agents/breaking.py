@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adapters import logs
 from adapters.settings import load
 from agents import app, writer_app
 from tests.fatal_error import raise_fatal
@@ -24,4 +25,5 @@ if __name__ == "__main__":
     _, what, file = sys.argv
     built = app.build(load(), 0) if what == "worker" else writer_app.build(load())
     threading.Thread(target=_break, args=(built, Path(file)), daemon=True).start()
+    logs.to_stderr()
     app.run(built)

@@ -1,0 +1,99 @@
+"""What the ingress answers when something of ours fails, and what it has written by then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from adapters.aggregators import signing
+from adapters.clock import now_ms
+from adapters.errors import EmitError
+from adapters.ports import Delivered
+from adapters.settings import Settings
+from api.ingress.app import Ingress
+from schemas import topics
+from schemas.deadletter import DEAD_LETTERS, DeadLetter
+
+
+class Emitter:
+    """Keeps what is written; writing to `failing` raises."""
+
+    def __init__(self, failing: dict[str, Exception]) -> None:
+        self.failing = failing
+        self.written: list[tuple[str, bytes | None]] = []
+
+    async def emit(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+    ) -> Delivered:
+        if topic in self.failing:
+            raise self.failing[topic]
+        self.written.append((topic, value))
+        return Delivered(0, len(self.written))
+
+    def letters(self) -> list[DeadLetter]:
+        found = [DEAD_LETTERS.decode(value) for topic, value in self.written if topic == topics.DEAD_LETTERS.name]
+        return [letter for letter in found if isinstance(letter, DeadLetter)]
+
+
+class NoCampaigns:
+    """A view that knows none."""
+
+    def get(self, campaign: str) -> None:
+        return None
+
+
+async def post(emitter: Emitter, kind: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """One signed callback, through the whole application."""
+    raw = orjson.dumps(body)
+    settings = Settings()
+    secret = settings.aggregators["local"].secret.get_secret_value().encode()
+    headers = [
+        (name.lower().encode(), value.encode()) for name, value in signing.signed(secret, now_ms(), raw).items()
+    ]
+    scope = {"type": "http", "method": "POST", "path": f"/v1/{kind}/local", "headers": headers, "query_string": b""}
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    ingress = Ingress(settings, emitter, NoCampaigns())  # type: ignore[arg-type]
+    await ingress(scope, receive, send)  # type: ignore[arg-type]
+    await ingress.close()
+    return sent[0]["status"], orjson.loads(b"".join(message.get("body", b"") for message in sent))
+
+
+RECEIPTS = {"receipts": [{"id": "4f7k2q9z-0-17", "status": "delivered", "code": "", "at": 1764000000000}]}
+TEXTS = {"texts": [{"id": "1", "from": "+12125550123", "to": "+18885550100", "text": "hello"}, {"id": "2"}]}
+
+
+@pytest.mark.parametrize(("kind", "body"), [("receipts", RECEIPTS), ("inbound", TEXTS)])
+async def test_a_defect_is_answered_500_and_leaves_no_dead_letter(kind: str, body: dict[str, Any]) -> None:
+    emitter = Emitter({kind: ValueError("a defect")})
+    status, answer = await post(emitter, kind, body)
+    assert status == 500
+    assert "try again" in answer["error"]
+    assert "a defect" not in answer["error"].removeprefix("a defect of ours")
+    assert emitter.written == []
+
+
+@pytest.mark.parametrize(("kind", "body"), [("receipts", RECEIPTS), ("inbound", TEXTS)])
+async def test_what_kafka_did_not_take_is_answered_503_and_leaves_no_dead_letter(
+    kind: str, body: dict[str, Any]
+) -> None:
+    emitter = Emitter({kind: EmitError("away")})
+    assert (await post(emitter, kind, body))[0] == 503
+    assert emitter.written == []
+
+
+async def test_a_refused_item_that_comes_again_after_a_failed_answer_is_one_dead_letter() -> None:
+    emitter = Emitter({topics.DEAD_LETTERS.name: EmitError("away")})
+    assert (await post(emitter, "inbound", TEXTS))[0] == 503
+    emitter.failing = {}
+    for _ in range(2):
+        assert (await post(emitter, "inbound", TEXTS))[0] == 202
+    assert len({letter.origin for letter in emitter.letters()}) == 1
