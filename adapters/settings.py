@@ -152,6 +152,9 @@ class Account(_Strict):
     max_segments: Annotated[int, Field(ge=1, le=10)] = 6
     """Whose text takes more segments is skipped (`too_many_segments`). Above 10 (1,600 characters) aggregators refuse
     a text or the phone gets it in pieces."""
+    unreachable_retry_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    """Days after which a number that a carrier could not reach (a landline, unknown, no mobile) is tried again; 0:
+    never."""
     replies: Replies = Replies()
     senders: Annotated[dict[Name, Sender], Field(min_length=1)]
 

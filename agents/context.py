@@ -16,9 +16,10 @@ from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.quiet_hours import QuietHours, quiet_of
 from pipeline.readiness import read_rules
 from pipeline.terms import terms_of
+from pipeline.unreachable import UnreachableNumbers
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
-from schemas.feedback import OPTOUTS
+from schemas.feedback import OPTOUTS, UNREACHABLE
 from schemas.wire import DecodeError
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class Context:
         self.campaigns = CampaignView(settings.kafka)
         self.optouts = OptOuts()
         self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out)
+        self.unreachable = UnreachableNumbers()
+        self._unreachable_view = View(settings.kafka, topics.UNREACHABLE.name, self._cannot_be_reached)
         self._quiet: dict[str, QuietHours] = {}
         self._plans: dict[str, CampaignPlan] = {}
         self._producer: Producer | None = None
@@ -53,8 +56,10 @@ class Context:
         self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
         await self._optouts_view.start()
+        await self._unreachable_view.start()
         await self.campaigns.ready()
         await self._optouts_view.ready.wait()
+        await self._unreachable_view.ready.wait()
 
     async def until_broken(self) -> None:
         """Wait for ever, or until somebody gave up.
@@ -81,6 +86,7 @@ class Context:
     async def stop(self) -> None:
         await self.campaigns.stop()
         await self._optouts_view.stop()
+        await self._unreachable_view.stop()
         if self._producer is not None:
             await self._producer.close()
 
@@ -151,3 +157,12 @@ class Context:
                 self.optouts.block(names)
             return
         self.optouts.apply(record)
+
+    def _cannot_be_reached(self, key: bytes, value: bytes | None) -> None:
+        try:
+            if value is not None:
+                self.unreachable.apply(UNREACHABLE.decode(value))
+            elif key.isdigit():
+                self.unreachable.forget(int(key))
+        except DecodeError as error:
+            log.error("record of the unreachable number %s not understood, left out: %s", key, error)

@@ -70,7 +70,7 @@ class Eligibility:
         if plan is None:
             return Emissions()
         table = BucketTable(self._table)
-        decision = decide(chunk, plan, table, self._context.optouts, now_ms())
+        decision = decide(chunk, plan, table, self._context.optouts, now_ms(), self._context.unreachable)
         outputs = [output(topics.LANES, work, partition=lane) for lane, work in decision.work]
         outputs += [output(topics.STATUSES, status, status.campaign) for status in decision.statuses]
         return Emissions(outputs, self._settled(table), len(chunk.numbers))

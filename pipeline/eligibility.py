@@ -22,6 +22,7 @@ from pipeline.plan import CampaignPlan, MessagePlan
 from pipeline.quiet_gate import REASON as QUIET
 from pipeline.quiet_hours import Instants
 from pipeline.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
+from pipeline.unreachable import NOBODY, UnreachableNumbers
 from pipeline.when import Dues, dues
 from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
 from schemas.chunk import RecipientChunk, lane_of_ordinal
@@ -35,6 +36,7 @@ class Reason(StrEnum):
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     HELD_FOR_REVIEW = "held_for_review"
+    UNREACHABLE = "unreachable"
     EMPTY_TEXT = "empty_text"
     TOO_MANY_SEGMENTS = "too_many_segments"
     UNKNOWN_ZONE = UNKNOWN_ZONE
@@ -58,7 +60,14 @@ class Decision:
     statuses: list[StatusChunk] = field(default_factory=list)
 
 
-def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: OptOuts, now: int) -> Decision:
+def decide(
+    chunk: RecipientChunk,
+    plan: CampaignPlan,
+    table: Table,
+    optouts: OptOuts,
+    now: int,
+    unreachable: UnreachableNumbers = NOBODY,
+) -> Decision:
     """Decide for a chunk. `table`: bucket -> smart-sending reservations; assigned once per bucket that changes.
 
     Repeating a chunk reserves nothing twice and lets the same recipients through, but for what happened since
@@ -74,7 +83,7 @@ def decide(chunk: RecipientChunk, plan: CampaignPlan, table: Table, optouts: Opt
     _check_fit(chunk, plan)
     if plan.status in _ACCOUNTED:
         return Decision()
-    found = judge(chunk, chunk.message, plan, table, optouts, now)
+    found = judge(chunk, chunk.message, plan, table, optouts, now, unreachable)
     return Decision(_work(chunk, plan, found, now), _skipped(chunk, found.reasons, found.blockers, now))
 
 
@@ -120,12 +129,19 @@ class Judgment:
 
 
 def judge(
-    people: Recipients, message_index: int, plan: CampaignPlan, table: Table, optouts: OptOuts, now: int
+    people: Recipients,
+    message_index: int,
+    plan: CampaignPlan,
+    table: Table,
+    optouts: OptOuts,
+    now: int,
+    unreachable: UnreachableNumbers = NOBODY,
 ) -> Judgment:
     """Decide who goes and reserve for them in `table`; recipients do not influence each other."""
     message = plan.messages[message_index]
     numbers = np.array(people.numbers, np.uint64)
     segments, reasons = _texts(people, message, plan)
+    reasons[unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
     blocked = optouts.codes_of(plan.spec.account, people.numbers)
     np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]

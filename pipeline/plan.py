@@ -70,6 +70,7 @@ class CampaignPlan:
     """Those of the account."""
     max_segments: int
     """Whose text takes more is skipped."""
+    unreachable_retry_days: int
     transactional: bool
     prices: PriceList
     link_base: str
@@ -126,6 +127,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         window=spec.smart_sending_hours * HOUR,
         caps=caps,
         max_segments=terms.max_segments,
+        unreachable_retry_days=terms.unreachable_retry_days,
         transactional=spec.transactional,
         prices=terms.prices,
         link_base=terms.link_base,

@@ -35,6 +35,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "local_time_passed": "the local time was past at the launch, and the campaign skips then",
     "no_allowed_hours": "no hour is allowed in every zone that may be theirs",
     "empty_text": "the text would say nothing beside the site's name",
+    "unreachable": "a carrier said that this number cannot be reached",
     "too_many_segments": "the text takes more segments than the account allows (max_segments)",
     "deadline": "the campaign's deadline was over",
     "carrier_day": "the carrier's segments of the day were used up",

@@ -33,6 +33,8 @@ class Terms:
     """Submissions at most of a message that may have arrived, under policy `resend`."""
     max_segments: int = 6
     """Segments that a text of the account may take."""
+    unreachable_retry_days: int = 90
+    """Days after which an unreachable number is tried again; 0: never."""
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -61,6 +63,8 @@ class AccountValues(Protocol):
     def resend_attempts(self) -> int: ...
     @property
     def max_segments(self) -> int: ...
+    @property
+    def unreachable_retry_days(self) -> int: ...
 
 
 class SenderValues(Protocol):
@@ -98,6 +102,7 @@ def terms_of(
         week_cap=account.caps.week,
         resend_attempts=account.resend_attempts,
         max_segments=account.max_segments,
+        unreachable_retry_days=account.unreachable_retry_days,
     )
 
 

@@ -143,6 +143,28 @@ def consent_key(record: Consent) -> bytes:
     return (f"{key}/{record.hold}" if record.hold else key).encode()
 
 
+OPTED_OUT_AT_CARRIER = "opted_out_at_carrier"
+
+
+class Unreachable(Record, tag="unreachable", kw_only=True):
+    """Topic `unreachable`, keyed by number, compacted: a carrier said that this number cannot be reached, or an
+    operator cleared it."""
+
+    number: Number
+    state: Literal["unreachable", "cleared"] = "unreachable"
+    reason: Literal["", "landline", "unknown_number", "not_a_mobile", "opted_out_at_carrier"] = ""
+    code: str = ""
+    """The aggregator's code."""
+    at: Millis
+    """When the carrier said so, or the operator cleared it."""
+    account: str = ""
+    campaign: str = ""
+    """Whose message it was, "" for an operator."""
+    message: MessageIndex = 0
+    by: str = ""
+    """The operator who cleared it."""
+
+
 ReplyKind = Literal["stopped", "started", "help", "auto"]
 
 
@@ -206,6 +228,7 @@ class Conversation(Record, tag="replies", kw_only=True):
 
 
 REPLIES: Codec[Conversation] = Codec(Conversation)
+UNREACHABLE: Codec[Unreachable] = Codec(Unreachable)
 RECEIPTS: Codec[ReceiptBatch] = Codec(ReceiptBatch)
 CLICKS: Codec[ClickBatch] = Codec(ClickBatch)
 INBOUND: Codec[InboundText | UnreadText] = Codec(InboundText | UnreadText)

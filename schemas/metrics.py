@@ -171,6 +171,11 @@ ATTRIBUTED = Counter(
     "Texts and opt-out links whose message was decided, by event; `none` has none.",
     ["event"],
 )
+RECEIPTS_ASIDE = Counter(
+    "longwave_receipts_aside_total",
+    "Receipts that are in no figure: not of a message that the aggregator got from us, by reason.",
+    ["reason"],
+)
 INGRESS_SECONDS = Histogram(
     "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
 )

@@ -52,6 +52,7 @@ REPLIES = Topic(
     "what we answered a number lately, changelog of a table",
     config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
 )
+UNREACHABLE = Topic("unreachable", "number", "numbers that carriers cannot reach", config=_COMPACT)
 DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
 
 ALL: tuple[Topic, ...] = (
@@ -67,5 +68,6 @@ ALL: tuple[Topic, ...] = (
     INBOUND,
     OPTOUTS,
     REPLIES,
+    UNREACHABLE,
     DEAD_LETTERS,
 )

@@ -56,7 +56,7 @@ class Ingress:
     def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
         self.ready = asyncio.Event()
         self._settings = settings
-        self._receipts = Receipts(emitter)
+        self._receipts = Receipts(settings, emitter, campaigns)
         self._inbound = Inbound(settings, emitter)
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
@@ -119,13 +119,10 @@ class Ingress:
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
         body = await genuine_body(self._settings, aggregator, scope, receive)
-        if kind == "inbound":
-            texts = await self._inbound.take(body, clock.now_ms(), aggregator)
-            INGRESS_ITEMS.labels(kind).inc(texts.count)
-            return json_answer(202, texts.answer())
-        taken = await self._receipts.take(body, clock.now_ms())
-        INGRESS_ITEMS.labels(kind).inc(taken)
-        return json_answer(202, {"taken": taken})
+        taker = self._receipts if kind == "receipts" else self._inbound
+        taken = await taker.take(body, clock.now_ms(), aggregator)
+        INGRESS_ITEMS.labels(kind).inc(taken.count)
+        return json_answer(202, taken.answer())
 
     async def _click(self, token: str, scope: Scope) -> Answer:
         if not self.ready.is_set():

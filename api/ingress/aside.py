@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from adapters.ports import Emitter
+from api.ingress.coalesce import all_of
 from schemas import topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.metrics import INGRESS_ASIDE
@@ -33,18 +34,21 @@ async def set_aside(emitter: Emitter, topic: topics.Topic, aggregator: str, item
     Raises:
         EmitError: not acknowledged.
     """
-    for one in items:
-        log.warning("%s from %s: item %s set aside: %s", topic.name, aggregator, one.index, one.reason)
-        digest = blake2b(one.raw, digest_size=_OFFSET_OCTETS, key=aggregator.encode()[:64]).digest()
-        letter = DeadLetter(
-            topic=topic.name,
-            partition=0,
-            offset=int.from_bytes(digest),
-            step=f"ingress-{topic.name}",
-            error=f"from aggregator {aggregator}: {one.reason}",
-            at=now,
-            key=None,
-            value=to_text(one.raw),
-        )
-        await emitter.emit(topics.DEAD_LETTERS.name, encode(letter), key=topic.name.encode())
-        INGRESS_ASIDE.labels(topic.name).inc()
+    await all_of([_write(emitter, topic, aggregator, item, now) for item in items])
+
+
+async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, one: Aside, now: int) -> None:
+    log.warning("%s from %s: item %s set aside: %s", topic.name, aggregator, one.index, one.reason)
+    digest = blake2b(one.raw, digest_size=_OFFSET_OCTETS, key=aggregator.encode()[:64]).digest()
+    letter = DeadLetter(
+        topic=topic.name,
+        partition=0,
+        offset=int.from_bytes(digest),
+        step=f"ingress-{topic.name}",
+        error=f"from aggregator {aggregator}: {one.reason}",
+        at=now,
+        key=None,
+        value=to_text(one.raw),
+    )
+    await emitter.emit(topics.DEAD_LETTERS.name, encode(letter), key=topic.name.encode())
+    INGRESS_ASIDE.labels(topic.name).inc()

@@ -2,63 +2,49 @@
 
     {"receipts": [{"id": "1a2b3c4d-0-17", "status": "delivered", "code": "", "at": 1764000000000}, …]}
 
-`code` and `at` may be absent; `at` is milliseconds or ISO 8601. All of a request is taken, or nothing.
+Each item is taken by itself: the answer names those that are refused, with index and reason, and they are kept as
+dead letters. `code` and `at` may be absent or odd. Refused is what is no receipt of a message that this aggregator
+can have got from us (`pipeline.receipt_items`); a receipt of a campaign that is not known here yet is taken.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from adapters.ports import Emitter
-from api.ingress.callbacks import instant
+from adapters.settings import Settings
+from api.ingress.aside import Aside, set_aside
+from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
-from pipeline.tokens import parse_message_id
+from pipeline.receipt_items import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
+from pipeline.replies import ORDINALS, reply_campaign
 from schemas import topics
+from schemas.campaign import CampaignDocument
 from schemas.feedback import ReceiptBatch
+from schemas.metrics import RECEIPTS_ASIDE
 from schemas.wire import encode
 
-State = Literal["delivered", "undelivered", "accepted", "rejected"]
-
-STATES: Final[dict[str, State]] = {
-    "delivered": "delivered",
-    "delivrd": "delivered",
-    "read": "delivered",
-    "undelivered": "undelivered",
-    "undeliv": "undelivered",
-    "undeliverable": "undelivered",
-    "failed": "undelivered",
-    "expired": "undelivered",
-    "deleted": "undelivered",
-    "accepted": "accepted",
-    "acceptd": "accepted",
-    "enroute": "accepted",
-    "queued": "accepted",
-    "sending": "accepted",
-    "sent": "accepted",
-    "unknown": "accepted",
-    "rejected": "rejected",
-    "rejectd": "rejected",
-}
-"""What SMPP, Twilio and the generic protocol say, in lower case. "unknown" (SMPP) says that the network does not
-know yet, so the message stays accepted."""
-
-CODE_LIMIT: Final = 64
-LAST_ORDINAL: Final = 0xFFFF_FFFE
-"""Of `schemas.wire.Ordinal`: one beyond it would spoil the record of all others."""
+_REPLY_SERIES: Final = 4
+_REPLY_MESSAGES: Final = 2
 
 
-class _Receipt(msgspec.Struct):
+class _Usual(msgspec.Struct):
+    """An item as it should be: read some times faster than one that may be anything."""
+
     id: str
     status: str
-    code: str | int = ""
+    code: str | int | None = ""
     at: int | str | None = None
 
 
-class _Body(msgspec.Struct):
-    receipts: list[_Receipt]
+class _UsualBody(msgspec.Struct):
+    receipts: list[_Usual]
 
 
 class _Row(NamedTuple):
@@ -68,31 +54,87 @@ class _Row(NamedTuple):
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many items were taken, and those that were refused."""
+
+    count: int
+    refused: list[Aside]
+
+    def answer(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "taken": self.count,
+            "refused": [{"index": item.index, "reason": item.reason} for item in self.refused],
+        }
+
+
 _Key = tuple[str, int]
-_bodies = msgspec.json.Decoder(_Body)
+_usual_bodies = msgspec.json.Decoder(_UsualBody)
 
 
 class Receipts:
     """Takes receipts in and writes them to topic `receipts`."""
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
+        self._settings = settings
         self._emitter = emitter
+        self._campaigns = campaigns
+        self._replies = _reply_campaigns(settings)
         self._coalescer: Coalescer[_Key, tuple[_Row, int]] = Coalescer(self._emit)
 
-    async def take(self, body: bytes, now: int) -> int:
-        """Write the receipts of a request; returns their number when Kafka has acknowledged them.
+    async def take(self, body: bytes, now: int, aggregator: str) -> Taken:
+        """Take the receipts of a request; returns when Kafka has acknowledged them and those that are set aside.
 
         Raises:
-            Refused: 400, naming the item; nothing was written.
+            Refused: 400, it is no list of receipts; it is kept as a dead letter.
             EmitError: not acknowledged; some may have been written, and repeating all changes nothing more.
         """
-        groups = _parse(body, now)
+        try:
+            items = _items(body)
+        except ValueError as error:
+            await set_aside(self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body)], now)
+            raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
+        groups, refused = self._sorted_out(items, now, aggregator)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
         await all_of(writes)
-        return sum(map(len, groups.values()))
+        await set_aside(self._emitter, topics.RECEIPTS, aggregator, refused, now)
+        return Taken(sum(map(len, groups.values())), refused)
 
     async def close(self) -> None:
         await self._coalescer.close()
+
+    def _sorted_out(
+        self, items: list[Any] | list[_Usual], now: int, aggregator: str
+    ) -> tuple[dict[_Key, list[_Row]], list[Aside]]:
+        groups: dict[_Key, list[_Row]] = {}
+        refused: list[Aside] = []
+        counts: Counter[str] = Counter()
+        sent: dict[str, Sent | None] = {}
+        for index, item in enumerate(items):
+            receipt = _read(item, now)
+            if isinstance(receipt, Receipt):
+                if receipt.campaign not in sent:
+                    sent[receipt.campaign] = self._sent(receipt.campaign)
+                limits = sent[receipt.campaign]
+                refusal = None if limits is None else misfit(receipt, limits, aggregator)
+            else:
+                refusal = receipt
+            if refusal is not None:
+                counts[refusal.why] += 1
+                refused.append(Aside(index, refusal.text, _raw(item)))
+            elif isinstance(receipt, Receipt):
+                groups.setdefault(receipt[:2], []).append(_Row(*receipt[2:]))
+        for why, count in counts.items():
+            RECEIPTS_ASIDE.labels(why).inc(count)
+        return groups, refused
+
+    def _sent(self, campaign: str) -> Sent | None:
+        """What can have been sent of a campaign, None where it is not known here (yet)."""
+        document = self._campaigns.get(campaign)
+        if document is None:
+            return self._replies.get(campaign)
+        return _sent_of(document, self._settings)
 
     async def _emit(self, key: _Key, items: list[tuple[_Row, int]]) -> None:
         campaign, message = key
@@ -109,27 +151,54 @@ class Receipts:
         await self._emitter.emit(topics.RECEIPTS.name, encode(record), key=campaign.encode())
 
 
-def _parse(body: bytes, now: int) -> dict[_Key, list[_Row]]:
+def _sent_of(document: CampaignDocument, settings: Settings) -> Sent:
+    messages = document.spec.get("messages", ())
+    account = settings.accounts.get(str(document.spec.get("account", "")))
+    sender = None if account is None else account.senders.get(str(document.spec.get("sender", "")))
+    return Sent(
+        launched=bool(document.launched or document.launch_revision or document.recipients),
+        messages=len(messages) if isinstance(messages, list | tuple) else 0,
+        recipients=document.recipients,
+        aggregators=() if sender is None else (sender.aggregator,),
+    )
+
+
+def _reply_campaigns(settings: Settings) -> dict[str, Sent]:
+    """Our replies to texts: nobody made their campaigns, and their ordinals have no end."""
+    return {
+        reply_campaign(account_name, name, series): Sent(True, _REPLY_MESSAGES, ORDINALS, (sender.aggregator,))
+        for account_name, account in settings.accounts.items()
+        for name, sender in account.senders.items()
+        for series in range(_REPLY_SERIES)
+    }
+
+
+def _read(item: Any, now: int) -> Receipt | Refusal:
+    if isinstance(item, _Usual):
+        return read_fields(item.id, item.status, item.code, item.at, now)
+    return read_item(item, now)
+
+
+def _raw(item: Any) -> bytes:
+    """An item as JSON again; half surrogates stay escapes."""
+    return json.dumps(msgspec.to_builtins(item) if isinstance(item, _Usual) else item).encode()
+
+
+def _items(body: bytes) -> list[Any] | list[_Usual]:
+    """The items of a body. What JSON forbids in texts (half a surrogate pair) is let pass here.
+
+    Raises:
+        ValueError: it is no JSON object with a list `receipts`.
+    """
     try:
-        receipts = _bodies.decode(body).receipts
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"not a list of receipts: {error}") from error
-    groups: dict[_Key, list[_Row]] = {}
-    for index, receipt in enumerate(receipts):
-        key, row = _row(receipt, now, f"receipts[{index}]")
-        groups.setdefault(key, []).append(row)
-    return groups
-
-
-def _row(receipt: _Receipt, now: int, where: str) -> tuple[_Key, _Row]:
-    named = parse_message_id(receipt.id)
-    if named is None or named.ordinal > LAST_ORDINAL:
-        raise Refused(400, f"{where}.id: {receipt.id[:64]!r} is none of our message ids")
-    state = STATES.get(receipt.status) or STATES.get(receipt.status.lower())
-    if state is None:
-        raise Refused(400, f"{where}.status: {receipt.status[:40]!r} is no known state")
-    code = str(receipt.code)
-    if len(code) > CODE_LIMIT:
-        raise Refused(400, f"{where}.code: longer than {CODE_LIMIT} characters")
-    at = instant(receipt.at, now, f"{where}.at")
-    return (named.campaign, named.message), _Row(named.ordinal, state, code, at)
+        return _usual_bodies.decode(body).receipts
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        content = json.loads(body.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    items = content.get("receipts") if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        raise ValueError('it is no object with a list "receipts"')
+    return items
