@@ -33,6 +33,8 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 ]
 SCHEMA = pa.schema(_COLUMNS)
 """`price` in millionths of a credit per segment; `…_at` when the state was first reached."""
+WRITTEN = SCHEMA.set(SCHEMA.get_field_index("number"), pa.field("number", pa.string()))
+"""What the file has: numbers with `+`, as every import takes them for the same people again."""
 
 _MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
@@ -70,9 +72,15 @@ def tables(store: Store, campaign: str, states: list[str]) -> Iterator[pa.Table]
 
 
 def _csv(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[bytes]:
-    yield _written(SCHEMA.empty_table() if first is None else first, header=True)
+    yield _written(as_written(SCHEMA.empty_table() if first is None else first), header=True)
     for table in rest:
-        yield _written(table, header=False)
+        yield _written(as_written(table), header=False)
+
+
+def as_written(table: pa.Table) -> pa.Table:
+    """A table of `SCHEMA` as it is written."""
+    numbers = pc.binary_join_element_wise("+", table["number"].cast(pa.string()), "")
+    return table.set_column(table.schema.get_field_index("number"), WRITTEN.field("number"), numbers)
 
 
 def _written(table: pa.Table, *, header: bool) -> bytes:
@@ -99,11 +107,11 @@ class _Sink(io.BytesIO):
 
 def _parquet(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[bytes]:
     sink = _Sink()
-    with pyarrow.parquet.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+    with pyarrow.parquet.ParquetWriter(sink, WRITTEN, compression="zstd") as writer:
         if first is not None:
-            writer.write_table(first)
+            writer.write_table(as_written(first))
             yield sink.taken()
         for table in rest:
-            writer.write_table(table)
+            writer.write_table(as_written(table))
             yield sink.taken()
     yield sink.taken()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from api.errors import ApiError
+from pipeline.number_refusals import WORDS, Refusal
 from pipeline.numbering import Accepted, read
+
+_WITHOUT_PLUS = "the number has no +, so it may be another person's"
 
 
 def number_of(text: str) -> int:
-    """The E.164 digits of a number with country code; the + may be missing, since it is easily lost in an address.
+    """The E.164 digits of a number with `+` and country code. In an address the + may have come as a space.
 
     Raises:
-        ApiError: 422, it is none.
+        ApiError: 422, it is none, or has no +: digits alone may be another person's number.
     """
-    found = read(text if text.startswith("+") else f"+{text.strip()}", "")
-    if not isinstance(found, Accepted):
-        raise ApiError(422, f"{text[:40]!r}: {refusal(found)}")
-    return found.number
+    outcome = read(f"+{text[1:]}" if text[:1] == " " else text, "")
+    if not isinstance(outcome, Accepted):
+        raise ApiError(422, f"{text[:40]!r}: {refusal(outcome)}")
+    return outcome.number
 
 
-def refusal(reason: str) -> str:
-    """What is wrong with a number, and how to write it."""
-    return f"{reason}; write the number with + and country code, for instance +33612345678"
+def refusal(reason: Refusal) -> str:
+    """What is wrong with a number in a request, its code first, and how to write it."""
+    words = _WITHOUT_PLUS if reason == "no_country" else WORDS[reason]
+    return f"{reason}: {words}; write the number with + and country code, for instance +33612345678"

@@ -20,7 +20,7 @@ from schemas.campaign import CampaignDocument, Resolution, Verdict
 LIMIT = 50_000
 """Recipients that one command resolves; it travels through Kafka as one record."""
 _SHOWN = 5
-_EXPORTED = re.compile(r"\+?[1-9][0-9]{6,14}")
+_EXPORTED = re.compile(r"\+[1-9][0-9]{6,14}")
 """E.164, as the export writes it."""
 
 

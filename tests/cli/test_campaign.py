@@ -83,7 +83,7 @@ def test_from_a_file_to_everybody_accounted_for(stack: Live, campaign: Terminal,
     retry = campaign("retry-failed", made)
     assert f"{len(failed):,} numbers" in campaign.error
     numbers = stack.api.get(f"/v1/campaigns/{retry}")["spec"]["audience"]["numbers"]
-    assert sorted(numbers) == sorted(f"+{number}" for number in failed)
+    assert sorted(numbers) == sorted(failed)
 
 
 def test_list_duplicate_delete(stack: Live, campaign: Terminal, tmp_path: Path) -> None:

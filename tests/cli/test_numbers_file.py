@@ -13,10 +13,11 @@ from cli.numbers_file import read_numbers
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
-        ("+12125550100\n12125550101\n\n", ["+12125550100", "+12125550101"]),
-        ("ordinal,number,state\n4,12125550100,unknown\n", ["+12125550100"]),
-        ('"number"\n12125550100\n', ["+12125550100"]),
-        ("\ufeffnumber\r\n12125550100\r\n", ["+12125550100"]),
+        ("+12125550100\n+12125550101\n\n", ["+12125550100", "+12125550101"]),
+        ('"ordinal","number","state"\n4,"+12125550100","unknown"\n', ["+12125550100"]),
+        ('"number"\n+12125550100\n', ["+12125550100"]),
+        ("\ufeffnumber\r\n'+12125550100\r\n", ["'+12125550100"]),
+        ("0033612345678\n", ["0033612345678"]),
     ],
 )
 def test_numbers_of_a_file(tmp_path: Path, text: str, numbers: list[str]) -> None:
@@ -27,7 +28,12 @@ def test_numbers_of_a_file(tmp_path: Path, text: str, numbers: list[str]) -> Non
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"", "names nobody"), (b"ordinal,phone\n1,2\n", "no column `number`"), (b"\xff\xfe\x00", "is no text")],
+    [
+        (b"", "names nobody"),
+        (b"+33612345678\n4915123456789\n", "1 of 2 numbers have no [+]"),
+        (b"ordinal,phone\n1,2\n", "no column `number`"),
+        (b"\xff\xfe\x00", "is no text"),
+    ],
 )
 def test_other_files_are_refused_with_what_to_do(tmp_path: Path, content: bytes, why: str) -> None:
     file = tmp_path / "who"

@@ -41,7 +41,7 @@ def numbers(stage: Scene, campaign: Campaign, state: str) -> dict[str, dict[str,
 def listed(stage: Scene, some: list[str]) -> str:
     """A file that names the numbers."""
     file = stage.data / f"numbers-{len(some)}-{some[0]}.txt"
-    file.write_text("".join(f"+{number}\n" for number in some))
+    file.write_text("".join(f"{number}\n" for number in some))
     return str(file)
 
 
