@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import os
+import random
+import signal
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -18,7 +23,7 @@ from loadtest.aggregator.record import entries
 from pipeline.optout_links import optout_tokens
 from pipeline.replies import reply_campaign
 from tests.trouble.account import accounted
-from tests.trouble.scene import SETTINGS, Scene, scene, wait_until
+from tests.trouble.scene import SETTINGS, Campaign, Scene, scene, wait_until
 
 SCRIPT = """
 idempotency_keys = false
@@ -208,6 +213,68 @@ def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: S
     assert "told us by phone" in file.read_text()
 
 
+class Stopping:
+    """People of a campaign who still wait text STOP, a few every tenth of a second, from a thread of its own."""
+
+    def __init__(self, stage: Scene, campaign: Campaign, numbers: list[int]) -> None:
+        self.acknowledged: dict[int, int] = {}
+        """When (ns) the ingress had taken the STOP of each."""
+        self._stage, self._campaign, self._waiting = stage, campaign, numbers
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        draw = random.Random(7)
+        while not self._over.wait(0.1):
+            arrived = {int(one.rpartition("-")[2]) for one in self._campaign.scene.arrivals.of(self._campaign.id)}
+            left = [n for ordinal, n in enumerate(self._waiting) if ordinal not in arrived]
+            chosen = [n for n in draw.sample(left, min(20, len(left))) if n not in self.acknowledged]
+            says(self._stage, *((number, "STOP") for number in chosen))
+            self.acknowledged |= dict.fromkeys(chosen, time.time_ns())
+
+    def late(self) -> list[float]:
+        """Seconds from a STOP's answer to a message that came more than one second after it."""
+        times = self._campaign.scene.arrivals.times
+        numbers = dict(enumerate(self._waiting))
+        found = []
+        for one, arrivals in times.items():
+            campaign, _, ordinal = one.split("-")
+            taken = self.acknowledged.get(numbers.get(int(ordinal), 0))
+            if campaign == self._campaign.id and taken is not None:
+                found += [(at - taken) / 1e9 for at in arrivals if at > taken + 1_000_000_000]
+        return found
+
+
+def test_no_stop_is_late_while_workers_are_killed_stand_still_and_go(stage: Scene) -> None:
+    with stage.another_worker(1) as second, stage.sending(14_000) as campaign:
+        campaign.until_arrived(500)
+        numbers = _numbers(stage, campaign.id, stage.data / "stopping.csv", everybody=True)
+        with Stopping(stage, campaign, numbers) as stopping:
+            time.sleep(1.5)
+            pid = stage.signal("worker-0", signal.SIGKILL)
+            time.sleep(4)
+            os.kill(second.pid, signal.SIGSTOP)
+            time.sleep(3)
+            os.kill(second.pid, signal.SIGCONT)
+            time.sleep(1.5)
+            stage.restarted("worker-0", pid)
+            second.terminate()
+            time.sleep(3)
+        account = accounted(campaign)
+    assert len(stopping.acknowledged) > 300
+    assert account.states["skipped"] > 100, "too few of those who stopped still waited: nothing was tried"
+    print(f"tried: {len(stopping.acknowledged)} STOPs, {account.states['skipped']} of them in time")
+    assert stopping.late() == []
+
+
 def _heard(stage: Scene, number: int) -> int:
     """Texts of a number that our inbound step has dealt with."""
     from confluent_kafka import Consumer, TopicPartition
@@ -227,11 +294,11 @@ def _heard(stage: Scene, number: int) -> int:
     return last
 
 
-def _numbers(stage: Scene, campaign: str, file: Any) -> list[int]:
+def _numbers(stage: Scene, campaign: str, file: Any, *, everybody: bool = False) -> list[int]:
     stage.longwave("campaign", "export", campaign, "--out", str(file))
     with file.open(newline="") as rows:
         numbers = [int(row["number"].removeprefix("+")) for row in csv.DictReader(rows)]
-    return [number for number in numbers if number % 1000 >= 2]
+    return [number for number in numbers if everybody or number % 1000 >= 2]
 
 
 def _press(url: str) -> None:
