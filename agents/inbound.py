@@ -14,7 +14,7 @@ from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
-from pipeline.inbound import Known, Outcome, note, receive, scope_of
+from pipeline.inbound import Known, Outcome, erased, note, receive, scope_of
 from pipeline.inbound_sender import sender_key
 from pipeline.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
 from pipeline.terms import price_list
@@ -24,6 +24,7 @@ from schemas.feedback import (
     REPLIES,
     Consent,
     Conversation,
+    Erasure,
     InboundText,
     SentReply,
     UnreadText,
@@ -53,10 +54,12 @@ class Inbound:
         self._starts: dict[tuple[str, int], int] = {}
         """Place of the last START of account and number that this process has dealt with, the latest ones."""
 
-    def handle(self, text: InboundText | UnreadText, event: Any) -> Emissions:
+    def handle(self, text: InboundText | UnreadText | Erasure, event: Any) -> Emissions:
         if isinstance(text, UnreadText):
             return Emissions()  # an operator reads it: the writer puts it into the inbox
         key = str(text.number).encode()
+        if isinstance(text, Erasure):
+            return self._erase(key)
         place = Place(event.message.partition, self._context.settings.kafka.partitions, event.message.offset)
         before = self._conversation(key)
         repetition = repetition_of(before, text, place)
@@ -75,6 +78,13 @@ class Inbound:
         for one in outcome.consents:
             self._remember(one)
         return Emissions(settled=[lambda: self._settle(key, text.number, outcome, writing, reply)], recipients=1)
+
+    def _erase(self, key: bytes) -> Emissions:
+        before = self._conversation(key)
+        if before is None:
+            return Emissions()
+        self._replies[key] = encode(erased(before))
+        return Emissions(settled=[lambda: self._replies.settled([key])])
 
     def _known(self, text: InboundText, place: Place) -> Known:
         account, optouts = scope_of(text.account, self._scope), self._context.optouts

@@ -11,6 +11,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
+from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.clock import now_ms
 from adapters.settings import Settings
@@ -24,7 +25,7 @@ from pipeline.freshness import Freshness
 from pipeline.inbound import evidence_of, identity_of
 from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, InboundText, UnreadText
+from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, Erasure, InboundText, UnreadText
 from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
@@ -95,9 +96,12 @@ def build(settings: Settings) -> WriterApp:
     def replies(records: Sequence[Conversation | None]) -> None:
         insert_replies(store, [record for record in records if record is not None])
 
-    def texts(records: Sequence[InboundText | UnreadText | None]) -> None:
-        said = [text for text in records if text is not None]
+    def texts(records: Sequence[InboundText | UnreadText | Erasure | None]) -> None:
+        said = [text for text in records if text is not None and not isinstance(text, Erasure)]
         insert_texts(store, [(text, identity_of(text), evidence_of(text)) for text in said])
+        for one in records:
+            if isinstance(one, Erasure):
+                erase(store, one.number, one.at)
 
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
@@ -129,7 +133,7 @@ def _conversation(message: Any) -> Conversation | None:
     return None if message.value is None else REPLIES.decode(message.value)
 
 
-def _text(message: Any) -> InboundText | UnreadText | None:
+def _text(message: Any) -> InboundText | UnreadText | Erasure | None:
     try:
         return INBOUND.decode(message.value)
     except DecodeError:

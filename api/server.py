@@ -23,6 +23,7 @@ from api import (
     errors,
     live,
     routes_changing,
+    routes_contacts,
     routes_forecast,
     routes_health,
     routes_inbox,
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_forecast.router)
     app.include_router(routes_optouts.router)
     app.include_router(routes_inbox.router)
+    app.include_router(routes_contacts.router)
     app.include_router(routes_health.router)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app

@@ -12,10 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import contact_person
 from cli.console import UserError, WrongUse, note, say, write_json
 from cli.import_options import File, Json, Region, RejectsTo, country_of, rejects_of, say_rejected, say_speed
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+for _command in (contact_person.show, contact_person.export, contact_person.delete):
+    app.command()(_command)
 
 _LIST_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _EMIT_AT_ONCE = 10_000

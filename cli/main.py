@@ -32,7 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "down": Entry("cli.stack.commands:down", "Stop the local stack; its data stays."),
     "status": Entry("cli.stack.commands:status", "What runs, since when, how often restarted."),
     "doctor": Entry("cli.stack.commands:doctor", "What is wrong with this installation and how to fix it."),
-    "contacts": Entry("cli.contacts:app", "Import contacts."),
+    "contacts": Entry("cli.contacts:app", "Import contacts; show, export or erase what is stored about one."),
     "optouts": Entry("cli.optouts:app", "Who must not be written to: import, add, remove, review, export, show."),
     "sample": Entry("cli.sample:app", "Generate sample contacts."),
     "campaign": Entry("cli.campaign:app", "Create, review, launch, steer and export campaigns."),

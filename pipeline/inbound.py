@@ -111,6 +111,13 @@ def note(after: Conversation, text: InboundText, outcome: Outcome) -> Conversati
     )  # fmt: skip
 
 
+def erased(before: Conversation) -> Conversation:
+    """The conversation without words: hashes are left, and what was asked of whom, so that a STOP stays one."""
+    return Conversation(
+        number=before.number, replies=[], heard=before.heard, starts=before.starts, stated=before.stated
+    )
+
+
 def stated_of(before: Conversation | None, account: str) -> Stated | None:
     """What the number has last said to an account by text."""
     stated = before.stated if before is not None else []

@@ -93,6 +93,15 @@ class UnreadText(Record, tag="unread", kw_only=True):
     notes: list[str] = msgspec.field(default_factory=list)
 
 
+class Erasure(Record, tag="erasure", kw_only=True):
+    """Topic `inbound`, keyed by number: all that the number said until `at` is erased, and what we know of it. In the
+    log of its texts, so that whoever reads them again erases them again."""
+
+    number: Number
+    at: Millis
+    who: str = ""
+
+
 OPTED_OUT, HELD = "opted_out", "held_for_review"
 """The reasons to skip a number for the sake of consent."""
 ConsentState = Literal["out", "in", "held"]
@@ -231,5 +240,5 @@ REPLIES: Codec[Conversation] = Codec(Conversation)
 UNREACHABLE: Codec[Unreachable] = Codec(Unreachable)
 RECEIPTS: Codec[ReceiptBatch] = Codec(ReceiptBatch)
 CLICKS: Codec[ClickBatch] = Codec(ClickBatch)
-INBOUND: Codec[InboundText | UnreadText] = Codec(InboundText | UnreadText)
+INBOUND: Codec[InboundText | UnreadText | Erasure] = Codec(InboundText | UnreadText | Erasure)
 OPTOUTS: Codec[Consent] = Codec(Consent)

@@ -16,7 +16,14 @@ LIVE = "live stack"
 _FILES = {
     SHARED_STAGE: ("trouble/test_lawful", "trouble/test_poison", "trouble/test_race", "trouble/test_workers"),
     SCRIPTED_STAGE: ("trouble/test_cancel", "trouble/test_outside", "trouble/test_servers"),
-    LIVE: ("api/test_forecast", "api/test_page", "api/test_server", "cli/test_bad_input", "cli/test_campaign"),
+    LIVE: (
+        "api/test_consent",
+        "api/test_forecast",
+        "api/test_page",
+        "api/test_server",
+        "cli/test_bad_input",
+        "cli/test_campaign",
+    ),
 }
 GROUPS = {f"tests/{file}.py": group for group, files in _FILES.items() for file in files}
 """Files that share a stack. Every other file is a group by itself."""

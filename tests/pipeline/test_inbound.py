@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.inbound import Known, Outcome, closing_of, identity_of, note, receive
+from pipeline.inbound import Known, Outcome, closing_of, erased, identity_of, note, receive
 from pipeline.optouts import OptOuts, reason_of
 from pipeline.replies import Place, ReplyTerms, converse, repetition_of
 from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, ReplyKind
+from schemas.wire import encode
 
 NOW = 1_790_000_000_000
 ANN = 33_612_345_678
@@ -126,6 +127,17 @@ def test_an_identity_is_more_than_the_id_of_an_aggregator() -> None:
     assert identity_of(text("STOP")) == identity_of(text("STOP", at=NOW + 5))
 
 
+def test_an_erased_conversation_has_no_words_and_still_knows_what_was_asked() -> None:
+    start = receive(text("START", "m2"), STOPPED, known(6, "opted_out"), "account")
+    before = note(STOPPED, text("START", "m2"), start)
+    before, _ = converse(before, text("hello"), None, None, Place(0, 1, 9), NOW)
+    left = erased(before)
+    assert b"hello" not in encode(left)
+    assert b"START" not in encode(left)
+    assert receive(text("START", "m2"), left, known(10, "opted_out"), "account") == Outcome(), "it is known still"
+    assert repetition_of(left, text("hello"), Place(0, 1, 11)) == "said_again"
+
+
 @pytest.mark.parametrize("words", WORDS)
 def test_every_intent_has_an_outcome(words: str) -> None:
     assert WORDS[words] in get_args(Intent)
@@ -203,6 +215,7 @@ ACTIONS = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(ACTIONS, max_size=30))
 def test_lanes_and_what_is_shown_agree_after_any_sequence(actions: list[tuple[str, str, str, int]]) -> None:
     world = World()
@@ -242,6 +255,7 @@ def test_lanes_and_what_is_shown_agree_after_any_sequence(actions: list[tuple[st
         assert [v.blocked_many(account, [ANN])[0] for v in (world.view, anew, compacted)] == [shown] * 3
 
 
+@settings(deadline=None)
 @given(st.lists(ACTIONS, max_size=20), st.sampled_from(["shop", "club", ""]))
 def test_after_a_stop_no_text_that_was_said_before_opens_again(
     actions: list[tuple[str, str, str, int]], account: str
