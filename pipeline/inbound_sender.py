@@ -11,7 +11,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote
 
-from pipeline.numbering import Accepted, read
+from pipeline.numbering import Accepted, canonical, read
 
 _SCHEME: Final = re.compile(r"(?:tel|sms|smsto|mms|mmsto|callto|sip|sips|whatsapp|rcs|viber|signal|im)\s*:\s*", re.I)
 _AFTER_NUMBER: Final = re.compile(r"[;?@,].*", re.S)
@@ -67,4 +67,4 @@ def _international(digits: str) -> int | None:
     if not digits or len(digits) > LONGEST or digits[0] == "0":
         return None
     world = read(f"+{digits}", "")
-    return world.number if isinstance(world, Accepted) else int(digits)
+    return world.number if isinstance(world, Accepted) else canonical(int(digits))

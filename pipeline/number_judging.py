@@ -10,6 +10,10 @@ nothing; a file does, by those of its numbers that can be read in one way only:
 
 Only digits that do not begin with 0 are in question: no calling code does. A number that is the same both ways counts
 for neither side.
+
+The judge also sees whether the numbers were rounded before they came into the file: by a program that kept them with
+24 bits (float32), or by a spreadsheet that showed the first digits and zeros. Two people are then one number, which
+belongs to a third, and no row of such a file can be trusted.
 """
 
 from __future__ import annotations
@@ -28,6 +32,12 @@ LOOK_AT_FIRST: Final = 5_000
 _AGREE: Final = 0.9
 _LEAST_INTERNATIONAL: Final = 0.02
 _LEAST_NATIONAL: Final = 0.2
+_ROUNDED_LOOKED_AT: Final = 5_000
+_LEAST_ROUNDED: Final = 5
+_SHARE_OF_FLOAT32: Final = 0.9
+_SHARE_OF_ZEROS: Final = 0.2
+_LONG: Final = 10**9
+_ZEROS: Final = 100_000
 _CONCLUSIONS: Final[Mapping[Bare, str]] = {
     "international": "So numbers without + are read as international; --numbers national decides otherwise",
     "national": "So numbers without + are read as national; --numbers international decides otherwise",
@@ -64,15 +74,22 @@ class NumberJudge:
     both: int = 0
     looked_at: int = 0
     samples: list[Sample] = field(default_factory=list)
+    long: int = 0
+    float32: int = 0
+    zeros: int = 0
     _stride: int = 1
     _next: int = 0
     _plainest: list[Sample] = field(default_factory=list)
 
     def look(self, text: str, country: str) -> None:
         """Take a cell into account; `country` (ISO, or "") is where its number is from if written without `+`."""
+        digits = ""
+        if self.long < _ROUNDED_LOOKED_AT:
+            digits = digits_of(text)
+            self._look_for_rounding(digits)
         if text[:1] in ("+", "0", "") or not country:
             return
-        digits = digits_of(text)
+        digits = digits or digits_of(text)
         if not is_bare(digits) or not digits.isdecimal():
             return
         self.bare += 1
@@ -83,6 +100,28 @@ class NumberJudge:
         if self.looked_at % LOOK_AT_FIRST == 0:
             self._stride *= 2
         self._weigh(text, read_national(digits, country), read_international(digits))
+
+    def _look_for_rounding(self, digits: str) -> None:
+        number = int(digits) if digits.removeprefix("+").isdecimal() else 0
+        if number < _LONG:
+            return
+        self.long += 1
+        self.float32 += number & ((1 << (number.bit_length() - 24)) - 1) == 0
+        self.zeros += number % _ZEROS == 0
+
+    def rounding(self) -> str:
+        """Why the numbers of the file cannot be trusted, in words; "" where nothing speaks against them."""
+        if self.float32 >= max(_LEAST_ROUNDED, _SHARE_OF_FLOAT32 * self.long):
+            return (
+                f"{self.float32:,} of {self.long:,} numbers are such as a program has left that kept them in 24 bits "
+                "(float32): their last digits are lost, and they are other people's numbers now"
+            )
+        if self.zeros >= max(_LEAST_ROUNDED, _SHARE_OF_ZEROS * self.long):
+            return (
+                f"{self.zeros:,} of {self.long:,} numbers end in five zeros: a spreadsheet has rounded them, their "
+                "last digits are lost, and they are other people's numbers now"
+            )
+        return ""
 
     def _weigh(self, text: str, national: Accepted | Refusal, international: Accepted | Refusal) -> None:
         here, abroad = isinstance(national, Accepted), isinstance(international, Accepted)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
+import numpy as np
 import phonenumbers
 import pytest
 
@@ -136,3 +138,27 @@ def test_a_large_file_is_looked_at_from_end_to_end_in_bounded_time() -> None:
     assert LOOK_AT_FIRST <= judge.looked_at < 8 * LOOK_AT_FIRST
     assert abs(judge.international - 200_000) < 2_000
     assert judge.verdict().bare == "international"
+
+
+def rounding(numbers: list[str]) -> str:
+    judge = NumberJudge()
+    for number in numbers:
+        judge.look(number, "")
+    return judge.rounding()
+
+
+@pytest.mark.parametrize("written", [str, "+{}".format, "{}.0".format])
+def test_numbers_that_were_kept_as_float32_are_seen(written: Callable[[int], str]) -> None:
+    numbers = [int(number) for number in international("AT", 50)]
+    assert not rounding([written(number) for number in numbers])
+    lost = [int(np.float32(number)) for number in numbers]
+    assert "float32" in rounding([written(number) for number in lost])
+    assert not rounding([written(number) for number in [*numbers, *lost[:20]]])
+    assert not rounding([written(number) for number in lost[:4]]), "a few may be chance"
+
+
+def test_numbers_that_a_spreadsheet_rounded_are_seen() -> None:
+    numbers = [int(number) for number in international("AT", 50)]
+    rounded = [str(round(number, -6)) for number in numbers]
+    assert "five zeros" in rounding(rounded)
+    assert not rounding([*rounded[:5], *map(str, numbers)])
