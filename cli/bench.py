@@ -103,14 +103,18 @@ def crash(
     policy: Annotated[str, typer.Option(help="skip, resend, resend-with-key, query, or all.")] = "all",
     recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Of the order and the moments of the blows.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Only blows of this kind; may be given again.")] = None,
     json: Json = None,
 ) -> None:
     """Kill processes at random moments in the middle of campaigns; nobody lost, nobody twice, back at work when."""
     from loadtest.bench.crash import bench
+    from loadtest.bench.crash.plan import WEIGHTS
 
     if policy not in (*bench.POLICIES, "all"):
         raise WrongUse(f"there is no policy `{policy}`; there are {', '.join(bench.POLICIES)} and all")
-    _show(bench.run(kills, policy, recipients, seed, note), json)
+    if wrong := set(only or ()) - WEIGHTS.keys():
+        raise WrongUse(f"there is no kind of blow `{min(wrong)}`; there are {', '.join(WEIGHTS)}")
+    _show(bench.run(kills, policy, recipients, seed, only or (), note), json)
 
 
 @app.command()

@@ -32,7 +32,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_in_force, _java, _ports, _kafka, _clickhouse, _machine]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _in_force,
+        _workers,
+        _java,
+        _ports,
+        _kafka,
+        _clickhouse,
+        _machine,
+    ]
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -50,6 +58,29 @@ def _in_force(settings: Settings) -> Iterator[Finding]:
         yield Finding("settings in force", False, str(difference), fix)
     if running and not found:
         yield Finding("settings in force", True, f"{', '.join(running)} run with the settings above")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    """Whether each worker works now: a process that was ready once may not be any more."""
+    offsets = {
+        name: int(name.removeprefix("worker-")) for name in in_force.running(settings.data) if "worker-" in name
+    }
+    for name, offset in sorted(offsets.items()):
+        url = plan.metrics_url(settings, offset)
+        ready_now = ready.metric(url, "longwave_worker_ready")
+        unowned = ready.metric(url, "longwave_lanes_unowned") or 0
+        if ready_now:
+            yield Finding(name, True, "works: its partitions are read and its lanes are its own")
+        elif ready_now is None:
+            yield Finding(
+                name, False, f"does not answer at {url}", f"see {plan.log_of(settings.data.absolute(), name)}"
+            )
+        elif unowned:
+            what = f"{unowned:.0f} lanes have no worker: their senders' messages wait"
+            yield Finding(name, False, what, "restart one worker: the group then assigns again")
+        else:
+            what = "is not ready: it recovers its tables, reads its lanes, or is out of the consumer group"
+            yield Finding(name, False, what, f"see {plan.log_of(settings.data.absolute(), name)}")
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

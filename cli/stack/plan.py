@@ -120,10 +120,14 @@ def _worker(settings: Settings, index: int) -> Process:
 
 
 def _metered(settings: Settings, name: str, words: list[str], offset: int, tier: int, grace: float = 10.0) -> Process:
-    listen = Listen(host=settings.metrics_host, port=settings.metrics_port + offset)
-    port = Port(listen.port, listen.host, f"metrics_port (this one is {offset:+d})")
-    url = f"{_reachable(listen)}/metrics"
+    port = Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
+    url = metrics_url(settings, offset)
     return Process(name, words, [port], lambda: ready.works(url), tier, _BOTH, grace)
+
+
+def metrics_url(settings: Settings, offset: int) -> str:
+    """Where worker `offset` serves its metrics, or the writer (-1)."""
+    return f"{_reachable(Listen(host=settings.metrics_host, port=settings.metrics_port + offset))}/metrics"
 
 
 def _reachable(listen: Listen) -> str:

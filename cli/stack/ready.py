@@ -66,6 +66,18 @@ def works(url: str) -> bool:
         return False
 
 
+def metric(url: str, name: str) -> float | None:
+    """A metric without labels, from the page at `url`; None where it is not exported or nobody answers."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return None
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
+
+
 def port_open(host: str, port: int) -> bool:
     """True when something accepts connections there."""
     try:

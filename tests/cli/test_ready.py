@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from cli.stack import children, ready
+from adapters.settings import Settings
+from cli.stack import children, doctor, in_force, ready
 from cli.stack.child import Child
 from cli.stack.plan import WORK, Process
 from tests.stack import environment
@@ -45,6 +47,32 @@ def url() -> Iterator[str]:
 def test_a_worker_is_ready_when_it_has_its_partitions(url: str, says: bytes, is_ready: bool) -> None:
     Metrics.text = b"# TYPE longwave_worker_ready gauge\nlongwave_worker_ready " + says + b"\nlongwave_other 1.0\n"
     assert ready.works(url) is is_ready
+
+
+def test_a_metric_is_read_by_its_whole_name(url: str) -> None:
+    Metrics.text = b"# HELP longwave_lanes Lanes.\nlongwave_lanes_unowned 3.0\nlongwave_lanes 4.0\n"
+    assert (ready.metric(url, "longwave_lanes"), ready.metric(url, "longwave_lanes_unowned")) == (4.0, 3.0)
+    assert ready.metric(url, "longwave_worker_ready") is None
+    assert ready.metric("http://127.0.0.1:9/metrics", "longwave_lanes") is None
+
+
+@pytest.mark.parametrize(
+    ("says", "fine", "found"),
+    [
+        (b"longwave_worker_ready 1.0\nlongwave_lanes_unowned 0.0\n", True, "its lanes are its own"),
+        (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 4.0\n", False, "4 lanes have no worker"),
+        (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 0.0\n", False, "is not ready"),
+    ],
+)
+def test_doctor_says_whether_a_worker_works_now(
+    says: bytes, fine: bool, found: str, url: str, tmp_path: Path
+) -> None:
+    Metrics.text = says
+    settings = Settings(data=tmp_path, metrics_port=urlsplit(url).port)
+    in_force.leave(settings, "worker-0")
+    (finding,) = doctor._workers(settings)
+    assert (finding.what, finding.ok) == ("worker-0", fine)
+    assert found in finding.found
 
 
 def test_a_worker_that_does_not_answer_is_not_ready() -> None:

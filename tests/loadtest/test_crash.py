@@ -211,6 +211,11 @@ def test_overlapping_blows_are_drawn_with_their_moment() -> None:
     assert min(blow.apart for blow in blows) < 3
 
 
+def test_only_some_kinds_may_be_asked_for() -> None:
+    assert {blow.kind for blow in plan(5, 1, ["overlap", "broker"])} == {"overlap", "broker"}
+    assert quotas(11, ["overlap", "broker"]) == {"broker": 5, "overlap": 6}
+
+
 def test_overlapping_blows_are_judged_from_the_second() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("overlap", 0.0, 44.0, 44.0, since_death=n) for n in (29.0, 30.2)]

@@ -64,6 +64,14 @@ def metrics(stage: Scene, name: str) -> str:
     return text
 
 
+def lanes_told_of(stage: Scene, index: int) -> set[int]:
+    """Lanes of which a worker exports anything."""
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{stage.settings.metrics_port + index}/metrics", timeout=30
+    ) as answer:
+        return {int(lane) for lane in re.findall(r'longwave_lane_\w+{lane="(\d+)"}', answer.read().decode())}
+
+
 def is_ready(stage: Scene, index: int) -> bool:
     return ready.works(f"http://127.0.0.1:{stage.settings.metrics_port + index}/metrics")
 
@@ -102,6 +110,9 @@ def test_a_second_worker_joins_and_is_killed(stage: Scene) -> None:
             wait_until("both are ready", lambda: is_ready(stage, 0) and is_ready(stage, 1))
             lanes = {int(lane) for lane in re.findall(r"lane (\d+) is ours", stage.log("worker-1"))}
             assert len(lanes & set(stage.settings.accounts["demo"].senders["main"].lanes)) == 1
+            # What the first had before it lost it is the second's to tell.
+            wait_until("each tells of its own lanes", lambda: lanes_told_of(stage, 1) == lanes)
+            assert lanes_told_of(stage, 0) == stage.settings.sender_lanes - lanes
             campaign.until_arrived(campaign.arrived() + 2000)
             owned = stage.log("worker-0").count("is ours, epoch")
             second.kill()

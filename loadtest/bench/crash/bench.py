@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Final, get_args
 
 from loadtest.bench.crash.findings import BROKER_SECONDS, WORKER_SECONDS, Findings
 from loadtest.bench.crash.plan import plan
@@ -24,17 +24,19 @@ def run(
     policy: str = "all",
     recipients: int = 100_000,
     seed: int = 1,
+    only: Sequence[str] = (),
     report: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """`kills` blows under each policy. `recipients` of each campaign."""
+    """`kills` blows under each policy, of all kinds or `only` some. `recipients` of each campaign."""
     found = []
     for one in POLICIES if policy == "all" else (policy,):
         report(f"policy {one}: {kills} blows, seed {seed}")
-        found.append(carried_out(Setting(one, recipients, seed), plan(kills, seed), report))
-    return result(found, {"kills": kills, "recipients": recipients, "seed": seed, "rate_of_a_lane": RATE})
+        found.append(carried_out(Setting(one, recipients, seed), plan(kills, seed, only), report))
+    inputs = {"kills": kills, "recipients": recipients, "seed": seed, "only": [*only], "rate_of_a_lane": RATE}
+    return result(found, inputs)
 
 
-def result(found: list[Findings], inputs: dict[str, int]) -> Result:
+def result(found: list[Findings], inputs: dict[str, Any]) -> Result:
     """The figure is the longest that any lane stood still after a worker's death."""
     longest = max(one.longest(frozenset({"worker", "coordinator"})) for one in found)
     return Result(

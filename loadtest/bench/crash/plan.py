@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,10 +47,10 @@ class Blow:
     """Seconds from the first of the two to the second."""
 
 
-def plan(blows: int, seed: int) -> list[Blow]:
-    """`blows` of them in random order, the kinds by their shares."""
+def plan(blows: int, seed: int, only: Collection[str] = ()) -> list[Blow]:
+    """`blows` of them in random order, the kinds (or `only` these) by their shares."""
     draw = random.Random(seed)
-    kinds = [kind for kind, count in quotas(blows).items() for _ in range(count)]
+    kinds = [kind for kind, count in quotas(blows, only).items() for _ in range(count)]
     draw.shuffle(kinds)
     return [_drawn(kind, draw) for kind in kinds]
 
@@ -62,11 +63,12 @@ def _drawn(kind: str, draw: random.Random) -> Blow:
     return replace(blow, pair=pair, apart=draw.uniform(0.0, APART_SECONDS))
 
 
-def quotas(blows: int) -> dict[str, int]:
+def quotas(blows: int, only: Collection[str] = ()) -> dict[str, int]:
     """How many of each kind: one of each first, as far as they go, then by the largest share still unmet."""
-    total = sum(WEIGHTS.values())
-    found = {kind: int(n < blows) for n, kind in enumerate(WEIGHTS)}
+    weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind in only}
+    total = sum(weights.values())
+    found = {kind: int(n < blows) for n, kind in enumerate(weights)}
     for _ in range(blows - sum(found.values())):
-        most = max(WEIGHTS, key=lambda kind: WEIGHTS[kind] / total * blows - found[kind])
+        most = max(weights, key=lambda kind: weights[kind] / total * blows - found[kind])
         found[most] += 1
     return found
