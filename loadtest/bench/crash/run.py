@@ -52,11 +52,7 @@ class Setting:
 
 
 def carried_out(setting: Setting, blows: list[Blow], report: Callable[[str], None]) -> Findings:
-    """The blows one after the other, on a stack of their own.
-
-    Raises:
-        RuntimeError: a lane did not come back; the stack's logs are kept.
-    """
+    """The blows one after the other, on a stack of their own."""
     with tempfile.TemporaryDirectory(prefix="longwave-crash-") as name:
         folder = Path(name)
         script = folder / "script.toml"
@@ -85,8 +81,7 @@ class _Run:
         try:
             wait_until("every lane sends", self._all_send, PATIENCE)
             self._stops.start()
-            for number, blow in enumerate(blows, 1):
-                self._one(number, len(blows), blow)
+            self._blows(blows)
         finally:
             self._stops.stop()
             self._load.stop()
@@ -95,6 +90,17 @@ class _Run:
         self._account(folder)
         self._findings.seconds = time.monotonic() - began
         return self._findings
+
+    def _blows(self, blows: list[Blow]) -> None:
+        """All of them; after one from which a lane does not come back the others are left, and the account is made."""
+        for number, blow in enumerate(blows, 1):
+            try:
+                self._one(number, len(blows), blow)
+            except RuntimeError as error:
+                self._findings.trouble.append(str(error))
+                self._report(str(error))
+                self._keep_logs()
+                return
 
     def _one(self, number: int, of: int, blow: Blow) -> None:
         self._rest(blow.pause)
@@ -170,7 +176,7 @@ class _Run:
     def _keep_logs(self) -> None:
         kept = tempfile.mkdtemp(prefix="longwave-crash-logs-")
         shutil.copytree(self._stack.settings.data / "logs", kept, dirs_exist_ok=True)
-        self._report(f"the campaigns have not ended; the stack's logs are in {kept}")
+        self._report(f"the stack's logs are in {kept}")
 
     def _account(self, folder: Path) -> None:
         self._arrivals.catch_up()
