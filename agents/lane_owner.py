@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 CLAIM_SECONDS = 2.0
 """Pause before a lane is claimed again."""
 STUCK_SECONDS = 5.0
+"""How long a lane waits for records that its log has before it has them read again, the first time."""
+LONGEST_STUCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,9 @@ class LaneOwner:
         self._start: int | None = None
         self._next = 0
         self._read_at = monotonic()
+        self._patience = STUCK_SECONDS
+        """Doubles with each reading again: on a worker that folds another lane's long log meanwhile, each one throws
+        away what was fetched."""
         self._in_log = -1
         """Highest offset that the broker gave to a record of ours: the log has at least that many."""
         self.rewind: Callable[[int, int | None], None] | None = None
@@ -121,6 +126,7 @@ class LaneOwner:
         self._nonce = uuid.uuid4().hex
         self._active = False
         self._read_at = self._assigned_at = monotonic()
+        self._patience = STUCK_SECONDS
         if self._pump_task is None:
             self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
         self._claiming = asyncio.create_task(self._claim(self._nonce), name=f"lane-{self.lane}-claim")
@@ -182,6 +188,7 @@ class LaneOwner:
             self._begin(offset)
         self._next = offset + 1
         self._read_at = monotonic()
+        self._patience = STUCK_SECONDS
         if self._loader is not None:
             await self._load(self._loader, offset, raw or b"")
         else:
@@ -338,9 +345,10 @@ class LaneOwner:
 
     def _watch(self) -> None:
         """Whatever a rebalance made the consumer lose: a log that has more than we are given is read again."""
-        stuck = self._nonce and self._in_log >= self._next and monotonic() - self._read_at > STUCK_SECONDS
+        stuck = self._nonce and self._in_log >= self._next and monotonic() - self._read_at > self._patience
         if stuck and self.rewind is not None:
             self._read_at = monotonic()
+            self._patience = min(2 * self._patience, LONGEST_STUCK_SECONDS)
             log.warning("lane %s: its log has %s, read up to %s; reading on", self.lane, self._in_log, self._next)
             self.rewind(self.lane, None if self._start is None else self._next)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
+from time import monotonic
 
 import pytest
 
@@ -66,3 +68,27 @@ async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
             asked.get_nowait()
         await asyncio.sleep(1.0)
         assert asked.empty()
+
+
+async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_often(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.lane_owner.STUCK_SECONDS", 0.3)
+    asked: list[float] = []
+    async with owning(own_kafka) as made:
+        made.rewind = lambda lane, offset: asked.append(monotonic())
+        await made.assign()
+        async with asyncio.timeout(20):
+            while len(asked) < 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        first, second, third = (later - earlier for earlier, later in pairwise(asked))
+        assert third > second > first
+        # Once something is read the next standstill is noticed as soon as the first.
+        for offset, record in enumerate(log_of_this_worker("another")):
+            await made.read(offset, record)
+        made.wrote(100)
+        begin = monotonic()
+        async with asyncio.timeout(20):
+            while len(asked) < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert asked[4] - begin < third

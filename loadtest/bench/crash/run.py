@@ -92,7 +92,7 @@ class _Run:
         return self._findings
 
     def _blows(self, blows: list[Blow]) -> None:
-        """All of them; after one from which a lane does not come back the others are left, and the account is made."""
+        """All of them; after one from which a lane does not come back, the others are left out."""
         for number, blow in enumerate(blows, 1):
             try:
                 self._one(number, len(blows), blow)
