@@ -23,7 +23,16 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pipeline.number_refusals import WORDS
-from pipeline.numbering import Accepted, Bare, Refusal, digits_of, is_bare, read_international, read_national
+from pipeline.numbering import (
+    Accepted,
+    Bare,
+    Refusal,
+    digits_of,
+    is_bare,
+    is_written_at_home,
+    read_international,
+    read_national,
+)
 
 Choice = Literal["", "national", "international"]
 SAMPLES: Final = 3
@@ -90,7 +99,7 @@ class NumberJudge:
         if text[:1] in ("+", "0", "") or not country:
             return
         digits = digits or digits_of(text)
-        if not is_bare(digits) or not digits.isdecimal():
+        if not is_bare(digits) or not digits.isdecimal() or is_written_at_home(text, country):
             return
         self.bare += 1
         if self.bare <= self._next:

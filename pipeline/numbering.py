@@ -24,7 +24,7 @@ from pipeline.number_refusals import Refusal
 from pipeline.number_twins import canonical, canonical_many, spellings
 
 __all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "Refusal", "canonical", "canonical_many", "digits_of",
-           "is_bare", "read", "read_international", "read_national", "spellings"]  # fmt: skip
+           "is_bare", "is_written_at_home", "read", "read_international", "read_national", "spellings"]  # fmt: skip
 
 Bare = Literal["alone", "national", "international", "undecided"]
 """How digits without `+` are read that could be meant as national or as international: by themselves (only one of
@@ -37,6 +37,7 @@ MAX_E164 = 10**LONGEST_E164 - 1
 _PUNCTUATION = {ord(c): None for c in " -()\u00a0"}
 _DOTTED = re.compile(r"\+?\d{1,6}(?:\.\d{1,4}){2,}")
 """Dots between groups; a single one may begin a decimal part."""
+_NORTH_AMERICAN = re.compile(r"\s*(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\s*")
 _REFUSALS = frozenset(get_args(Refusal))
 _COSTLY = (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
 _NOWHERE = "001"
@@ -62,7 +63,14 @@ def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Refusal:
     digits = digits_of(text)
     if digits in _REFUSALS:
         return cast(Refusal, digits)
+    if is_bare(digits) and is_written_at_home(text, country):
+        return read_national(digits, country)
     return _read_bare(digits, country, bare) if is_bare(digits) else read_explicit(digits, country)
+
+
+def is_written_at_home(text: str, country: str) -> bool:
+    """Whether digits are grouped as only North Americans do, and the number is from there: `(647) 504-1446`."""
+    return _calling_code(country) == "1" and _NORTH_AMERICAN.fullmatch(text) is not None
 
 
 def digits_of(text: str) -> str | Refusal:

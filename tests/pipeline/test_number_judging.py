@@ -109,6 +109,11 @@ def test_the_verdict_says_what_was_taken_and_why() -> None:
         ("0612345678", "FR", "international", Accepted(33612345678, "FR")),
         ("0033612345678", "DE", "national", Accepted(33612345678, "FR")),
         ("+33612345678", "DE", "national", Accepted(33612345678, "FR")),
+        # grouped as it is done at home only
+        ("(647) 504-1446", "CA", "undecided", Accepted(16475041446, "CA")),
+        ("647-504-1446", "US", "international", Accepted(16475041446, "CA")),
+        ("6475041446", "CA", "alone", "ambiguous"),
+        ("(647) 504-1446", "NZ", "alone", Accepted(6475041446, "NZ")),
         # alone: one reading only
         ("2127365000", "US", "alone", Accepted(12127365000, "US")),
         ("33612345678", "FR", "alone", Accepted(33612345678, "FR")),
