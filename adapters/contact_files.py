@@ -1,34 +1,37 @@
-"""Contact files, read in bounded batches: CSV (UTF-8, delimiter found by itself) and Parquet.
+"""Contact files, read in bounded batches: CSV in any encoding and delimiter, and Parquet.
 
 A file is never held in memory: at most one batch of rows and, for CSV, one megabyte of a line that does not end.
-A broken line costs that line alone: reading goes on with the next one.
+What is wrong with the file as a whole (its encoding, a header, a damaged page) shows before its first row is used:
+importers read a file twice, and the first time nothing is written. A broken line costs that line alone.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import Protocol
 
 from adapters.errors import LongwaveError
 
 BATCH = 50_000
 LONGEST_LINE = 1_000_000
 LONGEST_CELL = 32_768
-DELIMITERS = ",;\t|"
 _HEAD = 65_536
 _FOREIGN_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "gzip-compressed",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
     b"%PDF": "a PDF",
+    b"{\\rtf": "a text document (RTF)",
 }
+_MARKUP = (b"<!doctype", b"<html", b"<?xml")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ContactFileError(LongwaveError):
@@ -37,10 +40,9 @@ class ContactFileError(LongwaveError):
 
 @dataclass(frozen=True, slots=True)
 class BrokenLine:
-    """A line that is no row: where it starts, why, and the line itself as far as it is text."""
+    """A line that is no row: where it starts, and its text."""
 
     line: int
-    reason: Literal["not_utf8", "malformed"]
     raw: str
 
 
@@ -53,17 +55,59 @@ class Batch:
 
     rows: list[Sequence[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    raws: list[list[bytes]] | None = None
+    raws: list[list[str]] | None = None
     broken: list[BrokenLine] = field(default_factory=list)
     done: int = 0
 
     def raw(self, index: int) -> str:
-        """The line of row `index` as it stands in the file, without its line end (Parquet: written as CSV)."""
+        """The text of row `index` as it stands in the file, without its line end (Parquet: written as CSV)."""
         if self.raws is not None:
-            return _text(self.raws[index])
+            return "".join(self.raws[index]).rstrip("\r\n")
         out = io.StringIO()
         csv.writer(out, lineterminator="").writerow(self.rows[index])
         return out.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file is written, so that rejected lines can be written in the same way.
+
+    `codec` and `delimiter` as Python has them; `line_end` "" where any end counts; `header` is the header's own text
+    ("" where the file has none), `before` what stands before it.
+    """
+
+    codec: str = "utf-8"
+    errors: str = "strict"
+    delimiter: str = ","
+    line_end: str = "\n"
+    header: str = ""
+    before: str = ""
+    described: str = "Parquet"
+    """Encoding and delimiter in words."""
+    guess: tuple[str, ...] = ()
+    """Texts by which a guessed encoding can be judged; empty where nothing was guessed."""
+
+
+def _knows_nothing(_: object) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is to be read: `encoding` and `delimiter` "" decide by themselves, `country` (ISO) is a hint.
+
+    `lenient` reads on where text cannot be decoded: for what must not be lost.
+    """
+
+    encoding: str = ""
+    delimiter: str = ""
+    country: str = ""
+    has_header: bool = True
+    lenient: bool = False
+    is_known: Callable[[str], bool] = _knows_nothing
+    """Whether a header is a known word: by that a delimiter and an encoding are judged."""
+    is_contact: Callable[[Sequence[str]], bool] = _knows_nothing
+    """Whether the first record is no header but a contact already."""
 
 
 class ContactFile(Protocol):
@@ -72,21 +116,26 @@ class ContactFile(Protocol):
     header: tuple[str, ...]
     total: int
     """Bytes (CSV) or rows (Parquet): what `Batch.done` counts up to."""
+    dialect: Dialect
+    unusable: dict[str, str]
+    """Columns that hold no text, numbers or dates, and what they hold: their cells read as empty."""
 
     def batches(self, size: int = BATCH) -> Iterator[Batch]:
         """All rows, at most `size` (and as many broken lines) a batch.
 
         Raises:
-            ContactFileError: the file cannot be read on (a line without end, a damaged Parquet page).
+            ContactFileError: the file cannot be read on (a line without end, a damaged Parquet page), or was changed
+                since it was opened.
         """
         ...
 
 
-def open_contacts(path: Path) -> ContactFile:
-    """Look at the file and read its header.
+def open_contacts(path: Path, reading: Reading | None = None) -> ContactFile:
+    """Look at the whole file and read its header.
 
     Raises:
-        ContactFileError: missing, a directory, not readable, empty, of another format, or without a header.
+        ContactFileError: missing, a directory, not readable, empty, of another format, without a header, or of an
+            encoding that cannot be told.
     """
     if not path.exists():
         raise ContactFileError(f"{path}: there is no such file")
@@ -95,9 +144,13 @@ def open_contacts(path: Path) -> ContactFile:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+        return _opened(path, head, reading or Reading())
     except OSError as error:
         raise ContactFileError(f"{path} cannot be read: {error.strerror}") from error
-    if not head.strip():
+
+
+def _opened(path: Path, head: bytes, reading: Reading) -> ContactFile:
+    if not head.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\0"):
         raise ContactFileError(f"{path} is empty: a contact file starts with a header line")
     if head[:4] == b"PAR1" or path.suffix.lower() == ".parquet":
         from adapters.contact_parquet import ParquetContacts
@@ -105,155 +158,15 @@ def open_contacts(path: Path) -> ContactFile:
         return ParquetContacts(path)
     for magic, kind in _FOREIGN_FORMATS.items():
         if head.startswith(magic):
-            raise ContactFileError(f"{path} is {kind}: save it as CSV (UTF-8) or Parquet")
-    if b"\0" in head.split(b"\n", 1)[0] or head.count(0) > len(head) // 100 + 1:
-        raise ContactFileError(f"{path} is binary, not text: give a CSV (UTF-8) or Parquet file")
-    return CsvContacts(path)
+            raise ContactFileError(f"{path} is {kind}: save it as CSV or Parquet")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
+        raise ContactFileError(f"{path} is HTML or XML, not a table of text: save it as CSV or Parquet")
+    wide = head.startswith(_WIDE_MARKS) or reading.encoding
+    if not wide and head.count(0) > len(head) // 100 + 1:
+        raise ContactFileError(
+            f"{path} is binary, or UTF-16 without its mark: give a CSV or Parquet file, or name its encoding with "
+            "--encoding (for instance utf-16-le)"
+        )
+    from adapters.contact_csv import CsvContacts
 
-
-class _Lines:
-    """Lines of a file for `csv.reader`, remembering those of the record that is being read.
-
-    `taken` are the lines of that record, `before` how many lines came before it.
-    """
-
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path = path
-        self._file = file
-        self._again: deque[bytes] = deque()
-        self.before = 0
-        self.taken: list[bytes] = []
-        self.foreign = False
-
-    def texts(self) -> Iterator[str]:
-        """Lines as text, until the end of the file."""
-        while line := self._again.popleft() if self._again else self._file.readline(LONGEST_LINE):
-            self.taken.append(line)
-            if len(line) == LONGEST_LINE and line[-1:] != b"\n":
-                number = self.before + len(self.taken)
-                raise ContactFileError(f"{self._path}: line {number} is longer than {LONGEST_LINE:,} bytes")
-            try:
-                text = line.decode()
-            except UnicodeDecodeError:
-                text = line.decode(errors="replace")
-                self.foreign = True
-            if "\0" in text:
-                self.foreign = True
-            yield text
-
-    def complete(self) -> list[bytes]:
-        """The record is complete: its lines."""
-        taken = self.taken
-        self.before += len(taken)
-        self.taken = []
-        self.foreign = False
-        return taken
-
-    def give_back_all_but_first(self) -> bytes:
-        """The record was none: its first line, and the others are read again."""
-        first, *rest = self.taken
-        self._again.extendleft(reversed(rest))
-        self.taken = [first]
-        return self.complete()[0]
-
-
-class CsvContacts:
-    """A CSV file whose first record is the header."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.total = path.stat().st_size
-        with self._open() as file:
-            lines = _Lines(path, file)
-            start = file.tell()
-            named = next(lines.texts()).strip()
-            self._skip_first = len(named) == 5 and named.startswith("sep=")
-            if self._skip_first:
-                self._delimiter = named[4]
-            else:
-                file.seek(start)
-                self._delimiter = self._most_columns(file, start)
-                file.seek(start)
-            self.header = self._read_header(file)
-
-    def _open(self) -> BinaryIO:
-        file = self._path.open("rb")
-        if file.read(3) != b"\xef\xbb\xbf":
-            file.seek(0)
-        return file
-
-    def _most_columns(self, file: BinaryIO, start: int) -> str:
-        return max(DELIMITERS, key=lambda delimiter: self._width(file, start, delimiter))
-
-    def _width(self, file: BinaryIO, start: int, delimiter: str) -> int:
-        file.seek(start)
-        lines = _Lines(self._path, file)
-        try:
-            return len(next(self._reader(lines, delimiter)))
-        except csv.Error:
-            # A header with a broken quote: still the delimiter that it seems to have, so that the error shows.
-            return lines.taken[0].count(delimiter.encode()) + 1
-
-    def _read_header(self, file: BinaryIO) -> tuple[str, ...]:
-        lines = _Lines(self._path, file)
-        try:
-            header = next(self._reader(lines, self._delimiter), [])
-        except csv.Error as error:
-            raise ContactFileError(
-                f"{self._path}: the header cannot be read as CSV ({error}): check its quotes and that lines end "
-                "with LF or CRLF"
-            ) from error
-        if lines.foreign:
-            raise ContactFileError(f"{self._path}: the header is not UTF-8 text: save the file as CSV (UTF-8)")
-        return tuple(header)
-
-    @staticmethod
-    def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
-        csv.field_size_limit(LONGEST_CELL)
-        return csv.reader(lines.texts(), delimiter=delimiter, strict=True)
-
-    def batches(self, size: int = BATCH) -> Iterator[Batch]:
-        """See `ContactFile.batches`."""
-        with self._open() as file:
-            lines = _Lines(self._path, file)
-            if self._skip_first:
-                next(lines.texts())
-            next(self._reader(lines, self._delimiter))
-            lines.complete()
-            while True:
-                batch = self._batch(lines, size)
-                batch.done = file.tell()
-                if batch.rows or batch.broken:
-                    yield batch
-                if len(batch.rows) < size and len(batch.broken) < size:
-                    return
-
-    def _batch(self, lines: _Lines, size: int) -> Batch:
-        raws: list[list[bytes]] = []
-        batch = Batch(raws=raws)
-        rows, starts, broken = batch.rows, batch.lines, batch.broken
-        reader = self._reader(lines, self._delimiter)
-        while len(rows) < size and len(broken) < size:
-            try:
-                row = next(reader)
-            except StopIteration:
-                break
-            except csv.Error:
-                # A quote that never closes swallows lines: only the line that opened it is at fault.
-                start = lines.before + 1
-                broken.append(BrokenLine(start, "malformed", _text([lines.give_back_all_but_first()])))
-                reader = self._reader(lines, self._delimiter)
-                continue
-            start, foreign = lines.before + 1, lines.foreign
-            raw = lines.complete()
-            if foreign:
-                broken.append(BrokenLine(start, "not_utf8", _text(raw)))
-            elif row:
-                rows.append(row)
-                starts.append(start)
-                raws.append(raw)
-        return batch
-
-
-def _text(lines: list[bytes]) -> str:
-    return b"".join(lines).decode(errors="replace").rstrip("\r\n")
+    return CsvContacts(path, reading)

@@ -14,7 +14,30 @@ import typer
 
 from cli import contact_person
 from cli.console import UserError, WrongUse, note, say, write_json
-from cli.import_options import File, Json, Region, RejectsTo, country_of, rejects_of, say_rejected, say_speed
+from cli.import_options import (
+    Account,
+    Column,
+    Delimiter,
+    DryRun,
+    Encoding,
+    File,
+    IgnoreColumn,
+    Json,
+    NoHeader,
+    Numbers,
+    Region,
+    RejectsTo,
+    account_of,
+    choices_of,
+    country_of,
+    delimiter_of,
+    numbers_of,
+    rejects_of,
+    say_columns,
+    say_judgement,
+    say_rejected,
+    say_speed,
+)
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 for _command in (contact_person.show, contact_person.export, contact_person.delete):
@@ -34,48 +57,85 @@ def import_(
     file: File,
     list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (made if new).")],
     region: Region = "",
+    numbers: Numbers = "",
     rejects: RejectsTo = None,
+    dry_run: DryRun = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Contacts that are there already lose what this file does not have.")
+    ] = False,
+    column: Column = None,
+    ignore_column: IgnoreColumn = None,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    no_header: NoHeader = False,
+    account: Account = "",
     json: Json = None,
 ) -> None:
     """Import contacts and add them to a list. Importing a file again is safe: nothing is doubled.
 
-    The number is in column phone, number, mobile, msisdn or phone_number. Columns country, region (US state,
-    Canadian province, French department), zone (IANA), opted_out and consent are understood; every other column
-    becomes an attribute for personalisation.
+    Columns are known by their headers in many languages: the number, its country, region (US state, Canadian
+    province, French department), time zone, and what they say about consent; every other column becomes an attribute
+    for personalisation. Contacts that are there already keep what this file does not have. --dry-run shows how the
+    file is understood.
     """
+    from cli.contact_plan import reading_of
+
     if not _LIST_NAME.fullmatch(list_name):
         raise WrongUse(f"--list {list_name!r}: use up to 64 lower-case letters, digits, - and _")
-    summary = _run(file, list_name, country_of(region), rejects_of(file, rejects))
+    country, target = country_of(region), rejects_of(file, rejects)
+    choices, cells = choices_of(column, ignore_column), delimiter_of(delimiter)
+    reading = reading_of(encoding, cells, country, has_header=not no_header)
+    plan = _plan(file, reading, choices, numbers_of(numbers))
+    if dry_run:
+        summary = _dry_run(plan, file, list_name, country)
+    else:
+        summary = _run(plan, file, list_name, country, target, account, replaces=replace)
     if str(json) != "-":
         _print(summary)
     write_json(json, summary)
+    if not summary["imported"]:
+        raise typer.Exit(1)
 
 
-def _run(file: Path, list_name: str, country: str, rejects: Path) -> dict[str, Any]:
+def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
+    from cli.contact_plan import plan_import
+    from pipeline.columns import ColumnsError
+
+    try:
+        return plan_import(file, reading, choices, numbers)
+    except ColumnsError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> dict[str, Any]:
+    from cli.contact_import import look_through
+
+    started = time.monotonic()
+    return {"dry_run": True, **_summary(plan, file, list_name, look_through(plan, country=country), started)}
+
+
+def _run(
+    plan: Any, file: Path, list_name: str, country: str, rejects: Path, account: str, *, replaces: bool
+) -> dict[str, Any]:
     from adapters.clickhouse import Store
-    from adapters.contact_files import open_contacts
     from adapters.contact_store import ContactStore
     from adapters.errors import EmitError, StoreRefused, StoreUnavailable
     from adapters.settings import load
-    from cli.contact_import import import_contacts
-    from pipeline.contacts import ColumnsError, columns_of
+    from cli.contact_import import Targets, import_contacts
 
     settings = load()
-    contacts = open_contacts(file)
     started = time.monotonic()
     try:
-        columns_of(contacts.header)
-        with _rejects(rejects) as rejected, _progress(file, contacts.total) as view:
-            counts = import_contacts(
-                contacts,
-                ContactStore(Store(settings.clickhouse), list_name, view.waiting),
-                rejected,
-                country=country,
-                on_opted_out=lambda numbers: asyncio.run(_publish(settings.kafka, numbers, file.name)),
-                on_progress=view.update,
+        with _rejects(rejects, plan) as rejected, _progress(file, plan.file.total) as view:
+            targets = Targets(
+                store=ContactStore(Store(settings.clickhouse), list_name, view.waiting, replaces=replaces),
+                rejects=rejected,
+                publish=lambda consents: asyncio.run(publish(settings.kafka, consents)),
+                progress=view.update,
+                file=file.name,
+                account=account_of(account, settings.accounts),
             )
-    except ColumnsError as error:
-        raise UserError(f"{file}: {error}") from error
+            counts = import_contacts(plan, targets, country=country, merges=not replaces)
     except (StoreUnavailable, EmitError) as error:
         where = f"ClickHouse at {settings.clickhouse.host}:{settings.clickhouse.port}"
         if isinstance(error, EmitError):
@@ -89,48 +149,58 @@ def _run(file: Path, list_name: str, country: str, rejects: Path) -> dict[str, A
             f"ClickHouse refused the contacts: {error}. If its tables are missing, make them with "
             "`longwave run migrate`, then run the same command again"
         ) from error
-    if not counts.lines:
-        raise UserError(f"{file} has a header but no contacts")
+    summary = _summary(plan, file, list_name, counts, started)
+    summary["rejects"] = str(rejects) if counts.rejected else None
+    return summary
+
+
+def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> dict[str, Any]:
+    from cli.contact_plan import described_columns, described_verdict
+
     return {
         "file": str(file),
         "list": list_name,
+        "read_as": plan.file.dialect.described,
+        "notes": plan.notes,
+        "columns": described_columns(plan.file, plan.columns, plan.survey),
+        "numbers": described_verdict(plan.numbers),
+        "countries": dict(counts.countries.most_common()),
         "lines": counts.lines,
         "imported": counts.imported,
         "duplicates": counts.duplicates,
-        "opted_out": counts.opted_out,
+        "opted_out": len(counts.opted_out),
+        "held": len(counts.held - counts.opted_out),
         "rejected": dict(counts.rejected.most_common()),
-        "rejects": str(rejects) if counts.rejected else None,
+        "rejected_examples": counts.examples,
+        "rejects": None,
         "seconds": round(time.monotonic() - started, 3),
     }
 
 
 @contextmanager
-def _rejects(path: Path) -> Iterator[Any]:
-    from cli.contact_import import Rejects
+def _rejects(path: Path, plan: Any) -> Iterator[Any]:
+    from adapters.contact_rejects import Rejects
 
     try:
-        rejects = Rejects(path)
+        rejects = Rejects(path, plan.file.dialect, plan.file.header, drops_last=plan.columns.has_reason)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
     with rejects:
         yield rejects
 
 
-async def _publish(kafka: Any, numbers: list[int], file: str) -> None:
-    """Write an opt-out for each number to Kafka; returns when all are acknowledged."""
-    from adapters.clock import now_ms
+async def publish(kafka: Any, consents: list[Any]) -> None:
+    """Write changes of consent to Kafka, in order; returns when all are acknowledged."""
     from adapters.producer import Producer
     from schemas import topics, wire
-    from schemas.feedback import Consent, consent_key
+    from schemas.feedback import consent_key
 
-    producer, at = Producer(kafka), now_ms()
+    producer = Producer(kafka)
     try:
-        for first in range(0, len(numbers), _EMIT_AT_ONCE):
-            part = numbers[first : first + _EMIT_AT_ONCE]
-            said = f"opted out in the contacts of {file}"
-            records = [Consent(number=n, state="out", at=at, source="import", evidence=said) for n in part]
+        for first in range(0, len(consents), _EMIT_AT_ONCE):
+            part = consents[first : first + _EMIT_AT_ONCE]
             await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=consent_key(r)) for r in records)
+                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=consent_key(r)) for r in part)
             )
     finally:
         await producer.close()
@@ -164,12 +234,30 @@ def _progress(file: Path, total: int) -> Iterator[_View]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    say(f"{summary['imported']:,} contacts in list {summary['list']} from {summary['lines']:,} lines")
+    dry = summary.get("dry_run", False)
+    if dry:
+        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
+        say_columns(summary["columns"])
+    for sentence in summary["notes"]:
+        say(f"  note: {sentence}")
+    say_judgement(summary["numbers"])
+    would = "would be " if dry else ""
+    say(f"{summary['imported']:,} contacts {would}in list {summary['list']} from {summary['lines']:,} lines")
+    if dry and summary["countries"]:
+        shown = list(summary["countries"].items())[:12]
+        say(f"  countries: {', '.join(f'{country} {count:,}' for country, count in shown)}")
     if summary["duplicates"]:
-        say(f"  {summary['duplicates']:,} duplicate lines (the last one of a number counts)")
+        say(f"  {summary['duplicates']:,} duplicate lines (their values are put together, the last ones win)")
     if summary["opted_out"]:
-        say(f"  {summary['opted_out']:,} opted out")
+        say(f"  {summary['opted_out']:,} {would}opted out")
+    if summary["held"]:
+        say(
+            f"  {summary['held']:,} {would}held: what the file says about their consent is doubtful, so nothing "
+            "is sent to them until somebody has looked (`longwave optouts review`)"
+        )
     say_rejected(summary)
-    if "no_country" in summary["rejected"]:
-        say("  no_country: these numbers have no + and no country; name their country with --region")
+    if dry:
+        for reason, examples in summary["rejected_examples"].items():
+            say(f"    {reason}: {'  ·  '.join(examples)}")
+        return
     say_speed(summary)

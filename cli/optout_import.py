@@ -3,109 +3,221 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyroaring import BitMap64
 
+from adapters.clickhouse import Store
+from adapters.clickhouse.consents import latest_of
 from adapters.clock import now_ms
-from adapters.contact_files import Batch, ContactFile, open_contacts
-from adapters.errors import EmitError
+from adapters.contact_files import Batch, ContactFile, ContactFileError, Reading, open_contacts
+from adapters.contact_rejects import Rejects
+from adapters.errors import EmitError, StoreError
 from adapters.producer import Producer
-from adapters.settings import Kafka, load
+from adapters.settings import Settings, load
 from cli.console import UserError
-from pipeline.contacts import ColumnsError
-from pipeline.optout_lines import Columns, Reason, columns_of, optout_of
+from cli.contact_plan import described_columns, described_verdict, judge_numbers, reading_notes, survey_of
+from cli.import_options import account_of
+from pipeline.columns import Choices, ColumnsError
+from pipeline.number_judging import Choice, Verdict
+from pipeline.optout_lines import NOTES, Columns, Outcome, Where, changes_of, changes_of_broken, columns_of
+from pipeline.rejections import in_words
+from pipeline.survey import Survey
 from schemas import topics
 from schemas.feedback import Consent, consent_key
 from schemas.wire import encode
 
 AT_ONCE = 10_000
 """Lines read, and records that wait for Kafka, together."""
+EXAMPLES = 3
+"""Rejected lines of each reason that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file that was read to its end once, and what its columns are taken for."""
+
+    path: Path
+    file: ContactFile
+    columns: Columns
+    survey: Survey
+    numbers: Verdict
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the lines: `lines` = distinct `numbers` + `duplicates` + all of `refused`."""
+    """What became of the lines: each is `taken`, `rejected`, or says that nobody opted out (`no_change`).
+
+    A line whose one number is taken and whose other one is not counts as taken and as rejected.
+    """
 
     lines: int = 0
-    numbers: BitMap64 = field(default_factory=BitMap64)
-    refused: list[tuple[int, Reason, str]] = field(default_factory=list)
+    taken: int = 0
+    no_change: int = 0
+    states: dict[str, BitMap64] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
 
-def run(file: Path, country: str, rejects: Path) -> dict[str, Any]:
-    """Import `file`; returns the summary when Kafka has acknowledged everything.
+def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
+    """Read the whole file; `numbers` is how the operator says that digits without + are meant.
 
     Raises:
-        UserError, ContactFileError: the file cannot be read or used, Kafka does not answer.
+        UserError, ContactFileError: it cannot be read or used.
     """
-    started, contacts = time.monotonic(), open_contacts(file)
+    file = open_contacts(path, reading)
+    survey = survey_of(file)
+    if not survey.rows:
+        raise UserError(f"{path} has a header but no numbers")
     try:
-        columns = columns_of(contacts.header)
+        columns = columns_of(file.header, survey.profiles, choices)
     except ColumnsError as error:
-        raise UserError(f"{file}: {error}") from error
-    counts = Counts()
+        raise UserError(f"{path}: {error}") from error
+    lost = [file.header[position] for position in columns.phones if file.header[position] in file.unusable]
+    if lost:
+        raise ContactFileError(
+            f"{path}: column {lost[0]!r} is the number but holds {file.unusable[lost[0]]}: store it as text. "
+            "Nothing was imported"
+        )
+    verdict = judge_numbers(file, columns.phones, columns.country, reading.country, numbers)
+    return Plan(path, file, columns, survey, verdict)
+
+
+def look_through(found: Plan, country: str) -> dict[str, Any]:
+    """What an import would do, without writing anything."""
+    started, counts = time.monotonic(), Counts()
+    where = Where("", country, "", frozenset(), now_ms(), found.numbers.bare)
+    for batch in found.file.batches(AT_ONCE):
+        for _, raw, _, outcome in _outcomes(batch, found, where):
+            _count(counts, raw, outcome)
+    return {"dry_run": True, **_summary(found, counts, started)}
+
+
+def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any]:
+    """Import a file; returns the summary when Kafka has acknowledged everything.
+
+    Raises:
+        UserError, ContactFileError: the file cannot be read or used, Kafka or ClickHouse does not answer.
+    """
+    started, settings, counts = time.monotonic(), load(), Counts()
+    accounts = frozenset(settings.accounts)
+    where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), found.numbers.bare)
     try:
-        asyncio.run(_publish(load().kafka, contacts, columns, country, file.name, counts))
+        with _opened(rejects, found) as rejected:
+            asyncio.run(_publish(settings, found, where, rejected, counts))
     except EmitError as error:
         raise UserError(
             f"the import stopped: Kafka cannot be used ({error}). Check it with `longwave status`, then run the same "
             "command again: repeating it does no harm"
         ) from error
-    if not counts.lines:
-        raise UserError(f"{file} has a header but no numbers")
-    _write_rejects(rejects, counts.refused)
-    return {
-        "file": str(file),
-        "lines": counts.lines,
-        "imported": len(counts.numbers),
-        "duplicates": counts.lines - len(counts.refused) - len(counts.numbers),
-        "rejected": dict(Counter(reason for _, reason, _ in counts.refused).most_common()),
-        "rejects": str(rejects) if counts.refused else None,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    except StoreError as error:
+        raise UserError(
+            f"the import stopped: the file opts numbers in, and ClickHouse cannot say whether they opted out later "
+            f"({error}). Check it with `longwave status`, then run the same command again"
+        ) from error
+    return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected else None}
 
 
-async def _publish(
-    kafka: Kafka, contacts: ContactFile, columns: Columns, country: str, name: str, counts: Counts
-) -> None:
-    producer, now = Producer(kafka), now_ms()
+def _opened(path: Path, found: Plan) -> Rejects:
     try:
-        for batch in contacts.batches(AT_ONCE):
-            found = _optouts(batch, columns, country, name, now, counts)
+        return Rejects(path, found.file.dialect, found.file.header, drops_last=found.columns.has_reason)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
+
+
+async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejects, counts: Counts) -> None:
+    producer, store = Producer(settings.kafka), Store(settings.clickhouse)
+    try:
+        for batch in found.file.batches(AT_ONCE):
+            changes: list[Consent] = []
+            outcomes = list(_outcomes(batch, found, where))
+            later = _later_opt_outs(store, [outcome for *_, outcome in outcomes])
+            for _, raw, cells, outcome in outcomes:
+                kept = _without(outcome, later)
+                changes += kept.changes
+                _count(counts, raw, kept)
+                if kept.rejection is not None:
+                    rejects.add(raw, cells, in_words(kept.rejection, kept.detail))
             await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, encode(one), key=consent_key(one)) for one in found)
+                *(producer.send(topics.OPTOUTS.name, encode(one), key=consent_key(one)) for one in changes)
             )
     finally:
         await producer.close()
 
 
-def _optouts(batch: Batch, columns: Columns, country: str, name: str, now: int, counts: Counts) -> list[Consent]:
-    """The opt-outs of a batch, of each number the last line."""
-    found: dict[int, Consent] = {}
+def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, str, Sequence[str] | None, Outcome]]:
+    """(line, its text, its cells if it has any, outcome) of each line, in the order of the file."""
+    name, lines = found.path.name, []
     for index, row in enumerate(batch.rows):
-        one = optout_of(row, columns, country, f"{name} line {batch.lines[index]}", now)
-        if isinstance(one, Consent):
-            found[one.number] = one
-        else:
-            counts.refused.append((batch.lines[index], one, batch.raw(index)))
-    counts.refused += [(line.line, line.reason, line.raw) for line in batch.broken]
-    counts.lines += len(batch.rows) + len(batch.broken)
-    counts.numbers |= BitMap64(found)
-    return list(found.values())
+        line = batch.lines[index]
+        outcome = changes_of(row, found.columns, where._replace(place=f"{name} line {line}"))
+        lines.append((line, batch.raw(index), row, outcome))
+    for broken in batch.broken:
+        cells = broken.raw.split(found.file.dialect.delimiter)
+        outcome = changes_of_broken(cells, found.columns, where._replace(place=f"{name} line {broken.line}"))
+        if outcome.rejection is not None:
+            outcome = outcome._replace(rejection="malformed")
+        lines.append((broken.line, broken.raw, None, outcome))
+    yield from sorted(lines, key=lambda one: one[0])
 
 
-def _write_rejects(path: Path, refused: list[tuple[int, Reason, str]]) -> None:
-    if not refused:
-        return
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["line", "reason", "raw"])
-            writer.writerows(sorted(refused))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
+def _later_opt_outs(store: Store, outcomes: Sequence[Outcome]) -> dict[tuple[int, str], int]:
+    """When (ms) the numbers that the lines opt in stand opted out by what is recorded, by number and account."""
+    numbers = [one.number for outcome in outcomes for one in outcome.changes if one.state == "in" and not one.hold]
+    latest = latest_of(store, numbers)
+    return {key: at for key, (state, at) in latest.items() if state == "out"}
+
+
+def _without(outcome: Outcome, later: dict[tuple[int, str], int]) -> Outcome:
+    """The outcome without opt-ins that an opt-out recorded meanwhile has overtaken."""
+    kept = [
+        one
+        for one in outcome.changes
+        if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
+    ]
+    if len(kept) == len(outcome.changes):
+        return outcome
+    return outcome._replace(changes=kept, notes=[*outcome.notes, "opted_out_later"])
+
+
+def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
+    counts.lines += 1
+    counts.taken += bool(outcome.changes)
+    counts.no_change += not outcome.changes and outcome.rejection is None
+    for change in outcome.changes:
+        counts.states.setdefault(change.state, BitMap64()).add(change.number)
+    counts.notes.update(outcome.notes)
+    if outcome.rejection is not None:
+        counts.rejected[outcome.rejection] += 1
+        examples = counts.examples.setdefault(outcome.rejection, [])
+        if len(examples) < EXAMPLES:
+            examples.append(raw[:200].encode("utf-8", "replace").decode())
+
+
+def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
+    notes = [f"{count:,} lines: {NOTES[note]}" for note, count in counts.notes.most_common()]
+    out = counts.states.get("out", BitMap64())
+    return {
+        "file": str(found.path),
+        "read_as": found.file.dialect.described,
+        "notes": [*reading_notes(found.file), *notes],
+        "noted": dict(counts.notes.most_common()),
+        "columns": described_columns(found.file, found.columns, found.survey),
+        "numbers": described_verdict(found.numbers),
+        "lines": counts.lines,
+        "taken": counts.taken,
+        "imported": len(out),
+        "opted_in": len(counts.states.get("in", ())),
+        "held": len(counts.states.get("held", ())),
+        "no_change": counts.no_change,
+        "rejected": dict(counts.rejected.most_common()),
+        "rejected_examples": counts.examples,
+        "rejects": None,
+        "seconds": round(time.monotonic() - started, 3),
+    }

@@ -10,7 +10,29 @@ from urllib.parse import quote
 import typer
 
 from cli.console import say, to_json, write_json
-from cli.import_options import File, Json, Region, RejectsTo, country_of, rejects_of, say_rejected, say_speed
+from cli.import_options import Account as Whose
+from cli.import_options import (
+    Column,
+    Delimiter,
+    DryRun,
+    Encoding,
+    File,
+    IgnoreColumn,
+    Json,
+    NoHeader,
+    Region,
+    RejectsTo,
+    choices_of,
+    country_of,
+    delimiter_of,
+    numbers_of,
+    rejects_of,
+    say_columns,
+    say_judgement,
+    say_rejected,
+    say_speed,
+)
+from cli.import_options import Numbers as HowNumbers
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -29,21 +51,35 @@ def _group() -> None:
 def import_(
     file: File,
     region: Region = "",
+    numbers: HowNumbers = "",
     rejects: RejectsTo = None,
+    dry_run: DryRun = False,
+    column: Column = None,
+    ignore_column: IgnoreColumn = None,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    no_header: NoHeader = False,
+    account: Whose = "",
     json: Json = None,
 ) -> None:
     """Import opt-outs. Importing a file again is safe.
 
-    The number is in column phone, number, mobile, msisdn or phone_number. Columns country, at (when they opted out:
-    ISO 8601 with an offset; else now) and evidence (their words; else the file and line) are understood, others are
-    ignored. Ends when Kafka has acknowledged every opt-out.
+    Every column of numbers counts, and whatever else is wrong with a line, a number that can be read is opted out.
+    Columns out or opted_out, and others about consent, are honoured, and so is what `longwave optouts export` wrote.
+    Ends when Kafka has acknowledged everything; the exit status is 1 if a line was not taken.
     """
-    from cli.optout_import import run
+    from cli.contact_plan import reading_of
+    from cli.optout_import import look_through, plan, run
 
-    summary = run(file, country_of(region), rejects_of(file, rejects))
+    country, target = country_of(region), rejects_of(file, rejects)
+    reading = reading_of(encoding, delimiter_of(delimiter), country, has_header=not no_header, lenient=True)
+    found = plan(file, reading, choices_of(column, ignore_column), numbers_of(numbers))
+    summary = look_through(found, country) if dry_run else run(found, country, account, target)
     if str(json) != "-":
         _print(summary)
     write_json(json, summary)
+    if summary["rejected"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -203,8 +239,21 @@ def _client() -> Any:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    say(f"{summary['imported']:,} opted out from {summary['lines']:,} lines")
-    if summary["duplicates"]:
-        say(f"  {summary['duplicates']:,} duplicate lines (the last one of a number counts)")
+    dry = summary.get("dry_run", False)
+    would = "would be " if dry else ""
+    if dry:
+        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
+        say_columns(summary["columns"])
+    say(f"{summary['imported']:,} {would}opted out from {summary['lines']:,} lines")
+    if summary["opted_in"]:
+        say(f"  {summary['opted_in']:,} {would}opted in again, as the file says")
+    if summary["held"]:
+        say(f"  {summary['held']:,} {would}held until somebody has looked (`longwave optouts review`)")
+    if summary["no_change"]:
+        say(f"  {summary['no_change']:,} lines say that nobody opted out: they change nothing")
+    say_judgement(summary["numbers"])
+    for sentence in summary["notes"]:
+        say(f"  note: {sentence}")
     say_rejected(summary)
-    say_speed(summary)
+    if not dry:
+        say_speed(summary)

@@ -1,161 +1,156 @@
-"""Lines of a contacts file → contacts: which column is what, and each line's outcome, with closed reasons.
+"""Lines of a contacts file → contacts, and what the lines say about consent; each reason is of a closed list.
 
 A contact has an E.164 number, the country that the number belongs to, a region (US state, CA province, FR
 department), an IANA zone (or ""), and attributes: every other column, as text, empty values left out.
+
+What a line says about consent counts even where the line is rejected: whoever can be read as having opted out has.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple
 
 from pipeline.area_codes import CA_NAMES, US_NAMES, state_of_number
-from pipeline.numbering import Refusal, read
+from pipeline.column_words import country_named
+from pipeline.columns import Columns
+from pipeline.numbering import Accepted, Bare, Refusal, digits_of, read, read_international, read_national
 from schemas.ids import zone_names
 
-Reason = Literal[
-    Refusal, "unknown_country", "unknown_zone", "unclear_consent", "wrong_columns", "malformed", "not_utf8"
-]
-REASONS: tuple[Reason, ...] = get_args(Reason)
+Reason = Literal[Refusal, "unknown_country", "unknown_zone", "wrong_columns", "malformed"]
 
-PHONE_NAMES = ("phone", "number", "mobile", "msisdn", "phone_number")
-_ROLES = ("country", "region", "zone", "opted_out", "consent")
-_ALIASES = {"region": ("state", "province"), "zone": ("timezone", "time_zone")}
-"""Names that are read for a role where the file has no column of the role's own; they stay attributes too."""
-_COUNTRIES = {"USA": "US", "UK": "GB", "CAN": "CA", "FRA": "FR", "GBR": "GB", "IND": "IN"}
 _DEPARTMENT = re.compile(r"0[1-9]|[1-8]\d|9[0-5]|2[AB]")
-_YES = frozenset({"true", "t", "yes", "y", "1"})
-_NO = frozenset({"false", "f", "no", "n", "0", ""})
 
 
-class ColumnsError(ValueError):
-    """The header cannot be used; the text is for the user."""
+class Statement(NamedTuple):
+    """What a line says about consent: that the number is opted out, or something doubtful (`held`)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where each part of a contact stands in a row of `width` cells; None where the file has no such column."""
-
-    width: int
-    phone: int
-    country: int | None
-    region: int | None
-    zone: int | None
-    opted_out: int | None
-    consent: int | None
-    attributes: tuple[tuple[str, int], ...]
-    """(name, position) of every other named column."""
+    number: int
+    state: Literal["out", "held"]
+    row: int
+    column: str
+    value: str
 
 
 @dataclass(slots=True)
 class Contacts:
-    """Contacts in columns, all of one length, in file order; `rejects` is (row, reason), rows counted from 0."""
+    """Contacts in columns, all of one length, in file order; `rejects` is (row, reason), rows counted from 0.
+
+    `regions` are those that the file gives ("" = it gives none).
+    """
 
     rows: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     countries: list[str] = field(default_factory=list)
     regions: list[str] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
-    opted_out: list[int] = field(default_factory=list)
-    """Numbers of `numbers` whose line says that they must not be written to."""
+    statements: list[Statement] = field(default_factory=list)
     rejects: list[tuple[int, Reason]] = field(default_factory=list)
 
 
-def columns_of(header: Sequence[str]) -> Columns:
-    """What each column is. Names are matched in any case, with spaces or hyphens for `_`; unnamed ones are ignored.
-
-    Raises:
-        ColumnsError: no column with the number, or a name twice.
-    """
-    names = [re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_") for name in header]
-    found = ", ".join(repr(name) for name in header)
-    placed: dict[str, int] = {}
-    for position, name in enumerate(names):
-        if name in placed:
-            raise ColumnsError(f"two columns named {name!r}: rename one of them; found: {found}")
-        if name:
-            placed[name] = position
-    phone = next((name for name in PHONE_NAMES if name in placed), None)
-    if phone is None:
-        raise ColumnsError(f"no column named {', '.join(PHONE_NAMES[:-1])} or {PHONE_NAMES[-1]}; found: {found}")
-    used = {phone, *_ROLES}
-    return Columns(
-        width=len(names),
-        phone=placed[phone],
-        country=placed.get("country"),
-        region=_place(placed, "region"),
-        zone=_place(placed, "zone"),
-        opted_out=placed.get("opted_out"),
-        consent=placed.get("consent"),
-        attributes=tuple((name, position) for name, position in placed.items() if name not in used),
-    )
-
-
-def _place(placed: dict[str, int], role: str) -> int | None:
-    return next((placed[name] for name in (role, *_ALIASES[role]) if name in placed), None)
-
-
-def normalise(rows: Sequence[Sequence[str]], columns: Columns, country: str) -> Contacts:
-    """Read the rows of a batch; `country` (ISO or "") is assumed for numbers without `+` and without a country."""
+def normalise(rows: Sequence[Sequence[str]], columns: Columns, country: str, bare: Bare = "alone") -> Contacts:
+    """Read the rows of a batch; `country` (ISO or "") is assumed for numbers without `+` and without a country, and
+    `bare` is how the file means digits that could be national or international."""
     out = Contacts()
     for index, row in enumerate(rows):
-        reason = _read_row(out, index, row, columns, country)
+        reason = _read_row(out, index, row, columns, country, bare)
         if reason is not None:
             out.rejects.append((index, reason))
     return out
 
 
-def _read_row(out: Contacts, index: int, row: Sequence[str], columns: Columns, country: str) -> Reason | None:
-    if len(row) != columns.width:
+def _read_row(
+    out: Contacts, index: int, row: Sequence[str], columns: Columns, country: str, bare: Bare
+) -> Reason | None:
+    if len(row) != columns.width and (len(row) < columns.width or any(row[columns.width :])):
+        out.statements += statements_of_broken(row, columns, country, index)
         return "wrong_columns"
     home = country
-    if columns.country is not None and row[columns.country]:
-        home = country_code(row[columns.country])
+    if columns.country is not None and row[columns.country].strip():
+        home = country_named(row[columns.country])
         if not home:
+            out.statements += _statements(row, columns, country, index)
             return "unknown_country"
-    outcome = read(row[columns.phone], home)
+    outcome = read(row[columns.phone], home, bare)
+    if columns.consents:
+        out.statements += _statements(row, columns, home, index)
     if isinstance(outcome, str):
         return outcome
     zone = row[columns.zone].strip() if columns.zone is not None else ""
     if zone and zone not in zone_names():
         return "unknown_zone"
-    refuses = _refuses(row, columns)
-    if refuses is None:
-        return "unclear_consent"
     number, region = outcome.number, row[columns.region] if columns.region is not None else ""
     out.rows.append(index)
     out.numbers.append(number)
     out.countries.append(outcome.country)
-    out.regions.append(region_code(region, outcome.country, number))
+    out.regions.append(written_region(region, outcome.country) if region else "")
     out.zones.append(zone)
-    if refuses:
-        out.opted_out.append(number)
     return None
 
 
-def _refuses(row: Sequence[str], columns: Columns) -> bool | None:
-    """Whether the line forbids writing to the person; None where it says something else than yes or no.
+def _statements(row: Sequence[str], columns: Columns, country: str, index: int) -> Iterable[Statement]:
+    """What the line says about all of its numbers: an opt-out before what is doubtful."""
+    doubtful = None
+    for consent in columns.consents:
+        said = consent.verdict(row[consent.position])
+        if said == "out":
+            return _of_all_numbers(row, columns, country, index, "out", consent.name, row[consent.position])
+        if said == "held" and doubtful is None:
+            doubtful = consent
+    if doubtful is None:
+        return ()
+    return _of_all_numbers(row, columns, country, index, "held", doubtful.name, row[doubtful.position])
 
-    An empty `consent` says nothing: lists without a consent mark are common.
+
+def _of_all_numbers(
+    row: Sequence[str],
+    columns: Columns,
+    country: str,
+    index: int,
+    state: Literal["out", "held"],
+    column: str,
+    value: str,
+) -> list[Statement]:
+    cells = (row[position] for position in columns.phones)
+    numbers = dict.fromkeys(number for cell in cells for number in possible_numbers(cell, country))
+    return [Statement(number, state, index, column, value) for number in numbers]
+
+
+def possible_numbers(text: str, country: str, bare: Bare = "undecided") -> list[int]:
+    """Everybody whom a text may name: an opt-out of digits that mean one of two people counts for both."""
+    outcome = read(text, country, bare)
+    if isinstance(outcome, Accepted):
+        return [outcome.number]
+    if outcome != "ambiguous":
+        return []
+    digits = digits_of(text)
+    readings = (read_national(digits, country), read_international(digits))
+    return [one.number for one in readings if isinstance(one, Accepted)]
+
+
+def country_of_line(row: Sequence[str], columns: Columns, country: str) -> str:
+    """The country that a line names, else `country`."""
+    if columns.country is None:
+        return country
+    return country_named(row[columns.country]) or country
+
+
+def statements_of_broken(
+    cells: Sequence[str], columns: Columns, country: str, index: int = -1
+) -> Iterable[Statement]:
+    """What a line whose cells do not fit the header may say about consent: nobody knows which cell is which.
+
+    Whoever is named in it is held if any cell of it could be read as an opt-out.
     """
-    out = row[columns.opted_out].strip().lower() if columns.opted_out is not None else ""
-    consent = row[columns.consent].strip().lower() if columns.consent is not None else ""
-    if (out not in _YES and out not in _NO) or (consent not in _YES and consent not in _NO):
-        return None
-    return out in _YES or (consent != "" and consent in _NO)
-
-
-@cache
-def country_code(text: str) -> str:
-    """ISO code of a country column's value, "" if it is none that phonenumbers knows."""
-    from phonenumbers import SUPPORTED_REGIONS
-
-    code = text.strip().upper()
-    code = _COUNTRIES.get(code, code)
-    return code if code in SUPPORTED_REGIONS else ""
+    for consent in columns.consents:
+        value = next((cell for cell in cells if cell.strip() and consent.verdict(cell) == "out"), None)
+        if value is not None:
+            found = dict.fromkeys(number for cell in cells for number in possible_numbers(cell.strip(' "'), country))
+            return [Statement(number, "held", index, consent.name, value) for number in found]
+    return ()
 
 
 def region_code(text: str, country: str, number: int) -> str:
@@ -164,14 +159,18 @@ def region_code(text: str, country: str, number: int) -> str:
     US and CA take a code or a name, France a department; what is neither counts as not given, since no rule
     would know it.
     """
-    code = _written_region(text, country) if text else ""
-    if code or country not in ("US", "CA"):
-        return code
-    return state_of_number(number)
+    code = written_region(text, country) if text else ""
+    return code or derived_region(country, number)
+
+
+def derived_region(country: str, number: int) -> str:
+    """The region that the area code of a US or CA number tells; "" elsewhere."""
+    return state_of_number(number) if country in ("US", "CA") else ""
 
 
 @cache
-def _written_region(text: str, country: str) -> str:
+def written_region(text: str, country: str) -> str:
+    """The region's code as a file gives it; "" where no rule would know it."""
     code = text.strip().upper().removeprefix(f"{country}-")
     if country in ("US", "CA"):
         names = US_NAMES if country == "US" else CA_NAMES

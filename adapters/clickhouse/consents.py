@@ -47,6 +47,12 @@ ORDER BY {_KEY}, log_offset DESC LIMIT 1 BY {_KEY}
 """
 
 
+_LATEST: Final = """
+SELECT number, toString(account), toString(argMax(state, log_offset)), toUnixTimestamp64Milli(argMax(at, log_offset))
+FROM consents WHERE hold = '' AND number IN (SELECT number FROM typed) GROUP BY number, account
+"""
+
+
 def blocked_sql(numbers: str) -> str:
     """A query of (number, reason): who must not be written to by account `{account:String}` now, of the numbers that
     the subquery `numbers` gives. The same rule as `pipeline.optouts`."""
@@ -131,6 +137,18 @@ def blocked_of(store: Store, account: str, numbers: Sequence[int]) -> dict[int, 
         return {}
     rows = store.rows(blocked_sql("SELECT number FROM typed"), {"account": account}, numbers=numbers)
     return {int(number): str(reason) for number, reason in rows}
+
+
+def latest_of(store: Store, numbers: Sequence[int]) -> dict[tuple[int, str], tuple[str, int]]:
+    """The standing answer of each (number, account) that has one: its state, and when (ms) the person said so.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not len(numbers):
+        return {}
+    rows = store.rows(_LATEST, numbers=list(dict.fromkeys(numbers)))
+    return {(int(number), str(account)): (str(state), int(at)) for number, account, state, at in rows}
 
 
 def export(store: Store, *, current: bool, page: int = PAGE) -> Iterator[list[Change]]:

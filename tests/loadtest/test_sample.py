@@ -13,7 +13,8 @@ from cli.main import run
 from loadtest.sample.campaigns import texts
 from loadtest.sample.contacts import _BAD_PHONES, Recipe, generate, write
 from loadtest.sample.places import COUNTRY_WEIGHTS, PLACES
-from pipeline.contacts import columns_of, normalise
+from pipeline.columns import columns_of
+from pipeline.contacts import derived_region, normalise
 from pipeline.numbering import Accepted, read
 from pipeline.render import compile_template
 from pipeline.segments import count
@@ -38,7 +39,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_shares_are_exact_and_every_other_line_is_good(sample: Path) -> None:
     file = open_contacts(sample)
     (batch,) = file.batches()
-    out = normalise(batch.rows, columns_of(file.header), "")
+    out = normalise(batch.rows, columns_of(file.header), "", "national")
     assert len(batch.rows) == 20_000
     assert len(out.rejects) == 300
     assert len(out.numbers) - len(set(out.numbers)) == 400
@@ -54,8 +55,10 @@ def test_region_country_and_zone_are_those_of_the_number(sample: Path) -> None:
         assert line["zone"] in ("", zone)
         number = read(line["phone"], line["country"])
         assert not isinstance(number, Accepted) or number.country == line["country"]
-    without = normalise([[line["phone"], line["country"]] for line in lines], columns_of(["phone", "country"]), "")
-    told = [(c, r) for c, r in zip(without.countries, without.regions, strict=True) if c in ("US", "CA")]
+    bare = [[line["phone"], line["country"]] for line in lines]
+    without = normalise(bare, columns_of(["phone", "country"]), "", "national")
+    places = zip(without.countries, without.numbers, strict=True)
+    told = [(country, derived_region(country, number)) for country, number in places if country in ("US", "CA")]
     given = [(lines[i]["country"], lines[i]["region"]) for i in without.rows if lines[i]["country"] in ("US", "CA")]
     assert told == given
     assert all(_known_zone(place.zone) for place in PLACES)
@@ -100,7 +103,7 @@ def test_parquet_holds_the_same_lines(tmp_path: Path, sample: Path) -> None:
 def test_no_number_repeats_but_those_asked_for() -> None:
     (table,) = generate(Recipe(count=50_000, seed=3, invalid=0, duplicates=0))
     lines = table.select(["phone", "country"]).to_pylist()
-    assert len({read(line["phone"], line["country"]) for line in lines}) == 50_000
+    assert len({read(line["phone"], line["country"], "national") for line in lines}) == 50_000
 
 
 @pytest.mark.parametrize("name", texts())

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -175,14 +176,12 @@ def test_a_killed_worker_answers_nobody_twice_and_says_whose_answer_is_unknown(s
 def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scene) -> None:
     file = stage.data / "left.csv"
     file.write_text("phone;at;evidence\n+14155554321;2026-03-01T12:00:00Z;letter\n12;;\n+14155554002;soon;\n")
-    said = json.loads(stage.longwave("optouts", "import", str(file), "--json", "-"))
-    assert (said["lines"], said["imported"], said["duplicates"]) == (3, 1, 0)
-    assert said["rejected"] == {"no_country": 1, "unclear_time": 1}
+    said = json.loads(stage.longwave("optouts", "import", str(file), "--json", "-", code=1))
+    assert (said["lines"], said["imported"], said["taken"]) == (3, 2, 2)
+    assert (said["rejected"], said["noted"]) == ({"no_country": 1}, {"time_replaced": 1})
     with (stage.data / "left.csv.rejects.csv").open(newline="") as rows:
-        assert [(row["line"], row["reason"]) for row in csv.DictReader(rows)] == [
-            ("3", "no_country"),
-            ("4", "unclear_time"),
-        ]
+        (row,) = csv.DictReader(rows, delimiter=";")
+        assert (row["phone"], row["reason"].partition(":")[0]) == ("12", "no_country")
     wait_until("it is shown", lambda: "letter" in stage.longwave("optouts", "show", "+14155554321"), 20)
     assert "is opted out" in stage.longwave("optouts", "show", "+14155554321")
     stage.longwave("optouts", "remove", "+14155554321", "--evidence", "form on the web site, 2026-11-22")
@@ -309,3 +308,29 @@ def _press(url: str) -> None:
 
 
 NONE = {"states": {"delayed": -1}}
+
+
+def test_an_export_imports_back_to_the_same_state_and_undoes_no_later_opt_out(stage: Scene) -> None:
+    def state() -> list[tuple[str, ...]]:
+        stage.longwave("optouts", "export", "--current", "--out", str(current))
+        with current.open(newline="") as rows:
+            return sorted((r["number"], r["account"], r["hold"], r["out"]) for r in csv.DictReader(rows))
+
+    current, history = stage.data / "current.csv", stage.data / "history.csv"
+    file = stage.data / "held.csv"
+    file.write_text("phone,out\n+14155554010,out\n+14155554010,in\n+14155554011,perhaps\n+14155554012,out\n")
+    stage.longwave("optouts", "import", str(file))
+    wait_until("the last one is shown", lambda: "out" in stage.longwave("optouts", "show", "+14155554012"), 20)
+    before = state()
+    mine = {number: out for number, _, _, out in before if number.startswith("+1415555401")}
+    assert mine == {"+14155554011": "held", "+14155554012": "out"}
+    stage.longwave("optouts", "export", "--out", str(history))
+    for exported in (history, current):
+        stage.longwave("optouts", "import", str(exported))
+        stage.longwave("optouts", "add", "+14155554099", "--evidence", exported.name)
+        marked = partial(lambda name: name in stage.longwave("optouts", "show", "+14155554099"), exported.name)
+        wait_until("all is shown", marked, 20)
+        assert [one for one in state() if one[0] != "+14155554099"] == before
+    file.write_text("phone,out,at\n+14155554012,in,2026-03-01\n")
+    said = json.loads(stage.longwave("optouts", "import", str(file), "--json", "-"))
+    assert (said["opted_in"], said["noted"]) == (0, {"opted_out_later": 1})
