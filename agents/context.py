@@ -11,7 +11,7 @@ from adapters.producer import Producer
 from adapters.settings import Settings
 from adapters.views import CampaignView, View
 from agents.runner import Transient
-from pipeline.optouts import OptOuts, parse_key
+from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.quiet_hours import QuietHours, quiet_of
 from pipeline.readiness import read_rules
@@ -19,8 +19,6 @@ from pipeline.terms import terms_of
 from pipeline.unreachable import UnreachableNumbers
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
-from schemas.feedback import OPTOUTS, UNREACHABLE
-from schemas.wire import DecodeError
 
 log = logging.getLogger(__name__)
 
@@ -143,26 +141,11 @@ class Context:
         return self.optouts.blocked_many(account, numbers)
 
     def _opt_out(self, key: bytes, value: bytes | None) -> None:
-        names = parse_key(key)
-        if value is None:
-            if names is not None:
-                self.optouts.forget(names)
-            return
-        try:
-            record = OPTOUTS.decode(value)
-        except DecodeError as error:
-            # Fail safe: whatever the record meant to say, do not text this number.
-            log.error("consent record of %s not understood, taken as an opt-out: %s", key, error)
-            if names is not None:
-                self.optouts.block(names)
-            return
-        self.optouts.apply(record)
+        wrong = self.optouts.take(key, value)
+        if wrong:
+            log.error("%s", wrong)
 
     def _cannot_be_reached(self, key: bytes, value: bytes | None) -> None:
-        try:
-            if value is not None:
-                self.unreachable.apply(UNREACHABLE.decode(value))
-            elif key.isdigit():
-                self.unreachable.forget(int(key))
-        except DecodeError as error:
-            log.error("record of the unreachable number %s not understood, left out: %s", key, error)
+        wrong = self.unreachable.take(key, value)
+        if wrong:
+            log.error("%s", wrong)

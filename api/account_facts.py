@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from adapters.settings import Settings
 from pipeline.review import AccountFacts
-from pipeline.tokens import TOKEN_LENGTH
 from schemas.campaign import CampaignSpec
 
 
@@ -22,10 +21,7 @@ def account_facts(settings: Settings, spec: CampaignSpec) -> tuple[AccountFacts 
     facts = AccountFacts(
         site_name=account.site_name,
         store_zone=account.store_zone,
-        prices=settings.prices.countries,
-        price_default=settings.prices.default,
         segments_per_second=min(sender.segments_per_second, account.segments_per_second),
-        link=f"{settings.ingress.url}/c/{'0' * TOKEN_LENGTH}",
     )
     return facts, ""
 

@@ -7,6 +7,7 @@ from typing import Any
 from adapters.clock import now_ms
 from api.services import Services
 from api.times import utc
+from pipeline.outcome import REACHED_NOBODY, nobody_why
 from pipeline.resolving import RESOLVABLE
 from schemas.campaign import CampaignDocument, Status
 
@@ -22,8 +23,9 @@ _ACTIONS: dict[Status, tuple[str, ...]] = {
 
 
 def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
-    """What the list shows of a campaign; `figures` is None before the first reading."""
-    spec = document.spec
+    """What the list shows of a campaign; `figures` is None before the first reading. `outcome` says that it reached
+    nobody, `outcome_why` why; both are "" otherwise."""
+    spec, why = document.spec, _nobody(services, document)
     return {
         "id": document.id,
         "name": spec.get("name", ""),
@@ -32,6 +34,8 @@ def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "sender": spec.get("sender", ""),
         "status": document.status,
         "reason": document.reason,
+        "outcome": REACHED_NOBODY if why else "",
+        "outcome_why": why,
         "revision": document.revision,
         "created": utc(document.created),
         "updated": utc(document.updated),
@@ -50,6 +54,15 @@ def _resolve(services: Services, document: CampaignDocument) -> tuple[str, ...]:
     if document.status not in RESOLVABLE or snapshot is None or not snapshot.figures["states"]["unknown"]:
         return ()
     return ("resolve",)
+
+
+def _nobody(services: Services, document: CampaignDocument) -> str:
+    snapshot = services.figures.latest(document.id)
+    # Figures of an earlier status may not have everybody yet.
+    if snapshot is None or snapshot.revision != document.revision:
+        return ""
+    found = snapshot.figures
+    return nobody_why(document.status, found["states"], found["targeted"], found["reasons"])
 
 
 def figures(services: Services, campaign: str) -> dict[str, Any] | None:

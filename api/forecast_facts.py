@@ -1,4 +1,4 @@
-"""Gathers what a forecast must know of ClickHouse: where the audience is, and who queues on the same lanes."""
+"""Gathers what a forecast must know of ClickHouse: who queues on the same lanes."""
 
 from __future__ import annotations
 
@@ -7,31 +7,13 @@ from typing import Final
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
-from adapters.clickhouse.review import whereabouts
 from adapters.settings import Settings
 from api.forecasting import draft_plan
 from pipeline.accounting import figures
-from pipeline.audience import typed_numbers
 from pipeline.forecast import Rival
-from pipeline.forecast_groups import Living
 from pipeline.scheduler import rank_of
 from pipeline.settlement import UNSENT
 from schemas.campaign import CampaignSpec
-
-
-def people_of(store: Store, spec: CampaignSpec) -> list[Living]:
-    """Where the audience is now, without who is opted out or held for review.
-
-    Raises:
-        StoreUnavailable, StoreRefused.
-    """
-    found = whereabouts(store, spec.account, spec.audience.lists, typed_numbers(spec.audience.numbers)[0])
-    return [
-        Living(one.country, one.region, one.zone, one.number, one.recipients - one.blocked)
-        for one in found
-        if one.recipients > one.blocked
-    ]
-
 
 _UNDER_WAY: Final = """
 SELECT toString(id), name, spec FROM campaigns FINAL

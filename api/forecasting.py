@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from adapters.clock import now_ms
 from adapters.settings import Settings
 from pipeline.forecast import Rival
-from pipeline.forecast_groups import Living, groups_of
+from pipeline.forecast_groups import groups_of
 from pipeline.forecast_words import Forecast, Question, forecast
 from pipeline.plan import CampaignPlan, compile_plan
 from pipeline.quiet_hours import quiet_of
 from pipeline.rate import lane_share, slots, sustained
+from pipeline.rehearsal import Crowd
 from pipeline.scheduler import rank_of
-from pipeline.terms import terms_of
+from pipeline.terms import Terms, terms_of
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.wire import CHUNK_LIMIT
 
@@ -29,13 +31,12 @@ _DRAFT: Final = "00000000"
 def forecast_of(
     settings: Settings,
     spec: CampaignSpec,
-    people: Sequence[Living],
-    mean_parts: float,
+    crowds: Collection[Crowd],
     now: int,
     rivals: Sequence[Rival] = (),
     latency: float = TYPICAL_LATENCY,
 ) -> Forecast:
-    """The forecast of a spec launched at `now` (ms) to `people`; its account and sender must be configured.
+    """The forecast of a spec launched at `now` (ms) to `crowds`; its account and sender must be configured.
 
     Raises:
         pipeline.plan.PlanError: it cannot be sent as it is written.
@@ -46,7 +47,8 @@ def forecast_of(
     senders = sum(one.segments_per_second for one in account.senders.values())
     share = lane_share(sender.segments_per_second, account.segments_per_second, senders, lanes)
     plan = draft_plan(settings, spec, now)
-    recipients = sum(one.recipients for one in people)
+    recipients = sum(one.recipients for one in crowds)
+    mean_parts = sum(one.segments for one in crowds) / max(1, recipients)
     batch = settings.aggregators[sender.aggregator].batch
     kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
     return forecast(
@@ -58,7 +60,7 @@ def forecast_of(
             deadline=plan.deadline,
             rank=rank_of(spec.priority, plan.deadline),
             weight=spec.weight,
-            groups=groups_of(people, mean_parts, plan, now, now + LOOKED_AT_MS),
+            groups=groups_of(crowds, plan, now, now + LOOKED_AT_MS),
             rivals=rivals,
         )
     )
@@ -72,9 +74,6 @@ def _busiest(recipients: int, lanes: int) -> float:
 
 def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan:
     """The plan of a spec as if it were launched at `now`."""
-    account = settings.accounts[spec.account]
-    quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now)
-    terms = terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)
     draft = CampaignDocument(
         id=_DRAFT,
         spec=spec.model_dump(mode="json"),
@@ -84,4 +83,15 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
         updated=now,
         launched=now,
     )
-    return compile_plan(draft, terms)
+    return compile_plan(draft, terms_in(settings, spec))
+
+
+def terms_in(settings: Settings, spec: CampaignSpec) -> Terms:
+    """What the settings say of a spec's account and sender.
+
+    Raises:
+        KeyError: they are not configured.
+    """
+    account = settings.accounts[spec.account]
+    quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now_ms())
+    return terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)

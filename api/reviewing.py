@@ -1,4 +1,5 @@
-"""Gathers the facts for `pipeline.review`: contacts from ClickHouse, account and sender from the settings."""
+"""Gathers the facts for `pipeline.review`: contacts from ClickHouse, account and sender from the settings, what would
+become of each recipient from a rehearsal."""
 
 from __future__ import annotations
 
@@ -6,78 +7,75 @@ import asyncio
 from collections.abc import Sequence
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.review import drawn, survey
+from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
-from adapters.settings import Settings
 from api.account_facts import account_facts
-from api.forecast_facts import people_of, rivals_of
+from api.forecast_facts import rivals_of
 from api.forecasting import forecast_of
+from api.rehearsing import rehearsed
 from api.services import Services
 from pipeline.audience import typed_numbers
 from pipeline.forecast_words import Forecast
 from pipeline.plan import PlanError
 from pipeline.render import compile_template
-from pipeline.review import AudienceFacts, Review, review
+from pipeline.review import AudienceFacts, Rehearsed, Review, review
 from pipeline.template import TemplateError
 from schemas.campaign import CampaignSpec
 
 
-async def review_of(services: Services, spec: CampaignSpec) -> Review:
-    """The review of a spec as of now.
+async def review_of(
+    services: Services, spec: CampaignSpec, but: str, *, until_somebody: bool = False
+) -> tuple[Review, Rehearsed | None]:
+    """The review of a spec as of now, and the rehearsal behind it; `but` is the campaign itself. `until_somebody`:
+    its figures are those of a part that has somebody who would get it, if there is one.
 
     Raises:
         StoreUnavailable: ClickHouse does not answer, so nobody can say who would get it.
+        ApiError: 503, Kafka does not answer.
     """
     account, unconfigured = account_facts(services.settings, spec)
-    audience = await asyncio.to_thread(_audience, services.figures.store, spec)
-    return review(spec, account, unconfigured, audience, now_ms())
+    audience = await asyncio.to_thread(audience_facts, services.figures.store, spec)
+    now = now_ms()
+    acted = None
+    if account is not None and audience.recipients:
+        try:
+            acted = await rehearsed(services, spec, audience.recipients, now, but=but, until_somebody=until_somebody)
+        except PlanError:
+            acted = None  # the review says what is wrong with it
+    return review(spec, account, unconfigured, audience, acted, now), acted
 
 
-def _audience(store: Store, spec: CampaignSpec) -> AudienceFacts:
-    numbers, refused = typed_numbers(spec.audience.numbers)
-    surveyed = survey(store, spec.audience.lists, numbers, _fields(spec))
-    return AudienceFacts(
-        unknown_lists=surveyed.unknown_lists,
-        refused_numbers=refused,
-        recipients=surveyed.recipients,
-        countries=surveyed.countries,
-        with_value=surveyed.with_value,
-        sample=surveyed.sample,
-    )
-
-
-async def forecast_review(services: Services, spec: CampaignSpec, found: Review, but: str) -> Forecast | None:
-    """The forecast that goes with a review, for a launch now; None where the review has nobody to send to, or no
-    text, account or sender that could be sent. `but`: the campaign itself.
-
-    Raises:
-        StoreUnavailable: ClickHouse does not answer.
-    """
-    if not found.recipients or not found.segments or account_facts(services.settings, spec)[0] is None:
-        return None
-    return await asyncio.to_thread(_forecast, services, spec, found, but)
-
-
-def _forecast(services: Services, spec: CampaignSpec, found: Review, but: str) -> Forecast | None:
-    store, settings = services.figures.store, services.settings
-    mean = sum(text.mean_parts for text in found.texts)
-    try:
-        rivals = rivals_of(store, settings, spec, but)
-        return forecast_of(settings, spec, people_of(store, spec), mean, now_ms(), rivals)
-    except PlanError:
-        return None  # the review says what is wrong with it
-
-
-def mean_parts_of(store: Store, settings: Settings, spec: CampaignSpec) -> float:
-    """Segments that the messages of a spec take on average, counted over a sample of its contacts.
+def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:
+    """What ClickHouse says of the audience of a spec.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    account, unconfigured = account_facts(settings, spec)
-    sample = drawn(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0])
-    texts = review(spec, account, unconfigured, AudienceFacts(recipients=len(sample), sample=sample), now_ms()).texts
-    return sum(text.mean_parts for text in texts)
+    typed, refused = typed_numbers(spec.audience.numbers)
+    surveyed = survey(store, spec.audience.lists, typed.numbers, _fields(spec))
+    return AudienceFacts(
+        unknown_lists=surveyed.unknown_lists,
+        refused_numbers=refused,
+        recipients=surveyed.recipients,
+        with_value=surveyed.with_value,
+        attributes=surveyed.attributes,
+    )
+
+
+async def forecast_review(
+    services: Services, spec: CampaignSpec, acted: Rehearsed | None, but: str
+) -> Forecast | None:
+    """The forecast that goes with a review, for a launch now; None where nobody would get it. `but`: the campaign
+    itself.
+
+    Raises:
+        StoreUnavailable: ClickHouse does not answer.
+    """
+    if acted is None or not acted.outcome.crowds:
+        return None
+    crowds = acted.outcome.crowds.values()
+    rivals = await asyncio.to_thread(rivals_of, services.figures.store, services.settings, spec, but)
+    return await asyncio.to_thread(forecast_of, services.settings, spec, crowds, now_ms(), rivals)
 
 
 def _fields(spec: CampaignSpec) -> Sequence[str]:

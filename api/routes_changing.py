@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from api.body import SPEC_BODY, spec_of
 from api.commands import carry_out
 from api.errors import ApiError, field_errors
 from api.services import Services, services
+from pipeline.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.tokens import new_campaign_id
 from schemas.campaign import CampaignDocument, CampaignSpec
 
@@ -32,8 +33,8 @@ def _fresh_id() -> str:
 
 @router.post("", status_code=201, openapi_extra=SPEC_BODY)
 async def create(request: Request, shared: Shared) -> JSONResponse:
-    """Create a draft from JSON or TOML."""
-    spec = await spec_of(request)
+    """Create a draft from JSON or TOML; refused (422) where a placeholder would go out as it stands."""
+    spec = _checked(await spec_of(request))
     await shared.ready()
     return await carry_out(shared, _fresh_id(), "create", spec)
 
@@ -41,7 +42,7 @@ async def create(request: Request, shared: Shared) -> JSONResponse:
 @router.put("/{campaign}", openapi_extra=SPEC_BODY)
 async def edit(campaign: str, request: Request, shared: Shared) -> JSONResponse:
     """Replace the definition of a draft."""
-    spec = await spec_of(request)
+    spec = _checked(await spec_of(request))
     await shared.document(campaign)
     return await carry_out(shared, campaign, "edit", spec)
 
@@ -54,19 +55,34 @@ async def delete(campaign: str, shared: Shared) -> JSONResponse:
 
 
 @router.post("/{campaign}/launch")
-async def launch(campaign: str, shared: Shared) -> JSONResponse:
+async def launch(
+    campaign: str,
+    shared: Shared,
+    allow_empty: Annotated[
+        bool, Query(description="Launch it even if the review says that nobody would get it.")
+    ] = False,
+) -> JSONResponse:
     """Review, then launch; refused (409) with the review's problems."""
     document = await shared.document(campaign)
     if document.status == "draft":
-        await _check_review(shared, document)
+        await _check_review(shared, document, allow_empty)
     return await carry_out(shared, campaign, "launch")
 
 
-async def _check_review(shared: Services, document: CampaignDocument) -> None:
-    review = await reviewing.review_of(shared, document.parsed())
-    if review.problems:
-        fields = [{"field": p.where, "error": p.what} for p in review.problems]
-        text = "; ".join(f"{p.where}: {p.what}" for p in review.problems)
+def _checked(spec: CampaignSpec) -> CampaignSpec:
+    wrong = [one for one in check_texts(spec, "")[1] if one.code == PLACEHOLDER]
+    if wrong:
+        text = "; ".join(f"{one.where}: {one.what}" for one in wrong)
+        raise ApiError(422, text, fields=[{"field": one.where, "error": one.what} for one in wrong])
+    return spec
+
+
+async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
+    review, _ = await reviewing.review_of(shared, document.parsed(), document.id, until_somebody=True)
+    problems = [one for one in review.problems if not (allow_empty and one.code == NOBODY_REACHED)]
+    if problems:
+        fields = [{"field": p.where, "error": p.what} for p in problems]
+        text = "; ".join(f"{p.where}: {p.what}" for p in problems)
         raise ApiError(409, f"not launched: {text}", fields=fields, more={"id": document.id})
 
 

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from adapters.clock import now_ms
 from api.account_facts import account_facts
 from api.body import SPEC_BODY, spec_of
-from api.forecast_facts import people_of, rivals_of
+from api.forecast_facts import rivals_of
 from api.forecast_text import told
 from api.forecasting import forecast_of
 from api.refusal import ApiError
-from api.reviewing import mean_parts_of
+from api.rehearsing import rehearsed
+from api.reviewing import audience_facts
 from api.services import Services, services
 from pipeline.plan import PlanError
 from pipeline.review import AccountFacts, written_instant
@@ -38,17 +39,18 @@ async def forecast(
     begin = _instant(start, account) if start else now_ms()
     store = shared.figures.store
     try:
-        people, rivals, parts = await asyncio.gather(
-            asyncio.to_thread(people_of, store, spec),
+        audience, rivals = await asyncio.gather(
+            asyncio.to_thread(audience_facts, store, spec),
             asyncio.to_thread(rivals_of, store, shared.settings, spec),
-            asyncio.to_thread(mean_parts_of, store, shared.settings, spec),
         )
-        if not people:
+        acted = await rehearsed(shared, spec, audience.recipients, begin)
+        if not audience.recipients:
             raise ApiError(422, _nobody(spec))
-        found = await asyncio.to_thread(forecast_of, shared.settings, spec, people, parts, begin, rivals)
+        crowds = acted.outcome.crowds.values()
+        found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, rivals)
     except PlanError as error:
         raise ApiError(422, str(error)) from error
-    return told(spec.name, f"{sum(one.recipients for one in people):,} contacts", found)
+    return told(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
 
 
 def _instant(start: str, account: AccountFacts) -> int:

@@ -55,12 +55,12 @@ async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
 
 @router.get("/{campaign}/review")
 async def review(campaign: str, shared: Shared) -> dict[str, Any]:
-    """What would forbid a launch, warnings, recipients, segments, cost, shortest duration, and the forecast: finish
-    time, who would not be reached, and why."""
+    """What would forbid a launch, warnings, who would get it and who would be skipped for which reason, segments,
+    cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
     document = await shared.document(campaign)
     spec = document.parsed()
-    found = await reviewing.review_of(shared, spec)
-    ahead = await reviewing.forecast_review(shared, spec, found, campaign)
+    found, acted = await reviewing.review_of(shared, spec, campaign)
+    ahead = await reviewing.forecast_review(shared, spec, acted, campaign)
     return {
         "id": campaign,
         "status": document.status,

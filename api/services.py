@@ -16,6 +16,7 @@ from adapters.views import CampaignView
 from api.errors import ApiError
 from api.figures import FiguresService
 from api.kafka_health import KafkaHealth
+from api.standing import Standing
 from pipeline.readiness import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument
@@ -33,6 +34,7 @@ class Services:
     campaigns: CampaignView
     figures: FiguresService
     kafka: KafkaHealth
+    standing: Standing
     loading: asyncio.Task[None]
     """Ends when the campaigns have been read from Kafka."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,18 +78,21 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     campaigns = CampaignView(settings.kafka)
     kafka = KafkaHealth(settings.kafka)
     figures = FiguresService(settings, campaigns)
+    standing = Standing(settings)
     await campaigns.start()
     await kafka.start()
+    await standing.start()
     await figures.start()
     loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
     # In the background, so that the first forecast is as quick as the others.
     reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
-        yield Services(settings, producer, campaigns, figures, kafka, loading)
+        yield Services(settings, producer, campaigns, figures, kafka, standing, loading)
     finally:
         loading.cancel()
         reading.cancel()
         await figures.stop()
+        await standing.stop()
         await kafka.stop()
         await campaigns.stop()
         await producer.close(timeout=1.0)

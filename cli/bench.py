@@ -161,6 +161,16 @@ def eligibility(
     _show(bench.run(recipients), json)
 
 
+@app.command()
+def review(
+    recipients: Annotated[int, typer.Option(min=1000, help="Of the largest audience.")] = 20_000, json: Json = None
+) -> None:
+    """What reviews promise against what becomes of the campaigns: skips by reason, segments and cost."""
+    from loadtest.bench import review as bench
+
+    _show(bench.run(recipients), json)
+
+
 @app.command("all")
 def every(
     folder: Annotated[Path, typer.Option("--json", help="Folder for the results.")] = Path("bench-results"),

@@ -72,11 +72,14 @@ def review(campaign: Id, json: Json = None) -> None:
 def launch(
     campaign: Id,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until the campaign has ended.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Even if the review says that nobody would get it.")
+    ] = False,
     json: Json = None,
 ) -> None:
-    """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0."""
+    """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0 and reached somebody."""
     api = client()
-    answer = api.send("POST", f"/v1/campaigns/{_id(campaign)}/launch")
+    answer = api.send("POST", f"/v1/campaigns/{_id(campaign)}/launch", allow_empty=allow_empty or None)
     _tell(answer, "launched")
     if not wait:
         write_json(json, answer)
@@ -85,7 +88,7 @@ def launch(
     last = follow(api, campaign, lambda shown: note(text.progress_line(shown)))
     say(text.progress_line(last))
     write_json(json, {**text.result(last), "seconds": round(time.monotonic() - begin, 3)})
-    if last["status"] != "finished" or text.residual(last) != 0:
+    if last["status"] != "finished" or text.residual(last) != 0 or (last.get("outcome") and not allow_empty):
         raise typer.Exit(FAILED)
 
 

@@ -21,6 +21,8 @@ def result(shown: dict[str, Any]) -> dict[str, Any]:
         "campaign": shown["id"],
         "name": shown["name"],
         "status": shown["status"],
+        "outcome": shown.get("outcome", ""),
+        "outcome_why": shown.get("outcome_why", ""),
         "targeted": figures.get("targeted"),
         "states": figures.get("states", {}),
         "residual": figures.get("residual"),
@@ -48,7 +50,7 @@ def seconds(shown: dict[str, Any]) -> float | None:
 def progress_line(shown: dict[str, Any]) -> str:
     """`sending  43,210 of 100,000 handed over (43.2 %)  5,012/s  residual 0  figures 0.4 s old`."""
     figures = shown["figures"]
-    status = f"{shown['status']:<10}" + (f" ({shown['reason']})" if shown["reason"] else "")
+    status = f"{status_of(shown):<10}" + (f" ({shown['reason']})" if shown["reason"] else "")
     if not figures or not figures["targeted"]:
         return f"{status} {_trouble(shown)}".rstrip()
     share = 100 * figures["submitted"] / figures["targeted"]
@@ -59,6 +61,11 @@ def progress_line(shown: dict[str, Any]) -> str:
     )
 
 
+def status_of(shown: dict[str, Any]) -> str:
+    """The status, and what came of a campaign that reached nobody: `finished, reached nobody`."""
+    return f"{shown['status']}, {shown['outcome']}" if shown.get("outcome") else str(shown["status"])
+
+
 def _trouble(shown: dict[str, Any]) -> str:
     clickhouse = shown.get("sources", {}).get("clickhouse", {"ok": True})
     return "" if clickhouse["ok"] else f"  ClickHouse unreachable since {clickhouse['since']}"
@@ -67,7 +74,9 @@ def _trouble(shown: dict[str, Any]) -> str:
 def show_lines(shown: dict[str, Any]) -> Iterator[str]:
     """Everything about one campaign."""
     yield f"{shown['name']}  [{shown['id']}]  {', '.join(shown['tags'])}".rstrip()
-    yield f"status     {shown['status']}" + (f": {shown['reason']}" if shown["reason"] else "")
+    yield f"status     {status_of(shown)}" + (f": {shown['reason']}" if shown["reason"] else "")
+    if shown.get("outcome_why"):
+        yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
     yield f"may        {', '.join(shown['actions'])}"
     figures = shown["figures"]
@@ -90,9 +99,13 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
 def review_lines(found: dict[str, Any]) -> Iterator[str]:
     """The review: what it is about, then warnings, then what forbids it."""
     yield (
-        f"{found['recipients']:,} recipients, about {found['segments']:,} segments, "
+        f"{found['sendable']:,} of {found['recipients']:,} recipients would get it: {found['segments']:,} segments, "
         f"{found['cost'] / CREDIT:,.2f} credits, at least {found['seconds']:,.0f} s at the sender's limit"
     )
+    for reason, count in found["skipped"].items():
+        yield f"  skipped: {reason} {count:,}"
+    if found["expiring"]:
+        yield f"  expiring: not allowed before the deadline {found['expiring']:,}"
     yield from _forecast_lines(found.get("forecast"))
     for message in found["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
@@ -131,7 +144,7 @@ def print_list(found: dict[str, Any]) -> None:
         figures = row["figures"]
         cells = [
             row["id"],
-            row["status"],
+            status_of(row),
             row["name"],
             row["created"][:16].replace("T", " "),
             f"{row['recipients']:,}",

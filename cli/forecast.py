@@ -67,6 +67,8 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     from pipeline.forecast_words import duration
 
     yield f"{result['name']}: {result['recipients']:,} recipients, about {result['segments']:,} segments"
+    for reason, count in result["skipped"].items():
+        yield f"skipped    {count:,} {reason}"
     if result["finish"] is not None:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
     else:

@@ -14,7 +14,7 @@ from cli.campaign_file import read_campaign
 from cli.console import UserError
 from cli.launch_time import given
 from loadtest.simulation.audience import sample
-from loadtest.simulation.facts import mean_parts, people_of
+from loadtest.simulation.facts import rehearsed
 from pipeline.plan import PlanError
 
 
@@ -33,7 +33,8 @@ def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -
     try:
         plan = draft_plan(settings, spec, now)
         audience = sample(recipients, seed, plan.fields)
-        found = forecast_of(settings, spec, people_of(audience), mean_parts(audience, plan), now)
+        acted = rehearsed(audience, plan, now)
+        found = forecast_of(settings, spec, acted.crowds.values(), now)
     except PlanError as error:
         raise UserError(f"{file}: {error}") from error
-    return told(spec.name, audience.source, found)
+    return told(spec.name, audience.source, found, acted.skipped)

@@ -25,6 +25,7 @@ from pipeline.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_te
 from pipeline.unreachable import NOBODY, UnreachableNumbers
 from pipeline.when import Dues, dues
 from pipeline.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
+from schemas.audience import Indices
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
 from schemas.status import StatusChunk, StatusGroup
@@ -91,21 +92,33 @@ class Recipients(Protocol):
     """Columns of recipients: a `RecipientChunk`, or a page of an audience as large as memory allows."""
 
     @property
-    def numbers(self) -> list[int]: ...
+    def numbers(self) -> Indices: ...
     @property
     def zones(self) -> Sequence[str]: ...
     @property
-    def zone(self) -> Sequence[int]: ...
+    def zone(self) -> Indices: ...
     @property
     def countries(self) -> Sequence[str]: ...
     @property
-    def country(self) -> Sequence[int]: ...
+    def country(self) -> Indices: ...
     @property
     def regions(self) -> Sequence[str]: ...
     @property
-    def region(self) -> Sequence[int]: ...
+    def region(self) -> Indices: ...
     @property
     def fields(self) -> Mapping[str, Sequence[str]]: ...
+
+
+class Consent(Protocol):
+    """`OptOuts`, or what it answered for these recipients."""
+
+    def codes_of(self, account: str, numbers: Indices) -> NDArray[np.uint8]: ...
+
+
+class Unreachable(Protocol):
+    """`UnreachableNumbers`, or what it answered for these recipients."""
+
+    def mask(self, numbers: Indices, now: int, retry_days: int) -> NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +146,16 @@ def judge(
     message_index: int,
     plan: CampaignPlan,
     table: Table,
-    optouts: OptOuts,
+    consent: Consent,
     now: int,
-    unreachable: UnreachableNumbers = NOBODY,
+    unreachable: Unreachable = NOBODY,
 ) -> Judgment:
     """Decide who goes and reserve for them in `table`; recipients do not influence each other."""
     message = plan.messages[message_index]
     numbers = np.array(people.numbers, np.uint64)
     segments, reasons = _texts(people, message, plan)
     reasons[unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
-    blocked = optouts.codes_of(plan.spec.account, people.numbers)
+    blocked = consent.codes_of(plan.spec.account, people.numbers)
     np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
     where = _where(people, numbers, plan, reasons)

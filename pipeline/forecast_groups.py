@@ -1,54 +1,31 @@
-"""From the places of an audience to the groups of a forecast: recipients who may be sent to at the same times."""
+"""From the crowds of a rehearsal to the groups of a forecast: recipients who may be sent to at the same times."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Iterable
 
 from pipeline.forecast import Group, Interval
 from pipeline.plan import CampaignPlan
 from pipeline.quiet_hours import NEVER
+from pipeline.rehearsal import Crowd
 from pipeline.when import PASSED
 from pipeline.whereabouts import Place
-from pipeline.zones import UNKNOWN, ZoneSet, zone_ids, zone_sets
+from pipeline.zones import ZoneSet
 
 
-@dataclass(frozen=True, slots=True)
-class Living:
-    """So many recipients of one place; `number` is that of one of them, `zone` the contact's own ("" = none)."""
-
-    country: str
-    region: str
-    zone: str
-    number: int
-    recipients: int
-
-
-def groups_of(people: Sequence[Living], segments: float, plan: CampaignPlan, begin: int, until: int) -> list[Group]:
+def groups_of(crowds: Iterable[Crowd], plan: CampaignPlan, begin: int, until: int) -> list[Group]:
     """Groups with their windows from the launch at `begin` to `until` (ms), by the plan's send mode and quiet hours.
 
-    `segments` is the mean of a message. Who will be skipped for the time of day, or for want of a zone, is in none.
+    Who would be skipped is in no crowd.
     """
-    if not people:
-        return []
-    numbers = np.array([one.number for one in people], np.uint64)
-    zones, places = [one.zone for one in people], range(len(people))
-    ids = zone_ids(numbers, zones, places, plan.store_zone, plan.unknown_zone).tolist()
-    counts: dict[tuple[ZoneSet, Place], int] = {}
-    for one, index in zip(people, ids, strict=True):
-        if index != UNKNOWN or plan.transactional:
-            where = zone_sets()[index] or (plan.store_zone,)
-            key = (where, ("", "") if plan.transactional else (one.country, one.region))
-            counts[key] = counts.get(key, 0) + one.recipients
-    merged: dict[tuple[str, tuple[Interval, ...]], int] = {}
-    for (where, place), count in counts.items():
-        asked = max(begin, plan.due) if plan.local is None else plan.local.due(where, begin)
+    merged: dict[tuple[str, tuple[Interval, ...]], tuple[int, int]] = {}
+    for crowd in crowds:
+        asked = max(begin, plan.due) if plan.local is None else plan.local.due(crowd.zones, begin)
         if asked != PASSED:
-            name = (where[0], tuple(_windows(plan, where, place, asked, until)))
-            merged[name] = merged.get(name, 0) + count
-    return [Group(zone, count, count * segments, windows) for (zone, windows), count in sorted(merged.items())]
+            name = (crowd.zones[0], tuple(_windows(plan, crowd.zones, crowd.place, asked, until)))
+            recipients, segments = merged.get(name, (0, 0))
+            merged[name] = (recipients + crowd.recipients, segments + crowd.segments)
+    return [Group(zone, *counts, windows) for (zone, windows), counts in sorted(merged.items())]
 
 
 def _windows(plan: CampaignPlan, zones: ZoneSet, place: Place, asked: int, until: int) -> list[Interval]:

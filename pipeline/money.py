@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from schemas.audience import Indices
+
 MICRO = 1_000_000
 """Millionths in a credit."""
 
@@ -20,7 +22,7 @@ class PriceList:
         """Price of one segment to `country` ("" = not known)."""
         return self.countries.get(country, self.default)
 
-    def column(self, countries: Sequence[str], country: Sequence[int]) -> list[int]:
+    def column(self, countries: Sequence[str], country: Indices) -> list[int]:
         """Price per segment of each recipient; `country` indexes the dictionary `countries`."""
         prices = [self.of(name) for name in countries]
         return [prices[index] for index in country]

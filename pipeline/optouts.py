@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.buckets import Hashes, Numbers, hash_of, hashes
 from pipeline.hash_set import MERGE_AT, HashSet
-from schemas.feedback import HELD, OPTED_OUT, Consent
+from schemas.feedback import HELD, OPTED_OUT, OPTOUTS, Consent
+from schemas.wire import DecodeError
 
 REASONS: Final = ("", OPTED_OUT, HELD)
 """Why a number is blocked, by the code that `codes_of` gives."""
@@ -89,6 +90,23 @@ class OptOuts:
             return
         self._set(self._out, self._out_by_account, whose, is_out)
 
+    def take(self, key: bytes, value: bytes | None) -> str:
+        """Take the next record of the log as it is stored. What cannot be read counts as an opt-out; returns why it
+        cannot, "" where it can."""
+        names = parse_key(key)
+        if value is None:
+            if names is not None:
+                self.forget(names)
+            return ""
+        try:
+            self.apply(OPTOUTS.decode(value))
+        except DecodeError as error:
+            # Fail safe: whatever the record meant to say, do not text this number.
+            if names is not None:
+                self.block(names)
+            return f"consent record of {key!r} not understood, taken as an opt-out: {error}"
+        return ""
+
     def block(self, key: ConsentKey) -> None:
         """Take it that nobody may write to the number of a record that cannot be read."""
         self._set(self._out, self._out_by_account, (key.account, key.number), True)
@@ -101,7 +119,7 @@ class OptOuts:
         else:
             self._set(self._out, self._out_by_account, whose, False)
 
-    def codes_of(self, account: str, numbers: list[int]) -> NDArray[np.uint8]:
+    def codes_of(self, account: str, numbers: Numbers) -> NDArray[np.uint8]:
         """For each of `numbers` 0 if `account` may write to it, else the index of its reason in `REASONS`."""
         wanted = hashes(numbers)
         codes = _contains(self._out, self._out_by_account, account, wanted).astype(np.uint8)

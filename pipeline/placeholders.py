@@ -18,13 +18,14 @@ ESCAPE: Final = re.compile(r"\\[\\{}\[\]#@%*<>$_]")
 
 LONGEST_NAME: Final = 64
 _NAME: Final = r"[^\W\d][\w\u0300-\u036f\u0900-\u0dff\u0e00-\u0eff .-]{0,63}"
+_HTML: Final = "a|b|i|u|s|p|q|br|em|hr|h[1-6]|li|ol|ul|td|tr|img|div|span|strong|small|font|center|html|body|head"
 _DOUBLE: Final = r"\{\{(?P<double>[^{}]*)\}\}"
 _STYLES: Final = (
     _DOUBLE,
     rf"\*\|(?P<stars>{_NAME}(?::[^|]*)?)\|\*",
     rf"<<\s*(?P<angles>{_NAME})\s*>>",
     rf"<%=?\s*(?P<erb>{_NAME})\s*%>",
-    rf"<(?P<tag>{_NAME})>",
+    rf"<(?!(?:{_HTML})[ >])(?P<tag>{_NAME})>",
     r"\$\{(?P<dollar>[^{}]*)\}",
     r"(?<![\w%])%{1,2}(?P<percent>[^\W\d][\w.]*)%{1,2}(?!\w)",
     rf"\[{{1,2}}%?(?P<square>{_NAME})%?\]{{1,2}}",

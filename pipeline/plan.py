@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.caps import Limit, account_limits
@@ -11,14 +11,15 @@ from pipeline.empty_text import EmptyTextCheck, empty_text_check
 from pipeline.money import PriceList
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.quiet_hours import QuietHours
-from pipeline.render import TemplateError, compile_template
-from pipeline.review import effective_text, instant
+from pipeline.render import compile_template
+from pipeline.review import instant
 from pipeline.smart_sending import HOUR, identity_of
 from pipeline.terms import Terms
+from pipeline.texts import check_texts
 from pipeline.when import LocalTime
 from pipeline.zones import Policy
 from schemas.account import account_tag
-from schemas.campaign import CampaignDocument, CampaignSpec, MessageSpec, Status
+from schemas.campaign import CampaignDocument, CampaignSpec, Status
 from schemas.lane import LaneMessage, LaneSettings
 
 __all__ = ["CampaignPlan", "MessagePlan", "PlanError", "Renderer", "Terms", "compile_lane_message", "compile_plan"]
@@ -105,7 +106,14 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         pydantic.ValidationError: the document's spec is none.
     """
     spec = document.parsed()
-    messages = tuple(_message(document.id, index, spec, terms.site_name) for index in range(len(spec.messages)))
+    templates, problems = check_texts(spec, terms.site_name)
+    if problems:
+        raise PlanError(f"{problems[0].where}: {problems[0].what}")
+    messages = tuple(
+        _message(document.id, index, spec, terms.site_name, template.text)
+        for index, template in enumerate(templates)
+        if template is not None
+    )
     caps = account_limits(account_tag(spec.account), terms.day_cap, terms.week_cap)
     local = LocalTime(spec.send_at, spec.if_passed) if spec.local_time and spec.send_at else None
     send_at = 0 if spec.send_at is None or local else instant(spec.send_at, terms.store_zone)
@@ -142,10 +150,8 @@ def _fields(messages: Sequence[MessagePlan], carriers: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, CARRIER] if carriers else names))
 
 
-def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> MessagePlan:
+def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str, text: str) -> MessagePlan:
     message = spec.messages[index]
-    where = f"messages.{index}.text"
-    text = _text(where, message, site_name, spec.opt_out_language)
     links = sorted(message.links)
     lane = LaneMessage(text=text, links=links)
     return MessagePlan(
@@ -155,24 +161,3 @@ def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str) -> M
         identity=identity_of(campaign, index, account_tag(spec.account)),
         empty=empty_text_check(compile_template(message.text), site_name, spec.opt_out_language),
     )
-
-
-def _text(where: str, message: MessageSpec, site_name: str, opt_out_language: str) -> str:
-    try:
-        compile_template(message.text)
-    except TemplateError as error:
-        raise PlanError(f"{where}: {error}") from error
-    try:
-        text = effective_text(message.text, site_name, opt_out_language)
-        template = compile_template(text)
-    except TemplateError as error:
-        raise PlanError(f"opt_out_language: {error}") from error
-    _check_links(where, template.links, message.links)
-    return text
-
-
-def _check_links(where: str, used: Sequence[str], given: Mapping[str, object]) -> None:
-    for name in used:
-        if name not in given:
-            shown = "{link}" if name == "default" else f"{{link:{name}}}"
-            raise PlanError(f'{where}: {shown} leads nowhere; add links = {{{name} = "https://…"}} to the message')

@@ -23,6 +23,7 @@ from pipeline import tz
 from pipeline.quiet_rules import NO_CUSTOM, Custom, Day, Reading, custom_hours, day_of
 from pipeline.whereabouts import Place, write_key
 from pipeline.zones import ZoneSet, zone_sets
+from schemas.audience import Indices
 
 NEVER: Final = 2**53 - 1
 """No instant within `HORIZON` is allowed in all zones. Later than every instant, and exact in JSON."""
@@ -91,7 +92,7 @@ class QuietHours:
         return np.array(found, np.int64)[case]
 
     def rule_ids(
-        self, countries: Sequence[str], country: Sequence[int], regions: Sequence[str], region: Sequence[int]
+        self, countries: Sequence[str], country: Indices, regions: Sequence[str], region: Indices
     ) -> Instants:
         """The places of a chunk: `countries[country[i]]`, `regions[region[i]]`, "" = not known."""
         pairs = np.asarray(country, np.int64) * len(regions) + np.asarray(region, np.int64)

@@ -25,7 +25,7 @@ _LINK_KEY: Final = "link:"
 class Template:
     """A parsed text. Immutable; parse once per message, render per chunk."""
 
-    __slots__ = ("_pieces", "fields", "fields_without_default", "links", "specials", "text")
+    __slots__ = ("_pieces", "fields", "fields_without_default", "links", "literals", "specials", "text")
 
     def __init__(self, text: str) -> None:
         self._pieces = parse(text)
@@ -33,6 +33,10 @@ class Template:
         plain = [slot for slot in slots if not slot.special]
         self.text: Final = text
         """As written."""
+        self.literals: Final = tuple(
+            [piece for piece in self._pieces if isinstance(piece, str)] + [slot.default or "" for slot in plain]
+        )
+        """What the author wrote beside placeholders, and the defaults."""
         self.fields: Final = _distinct(slot.key for slot in plain)
         """Contact attributes needed, in order of first use."""
         self.fields_without_default: Final = _distinct(slot.key for slot in plain if slot.default is None)

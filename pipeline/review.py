@@ -1,33 +1,34 @@
 """The review before a launch: what forbids it, what the operator should know, and what it will be about.
 
 Pure: the facts about contacts and settings are arguments, `now` too. The API gathers them, shows the review and
-refuses a launch over its problems; the figures are estimates (counted over a sample), the problems are not.
+refuses a launch over its problems. Who gets it, who is skipped and why, segments and cost are those of a rehearsal
+(`pipeline.rehearsal`): exact as long as nothing changes before eligibility comes to it.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline import tz
-from pipeline.render import Template, compile_template, with_opt_out_language, with_site_name
-from pipeline.review_texts import TextEstimate, estimate
-from pipeline.template import TemplateError
+from pipeline.render import Template
+from pipeline.review_texts import TextEstimate
+from pipeline.texts import NOBODY_REACHED, Finding, check_texts
 from schemas.campaign import CampaignSpec
+
+if TYPE_CHECKING:
+    from pipeline.rehearsal import Rehearsal
 
 PAST_GRACE_MS: Final = 3_600_000
 """A send time up to an hour ago means "now": somebody took a while to press Launch."""
 SHOWN_NUMBERS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`where` in the spec (`messages.0.text`) and `what` is wrong or worth knowing, with what to do."""
-
-    where: str
-    what: str
+LOUD_SHARE: Final = 0.5
+"""A warning says so where at least this share of the recipients would get nothing."""
+_SHOWN_CULPRITS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,7 @@ class AccountFacts:
 
     site_name: str
     store_zone: str
-    prices: Mapping[str, int]
-    """Millionths of a credit per segment by ISO country."""
-    price_default: int
     segments_per_second: float
-    link: str
-    """A short link as long as the real ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,93 +48,110 @@ class AudienceFacts:
     refused_numbers: Sequence[tuple[str, str]] = ()
     """Typed numbers that cannot be sent to, each with its reason."""
     recipients: int
-    countries: Mapping[str, int] = field(default_factory=dict)
-    """ISO country ("" = not known) -> recipients."""
     with_value: Mapping[str, int] = field(default_factory=dict)
     """Attribute -> recipients that have a value of it."""
-    sample: Sequence[Mapping[str, str]] = ()
-    """Attributes of some recipients."""
+    attributes: Sequence[str] = ()
+    """Names of attributes that recipients have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What a rehearsal over the whole audience counted. `uncounted`: what it could not count, in words."""
+
+    outcome: Rehearsal
+    texts: tuple[TextEstimate, ...]
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """`problems` forbid a launch, `warnings` do not. Cost in millionths of a credit, None where nothing is known."""
+    """`problems` forbid a launch, `warnings` do not. Without a rehearsal (a text or sender is missing) only the
+    recipients are known."""
 
     problems: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     recipients: int
+    sendable: int
+    """Recipients who would be handed over."""
+    skipped: Mapping[str, int]
+    """Reason -> recipients who would be skipped."""
+    expiring: int
+    """Recipients whom quiet hours or their local time hold back until the deadline."""
     texts: tuple[TextEstimate, ...]
     segments: int
     cost: int
+    """Millionths of a credit."""
     seconds: float
     """Shortest time that the sender's limit allows."""
 
 
-def effective_text(text: str, site_name: str, opt_out_language: str) -> str:
-    """The template as it goes out: the site's name in front, opt-out language at the end.
-
-    Raises TemplateError.
-    """
-    return with_opt_out_language(with_site_name(text, site_name), opt_out_language)
-
-
 def review(
-    spec: CampaignSpec, account: AccountFacts | None, unconfigured: str, audience: AudienceFacts, now: int
+    spec: CampaignSpec,
+    account: AccountFacts | None,
+    unconfigured: str,
+    audience: AudienceFacts,
+    rehearsed: Rehearsed | None,
+    now: int,
 ) -> Review:
     """Check a campaign against the facts. `unconfigured` says why `account` is None ("" where it is not)."""
     problems: list[Finding] = []
     warnings: list[Finding] = []
     if account is None:
         problems.append(Finding("sender", unconfigured))
-    templates = _templates(spec, account, problems)
+    templates, wrong = check_texts(spec, account.site_name if account else "")
+    problems += wrong
     problems += _audience_problems(spec, audience)
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
     warnings += _number_warnings(audience)
     _check_times(spec, account.store_zone if account else "UTC", now, problems, warnings)
-    texts = tuple(estimate(t, audience.sample, account.link if account else "") for t in templates if t is not None)
-    for index, text in enumerate(texts):
-        warnings += _length_warnings(index, text)
-    segments = round(sum(text.mean_parts for text in texts) * audience.recipients)
+    outcome = None if rehearsed is None else rehearsed.outcome
+    if rehearsed is not None:
+        _check_reach(rehearsed.outcome, problems, warnings)
+        for index, text in enumerate(rehearsed.texts):
+            warnings += _length_warnings(index, text)
+        warnings += [Finding("audience", what) for what in rehearsed.uncounted]
+    segments = outcome.segments if outcome else 0
     return Review(
         problems=tuple(problems),
         warnings=tuple(warnings),
-        recipients=audience.recipients,
-        texts=texts,
+        recipients=outcome.recipients if outcome else audience.recipients,
+        sendable=outcome.going if outcome else 0,
+        skipped=dict(outcome.skipped.most_common()) if outcome else {},
+        expiring=outcome.expiring if outcome else 0,
+        texts=rehearsed.texts if rehearsed else (),
         segments=segments,
-        cost=_cost(texts, account, audience),
+        cost=outcome.cost if outcome else 0,
         seconds=segments / account.segments_per_second if account else 0.0,
     )
 
 
-def _templates(spec: CampaignSpec, account: AccountFacts | None, problems: list[Finding]) -> list[Template | None]:
-    return [_template(index, spec, account, problems) for index in range(len(spec.messages))]
-
-
-def _template(
-    index: int, spec: CampaignSpec, account: AccountFacts | None, problems: list[Finding]
-) -> Template | None:
-    message = spec.messages[index]
-    where = f"messages.{index}.text"
-    try:
-        compile_template(message.text)
-    except TemplateError as error:
-        problems.append(Finding(where, str(error)))
-        return None
-    try:
-        template = compile_template(
-            effective_text(message.text, account.site_name if account else "", spec.opt_out_language)
+def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:
+    """Say loudly that nobody, or only the smaller part, would get it."""
+    n = outcome.recipients
+    if not n or outcome.going > n * (1 - LOUD_SHARE):
+        return
+    reasons = Counter(outcome.skipped)
+    if outcome.expiring:
+        reasons["deadline"] = outcome.expiring
+    why = shares(reasons)
+    if outcome.going:
+        left = n - outcome.going
+        warnings.append(
+            Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) would get nothing: {why}")
         )
-    except TemplateError as error:
-        problems.append(Finding("opt_out_language", str(error)))
-        return None
-    for link in template.links:
-        if link not in message.links:
-            shown = "{link}" if link == "default" else f"{{link:{link}}}"
-            remedy = f'add links = {{{link} = "https://…"}} to the message'
-            problems.append(Finding(where, f"{shown} leads nowhere; {remedy}"))
-    return template
+        return
+    remedy = "change the time, the audience or smart_sending_hours, or launch it in spite of this (allow_empty)"
+    problems.append(Finding("audience", f"nobody of {n:,} recipients would get it: {why}; {remedy}", NOBODY_REACHED))
+
+
+def shares(counts: Mapping[str, int], most: int = 3) -> str:
+    """The reasons with the most recipients, in words: `1,950 smart_sending, 10 opted_out`."""
+    ordered = Counter(counts).most_common()
+    shown = ", ".join(f"{count:,} {reason}" for reason, count in ordered[:most])
+    rest = len(ordered) - most
+    return shown if rest <= 0 else f"{shown} and {rest} more reason{'' if rest == 1 else 's'}"
 
 
 def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Finding]:
@@ -173,7 +186,9 @@ def _check_fields(
         strict = name in template.fields_without_default
         remedy = f"write {{{name}|a default}} or correct the name"
         if not having and strict:
-            problems.append(Finding(where, f"no contact of the audience has a value of {{{name}}}; {remedy}"))
+            near = difflib.get_close_matches(name.casefold(), audience.attributes, 1)
+            meant = f"write {{{near[0]}}}, which contacts have, or {remedy}" if near else remedy
+            problems.append(Finding(where, f"no contact of the audience has a value of {{{name}}}; {meant}"))
         elif not having:
             warnings.append(Finding(where, f"no contact has {{{name}}}: everybody gets its default"))
         elif strict:
@@ -222,21 +237,24 @@ def _shown(at: int) -> str:
 def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     if text.over_one == 0:
         return []
-    one = 160 if text.encoding == "gsm7" else 70
-    why = "" if text.encoding == "gsm7" else f" ({text.culprit!r} is not in GSM-7)" if text.culprit else ""
-    return [
-        Finding(
-            f"messages.{index}.text",
-            f"{text.over_one:.0%} of the texts take more than one segment of {one} characters{why}: "
-            f"{text.mean_parts:.2f} on average, {text.most_parts} at most",
-        )
-    ]
+    where = f"messages.{index}.text"
+    share = f"{text.over_one:,} of {text.recipients:,} texts take more than one segment"
+    sizes = f"{text.mean_parts:.2f} on average, {text.most_parts} at most"
+    if text.in_text:
+        shown = ", ".join(map(repr, text.in_text[:_SHOWN_CULPRITS]))
+        why = f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
+        return [Finding(where, f"{share}: {sizes}; {why}")]
+    found = [Finding(where, f"{share} of 160 characters: {sizes}")]
+    if text.forced:
+        found.append(Finding(where, _blame(text)))
+    return found
 
 
-def _cost(texts: Sequence[TextEstimate], account: AccountFacts | None, audience: AudienceFacts) -> int:
-    if account is None:
-        return 0
-    counted = sum(audience.countries.values())
-    priced = sum(n * account.prices.get(country, account.price_default) for country, n in audience.countries.items())
-    rest = max(0, audience.recipients - counted) * account.price_default
-    return round((priced + rest) * sum(text.mean_parts for text in texts))
+def _blame(text: TextEstimate) -> str:
+    shown = ", ".join(
+        f"{one.character!r} in {one.attribute} ({one.recipients:,})" for one in text.in_values[:_SHOWN_CULPRITS]
+    )
+    return (
+        f"{text.forced:,} recipients have 70 characters a segment and not 160, because of their own values: {shown}; "
+        f"for instance {', '.join(text.samples)}"
+    )

@@ -35,6 +35,7 @@ GSM7_PART: Final = 153
 UCS2_SINGLE: Final = 70
 UCS2_PART: Final = 67
 
+_GSM7_CHARACTERS: Final = frozenset(BASIC + EXTENSION)
 _GSM7 = re.compile(f"[{re.escape(BASIC + EXTENSION)}]*")
 _EXTENSION = re.compile(f"[{re.escape(EXTENSION)}]")
 _BASIC_LATIN1 = "".join(c for c in BASIC if ord(c) < 256).encode("latin-1")
@@ -79,6 +80,11 @@ def count_many(texts: Sequence[str]) -> NDArray[np.uint16]:
     if _all_basic(joined):
         return _parts(lengths, GSM7_SINGLE, GSM7_PART)
     return _count_mixed(texts, joined, lengths)
+
+
+def foreign_characters(text: str) -> list[str]:
+    """The characters of a text that are not in GSM-7, each once and in order: they force UCS-2."""
+    return [character for character in dict.fromkeys(text) if character not in _GSM7_CHARACTERS]
 
 
 def _all_basic(joined: str) -> bool:

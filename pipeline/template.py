@@ -42,6 +42,10 @@ class TemplateError(ValueError):
         self.remedy = remedy
 
 
+class ForeignPlaceholder(TemplateError):
+    """A placeholder as another system writes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A place to fill. `key` is the attribute's name, or `link:NAME` or `opt_out` where `special`."""
@@ -58,7 +62,7 @@ def parse(text: str) -> tuple[str | Slot, ...]:
     """
     foreign = find_foreign(text)
     if foreign is not None:
-        raise TemplateError(
+        raise ForeignPlaceholder(
             foreign.position,
             f"{foreign.written} is a placeholder of another system and would go out as it stands",
             f"write {foreign.spelling} for the attribute, or {foreign.literal} for just these characters",

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from pipeline.buckets import hash_of, hashes
 from pipeline.hash_set import HashSet
-from schemas.feedback import OPTED_OUT_AT_CARRIER, Unreachable
+from schemas.audience import Indices
+from schemas.feedback import OPTED_OUT_AT_CARRIER, UNREACHABLE, Unreachable
+from schemas.wire import DecodeError
 
 REASONS: Final[dict[str, str]] = {
     "landline": "a landline",
@@ -56,6 +58,17 @@ class UnreachableNumbers:
         else:
             self._set(record.number, record.at // DAY)
 
+    def take(self, key: bytes, value: bytes | None) -> str:
+        """Take the next record of the topic as it is stored; returns why it cannot be read, "" where it can."""
+        try:
+            if value is not None:
+                self.apply(UNREACHABLE.decode(value))
+            elif key.isdigit():
+                self.forget(int(key))
+        except DecodeError as error:
+            return f"record of the unreachable number {key!r} not understood, left out: {error}"
+        return ""
+
     def forget(self, number: int) -> None:
         """Take a number as deleted from the topic."""
         self._set(number, 0)
@@ -69,14 +82,14 @@ class UnreachableNumbers:
             return at > self._at_carrier.get(number, -1)
         return not self._members.contains_many(hashes([number]))[0] or at // DAY > self._day_of(number)
 
-    def mask(self, numbers: list[int], now: int, retry_days: int) -> NDArray[np.bool_]:
+    def mask(self, numbers: Indices, now: int, retry_days: int) -> NDArray[np.bool_]:
         """Which of `numbers` are not to be tried at `now`; with `retry_days` 0 none is tried ever again."""
         if self._members.is_empty:
             return np.zeros(len(numbers), np.bool_)
         found: NDArray[np.bool_] = self._members.contains_many(hashes(numbers)).copy()
         if retry_days and found.any():
             for place in np.flatnonzero(found).tolist():
-                found[place] = now // DAY - self._day_of(numbers[place]) < retry_days
+                found[place] = now // DAY - self._day_of(int(numbers[place])) < retry_days
         return found
 
     def _set(self, number: int, day: int) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
 from pipeline.placed_numbers import are_placed
+from schemas.audience import Indices
 from schemas.ids import zone_names
 
 ZoneSet = tuple[str, ...]
@@ -49,7 +50,7 @@ def zones_of(contact_zone: str, number: int, store_zone: str, unknown: Policy) -
 
 
 def zone_ids(
-    numbers: NDArray[np.uint64], zones: Sequence[str], zone: Sequence[int], store_zone: str, unknown: Policy
+    numbers: NDArray[np.uint64], zones: Sequence[str], zone: Indices, store_zone: str, unknown: Policy
 ) -> ZoneIds:
     """`zones_of` for a chunk: `zones[zone[i]]` is the contact's zone of `numbers[i]` ("" = none). UNKNOWN: skip."""
     own = np.array([id_of((name,)) if name in zone_names() else UNKNOWN for name in zones], np.int32)

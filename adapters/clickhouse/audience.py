@@ -12,7 +12,7 @@ import pyarrow as pa
 from adapters.clickhouse.connection import Store
 from adapters.errors import StoreRefused
 from schemas.audience import VALUE_LIMIT, AudiencePage, TypedNumbers
-from schemas.ids import bucket_sql
+from schemas.ids import BUCKETS, bucket_sql
 
 # One statement, so one snapshot of every table. The numbering is by window, whose order SQL guarantees however many
 # threads read. A typed number that is a contact too stands twice in the sorted rows; the first, the contact's, stays.
@@ -24,8 +24,8 @@ FROM (%s)
 SETTINGS max_insert_threads = 1
 """
 _CONTACTS: Final = """
-SELECT bucket, number, country, region, zone, %s AS fields, 0 AS typed FROM contacts FINAL
-WHERE number IN (SELECT number FROM list_members WHERE list IN {lists:Array(String)})
+SELECT bucket, number, country, region, zone, {values} AS fields, 0 AS typed FROM contacts FINAL
+WHERE {within} AND number IN (SELECT number FROM list_members WHERE list IN {{lists:Array(String)}} AND {within})
 """
 _WITH_TYPED: Final = f"""
 SELECT bucket, number, country, region, zone, fields
@@ -35,14 +35,15 @@ FROM
         OVER (ORDER BY bucket, number, typed ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS twin
     FROM
     (
-        SELECT bucket, number, country, region, zone, %s AS fields, 0 AS typed FROM contacts FINAL
-        WHERE number IN
+        SELECT bucket, number, country, region, zone, {{values}} AS fields, 0 AS typed FROM contacts FINAL
+        WHERE {{within}} AND number IN
         (
-            SELECT number FROM list_members WHERE list IN {{lists:Array(String)}}
+            SELECT number FROM list_members WHERE list IN {{{{lists:Array(String)}}}} AND {{within}}
             UNION ALL SELECT number FROM typed
         )
         UNION ALL
-        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, country, region, '', %s, 1 FROM typed
+        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, country, region, '', {{blank}}, 1 FROM typed
+        WHERE {{within}}
     )
 )
 WHERE number != twin
@@ -149,32 +150,41 @@ class AudienceStore:
         self._store.insert_arrow("audiences", pa.table(row))
 
 
-def preview(store: Store, lists: Sequence[str], numbers: TypedNumbers, fields: Sequence[str]) -> AudiencePage:
-    """The audience as it would be frozen now, in its order, without freezing it.
+def preview(
+    store: Store,
+    lists: Sequence[str],
+    numbers: TypedNumbers,
+    fields: Sequence[str],
+    buckets: tuple[int, int] = (0, BUCKETS),
+) -> AudiencePage:
+    """The audience as it would be frozen now, in its order, without freezing it; of the `buckets` [first, last).
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
+    within = "bucket >= {first_bucket:UInt16} AND bucket < {last_bucket:UInt16}"
     named = "".join(f", fields[{place}] AS field_{place}" for place in range(1, len(fields) + 1))
-    rows = f"SELECT number, zone, country, region{named} FROM ({_members(fields, bool(len(numbers)))})"
-    parameters = {"lists": list(lists)} | {f"field_{place}": name for place, name in enumerate(fields)}
+    rows = f"SELECT number, zone, country, region{named} FROM ({_members(fields, bool(len(numbers)), within)})"
+    parameters = {"lists": list(lists), "first_bucket": buckets[0], "last_bucket": buckets[1]}
+    parameters |= {f"field_{place}": name for place, name in enumerate(fields)}
     found = store.table(f"{rows} ORDER BY bucket, number", parameters, numbers if len(numbers) else None)
     return _page(0, found.combine_chunks(), fields)
 
 
 def _statement(fields: Sequence[str], typed: bool) -> str:
-    return _FREEZE % _members(fields, typed)
+    return _FREEZE % _members(fields, typed, "true")
 
 
-def _members(fields: Sequence[str], typed: bool) -> str:
+def _members(fields: Sequence[str], typed: bool, within: str) -> str:
+    """The query of an audience; `within` is a condition on `bucket`."""
     values = ", ".join(
         f"substringUTF8(attributes[{{field_{place}:String}}], 1, {VALUE_LIMIT})" for place in range(len(fields))
     )
     columns = f"[{values}]" if fields else "emptyArrayString()"
     if not typed:
-        return _CONTACTS % columns
+        return _CONTACTS.format(values=columns, within=within)
     blank = f"arrayResize(emptyArrayString(), {len(fields)})"
-    return _WITH_TYPED % (columns, blank)
+    return _WITH_TYPED.format(values=columns, blank=blank, within=within)
 
 
 def _page(first: int, table: Any, fields: Sequence[str]) -> AudiencePage:

@@ -49,11 +49,14 @@ async function resolve(data) {
 async function launchAgreed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
-  const about = el("p", {}, `${count(review.recipients)} recipients, about ${count(review.segments)} segments and ${credits(review.cost / 1e6)} credits; at least ${count(Math.ceil(review.seconds))} s at the sender's limit.`);
+  const about = el("p", {}, `${count(review.sendable)} of ${count(review.recipients)} recipients would get it: ${count(review.segments)} segments and ${credits(review.cost / 1e6)} credits; at least ${count(Math.ceil(review.seconds))} s at the sender's limit.`);
+  const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)} ${reason}`);
+  if (review.expiring) skips.push(`${count(review.expiring)} not before the deadline`);
+  const skipped = skips.length ? [el("p", {}, `Would get nothing: ${skips.join(", ")}.`)] : [];
   const ahead = review.forecast;
   const when = ahead && el("p", {}, (ahead.finish ? `Launched now it would finish at ${new Date(ahead.finish).toLocaleString()}: ` : `Launched now it would not reach ${count(ahead.unreached)} of ${count(ahead.recipients)}: `) + `${ahead.why}.`);
   const problems = list(review.problems, "problem");
-  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...(when ? [when] : [])]), ...list(review.warnings, "warning")];
+  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : [])]), ...list(review.warnings, "warning")];
   return ask(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");
 }
 

@@ -81,9 +81,10 @@ function hideEmpty(node) {
 }
 
 export function paintStatus(node, data) {
-  node.dataset.s = data.status;
-  node.replaceChildren(el("span", data.reason ? { class: "why", title: data.reason } : {}, data.status));
-  if (data.reason) node.append(el("span", { class: "unseen" }, `: ${data.reason}`));
+  const why = data.reason || data.outcome_why;
+  node.dataset.s = data.outcome ? "nobody" : data.status;
+  node.replaceChildren(el("span", why ? { class: "why", title: why } : {}, data.outcome ? `${data.status}, ${data.outcome}` : data.status));
+  if (why) node.append(el("span", { class: "unseen" }, `: ${why}`));
 }
 
 export function residual(figures) {

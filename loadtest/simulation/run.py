@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -82,25 +82,39 @@ class _Running:
 
 
 def simulate(
-    launches: Sequence[Launch], script: Script, seed: int, start: int, partitions: int = 8, exact: bool = False
+    launches: Sequence[Launch],
+    script: Script,
+    seed: int,
+    start: int,
+    partitions: int = 8,
+    exact: bool = False,
+    reservations: Mapping[int, bytes] | None = None,
 ) -> Outcome:
     """Run to the end. `start` in ms. `exact`: slices as small as production's, however long that takes.
+    `reservations`: those of messages before, by bucket.
 
     Raises:
         pipeline.plan.PlanError: a campaign cannot be sent as it is written.
     """
-    return _Simulation(launches, script, seed, start, partitions, exact).run()
+    return _Simulation(launches, script, seed, start, partitions, exact, dict(reservations or {})).run()
 
 
 class _Simulation:
     def __init__(
-        self, launches: Sequence[Launch], script: Script, seed: int, start: int, partitions: int, exact: bool
+        self,
+        launches: Sequence[Launch],
+        script: Script,
+        seed: int,
+        start: int,
+        partitions: int,
+        exact: bool,
+        table: dict[int, bytes],
     ) -> None:
         self._clock = Clock(start)
         self._start = start
         self._aggregator = ModelledAggregator(script, seed, start)
         self._breaker = SimulatedBreaker(self._clock, self._aggregator, launches[0].breaker_failures)
-        self._table: dict[int, bytes] = {}
+        self._table = table
         self._optouts = OptOuts()
         for launch in launches:
             for state, numbers in (("out", launch.audience.opted_out), ("held", launch.audience.held)):

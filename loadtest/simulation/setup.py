@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from aiokafka.errors import KafkaError
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import preview
 from adapters.clickhouse.consents import blocked_of
 from adapters.clickhouse.review import unknown_lists
 from adapters.errors import StoreUnavailable
+from adapters.reservations import ReservationsReader
 from adapters.settings import Settings
 from agents.context import Context
 from agents.runner import Transient
@@ -86,6 +89,18 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
         quiet=terms.quiet,
     )
     return dict.fromkeys(sender.lanes, limits)
+
+
+def reservations_of(settings: Settings) -> dict[int, bytes] | None:
+    """The smart-sending reservations of now, None where Kafka does not answer."""
+    try:
+        return asyncio.run(_reservations(settings))
+    except (KafkaError, OSError, TimeoutError):
+        return None
+
+
+async def _reservations(settings: Settings) -> dict[int, bytes]:
+    return dict(await ReservationsReader(settings.kafka).read())
 
 
 def audience_of(

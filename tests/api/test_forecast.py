@@ -27,7 +27,8 @@ def test_json_and_toml_get_the_same_forecast_from_the_contacts(live: Live) -> No
     assert told["begin"] == "2026-11-27T14:00:00.000Z", "nine o'clock in New York"
     assert told["finish"] > told["begin"]
     assert 1800 < told["recipients"] < 2000
-    assert told["audience"] == f"{told['recipients']:,} contacts"
+    assert told["audience"] == f"{told['recipients'] + sum(told['skipped'].values()):,} contacts"
+    assert set(told["skipped"]) == {"opted_out"}
     assert sum(zone["recipients"] for zone in told["zones"]) == told["recipients"]
     assert told["why"].startswith("main 5000 segments/s: needs")
 

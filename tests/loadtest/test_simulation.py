@@ -18,7 +18,7 @@ from cli.campaign_file import read_campaign
 from cli.main import run
 from loadtest.aggregator.script import Script
 from loadtest.sample.campaigns import texts
-from loadtest.simulation.facts import mean_parts, people_of
+from loadtest.simulation.facts import rehearsed
 from loadtest.simulation.run import Outcome, simulate
 from loadtest.simulation.setup import launches_of
 from schemas.campaign import CampaignSpec
@@ -178,8 +178,8 @@ def test_the_forecast_is_within_five_percent_of_the_simulation(
     (launch,) = launches_of(held, [written], 8_000, seed=3)
     found = simulate([launch], CALM, 1, start)
     simulated = (found.tallies[0].last_handed - start) / 1000
-    people, mean = people_of(launch.audience), mean_parts(launch.audience, found.plans[0])
-    ahead = forecast_of(held, written, people, mean, start, latency=0.05)
+    crowds = rehearsed(launch.audience, found.plans[0], start).crowds.values()
+    ahead = forecast_of(held, written, crowds, start, latency=0.05)
     assert ahead.seconds is not None
     off = abs(ahead.seconds / simulated - 1)
     record_property(
@@ -196,9 +196,9 @@ def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> N
     held, mine, other = settings(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
     launches = launches_of(held, [mine.model_copy(update={"smart_sending_hours": 0}), other], 6000, seed=1)
     found = simulate(launches, CALM, 1, NOON)
-    people, mean = people_of(launches[0].audience), mean_parts(launches[0].audience, found.plans[0])
-    rival = Rival("other", sum(one.recipients for one in people) * mean, rank_of("normal", None), 3)
-    ahead = forecast_of(held, mine, people, mean, NOON, [rival], latency=0.05)
+    acted = rehearsed(launches[0].audience, found.plans[0], NOON)
+    rival = Rival("other", acted.segments, rank_of("normal", None), 3)
+    ahead = forecast_of(held, mine, acted.crowds.values(), NOON, [rival], latency=0.05)
     assert ahead.seconds == pytest.approx((found.tallies[0].last_handed - NOON) / 1000, rel=0.05)
     assert "other campaigns on its lanes add" in ahead.why
 
@@ -210,8 +210,8 @@ def test_a_deadline_leaves_as_many_unreached_as_the_simulation() -> None:
     (launch,) = launches_of(held, [written], 10_000, seed=1)
     found = simulate([launch], CALM, 1, NOON)
     expired = found.tallies[0].figures().states["expired"]
-    people, mean = people_of(launch.audience), mean_parts(launch.audience, found.plans[0])
-    ahead = forecast_of(held, written, people, mean, NOON, latency=0.05)
+    crowds = rehearsed(launch.audience, found.plans[0], NOON).crowds.values()
+    ahead = forecast_of(held, written, crowds, NOON, latency=0.05)
     assert ahead.unreached == pytest.approx(expired, rel=0.05)
     assert "are not reached before the deadline" in ahead.why
     assert ahead.finish is None

@@ -57,6 +57,7 @@ def test_a_placeholder_of_another_system_is_an_error_with_the_right_spelling(wri
         "a@b.example and c@d.example",
         "I <3 you, 1 < 2 > 1",
         "#1 and #2 #sale",
+        "<b>bold</b> <br> <img src=x>",
         "[1] (name) 《name》 【name】",
         "* | *",
         "$5 {price} order #{order}",

@@ -2,62 +2,119 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.review import AccountFacts, AudienceFacts, Review, instant, review
+from pipeline.outgoing import compile_lane_message
+from pipeline.rehearsal import Rehearsal
+from pipeline.render import compile_template
+from pipeline.review import AccountFacts, AudienceFacts, Rehearsed, Review, instant, review
+from pipeline.review_texts import TextEstimate, TextSurvey
+from pipeline.texts import NOBODY_REACHED
 from schemas.campaign import CampaignSpec
+from schemas.lane import LaneMessage
 
 NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp() * 1000)
-ACCOUNT = AccountFacts(
-    site_name="Harbor & Pine",
-    store_zone="America/New_York",
-    prices={"US": 10_000, "FR": 80_000},
-    price_default=40_000,
-    segments_per_second=100.0,
-    link="http://127.0.0.1:18081/c/" + "0" * 23,
-)
-PEOPLE = AudienceFacts(
-    recipients=1000,
-    countries={"US": 900, "FR": 100},
-    with_value={"first_name": 900},
-    sample=[{"first_name": "Ann"}] * 9 + [{}],
-)
+ACCOUNT = AccountFacts(site_name="Harbor & Pine", store_zone="America/New_York", segments_per_second=100.0)
+PEOPLE = AudienceFacts(recipients=1000, with_value={"first_name": 900}, attributes=["city", "first_name"])
+ALL_GO = Rehearsal(recipients=1000, going=1000, segments=1000, cost=900 * 10_000 + 100 * 80_000)
+ONE_PART = TextEstimate(
+    example="Harbor & Pine: Hi", encoding="gsm7", units=17, mean_parts=1.0, most_parts=1, recipients=1000, over_one=0,
+    in_text=(), in_values=(), forced=0, samples=(),
+)  # fmt: skip
 
 
-def reviewed(audience: AudienceFacts = PEOPLE, account: AccountFacts | None = ACCOUNT, **changes: Any) -> Review:
+def reviewed(
+    audience: AudienceFacts = PEOPLE,
+    account: AccountFacts | None = ACCOUNT,
+    outcome: Rehearsal = ALL_GO,
+    text: TextEstimate = ONE_PART,
+    **changes: Any,
+) -> Review:
     values = {"name": "x", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}], **changes}
-    return review(CampaignSpec.model_validate(values), account, "" if account else "no account", audience, NOW)
+    acted = Rehearsed(outcome=outcome, texts=(text,)) if account and audience.recipients else None
+    spec = CampaignSpec.model_validate(values)
+    return review(spec, account, "" if account else "no account", audience, acted, NOW)
 
 
 def whats(findings: tuple[Any, ...]) -> str:
     return "; ".join(f"{one.where}: {one.what}" for one in findings)
 
 
-def test_nothing_wrong_gives_exact_segments_and_cost_for_a_fixed_text() -> None:
+def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
     found = reviewed()
     assert (found.problems, found.warnings) == ((), ())
-    assert (found.recipients, found.segments, found.seconds) == (1000, 1000, 10.0)
+    assert (found.recipients, found.sendable, found.segments, found.seconds) == (1000, 1000, 1000, 10.0)
     assert found.cost == 900 * 10_000 + 100 * 80_000
     assert found.texts[0].example == "Harbor & Pine: Hi"
 
 
-def test_recipients_of_no_known_country_cost_the_default() -> None:
-    assert reviewed(AudienceFacts(recipients=3, countries={"US": 1})).cost == 10_000 + 2 * 40_000
+@pytest.mark.parametrize(
+    ("outcome", "problem", "warning"),
+    [
+        (
+            Rehearsal(recipients=1960, skipped=Counter(smart_sending=1950, opted_out=10)),
+            "nobody of 1,960 recipients would get it: 1,950 smart_sending, 10 opted_out",
+            "",
+        ),
+        (Rehearsal(recipients=10, expiring=10), "nobody of 10 recipients would get it: 10 deadline", ""),
+        (
+            Rehearsal(recipients=100, skipped=Counter(a=30, b=20, c=10, d=5), going=35, segments=35),
+            "",
+            "65 of 100 recipients (65%) would get nothing: 30 a, 20 b, 10 c and 1 more reason",
+        ),
+        (Rehearsal(recipients=100, skipped=Counter(opted_out=49), going=51, segments=51), "", ""),
+    ],
+)
+def test_whoever_reaches_nobody_or_few_is_told(outcome: Rehearsal, problem: str, warning: str) -> None:
+    found = reviewed(outcome=outcome)
+    assert found.skipped == dict(outcome.skipped)
+    assert [one.code for one in found.problems] == ([NOBODY_REACHED] if problem else [])
+    assert problem in whats(found.problems)
+    assert bool(found.warnings) == bool(warning)
+    assert warning in whats(found.warnings)
 
 
-def test_two_parts_cost_twice_and_are_a_warning() -> None:
-    found = reviewed(messages=[{"text": "a" * 161}])
-    assert found.segments == 2000
-    assert "100% of the texts take more than one segment of 160" in whats(found.warnings)
+def survey_of(text: str, first_names: list[str]) -> TextEstimate:
+    template = compile_template(text)
+    renderer = compile_lane_message(LaneMessage(text=text, links=[]))
+    counted = TextSurvey(template, renderer, "https://hp.example")
+    fields = {"first_name": first_names}
+    counted.add(fields, renderer.segments(fields, len(first_names), ""), np.ones(len(first_names), np.bool_))
+    return counted.estimate()
 
 
-def test_one_character_outside_gsm7_is_named() -> None:
-    found = reviewed(messages=[{"text": "ç" + "a" * 80}])
-    assert found.texts[0].encoding == "ucs2"
-    assert "'ç' is not in GSM-7" in whats(found.warnings)
+def test_one_character_of_a_few_is_not_blamed_on_all() -> None:
+    names = ["Ann"] * 97 + ["Łukasz", "Ayşe", "Ş"]
+    text = survey_of("a" * 80 + " {first_name}", names)
+    assert (text.over_one, text.forced, text.recipients, text.in_text) == (3, 3, 100, ())
+    said = [one.what for one in reviewed(text=text).warnings]
+    assert said[0] == "3 of 100 texts take more than one segment of 160 characters: 1.03 on average, 2 at most"
+    assert said[1].startswith("3 recipients have 70 characters a segment and not 160, because of their own values: ")
+    for part in ("'Ł' in first_name (1)", "'ş' in first_name (1)", "first_name 'Łukasz', first_name 'Ayşe'"):
+        assert part in said[1]
+
+
+def test_a_character_that_the_author_wrote_is_named_as_such() -> None:
+    text = survey_of("ç" + "a" * 80, ["Ann"] * 5)
+    assert (text.over_one, text.in_text, text.forced) == (5, ("ç",), 0)
+    [said] = [one.what for one in reviewed(text=text).warnings]
+    assert "5 of 5 texts take more than one segment: 2.00 on average" in said
+    assert "the text itself has 'ç', not in GSM-7" in said
+
+
+def test_long_texts_of_plain_characters_blame_no_character() -> None:
+    text = survey_of("{first_name}", ["x" * 161, "y"])
+    assert (text.over_one, text.most_parts, text.example) == (1, 2, "x" * 161)
+    assert [one.what for one in reviewed(text=text).warnings] == [
+        "1 of 2 texts take more than one segment of 160 characters: 1.50 on average, 2 at most"
+    ]
+    # A foreign character that costs nobody a segment is not worth a warning.
+    assert reviewed(text=survey_of("Hi {first_name}", ["Łukasz"])).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The review promises what then happens, skip by skip and to the credit; who reached nobody looks like it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from cli.main import run
+from loadtest.bench.review import compare, wait_over
+from tests.api.live import Live, refusal, spec
+
+TEXT = "Hi {first_name|there} of {city}, our sale ends on Sunday: {link}"
+
+
+def sale(**changes: Any) -> dict[str, Any]:
+    return {**spec(), "messages": [{"text": TEXT, "links": {"default": "https://shop.example/"}}], **changes}
+
+
+def test_the_review_is_what_happens(live: Live) -> None:
+    first = compare(live.api, sale(name="First", smart_sending_hours=24))
+    # Receipts say who cannot be reached, which the next review must not meet half-way.
+    live.until(first.id, lambda one: one["status"] == "finished")
+    again = compare(live.api, sale(name="Again", smart_sending_hours=24))
+    for one in (first, again):
+        assert one.promised == one.happened, one
+        assert one.sendable == one.handed_over, one
+        assert one.off <= 0.01, one
+    assert first.promised["opted_out"] > 20
+    # Whoever the aggregator refused gave their reservation back; everybody else is held back.
+    assert again.promised["smart_sending"] > 1800
+
+
+def test_typed_numbers_cost_what_their_countries_cost(live: Live) -> None:
+    numbers = ["+33612345678", "+919876543210", "+447911123456", "+13055550100", "+4915123456789"]
+    prices = live.settings.prices
+    wanted = sum(prices.countries.get(country, prices.default) for country in ("FR", "IN", "GB", "US", "DE")) / 1e6
+    found = compare(live.api, {**sale(name="Typed", audience={"numbers": numbers}), "messages": [{"text": "Sale"}]})
+    assert found.cost == pytest.approx(wanted)
+    assert found.ok, found
+
+
+def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.set(monkeypatch)
+    numbers = ["+13055550111", "+13055550112"]
+    body = {**sale(name="Twice", audience={"numbers": numbers}, smart_sending_hours=24), "messages": [{"text": "Hi"}]}
+    made = live.api.send("POST", "/v1/campaigns", orjson.dumps(body))["id"]
+    live.api.send("POST", f"/v1/campaigns/{made}/launch", b"")
+    shown = wait_over(live.api, made, 60)
+    assert (shown["outcome"], shown["figures"]["states"]["rejected"]) == ("", 0)
+    again = live.api.send("POST", "/v1/campaigns", orjson.dumps(body))["id"]
+    assert run(["campaign", "review", again]) == 1
+    out = capsys.readouterr().out
+    assert "0 of 2 recipients would get it" in out
+    assert "problem: audience: nobody of 2 recipients would get it: 2 smart_sending" in out
+    assert "nobody of 2" in refusal(lambda: live.api.send("POST", f"/v1/campaigns/{again}/launch", b""))
+    assert run(["campaign", "launch", again, "--allow-empty", "--wait"]) == 0
+    assert "reached nobody" in capsys.readouterr().out
+    shown = live.until(again, lambda one: one["outcome"] == "reached nobody")
+    assert shown["outcome_why"] == "2 of 2 skipped, most of them for smart_sending"
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "said"),
+    [
+        ({"text": "Hi {{first_name}}"}, "messages.0.text", "write {first_name}"),
+        ({"text": "Hi *|FNAME|*"}, "messages.0.text", "write {first_name}"),
+        (
+            {"text": "{link}", "links": {"default": "https://shop.example/?p={phone}"}},
+            "messages.0.links.default",
+            "{phone} is not filled in where a link leads",
+        ),
+    ],
+)
+def test_a_draft_with_another_systems_placeholder_is_not_made(
+    live: Live, message: dict[str, Any], field: str, said: str
+) -> None:
+    body = orjson.dumps({**spec(), "messages": [message]})
+    text = refusal(lambda: live.api.send("POST", "/v1/campaigns", body))
+    assert f"{field}: " in text
+    assert said in text
