@@ -1,6 +1,7 @@
 """What eligibility goes by beside the campaign itself, for the review, the forecast and the launch.
 
-Consents and unreachable numbers are followed as workers follow them, the smart-sending reservations are read when they are asked for.
+Consents and unreachable numbers are followed as workers follow them, the smart-sending reservations are read when
+they are asked for.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     Hi {first_name|there}, 20% off: {link}
 
 `{name}` is a contact attribute, `{name|default}` one with a default (`{name|}` says that empty is meant); a name has
-letters, digits and _ of any script. `{link}`, `{link:NAME}` and `{opt_out}` are specials, filled in by the pipeline.
+letters, digits and _ of any script, in upper or lower case. `{link}`, `{link:NAME}` and `{opt_out}` are specials,
+filled in by the pipeline.
 Blanks around a name and a default do not count. Values are never parsed again, so a contact whose name is
 "{link}" is greeted as "{link}".
 
@@ -112,12 +113,13 @@ def _closing(text: str, start: int) -> int:
 
 def _slot(inside: str, start: int) -> Slot:
     name, bar, default = inside.partition("|")
-    # Keyboards and files spell an accented letter in two ways; attributes have the shorter one.
-    name = unicodedata.normalize("NFC", name.strip())
+    written = name.strip()
+    # An import names attributes in lower case, and of the two spellings of an accented letter by the shorter.
+    name = unicodedata.normalize("NFC", written.lower())
     if name in (OPT_OUT, "link") or name.startswith("link:"):
         if bar:
             raise TemplateError(start, f"{{{name}}} takes no default", f"write {{{name}}}")
-        return Slot(name if name == OPT_OUT else _link_key(name, start), special=True)
+        return Slot(name if name == OPT_OUT else _link_key(written, start), special=True)
     _check_name(name, start)
     return Slot(name, default.strip() if bar else None)
 

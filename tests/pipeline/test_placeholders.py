@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.placeholders import find_foreign, find_in_link
-from pipeline.template import TemplateError, parse
+from pipeline.template import Slot, TemplateError, parse
 
 FOREIGN = {
     "{{first_name}}": "{first_name}",
@@ -97,3 +97,10 @@ def test_a_placeholder_in_a_links_address(address: str, found: str) -> None:
 )
 def test_an_ordinary_address_has_none(address: str) -> None:
     assert find_in_link(address) is None
+
+
+@pytest.mark.parametrize("written", ["{Prénom}", "{PRÉNOM|toi}", "{pre\u0301nom}"])
+def test_a_name_is_found_however_it_is_typed(written: str) -> None:
+    [slot] = parse(written)
+    assert isinstance(slot, Slot)
+    assert slot.key == "prénom"

@@ -38,6 +38,7 @@ def test_fields_are_filled_and_empty_or_blank_values_give_the_default() -> None:
         (r"\[today] 50% off, 20% more", "[today] 50% off, 20% more"),
         ("{name}{name}", "AnnaAnna"),
         ("{ name }", "Anna"),
+        ("{Name} {NAME}", "Anna Anna"),
         ("{name|x}", "Anna"),
         ("{nobody}", ""),
         ("{nobody|}", ""),
