@@ -69,8 +69,9 @@ def _result(
     from adapters.settings import load
     from loadtest.aggregator.script import read_script
     from loadtest.simulation.report import report
+    from loadtest.simulation.run import Before
     from loadtest.simulation.run import simulate as run
-    from loadtest.simulation.setup import SetupError, launches_of, reservations_of
+    from loadtest.simulation.setup import SetupError, before_of, launches_of
     from pipeline.plan import PlanError
 
     settings, told = load(), read_script(script)
@@ -80,14 +81,14 @@ def _result(
         begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
         # Millions of objects stay until the end, and each full collection would walk over all of them.
         gc.disable()
-        held = reservations_of(settings) if recipients is None else {}
-        outcome = run(launches, told, seed, begin, settings.kafka.partitions, exact, held)
+        before = before_of(settings) if recipients is None else Before()
+        outcome = run(launches, told, seed, begin, settings.kafka.partitions, exact, before)
     except (SetupError, PlanError) as error:
         raise UserError(f"{file}: {error}") from error
     finally:
         gc.enable()
-    if held is None:
-        note("Kafka does not answer, so nobody counts as written to before: smart sending may skip more")
+    if before is None:
+        note("Kafka does not answer: nobody counts as written to before or as unreachable, so more may be skipped")
     for launch in launches:
         note(f"{launch.spec.name}: {launch.audience.source}")
     return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)

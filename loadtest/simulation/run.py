@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -22,6 +22,7 @@ from pipeline.fanout import chunks
 from pipeline.optouts import OptOuts
 from pipeline.plan import CampaignPlan, Terms, compile_plan
 from pipeline.smart_sending import identity_of, move, release
+from pipeline.unreachable import NOBODY, UnreachableNumbers
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
 from schemas.feedback import Consent, ConsentState
@@ -49,6 +50,14 @@ class Launch:
     delay_ms: int = 0
     breaker_failures: int = 5
     """Failed batches in a row after which nothing more is submitted until the aggregator answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was known of numbers at the start: smart-sending reservations by bucket, and who cannot be reached."""
+
+    reservations: dict[int, bytes] = field(default_factory=dict)
+    unreachable: UnreachableNumbers = NOBODY
 
 
 @dataclass(slots=True)
@@ -88,15 +97,15 @@ def simulate(
     start: int,
     partitions: int = 8,
     exact: bool = False,
-    reservations: Mapping[int, bytes] | None = None,
+    before: Before | None = None,
 ) -> Outcome:
     """Run to the end. `start` in ms. `exact`: slices as small as production's, however long that takes.
-    `reservations`: those of messages before, by bucket.
+    `before`: what was known of numbers; None: nothing.
 
     Raises:
         pipeline.plan.PlanError: a campaign cannot be sent as it is written.
     """
-    return _Simulation(launches, script, seed, start, partitions, exact, dict(reservations or {})).run()
+    return _Simulation(launches, script, seed, start, partitions, exact, before or Before()).run()
 
 
 class _Simulation:
@@ -108,13 +117,14 @@ class _Simulation:
         start: int,
         partitions: int,
         exact: bool,
-        table: dict[int, bytes],
+        before: Before,
     ) -> None:
         self._clock = Clock(start)
         self._start = start
         self._aggregator = ModelledAggregator(script, seed, start)
         self._breaker = SimulatedBreaker(self._clock, self._aggregator, launches[0].breaker_failures)
-        self._table = table
+        self._table = dict(before.reservations)
+        self._unreachable = before.unreachable
         self._optouts = OptOuts()
         for launch in launches:
             for state, numbers in (("out", launch.audience.opted_out), ("held", launch.audience.held)):
@@ -181,7 +191,7 @@ class _Simulation:
                 break
             chunk = following[1]
             passed += len(chunk.numbers)
-            decision = decide(chunk, running.plan, self._table, self._optouts, self._clock.ms)
+            decision = decide(chunk, running.plan, self._table, self._optouts, self._clock.ms, self._unreachable)
             for status in decision.statuses:
                 self._tell(status)
             for lane, work in decision.work:

@@ -13,13 +13,14 @@ from adapters.clickhouse.audience import preview
 from adapters.clickhouse.consents import blocked_of
 from adapters.clickhouse.review import unknown_lists
 from adapters.errors import StoreUnavailable
-from adapters.reservations import ReservationsReader
 from adapters.settings import Settings
 from agents.context import Context
 from agents.runner import Transient
+from api.refusal import ApiError
+from api.standing import Standing
 from loadtest.simulation.audience import Audience, sample
 from loadtest.simulation.lane import Limits
-from loadtest.simulation.run import REVISION, Launch
+from loadtest.simulation.run import REVISION, Before, Launch
 from pipeline.audience import typed_numbers
 from pipeline.carrier_day import normal
 from pipeline.plan import CampaignPlan, Terms, compile_plan
@@ -91,16 +92,21 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
     return dict.fromkeys(sender.lanes, limits)
 
 
-def reservations_of(settings: Settings) -> dict[int, bytes] | None:
-    """The smart-sending reservations of now, None where Kafka does not answer."""
+def before_of(settings: Settings) -> Before | None:
+    """What is known of numbers now, as the workers have it; None where Kafka does not answer."""
     try:
-        return asyncio.run(_reservations(settings))
-    except (KafkaError, OSError, TimeoutError):
+        return asyncio.run(_before(Standing(settings)))
+    except (KafkaError, OSError, ApiError):
         return None
 
 
-async def _reservations(settings: Settings) -> dict[int, bytes]:
-    return dict(await ReservationsReader(settings.kafka).read())
+async def _before(standing: Standing) -> Before:
+    await standing.start()
+    try:
+        await standing.ready()
+        return Before(dict(await standing.reservations()), standing.unreachable)
+    finally:
+        await standing.stop()
 
 
 def audience_of(
