@@ -68,7 +68,7 @@ def test_a_preview_is_the_audience_that_a_freeze_gives(store: Store) -> None:
     assert [int(n) for part in parts for n in part.numbers] == [int(n) for n in seen.numbers]
 
 
-def test_where_an_audience_is_counts_strangers_and_who_is_opted_out(store: Store) -> None:
+def test_who_is_blocked_depends_on_the_account(store: Store) -> None:
     changes: list[tuple[ConsentState, str, int]] = [
         ("out", "shop", PEOPLE[0]), ("out", "", PEOPLE[1]), ("in", "", PEOPLE[1]), ("held", "", PEOPLE[2]),
         ("out", "another", PEOPLE[3]),

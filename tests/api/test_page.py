@@ -62,7 +62,7 @@ def test_launch_from_the_page_to_finished_with_all_states(live: Live, page: Page
     made = live.create(name="From the page")
     row(page, made["id"]).click()
     page.click('#panel [data-action="launch"]')
-    expect(page.locator("#confirm-text")).to_contain_text("recipients, about")
+    expect(page.locator("#confirm-text")).to_contain_text("recipients would get it: ")
     page.click("#confirm-yes")
     expect(row(page, made["id"]).locator(".status")).to_have_text("finished", timeout=90_000)
     shown = live.api.get(f"/v1/campaigns/{made['id']}")["figures"]
