@@ -9,7 +9,6 @@ from typing import Any
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from pipeline.accounting import figures as account
-from pipeline.clicks import PERSON
 from pipeline.money import MICRO
 from schemas.figures import Figures
 from schemas.succession import SHOWN
@@ -29,16 +28,22 @@ def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, 
 
 def as_json(messages: Sequence[Figures]) -> dict[str, Any]:
     """The figures of all messages of a campaign added up: `states` hold every state, `reasons` are ranked,
-    `submitted` is what the aggregator has, `spend` in credits, times in ms (0 = never)."""
+    `submitted` is what the aggregator has, `spend` in credits, times in ms (0 = never). `clicked`: recipients, each
+    once; its `rate` is those of the delivered who clicked, divided by the delivered, null where nobody was."""
     states = {state: sum(one.states[state] for one in messages) for state in SHOWN}
-    clicked = _added(one.events.get("clicked", {}) for one in messages)
+    received = sum(one.clicks.delivered for one in messages)
     return {
         "targeted": sum(one.targeted for one in messages),
         "states": states,
         "residual": sum(one.residual for one in messages),
         "submitted": sum(states[state] for state in HANDED_OVER),
         "reasons": _ranked(messages),
-        "clicked": {"people": clicked[PERSON], "bots": clicked.total() - clicked[PERSON]},
+        "clicked": {
+            "people": sum(one.clicks.people for one in messages),
+            "bots": sum(one.clicks.bots for one in messages),
+            "delivered": received,
+            "rate": received / states["delivered"] if states["delivered"] else None,
+        },
         "opted_out": _added(one.events.get("opted_out", {}) for one in messages).total(),
         "replied": _added(one.events.get("replied", {}) for one in messages).total(),
         "segments": sum(one.segments for one in messages),

@@ -87,13 +87,19 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
     yield f"targeted   {figures['targeted']:,}, handed over {figures['submitted']:,}"
     yield f"segments   {figures['segments']:,}"
     yield f"spend      {figures['spend']:,.4f} credits"
-    yield f"clicked    {figures['clicked']['people']:,} people, {figures['clicked']['bots']:,} bots"
+    yield f"clicked    {figures['clicked']['people']:,} people{_click_rate(figures['clicked'])}, " + (
+        f"{figures['clicked']['bots']:,} visited by bots"
+    )
     yield f"wrote back {figures['replied']:,} people; {figures['opted_out']:,} opted out because of it"
     for state, count in sorted(figures["states"].items(), key=lambda item: -item[1]):
         if count:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"
     for reason in figures["reasons"]:
         yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}"
+
+
+def _click_rate(clicked: dict[str, Any]) -> str:
+    return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered to)"
 
 
 def review_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.figures import Figures, MessageSets, StateSet
-from schemas.succession import BEFORE_LANE, BILLED, EVENTS, FINAL, SHOWN, rank
+from schemas.succession import BILLED, EVENTS, FINAL, SHOWN, SHOWN_AS, rank
 
 
 def figures(sets: MessageSets) -> Figures:
@@ -30,7 +30,7 @@ def figures(sets: MessageSets) -> Figures:
     states = dict.fromkeys(SHOWN, 0)
     reasons: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for (state, reason), count in per_reason.items():
-        shown = BEFORE_LANE.get(state, state)
+        shown = SHOWN_AS.get(state, state)
         states[shown] += count
         if count:
             reasons[shown][reason] += count
@@ -44,6 +44,7 @@ def figures(sets: MessageSets) -> Figures:
         states=states,
         reasons={state: dict(found) for state, found in reasons.items()},
         events=_events(sets.sets),
+        clicks=sets.clicks,
         accepted_ever=accepted,
         segments=segments,
         spend=spend,
@@ -61,9 +62,14 @@ def _residual(recipients: int, states: Mapping[str, int], defects: tuple[int, in
     return balance or sum(abs(defect) for defect in defects)
 
 
+def _place(one: StateSet) -> tuple[int, bool, str, int, int]:
+    """Of sets of one state that with a reason comes first: a receipt without a code does not erase one with."""
+    return -rank(one.state, one.turn), not one.reason, one.reason, one.segments, one.price
+
+
 def _current(kept: Sequence[StateSet]) -> list[tuple[StateSet, int]]:
     """Each set with how many of its ordinals no set before it in the order reached."""
-    order = sorted(kept, key=lambda one: (-rank(one.state, one.turn), one.reason, one.segments, one.price))
+    order = sorted(kept, key=_place)
     before = [0, *(one.reached for one in order)]
     return [(one, one.reached - size) for one, size in zip(order, before, strict=False)]
 

@@ -14,8 +14,7 @@ from typing import Final, Literal, get_args
 
 from schemas.feedback import Click, ClickBatch
 from schemas.status import StatusChunk, StatusGroup
-
-PERSON: Final = "person"
+from schemas.succession import PERSON
 
 Match = Literal["exact", "prefix", "contains"]
 

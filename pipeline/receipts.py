@@ -29,7 +29,11 @@ def statuses(batch: ReceiptBatch) -> StatusChunk | None:
     if not groups:
         return None
     return StatusChunk(
-        campaign=batch.campaign, message=batch.message, at=batch.received, groups=list(groups.values())
+        campaign=batch.campaign,
+        message=batch.message,
+        at=batch.received,
+        groups=list(groups.values()),
+        receipts=True,
     )
 
 

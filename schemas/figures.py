@@ -35,6 +35,16 @@ class Settled:
     recipients: int
 
 
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """Recipients, each once whatever the number of their clicks: `people` followed a link, `delivered` are those of
+    them who have a receipt of delivery, `bots` those of whom a preview or scanner did."""
+
+    people: int = 0
+    delivered: int = 0
+    bots: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSets:
     """What ClickHouse holds about one message of a campaign. Times in ms, 0 for never."""
@@ -51,6 +61,7 @@ class MessageSets:
     """In any order; a set may be there several times with the same sizes."""
     settled: Sequence[Settled] | None = None
     """None where no unknown one was rejected: the sets tell it then."""
+    clicks: Clicks = Clicks()
     newest_at: int = 0
     inserted_at: int = 0
 
@@ -70,6 +81,7 @@ class Figures:
     states: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    clicks: Clicks = Clicks()
     accepted_ever: int = 0
     segments: int = 0
     spend: int = 0

@@ -61,6 +61,8 @@ class StatusChunk(Record, tag="status", kw_only=True):
     at: Millis
     groups: list[StatusGroup]
     lane: int = -1
+    receipts: bool = False
+    """Whether an aggregator said so later: it counts only for who was submitted (`schemas.succession`)."""
 
 
 class StatusRange(Record, tag="range", kw_only=True):

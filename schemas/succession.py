@@ -5,13 +5,18 @@ order, and two states of which neither may follow the other are a contradiction,
 
     withdrawn → passed_over → delayed → queued → in_flight → unknown   (by turn, then in this order)
               → one of canceled · expired · skipped                     (final)
-              → accepted → rejected → undelivered → delivered           (what came of a submission)
+              → acknowledged → accepted → rejected → undelivered → delivered   (what came of a submission)
 
 Who is unknown is so as of a turn: a lost owner may say later, and the log proves it, that it had not submitted; then
 the recipient waits again, one turn later.
 
 `passed_over` is who eligibility skips, before any lane has them. It reads a chunk again after a crash, and somebody
 who went to a lane the first time may have opted out since: the lane's word stands. `skipped` is a lane's own.
+
+What an aggregator says later is recorded under names of its own (`RECEIPTS`) and counts only for who was submitted,
+as their lane says, and is in no final state: a receipt of what was never sent is in no figure, and one that comes
+before the lane's word waits for it. `acknowledged` is who was unknown and of whom a receipt says that the aggregator
+has the message; it is shown as accepted.
 
 A receipt may reject what was accepted. Receipts that contradict each other (rejected, undelivered, delivered) are
 the aggregator's affair and not a loss of ours: the highest of them absorbs the others, whatever came first.
@@ -31,14 +36,29 @@ NOT_SENT_AFTER_ALL: Final = "not_sent_by_lost_owner"
 """Reason of a recipient who was unknown until its lost owner said that it had not submitted."""
 BILLED: Final = ("accepted", "unknown")
 """States whose sets are kept by segments and price (`schemas/clickhouse/0003_statuses.sql`)."""
+PERSON: Final = "person"
+"""Reason of a click that a person made."""
 EVENTS: Final = ("clicked", "opted_out", "replied")
 SHOWN: Final = ("pending", *WAITING, *SUBMITTED, *FINAL)
 """States that figures show."""
+BY_LANE: Final = ("unknown", "accepted", "rejected")
+"""What a lane says of whom it submitted; receipts count for these only."""
+ACKNOWLEDGED: Final = "acknowledged"
+RECEIPTS: Final = {
+    "receipt_accepted": ACKNOWLEDGED,
+    "receipt_rejected": "rejected",
+    "receipt_undelivered": "undelivered",
+    "receipt_delivered": "delivered",
+}
+"""What receipts are recorded as, and the state of whom they count for."""
 BEFORE_LANE: Final = {"withdrawn": "canceled", "passed_over": "skipped"}
 """States that whatever a lane says overrides, in their order, and as what each is shown."""
 
+SHOWN_AS: Final = {**BEFORE_LANE, ACKNOWLEDGED: "accepted"}
+"""States that are shown under another name."""
+
 _ABOVE_TURNS: Final = 1_000_000
-_UPPER: Final = (*FINAL, *SUBMITTED[1:])
+_UPPER: Final = (*FINAL, ACKNOWLEDGED, *SUBMITTED[1:])
 _BEFORE: Final = tuple(BEFORE_LANE)
 
 
@@ -64,12 +84,13 @@ def may_follow(earlier: tuple[str, int], later: tuple[str, int]) -> bool:
 
 def rank_sql() -> str:
     """The ClickHouse expression of `rank` over the columns `state` and `turn`; 0 for events."""
-    states = [*_BEFORE, *BY_TURN, *_UPPER]
-    ranks = [rank(name, 0) for name in states]
+    states = [*_BEFORE, *BY_TURN, *_UPPER, *RECEIPTS]
+    ranks = [rank(RECEIPTS.get(name, name), 0) for name in states]
     turn = f"if(state IN {BY_TURN}, turn * {len(BY_TURN)}, 0)"
     return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {turn})"
 
 
 def shown_sql() -> str:
     """The ClickHouse expression of what column `state` is shown as."""
-    return f"transform(toString(state), {[*BEFORE_LANE]}, {[*BEFORE_LANE.values()]}, toString(state))"
+    shown = {**SHOWN_AS, **{name: SHOWN_AS.get(state, state) for name, state in RECEIPTS.items()}}
+    return f"transform(toString(state), {[*shown]}, {[*shown.values()]}, toString(state))"

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from schemas.feedback import HELD, OPTED_OUT, Consent, Conversation
-from schemas.succession import EVENTS, rank_sql
+from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, rank_sql, shown_sql
 
 PAGE: Final = 100_000
 """Changes read at a time, and those of one number more."""
@@ -211,11 +211,14 @@ SELECT r.account, r.sender, if(s.state = '', 'pending', s.state) AS state, count
 FROM (SELECT campaign, message, ordinal, account, sender FROM replies FINAL) AS r
 LEFT JOIN
 (
-    SELECT campaign, message, ordinal, argMax(state, rank) AS state,
+    SELECT campaign, message, ordinal,
+        if(countIf(state IN {BY_LANE}) > 0 AND countIf(state IN {FINAL}) = 0, argMax(shown, rank),
+            argMaxIf(shown, rank, state NOT IN {tuple(RECEIPTS)})) AS state,
         max(segments) AS segments, max(price) AS price
     FROM
     (
-        SELECT campaign, message, toString(state) AS state, segments, price, {rank_sql()} AS rank,
+        SELECT campaign, message, toString(state) AS state, {shown_sql()} AS shown, segments, price,
+            {rank_sql()} AS rank,
             arrayJoin(bitmapToArray(groupBitmapMergeState(ordinals))) AS ordinal
         FROM state_sets
         WHERE campaign IN (SELECT DISTINCT campaign FROM replies) AND state NOT IN {EVENTS}
@@ -233,7 +236,7 @@ SELECT c.account, c.sender, count() FROM
 (
     SELECT campaign, message, arrayJoin(bitmapToArray(groupBitmapMergeState(ordinals))) AS ordinal
     FROM state_sets
-    WHERE campaign IN (SELECT DISTINCT campaign FROM replies) AND state NOT IN {EVENTS}
+    WHERE campaign IN (SELECT DISTINCT campaign FROM replies) AND state NOT IN {(*EVENTS, *RECEIPTS)}
     GROUP BY campaign, message
 ) AS s
 INNER JOIN (SELECT DISTINCT campaign, account, sender FROM replies) AS c ON s.campaign = c.campaign

@@ -9,12 +9,29 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from adapters.errors import StoreRefused
-from schemas.succession import EVENTS, SHOWN, rank_sql, shown_sql
+from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, SHOWN, SHOWN_AS, rank_sql, shown_sql
 
 WINDOW: Final = 200_000
 """Ordinals read at a time; bounds memory here and in the engine."""
 _TIMES: Final = (*(state for state in SHOWN if state != "pending"), "clicked")
-_COLUMNS: Final = ", ".join(f"minOrNullIf(at, shown = '{state}') AS {state}_at" for state in _TIMES)
+_TAKEN: Final = f"countIf(said IN {BY_LANE}) > 0 AND countIf(said IN {FINAL}) = 0"
+"""Whose receipts count (`adapters.clickhouse.recorded`)."""
+_OF_RECEIPTS: Final = {SHOWN_AS.get(state, state) for state in RECEIPTS.values()}
+
+
+def _counted(aggregate: str, condition: str) -> str:
+    """An aggregate over all that is recorded of a recipient whose receipts count, else over what lanes say."""
+    return f"if({_TAKEN}, {aggregate}, {condition}), {aggregate}, {condition} AND said NOT IN {tuple(RECEIPTS)}))"
+
+
+def _first(state: str) -> str:
+    condition = f"shown = '{state}'"
+    plain = f"minOrNullIf(at, {condition})"
+    return f"{_counted('minOrNullIf(at', condition) if state in _OF_RECEIPTS else plain} AS {state}_at"
+
+
+_COLUMNS: Final = ", ".join(map(_first, _TIMES))
+_CURRENT: Final = _counted("minIf((-rank, shown, reason = '', reason)", f"shown NOT IN {EVENTS}")
 
 _AUDIENCE: Final = """
 SELECT revision, argMin((attempt, recipients), (frozen, attempt)) FROM audiences
@@ -25,7 +42,7 @@ WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMI
 _PAGE: Final = f"""
 SELECT a.number AS number, a.ordinal AS ordinal,
     if(s.current.2 = '', 'pending', s.current.2) AS state,
-    s.current.3 AS reason, s.billed.1 AS segments, s.billed.2 AS price, s.aggregator_id AS aggregator_id,
+    s.current.4 AS reason, s.billed.1 AS segments, s.billed.2 AS price, s.aggregator_id AS aggregator_id,
     {", ".join(f"s.{state}_at AS {state}_at" for state in _TIMES)}
 FROM
 (
@@ -36,13 +53,13 @@ FROM
 LEFT JOIN
 (
     SELECT one.1 AS ordinal,
-        minIf((-rank, shown, reason), shown NOT IN {EVENTS}) AS current,
+        {_CURRENT} AS current,
         argMaxIf((segments, price), rank, segments > 0) AS billed,
         maxIf(one.2, shown != 'skipped') AS aggregator_id,
         {_COLUMNS}
     FROM
     (
-        SELECT {shown_sql()} AS shown,
+        SELECT toString(state) AS said, {shown_sql()} AS shown,
             toString(reason) AS reason, segments, price, at,
             {rank_sql()} AS rank,
             if(last > first, range(first, last), ordinals) AS members,

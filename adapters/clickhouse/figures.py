@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
-from schemas.figures import MessageSets, Settled, StateSet
-from schemas.succession import BILLED, EVENTS, FINAL, NOT_SENT_AFTER_ALL, rank_sql
+from adapters.clickhouse.recorded import RECORDED
+from schemas.figures import Clicks, MessageSets, Settled, StateSet
+from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, NOT_SENT_AFTER_ALL, PERSON, RECEIPTS, rank_sql
 
 _EVENTS: Final = str(EVENTS)
 _CHAIN: Final = (*BILLED, "rejected")
@@ -28,9 +30,9 @@ SELECT message, state, reason, turn, segments, price,
         ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason, turn
     ),
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
-        (PARTITION BY message ORDER BY {rank_sql()} DESC, reason, segments, price),
+        (PARTITION BY message ORDER BY {rank_sql()} DESC, reason = '', reason, segments, price),
     bitmapCardinality(ordinals), last_at, inserted, bitmapMax(ordinals)
-FROM state_sets WHERE campaign = {{campaign:String}}
+FROM {RECORDED}
 ORDER BY message
 """
 
@@ -50,28 +52,43 @@ SELECT bitmapCardinality(ordinals) - bitmapCardinality(bitmapSubsetInRange(ordin
 FROM
 (
     SELECT groupBitmapMergeState(ordinals) AS ordinals FROM state_sets
-    WHERE campaign = {{campaign:String}} AND message = {{message:UInt8}} AND state NOT IN {_EVENTS}
+    WHERE campaign = {{campaign:String}} AND message = {{message:UInt8}}
+        AND state NOT IN {(*EVENTS, *RECEIPTS)}
 )
 """
 
 # Per (segments, price): unknown, with a receipt of delivery or failure, and not accepted. Only asked where an unknown
 # one was rejected too, or waits again; else the measured unions tell it.
-_SETTLED: Final = """
+_SETTLED: Final = f"""
 SELECT segments, price, bitmapAndCardinality(bitmapAndnot(unknown, taken), received)
 FROM
 (
     SELECT segments, price, groupBitmapMergeState(ordinals) AS unknown FROM state_sets
-    WHERE campaign = {campaign:String} AND message = {message:UInt8} AND state = 'unknown'
+    WHERE campaign = {{campaign:String}} AND message = {{message:UInt8}} AND state = 'unknown'
     GROUP BY segments, price
 ) AS lost
 CROSS JOIN
 (
     SELECT groupBitmapMergeStateIf(ordinals, state = 'accepted') AS taken,
         groupBitmapMergeStateIf(ordinals, state != 'accepted') AS received
-    FROM state_sets
-    WHERE campaign = {campaign:String} AND message = {message:UInt8}
-        AND state IN ('accepted', 'delivered', 'undelivered')
+    FROM {RECORDED}
+    WHERE message = {{message:UInt8}} AND state IN ('accepted', '{ACKNOWLEDGED}', 'delivered', 'undelivered')
 ) AS known
+"""
+
+# Per message: people who clicked, those of them who were delivered to, and whom bots visited. One person is one
+# element of a set, so that the rate cannot pass 100 %.
+_CLICKS: Final = f"""
+SELECT message, bitmapCardinality(people), bitmapAndCardinality(people, received), bitmapCardinality(bots)
+FROM
+(
+    SELECT message,
+        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason = '{PERSON}') AS people,
+        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason != '{PERSON}') AS bots,
+        groupBitmapMergeStateIf(ordinals, state = 'delivered') AS received
+    FROM {RECORDED}
+    GROUP BY message
+)
 """
 
 # A part never changes: a campaign's sets are the same for as long as the parts that hold them are.
@@ -114,7 +131,17 @@ def message_sets(store: Store, campaign: str) -> list[MessageSets]:
         measured[row[0]].append(row[1:])
     if recipients and not measured:
         measured[0] = []
-    return [_message(store, (campaign, message), (recipients, present), rows) for message, rows in measured.items()]
+    clicks = {row[0]: Clicks(*row[1:]) for row in store.rows(_CLICKS, asked)} if _has_clicks(rows) else {}
+    return [
+        replace(
+            _message(store, (campaign, message), (recipients, present), rows), clicks=clicks.get(message, Clicks())
+        )
+        for message, rows in measured.items()
+    ]
+
+
+def _has_clicks(rows: Sequence[Sequence[Any]]) -> bool:
+    return any(row[1] == "clicked" for row in rows)
 
 
 def _audience(store: Store, asked: dict[str, str]) -> tuple[int, int]:

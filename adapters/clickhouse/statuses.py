@@ -49,15 +49,18 @@ def _rows(record: StatusChunk | StatusRange) -> Iterator[_Row]:
     if isinstance(record, StatusChunk):
         for group in record.groups:
             if len(group.ordinals):
-                yield _Row(record, _stored(group.state, record.lane), group.reason, group)
+                yield _Row(record, _stored(group.state, record), group.reason, group)
         return
     for first in range(record.first, record.last, _RANGE_ROWS):
         yield _Row(record, "withdrawn", record.reason, span=(first, min(first + _RANGE_ROWS, record.last)))
 
 
-def _stored(state: str, lane: int) -> str:
-    """Who is skipped before any lane has them is only passed over: what a lane says of them stands."""
-    return "passed_over" if state == "skipped" and lane < 0 else state
+def _stored(state: str, record: StatusChunk) -> str:
+    """Who is skipped before any lane has them is only passed over: what a lane says of them stands. What receipts say
+    is kept apart, since it counts only for who was submitted."""
+    if record.receipts:
+        return f"receipt_{state}"
+    return "passed_over" if state == "skipped" and record.lane < 0 else state
 
 
 def _table(rows: Sequence[_Row]) -> Any:

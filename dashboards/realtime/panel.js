@@ -101,10 +101,10 @@ function reasons(f) {
 }
 
 function clicks(f) {
-  const rows = [["People who clicked", f.clicked.people], ["Clicks of bots, not counted", f.clicked.bots]];
+  const rows = [["People who clicked", f.clicked.people], ["Visited by bots, not counted", f.clicked.bots]];
   rows.push(["People who wrote back", f.replied], ["Opted out because of it", f.opted_out]);
-  const received = f.states.delivered || f.submitted;
-  return [el("h3", {}, "Clicks"), el("table", {}, el("tbody", {}, ...rows.map(([name, n], i) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, i ? "" : percent(n, received))))))];
+  rows[0].push(f.states.delivered ? percent(f.clicked.delivered, f.states.delivered) : "");
+  return [el("h3", {}, "Clicks"), el("table", {}, el("tbody", {}, ...rows.map(([name, n, rate]) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, rate ?? "")))))];
 }
 
 const PASSED = { next_day: "the next day for whom it is past", at_once: "at once for whom it is past", skip: "not to whom it is past" };

@@ -9,10 +9,9 @@ from typing import Any
 from loadtest.simulation.run import Outcome
 from loadtest.simulation.tally import Tally
 from loadtest.simulation.timeline import Timeline
-from pipeline.clicks import PERSON
 from pipeline.money import MICRO
 from schemas.campaign import CampaignSpec
-from schemas.succession import SHOWN
+from schemas.succession import PERSON, SHOWN
 
 
 def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed: int, script: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Tally:
     def _measured(self) -> MessageSets:
         """The sizes of unions that the engine measures (`adapters.clickhouse.figures`)."""
         conserved = [key for key in self._sets if key[0] not in EVENTS]
-        keys = sorted(conserved, key=lambda key: (-rank(key[0], key[2]), key[1], key[3], key[4]))
+        keys = sorted(conserved, key=lambda key: (-rank(key[0], key[2]), not key[1], key[1], key[3], key[4]))
         reached = self._running(keys)
         own: dict[SetKey, int] = {}
         for state in FINAL:

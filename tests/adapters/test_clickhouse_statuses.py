@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -10,9 +11,12 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.export import export
 from adapters.clickhouse.figures import message_sets, versions
 from adapters.clickhouse.statuses import StatusSink
+from api.figures_source import as_json
 from pipeline.accounting import figures
+from schemas.figures import Clicks
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 from schemas.succession import EVENTS, FINAL, NOT_SENT_AFTER_ALL, SUBMITTED, WAITING
 from tests.adapters.clickhouse_store import NOW, migrated, typed
@@ -106,6 +110,45 @@ def test_replay_in_any_order_and_grouping_changes_nothing(store: Store) -> None:
         before.events,
         0,
     )
+
+
+def receipts(state: str, ordinals: Sequence[int], reason: str = "", message: int = 0) -> StatusChunk:
+    return msgspec.structs.replace(chunk(state, ordinals, reason=reason, message=message, at=NOW + 9), receipts=True)
+
+
+def test_receipts_count_only_for_who_was_submitted_whatever_comes_when(store: Store) -> None:
+    way = [
+        chunk("queued", range(20), segments=2, price=7900),
+        chunk("in_flight", range(20), segments=2, price=7900),
+        chunk("accepted", range(10), segments=2, price=7900),
+        chunk("unknown", range(10, 14), segments=2, price=7900),
+        chunk("skipped", range(30, 40), reason="opted_out"),
+        chunk("canceled", [19], turn=1),
+    ]
+    said = [
+        receipts("undelivered", [3], "landline"),
+        receipts("undelivered", [3]),  # without a code after one with: the reason stays
+        receipts("accepted", [0, 1, 10, 15]),
+        receipts("rejected", [4, 11], "filtered"),
+        receipts("delivered", [0, 5, 12, 14, 19, 30, 31, 55, N, N + 500]),
+        receipts("delivered", range(N), message=1),
+    ]
+    want = {"delivered": 3, "undelivered": 1, "rejected": 2, "accepted": 7, "unknown": 1, "in_flight": 5,
+            "canceled": 1, "skipped": 10, "pending": 30}  # fmt: skip
+    for order in (way + said, said + way, [*said, *way, *said]):
+        StatusSink(store).insert(order)
+        (found,) = (figures(one) for one in message_sets(store, CAMPAIGN))
+        assert {state: count for state, count in found.states.items() if count} == want
+        assert (found.residual, found.targeted, found.reasons["undelivered"]) == (0, N, {"landline": 1})
+        # Billed is who was accepted, and the unknown ones of whom a receipt says that the aggregator had them.
+        assert (found.accepted_ever, found.segments, found.spend) == (12, 24, 24 * 7900)
+        rows = {row["ordinal"]: row for batch in export(store, CAMPAIGN) for row in batch.to_pylist()}
+        assert Counter(row["state"] for row in rows.values()) == want
+        assert (rows[3]["state"], rows[3]["reason"]) == ("undelivered", "landline")
+        assert rows[30]["delivered_at"] is None
+        assert rows[5]["delivered_at"] is not None
+        store.command("TRUNCATE TABLE state_sets")
+        store.command("TRUNCATE TABLE status_log")
 
 
 def test_an_empty_insert_and_an_empty_group_do_nothing(store: Store) -> None:
@@ -213,3 +256,19 @@ def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(stor
         "canceled": 1, "unknown": 5, "accepted": 1, "queued": 1, "delivered": 1
     }  # fmt: skip
     assert (found.residual, found.accepted_ever, found.spend) == (0, 2, 2 * 2 * 7900)
+
+
+def test_the_click_rate_counts_people_who_were_delivered_to_once_each(store: Store) -> None:
+    StatusSink(store).insert(
+        [
+            chunk("accepted", range(10), segments=1, price=1),
+            receipts("delivered", range(4)),
+            chunk("clicked", [0, 1, 5, 6, 7, 8], reason="person"),
+            chunk("clicked", [1], reason="person", at=NOW + 1),
+            chunk("clicked", [0, 2, 3], reason="bot:head"),
+            chunk("clicked", [2, 3, 9], reason="bot:slack"),
+        ]
+    )
+    assert account(store).clicks == Clicks(people=6, delivered=2, bots=4)
+    shown = as_json([account(store)])["clicked"]
+    assert shown == {"people": 6, "delivered": 2, "bots": 4, "rate": 0.5}

@@ -61,7 +61,7 @@ def measured(records: Iterable[Record], present: int, recipients: int) -> Messag
         members[one.set_key()].add(one.ordinal)
     keys = sorted(members)
     kept = [key for key in keys if key[0] not in EVENTS]
-    chain = sorted(kept, key=lambda key: (-rank(key[0], key[2]), key[1], key[3], key[4]))
+    chain = sorted(kept, key=lambda key: (-rank(key[0], key[2]), not key[1], key[1], key[3], key[4]))
     reached = {key: len(set().union(*(members[one] for one in chain[: n + 1]))) for n, key in enumerate(chain)}
     known = set().union(*(members[key] for key in kept))
     sets = [
