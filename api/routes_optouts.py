@@ -96,8 +96,8 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]
     digits = number_of(number)
     _known_account(shared, body.account)
     whose = {body.account}
+    changes = await asyncio.to_thread(history, shared.figures.store, digits)
     if not body.account:
-        changes = await asyncio.to_thread(history, shared.figures.store, digits)
         closed = {account for (account, hold), last in standing(changes).items() if not hold and last.state != "in"}
         whose = closed or whose
     now = now_ms()
@@ -105,7 +105,8 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]
         Consent(account=account, number=digits, state="in", at=now, source="api", evidence=body.evidence)
         for account in sorted(whose)
     ])  # fmt: skip
-    return {"recorded": 1}
+    held = any(hold and last.state == "held" for (_, hold), last in standing(changes).items())
+    return {"recorded": 1, "held": held}
 
 
 @router.post("/optouts/{number}/holds")

@@ -107,8 +107,10 @@ def remove(
     import orjson
 
     body = {"evidence": evidence, "account": account}
-    _client().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
+    said = _client().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
     say(f"{number} may be written to again" + (f" by {account}" if account else ""))
+    if said["held"]:
+        say("  once you have decided about a text of theirs that still holds it: longwave optouts review")
 
 
 @app.command()

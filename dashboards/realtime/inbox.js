@@ -82,6 +82,7 @@ function row(line) {
 const pill = (line) => el("span", { class: "status", "data-i": line.intent ?? "change" }, line.intent ? INTENTS[line.intent] : (SOURCES[line.source] ?? line.source));
 
 function change(line) {
+  if (!line.number) return line.intent === "other" ? el("span", { class: "soft" }, "–") : el("b", { class: "held", title: "Find out who wrote, and opt them out." }, "nobody knows whose");
   if (line.change === null) return el("span", { class: "soft" }, line.fresh && line.intent !== "other" ? "…" : "unchanged");
   if (line.change === "held" || line.hold) return el("b", { class: "held" }, line.hold ? "held" : "was held");
   const at = line.account ? ` at ${line.account}` : " everywhere";
@@ -95,7 +96,7 @@ function why(line) {
   if (line.word) said.push(`“${line.word}”${line.rule ? ` by rule ${line.rule}` : ""}`);
   if (line.who) said.push(`decided by ${line.who}`);
   for (const note of line.notes) said.push(NOTES[note] ?? note);
-  return said.length ? el("span", { class: "soft why" }, said.join("; ")) : null;
+  return said.length ? el("span", { class: "soft grounds" }, said.join("; ")) : null;
 }
 
 function decide(line) {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import (
     Placed,
+    blocked_of,
     export,
     history,
     insert_consents,
@@ -17,7 +21,8 @@ from adapters.clickhouse.consents import (
     standing,
 )
 from adapters.clickhouse.statuses import StatusSink
-from schemas.feedback import Consent, ConsentState, Conversation, ReplyKind, SentReply
+from pipeline.optouts import OptOuts, reason_of
+from schemas.feedback import Consent, ConsentState, Conversation, ReplyKind, SentReply, consent_key
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
@@ -79,6 +84,44 @@ def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> 
     for page in (1, 2, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part if row.number == number]
         assert [(row.account, row.hold, row.state) for row in rows] == [("shop", "", "out"), ("shop", "bb", "held")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(store: Store, seed: int) -> None:
+    draw, view = random.Random(seed), OptOuts()
+    numbers = range(FIRST + 1000 * (seed + 1), FIRST + 1000 * (seed + 1) + 60)
+    made: list[Placed] = []
+    ends: Counter[int] = Counter()
+    for _ in range(600):
+        hold = draw.choice(["", "", "aa", "bb"])
+        said = Consent(
+            account=draw.choice(["", "shop", "club"]), number=draw.choice(numbers), hold=hold,
+            state=draw.choice(["held", "in"] if hold else ["out", "in"]), at=NOW + draw.randint(-(10**9), 10**9),
+            source=draw.choice(["inbound", "link", "import", "api"]), evidence=f"record {len(made)}",
+        )  # fmt: skip
+        partition = zlib.crc32(consent_key(said)) % 4
+        made.append(Placed(partition, ends[partition], NOW + draw.randint(-5000, 5000), said))
+        ends[partition] += 1
+        view.apply(said)
+    for batch in (made[:400], draw.sample(made, len(made))):  # a part of it twice, and in any order
+        insert_consents(store, batch)
+    blocking = [row for part in export(store, current=True, page=7) for row in part if row.number in numbers]
+    for account in ("shop", "club"):
+        lanes = dict(zip(numbers, view.blocked_many(account, list(numbers)), strict=True))
+        shown = {
+            number: reason_of(account, {key: one.state for key, one in standing(history(store, number)).items()})
+            for number in numbers
+        }
+        exported = {
+            number: reason_of(
+                account, {(one.account, one.hold): one.state for one in blocking if one.number == number}
+            )
+            for number in numbers
+        }
+        reviewed = blocked_of(store, account, list(numbers))
+        assert lanes == shown == exported == {number: reviewed.get(number, "") for number in numbers}
+    everything = [row for part in export(store, current=False, page=50) for row in part if row.number in numbers]
+    assert Counter(row.evidence for row in everything) == Counter(one.consent.evidence for one in made)
 
 
 def reply(ordinal: int, kind: ReplyKind, text: str = "Shop: bye") -> SentReply:

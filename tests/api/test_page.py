@@ -185,7 +185,7 @@ def test_replies_show_what_was_said_changed_and_answered_as_it_comes(live: Live,
     expect(stop.locator(".c-change")).to_have_text("opted out", timeout=30_000)
     expect(stop.locator(".c-answer")).to_contain_text("You are unsubscribed", timeout=30_000)
     expect(page.locator("#i-rows tr", has_text=other).locator(".c-said")).to_have_text(NASTY)
-    assert page.locator("#i-rows img, #i-rows b:not(.out, .in)").count() == 0
+    assert page.locator("#i-rows img, #i-rows b:not(.out, .in, .held)").count() == 0
     live.api.send("DELETE", "/v1/optouts/" + quote(person), orjson.dumps({"evidence": "phoned us on Monday"}))
     back = page.locator("#i-rows tr", has_text="phoned us on Monday")
     expect(back.locator(".c-change")).to_have_text("opted in", timeout=30_000)
@@ -204,6 +204,25 @@ def test_replies_show_what_was_said_changed_and_answered_as_it_comes(live: Live,
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.click("#go-campaigns")
     expect(page.locator("#campaigns")).to_be_visible()
+
+
+def test_an_operator_decides_about_what_may_be_an_opt_out(live: Live, page: Page) -> None:
+    stops, stays = "+12125550281", "+12125550282"
+    page.click("#go-replies")
+    texts(live, *({"id": "d1", "from": one, "text": "Who is this? stop"} for one in (stops, stays)))
+    texts(live, {"id": "d2", "from": "Bob’s phone", "text": "STOP"})
+    page.select_option("#i-what", "held")
+    for number, button in ((stops, "Opt out"), (stays, "Not an opt-out")):
+        line = page.locator("#i-rows tr", has_text=number)
+        expect(line.locator(".c-change b")).to_have_text("held", timeout=30_000)
+        expect(line.locator(".grounds")).to_contain_text("by rule")
+        line.get_by_role("button", name=button, exact=True).click()
+        expect(line).to_have_count(0, timeout=30_000)
+    page.select_option("#i-what", "changes")
+    expect(page.locator("#i-rows tr", has_text=stops).locator(".c-change b.out")).to_have_count(1, timeout=30_000)
+    expect(page.locator("#i-rows tr", has_text=stops).filter(has_text="decided by page")).to_have_count(2)
+    page.select_option("#i-what", "unread")
+    expect(page.locator("#i-rows tr", has_text="Bob’s phone").locator(".c-said")).to_contain_text("STOP")
 
 
 def texts(live: Live, *said: dict[str, str]) -> None:
