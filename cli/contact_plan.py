@@ -59,18 +59,20 @@ def judge_numbers(
     """How the file means digits without +, judged from all of its numbers.
 
     Raises:
-        ContactFileError: it cannot be read to its end.
+        ContactFileError: it cannot be read to its end, or its numbers were rounded before they came into it.
     """
-    judge = NumberJudge()
-    if of_country is None and not country:
-        return judge.verdict(choice)
-    least = max(*phones, of_country or 0)
+    judge, least = NumberJudge(), max(*phones, of_country or 0)
     for batch in file.batches():
         for row in batch.rows:
             if len(row) > least:
                 named = country_named(row[of_country]) if of_country is not None else ""
                 for phone in phones:
-                    judge.look(row[phone].strip(), named or country)
+                    judge.look(row[phone], named or country)
+        if of_country is None and not country and judge.knows_rounding:
+            break
+    rounding = judge.rounding()
+    if rounding:
+        raise ContactFileError(f"{rounding}. Nothing was imported: take the numbers from their source again, as text")
     return judge.verdict(choice)
 
 

@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 from pipeline.area_codes import CA_NAMES, US_NAMES, state_of_number
 from pipeline.column_words import country_named
 from pipeline.columns import Columns
-from pipeline.numbering import Accepted, Bare, Refusal, digits_of, read, read_international, read_national
+from pipeline.number_mentions import possible_numbers
+from pipeline.numbering import Bare, Refusal, read
 from schemas.ids import zone_names
 
 Reason = Literal[Refusal, "unknown_country", "unknown_zone", "wrong_columns", "malformed"]
@@ -117,18 +118,6 @@ def _of_all_numbers(
     cells = (row[position] for position in columns.phones)
     numbers = dict.fromkeys(number for cell in cells for number in possible_numbers(cell, country))
     return [Statement(number, state, index, column, value) for number in numbers]
-
-
-def possible_numbers(text: str, country: str, bare: Bare = "undecided") -> list[int]:
-    """Everybody whom a text may name: an opt-out of digits that mean one of two people counts for both."""
-    outcome = read(text, country, bare)
-    if isinstance(outcome, Accepted):
-        return [outcome.number]
-    if outcome != "ambiguous":
-        return []
-    digits = digits_of(text)
-    readings = (read_national(digits, country), read_international(digits))
-    return [one.number for one in readings if isinstance(one, Accepted)]
 
 
 def country_of_line(row: Sequence[str], columns: Columns, country: str) -> str:

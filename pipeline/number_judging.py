@@ -93,7 +93,7 @@ class NumberJudge:
     def look(self, text: str, country: str) -> None:
         """Take a cell into account; `country` (ISO, or "") is where its number is from if written without `+`."""
         digits = ""
-        if self.long < _ROUNDED_LOOKED_AT:
+        if not self.knows_rounding:
             digits = digits_of(text)
             self._look_for_rounding(digits)
         if text[:1] in ("+", "0", "") or not country:
@@ -109,6 +109,11 @@ class NumberJudge:
         if self.looked_at % LOOK_AT_FIRST == 0:
             self._stride *= 2
         self._weigh(text, read_national(digits, country), read_international(digits))
+
+    @property
+    def knows_rounding(self) -> bool:
+        """Whether enough numbers were seen to say whether they were rounded."""
+        return self.long >= _ROUNDED_LOOKED_AT
 
     def _look_for_rounding(self, digits: str) -> None:
         number = int(digits) if digits.removeprefix("+").isdecimal() else 0

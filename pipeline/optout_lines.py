@@ -16,8 +16,8 @@ from typing import Final, Literal, NamedTuple
 from pipeline.column_words import country_named, names_number
 from pipeline.columns import Choices, ColumnsError, first_named, position_of, quoted
 from pipeline.consent_columns import ConsentColumn, kind_of
-from pipeline.contacts import possible_numbers
 from pipeline.field_names import fold
+from pipeline.number_mentions import possible_numbers
 from pipeline.numbering import Accepted, Bare, read
 from pipeline.rejections import Rejection, is_rejection
 from pipeline.survey import Profile
