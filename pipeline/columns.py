@@ -23,6 +23,8 @@ from pipeline.survey import Profile
 Choice = Literal["phone", "country", "region", "zone", "consent", "opted_out", "attribute"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
 _OWN: Final = ("country", "region", "zone")
+CAMPAIGN_EXPORT: Final = frozenset({"ordinal", "number", "state", "reason", "segments", "price", "aggregator_id"})
+"""Columns that together only `campaign export` writes: all but the number are about the campaign, not the person."""
 
 
 class ColumnsError(ValueError):
@@ -122,6 +124,9 @@ class _Taken:
             if sum(taken == role for taken in self.chosen.values()) > 1:
                 raise ColumnsError(f"--column {role}=… can name one column only")
         self.ignored = {position_of(header, name) for name in choices.ignored}
+        if set(header) >= CAMPAIGN_EXPORT:
+            self.ignored |= {i for i, name in enumerate(header) if name != "number" and i not in self.chosen}
+            self.notes.append("the file is the export of a campaign: only its numbers are taken")
         self.has_reason = self._has_reason()
         if self.has_reason:
             self.ignored.add(len(header) - 1)

@@ -14,7 +14,7 @@ import pytest
 from adapters.contact_files import BATCH, ContactFileError
 from api import exporting
 from cli.contact_plan import Plan, plan_import, reading_of
-from pipeline.columns import Choices
+from pipeline.columns import CAMPAIGN_EXPORT, Choices
 from pipeline.contacts import normalise
 from pipeline.number_judging import Choice
 from pipeline.numbering import Accepted, read
@@ -124,6 +124,10 @@ def test_what_is_beside_a_number_is_no_part_of_it(tmp_path: Path) -> None:
     )
 
 
+def test_the_columns_that_tell_an_export_are_in_it() -> None:
+    assert set(exporting.SCHEMA.names) >= CAMPAIGN_EXPORT
+
+
 @pytest.mark.parametrize("region", ["", "DE", "AT", "US"])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: str, region: str) -> None:
@@ -143,3 +147,4 @@ def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: str, region:
     plan = planned(file, region)
     assert plan.numbers.bare == "alone"
     assert people(plan, region) == (expected, [])
+    assert (plan.columns.region, plan.columns.consents, plan.columns.attributes) == (None, (), ())
