@@ -23,23 +23,24 @@ _HELD: Final = """
 SELECT number, account, hold FROM consents WHERE hold != '' GROUP BY number, account, hold
 HAVING argMax(state, log_offset) = 'held'
 """
-_TEXTS: Final = f"""
+_HELD_TEXT: Final = f"(number, identity) IN (SELECT number, hold FROM ({_HELD}))"
+_HELD_CHANGE: Final = f"source != 'inbound' AND (number, account, hold) IN ({_HELD})"
+_TEXTS: Final = """
 SELECT received, number, toString(intent), sender, id, text, evidence, 'inbound', NULL, toString(account), '', word,
     toString(rule), '', at, person, notes, identity
 FROM inbound
-WHERE ({{what:String}} IN ('', toString(intent)) OR {{what:String}} = 'unread' AND number = 0
-    OR {{what:String}} = 'held' AND (number, identity) IN (SELECT number, hold FROM ({_HELD})))
-    AND (number = {{number:UInt64}} OR {{number:UInt64}} = 0)
-ORDER BY received DESC, number, identity LIMIT {{looked:UInt32}}
+WHERE ({what:String} IN ('', toString(intent)) OR {what:String} = 'unread' AND number = 0 OR HELD)
+    AND (number = {number:UInt64} OR {number:UInt64} = 0)
+ORDER BY received DESC, number, identity LIMIT {looked:UInt32}
 """
-_OTHERS: Final = f"""
+"""HELD is what waits for an operator, or nothing where that is not asked for: it takes a look at every consent."""
+_OTHERS: Final = """
 SELECT recorded, number, '', '', '', '', evidence, toString(source), toString(state), toString(account), hold, word,
     toString(rule), who, at, '', [], ''
 FROM consents
-WHERE ({{what:String}} = '' OR {{what:String}} = 'changes' AND source != 'inbound'
-    OR {{what:String}} = 'held' AND source != 'inbound' AND (number, account, hold) IN ({_HELD}))
-    AND (number = {{number:UInt64}} OR {{number:UInt64}} = 0)
-ORDER BY recorded DESC, number LIMIT {{looked:UInt32}}
+WHERE ({what:String} = '' OR {what:String} = 'changes' AND source != 'inbound' OR HELD)
+    AND (number = {number:UInt64} OR {number:UInt64} = 0)
+ORDER BY recorded DESC, number LIMIT {looked:UInt32}
 """
 _KNOWN: Final = "SELECT number, evidence FROM inbound WHERE number IN (SELECT number FROM typed)"
 _CHANGES: Final = """
@@ -122,8 +123,11 @@ def inbox(store: Store, what: What = "", number: int = 0, page: int = 1, size: i
     """
     first = (page - 1) * size
     asked = {"what": what, "number": number, "looked": _REPEATED * (first + size + 1)}
-    texts = _once(_line(row) for row in store.rows(_TEXTS, asked)) if what != "changes" else []
-    others = [_line(row) for row in store.rows(_OTHERS, asked)] if what in ("", "changes", "held") else []
+    is_held = what == "held"
+    said = _TEXTS.replace("HELD", _HELD_TEXT if is_held else "false")
+    changed = _OTHERS.replace("HELD", _HELD_CHANGE if is_held else "false")
+    texts = _once(map(_line, store.rows(said, asked))) if what != "changes" else []
+    others = list(map(_line, store.rows(changed, asked))) if what in ("", "changes", "held") else []
     # A change that a text caused is shown with the text, which has its time. So the first n texts and the first n
     # changes hold the first n lines. One whose text is older than the table of texts stands alone.
     known = _known(store, [one for one in others if one.source == "inbound"])
