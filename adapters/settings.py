@@ -149,6 +149,11 @@ class Account(_Strict):
     resend_attempts: Annotated[int, Field(ge=2, le=10)] = 2
     """Submissions of a message at most that may have arrived, of campaigns with `unknown = "resend"`; then it stays
     unknown."""
+    lateness_hours: Annotated[float, Field(ge=0, le=168)] = 2.0
+    """A marketing message that machines (ours or the aggregator's) would make later than this is not sent any more,
+    its recipient is expired, `too_late`. 0: however late."""
+    transactional_lateness_hours: Annotated[float, Field(ge=0, le=168)] = 0.0
+    """The same for transactional messages."""
     max_segments: Annotated[int, Field(ge=1, le=10)] = 6
     """Whose text takes more segments is skipped (`too_many_segments`). Above 10 (1,600 characters) aggregators refuse
     a text or the phone gets it in pieces."""

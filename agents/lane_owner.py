@@ -27,6 +27,7 @@ from agents.runner import Output, output
 from pipeline.checkpoint import Loader, is_checkpoint
 from pipeline.due import RELEASED_AT_ONCE, release_due
 from pipeline.lane import Ask, Effect, Gradually, Malformed, Owned, Submit, Void, apply
+from pipeline.lane_lateness import HEARTBEAT_MS
 from pipeline.lane_state import Flight, LaneState
 from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Window
@@ -38,13 +39,14 @@ from schemas.deadletter import DeadLetter, to_text
 from schemas.lane import (
     LANES,
     CheckpointPart,
+    Heartbeat,
     LaneRecord,
     Owner,
     Result,
     ResultGroup,
 )
 from schemas.status import StatusChunk
-from schemas.wire import DecodeError
+from schemas.wire import DecodeError, encode
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +108,8 @@ class LaneOwner:
         self._wake = asyncio.Event()
         self._pump_task: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
+        self._beaten = 0.0
+        """When this owner last wrote a sign of life."""
         self.outbox = Outbox(context.producer, context.give_up)
         self._breaker = way.breaker
         self._breaker.join(self.wake)
@@ -321,6 +325,7 @@ class LaneOwner:
             # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
             kept = bool(self._epoch) and self._before == self._epoch
             self._epoch = self.state.epoch
+            self._beaten = monotonic()
             seconds = monotonic() - self._assigned_at
             metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
             log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, self.state.epoch, seconds)
@@ -334,6 +339,7 @@ class LaneOwner:
             if self._active:
                 pause = min(pause, self._turn())
                 self._outage.look(self.state)
+                self._beat()
                 await self.checkpointer.maybe()
             self._gauges()
             self._watch()
@@ -342,6 +348,17 @@ class LaneOwner:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    def _beat(self) -> None:
+        """Say that this owner lives and whether its aggregator works (`pipeline.lane_lateness`). Not by the outbox:
+        one that Kafka does not take now must not come later."""
+        if monotonic() - self._beaten < HEARTBEAT_MS / 1000:
+            return
+        self._beaten = monotonic()
+        able = self._breaker.rule.state == "closed"
+        record = Heartbeat(epoch=self.state.epoch, able=able, at=now_ms())
+        sent = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _watch(self) -> None:
         """Whatever a rebalance made the consumer lose: a log that has more than we are given is read again."""

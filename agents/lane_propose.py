@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from adapters.ports import Delivered
 from agents.context import Context
+from pipeline.lane_lateness import TOO_LATE
 from pipeline.lane_state import unpack
 from pipeline.picker import Pick, Picked, expired, pick
 from pipeline.poison import poisonous
 from pipeline.rate import Pace, ReadBack, Window, slice_segments, slots
 from pipeline.scheduler import FairShare
-from schemas import topics
+from schemas import metrics, topics
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
 from schemas.wire import encode
 
@@ -169,6 +170,8 @@ class Proposer:
 
     def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
         self._picked.add(slices)
+        if isinstance(record, Drop) and record.reason == TOO_LATE:
+            metrics.LANE_TOO_LATE.labels(self._owner.lane).inc(sum(stop - start for _, start, stop in slices))
         future = self._context.producer.send(topics.LANES.name, encode(record), partition=self._owner.lane)
         epoch = self._owner.state.epoch
 

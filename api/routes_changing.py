@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
+import pyarrow.compute as pc
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from api.body import SPEC_BODY, spec_of
 from api.commands import carry_out
 from api.errors import ApiError, field_errors
 from api.services import Services, services
+from pipeline.lane_lateness import TOO_LATE
 from pipeline.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.tokens import new_campaign_id
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -108,13 +110,15 @@ def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec
 
 @router.post("/{campaign}/retry-failed", status_code=201)
 async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
-    """A new draft to the numbers whose message was rejected or undelivered."""
+    """A new draft to the numbers whose message was rejected or undelivered, or expired because machines were down."""
     document = await shared.document(campaign)
     if document.status not in ("sent", "finished", "canceled"):
         raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
     numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
     if not numbers:
-        raise ApiError(409, f"campaign {campaign}: no message was rejected or undelivered, nothing to retry")
+        raise ApiError(
+            409, f"campaign {campaign}: no message was rejected, undelivered or too late, nothing to retry"
+        )
     return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
 
 
@@ -125,8 +129,9 @@ def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -
 
 def _failed_numbers(shared: Services, campaign: str) -> list[int]:
     numbers: list[int] = []
-    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered"]):
-        numbers += table["number"].to_numpy().tolist()
+    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
+        of_deadline = pc.and_(pc.equal(table["state"], "expired"), pc.not_equal(table["reason"], TOO_LATE))
+        numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
         if len(numbers) > RETRY_LIMIT:
             raise ApiError(
                 409,

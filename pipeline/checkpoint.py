@@ -37,6 +37,7 @@ class _Chunk(msgspec.Struct, array_like=True):
     packed: bytes
     spans: list[tuple[int, int, int, int]]
     doubts: list[Slice] = []
+    moved: list[tuple[int, int, int]] = []
 
 
 class _Flight(msgspec.Struct, array_like=True):
@@ -67,6 +68,10 @@ class Snapshot(msgspec.Struct, array_like=True):
     flights: list[_Flight]
     carriers: list[tuple[int, str, int]]
     finished: list[str] = []
+    resumed: dict[str, int] = {}
+    heard_at: int = 0
+    away_since: int = 0
+    downtime: list[tuple[int, int]] = []
 
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
@@ -89,13 +94,17 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         flights=[_flight(f) for f in flights],
         carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
         finished=sorted(state.finished),
+        resumed=dict(state.resumed),
+        heard_at=state.downtime.heard_at,
+        away_since=state.downtime.away_since,
+        downtime=list(state.downtime.spans),
     )
 
 
 def _chunk(chunk: Chunk, lost: list[Slice]) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.turn) for s in chunk.spans]
     doubts = [*chunk.doubts, *(one for one in lost if one[0] == chunk.offset)]
-    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, doubts)
+    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, doubts, list(chunk.moved))
 
 
 def _flight(f: Flight) -> _Flight:
@@ -112,6 +121,8 @@ def restore(*plain: Snapshot) -> LaneState:
     state.nonce = first.nonce
     state.owned_at = first.owned_at
     state.last_intent_at = first.last_intent_at
+    state.resumed = dict(first.resumed)
+    state.downtime.restore(first.heard_at, first.away_since, list(first.downtime))
     for piece in plain:
         state.carriers.used.update({(day, carrier): used for day, carrier, used in piece.carriers})
         state.campaigns.update({control.campaign: control for control in piece.campaigns})
@@ -132,7 +143,7 @@ def restore(*plain: Snapshot) -> LaneState:
 
 
 def _hold(state: LaneState, one: _Chunk) -> None:
-    chunk = Chunk(one.offset, (one.campaign, one.message), one.packed, doubts=list(one.doubts))
+    chunk = Chunk(one.offset, (one.campaign, one.message), one.packed, doubts=list(one.doubts), moved=list(one.moved))
     state.hold(chunk)
     for span in one.spans:
         state.wait(chunk, *span)
@@ -206,7 +217,7 @@ def _items(plain: Snapshot) -> Iterator[tuple[str, Any, int]]:
         for raw in [one[2]] if len(one[2]) <= PART_BYTES else _cut(BitMap.deserialize(one[2])):
             yield "seen", (one[0], one[1], raw), len(raw) + 16
     for chunk in plain.chunks:
-        yield "chunks", chunk, len(chunk.packed) + 24 * (len(chunk.spans) + len(chunk.doubts)) + 32
+        yield "chunks", chunk, len(chunk.packed) + 24 * (len(chunk.spans) + len(chunk.doubts) + len(chunk.moved)) + 32
 
 
 def _cut(ordinals: BitMap) -> Iterator[bytes]:

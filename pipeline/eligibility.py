@@ -267,8 +267,8 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) 
     if not len(places):
         return []
     where, when = found.where, found.when
-    places = places[np.lexsort((when.quiet[places], when.due[places]))]
-    runs, whys = _runs(when.due[places], when.quiet[places])
+    places = places[np.lexsort((when.quiet[places], when.planned[places]))]
+    runs, whys = _runs(when.planned[places], when.quiet[places])
     prices = plan.prices.column(chunk.countries, chunk.country)
     needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}

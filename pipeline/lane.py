@@ -15,12 +15,26 @@ from pyroaring import BitMap
 from pipeline.lane_cancel import cancel
 from pipeline.lane_doubt import honest
 from pipeline.lane_effects import Ask, Effect, Gradually, Malformed, Owned, Submit, Void
+from pipeline.lane_lateness import move
 from pipeline.lane_release import moves, releases
 from pipeline.lane_result import orphan, result
 from pipeline.lane_state import Chunk, LaneState, flight_of, next_turn, pack
 from pipeline.lane_status import Part, status_of
 from pipeline.scheduler import Key
-from schemas.lane import CheckpointPart, Control, Defer, Drop, Finish, Intent, LaneRecord, Owner, Result, Slice, Work
+from schemas.lane import (
+    CheckpointPart,
+    Control,
+    Defer,
+    Drop,
+    Finish,
+    Heartbeat,
+    Intent,
+    LaneRecord,
+    Owner,
+    Result,
+    Slice,
+    Work,
+)
 
 __all__ = ["Ask", "Effect", "Gradually", "Malformed", "Owned", "Submit", "Void", "apply"]
 
@@ -39,6 +53,10 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             return _control(state, record)
         case Owner():
             return _owner(state, offset, record)
+        case Heartbeat():
+            if record.epoch == state.epoch:
+                state.downtime.take_heartbeat(record.at, able=record.able)
+            return []
         case Drop():
             return _leave(state, record.epoch, record.slices, record.at, record.state, record.reason, None)
         case Defer():
@@ -155,6 +173,8 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
     if known is not None and (known.revision >= control.revision or known.state == "canceled"):
         return []
     state.campaigns[control.campaign] = control
+    if known is not None and known.state == "paused" and control.state == "running":
+        state.resumed[control.campaign] = control.at
     return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
 
 
@@ -164,6 +184,7 @@ def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:
         return [Malformed(offset, f"campaign {record.campaign} is said to be finished, and is not")]
     state.finished.add(record.campaign)
     state.campaigns.pop(record.campaign, None)
+    state.resumed.pop(record.campaign, None)
     for key in [key for key in state.seen if key[0] == record.campaign]:
         del state.seen[key]
     return []
@@ -178,6 +199,7 @@ def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
     state.epoch = offset + 1
     state.nonce = owner.nonce
     state.owned_at = owner.at
+    state.downtime.take_owner(owner.at)
     return [*effects, Owned(owner.nonce, state.epoch), *asks]
 
 
@@ -195,6 +217,7 @@ def _leave(
         for part, turn in state.take(one):
             if due is not None:
                 state.wait(chunk, part[1], part[2], due, next_turn(turn))
+                move(chunk, part, due)
             after = turn if due is None else next_turn(turn)
             by_key.setdefault(chunk.key, []).append(Part(part, after, to, reason))
     effects: list[Effect] = []

@@ -23,10 +23,12 @@ from __future__ import annotations
 
 from pipeline.lane_doubt import LOST, doubt, honest, is_spent
 from pipeline.lane_effects import Ask, Effect, Malformed
+from pipeline.lane_lateness import move
 from pipeline.lane_outcome import Outcome, outcomes, without
 from pipeline.lane_release import moves, releases
 from pipeline.lane_state import Flight, LaneState, next_turn
 from pipeline.lane_status import Part, status_of
+from pipeline.quiet_gate import REASON as QUIET
 from schemas.lane import Result, ResultGroup
 from schemas.succession import NOT_SENT_AFTER_ALL
 
@@ -102,6 +104,9 @@ def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at
     if group.outcome == "retry" and state.canceled(flight.key[0]):
         return [Part(piece.slice, piece.turn, "canceled", group.reason) for piece in left]
     if group.outcome == "retry":
+        if group.reason == QUIET:
+            for piece in left:
+                move(state.chunks[piece.slice[0]], piece.slice, group.due)
         return [_again(state, piece, group.due, at, group.reason) for piece in left]
     if group.outcome == "unknown" and not flight.asking and state.resends(flight.key[0]):
         for piece in left:

@@ -10,6 +10,7 @@ from pyroaring import BitMap
 
 from pipeline.carrier_day import FIELD, CarrierDays
 from pipeline.delay import DelayTable, Span
+from pipeline.lane_lateness import Downtime
 from pipeline.scheduler import Key
 from schemas.lane import LANES, Control, Intent, Slice, Work
 
@@ -36,6 +37,8 @@ class Chunk:
     doubts: list[Slice] = field(default_factory=list)
     """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane_doubt`). Who had
     several such attempts is named once for each."""
+    moved: list[tuple[int, int, int]] = field(default_factory=list)
+    """(start, stop, due): positions whose planned time a rule moved to `due` (ms); `pipeline.lane_lateness`."""
 
 
 @dataclass(slots=True)
@@ -90,6 +93,9 @@ class LaneState:
         self.flights: dict[int, Flight] = {}
         self.table = DelayTable()
         self.carriers = CarrierDays()
+        self.downtime = Downtime()
+        self.resumed: dict[str, int] = {}
+        """When a person resumed a campaign last (ms): before that nothing of it was to go."""
         self.waiting = 0
         """Recipients that wait, due or not."""
         self.live_bytes = 0

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from pipeline.carrier_day import FIELD, next_day, normal
 from pipeline.delay import Span
+from pipeline.lane_lateness import TOO_LATE, is_too_late
 from pipeline.lane_state import LaneState
 from pipeline.quiet_gate import REASON, held_until
 from pipeline.quiet_hours import QuietHours
@@ -19,7 +20,7 @@ from pipeline.scheduler import FairShare, Key
 from schemas.lane import Defer, Drop, Intent, Slice, Work
 
 EXPIRED_AT_ONCE = 5000
-"""Slices in one Drop of a campaign past its deadline, so that the record stays well below what a broker takes."""
+"""Slices in one Drop of those that are past the deadline or too late: it stays well below what a broker takes."""
 
 Blocked = Callable[[list[int]], list[str]]
 """Why each of the numbers may not be written to now, "" where it may (`pipeline.optouts`)."""
@@ -98,16 +99,23 @@ def pick(
         return None
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
-        return Pick(None, [_expire(state, picked, key, now)], 0)
+        return Pick(None, [_expire(state, _free(state, picked, key), "deadline", now)], 0)
     check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
     hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
     taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
+    late: list[Slice] = []
     for span in state.table.ready(key):
-        for start, stop in picked.free(span):
-            taken.add(state.work(span.chunk), span.chunk, start, stop, check)
-        if taken.full:
+        if is_too_late(state, span, now):
+            late += ((span.chunk, start, stop) for start, stop in picked.free(span))
+        else:
+            for start, stop in picked.free(span):
+                taken.add(state.work(span.chunk), span.chunk, start, stop, check)
+        if taken.full or len(late) >= EXPIRED_AT_ONCE:
             break
-    return _records(state, key, taken, now)
+    chosen = _records(state, key, taken, now)
+    if late:
+        chosen.drops.append(_expire(state, late, TOO_LATE, now))
+    return chosen
 
 
 def _nobody(numbers: list[int]) -> list[str]:
@@ -115,14 +123,29 @@ def _nobody(numbers: list[int]) -> list[str]:
 
 
 def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
-    """The next Drop for a campaign past its deadline, None where there is none; for when nothing may be submitted."""
+    """The next Drop for a campaign past its deadline, or of recipients that are too late by now, None where there is
+    none; for when nothing may be submitted."""
     for key in state.table.ready_keys():
         if not state.running(key[0]):
             continue
         deadline = state.campaigns[key[0]].settings.deadline
         if deadline is not None and now >= deadline and _has_free(state, picked, key):
-            return _expire(state, picked, key, now)
+            return _expire(state, _free(state, picked, key), "deadline", now)
+        if late := _too_late(state, picked, key, now):
+            return _expire(state, late, TOO_LATE, now)
     return None
+
+
+def _too_late(state: LaneState, picked: Picked, key: Key, now: int) -> list[Slice]:
+    """Who is too late at the head of the queue, where those stand that wait the longest."""
+    spans = takewhile(lambda span: is_too_late(state, span, now), state.table.ready(key))
+    late = ((span.chunk, start, stop) for span in spans for start, stop in picked.free(span))
+    return list(islice(late, EXPIRED_AT_ONCE))
+
+
+def _free(state: LaneState, picked: Picked, key: Key) -> list[Slice]:
+    free = ((s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s))
+    return list(islice(free, EXPIRED_AT_ONCE))
 
 
 def _carriers_left(
@@ -155,10 +178,8 @@ def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
     return Pick(intent, drops, taken.used)
 
 
-def _expire(state: LaneState, picked: Picked, key: Key, now: int) -> Drop:
-    free = ((s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s))
-    slices = list(islice(free, EXPIRED_AT_ONCE))
-    return Drop(epoch=state.epoch, slices=slices, state="expired", reason="deadline", at=now)
+def _expire(state: LaneState, slices: list[Slice], reason: str, now: int) -> Drop:
+    return Drop(epoch=state.epoch, slices=slices, state="expired", reason=reason, at=now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class CampaignPlan:
     prices: PriceList
     link_base: str
     resend_attempts: int
+    lateness: int | None
+    """How late machines may make a message; None: however late."""
     resolved: bool
     """Whether an operator said what became of messages of unknown outcome."""
     spec: CampaignSpec
@@ -94,6 +96,7 @@ class CampaignPlan:
             unknown=self.spec.unknown,
             resend_attempts=self.resend_attempts,
             transactional=self.transactional,
+            lateness=self.lateness,
             resolved=self.resolved,
         )
 
@@ -140,6 +143,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         prices=terms.prices,
         link_base=terms.link_base,
         resend_attempts=terms.resend_attempts,
+        lateness=terms.transactional_lateness if spec.transactional else terms.lateness,
         resolved=bool(document.resolved),
         spec=spec,
     )

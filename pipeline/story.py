@@ -38,6 +38,8 @@ _REASONS: Final[Mapping[str, str]] = {
     "unreachable": "a carrier said that this number cannot be reached",
     "too_many_segments": "the text takes more segments than the account allows (max_segments)",
     "deadline": "the campaign's deadline was over",
+    "too_late": "our machines or the aggregator were away for so long that it would have come later than the account "
+    "allows",
     "carrier_day": "the carrier's segments of the day were used up",
     "throttled": "the aggregator asked to wait",
     "not_sent_by_lost_owner": "the process that was to hand it over stood still, and said later that it had not",

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pipeline.money import PriceList
 from pipeline.quiet_hours import QuietHours
+from pipeline.smart_sending import HOUR
 from pipeline.zones import Policy
 
 
@@ -35,6 +36,10 @@ class Terms:
     """Segments that a text of the account may take."""
     unreachable_retry_days: int = 90
     """Days after which an unreachable number is tried again; 0: never."""
+    lateness: int | None = None
+    """How late (ms) machines may make a marketing message; None: however late."""
+    transactional_lateness: int | None = None
+    """The same for transactional ones."""
     carriers: bool = False
     """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
 
@@ -61,6 +66,10 @@ class AccountValues(Protocol):
     def caps(self) -> CapValues: ...
     @property
     def resend_attempts(self) -> int: ...
+    @property
+    def lateness_hours(self) -> float: ...
+    @property
+    def transactional_lateness_hours(self) -> float: ...
     @property
     def max_segments(self) -> int: ...
     @property
@@ -101,9 +110,16 @@ def terms_of(
         day_cap=account.caps.day,
         week_cap=account.caps.week,
         resend_attempts=account.resend_attempts,
+        lateness=_limit(account.lateness_hours),
+        transactional_lateness=_limit(account.transactional_lateness_hours),
         max_segments=account.max_segments,
         unreachable_retry_days=account.unreachable_retry_days,
     )
+
+
+def _limit(hours: float) -> int | None:
+    """In ms; 0 hours are no limit."""
+    return max(1, round(hours * HOUR)) if hours else None
 
 
 def price_list(prices: PriceValues) -> PriceList:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 IfPassed = Literal["next_day", "at_once", "skip"]
 LEAD_MS: Final = 15 * 60_000
 """Time for freezing the audience and bringing it to the lanes."""
+BEHIND_MS: Final = 60_000
+"""Freezing and fanning out a large audience take about as long."""
 _FIRST_ZONE: Final = "Pacific/Kiritimati"
 """UTC+14: no clock is ahead of it."""
 PASSED: Final = -1
@@ -61,10 +63,12 @@ def begins(plan: CampaignPlan) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Dues:
-    """Columns of n. `due` in ms; `passed`, `never`: who cannot be sent to at all, whose `due` means nothing; `quiet`:
-    whom quiet hours hold back."""
+    """Columns of n. `due` in ms; `planned`: the same, or the time before `now` at which it should have been, where
+    the campaign's work comes late (`pipeline.lane_lateness`); `passed`, `never`: who cannot be sent to at all, whose
+    `due` means nothing; `quiet`: whom quiet hours hold back."""
 
     due: Instants
+    planned: Instants
     passed: NDArray[np.bool_]
     never: NDArray[np.bool_]
     quiet: NDArray[np.bool_]
@@ -76,20 +80,27 @@ def dues(plan: CampaignPlan, zone_ids: ZoneIds, rule_ids: Instants, now: int) ->
     Past the deadline nobody may be sent to: who would be due later is due at the deadline, where the lane lets it
     expire, so that the accounting tells it then and not days later.
     """
-    asked = _asked(plan, zone_ids, now)
-    passed = asked == PASSED
-    asked = np.maximum(asked, now)
+    named = _asked(plan, zone_ids)
+    passed = named == PASSED
+    asked = np.maximum(named, now)
     due = asked if plan.transactional else plan.quiet.next_allowed_many(asked, zone_ids, rule_ids)
     never = due == NEVER
     quiet = due > asked
     if plan.deadline is not None:
         due = np.minimum(due, max(plan.deadline, now))
-    return Dues(due, passed, never & (plan.deadline is None), quiet)
+    has_time = named > 0  # a draft that names no time has none
+    planned = np.where(quiet | ~has_time, due, np.minimum(due, named))
+    behind = has_time & (now - named > BEHIND_MS)
+    if behind.any() and not plan.transactional:
+        # Judged late: what counts is when they could have gone, not that it is night by now.
+        in_time = plan.quiet.next_allowed_many(named[behind], zone_ids[behind], rule_ids[behind])
+        planned[behind] = np.minimum(due[behind], in_time)
+    return Dues(due, planned, passed, never & (plan.deadline is None), quiet)
 
 
-def _asked(plan: CampaignPlan, zone_ids: ZoneIds, now: int) -> Instants:
+def _asked(plan: CampaignPlan, zone_ids: ZoneIds) -> Instants:
     if plan.local is None:
-        return np.full(len(zone_ids), max(plan.due, now), np.int64)
+        return np.full(len(zone_ids), plan.due, np.int64)
     distinct, back = np.unique(zone_ids, return_inverse=True)
     times = [plan.local.due(zone_sets()[index], plan.due) for index in distinct.tolist()]
     return np.array(times, np.int64)[back]

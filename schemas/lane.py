@@ -56,6 +56,14 @@ class Owner(Record, tag="owner", kw_only=True):
     at: Millis
 
 
+class Heartbeat(Record, tag="heartbeat", kw_only=True):
+    """The owner of `epoch` lives; `able`: its aggregator works. Between two that are far apart the lane was down."""
+
+    epoch: Epoch
+    able: bool
+    at: Millis
+
+
 class LaneMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Text of one message of a campaign, as the lane renders it."""
 
@@ -77,6 +85,8 @@ class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     resend_attempts: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
     """Submissions of a message at most that may have arrived, under policy `resend`."""
     transactional: bool
+    lateness: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How late (ms) machines may make a message; later it is not sent any more. None: however late."""
     resolved: bool = False
     """An operator said what became of the unknown ones: none of them waits again, whatever a lost owner says."""
 
@@ -177,5 +187,5 @@ class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     payload: str
 
 
-LaneRecord = Work | Owner | Control | Intent | Result | Drop | Defer | Finish | CheckpointPart
+LaneRecord = Work | Owner | Heartbeat | Control | Intent | Result | Drop | Defer | Finish | CheckpointPart
 LANES: Codec[LaneRecord] = Codec(LaneRecord)

@@ -126,6 +126,11 @@ LANE_LOG_BYTES = Gauge("longwave_lane_log_bytes", "Bytes of the lane's log since
 LANE_SUSPENDED = Gauge(
     "longwave_lane_suspended_campaigns", "Campaigns that this lane holds, because its aggregator is down.", ["lane"]
 )
+LANE_TOO_LATE = Counter(
+    "longwave_lane_too_late_recipients_total",
+    "Recipients that expired because machines had made them later than the account allows.",
+    ["lane"],
+)
 LANE_CHECKPOINTS = Counter("longwave_lane_checkpoints_total", "Checkpoints completed.", ["lane"])
 
 AGGREGATOR_SECONDS = Histogram(

@@ -41,6 +41,11 @@ class SimulatedBreaker:
         return self._rule.admit(self._clock.seconds)
 
     @property
+    def able(self) -> bool:
+        """Whether the aggregator works, as far as is known."""
+        return self._rule.state == "closed"
+
+    @property
     def held(self) -> float:
         """Seconds that the account has to wait still because the aggregator said so."""
         return self._rule.held(self._clock.seconds)

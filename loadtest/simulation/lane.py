@@ -22,14 +22,15 @@ from loadtest.simulation.clock import Clock
 from pipeline.due import release_due
 from pipeline.lane import Gradually, Submit, apply
 from pipeline.lane_effects import Malformed
+from pipeline.lane_lateness import HEARTBEAT_MS
 from pipeline.lane_state import Flight, LaneState
-from pipeline.picker import Picked, pick
+from pipeline.picker import Picked, expired, pick
 from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Pace, Window, slice_segments, sustained
 from pipeline.scheduler import FairShare
 from pipeline.submission import away, held_back, hours_of, result_groups
 from schemas.chunk import Move, Release
-from schemas.lane import Defer, Drop, Intent, LaneRecord, Owner, Result, Work
+from schemas.lane import Defer, Drop, Heartbeat, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
 from schemas.wire import encode
 
@@ -93,11 +94,14 @@ class SimulatedLane:
         self._gate_asked = False
         self._next_turn: int | None = None
         around.breaker.join(lambda: self._turn_at(self._clock.ms))
+        self._beating = False
         self.read(Owner(worker="simulation", nonce="simulation", at=self._clock.ms))
 
     def read(self, record: LaneRecord) -> None:
         """The next record of the log."""
         raw = encode(record) if isinstance(record, Work) else b""
+        if isinstance(record, Work):
+            self._beat_on()
         if isinstance(record, Intent | Drop | Defer):
             self._picked.discard(record.slices)
         for effect in apply(self.state, self.state.next_offset, record, raw):
@@ -112,6 +116,20 @@ class SimulatedLane:
                 case Malformed(_, why):
                     raise AssertionError(why)
         self._turn_at(self._clock.ms)
+
+    def _beat_on(self) -> None:
+        """Signs of life from here on, for as long as anybody waits."""
+        if not self._beating:
+            self._beating = True
+            # Nothing was written while nobody waited: that was no silence of a lost owner.
+            self.state.downtime.heard_at = self._clock.ms
+            self._clock.after(HEARTBEAT_MS / 1000, self._beat)
+
+    def _beat(self) -> None:
+        self.read(Heartbeat(epoch=self.state.epoch, able=self._around.breaker.able, at=self._clock.ms))
+        self._beating = bool(self.state.waiting or self.state.flights)
+        if self._beating:
+            self._clock.after(HEARTBEAT_MS / 1000, self._beat)
 
     def _turn_at(self, ms: int) -> None:
         """Take a turn at `ms`, or earlier if that was asked for already."""
@@ -136,7 +154,10 @@ class SimulatedLane:
                 self._turn_at(now + max(1, -int(-pause * 1000 // 1)))
                 return
             messages = self._around.breaker.allowance(self._out + self._under_way)
-            if not messages or not self._pick(now, messages):
+            if not messages:
+                self._expire(now)
+                break
+            if not self._pick(now, messages):
                 break
         due = self.state.table.next_due()
         if due is not None:
@@ -191,6 +212,11 @@ class SimulatedLane:
             self.read(intent)
 
         self._clock.after(READ_BACK, comes_back)
+
+    def _expire(self, now: int) -> None:
+        """Deadlines and lateness hold while nothing may be submitted, too."""
+        if (drop := expired(self.state, self._picked, now)) is not None:
+            self._propose(drop)
 
     def _size(self, now: int) -> int:
         if not self._coarse:

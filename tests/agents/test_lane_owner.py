@@ -30,7 +30,7 @@ from pipeline.checkpoint import parts, snapshot
 from pipeline.lane_state import LaneState
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
-from schemas.lane import LANES, CheckpointPart, LaneRecord, ResultGroup, Work
+from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, ResultGroup, Work
 from schemas.wire import encode
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
@@ -95,7 +95,8 @@ async def owning(
 
 
 def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
-    return [owner(made._nonce), control(at=now_ms(), **more), located(work(list(range(count)), at=now_ms()))]
+    people = [located(work(list(range(count)), at=now_ms()))] if count else []
+    return [owner(made._nonce), control(at=now_ms(), **more), *people]
 
 
 def away(made: LaneOwner) -> None:
@@ -133,6 +134,29 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
         assert log_end(own_kafka) == end + 1
         ((_, start, stop),) = made.proposer._picked.slices()
         assert stop - start == 1
+
+
+async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_owner, "HEARTBEAT_MS", 100)
+    async with owning(own_kafka) as made:
+        written: list[LaneRecord] = []
+        send = made._context.producer.send
+
+        def seen(topic: str, value: Any, **more: Any) -> Any:
+            written.append(LANES.decode(value))
+            return send(topic, value, **more)
+
+        monkeypatch.setattr(made._context.producer, "send", seen)
+        await asyncio.sleep(0.2)
+        assert not any(isinstance(record, Heartbeat) for record in written), "who owns nothing is silent"
+        await made.assign()
+        await read(made, running(0, made), 0)
+        await until(lambda: sum(isinstance(record, Heartbeat) for record in written) >= 2)
+        assert {(one.epoch, one.able) for one in written if isinstance(one, Heartbeat)} == {(made.state.epoch, True)}
+        away(made)
+        await until(lambda: any(isinstance(one, Heartbeat) and not one.able for one in written))
 
 
 async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) -> None:

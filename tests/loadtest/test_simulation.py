@@ -30,10 +30,17 @@ NOON = int(datetime(2026, 11, 17, 17, tzinfo=UTC).timestamp() * 1000)
 """Tuesday noon in New York: nobody's holiday."""
 
 
-def settings(rate: float = 5000.0, quiet: str = "none", lanes: tuple[int, ...] = (0,)) -> Settings:
+def settings(
+    rate: float = 5000.0, quiet: str = "none", lanes: tuple[int, ...] = (0,), lateness_hours: float = 2
+) -> Settings:
     sender = Sender(number="+18885550100", segments_per_second=rate, lanes=lanes)
     account = Account.model_validate(
-        {"site_name": "Harbor & Pine", "senders": {"main": sender}, "quiet_reading": quiet}
+        {
+            "site_name": "Harbor & Pine",
+            "senders": {"main": sender},
+            "quiet_reading": quiet,
+            "lateness_hours": lateness_hours,
+        }
     )
     return Settings(accounts={"demo": account})
 
@@ -127,6 +134,20 @@ def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     late = found.tallies[0].last_handed - undisturbed.tallies[0].last_handed
     assert 299_000 < late < 315_000, "the outage, and at most one pause between two knocks"
     assert undisturbed.outages == 0
+
+
+def test_who_would_be_too_late_after_an_outage_expires_during_it() -> None:
+    away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 3 * 3600}]})
+    found = ran(settings(rate=100.0), spec(), script=away, exact=True)
+    figures, (timeline,) = found.tallies[0].figures(), found.timelines
+    assert figures.reasons["expired"].keys() == {"too_late"}
+    assert figures.states["expired"] + figures.states["accepted"] + figures.states["skipped"] == figures.targeted
+    assert {sample.residual for sample in timeline.samples} == {0}
+    expired = [sample.at - NOON for sample in timeline.samples if sample.states.get("expired", 0)]
+    assert 2 * HOUR < min(expired) < 2 * HOUR + 10 * 60_000, "two hours after the outage began, not when it ends"
+    assert figures.states["accepted"] < 1000, "what went before it"
+    patient = settings(rate=100.0, lateness_hours=0)
+    assert not ran(patient, spec(), script=away, exact=True).tallies[0].figures().states["expired"]
 
 
 def test_clicks_come_from_who_got_a_message_with_a_link() -> None:

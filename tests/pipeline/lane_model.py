@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from pipeline.lane_lateness import lateness
 from pipeline.lane_state import LaneState
-from schemas.lane import Control, Defer, Drop, Finish, Intent, LaneRecord, Owner, Result, Work
+from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, Intent, LaneRecord, Owner, Result, Work
 from schemas.status import StatusChunk
 
 Place = tuple[int, int]
@@ -25,6 +27,10 @@ class Person:
     key: tuple[str, int, int]
     place: Place
     due: int
+    planned: int
+    """When its message was to go, by the rules alone."""
+    arrived: int
+    """When it came into the lane."""
     turn: int = 0
     waiting: bool = True
     doubts: int = 0
@@ -55,6 +61,9 @@ class Model:
         self.canceled_at: dict[str, int] = {}
         self.finished: set[str] = set()
         self.epoch = 0
+        self.signs: list[tuple[int, str]] = []
+        """When an owner said what: "owner", "able" or "away"."""
+        self.resumed: dict[str, int] = {}
         self.valid: set[int] = set()
         """Offsets of the INTENTs that may be submitted."""
 
@@ -73,11 +82,31 @@ class Model:
                     if not flight.orphan:
                         self._orphan(flight, record.at)
                 self.epoch = offset + 1
+                self._sign(record.at, "owner")
+            case Heartbeat():
+                if record.epoch == self.epoch:
+                    self._sign(record.at, "able" if record.able else "away")
             case Finish():
                 self._finish(record.campaign)
             case Drop() | Defer():
                 if record.epoch == self.epoch:
                     self._leave(record)
+
+    def _sign(self, at: int, what: str) -> None:
+        self.signs.append((max(at, self.signs[-1][0]) if self.signs else at, what))
+
+    def late(self, person: Person, now: int) -> int:
+        """How late machines make a person at `now`, millisecond by millisecond in principle."""
+        planned = max(person.planned, self.resumed.get(person.key[0], 0))
+        down = [(a, b) for (a, what), (b, _) in pairwise(self.signs) if what == "away" or b - a > 60_000]
+        down += [(at, now) for at, what in self.signs[-1:] if what == "away"]
+        gap = [(planned, person.arrived)] if person.arrived > planned else []
+        edges = sorted({planned, now, *(t for span in [*down, *gap] for t in span)})
+        return sum(
+            b - a
+            for a, b in pairwise(edges)
+            if planned <= a < b <= now and any(x <= a and b <= y for x, y in [*down, *gap])
+        )
 
     def _state(self, campaign: str) -> str | None:
         known = self.controls.get(campaign)
@@ -107,6 +136,7 @@ class Model:
             return
         self.finished.add(campaign)
         self.controls.pop(campaign, None)
+        self.resumed.pop(campaign, None)
 
     def _work(self, offset: int, work: Work) -> None:
         dues = [due for count, due in work.dues for _ in range(count)]
@@ -114,7 +144,7 @@ class Model:
             key = (work.campaign, work.message, ordinal)
             if key in self.people or work.campaign in self.finished:
                 continue
-            person = Person(key, (offset, position), dues[position])
+            person = Person(key, (offset, position), dues[position], dues[position], work.at)
             self.people[key] = self.places[person.place] = person
             if self._state(work.campaign) == "canceled":
                 person.waiting = False
@@ -180,6 +210,8 @@ class Model:
                 continue
             naming = [g for g in result.groups if g.indices is None or index in g.indices]
             outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
+            if outcome == "retry" and naming[0].reason == "quiet_hours" and not self._ended_elsewhere(flight, person):
+                person.planned = due
             if outcome == "unknown" and may_doubt and not result.asked:
                 doubt = True
                 continue
@@ -195,6 +227,10 @@ class Model:
             flight.asking = False
         else:
             del self.flights[result.intent]
+
+    def _ended_elsewhere(self, flight: ModelFlight, person: Person) -> bool:
+        late = flight.orphan and not flight.asking
+        return late or person.place in flight.settled or self._state(flight.campaign) == "canceled"
 
     def _end(self, person: Person, state: str) -> None:
         """Nobody whose earlier attempt may have arrived is certain not to have been sent to."""
@@ -250,6 +286,8 @@ class Model:
         if known is not None and (known.state == "canceled" or control.revision <= known.revision):
             return
         self.controls[control.campaign] = control
+        if known is not None and known.state == "paused" and control.state == "running":
+            self.resumed[control.campaign] = control.at
         if control.state == "canceled":
             self.canceled_at[control.campaign] = offset
             for person in self.people.values():
@@ -262,6 +300,7 @@ class Model:
             for person in self._waiting(one) or []:
                 if isinstance(record, Defer):
                     self._again(person, record.due, person.turn)
+                    person.planned = record.due
                 else:
                     person.waiting = False
                     self._end(person, record.state)
@@ -306,10 +345,13 @@ def plain(state: LaneState) -> dict[str, Any]:
         "last_intent_at": state.last_intent_at,
         "campaigns": state.campaigns,
         "finished": state.finished,
+        "downtime": (state.downtime.heard_at, state.downtime.away_since, state.downtime.spans),
+        "resumed": state.resumed,
         "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
         "waiting": waiting(state),
         "chunks": {
-            offset: (chunk.key, chunk.packed, chunk.flights, chunk.doubts) for offset, chunk in state.chunks.items()
+            offset: (chunk.key, chunk.packed, chunk.flights, chunk.doubts, chunk.moved)
+            for offset, chunk in state.chunks.items()
         },
         "flights": state.flights,
         "counts": (state.waiting, state.live_bytes),
@@ -330,6 +372,14 @@ def check_counts(state: LaneState) -> None:
     ready = [span for key in state.table.ready_keys() for span in state.table.ready(key)]
     assert state.table.ready_count == sum(span.count for span in ready)
     assert {id(span) for span in ready} <= {id(span) for span in spans}, "the delay table holds what is gone"
+
+
+def check_lateness(state: LaneState, model: Model, now: int) -> None:
+    """The fold agrees with the model about how late everybody is who waits."""
+    for person in model.people.values():
+        if person.waiting:
+            chunk, position = person.place
+            assert lateness(state, state.chunks[chunk], position, now) == model.late(person, now), person
 
 
 def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:

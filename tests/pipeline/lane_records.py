@@ -22,6 +22,7 @@ def settings(
     transactional: bool = False,
     resend_attempts: int = 2,
     resolved: bool = False,
+    lateness: int | None = None,
 ) -> Any:
     return LaneSettings(
         messages=[LaneMessage(text="hi", links=[])],
@@ -32,6 +33,7 @@ def settings(
         resend_attempts=resend_attempts,
         transactional=transactional,
         resolved=resolved,
+        lateness=lateness,
     )
 
 

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from pipeline.checkpoint import Loader, parts, snapshot
 from pipeline.lane import Ask, Owned, Submit, Void, apply
 from pipeline.lane_ask import ask_after
+from pipeline.lane_lateness import TOO_LATE
 from pipeline.lane_state import Flight, LaneState, flight_of
-from pipeline.picker import Picked, pick
+from pipeline.picker import Pick, Picked, pick
 from pipeline.quiet_hours import QuietHours
 from pipeline.rate import Window
 from pipeline.scheduler import FairShare
@@ -197,6 +198,7 @@ class World:
         )
         if chosen is None:
             return
+        self._check_lateness(worker.state, chosen)
         for drop in chosen.drops:
             worker.picked.add(drop.slices)
             worker.outbox.append(drop)
@@ -205,6 +207,19 @@ class World:
             worker.picked.add(chosen.intent.slices)
             worker.share.spend(chosen.intent.campaign, chosen.segments, 1)
             worker.outbox.append(chosen.intent)
+
+    def _check_lateness(self, state: LaneState, chosen: Pick) -> None:
+        """Nobody is picked who is too late, and only who is too late expires for it; by what the worker has read."""
+        going = list(chosen.intent.slices) if chosen.intent else []
+        late = [one for drop in chosen.drops if drop.reason == TOO_LATE for one in drop.slices]
+        for slices, expected in ((going, False), (late, True)):
+            for chunk, start, stop in slices:
+                limit = state.campaigns[state.chunks[chunk].key[0]].settings.lateness
+                for position in range(start, stop):
+                    person = self.model.places[chunk, position]
+                    if state.next_offset == len(self.log):  # else the model knows more than the worker
+                        found = self.model.late(person, self.now)
+                        assert (limit is not None and found > limit) == expected, f"{person} is {found} ms late"
 
     def doubtful(self, key: Message) -> bool:
         """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of

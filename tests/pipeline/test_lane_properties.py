@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 
 import pipeline.lane
 import pipeline.lane_result
+import pipeline.picker
 from adapters.ports import SubmitOutcome
 from pipeline.lane import apply
 from pipeline.lane_ask import answered, given_up, open_ids
@@ -32,9 +33,9 @@ from pipeline.lane_outcome import open_indices
 from pipeline.lane_state import Flight, LaneState
 from pipeline.tokens import message_id
 from pipeline.whereabouts import read_key
-from schemas.lane import Control, Defer, Drop, Finish, ResultGroup, Slice, Work
+from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
 from schemas.status import StatusChunk
-from tests.pipeline.lane_model import Accounting, check_counts, check_model, plain
+from tests.pipeline.lane_model import Accounting, check_counts, check_lateness, check_model, plain
 from tests.pipeline.lane_records import A, B, C, D, E, F, control, intent, result, work
 from tests.pipeline.lane_world import CLOSES, KEYS, LIMIT, QUIET, Worker, World, somewhere
 
@@ -45,6 +46,8 @@ POLICY = {A: "skip", B: "resend", D: "resend-with-key", E: "query", F: "skip"}
 """Campaign C changes its policy with its controls; F may be finished."""
 ATTEMPTS = 2
 """Submissions of a message of B that may have arrived, at most."""
+LATENESS = {F: 20_000}
+"""How late machines may make a campaign's messages (ms)."""
 ONCE = {A, D, E, F}
 """Campaigns whose messages the aggregator takes at most once."""
 tried: Counter[str] = Counter()
@@ -75,7 +78,8 @@ class LaneMachine(RuleBasedStateMachine):
         """It is `before` milliseconds to the end of the allowed hours."""
         self.now = CLOSES - before
         for campaign in (A, B, C, D, E, F):
-            self.world.append(control(campaign, unknown=POLICY.get(campaign, "skip")))
+            policy = POLICY.get(campaign, "skip")
+            self.world.append(control(campaign, unknown=policy, lateness=LATENESS.get(campaign)))
         for campaign in (A, E):
             self.world.append(somewhere(work([0, 1, 2, 3], campaign, at=self.now)))
         self._settle_in(self.world.start())
@@ -113,13 +117,26 @@ class LaneMachine(RuleBasedStateMachine):
         known: Control | None = self.world.truth.campaigns.get(campaign)
         policy = POLICY.get(campaign, policy)
         revision = 99 if known is None else max(1, known.revision + ahead)
-        self.world.append(
-            control(campaign, state, revision, self.now, unknown=policy, deadline=late, resolved=resolved)
-        )
+        more = {"deadline": late, "resolved": resolved, "lateness": LATENESS.get(campaign)}
+        self.world.append(control(campaign, state, revision, self.now, unknown=policy, **more))
 
     @rule(by=st.sampled_from([1, 30, 700, 2500, 4500]))
     def time_passes(self, by: int) -> None:
         self.now += by
+
+    @rule(by=st.sampled_from([15_000, 59_000, 61_000, 200_000]))
+    def log_is_silent(self, by: int) -> None:
+        self.now += by
+
+    @precondition(lambda self: any(worker.active for worker in self.world.workers))
+    @rule(n=few, able=st.sampled_from([True, True, False]), lands=st.booleans())
+    def beats(self, n: int, able: bool, lands: bool) -> None:
+        """An owner says that it lives and whether its aggregator works."""
+        owners = [worker for worker in self.world.workers if worker.active]
+        worker = owners[n % len(owners)]
+        worker.outbox.append(Heartbeat(epoch=worker.epoch, able=able, at=self.now))
+        while lands and worker.outbox:
+            self.world.land(worker)
 
     @rule(key=st.sampled_from(KEYS), before=st.sampled_from([0, 1500, 5000]))
     def hours_pass(self, key: str, before: int) -> None:
@@ -425,6 +442,7 @@ class LaneMachine(RuleBasedStateMachine):
         assert not often, f"sent more often than allowed: {often}"
         check_counts(world.truth)
         check_model(world.truth, world.model, world.accounting)
+        check_lateness(world.truth, world.model, self.now)
         twice = [key for key, count in world.received.items() if count > 1 and key[0] in ONCE]
         assert not twice, f"received twice: {twice}"
 
@@ -455,7 +473,15 @@ class LaneMachine(RuleBasedStateMachine):
         while world.workers:
             world.crash(world.workers[0], 0)
         for campaign, known in list(world.truth.campaigns.items()):
-            world.append(control(campaign, "running", known.revision + 1, unknown=known.settings.unknown))
+            world.append(
+                control(
+                    campaign,
+                    "running",
+                    known.revision + 1,
+                    unknown=known.settings.unknown,
+                    lateness=known.settings.lateness,
+                )
+            )
         worker = world.start()
         self._settle_in(worker)
         assert worker.active
@@ -708,3 +734,42 @@ def test_without_the_second_turn_of_who_was_not_sent_the_suite_breaks(
     assert {world.accounting.state[A, 0, n] for n in range(4)} == {"queued"}
     machine.teardown()
     assert {world.received[A, 0, n] for n in range(4)} == {1}
+
+
+@pytest.mark.parametrize("cause", ["silence", "away"])
+@pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
+def test_without_a_limit_on_lateness_the_suite_breaks(
+    monkeypatch: pytest.MonkeyPatch, rule: bool, cause: str
+) -> None:
+    """All machines are down for two minutes, or the aggregator is away, while people of F wait."""
+    if not rule:
+        monkeypatch.setattr(pipeline.picker, "is_too_late", lambda state, span, now: False)
+    machine = LaneMachine()
+    machine.begin(3_600_000)
+    world, (worker,) = machine.world, machine.world.workers
+    for campaign in (A, E):
+        world.append(control(campaign, "paused", 2, unknown=POLICY[campaign]))
+    world.append(somewhere(work([0, 1], F, at=machine.now)))
+    world.catch_up(worker)
+    if cause == "away":
+        machine.beats(0, False, True)
+        machine.time_passes(21_000)
+        machine.beats(0, True, True)
+    else:
+        world.crash(worker, 0)
+        machine.time_passes(120_000)
+        worker = world.start()
+        world.land(worker)
+    world.append(somewhere(work([2], F, at=machine.now)))
+    world.catch_up(worker)
+    if not rule:
+        with pytest.raises(AssertionError, match="ms late"):
+            world.pick(worker, machine.now, 5, LIMIT)
+        return
+    world.pick(worker, machine.now, 5, LIMIT)
+    while worker.outbox:
+        world.land(worker)
+    world.catch_up(worker)
+    machine.holds()
+    assert [world.accounting.state[F, 0, n] for n in range(3)] == ["expired", "expired", "in_flight"]
+    machine.teardown()

@@ -161,3 +161,19 @@ def test_a_local_time_that_the_change_of_clocks_leaves_out() -> None:
 def test_a_local_time_has_no_offset(send_at: str | None) -> None:
     with pytest.raises(ValidationError, match="local_time = true needs a send_at without an offset"):
         CampaignSpec.model_validate({**spec(), "send_at": send_at, "local_time": True})
+
+
+@pytest.mark.parametrize("hours_late", [1, 3])
+def test_work_that_is_judged_late_says_when_it_was_planned(hours_late: int) -> None:
+    """Machines were down when the campaign was due. Who could have gone then is late, though it is night by now; who
+    could not waits for the morning and is not."""
+    plan = planned()
+    now = ms(EVENING) + hours_late * 3_600_000
+    [(_, work)] = decide(chunk(), plan, {}, OptOuts(), now).work
+    found = dues(work)
+    assert work.at == now
+    assert found[13_105_550_101] == (plan.due, ""), "California is awake"
+    assert found[12_125_550_100][0] == plan.due, "New York sleeps since nine"
+    morning = local("2027-01-15T08:00", "America/New_York")
+    assert found[13_055_550_103] == (morning, "quiet_hours"), "Florida slept already"
+    assert found[919_810_000_102][0] == local("2027-01-15T09:00", "Asia/Kolkata")
