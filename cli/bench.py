@@ -163,12 +163,14 @@ def eligibility(
 
 @app.command()
 def review(
-    recipients: Annotated[int, typer.Option(min=1000, help="Of the largest audience.")] = 20_000, json: Json = None
+    recipients: Annotated[int, typer.Option(min=1000, help="Of the largest audience that is sent to.")] = 20_000,
+    large: Annotated[int, typer.Option(min=1000, help="Of an audience that is only reviewed.")] = 1_000_000,
+    json: Json = None,
 ) -> None:
     """What reviews promise against what becomes of the campaigns: skips by reason, segments and cost."""
     from loadtest.bench import review as bench
 
-    _show(bench.run(recipients), json)
+    _show(bench.run(recipients, large), json)
 
 
 @app.command("all")

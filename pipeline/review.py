@@ -142,7 +142,7 @@ def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Fin
             Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) would get nothing: {why}")
         )
         return
-    remedy = "change the time, the audience or smart_sending_hours, or launch it in spite of this (allow_empty)"
+    remedy = "change the time, the audience or smart_sending_hours, or confirm it (launch --allow-empty)"
     problems.append(Finding("audience", f"nobody of {n:,} recipients would get it: {why}; {remedy}", NOBODY_REACHED))
 
 
