@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -99,7 +99,13 @@ class Sender(_Strict):
     """Carrier name (contact attribute `carrier`) to segments per day; the day ends at midnight Pacific."""
 
 
-ReplyText = Annotated[str, Field(max_length=1000)]
+def _without_placeholders(text: str) -> str:
+    if "{" in text or "}" in text:
+        raise ValueError("replies are plain text: nothing is filled in, and braces would go out as they stand")
+    return text
+
+
+ReplyText = Annotated[str, Field(max_length=1000), AfterValidator(_without_placeholders)]
 
 
 class Replies(_Strict):

@@ -102,7 +102,7 @@ def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec
     # Times of the original are past or taken; a copy goes out when its owner says so.
     merged = {**document.spec, "send_at": None, "deadline": None, **changes}
     try:
-        return CampaignSpec.model_validate(merged)
+        return _checked(CampaignSpec.model_validate(merged))
     except ValidationError as error:
         fields = field_errors(error)
         raise ApiError(422, "; ".join(f"{f['field']}: {f['error']}" for f in fields), fields=fields) from error

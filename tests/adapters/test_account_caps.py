@@ -56,3 +56,19 @@ def test_accounts_of_one_tag_are_refused_where_caps_would_count_both(
         accounts = {name: "caps = { week = 3 }" if name == capped else "" for name in (one, other)}
         with pytest.raises(SettingsError, match=f"accounts.{other} and accounts.{one} cannot be told apart"):
             written(tmp_path, monkeypatch, accounts)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("max_segments = 0", "max_segments"),
+        ("max_segments = 11", "max_segments"),
+        ('replies = { help = "Hi {first_name}" }', "braces would go out as they stand"),
+    ],
+)
+def test_what_would_reach_phones_broken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        written(tmp_path, monkeypatch, {"shop": lines})
+    assert written(tmp_path, monkeypatch, {"shop": "max_segments = 10"}).accounts["shop"].max_segments == 10
