@@ -10,7 +10,6 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -22,7 +21,7 @@ from adapters.clock import now_ms
 from adapters.contact_files import BATCH, Batch
 from adapters.contact_rejects import Rejects
 from adapters.contact_store import ContactColumns, ContactStore
-from cli.contact_plan import Plan
+from cli.contact_plan import Plan, no_cyclic_collection
 from pipeline.column_words import EMPTY
 from pipeline.columns import Columns
 from pipeline.contacts import Contacts, Statement, country_of_line, derived_region, normalise, statements_of_broken
@@ -75,7 +74,7 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
         adapters.errors.StoreError, ContactFileError: what was stored stays; importing again doubles nothing.
     """
     counts, seen, at = Counts(), BitMap64(), 0
-    with ThreadPoolExecutor(1, "store") as storing, _no_cyclic_collection():
+    with ThreadPoolExecutor(1, "store") as storing, no_cyclic_collection():
         before: Future[None] | None = None
         for batch in plan.file.batches(BATCH):
             contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
@@ -104,21 +103,6 @@ def look_through(plan: Plan, *, country: str = "") -> Counts:
         contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
         _count(counts, batch, contacts, [*_statements(batch, contacts, plan, country)], seen)
     return counts
-
-
-@contextmanager
-def _no_cyclic_collection() -> Iterator[None]:
-    """Rows are many small lists without cycles: looking through them again and again takes a third of the time.
-
-    phonenumbers' exceptions do make cycles, which hold on to their batch: so collect once after each.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from adapters.contact_files import ContactFile, ContactFileError, Reading, open_contacts
 from pipeline.column_words import country_named, names_known_column, names_number
-from pipeline.columns import Choices, Columns, columns_of, is_like_a_number
+from pipeline.columns import Choices, Columns, ColumnsError, columns_of, is_like_a_number
 from pipeline.number_judging import Choice, NumberJudge, Verdict
-from pipeline.survey import Survey
+from pipeline.survey import Profile, Survey
+
+Places = tuple[tuple[int, ...], int | None]
+"""The columns with numbers, and the one with their country."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ def plan_import(path: Path, reading: Reading, choices: Choices, numbers: Choice)
         ColumnsError: its columns cannot be used.
     """
     file = open_contacts(path, reading)
-    survey = survey_of(file)
+    watch = NumberWatch(lambda seen: _places(columns_of(file.header, seen, choices)), reading.country)
+    survey = survey_of(file, watch)
     if not survey.rows:
         raise ContactFileError(f"{path} has a header but no contacts")
     columns = columns_of(file.header, survey.profiles, choices)
@@ -49,31 +55,58 @@ def plan_import(path: Path, reading: Reading, choices: Choices, numbers: Choice)
                 f"{path}: column {file.header[position]!r} is {what} but holds {kind}: store it as text. Nothing was "
                 "imported"
             )
-    verdict = judge_numbers(file, (columns.phone,), columns.country, reading.country, numbers)
-    return Plan(file, columns, survey, verdict)
+    return Plan(file, columns, survey, judge_numbers(file, _places(columns), watch, numbers))
 
 
-def judge_numbers(
-    file: ContactFile, phones: Sequence[int], of_country: int | None, country: str, choice: Choice
-) -> Verdict:
-    """How the file means digits without +, judged from all of its numbers.
+def _places(columns: Columns) -> Places:
+    return (columns.phone,), columns.country
+
+
+@dataclass(slots=True)
+class NumberWatch:
+    """Judges a file's numbers while it is read for the first time, in the columns that its first rows suggest.
+
+    `suggest(profiles)` gives these; `country` (ISO or "") is that of numbers without + and country.
+    """
+
+    suggest: Callable[[Sequence[Profile]], Places]
+    country: str
+    judge: NumberJudge = field(default_factory=NumberJudge)
+    places: Places | None = None
+
+    def begin(self, profiles: Sequence[Profile]) -> None:
+        """Find the columns; without them nothing is judged yet."""
+        with suppress(ColumnsError):
+            self.places = self.suggest(profiles)
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Take in rows."""
+        if self.places is None:
+            return
+        (phones, of_country), look, country = self.places, self.judge.look, self.country
+        least = max(*phones, of_country or 0)
+        for row in rows:
+            if len(row) > least:
+                named = country_named(row[of_country]) if of_country is not None else ""
+                for phone in phones:
+                    look(row[phone], named or country)
+
+
+def judge_numbers(file: ContactFile, places: Places, watch: NumberWatch, choice: Choice) -> Verdict:
+    """How the file means digits without +, judged from all of its numbers: those that were watched, if they are in
+    the columns that it turned out to have.
 
     Raises:
         ContactFileError: it cannot be read to its end, or its numbers were rounded before they came into it.
     """
-    judge, least = NumberJudge(), max(*phones, of_country or 0)
-    for batch in file.batches():
-        for row in batch.rows:
-            if len(row) > least:
-                named = country_named(row[of_country]) if of_country is not None else ""
-                for phone in phones:
-                    judge.look(row[phone], named or country)
-        if of_country is None and not country and judge.knows_rounding:
-            break
-    rounding = judge.rounding()
+    if watch.places != places:
+        watch = NumberWatch(watch.suggest, watch.country, places=places)
+        for batch in file.batches():
+            watch.add(batch.rows)
+    rounding = watch.judge.rounding()
     if rounding:
         raise ContactFileError(f"{rounding}. Nothing was imported: take the numbers from their source again, as text")
-    return judge.verdict(choice)
+    return watch.judge.verdict(choice)
 
 
 def described_verdict(verdict: Verdict) -> dict[str, Any]:
@@ -81,17 +114,37 @@ def described_verdict(verdict: Verdict) -> dict[str, Any]:
     return {"read_as": verdict.bare, "why": verdict.why, "samples": [asdict(sample) for sample in verdict.samples]}
 
 
-def survey_of(file: ContactFile) -> Survey:
-    """What is in the columns of a file.
+@contextmanager
+def no_cyclic_collection() -> Iterator[None]:
+    """Rows are many small lists without cycles: looking through them again and again takes a third of the time.
+
+    phonenumbers' exceptions do make cycles, which hold on to their batch: so collect once after each.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def survey_of(file: ContactFile, watch: NumberWatch) -> Survey:
+    """What is in the columns of a file; its numbers are watched.
 
     Raises:
         ContactFileError: it cannot be read to its end.
     """
     survey = Survey.of(file.header)
     broken = 0
-    for batch in file.batches():
-        survey.add(batch.rows)
-        broken += len(batch.broken)
+    with no_cyclic_collection():
+        for index, batch in enumerate(file.batches()):
+            survey.add(batch.rows)
+            if not index:
+                watch.begin(survey.profiles)
+            watch.add(batch.rows)
+            broken += len(batch.broken)
+            gc.collect()
     survey.rows += broken
     return survey
 

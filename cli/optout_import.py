@@ -21,7 +21,15 @@ from adapters.errors import EmitError, StoreError
 from adapters.producer import Producer
 from adapters.settings import Settings, load
 from cli.console import UserError
-from cli.contact_plan import described_columns, described_verdict, judge_numbers, reading_notes, survey_of
+from cli.contact_plan import (
+    NumberWatch,
+    Places,
+    described_columns,
+    described_verdict,
+    judge_numbers,
+    reading_notes,
+    survey_of,
+)
 from cli.import_options import account_of
 from pipeline.columns import Choices, ColumnsError
 from pipeline.number_judging import Choice, Verdict
@@ -72,7 +80,8 @@ def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Pla
         UserError, ContactFileError: it cannot be read or used.
     """
     file = open_contacts(path, reading)
-    survey = survey_of(file)
+    watch = NumberWatch(lambda seen: _places(columns_of(file.header, seen, choices)), reading.country)
+    survey = survey_of(file, watch)
     if not survey.rows:
         raise UserError(f"{path} has a header but no numbers")
     try:
@@ -85,8 +94,11 @@ def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Pla
             f"{path}: column {lost[0]!r} is the number but holds {file.unusable[lost[0]]}: store it as text. "
             "Nothing was imported"
         )
-    verdict = judge_numbers(file, columns.phones, columns.country, reading.country, numbers)
-    return Plan(path, file, columns, survey, verdict)
+    return Plan(path, file, columns, survey, judge_numbers(file, _places(columns), watch, numbers))
+
+
+def _places(columns: Columns) -> Places:
+    return columns.phones, columns.country
 
 
 def look_through(found: Plan, country: str) -> dict[str, Any]:
