@@ -21,6 +21,8 @@ def account_facts(settings: Settings, spec: CampaignSpec) -> tuple[AccountFacts 
     facts = AccountFacts(
         site_name=account.site_name,
         store_zone=account.store_zone,
+        lateness_hours=account.lateness_hours,
+        transactional_lateness_hours=account.transactional_lateness_hours,
         segments_per_second=min(sender.segments_per_second, account.segments_per_second),
     )
     return facts, ""

@@ -116,6 +116,8 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
     for message in found["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
         yield f"  {message['example']}"
+    if found["lateness"]:
+        yield found["lateness"]
     for warning in found["warnings"]:
         yield f"warning: {warning['where']}: {warning['what']}"
     for problem in found["problems"]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline import tz
+from pipeline.lane_lateness import late_rule
 from pipeline.render import Template
 from pipeline.review_texts import TextEstimate
 from pipeline.texts import NOBODY_REACHED, Finding, check_texts
@@ -38,6 +39,9 @@ class AccountFacts:
     site_name: str
     store_zone: str
     segments_per_second: float
+    lateness_hours: float = 0.0
+    """How late machines may make a marketing message (0: however late)."""
+    transactional_lateness_hours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,8 @@ class Review:
     """Millionths of a credit."""
     seconds: float
     """Shortest time that the sender's limit allows."""
+    lateness: str
+    """What becomes of a message that machines make late, in words."""
 
 
 def review(
@@ -124,7 +130,12 @@ def review(
         segments=segments,
         cost=outcome.cost if outcome else 0,
         seconds=segments / account.segments_per_second if account else 0.0,
+        lateness=_lateness(spec, account) if account else "",
     )
+
+
+def _lateness(spec: CampaignSpec, account: AccountFacts) -> str:
+    return late_rule(account.transactional_lateness_hours if spec.transactional else account.lateness_hours)
 
 
 def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:

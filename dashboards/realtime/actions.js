@@ -56,7 +56,7 @@ async function launchAgreed(data) {
   const ahead = review.forecast;
   const when = ahead && el("p", {}, (ahead.finish ? `Launched now it would finish at ${new Date(ahead.finish).toLocaleString()}: ` : `Launched now it would not reach ${count(ahead.unreached)} of ${count(ahead.recipients)}: `) + `${ahead.why}.`);
   const problems = list(review.problems, "problem");
-  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : [])]), ...list(review.warnings, "warning")];
+  const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : []), ...(review.lateness ? [el("p", {}, review.lateness)] : [])]), ...list(review.warnings, "warning")];
   return ask(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");
 }
 

@@ -19,7 +19,9 @@ from schemas.campaign import CampaignSpec
 from schemas.lane import LaneMessage
 
 NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp() * 1000)
-ACCOUNT = AccountFacts(site_name="Harbor & Pine", store_zone="America/New_York", segments_per_second=100.0)
+ACCOUNT = AccountFacts(
+    site_name="Harbor & Pine", store_zone="America/New_York", segments_per_second=100.0, lateness_hours=2.0
+)
 PEOPLE = AudienceFacts(recipients=1000, with_value={"first_name": 900}, attributes=["city", "first_name"])
 ALL_GO = Rehearsal(recipients=1000, going=1000, segments=1000, cost=900 * 10_000 + 100 * 80_000)
 ONE_PART = TextEstimate(
@@ -170,3 +172,9 @@ def test_local_times_around_changes_of_clocks() -> None:
     # 2026-11-01 01:30 comes twice in New York: the first is meant. 2026-03-08 02:30 does not come: it is 03:30.
     assert instant(datetime(2026, 11, 1, 1, 30), "America/New_York") == 1_793_511_000_000  # noqa: DTZ001
     assert instant(datetime(2026, 3, 8, 2, 30), "America/New_York") == 1_772_955_000_000  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "However late")])
+def test_it_says_what_becomes_of_a_message_that_machines_make_late(transactional: bool, words: str) -> None:
+    assert words in reviewed(transactional=transactional).lateness
+    assert reviewed(account=None).lateness == ""
