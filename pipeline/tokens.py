@@ -5,7 +5,9 @@ aggregator and comes back in receipts. A click token carries the same and the in
 that nobody can make one: 11 octets (campaign 40 bits, message u8, ordinal u32, link u8, big endian) and the
 first 6 octets of keyed BLAKE2b over them, in base64url without padding: 23 characters.
 
-48 bits of MAC: a guess succeeds once in 2.8e14, and what it would gain is one false click.
+48 bits of MAC: a guess succeeds once in 2.8e14, and what it would gain is one false click. The last character stands
+for four bits and two zeros, so it is a letter or a digit: phones leave a `-` at the end of a link out. What a
+phone takes along (a full stop, a bracket) is cut off before a token is read (`without_tail`).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _MAC_OCTETS: Final = 6
 _FIELDS = Struct(f">{CAMPAIGN_OCTETS}sBIB")
 _PERSON: Final = b"longwave-click"  # a key that also signs something else gives other MACs there
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{23}")
+_TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9_-]+")
 _MESSAGE_ID = re.compile(r"([0-9a-hjkmnp-tv-z]{8})-(0|[1-9][0-9]{0,2})-(0|[1-9][0-9]{0,9})")
 
 Ordinals = Sequence[int] | NDArray[np.integer]
@@ -119,6 +122,12 @@ def parse_click_token(key: bytes, token: str) -> ClickToken | None:
         return None
     campaign, message, ordinal, link = _FIELDS.unpack_from(octets)
     return ClickToken(campaign_from_octets(campaign), message, ordinal, link)
+
+
+def without_tail(text: str) -> str:
+    """The token of a link that a phone made of a text: up to the first character that no token has."""
+    match = _TOKEN_CHARACTERS.match(text)
+    return match[0] if match else ""
 
 
 def _signer(key: bytes) -> blake2b:

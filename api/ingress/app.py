@@ -158,9 +158,9 @@ def _route(path: str) -> tuple[str, str]:
     match path.split("/")[1:]:
         case ["v1", ("receipts" | "inbound") as name, argument] if argument:
             return name, argument
-        case ["c", argument]:
+        case ["c", argument] | ["c", argument, ""]:
             return "clicks", argument
-        case ["o", argument]:
+        case ["o", argument] | ["o", argument, ""]:
             return "optouts", argument
         case ["healthz"]:
             return "health", ""

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from adapters.ports import Emitter
 from api.ingress.coalesce import Coalescer
 from api.ingress.http import Answer, Refused
-from pipeline.tokens import ClickToken, parse_click_token
+from pipeline.tokens import ClickToken, parse_click_token, without_tail
 from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Click, ClickBatch
@@ -51,7 +51,7 @@ class Clicks:
             Refused: 404, the token is not genuine or its campaign or link is not known.
             EmitError: not acknowledged.
         """
-        said = parse_click_token(self._key, token)
+        said = parse_click_token(self._key, without_tail(token))
         if said is None:
             raise Refused(404, "no such link")
         target = self._target(said)

@@ -13,6 +13,7 @@ from typing import Final
 from adapters.ports import Emitter
 from api.ingress.http import Answer, Refused
 from pipeline.optout_links import OptOutToken, parse_optout_token
+from pipeline.tokens import without_tail
 from schemas import topics
 from schemas.feedback import Consent, consent_key
 from schemas.wire import encode
@@ -73,7 +74,7 @@ class OptOutLinks:
         return _page("Unsubscribed", f"<p>{_shown(said)} will get no more texts. Text START to come back.</p>")
 
     def _genuine(self, token: str) -> OptOutToken:
-        said = parse_optout_token(self._key, token)
+        said = parse_optout_token(self._key, without_tail(token))
         if said is None:
             raise Refused(404, "no such link")
         return said
