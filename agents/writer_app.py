@@ -13,6 +13,8 @@ from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
+from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
+from adapters.clickhouse.unreachable import insert_unreachable
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
@@ -20,12 +22,13 @@ from agents.attribution import Attribution
 from agents.context import Context
 from agents.durable import GuardedApp
 from agents.settlement import Settlement
+from agents.suppression import Suppression
 from agents.writer import BatchStep
 from pipeline.freshness import Freshness
 from pipeline.inbound import evidence_of, identity_of
 from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import INBOUND, OPTOUTS, REPLIES, Conversation, Erasure, InboundText, UnreadText
+from schemas.feedback import INBOUND, OPTOUTS, REPLIES, UNREACHABLE, Conversation, Erasure, InboundText, UnreadText
 from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
@@ -71,6 +74,7 @@ class WriterApp(GuardedApp):
         # A future of the service: it ends with the app, and its failure ends the app.
         self.add_future(Settlement(self.context, self.store).run())
         self.add_future(self.context.until_broken())
+        self.add_future(Suppression(self.context, self.store).run())
         self.add_future(measure_freshness(self.consumer, self._tell))
         self.add_future(Attribution(self.context, self.store, lambda: self._current_until).run())
         await super().on_start()
@@ -103,6 +107,9 @@ def build(settings: Settings) -> WriterApp:
             if isinstance(one, Erasure):
                 erase(store, one.number, one.at)
 
+    def unreachable(records: Sequence[PlacedUnreachable | None]) -> None:
+        insert_unreachable(store, [record for record in records if record is not None])
+
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
             await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
@@ -114,6 +121,7 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
     agent(topics.REPLIES, "writer-replies", _conversation, replies)
     agent(topics.INBOUND, "writer-inbound", _text, texts)
+    agent(topics.UNREACHABLE, "writer-unreachable", _unreachable, unreachable)
     return app
 
 
@@ -138,6 +146,10 @@ def _text(message: Any) -> InboundText | UnreadText | Erasure | None:
         return INBOUND.decode(message.value)
     except DecodeError:
         return None  # the step of the workers that reads it too has put it among the dead letters
+
+
+def _unreachable(message: Any) -> PlacedUnreachable | None:
+    return None if message.value is None else PlacedUnreachable(message.offset, UNREACHABLE.decode(message.value))
 
 
 def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument | None]]) -> None:

@@ -29,6 +29,7 @@ from api import (
     routes_inbox,
     routes_optouts,
     routes_reading,
+    routes_unreachable,
 )
 from api.measured import Measured
 from api.origin import SameOrigin
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_optouts.router)
     app.include_router(routes_inbox.router)
     app.include_router(routes_contacts.router)
+    app.include_router(routes_unreachable.router)
     app.include_router(routes_health.router)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import contact_person
+from cli import contact_person, unreachable
 from cli.console import UserError, WrongUse, note, say, write_json
 from cli.import_options import (
     Account,
@@ -40,6 +40,7 @@ from cli.import_options import (
 )
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app.add_typer(unreachable.app, name="unreachable")
 for _command in (contact_person.show, contact_person.export, contact_person.delete):
     app.command()(_command)
 

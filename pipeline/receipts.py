@@ -41,7 +41,7 @@ def reason_of(code: str) -> str:
     """The reason that is shown for an aggregator's error code: "" for "", "code:CODE" for one that is not known."""
     if not code:
         return ""
-    known = _REASONS.get(code.upper())
+    known = CODES.get(code.upper())
     return known or f"code:{_UNSAFE.sub('_', code[:_LONGEST_CODE])}"
 
 
@@ -50,4 +50,5 @@ def _load() -> dict[str, str]:
     return {entry["code"]: entry["reason"] for entry in data["code"]}
 
 
-_REASONS: Final = _load()
+CODES: Final = _load()
+"""Code in capitals → the reason that is shown."""

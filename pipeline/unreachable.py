@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 
 from pipeline.buckets import hash_of, hashes
 from pipeline.hash_set import HashSet
+from pipeline.receipts import CODES
 from schemas.audience import Indices
-from schemas.feedback import OPTED_OUT_AT_CARRIER, UNREACHABLE, Unreachable
+from schemas.feedback import OPTED_OUT_AT_CARRIER, UNREACHABLE, Unreachable, UnreachableReason
 from schemas.wire import DecodeError
 
-REASONS: Final[dict[str, str]] = {
+REASONS: Final[dict[UnreachableReason, str]] = {
     "landline": "a landline",
     "unknown_number": "a number that nobody has",
     "not_a_mobile": "no mobile number",
     OPTED_OUT_AT_CARRIER: "opted out at the carrier",
 }
 """Reasons of receipts and rejections that make a number unreachable, in words."""
+WRITTEN: Final[dict[str, UnreachableReason]] = {
+    said: reason for reason in REASONS for said in (reason, *(code for code, why in CODES.items() if why == reason))
+}
+"""Reason as it is recorded (of receipts) or the aggregator's code (of rejections) → reason of `REASONS`."""
 DAY: Final = 86_400_000
 MERGE_AT: Final = 65_536
 

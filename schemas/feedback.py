@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Click(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     at: Millis
     method: str
     user_agent: str
+    purpose: str = ""
+    """What the request says it is for (`Sec-Purpose` and its older spellings)."""
 
 
 class ClickBatch(Record, tag="clicks", kw_only=True):
@@ -152,7 +154,10 @@ def consent_key(record: Consent) -> bytes:
     return (f"{key}/{record.hold}" if record.hold else key).encode()
 
 
-OPTED_OUT_AT_CARRIER = "opted_out_at_carrier"
+OPTED_OUT_AT_CARRIER: Final = "opted_out_at_carrier"
+
+
+UnreachableReason = Literal["landline", "unknown_number", "not_a_mobile", "opted_out_at_carrier"]
 
 
 class Unreachable(Record, tag="unreachable", kw_only=True):
@@ -161,9 +166,7 @@ class Unreachable(Record, tag="unreachable", kw_only=True):
 
     number: Number
     state: Literal["unreachable", "cleared"] = "unreachable"
-    reason: Literal["", "landline", "unknown_number", "not_a_mobile", "opted_out_at_carrier"] = ""
-    code: str = ""
-    """The aggregator's code."""
+    reason: UnreachableReason | Literal[""] = ""
     at: Millis
     """When the carrier said so, or the operator cleared it."""
     account: str = ""

@@ -181,6 +181,9 @@ RECEIPTS_ASIDE = Counter(
     "Receipts that are in no figure: not of a message that the aggregator got from us, by reason.",
     ["reason"],
 )
+UNREACHABLE = Counter(
+    "longwave_unreachable_total", "Numbers that became unreachable, by what the carrier said.", ["reason"]
+)
 INGRESS_SECONDS = Histogram(
     "longwave_ingress_seconds", "Seconds from a request to its answer.", ["kind"], buckets=_FAST
 )

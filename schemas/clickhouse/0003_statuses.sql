@@ -86,3 +86,38 @@ SELECT campaign, message, if(last > first, first, arrayMin(ordinals)) AS low,
     at, lane, state, reason, turn, variant, segments, price, first, last, ordinals, ids
 FROM status_groups
 WHERE last > first OR notEmpty(ordinals);
+
+-- Failures with a reason, in the order in which they came, for what follows from them (`agents/suppression.py`).
+CREATE TABLE IF NOT EXISTS failures
+(
+    campaign FixedString(8),
+    message UInt8,
+    at DateTime64(3, 'UTC'),
+    reason LowCardinality(String),
+    ordinals Array(UInt32),
+    inserted DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY inserted
+TTL toDateTime(inserted) + INTERVAL 8 DAY;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS failures_view TO failures AS
+SELECT campaign, message, at, reason, ordinals, inserted
+FROM status_groups
+WHERE state IN ('rejected', 'receipt_rejected', 'receipt_undelivered') AND reason != '' AND notEmpty(ordinals);
+
+-- Numbers that carriers cannot reach, as topic `unreachable` has them; the highest place in the log is the current one.
+CREATE TABLE IF NOT EXISTS unreachable
+(
+    number UInt64,
+    log_offset UInt64,
+    state LowCardinality(String),
+    reason LowCardinality(String),
+    at DateTime64(3, 'UTC'),
+    account LowCardinality(String),
+    campaign String,
+    message UInt8,
+    by String
+)
+ENGINE = ReplacingMergeTree(log_offset)
+ORDER BY number;

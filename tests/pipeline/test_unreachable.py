@@ -19,7 +19,7 @@ TODAY = 20_000 * DAY
 
 
 def failed(number: int, at: int = TODAY, reason: str = "landline", **more: Any) -> Unreachable:
-    return Unreachable(number=number, reason=reason, code="30006", at=at, campaign="1a2b3c4d", **more)  # type: ignore[arg-type]
+    return Unreachable(number=number, reason=reason, at=at, campaign="1a2b3c4d", **more)  # type: ignore[arg-type]
 
 
 def cleared(number: int, at: int) -> Unreachable:

@@ -1,0 +1,67 @@
+"""`longwave contacts unreachable list | export | clear`: numbers that carriers cannot reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from cli.console import say, to_json
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _group() -> None:
+    """Numbers that carriers cannot reach, which campaigns skip: landlines, unknown numbers, no mobiles."""
+
+
+@app.command("list")
+def list_(
+    after: Annotated[str, typer.Option("--after", help="Show those behind this number.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Who is skipped as unreachable, why, since when, and when each is tried again."""
+    found = _client().get("/v1/unreachable", after=after or None, limit=limit)
+    if json:
+        say(to_json(found))
+        return
+    total = sum(found["counts"].values())
+    say(f"{total:,} unreachable numbers" + "".join(f", {n:,} {why}" for why, n in sorted(found["counts"].items())))
+    for one in found["numbers"]:
+        again = f"tried again from {one['retry_at']}" if one["retry_at"] else "not tried again by itself"
+        said = f"campaign {one['campaign']}" if one["campaign"] else ""
+        say(f"  {one['number']:<16}  {one['reason']:<20}  {one['at']}  {again}  {said}".rstrip())
+    if found["next"]:
+        say(f"  more: --after {found['next']}")
+
+
+@app.command()
+def export(out: Annotated[Path, typer.Option("--out", help="CSV file to write.")]) -> None:
+    """All of them as CSV."""
+    _client().download("/v1/unreachable/export", out)
+    with out.open("rb") as file:
+        lines = sum(1 for _ in file)
+    say(f"{out}: {max(0, lines - 1):,} numbers")
+
+
+@app.command()
+def clear(
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")],
+    who: Annotated[str, typer.Option("--who", help="Who decided; kept with the change.")] = "",
+) -> None:
+    """Let campaigns try numbers again. Who is opted out at the carrier stays held for review."""
+    client = _client()
+    for number in numbers:
+        said = client.send("DELETE", f"/v1/unreachable/{quote(number)}", who=who or None)
+        say(f"{said['cleared']} is tried again")
+
+
+def _client() -> Any:
+    from adapters.settings import load
+    from cli.client import Client
+
+    return Client(load().api.url)
