@@ -17,8 +17,9 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
-from agents import clicks, receipts, selfcheck
+from agents import receipts, selfcheck
 from agents.assignor import LaneAssignor
+from agents.clicks import Clicks
 from agents.context import Context
 from agents.coordination import METADATA_MAX_AGE_MS
 from agents.coordinator import Coordinator
@@ -158,7 +159,11 @@ def build(settings: Settings, index: int) -> WorkerApp:
     )
     _agent(app, topics.LANES, lambda: lanes)
     _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, receipts.handle, producer))
-    _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, clicks.handle, producer))
+    _agent(
+        app,
+        topics.CLICKS,
+        lambda: Step("clicks", CLICKS, Clicks(context, Store(settings.clickhouse)).handle, producer),
+    )
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))
 
     @app.on_partitions_assigned.connect

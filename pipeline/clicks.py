@@ -1,12 +1,13 @@
 """Requests of short links: a person, or the preview of a messaging app, a scanner. Flagged, never dropped.
 
-The words are dated data in rules/preview_bots.toml. That a hit within 1.5 s of the send is no person is not told
-here: neither a click nor its token holds the time of the send.
+A machine is known by its User-Agent (dated data in rules/preview_bots.toml), by HEAD, by saying that it fetches ahead
+(`Sec-Purpose: prefetch` and its older spellings), or by coming within `TOO_FAST_MS` of the sending.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
@@ -16,7 +17,14 @@ from schemas.feedback import Click, ClickBatch
 from schemas.status import StatusChunk, StatusGroup
 from schemas.succession import PERSON
 
+TOO_FAST_MS: Final = 1_500
+"""No person reads a text and follows its link sooner after the aggregator took it."""
+_AHEAD: Final = ("prefetch", "prerender", "preview")
+
 Match = Literal["exact", "prefix", "contains"]
+
+
+NOT_KNOWN: Final[Mapping[int, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,15 @@ class Bot:
                 return text in folded
 
 
-def statuses(batch: ClickBatch) -> StatusChunk | None:
-    """The status chunk of a batch, None for an empty one: event `clicked` with reason `person` or `bot:NAME`.
+def statuses(batch: ClickBatch, sent: Mapping[int, int] = NOT_KNOWN) -> StatusChunk | None:
+    """The status chunk of a batch, None for an empty one: event `clicked` with reason `person` or `bot:NAME`. `sent`:
+    ordinal → when (ms) it was sent to, of those of whom that is known.
 
     A recipient is named once per reason, whatever the number of clicks and links; `at` is the latest click's.
     """
     ordinals: dict[str, dict[int, None]] = {}
     for click in batch.clicks:
-        ordinals.setdefault(reason_of(click), {})[click.ordinal] = None
+        ordinals.setdefault(reason_of(click, sent.get(click.ordinal)), {})[click.ordinal] = None
     if not ordinals:
         return None
     groups = [StatusGroup(state="clicked", reason=reason, ordinals=list(who)) for reason, who in ordinals.items()]
@@ -56,12 +65,17 @@ def statuses(batch: ClickBatch) -> StatusChunk | None:
     return StatusChunk(campaign=batch.campaign, message=batch.message, at=at, groups=groups)
 
 
-def reason_of(click: Click) -> str:
-    """`person`, `bot:head` for a HEAD request, or `bot:NAME` of the list."""
+def reason_of(click: Click, sent: int | None = None) -> str:
+    """`person`, or why not: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too-fast`. `sent` in ms."""
     if click.method.upper() == "HEAD":
         return "bot:head"
+    if any(word in click.purpose.casefold() for word in _AHEAD):
+        return "bot:prefetch"
     folded = click.user_agent.strip().casefold()
-    return next((f"bot:{bot.name}" for bot in BOTS if bot.fits(folded)), PERSON)
+    named = next((f"bot:{bot.name}" for bot in BOTS if bot.fits(folded)), None)
+    if named is not None:
+        return named
+    return "bot:too-fast" if sent is not None and click.at - sent < TOO_FAST_MS else PERSON
 
 
 def _load() -> tuple[Bot, ...]:

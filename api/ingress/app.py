@@ -128,7 +128,7 @@ class Ingress:
         if not self.ready.is_set():
             raise Refused(503, "starting: try again", _LATER)
         agent = header(scope, "user-agent") or ""
-        answer = await self._clicks.follow(token, scope["method"], agent, clock.now_ms())
+        answer = await self._clicks.follow(token, scope["method"], agent, clock.now_ms(), _purpose(scope))
         INGRESS_ITEMS.labels("clicks").inc()
         return answer
 
@@ -167,6 +167,13 @@ def _route(path: str) -> tuple[str, str]:
         case ["metrics"]:
             return "metrics", ""
     return "other", ""
+
+
+def _purpose(scope: Scope) -> str:
+    """What a request says it is for: browsers and apps that fetch ahead say so in one of these."""
+    return next(
+        (said for name in ("sec-purpose", "purpose", "x-purpose", "x-moz") if (said := header(scope, name))), ""
+    )
 
 
 def _only(scope: Scope, *methods: str) -> None:

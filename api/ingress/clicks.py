@@ -18,6 +18,7 @@ from schemas.feedback import Click, ClickBatch
 from schemas.wire import encode
 
 AGENT_LIMIT: Final = 256
+PURPOSE_LIMIT: Final = 64
 
 
 class Campaigns(Protocol):
@@ -44,7 +45,7 @@ class Clicks:
         self._targets: dict[str, tuple[int, list[list[str]]]] = {}
         self._coalescer: Coalescer[_Key, Click] = Coalescer(self._emit)
 
-    async def follow(self, token: str, method: str, user_agent: str, now: int) -> Answer:
+    async def follow(self, token: str, method: str, user_agent: str, now: int, purpose: str = "") -> Answer:
         """The redirect of a short link, once its click was acknowledged.
 
         Raises:
@@ -56,7 +57,12 @@ class Clicks:
             raise Refused(404, "no such link")
         target = self._target(said)
         click = Click(
-            ordinal=said.ordinal, link=said.link, at=now, method=method, user_agent=user_agent[:AGENT_LIMIT]
+            ordinal=said.ordinal,
+            link=said.link,
+            at=now,
+            method=method,
+            user_agent=user_agent[:AGENT_LIMIT],
+            purpose=purpose[:PURPOSE_LIMIT],
         )
         await self._coalescer.add((said.campaign, said.message), [click])
         return Answer(302, headers={"Location": target, "Cache-Control": "no-store"})

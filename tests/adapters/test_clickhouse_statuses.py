@@ -13,6 +13,7 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.export import export
 from adapters.clickhouse.figures import message_sets, versions
+from adapters.clickhouse.sent_times import sent_between
 from adapters.clickhouse.statuses import StatusSink
 from api.figures_source import as_json
 from pipeline.accounting import figures
@@ -272,3 +273,16 @@ def test_the_click_rate_counts_people_who_were_delivered_to_once_each(store: Sto
     assert account(store).clicks == Clicks(people=6, delivered=2, bots=4)
     shown = as_json([account(store)])["clicked"]
     assert shown == {"people": 6, "delivered": 2, "bots": 4, "rate": 0.5}
+
+
+def test_when_somebody_was_sent_to_lately(store: Store) -> None:
+    StatusSink(store).insert(
+        [
+            chunk("in_flight", range(9), at=NOW - 50),
+            chunk("accepted", range(5), at=NOW),
+            chunk("accepted", range(5, 9), at=NOW - 60_000),
+            chunk("accepted", [1], at=NOW, message=1),
+        ]
+    )
+    assert sent_between(store, (CAMPAIGN, 0), [1, 3, 6, 50], (NOW - 1500, NOW + 900)) == {1: NOW, 3: NOW}
+    assert sent_between(store, (CAMPAIGN, 0), [1], (NOW + 1, NOW + 900)) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pipeline.clicks import reason_of, statuses
@@ -35,6 +36,22 @@ def click(ordinal: int = 1, agent: str = PHONE, method: str = "GET", link: int =
 )
 def test_who_clicked(agent: str, reason: str) -> None:
     assert reason_of(click(agent=agent)) == reason
+
+
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender", "Prerender", "preview"])
+def test_who_fetches_ahead_is_no_person(purpose: str) -> None:
+    assert reason_of(msgspec.structs.replace(click(), purpose=purpose)) == "bot:prefetch"
+    assert reason_of(msgspec.structs.replace(click(), purpose="")) == "person"
+
+
+def test_a_hit_within_moments_of_the_sending_is_no_person() -> None:
+    assert reason_of(click(at=11_499), sent=10_000) == "bot:too-fast"
+    assert reason_of(click(at=11_500), sent=10_000) == "person"
+    assert reason_of(click(at=9_000), sent=10_000) == "bot:too-fast"
+    assert reason_of(click(agent=SAMSUNG, at=11_000), sent=10_000) == "bot:samsung-preview"
+    chunk = statuses(ClickBatch(campaign="0000000a", message=0, clicks=[click(3, at=20), click(5, at=20)]), {5: 0})
+    assert chunk is not None
+    assert [(g.reason, g.ordinals) for g in chunk.groups] == [("person", [3]), ("bot:too-fast", [5])]
 
 
 def test_head_is_no_person() -> None:
