@@ -159,11 +159,8 @@ def build(settings: Settings, index: int) -> WorkerApp:
     )
     _agent(app, topics.LANES, lambda: lanes)
     _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, receipts.handle, producer))
-    _agent(
-        app,
-        topics.CLICKS,
-        lambda: Step("clicks", CLICKS, Clicks(context, Store(settings.clickhouse)).handle, producer),
-    )
+    sent_times = Store(settings.clickhouse)
+    _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, Clicks(context, sent_times).handle, producer))
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))
 
     @app.on_partitions_assigned.connect

@@ -1,8 +1,8 @@
 """Clicks: requests of short links become events of recipients, people and machines apart.
 
 A scanner follows a link within moments of the text's arrival, so while a campaign sends, a click is judged once the
-statuses from before it are in ClickHouse (`SETTLED_MS`), by when its recipient was sent to. Where that is not there by
-then, the click counts as a person's. Holds no state.
+statuses from before it are in ClickHouse (`SETTLED_MS`), by when its recipient was sent to. Where that is not there
+by then, the click counts as a person's. Holds no state.
 """
 
 from __future__ import annotations

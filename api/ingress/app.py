@@ -171,9 +171,8 @@ def _route(path: str) -> tuple[str, str]:
 
 def _purpose(scope: Scope) -> str:
     """What a request says it is for: browsers and apps that fetch ahead say so in one of these."""
-    return next(
-        (said for name in ("sec-purpose", "purpose", "x-purpose", "x-moz") if (said := header(scope, name))), ""
-    )
+    names = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+    return next((said for name in names if (said := header(scope, name))), "")
 
 
 def _only(scope: Scope, *methods: str) -> None:
