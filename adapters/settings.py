@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapters.private_files import read_password
 from schemas.account import account_tag
 from schemas.ids import Name, Zone
 
@@ -28,6 +29,9 @@ DEFAULT_CONFIG = "longwave.toml"
 
 class SettingsError(Exception):
     """Wrong settings; the text is for the user."""
+
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Strict(BaseModel):
@@ -48,15 +52,45 @@ class Kafka(_Strict):
     """How soon a worker hears of a rebalance: every lane stands still from the first to the last that hears."""
 
 
+WRITER, READER = "default", "reader"
+"""Users of the local ClickHouse endpoint."""
+LOCAL_PASSWORDS = {WRITER: "password", READER: "reader-password"}
+"""Files of the local endpoint's folder with the passwords of its users."""
+
+
 class ClickHouse(_Strict):
     """The ClickHouse HTTP interface (a server, or the local chDB endpoint)."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 18123
     database: str = "longwave"
-    user: str = "default"
+    user: str = WRITER
     password: SecretStr = SecretStr("")
+    reader: str = ""
+    """The user of processes that only read (API and page). "": `user`; on the local endpoint its reader."""
+    reader_password: SecretStr = SecretStr("")
     secure: bool = False
+    local: Path | None = None
+    """The folder of the local endpoint, whose passwords hold where none are set. Set by itself from `data`."""
+
+    def credentials(self) -> tuple[str, str]:
+        """User and password of whoever connects now.
+
+        Raises:
+            OSError: the local password cannot be read.
+        """
+        password = self.password.get_secret_value()
+        if password or self.local is None or self.user not in LOCAL_PASSWORDS:
+            return self.user, password
+        return self.user, read_password(self.local / LOCAL_PASSWORDS[self.user])
+
+    def reading(self) -> ClickHouse:
+        """The same for a process that only reads."""
+        if self.reader:
+            return self.model_copy(update={"user": self.reader, "password": self.reader_password})
+        if self.local is not None and self.user == WRITER and not self.password.get_secret_value():
+            return self.model_copy(update={"user": READER})
+        return self
 
 
 class Listen(_Strict):
@@ -249,6 +283,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, toml
+
+    @model_validator(mode="after")
+    def _passwords_of_the_local_endpoint(self) -> Settings:
+        store = self.clickhouse
+        if store.local is None and store.host in LOOPBACK and not store.secure:
+            # The model is frozen for those who use it, not while it is made.
+            object.__setattr__(self, "clickhouse", store.model_copy(update={"local": self.data / "clickhouse"}))
+        return self
 
     @model_validator(mode="after")
     def _lanes_have_one_owner(self) -> Settings:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.settings import ClickHouse
 from cli.stack import children, ready
 from loadtest.bench.stack import port_range
 
@@ -25,6 +26,11 @@ class Server:
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def clickhouse(self) -> ClickHouse:
+        """Settings of a ClickHouse that runs here."""
+        return ClickHouse(host=self.host, port=self.port, local=self.data / "clickhouse")
 
 
 _given: set[int] = set()

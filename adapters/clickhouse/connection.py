@@ -87,12 +87,13 @@ class Store:
 
 def connect(settings: ClickHouse, database: str, timeout: float = 120.0) -> Client:
     """A client of its own pool. Raises whatever clickhouse-connect does: call it inside `mapped()`."""
+    user, password = settings.credentials()
     return clickhouse_connect.get_client(
         interface="https" if settings.secure else "http",
         host=settings.host,
         port=settings.port,
-        username=settings.user,
-        password=settings.password.get_secret_value(),
+        username=user,
+        password=password,
         database=database,
         connect_timeout=5,
         send_receive_timeout=int(timeout),

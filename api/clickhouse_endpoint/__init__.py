@@ -1,8 +1,10 @@
 """A local ClickHouse: its HTTP interface over chDB, the real engine in this process.
 
-For development and tests without a ClickHouse server; clickhouse-connect and plain HTTP speak to both alike.
+For development and tests without a ClickHouse server; clickhouse-connect and plain HTTP speak to both alike. It
+asks for the password of its folder (user `default`, or `reader` who changes nothing), refuses web pages, and serves
+tables only: see `access` and `guard`.
 
->>> curl 'http://127.0.0.1:8123/?query=SELECT+1'
+>>> curl -u "default:$(cat DATA/password)" 'http://127.0.0.1:8123/?query=SELECT+1'
 1
 """
 
@@ -45,7 +47,7 @@ async def _main(directory: DataDirectory, host: str, port: int) -> None:
     from api.clickhouse_endpoint.server import Server, run
 
     engine = Engine(directory)
-    server = Server(engine, directory)
+    server = Server(engine, directory, host)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

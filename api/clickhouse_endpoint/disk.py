@@ -10,28 +10,36 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from adapters.private_files import ensure_password, private_folder
+from adapters.settings import LOCAL_PASSWORDS
+
 
 class DataDirectoryTaken(Exception):
     """Another process serves the directory."""
 
 
 class DataDirectory:
-    """`root`/LOCK (flock, so it ends with the process), `root`/engine (ClickHouse's files), `root`/spool.
+    """`root`/LOCK (flock, so it ends with the process), `root`/engine (ClickHouse's files), `root`/spool, passwords.
 
     `keep_free` bytes of the disk are never used: chDB 26.9 takes no notice when write(2) fails, and would
     acknowledge a cut-off part, so the disk must not fill up. A tenth of the disk, at most 256 MiB, if not given.
     """
 
     def __init__(self, root: Path, keep_free: int | None = None) -> None:
-        root.mkdir(parents=True, exist_ok=True)
+        private_folder(root)
         self.keep_free = min(256 << 20, shutil.disk_usage(root).total // 10) if keep_free is None else keep_free
         self.root = root
         self.engine = root / "engine"
         self.spool = root / "spool"
+        self.empty = root / "empty"
         self._lock = _lock(root / "LOCK")
         self.spool.mkdir(exist_ok=True)
         for left in self.spool.iterdir():
             left.unlink()
+
+    def passwords(self) -> dict[str, str]:
+        """Of the users; made with the folder."""
+        return {user: ensure_password(self.root / name) for user, name in LOCAL_PASSWORDS.items()}
 
     def nearly_full(self) -> bool:
         """Whether something else has eaten into the space kept free, so that writes may have failed."""
@@ -57,7 +65,7 @@ def remove(path: str) -> None:
 
 
 def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

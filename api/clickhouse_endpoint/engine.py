@@ -7,24 +7,48 @@ kept open for the life of the process, because the engine stops when the last on
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import chdb
 
 from api.clickhouse_endpoint.disk import DataDirectory, remove
-from api.clickhouse_endpoint.errors import NOT_ENOUGH_SPACE, UNKNOWN_SETTING, from_exception, refuse
+from api.clickhouse_endpoint.errors import (
+    NOT_ENOUGH_SPACE,
+    SYNTAX_ERROR,
+    UNKNOWN_SETTING,
+    ClickHouseError,
+    from_exception,
+    refuse,
+)
+from api.clickhouse_endpoint.guard import FUNCTIONS, TABLE_FUNCTIONS, check_names, check_settings, check_statement
 from api.clickhouse_endpoint.pipe import ResultPipe
-from api.clickhouse_endpoint.statement import Insert, tokens
+from api.clickhouse_endpoint.statement import Insert, Query, tokens
 
 _CONFIG = """<clickhouse><storage_configuration><disks>
 <default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default>
 </disks></storage_configuration></clickhouse>
 """
 _SETTING = re.compile(r"[A-Za-z_]\w*")
+_KNOWN: Final = 512
+"""Statements whose printed form is kept; those of Longwave are few, their values travel as parameters."""
+_KEPT: Final = 16_384
+"""Bytes of a statement that is kept so."""
+_FOREIGN: Final = """
+SELECT DISTINCT lower(name) FROM
+(
+    SELECT name FROM system.table_functions
+    UNION ALL SELECT name FROM system.functions WHERE startsWith(lower(name), 'ai')
+)
+"""
+_SOME_PATH: Final = "/dev/fd/0"
+_LONGEST_STATEMENT: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -69,23 +93,37 @@ class Engine:
         self._path = str(directory.engine)
         config = directory.root / "engine.xml"
         config.write_text(_CONFIG.format(keep_free=directory.keep_free))
+        # The default database takes an identifier for a file of the working directory: there, none is.
+        directory.empty.mkdir(mode=0o700, exist_ok=True)
+        os.chdir(directory.empty)
         self._keeper = chdb.connect(f"{self._path}?config-file={config}")
+        self._printing = threading.Lock()
+        self._printer = chdb.connect(self._path)
+        self._printer.query(f"SET max_query_size = {_LONGEST_STATEMENT}", "Null")
+        found = self._keeper.query(_FOREIGN, "TSVRaw").data().split()
+        self._foreign = (frozenset(found) - TABLE_FUNCTIONS) | FUNCTIONS
+        self._known = lru_cache(_KNOWN)(self._print)
         self.version, self.timezone = self._keeper.query("SELECT version(), timezone()", "TSV").data().split()
 
     def close(self) -> None:
         """Stop the engine; parts and metadata are on disk by then."""
+        self._printer.close()
         self._keeper.close()
 
-    def query(self, context: Context, sql: bytes, pipe: ResultPipe) -> Summary:
-        """Run `sql`, which writes into `pipe`; the pipe's writing side is ended whatever happens."""
+    def query(self, context: Context, query: Query, form: str, pipe: ResultPipe) -> Summary:
+        """Run a query, which writes into `pipe` in `form`; the pipe's writing side is ended whatever happens."""
         try:
+            check_names(form)
+            self._check(context, query.into(_SOME_PATH, form), f" INTO OUTFILE '{_SOME_PATH}' APPEND FORMAT {form}")
             with self._connection(context) as connection:
-                return _summary(connection.query(sql, "Null"))
+                return _summary(connection.query(query.into(pipe.path, form), "Null"))
         finally:
             pipe.end_writing()
 
     def command(self, context: Context, sql: bytes, default_format: str) -> tuple[bytes, Summary]:
         """Run a statement with no result or a small one."""
+        self._check(context, sql)
+        check_names(default_format)
         with self._connection(context) as connection:
             result = connection.query(sql, default_format)
             summary = self._sure(_summary(result))
@@ -93,6 +131,9 @@ class Engine:
 
     def insert(self, context: Context, insert: Insert, default_format: str, data: bytes) -> Summary:
         """Insert rows that are in memory."""
+        form = insert.format or default_format
+        check_names(form)
+        self._check(context, insert.head + insert.tail + f"\nFORMAT {form}".encode())
         with self._connection(context) as connection:
             return self._sure(_append(connection, insert.head + insert.tail, insert.format or default_format, data))
 
@@ -101,13 +142,10 @@ class Engine:
     ) -> Summary:
         """Insert the rows of a spool file, decompressed by the engine, and remove the file."""
         form = insert.format or default_format
-        if insert.reads_input:
-            sql = _from_file(insert, form, path, encoding)
-        else:
-            compression = f" COMPRESSION '{encoding or 'none'}'"
-            source = f"\nFROM INFILE {quote(path)}{compression}\n".encode()
-            sql = insert.head + source + insert.tail + f"\nFORMAT {form}".encode()
         try:
+            check_names(form)
+            self._check(context, _spooled(insert, form, _SOME_PATH, encoding), _source(insert, encoding))
+            sql = _spooled(insert, form, path, encoding)
             with self._connection(context) as connection:
                 return self._sure(_summary(connection.query(sql, "Null")))
         finally:
@@ -120,6 +158,37 @@ class Engine:
     def kill_selects(self) -> None:
         """Stop every running SELECT; INSERTs go on to their end."""
         self._keeper.query("KILL QUERY WHERE query_kind = 'Select' AND Settings['log_comment'] != '' ASYNC", "Null")
+
+    def _check(self, context: Context, sql: bytes, own: str = "") -> None:
+        """Refuse what a request may not do; see `guard`. `own`: what we added to the statement, as it is printed.
+
+        The statement is judged with what we added: if that ended up inside of a text, the engine reads the statement
+        otherwise than we did.
+        """
+        check_settings(context.settings)
+        check_names(context.database)
+        printed = self._printed(sql)
+        if own and printed.count(own) != 1:
+            raise refuse(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error: the end of the statement is not clear.")
+        check_statement(printed.replace(own, " ") if own else printed, self._foreign, context.params)
+        for external in context.externals:
+            check_names(external.name, external.format)
+            made = f"CREATE TEMPORARY TABLE {external.name} ({external.structure})"
+            check_statement(self._printed(made.encode()), self._foreign, {})
+
+    def _printed(self, sql: bytes) -> str:
+        return self._known(sql) if len(sql) <= _KEPT else self._print(sql)
+
+    def _print(self, sql: bytes) -> str:
+        literal = sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
+        try:
+            with self._printing:
+                found: str = self._printer.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").data()
+        except Exception as error:
+            known = from_exception(error)
+            text, scope, _ = known.text.partition(": In scope ")
+            raise ClickHouseError(known.code, f"{text} (SYNTAX_ERROR)" if scope else text) from error
+        return found
 
     def _sure(self, summary: Summary) -> Summary:
         """Acknowledge written rows only while the disk has room: the engine would not notice a failed write."""
@@ -172,6 +241,21 @@ def _append(connection: Any, sql: bytes, form: str, data: bytes) -> Summary:
         with suppress(RuntimeError):
             inserter.cancel()
     return Summary(0, 0, done.rows_written, done.bytes_written, 0, done.elapsed)
+
+
+def _spooled(insert: Insert, form: str, path: str, encoding: str | None) -> bytes:
+    """The statement that inserts the rows of a spool file."""
+    if insert.reads_input:
+        return _from_file(insert, form, path, encoding)
+    source = f"\nFROM INFILE {quote(path)} COMPRESSION '{encoding or 'none'}'\n".encode()
+    return insert.head + source + insert.tail + f"\nFORMAT {form}".encode()
+
+
+def _source(insert: Insert, encoding: str | None) -> str:
+    """What `_spooled` adds, as the engine prints it."""
+    if insert.reads_input:
+        return f"file('{_SOME_PATH}', "
+    return f" FROM INFILE '{_SOME_PATH}' COMPRESSION '{encoding or 'none'}'"
 
 
 def _from_file(insert: Insert, form: str, path: str, encoding: str | None) -> bytes:

@@ -14,6 +14,8 @@ UNKNOWN_SETTING: Final = 115
 QUERY_IS_TOO_LARGE: Final = 223
 NOT_ENOUGH_SPACE: Final = 243
 BAD_REQUEST_PARAMETER: Final = 36
+AUTHENTICATION_FAILED: Final = 516
+SOCKET_TIMEOUT: Final = 209
 UNKNOWN_EXCEPTION: Final = 1002
 
 # After exceptionCodeToHTTPStatus.cpp of ClickHouse; every other code answers 500.
@@ -23,6 +25,9 @@ _STATUS: Final[dict[int, int]] = {
     QUERY_IS_TOO_LARGE: 413,
     NOT_IMPLEMENTED: 501,
     159: 408,
+    SOCKET_TIMEOUT: 408,
+    AUTHENTICATION_FAILED: 403,
+    497: 403,
     NOT_ENOUGH_SPACE: 507,
 }
 _CODE: Final = re.compile(r"Code: (\d+)\. ")

@@ -17,6 +17,7 @@ from api.clickhouse_endpoint.errors import (
     BAD_REQUEST_PARAMETER,
     NOT_IMPLEMENTED,
     QUERY_IS_TOO_LARGE,
+    SOCKET_TIMEOUT,
     refuse,
 )
 from api.clickhouse_endpoint.statement import Command, Insert, Statement, parse
@@ -24,7 +25,13 @@ from api.clickhouse_endpoint.statement import Command, Insert, Statement, parse
 # A body up to this many bytes stays in memory; an INSERT's larger one goes to disk.
 IN_MEMORY: Final = 4 << 20
 _FORM_LIMIT: Final = 64 << 20
-# Of the HTTP interface, not of the engine. Sessions and accounts are accepted and mean nothing here.
+SPOOLED: Final = 4 << 30
+"""Bytes of an INSERT's body at most."""
+BODY_SECONDS: Final = 600.0
+"""A body is whole by then,"""
+PIECE_SECONDS: Final = 30.0
+"""and something of it comes that often."""
+# Of the HTTP interface, not of the engine. Sessions are accepted and mean nothing here.
 _TRANSPORT: Final = frozenset((
     "query", "query_id", "database", "default_format", "user", "password", "role", "quota_key",
     "session_id", "session_timeout", "session_check", "close_session",
@@ -52,8 +59,19 @@ class Incoming:
     wait_end: bool
 
 
-async def read(request: web.Request, directory: DataDirectory) -> Incoming:
+async def read(request: web.Request, directory: DataDirectory, *, only_reads: bool) -> Incoming:
     """Read the whole request. Raises ClickHouseError; a spool file is removed if reading it failed."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request, directory, only_reads=only_reads)
+    except TimeoutError as error:
+        reason = (
+            f"The body was not whole after {BODY_SECONDS:.0f} s, or nothing of it came for {PIECE_SECONDS:.0f} s."
+        )
+        raise refuse(SOCKET_TIMEOUT, "SOCKET_TIMEOUT", reason) from error
+
+
+async def _read(request: web.Request, directory: DataDirectory, *, only_reads: bool) -> Incoming:
     url: dict[str, str] = dict(request.query)
     externals: tuple[External, ...] = ()
     if request.content_type == "multipart/form-data":
@@ -69,7 +87,7 @@ async def read(request: web.Request, directory: DataDirectory) -> Incoming:
         raise refuse(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", f"{reason}.")
     asked = url.get("default_format") or request.headers.get("X-ClickHouse-Format") or ""
     return Incoming(
-        _context(url, externals, read_only=request.method == "GET", headers=request.headers),
+        _context(url, externals, read_only=only_reads or request.method == "GET", headers=request.headers),
         statement,
         body,
         asked,
@@ -132,7 +150,7 @@ async def _head(request: web.Request) -> tuple[bytes, bool]:
     """The body's beginning, and whether that is all of it."""
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.content.iter_any():
+    async for piece in _pieces(request):
         pieces.append(piece)
         size += len(piece)
         if size > IN_MEMORY:
@@ -157,13 +175,22 @@ async def _spool(request: web.Request, directory: DataDirectory, head: bytes, en
 async def _blocks(request: web.Request) -> AsyncIterator[bytes]:
     """The rest of the body in blocks of about 1 MiB: a thread hop for each network read would be slow."""
     block = bytearray()
-    async for piece in request.content.iter_any():
+    total = 0
+    async for piece in _pieces(request):
         block += piece
+        total += len(piece)
+        if total > SPOOLED:
+            raise _too_large(f"the rows of one INSERT may have {SPOOLED} bytes")
         if len(block) >= 1 << 20:
             yield bytes(block)
             block.clear()
     if block:
         yield bytes(block)
+
+
+async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
+    while piece := await asyncio.wait_for(request.content.readany(), PIECE_SECONDS):
+        yield piece
 
 
 async def _form(request: web.Request, url: dict[str, str]) -> tuple[External, ...]:
@@ -173,14 +200,16 @@ async def _form(request: web.Request, url: dict[str, str]) -> tuple[External, ..
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader) or part.name is None:
             raise refuse(BAD_REQUEST_PARAMETER, "BAD_ARGUMENTS", "A form part has no name.")
-        content = bytes(await part.read())
-        size += len(content)
-        if size > _FORM_LIMIT:
-            raise _too_large(f"a form may have {_FORM_LIMIT} bytes")
+        content = bytearray()
+        while piece := await asyncio.wait_for(part.read_chunk(1 << 16), PIECE_SECONDS):
+            content += piece
+            size += len(piece)
+            if size > _FORM_LIMIT:
+                raise _too_large(f"a form may have {_FORM_LIMIT} bytes")
         if part.filename is None:
             url[part.name] = content.decode()
         else:
-            files.append((part.name, content))
+            files.append((part.name, bytes(content)))
     return tuple(
         External(name, _structure(name, url), url.get(f"{name}_format", "TabSeparated"), data) for name, data in files
     )

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.clickhouse_endpoint import request as requests
+from api.clickhouse_endpoint.access import Handler, Users, no_pages
 from api.clickhouse_endpoint.answer import Answer
 from api.clickhouse_endpoint.disk import DataDirectory
 from api.clickhouse_endpoint.engine import Context, Engine, Summary
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+HEAD_SECONDS: Final = 15.0
+"""A connection's first request has its head whole by then."""
 FORM_BYTES = 64 * 2**20
 """A multipart request (a query with external data or long parameters) is held in memory up to this."""
 
@@ -40,21 +43,40 @@ FORM_BYTES = 64 * 2**20
 class Server:
     """Runs requests on an engine. Readiness and errors never wait for a thread."""
 
-    def __init__(self, engine: Engine, directory: DataDirectory) -> None:
+    def __init__(self, engine: Engine, directory: DataDirectory, host: str = "127.0.0.1") -> None:
         self._engine = engine
         self._directory = directory
+        self._host = host
+        self._users = Users(directory.passwords())
+        self._silent: set[asyncio.Protocol] = set()
         self._queries = ThreadPoolExecutor(_QUERIES, "query")
         self._inserts = ThreadPoolExecutor(_INSERTS, "insert")
         self._kills = ThreadPoolExecutor(1, "kill")
 
     def application(self) -> web.Application:
         """The routes: /ping, /replicas_status, /metrics, and / for statements."""
-        app = web.Application(client_max_size=FORM_BYTES)
+        app = web.Application(client_max_size=FORM_BYTES, middlewares=[self._heard, no_pages(self._host)])
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
         app.router.add_get("/metrics", _metrics)
         app.router.add_route("*", "/", self._handle)
         return app
+
+    def watched(self, protocol: web.RequestHandler[Any]) -> asyncio.Protocol:
+        """A new connection: closed when the head of its first request is not whole in time."""
+        self._silent.add(protocol)
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close_silent, protocol)
+        return protocol
+
+    def _close_silent(self, protocol: web.RequestHandler[Any]) -> None:
+        if protocol in self._silent:
+            self._silent.discard(protocol)
+            protocol.force_close()
+
+    @web.middleware
+    async def _heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._silent.discard(request.protocol)
+        return await handler(request)
 
     def kill_selects(self) -> None:
         """Stop running SELECTs and forget the waiting ones, so that their requests end with an error."""
@@ -71,7 +93,8 @@ class Server:
             return await _ok(request)
         query_id = request.query.get("query_id", "")
         try:
-            incoming = await requests.read(request, self._directory)
+            only_reads = self._users.only_reads(self._users.identify(request))
+            incoming = await requests.read(request, self._directory, only_reads=only_reads)
             query_id = incoming.context.query_id
             return await self._run(incoming, self._answer(request, query_id))
         except (ClickHouseError, OSError, ValueError) as failure:
@@ -108,8 +131,7 @@ class Server:
         context = incoming.context
         form = query.format or incoming.default_format or "TabSeparated"
         with ResultPipe() as pipe:
-            sql = query.into(pipe.path, form)
-            running = self._in(self._queries, lambda: self._engine.query(context, sql, pipe))
+            running = self._in(self._queries, lambda: self._engine.query(context, query, form, pipe))
             try:
                 spool = self._directory if incoming.wait_end else None
                 return await answer.result(pipe, running, form, answer.encoding(context.settings), spool)
@@ -158,14 +180,21 @@ async def run(server: Server, host: str, port: int, stopping: asyncio.Event) -> 
         handler_cancellation=True,
         max_line_size=1 << 20,
         max_field_size=1 << 16,
+        keepalive_timeout=75.0,
         shutdown_timeout=_STOPPING,
     )
     await runner.setup()
+    protocols = runner.server
+    assert protocols is not None
+    listening: asyncio.Server | None = None
     try:
-        await web.TCPSite(runner, host, port).start()
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: server.watched(protocols()), host, port, reuse_address=True)
         await stopping.wait()
         await asyncio.to_thread(server.kill_selects)
     finally:
+        if listening is not None:
+            listening.close()
         with suppress(asyncio.CancelledError):
             await runner.cleanup()
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from adapters.clickhouse import Store, migrate
-from adapters.settings import ClickHouse, Settings
+from adapters.settings import Settings
 from schemas.audience import TypedNumbers
 from schemas.ids import bucket
 from tests.stack import Server
@@ -21,7 +21,7 @@ NOW = 1_760_000_000_000
 def settings_of(server: Server) -> Settings:
     """Settings with a database that nobody has used."""
     name = f"test_{next(_NUMBERS)}"
-    return Settings(clickhouse=ClickHouse(host=server.host, port=server.port, database=name))
+    return Settings(clickhouse=server.clickhouse.model_copy(update={"database": name}))
 
 
 @contextmanager

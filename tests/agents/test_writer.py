@@ -34,7 +34,7 @@ class Endpoint:
         self._data = data
         self._port = free_ports(1)[0]
         self._life = contextlib.ExitStack()
-        self.settings = ClickHouse(port=self._port)
+        self.settings = ClickHouse(port=self._port, local=data / "clickhouse")
 
     def start(self) -> None:
         variables = environment(self._data, clickhouse_port=self._port)

@@ -20,6 +20,8 @@ from typing import Any
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
+from adapters.settings import LOCAL_PASSWORDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,15 +36,29 @@ class Endpoint:
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         if file_limit is not None:
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
+        self._data = data
         self._wait()
 
+    def password(self, user: str = "default") -> str:
+        return (self._data / LOCAL_PASSWORDS[user]).read_text().strip()
+
     def client(self, **given: Any) -> Client:
-        return clickhouse_connect.get_client(host="127.0.0.1", port=self.port, **given)
+        return clickhouse_connect.get_client(
+            host="127.0.0.1", port=self.port, **{"password": self.password(), **given}
+        )
 
     def http(
         self, body: bytes | None = None, headers: dict[str, str] | None = None, path: str = "/", **params: str
     ) -> tuple[int, dict[str, str], bytes]:
-        """One plain request: status, headers, body. A POST where there is a body."""
+        """One plain request of `default`: status, headers, body. A POST where there is a body."""
+        if path == "/" and (body is not None or params):
+            headers = {"X-ClickHouse-Key": self.password(), **(headers or {})}
+        return self.raw(body, headers, path, **params)
+
+    def raw(
+        self, body: bytes | None = None, headers: dict[str, str] | None = None, path: str = "/", **params: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """As `http`, but nobody in particular."""
         url = f"http://127.0.0.1:{self.port}{path}?{urllib.parse.urlencode(params)}"
         request = urllib.request.Request(url, body, headers or {})
         try:

@@ -263,7 +263,7 @@ def test_external_data_and_forms(served: Endpoint) -> None:
 
 
 async def test_async_clients_at_once(served: Endpoint, table: str) -> None:
-    client = await clickhouse_connect.get_async_client(host="127.0.0.1", port=served.port)
+    client = await clickhouse_connect.get_async_client(host="127.0.0.1", port=served.port, password=served.password())
     try:
         inserts = [client.insert(table, [[n, str(n)]], column_names=["a", "b"]) for n in range(40)]
         counts = [client.query(f"SELECT {n}, count() FROM {table}") for n in range(40)]

@@ -27,6 +27,11 @@ def _running(served: Endpoint, like: str) -> int:
     return int(served.http(query=query, param_like=like)[2])
 
 
+def _known(served: Endpoint) -> str:
+    """Header lines of a request of ours."""
+    return f"Host: 127.0.0.1\r\nX-ClickHouse-Key: {served.password()}\r\n"
+
+
 def _until(condition: object, seconds: float) -> bool:
     assert callable(condition)
     end = time.monotonic() + seconds
@@ -175,7 +180,7 @@ def test_a_client_that_leaves_ends_its_query(tmp_path: Path) -> None:
     with endpoint(tmp_path) as served:
         for query in (SLOW, "SELECT number, toString(number) FROM numbers(100000000000)"):
             with socket.create_connection(("127.0.0.1", served.port)) as leaving:
-                request = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(query)}\r\n\r\n{query}"
+                request = f"POST / HTTP/1.1\r\n{_known(served)}Content-Length: {len(query)}\r\n\r\n{query}"
                 leaving.sendall(request.encode())
                 assert _until(lambda: _running(served, "%100000000000%"), 10)
                 time.sleep(0.2)
@@ -186,7 +191,9 @@ def test_an_upload_cut_off_inserts_nothing(tmp_path: Path) -> None:
     with endpoint(tmp_path) as served:
         served.http(b"CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
         with socket.create_connection(("127.0.0.1", served.port)) as leaving:
-            head = "POST /?query=INSERT+INTO+t+FORMAT+TSV HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n"
+            head = (
+                f"POST /?query=INSERT+INTO+t+FORMAT+TSV HTTP/1.1\r\n{_known(served)}Content-Length: 50000000\r\n\r\n"
+            )
             leaving.sendall(head.encode() + b"1\n" * 10_000_000)
             assert _until(lambda: list((tmp_path / "spool").iterdir()), 10)
         assert _until(lambda: not list((tmp_path / "spool").iterdir()), 10)
