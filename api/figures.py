@@ -54,7 +54,7 @@ class FiguresService:
 
     def __init__(self, settings: Settings, campaigns: CampaignView) -> None:
         self._campaigns = campaigns
-        self.store = Store(settings.clickhouse, timeout=ANSWER)
+        self.store = Store(settings.clickhouse.reading(), timeout=ANSWER)
         self._snapshots: dict[str, Snapshot] = {}
         self._history: dict[str, deque[tuple[int, int]]] = {}
         self._watched: dict[str, int] = {}

@@ -78,7 +78,7 @@ def _tell(campaign: str, number: int) -> Story:
     from adapters.settings import load
 
     settings = load()
-    store = Store(settings.clickhouse, timeout=30.0)
+    store = Store(settings.clickhouse.reading(), timeout=30.0)
     try:
         found = campaign_row(store, campaign) if re.fullmatch("[0-9a-z]{8}", campaign) else None
         if found is None:

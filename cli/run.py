@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from adapters import logs
 from adapters import settings as configuration
 from adapters.garbage import leave_out_what_stays
+from adapters.private_files import OTHERS
 from adapters.settings import Settings
 from cli import console
 from cli.stack import in_force
@@ -27,6 +29,7 @@ def _before() -> None:
     if not sys.stderr.isatty():
         console.with_times()
     follow_parent()
+    os.umask(OTHERS)
     # While the process still starts it has nothing to finish; later it has a handler of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 

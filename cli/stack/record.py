@@ -11,6 +11,7 @@ from typing import IO, Any
 import orjson
 import psutil
 
+from adapters.private_files import private_folder
 from cli.console import UserError
 
 
@@ -88,7 +89,7 @@ class Lock:
 
     def _open(self) -> IO[str]:
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
+            private_folder(self._data)
             return self._name.open("a")
         except OSError as error:
             raise UserError(f"cannot write to {self._data}: {error.strerror}; set `data` (LONGWAVE_DATA)") from error

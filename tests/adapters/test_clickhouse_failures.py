@@ -85,7 +85,7 @@ def test_no_answer_in_time_is_unavailable() -> None:
 
 def test_a_lost_connection_is_unavailable_and_heals_by_itself(tmp_path: Path) -> None:
     with running_clickhouse(tmp_path) as server:
-        settings = ClickHouse(host=server.host, port=server.port, database="default")
+        settings = server.clickhouse.model_copy(update={"database": "default"})
         store = Store(settings)
         store.ping()
     with pytest.raises(StoreUnavailable):

@@ -191,10 +191,8 @@ def test_an_upload_cut_off_inserts_nothing(tmp_path: Path) -> None:
     with endpoint(tmp_path) as served:
         served.http(b"CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
         with socket.create_connection(("127.0.0.1", served.port)) as leaving:
-            head = (
-                f"POST /?query=INSERT+INTO+t+FORMAT+TSV HTTP/1.1\r\n{_known(served)}Content-Length: 50000000\r\n\r\n"
-            )
-            leaving.sendall(head.encode() + b"1\n" * 10_000_000)
+            head = f"POST /?query=INSERT+INTO+t+FORMAT+TSV HTTP/1.1\r\n{_known(served)}"
+            leaving.sendall(f"{head}Content-Length: 50000000\r\n\r\n".encode() + b"1\n" * 10_000_000)
             assert _until(lambda: list((tmp_path / "spool").iterdir()), 10)
         assert _until(lambda: not list((tmp_path / "spool").iterdir()), 10)
         assert served.http(query="SELECT count() FROM t")[2] == b"0\n"

@@ -44,6 +44,7 @@ def store(
     """An empty database of the test's own, which `longwave` uses."""
     for name, value in environment(tmp_path, clickhouse_port=clickhouse.port).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LONGWAVE_CLICKHOUSE__LOCAL", str(clickhouse.data / "clickhouse"))
     monkeypatch.setenv("LONGWAVE_CLICKHOUSE__DATABASE", f"contacts_{abs(hash(request.node.name)):x}")
     loaded = settings.load()
     migrate(loaded)
