@@ -10,6 +10,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -31,6 +32,11 @@ class SettingsError(Exception):
     """Wrong settings; the text is for the user."""
 
 
+LOCAL_SECRET, LOCAL_TOKEN_KEY = "local-aggregator-secret", "local-only-token-key-change-it"
+_PUBLISHED = frozenset({LOCAL_SECRET, LOCAL_TOKEN_KEY, "choose-a-long-random-key"})
+"""Everybody can read these in our source: they hold on one machine with the simulated aggregator only."""
+LEAST_SECRET = 16
+"""Characters of a secret that holds outside of the local stack."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -99,10 +105,16 @@ class Listen(_Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
     public_url: str = ""
+    hosts: tuple[str, ...] = ()
+    """Further names under which it may be asked; its own address and that of `public_url` may always."""
 
     @property
     def url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def is_reached_from_outside(self) -> bool:
+        """Whether others than this machine are meant to reach it."""
+        return self.host not in LOOPBACK or (self.public_url != "" and not _is_on_this_machine(self.public_url))
 
 
 class Aggregator(_Strict):
@@ -113,7 +125,7 @@ class Aggregator(_Strict):
     batch: Annotated[int, Field(ge=1, le=500)] = 500
     timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     connections: Annotated[int, Field(ge=1, le=256)] = 64
-    secret: SecretStr = SecretStr("local-aggregator-secret")
+    secret: SecretStr = SecretStr(LOCAL_SECRET)
     """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
     idempotency_keys: bool = True
     """It refuses to send a message id twice; needed for `unknown = "resend-with-key"`."""
@@ -257,7 +269,7 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65000)] = 18200
     """Worker i serves metrics on this port + i; the writer on port - 1."""
     metrics_host: str = "127.0.0.1"
-    token_key: SecretStr = SecretStr("local-only-token-key-change-it")
+    token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)
     """Key of the MAC in click tokens; set your own in production."""
     accounts: dict[Name, Account] = {
         "demo": Account(
@@ -332,6 +344,37 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _secrets_are_secret(self) -> Settings:
+        wrong = [name for name, secret in self._secrets_in_use().items() if _is_weak(secret.get_secret_value())]
+        if wrong:
+            variables = ", ".join(f"LONGWAVE_{name.replace('.', '__').upper()}" for name in wrong)
+            raise ValueError(
+                f"{' and '.join(wrong)}: still the published default, or shorter than {LEAST_SECRET} characters, "
+                f"though {self._outside()}. Whoever has read our source could forge receipts, opt-outs and links. "
+                f"Make one with `openssl rand -hex 32` and set it in longwave.toml or as {variables}"
+            )
+        return self
+
+    def _secrets_in_use(self) -> dict[str, SecretStr]:
+        """The secrets that people outside of this machine could try, by setting."""
+        if not self._outside():
+            return {}
+        far = self.ingress.is_reached_from_outside()
+        used = {
+            f"aggregators.{name}.secret": one.secret
+            for name, one in self.aggregators.items()
+            if far or not _is_on_this_machine(one.url)
+        }
+        return {"token_key": self.token_key, **used}
+
+    def _outside(self) -> str:
+        """What reaches beyond this machine, "" for the local stack."""
+        for name, one in self.aggregators.items():
+            if not _is_on_this_machine(one.url):
+                return f"aggregators.{name}.url is {one.url}"
+        return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
+
     def quiet_reading(self, account: str) -> Literal["cautious", "common", "none"]:
         """The reading of quiet hours that holds for an account."""
         chosen = self.accounts[account]
@@ -355,6 +398,14 @@ class Settings(BaseSettings):
                 if lane in sender.lanes:
                     return account_name, sender_name
         return None
+
+
+def _is_weak(secret: str) -> bool:
+    return secret in _PUBLISHED or len(secret) < LEAST_SECRET
+
+
+def _is_on_this_machine(url: str) -> bool:
+    return urlsplit(url).hostname in LOOPBACK
 
 
 def config_file() -> Path:

@@ -14,8 +14,6 @@ from schemas.campaign import CampaignSpec
 if TYPE_CHECKING:
     from fastapi import Request
 
-LARGEST = 2_000_000
-"""Bytes of a body; the document travels through Kafka whole. About 100,000 typed numbers; more belong in a list."""
 SPEC_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -32,24 +30,11 @@ async def spec_of(request: Request) -> CampaignSpec:
     """The checked `CampaignSpec` of a request.
 
     Raises:
-        ApiError: 413 too large, 422 not JSON/TOML (with the line) or not a campaign (with each field).
+        ApiError: 422 not JSON/TOML (with the line) or not a campaign (with each field).
     """
-    raw = await _read(request)
+    raw = await request.body()
     toml = "toml" in request.headers.get("content-type", "")
     return parse(raw, toml=toml)
-
-
-async def _read(request: Request) -> bytes:
-    raw = b""
-    async for part in request.stream():
-        raw += part
-        if len(raw) > LARGEST:
-            raise ApiError(
-                413,
-                f"the campaign is larger than {LARGEST:,} bytes; import long lists of numbers with "
-                "`longwave contacts import FILE --list NAME` and name the list",
-            )
-    return raw
 
 
 def parse(raw: bytes, *, toml: bool) -> CampaignSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from adapters.errors import EmitError, StoreRefused, StoreUnavailable
 from api.refusal import ApiError, field_errors
 
+log = logging.getLogger(__name__)
 __all__ = ["ApiError", "field_errors", "install"]
 
 
@@ -40,12 +42,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(EmitError)
     async def _kafka(_: Request, error: EmitError) -> JSONResponse:
-        return _answer(503, {"error": f"{error}; nothing was changed for certain, try again", "fields": []})
+        log.warning("Kafka did not acknowledge: %s", error)
+        text = "Kafka did not acknowledge: whether anything was changed is not certain, look, then try again"
+        return _answer(503, {"error": text, "fields": []})
 
     @app.exception_handler(StoreUnavailable)
     async def _store(_: Request, error: StoreUnavailable) -> JSONResponse:
-        return _answer(503, {"error": f"ClickHouse cannot be reached: {error}; try again", "fields": []})
+        log.warning("ClickHouse cannot be reached: %s", error)
+        return _answer(503, {"error": "ClickHouse cannot be reached; try again", "fields": []})
 
     @app.exception_handler(StoreRefused)
     async def _store_refused(_: Request, error: StoreRefused) -> JSONResponse:
-        return _answer(500, {"error": f"ClickHouse refused: {error}", "fields": []})
+        log.error("ClickHouse refused: %s", error)
+        return _answer(500, {"error": "ClickHouse refused; the API's log says what", "fields": []})

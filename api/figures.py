@@ -128,7 +128,8 @@ class FiguresService:
         try:
             found = await asyncio.to_thread(self._read, documents)
         except StoreError as error:
-            self._failed(str(error))
+            log.warning("figures could not be read: %s", error)
+            self._failed("ClickHouse does not answer, or refuses; see the log of the API")
         except Exception:
             log.exception("figures could not be read")
             self._failed("figures could not be read; see the log of the API")

@@ -54,6 +54,6 @@ class KafkaHealth:
             # A named topic would be asked for again and again by librdkafka; all of them are a few dozen.
             found = client.list_topics(timeout=ANSWER).topics
         except KafkaException:
-            return f"Kafka at {self._kafka.bootstrap} does not answer"
+            return "Kafka does not answer"
         missing = [t.name for t in (topics.COMMANDS, topics.CAMPAIGNS) if t.name not in found]
-        return f"Kafka at {self._kafka.bootstrap} lacks the topic {missing[0]!r}" if missing else ""
+        return f"Kafka lacks the topic {missing[0]!r}" if missing else ""

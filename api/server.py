@@ -31,8 +31,9 @@ from api import (
     routes_reading,
     routes_unreachable,
 )
+from api.deadlines import DeadlineProtocol
+from api.gate import Gate
 from api.measured import Measured
-from api.origin import SameOrigin
 from api.services import running
 
 PAGE = Path(__file__).resolve().parent.parent / "dashboards" / "realtime"
@@ -49,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Longwave", version="1", lifespan=lifespan, description="Campaigns: make, send, watch.")
     errors.install(app)
-    app.add_middleware(SameOrigin, listen=settings.api)
+    app.add_middleware(Gate, listen=settings.api)
     app.add_middleware(Measured)
     app.include_router(live.router)
     app.include_router(routes_reading.router)
@@ -87,6 +88,9 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,
+        http=DeadlineProtocol,
+        ws="none",
+        limit_concurrency=1024,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=3,

@@ -15,6 +15,7 @@ from adapters.errors import LongwaveError
 from adapters.producer import Producer, end_process
 from adapters.settings import Listen, Settings
 from adapters.views import CampaignView
+from api.deadlines import DeadlineProtocol
 from api.ingress.app import Ingress
 
 
@@ -73,7 +74,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=DeadlineProtocol,
             lifespan="off",
             ws="none",
             access_log=False,

@@ -29,7 +29,8 @@ def _interpolated(value: str) -> str:
 def _settings(monkeypatch: pytest.MonkeyPatch, service: dict[str, Any]) -> Settings:
     monkeypatch.setenv("LONGWAVE_CONFIG", str(ROOT / "longwave.toml.example"))
     for name, value in service["environment"].items():
-        monkeypatch.setenv(name, _interpolated(value))
+        secret = re.search("SECRET|TOKEN_KEY", name)
+        monkeypatch.setenv(name, "f00d" * 16 if secret else _interpolated(value))
     return configuration.load()
 
 
