@@ -13,7 +13,7 @@ from api.documents import as_json
 from api.errors import ApiError
 from api.services import Services
 from schemas import topics
-from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution
+from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
 from schemas.wire import encode
 
 ANSWER_SECONDS = 10.0
@@ -43,7 +43,7 @@ async def carry_out(
         action=action,
         at=now_ms(),
         by=by,
-        spec=None if spec is None else spec.model_dump(mode="json"),
+        spec=None if spec is None else stored(spec),
         resolutions=list(resolutions),
     )
     await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.errors import EmitError, StoreRefused, StoreUnavailable
 from api.refusal import ApiError, field_errors
+from schemas.campaign import UnreadableSpec
 
 log = logging.getLogger(__name__)
 __all__ = ["ApiError", "field_errors", "install"]
@@ -39,6 +40,15 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         text = f"nothing at {request.url.path}; see /docs" if error.status_code == 404 else str(error.detail)
         return _answer(error.status_code, {"error": text, "fields": []})
+
+    @app.exception_handler(UnreadableSpec)
+    async def _unreadable(_: Request, error: UnreadableSpec) -> JSONResponse:
+        return _answer(422, {"error": str(error), "fields": []})
+
+    @app.exception_handler(Exception)
+    async def _defect(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return _answer(500, {"error": "a defect of Longwave, not of your request; its log says more", "fields": []})
 
     @app.exception_handler(EmitError)
     async def _kafka(_: Request, error: EmitError) -> JSONResponse:

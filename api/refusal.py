@@ -26,11 +26,16 @@ def field_errors(error: ValidationError | RequestValidationError) -> list[dict[s
     """`[{"field": "messages.0.text", "error": …}]`; what pydantic says, in words of the campaign file."""
     return [
         {
-            "field": ".".join(str(part) for part in e["loc"] if part not in ("body", "query", "path")),
-            "error": _said(e),
+            "field": _shown(".".join(str(part) for part in e["loc"] if part not in ("body", "query", "path"))),
+            "error": _shown(_said(e)),
         }
         for e in error.errors()
     ]
+
+
+def _shown(text: str) -> str:
+    # Half a surrogate pair is a text of Python's and none of JSON's.
+    return text[:500].encode("utf-8", "replace").decode()
 
 
 def _said(error: Any) -> str:

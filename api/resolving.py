@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
 from api.errors import ApiError
+from api.services import definition_of
 from pipeline.audience import typed_numbers
 from pipeline.resolving import RESOLVABLE, not_resolvable
 from schemas.campaign import CampaignDocument, Resolution, Verdict
@@ -52,7 +53,7 @@ def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Re
     wanted = None if wish.numbers is None else wanted_numbers(wish.numbers)
     found = [
         _resolution(wish.verdict, message, table)
-        for message in range(len(document.parsed().messages))
+        for message in range(len(definition_of(document).messages))
         for table in _unknown(store, document.id, message, wanted)
     ]
     count = sum(len(one.ordinals) for one in found)

@@ -11,13 +11,13 @@ import orjson
 import pyarrow.compute as pc
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 
+from adapters.clock import now_ms
 from api import exporting, resolving, reviewing
-from api.body import SPEC_BODY, spec_of
+from api.body import SPEC_BODY, checked, spec_of
 from api.commands import carry_out
-from api.errors import ApiError, field_errors
-from api.services import Services, services
+from api.errors import ApiError
+from api.services import Services, definition_of, services
 from pipeline.lane_lateness import TOO_LATE
 from pipeline.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.tokens import new_campaign_id
@@ -80,7 +80,7 @@ def _checked(spec: CampaignSpec) -> CampaignSpec:
 
 
 async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
-    review, _ = await reviewing.review_of(shared, document.parsed(), document.id, until_somebody=True)
+    review, _ = await reviewing.review_of(shared, definition_of(document), document.id, until_somebody=True)
     problems = [one for one in review.problems if not (allow_empty and one.code == NOBODY_REACHED)]
     if problems:
         fields = [{"field": p.where, "error": p.what} for p in problems]
@@ -101,11 +101,7 @@ async def duplicate(
 def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
     # Times of the original are past or taken; a copy goes out when its owner says so.
     merged = {**document.spec, "send_at": None, "deadline": None, **changes}
-    try:
-        return _checked(CampaignSpec.model_validate(merged))
-    except ValidationError as error:
-        fields = field_errors(error)
-        raise ApiError(422, "; ".join(f"{f['field']}: {f['error']}" for f in fields), fields=fields) from error
+    return _checked(checked(merged, now_ms()))
 
 
 @router.post("/{campaign}/retry-failed", status_code=201)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from api import exporting, reviewing
 from api.documents import as_json, row, sources
 from api.listing import Filter
-from api.services import Services, services
+from api.services import Services, definition_of, services
 from schemas.campaign import Status
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
@@ -58,7 +58,7 @@ async def review(campaign: str, shared: Shared) -> dict[str, Any]:
     """What would forbid a launch, warnings, who would get it and who would be skipped for which reason, segments,
     cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
     document = await shared.document(campaign)
-    spec = document.parsed()
+    spec = definition_of(document)
     found, acted = await reviewing.review_of(shared, spec, campaign)
     ahead = await reviewing.forecast_review(shared, spec, acted, campaign)
     return {

@@ -8,18 +8,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from fastapi import Request
+from pydantic import ValidationError
 
 from adapters.clock import now_ms
 from adapters.producer import Producer, end_process
 from adapters.settings import Settings
 from adapters.views import CampaignView
-from api.errors import ApiError
+from api.errors import ApiError, field_errors
 from api.figures import FiguresService
 from api.kafka_health import KafkaHealth
 from api.standing import Standing
 from pipeline.readiness import read_rules
 from schemas import metrics
-from schemas.campaign import CampaignDocument
+from schemas.campaign import CampaignDocument, CampaignSpec
 
 VIEW_WAIT = 5.0
 """Seconds that a request waits for the campaigns to be read, right after the start."""
@@ -68,6 +69,21 @@ class Services:
         if document is None:
             raise ApiError(404, f"no campaign {campaign!r}; see `longwave campaign list`")
         return document
+
+
+def definition_of(document: CampaignDocument) -> CampaignSpec:
+    """The checked definition of a campaign that is stored.
+
+    Raises:
+        ApiError: 409 this version cannot read it; it is still listed, and can be edited or deleted.
+    """
+    try:
+        return document.parsed()
+    except ValidationError as error:
+        why = "; ".join(f"{one['field']}: {one['error']}" for one in field_errors(error))
+        raise ApiError(
+            409, f"campaign {document.id}: its definition cannot be read ({why}); edit it as a whole, or delete it"
+        ) from error
 
 
 @contextlib.asynccontextmanager

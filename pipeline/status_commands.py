@@ -21,7 +21,7 @@ from pipeline.transitions import (
     withdraw,
 )
 from pipeline.when import begins
-from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status
+from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status, UnreadableSpec, stored
 from schemas.chunk import Freeze
 
 _CANCELABLE: Final[frozenset[Status]] = frozenset({"processing", "sending", "paused", "suspended"})
@@ -232,9 +232,11 @@ def _spec(given: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
     if given is None:
         return None, "spec: missing; a campaign is created and edited with one"
     try:
-        return CampaignSpec.model_validate(given).model_dump(mode="json"), ""
+        return stored(CampaignSpec.model_validate(given)), ""
     except ValidationError as error:
         return None, _explain(error)
+    except UnreadableSpec as error:
+        return None, str(error)
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    UrlConstraints,
+    field_validator,
+    model_validator,
+)
 
 from schemas.chunk import MessageIndex
 from schemas.ids import Name
@@ -20,6 +30,33 @@ UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
 """What happens to messages whose submission was under way when a process died (DESIGN, rule L4)."""
 
 
+FIRST_YEAR, LAST_YEAR = 2000, 2099
+"""Of times in a campaign: beyond them, arithmetic with zones and milliseconds leaves what can be written down."""
+
+
+def _sensible(at: datetime) -> datetime:
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
+    return at
+
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
+        raise ValueError("has control characters (such as ESC or a line end): take them out")
+    return text
+
+
+def _printable(text: str) -> str:
+    _one_line(text.replace("\n", "").replace("\r", "").replace("\t", ""))
+    return text
+
+
+Moment = Annotated[datetime, AfterValidator(_sensible)]
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Text on one line, which no terminal obeys."""
+Link = Annotated[HttpUrl, UrlConstraints(max_length=2000)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
@@ -27,16 +64,16 @@ class _Strict(BaseModel):
 class MessageSpec(_Strict):
     """One message of a campaign. `text` may hold `{field}`, `{field|default}`, `{link}`, `{link:NAME}`."""
 
-    text: Annotated[str, Field(min_length=1, max_length=1600)]
-    links: dict[Name, HttpUrl] = {}
+    text: Annotated[str, Field(min_length=1, max_length=1600), AfterValidator(_printable)]
+    links: Annotated[dict[Name, Link], Field(max_length=20)] = {}
     """Where `{link:NAME}` leads; `{link}` is the one named `default`."""
 
 
 class AudienceSpec(_Strict):
     """Who: every contact of the lists, and the typed numbers; a recipient counts once."""
 
-    lists: tuple[Name, ...] = ()
-    numbers: tuple[str, ...] = ()
+    lists: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    numbers: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100_000)] = ()
 
     @model_validator(mode="after")
     def _names_somebody(self) -> AudienceSpec:
@@ -48,19 +85,19 @@ class AudienceSpec(_Strict):
 class CampaignSpec(_Strict):
     """What a person writes: a TOML file, the REST API's body, or the page's form."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    tags: tuple[str, ...] = ()
+    name: Annotated[Line, Field(min_length=1, max_length=200)]
+    tags: Annotated[tuple[Annotated[Line, Field(min_length=1, max_length=100)], ...], Field(max_length=50)] = ()
     account: Name = "demo"
     sender: Name = "main"
     audience: AudienceSpec
     messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
-    send_at: datetime | None = None
+    send_at: Moment | None = None
     """When to send; without an offset it is local time in the store's zone. None: as soon as launched."""
     local_time: bool = False
     """`send_at` is the time on each recipient's own clock; it has no offset then."""
     if_passed: Literal["next_day", "at_once", "skip"] = "next_day"
     """With `local_time`: for those whose clock is past it at the launch."""
-    deadline: datetime | None = None
+    deadline: Moment | None = None
     """Nothing is sent from this instant on."""
     smart_sending_hours: Annotated[int, Field(ge=0, le=168)] = 8
     unknown: UnknownPolicy = "skip"
@@ -68,7 +105,7 @@ class CampaignSpec(_Strict):
     priority: Literal["urgent", "normal", "bulk"] = "normal"
     weight: Annotated[int, Field(ge=1, le=100)] = 1
     """Share of a lane among campaigns of the same priority."""
-    opt_out_language: str = ""
+    opt_out_language: Annotated[Line, Field(max_length=200)] = ""
     """Text appended to each message, for instance "Reply STOP to opt out"."""
 
     @model_validator(mode="after")
@@ -86,6 +123,26 @@ class CampaignSpec(_Strict):
         if len(messages) > 1:
             raise ValueError("several messages in one campaign are not supported yet: give one")
         return messages
+
+
+class UnreadableSpec(ValueError):
+    """A definition that would not be the same when it is read back; the text says where."""
+
+
+def stored(spec: CampaignSpec) -> dict[str, Any]:
+    """The JSON form of a spec for a document or a command. Whoever writes one calls this: what cannot be read back
+    can neither be shown nor sent.
+
+    Raises:
+        UnreadableSpec: it would not be read back as it is.
+    """
+    try:
+        form: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec.model_dump(mode="json")))
+        if CampaignSpec.model_validate(form) == spec:
+            return form
+    except ValueError as error:
+        raise UnreadableSpec(f"the campaign cannot be stored: {error}") from error
+    raise UnreadableSpec("the campaign cannot be stored: it would be read back otherwise than it was written")
 
 
 class Outcome(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
