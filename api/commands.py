@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from adapters.clock import now_ms
 from api.documents import as_json
 from api.errors import ApiError
+from api.idempotency import keyed
 from api.services import Services
 from schemas import topics
 from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
@@ -37,8 +38,9 @@ async def carry_out(
         EmitError: Kafka did not acknowledge the command (503).
     """
     _kafka_up(services)
+    key = keyed()
     command = Command(
-        id=uuid.uuid4().hex,
+        id=uuid.uuid4().hex if key is None else key.command(),
         campaign=campaign,
         action=action,
         at=now_ms(),

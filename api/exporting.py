@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
+from adapters.neutral import column_for_csv
 from api.errors import ApiError
 from api.services import Services
 from schemas.campaign import CampaignDocument
@@ -85,6 +86,9 @@ def as_written(table: pa.Table) -> pa.Table:
 
 def _written(table: pa.Table, *, header: bool) -> bytes:
     out = io.BytesIO()
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, column_for_csv(table[field.name]))
     pyarrow.csv.write_csv(table, out, pyarrow.csv.WriteOptions(include_header=header))
     return out.getvalue()
 

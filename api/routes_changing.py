@@ -17,6 +17,7 @@ from api import exporting, resolving, reviewing
 from api.body import SPEC_BODY, checked, spec_of
 from api.commands import carry_out
 from api.errors import ApiError
+from api.idempotency import keyed
 from api.services import Services, definition_of, services
 from pipeline.lane_lateness import TOO_LATE
 from pipeline.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
@@ -30,7 +31,8 @@ RETRY_LIMIT = 50_000
 
 
 def _fresh_id() -> str:
-    return new_campaign_id(secrets.token_bytes(5))
+    key = keyed()
+    return new_campaign_id(secrets.token_bytes(5) if key is None else key.campaign())
 
 
 @router.post("", status_code=201, openapi_extra=SPEC_BODY)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse.consents import COLUMNS, Change, export, history, reply_figures, standing
 from adapters.clock import now_ms
+from adapters.neutral import for_csv
 from api.errors import ApiError
 from api.numbers import number_of, refusal
 from api.services import Services, services
@@ -237,15 +238,10 @@ def _row(change: Change) -> tuple[str, ...]:
     said = {"number": f"+{change.number}", "at": iso(change.at), "recorded": iso(change.recorded)}
     # What ends a hold is no opt-in: the standing answer has a row of its own.
     said["out"] = "cleared" if change.hold and change.state == "in" else change.state
-    return tuple(said.get(name) or _plain(getattr(change, name)) for name in COLUMNS)
-
-
-def _plain(text: str) -> str:
-    # A spreadsheet runs what begins like a formula, and evidence is what strangers wrote.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return tuple(said.get(name) or getattr(change, name) for name in COLUMNS)
 
 
 def _written(rows: Any) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(for_csv, rows))
     return text.getvalue().encode()

@@ -33,6 +33,7 @@ from api import (
 )
 from api.deadlines import DeadlineProtocol
 from api.gate import Gate
+from api.idempotency import Idempotency
 from api.measured import Measured
 from api.services import running
 
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Longwave", version="1", lifespan=lifespan, description="Campaigns: make, send, watch.")
     errors.install(app)
+    app.add_middleware(Idempotency)
     app.add_middleware(Gate, listen=settings.api)
     app.add_middleware(Measured)
     app.include_router(live.router)

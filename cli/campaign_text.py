@@ -143,6 +143,8 @@ def print_list(found: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from adapters.neutral import for_terminal
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("id", "left"), ("status", "left"), ("name", "left"), ("created (UTC)", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -162,7 +164,7 @@ def print_list(found: dict[str, Any]) -> None:
             if figures
             else ["-"] * 3
         )
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(for_terminal(cell)) for cell in cells))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)

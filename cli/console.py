@@ -22,7 +22,14 @@ class WrongUse(UserError):
 
 def say(text: str = "") -> None:
     """One line of progress or result on standard output, at once even through a pipe."""
-    print(text, flush=True)
+    print(_shown(text), flush=True)
+
+
+def _shown(text: str) -> str:
+    # Imported when something is said: `longwave --help` has no use for it.
+    from adapters.neutral import for_terminal
+
+    return for_terminal(text)
 
 
 _with_times = False
@@ -40,7 +47,7 @@ def note(text: str) -> None:
         from adapters.logs import stamp
 
         text = f"{stamp()} {text}"
-    print(text, file=sys.stderr, flush=True)
+    print(_shown(text), file=sys.stderr, flush=True)
 
 
 def fail(error: object) -> None:
