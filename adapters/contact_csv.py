@@ -160,7 +160,7 @@ class CsvContacts:
     @staticmethod
     def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
         csv.field_size_limit(LONGEST_CELL)
-        return csv.reader(lines.texts(), delimiter=delimiter, strict=True)
+        return csv.reader(lines.texts(), delimiter=delimiter, skipinitialspace=True, strict=True)
 
     def batches(self, size: int = BATCH) -> Iterator[Batch]:
         """See `ContactFile.batches`."""
@@ -193,6 +193,7 @@ class CsvContacts:
         batch = Batch(raws=raws)
         rows, starts, broken = batch.rows, batch.lines, batch.broken
         reader = self._reader(lines, self._delimiter)
+        has_nul = self._encoding.has_nul
         while len(rows) < size and len(broken) < size:
             try:
                 row = next(reader)
@@ -204,11 +205,13 @@ class CsvContacts:
                 broken.append(BrokenLine(start, lines.give_back_all_but_first().rstrip("\r\n")))
                 reader = self._reader(lines, self._delimiter)
                 continue
-            start = lines.before + 1
-            raw = lines.complete()
-            if any("\0" in line for line in raw):
+            # As `lines.complete()`, without the call: this runs once a row.
+            start, raw = lines.before + 1, lines.taken
+            lines.before += len(raw)
+            lines.taken = []
+            if has_nul and any("\0" in line for line in raw):
                 broken.append(BrokenLine(start, "".join(raw).rstrip("\r\n")))
-            elif any(row):
+            elif row and (row[0] or any(row)):
                 rows.append(row)
                 starts.append(start)
                 raws.append(raw)

@@ -67,6 +67,8 @@ class Encoding:
     name: str
     guessed: bool = False
     samples: tuple[str, ...] = ()
+    has_nul: bool = True
+    """Whether there may be NUL characters in it."""
     errors: str = "strict"
     """What Python does about bytes that do not fit: in a lenient reading the rest of the line can be read."""
 
@@ -85,8 +87,8 @@ def encoding_of(path: Path, reading: Reading) -> Encoding:
     marked = next((codec for mark, codec in _MARKS if head.startswith(mark)), "")
     codec = _known(asked) if asked else marked or "utf-8"
     try:
-        _check(path, codec)
-        return Encoding(codec, _called(codec))
+        has_nul = _check(path, codec)
+        return Encoding(codec, _called(codec), has_nul=has_nul)
     except UnicodeError as error:
         if not (asked or marked):
             guess = _guess(path, reading)
@@ -105,6 +107,7 @@ def _known(name: str) -> str:
     try:
         codec = codecs.lookup(name)
         "a".encode(codec.name)
+        codecs.getincrementaldecoder(codec.name)
     except (LookupError, UnicodeError, ValueError) as error:
         raise ContactFileError(f"--encoding {name!r} is no encoding of text: try utf-8, cp1252 or utf-16") from error
     return "utf-8-sig" if codec.name == "utf-8" else codec.name
@@ -114,17 +117,19 @@ def _called(codec: str) -> str:
     return _NAMES.get(codec, codec.removesuffix("-sig").upper())
 
 
-def _check(path: Path, codec: str) -> None:
-    """Decode the whole file.
+def _check(path: Path, codec: str) -> bool:
+    """Decode the whole file; whether there are NUL characters in it.
 
     Raises:
         UnicodeError: it is not all text in that encoding.
     """
     decoder = codecs.getincrementaldecoder(codec)()
+    has_nul = False
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
-            decoder.decode(piece)
+            has_nul = "\0" in decoder.decode(piece) or has_nul
         decoder.decode(b"", final=True)
+    return has_nul
 
 
 def _guess(path: Path, reading: Reading) -> Encoding | None:

@@ -188,6 +188,7 @@ def test_mixed_line_ends(tmp_path: Path) -> None:
         (b"phone;name, first;town\n1;a;b\n", ("phone", "name, first", "town")),
         (b"phone|note\n1|a,b,c\n2|d,e,f\n", ("phone", "note")),
         (b"phone\n1;2\n", ("phone",)),
+        (b'"phone", "name, first"\n"1", "a, b"\n', ("phone", "name, first")),
         (b'"phone";"a,b,c"\n1;2\n', ("phone", "a,b,c")),
     ],
 )
