@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from pipeline import tz
 from pipeline.lane_lateness import late_rule
+from pipeline.number_refusals import WORDS, Refusal
 from pipeline.render import Template
 from pipeline.review_texts import TextEstimate
 from pipeline.texts import NOBODY_REACHED, Finding, check_texts
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PAST_GRACE_MS: Final = 3_600_000
 """A send time up to an hour ago means "now": somebody took a while to press Launch."""
 SHOWN_NUMBERS: Final = 5
+_WITHOUT_PLUS: Final = "without + a number may be another person's: write it with + and country code"
 LOUD_SHARE: Final = 0.5
 """A warning says so where at least this share of the recipients would get nothing."""
 _SHOWN_CULPRITS: Final = 5
@@ -177,10 +179,17 @@ def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Find
 
 
 def _number_warnings(audience: AudienceFacts) -> list[Finding]:
-    refused = audience.refused_numbers
-    shown = ", ".join(f"{text!r} ({reason})" for text, reason in refused[:SHOWN_NUMBERS])
-    more = f" and {len(refused) - SHOWN_NUMBERS:,} more" if len(refused) > SHOWN_NUMBERS else ""
-    return [Finding("audience.numbers", f"{len(refused):,} left out: {shown}{more}")] if refused else []
+    """Which typed numbers are left out, a finding for each reason."""
+    texts: dict[str, list[str]] = {}
+    for text, reason in audience.refused_numbers:
+        texts.setdefault(reason, []).append(repr(text))
+    return [_left_out(reason, refused) for reason, refused in texts.items()]
+
+
+def _left_out(reason: str, texts: list[str]) -> Finding:
+    more = f" and {len(texts) - SHOWN_NUMBERS:,} more" if len(texts) > SHOWN_NUMBERS else ""
+    words = _WITHOUT_PLUS if reason == "no_country" else WORDS[cast(Refusal, reason)]
+    return Finding("audience.numbers", f"{len(texts):,} left out: {', '.join(texts[:SHOWN_NUMBERS])}{more}: {words}")
 
 
 def _check_fields(

@@ -162,10 +162,10 @@ def test_audience_and_account() -> None:
     assert "no list 'b'" in whats(reviewed(AudienceFacts(recipients=0, unknown_lists=["b"])).problems)
     assert "nobody to send to: a hold" in whats(reviewed(AudienceFacts(recipients=0)).problems)
     assert "sender: no account" in whats(reviewed(account=None).problems)
-    refused = [(f"{n}", "not_possible") for n in range(7)]
-    assert "7 left out: '0' (not_possible)" in whats(
-        reviewed(AudienceFacts(recipients=1, refused_numbers=refused)).warnings
-    )
+    refused = [*((f"{n}", "not_possible") for n in range(7)), ("33612345678", "no_country")]
+    said = whats(reviewed(AudienceFacts(recipients=1, refused_numbers=refused)).warnings)
+    assert "7 left out: '0', '1', '2', '3', '4' and 2 more: the number has too few or too many digits" in said
+    assert "1 left out: '33612345678': without + a number may be another person's" in said
 
 
 def test_local_times_around_changes_of_clocks() -> None:
