@@ -37,6 +37,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "empty_text": "the text would say nothing beside the site's name",
     "unreachable": "a carrier said that this number cannot be reached",
     "too_many_segments": "the text takes more segments than the account allows (max_segments)",
+    "not_counted": "of what was never handed over: it counts for nothing",
     "deadline": "the campaign's deadline was over",
     "too_late": "our machines or the aggregator were away for so long that it would have come later than the account "
     "allows",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
-from schemas.succession import rank_sql, shown_sql
+from schemas.succession import BY_LANE, FINAL, RECEIPTS, rank_sql, shown_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ def recipient(store: Store, campaign: str, number: int) -> Recipient | None:
 _HAPPENINGS: Final = f"""
 SELECT message, at, {shown_sql()} AS shown, toString(reason) AS why, turn,
     max(segments), max(price), max(lane), max(if(empty(ids), '', ids[indexOf(ordinals, {{ordinal:UInt32}})])),
-    max({rank_sql()}) AS height
+    max({rank_sql()}) AS height, toString(state) AS said
 FROM status_log
 WHERE campaign = {{campaign:String}} AND low <= {{ordinal:UInt32}} AND high >= {{ordinal:UInt32}}
     AND if(last > first, {{ordinal:UInt32}} >= first AND {{ordinal:UInt32}} < last, has(ordinals, {{ordinal:UInt32}}))
-GROUP BY message, at, shown, why, turn
+GROUP BY message, at, shown, why, turn, said
 ORDER BY message, at, height
 """
 
@@ -109,7 +109,19 @@ def happenings(store: Store, campaign: str, ordinal: int) -> list[Happening]:
         StoreUnavailable, StoreRefused.
     """
     rows = store.rows(_HAPPENINGS, {"campaign": campaign, "ordinal": ordinal})
-    return [Happening(row[0], _millis(row[1]), *row[2:]) for row in rows]
+    return [_happening(row, rows) for row in rows]
+
+
+NOT_COUNTED: Final = "not_counted"
+"""Reason of a receipt that counts for nothing (`adapters.clickhouse.recorded`)."""
+
+
+def _happening(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> Happening:
+    said = {other[-1] for other in rows if other[0] == row[0]}
+    happening = Happening(row[0], _millis(row[1]), *row[2:-1])
+    if row[-1] not in RECEIPTS or (said & {*BY_LANE} and not said & {*FINAL}):
+        return happening
+    return replace(happening, rank=-1, reason=NOT_COUNTED)
 
 
 def _millis(at: datetime | None) -> int:

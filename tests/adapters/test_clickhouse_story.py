@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -119,3 +120,16 @@ def test_a_campaign_and_its_queue(store: Store) -> None:
     (rival,) = rivals_of(store, Settings(), asking)
     assert (rival.name, rival.segments, rival.weight) == ("Sale", 60.0, 3)
     assert rivals_of(store, Settings(), asking, but=ID) == []
+
+
+def test_a_receipt_of_what_was_never_handed_over_counts_for_nothing_in_a_story(store: Store) -> None:
+    AudienceStore(store).freeze(ID, 2, ["a"], typed(), [])
+    sink = StatusSink(store)
+    sink.insert([
+        status("skipped", [1], NOW, reason="opted_out"), status("accepted", [2], NOW, segments=1),
+        msgspec.structs.replace(status("delivered", [1, 2], NOW + 9), receipts=True),
+    ])  # fmt: skip
+    skipped, delivered = happenings(store, ID, 1), happenings(store, ID, 2)
+    assert max(skipped, key=lambda one: one.rank).state == "skipped"
+    assert [(one.state, one.reason) for one in skipped] == [("skipped", "opted_out"), ("delivered", "not_counted")]
+    assert max(delivered, key=lambda one: one.rank).state == "delivered"
