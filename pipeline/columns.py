@@ -53,10 +53,16 @@ class Columns:
     """(name, position) of every other named column."""
     phones: tuple[int, ...] = ()
     """Every column of numbers, `phone` among them: whoever opts out does so with all of them."""
+    least: int = 0
+    """Cells that a row has at least: up to the last column with a name."""
     has_reason: bool = False
     """The last column has the reasons of an earlier rejection."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What an operator should know about how the columns were taken."""
+
+    def fits(self, row: Sequence[str]) -> bool:
+        """Whether each cell of a row belongs to a column: some may be missing where no column has a name."""
+        return len(row) == self.width or (len(row) >= self.least and not any(row[self.width :]))
 
     def role_of(self, position: int) -> str:
         """What a column is taken for, in a word or two."""
@@ -106,6 +112,11 @@ def quoted(header: Iterable[str]) -> str:
     return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
 
 
+def named_width(header: Sequence[str]) -> int:
+    """How many columns there are up to the last one with a name."""
+    return max((i + 1 for i, name in enumerate(header) if name.strip()), default=0)
+
+
 def first_named(role: str, header: Sequence[str], free: Sequence[int]) -> int | None:
     """The column of a role by its header, the best name first."""
     folded = {fold(header[i]): i for i in reversed(free)}
@@ -140,6 +151,7 @@ class _Taken:
         phones = [i for i in self._free() if i != phone and names_number(self.header[i]) and i not in taken]
         return Columns(
             width=len(self.header),
+            least=named_width(self.header),
             phone=phone,
             country=own["country"],
             region=own["region"],

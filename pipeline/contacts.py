@@ -66,7 +66,7 @@ def normalise(rows: Sequence[Sequence[str]], columns: Columns, country: str, bar
 def _read_row(
     out: Contacts, index: int, row: Sequence[str], columns: Columns, country: str, bare: Bare
 ) -> Reason | None:
-    if len(row) != columns.width and (len(row) < columns.width or any(row[columns.width :])):
+    if not columns.fits(row):
         out.statements += statements_of_broken(row, columns, country, index)
         return "wrong_columns"
     home = country

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from pipeline.column_words import country_named, names_number
-from pipeline.columns import Choices, ColumnsError, first_named, position_of, quoted
+from pipeline.columns import Choices, ColumnsError, first_named, named_width, position_of, quoted
 from pipeline.consent_columns import ConsentColumn, kind_of
 from pipeline.field_names import fold
 from pipeline.number_mentions import possible_numbers
@@ -181,7 +181,7 @@ def _consents(
 
 def changes_of(row: Sequence[str], columns: Columns, where: Where) -> Outcome:
     """What a line changes."""
-    if len(row) != columns.width and (len(row) < columns.width or any(row[columns.width :])):
+    if len(row) != columns.width and (len(row) < named_width(columns.header) or any(row[columns.width :])):
         return changes_of_broken(row, columns, where)
     notes: list[Note] = []
     country = where.country

@@ -51,7 +51,7 @@ def said(header: tuple[str, ...], rows: list[list[str]]) -> list[tuple[int, str]
         (line(phone="+19002345678"), "premium_rate"),
         (line(country="Ruritania"), "unknown_country"),
         (line(zone="America/Newyork"), "unknown_zone"),
-        (GOOD[:-1], "wrong_columns"),
+        (GOOD[:-2], "wrong_columns"),
         ([*GOOD, "y"], "wrong_columns"),
     ],
 )
@@ -71,6 +71,11 @@ def test_every_reason_has_words_and_the_reasons_of_numbers_are_among_them() -> N
 def test_trailing_delimiters_are_no_cells() -> None:
     out = normalise([[*GOOD, "", ""]], columns_of(HEADER), "")
     assert (out.numbers, out.rejects) == ([NUMBER], [])
+
+
+def test_cells_may_be_missing_where_no_column_has_a_name() -> None:
+    out = normalise([["+12127365000", "Ann"], ["+12127365000"]], columns_of(("phone", "name", "", "")), "")
+    assert (out.numbers, out.rejects) == ([NUMBER], [(1, "wrong_columns")])
 
 
 def test_the_country_of_a_line_wins_over_the_one_assumed_and_the_number_over_both() -> None:
