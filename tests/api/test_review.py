@@ -9,7 +9,7 @@ import pytest
 
 from cli.main import run
 from loadtest.bench.review import compare, wait_over
-from tests.api.live import Live, refusal, spec
+from tests.api.live import Live, in_minutes, refusal, spec
 
 TEXT = "Hi {first_name|there} of {city}, our sale ends on Sunday: {link}"
 
@@ -61,6 +61,20 @@ def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     assert "reached nobody" in capsys.readouterr().out
     shown = live.until(again, lambda one: one["outcome"] == "reached nobody")
     assert shown["outcome_why"] == "2 of 2 skipped, most of them for smart_sending"
+
+
+def test_a_campaign_that_is_scheduled_before_it_counts_as_if_it_had_reserved(live: Live) -> None:
+    body = {**sale(audience={"numbers": ["+13055550122", "+33612345679"]}), "messages": [{"text": "Hi"}]}
+    first = live.create(**{**body, "name": "Soon", "send_at": in_minutes(60)})["id"]
+    live.api.send("POST", f"/v1/campaigns/{first}/launch", b"")
+    assert live.api.get(f"/v1/campaigns/{first}")["status"] == "scheduled"
+    later = live.create(**{**body, "name": "Later", "send_at": in_minutes(90), "smart_sending_hours": 24})["id"]
+    now = live.create(**{**body, "name": "Now", "smart_sending_hours": 24})["id"]
+    assert live.api.get(f"/v1/campaigns/{later}/review")["skipped"] == {"smart_sending": 2}
+    # Who is sent to at once reserves before it.
+    assert live.api.get(f"/v1/campaigns/{now}/review")["sendable"] == 2
+    live.api.send("POST", f"/v1/campaigns/{first}/cancel", b"")
+    assert live.api.get(f"/v1/campaigns/{later}/review")["sendable"] == 2
 
 
 @pytest.mark.parametrize(
