@@ -320,7 +320,7 @@ def test_an_export_imports_back_to_the_same_state_and_undoes_no_later_opt_out(st
     file = stage.data / "held.csv"
     file.write_text("phone,out\n+14155554010,out\n+14155554010,in\n+14155554011,perhaps\n+14155554012,out\n")
     stage.longwave("optouts", "import", str(file))
-    wait_until("the last one is shown", lambda: "out" in stage.longwave("optouts", "show", "+14155554012"), 20)
+    wait_until("it is shown", lambda: "held.csv line 5" in stage.longwave("optouts", "show", "+14155554012"), 20)
     before = state()
     mine = {number: out for number, _, _, out in before if number.startswith("+1415555401")}
     assert mine == {"+14155554011": "held", "+14155554012": "out"}
