@@ -17,7 +17,7 @@ from typing import Final
 from adapters.clickhouse import Store
 from adapters.clickhouse.unreachable import Failures, failures_since, submitted_numbers
 from adapters.clock import now_ms
-from adapters.errors import StoreError
+from adapters.errors import StoreError, StoreRefused
 from agents.context import Context
 from agents.runner import Output, output, write
 from pipeline.unreachable import DAY, WRITTEN
@@ -68,7 +68,11 @@ class Suppression:
             pass
         written = 0
         for key in list(self._waiting):
-            written += await self._decide(key, now)
+            try:
+                written += await self._decide(key, now)
+            except StoreRefused as error:
+                log.error("failures of campaign %s message %s are left out: %s", *key, error)
+                del self._waiting[key]
         return written
 
     async def _read(self, now: int) -> bool:

@@ -39,14 +39,3 @@ RECORDED: Final = f"""
 )
 """
 """The sets of {campaign:String}: what lanes say as it is, receipts under the states that they count for."""
-
-STRAYS: Final = f"""
-SELECT sum(bitmapCardinality(ordinals) - bitmapAndCardinality(ordinals, submitted))
-FROM
-(
-    SELECT message, groupBitmapMergeState(ordinals) AS ordinals FROM state_sets
-    WHERE campaign = {{campaign:String}} AND state IN {_RECEIPTS} GROUP BY message
-) AS said
-LEFT JOIN ({SUBMITTED_SETS}) AS sent USING message
-"""
-"""Recipients of {campaign:String} with receipts that do not count."""

@@ -52,10 +52,10 @@ WITH
     SELECT (revision, argMin(attempt, (frozen, attempt))) FROM audiences
     WHERE campaign = {{campaign:String}} GROUP BY revision ORDER BY revision DESC LIMIT 1
 ) AS chosen,
-(SELECT submitted FROM ({SUBMITTED_SETS}) WHERE message = {{message:UInt8}}) AS submitted
+(SELECT groupBitmapMergeState(submitted) FROM ({SUBMITTED_SETS}) WHERE message = {{message:UInt8}}) AS of_lanes
 SELECT ordinal, number FROM audience
 WHERE campaign = {{campaign:String}} AND revision = chosen.1 AND attempt = chosen.2
-    AND ordinal IN {{ordinals:Array(UInt32)}} AND bitmapContains(submitted, ordinal)
+    AND ordinal IN {{ordinals:Array(UInt32)}} AND bitmapContains(of_lanes, ordinal)
 """
 
 
