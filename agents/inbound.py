@@ -90,8 +90,8 @@ class Inbound:
         account, optouts = scope_of(text.account, self._scope), self._context.optouts
         blocked = optouts.blocked_many(account, [text.number])[0]
         otherwise = optouts.blocked_otherwise(account, text.number)
-        opens_all = self._alone and bool(account) and otherwise == OPTED_OUT
-        return Known(place.offset, blocked, "" if opens_all else otherwise, opens_all)
+        opens_all = self._alone and bool(account) and optouts.blocked_many("", [text.number])[0] == OPTED_OUT
+        return Known(place.offset, blocked, "" if opens_all and otherwise == OPTED_OUT else otherwise, opens_all)
 
     def _send(self, consent: Consent) -> asyncio.Future[Delivered]:
         return self._context.producer.send(topics.OPTOUTS.name, encode(consent), key=consent_key(consent))

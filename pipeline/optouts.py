@@ -135,8 +135,9 @@ class OptOuts:
 
     def blocked_otherwise(self, account: str, number: int) -> str:
         """Why `account` may not write to a number, its own standing answer apart; "" if that alone is in the way."""
-        everywhere = self.blocked_many("", [number])[0] if account else ""
-        return everywhere or (HELD if self._holds.get((account, number)) else "")
+        if self._holds.get((account, number)) or self._holds.get(("", number)):
+            return HELD
+        return self.blocked_many("", [number])[0] if account else ""
 
     def has(self, consent: Consent) -> bool:
         """Whether what a record closes is closed, or has been a hold that was ended since."""

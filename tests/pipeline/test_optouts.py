@@ -79,10 +79,12 @@ def test_what_a_start_cannot_open() -> None:
     view = OptOuts()
     view.apply(consent("out", "shop"))
     assert view.blocked_otherwise("shop", ANN) == ""
-    view.apply(consent("held", "shop", "aa"))
-    assert view.blocked_otherwise("shop", ANN) == "held_for_review"
     view.apply(consent("out"))
     assert view.blocked_otherwise("shop", ANN) == "opted_out"
+    for account in ("shop", ""):
+        view.apply(consent("held", account, "aa"))
+        assert view.blocked_otherwise("shop", ANN) == "held_for_review", "whatever else a START opens"
+        view.apply(consent("in", account, "aa"))
 
 
 def test_a_hold_that_an_operator_has_ended_is_known() -> None:

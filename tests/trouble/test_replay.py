@@ -293,6 +293,14 @@ def _happens(told: Story) -> None:
     says(stage, (first, "START"))
     for number in (*out, first):
         replied(stage, number, 1)
+    # Of those who stopped, two had the first campaign's message last, and one that of the one that is paused.
+    wait_until("STOPs count for their campaigns", lambda: _stopped(told) == {"first": 2, "paused": 1}, 60)
+
+
+def _stopped(told: Story) -> dict[str, int]:
+    shown = {what: told.stage.api.get(f"/v1/campaigns/{one}") for what, one in told.campaigns.items()}
+    counts = {what: one["figures"]["opted_out"] for what, one in shown.items() if one["figures"]}
+    return {what: count for what, count in counts.items() if count}
 
 
 def _of(told: Story, what: str) -> list[tuple[Any, ...]]:
