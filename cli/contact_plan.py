@@ -181,13 +181,18 @@ def reading_notes(file: ContactFile) -> list[str]:
     return notes
 
 
+def _encodable(text: str) -> str:
+    """A text without the signs that a lenient reading leaves for bytes that fit no encoding."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def described_columns(file: ContactFile, columns: Any, survey: Survey) -> list[dict[str, Any]]:
     """Each column: its name, what it is taken for, and samples."""
     return [
         {
-            "column": name,
+            "column": _encodable(name),
             "taken_for": "left out" if name in file.unusable else columns.role_of(position),
-            "samples": survey.profiles[position].samples,
+            "samples": [_encodable(sample) for sample in survey.profiles[position].samples],
         }
         for position, name in enumerate(file.header)
     ]

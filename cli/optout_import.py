@@ -203,7 +203,8 @@ def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
     counts.taken += bool(outcome.changes)
     counts.no_change += not outcome.changes and outcome.rejection is None
     for change in outcome.changes:
-        counts.states.setdefault(change.state, BitMap64()).add(change.number)
+        state = "cleared" if change.state == "in" and change.hold else change.state
+        counts.states.setdefault(state, BitMap64()).add(change.number)
     counts.notes.update(outcome.notes)
     if outcome.rejection is not None:
         counts.rejected[outcome.rejection] += 1
@@ -227,6 +228,7 @@ def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
         "imported": len(out),
         "opted_in": len(counts.states.get("in", ())),
         "held": len(counts.states.get("held", ())),
+        "cleared": len(counts.states.get("cleared", ())),
         "no_change": counts.no_change,
         "rejected": dict(counts.rejected.most_common()),
         "rejected_examples": counts.examples,

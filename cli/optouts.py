@@ -251,6 +251,8 @@ def _print(summary: dict[str, Any]) -> None:
         say(f"  {summary['opted_in']:,} {would}opted in again, as the file says")
     if summary["held"]:
         say(f"  {summary['held']:,} {would}held until somebody has looked (`longwave optouts review`)")
+    if summary["cleared"]:
+        say(f"  {summary['cleared']:,} {would}free of a hold that an operator ended, as the file says")
     if summary["no_change"]:
         say(f"  {summary['no_change']:,} lines say that nobody opted out: they change nothing")
     say_judgement(summary["numbers"])

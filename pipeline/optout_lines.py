@@ -46,6 +46,7 @@ _EXPORT: Final = ("number", "at", "out", "source", "evidence")
 _EXPORTED: Final = ("account", "hold", "source", "word", "rule", "who")
 _SOURCES: Final = frozenset({"inbound", "link", "import", "api", "review", "erasure"})
 _ACCOUNT: Final = re.compile(r"[a-z0-9_-]{0,64}")
+_NEUTRALISED: Final = re.compile("'[=+\\-@\t\r\n＝＋－＠]")
 _HOLD: Final = re.compile(r"[0-9a-f]{1,32}")
 _EARLIEST: Final = 946_684_800_000
 """2000: nobody opted out of a text before."""
@@ -127,7 +128,9 @@ def columns_of(
     phones = [place for role, place in chosen if role == "phone"]
     phones += [i for i in free if names_number(header[i]) or (profiles and profiles[i].is_international)]
     if not phones and profiles:
-        phones = [i for i in free if profiles[i].looks_like_numbers][:1]
+        # Half of the cells will do: here a column that is missed loses opt-outs.
+        likely = [i for i in free if profiles[i].like_numbers >= max(1, 0.5 * profiles[i].looked_at)]
+        phones = sorted(likely, key=lambda i: -profiles[i].like_numbers)[:1]
     if not phones:
         raise ColumnsError(f"no column is a phone number; found: {quoted(header)}. Name it with --column phone=NAME")
 
@@ -283,7 +286,7 @@ def _exported(
             notes.append("state_not_clear")
     evidence = row[columns.evidence] if columns.evidence is not None else ""
     # What begins like a formula is written with an apostrophe in front.
-    evidence = evidence[1:] if re.match(r"'[=+\-@\t\r]", evidence) else evidence
+    evidence = evidence[1:] if _NEUTRALISED.match(evidence) else evidence
     return [
         Consent(
             account=cell("account") if _ACCOUNT.fullmatch(cell("account")) else "",

@@ -304,6 +304,18 @@ def test_opt_out_files_have_a_dry_run_too(tmp_path: Path, capsys: pytest.Capture
     assert json.loads(summary.read_text())["rejected"] == {"not_a_number": 1}
 
 
+def test_an_opt_out_file_of_mixed_encodings_is_read_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "stop.csv"
+    file.write_bytes(b"T\xe9l;note\n0612345678;Zo\xeb\n0612345679;\xc3\xa9t\xc3\xa9\n12;\xeb\n")
+    summary = tmp_path / "summary.json"
+    command = ["optouts", "import", str(file), "--dry-run", "--region", "FR", "--json", str(summary)]
+    assert run(command) == 1
+    assert "2 would be opted out from 3 lines" in capsys.readouterr().out
+    assert json.loads(summary.read_text())["noted"] == {"text_not_readable": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "options", "code", "says"),
     [
