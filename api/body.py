@@ -26,7 +26,7 @@ SPEC_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": CampaignSpec.model_json_schema()},
+            "application/json": {"schema": {"$ref": "#/components/schemas/CampaignSpec"}},
             "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
         },
     }
