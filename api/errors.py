@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from adapters.errors import EmitError, StoreRefused, StoreUnavailable
+from api.openapi import methods_at
 from api.refusal import ApiError, field_errors
 from schemas.campaign import UnreadableSpec
 
@@ -39,7 +40,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         text = f"nothing at {request.url.path}; see /docs" if error.status_code == 404 else str(error.detail)
-        return _answer(error.status_code, {"error": text, "fields": []})
+        answer = _answer(error.status_code, {"error": text, "fields": []})
+        if error.status_code == 405:
+            answer.headers["Allow"] = methods_at(request.app, request.url.path)
+        return answer
 
     @app.exception_handler(UnreadableSpec)
     async def _unreadable(_: Request, error: UnreadableSpec) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.answers import ANSWERS, MODELS, STREAMS
 from api.idempotency import HEADER
 from schemas.campaign import CampaignSpec
 
@@ -54,6 +55,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         campaign = CampaignSpec.model_json_schema(ref_template=_COMPONENTS)
         schemas.update(campaign.pop("$defs", {}))
         schemas["CampaignSpec"], schemas["Problem"] = campaign, PROBLEM
+        for name, model in MODELS.items():
+            answer = model.model_json_schema(ref_template=_COMPONENTS)
+            schemas.update(answer.pop("$defs", {}))
+            schemas[name] = answer
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for path, methods in made["paths"].items():
@@ -73,6 +78,28 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         said |= {**_OF_CAMPAIGN, **_CHANGING}
     if method == "post":
         operation.setdefault("parameters", []).append(_KEY)
+    if (method, path) in STREAMS:
+        operation["responses"]["200"] = {"description": "a stream", "content": STREAMS[method, path]}
+    for status, model in ANSWERS.get((method, path), {}).items():
+        schema = {"$ref": _COMPONENTS.format(model=model.__name__)}
+        why = (model.__doc__ or "").strip()
+        operation["responses"][status] = {"description": why, "content": {"application/json": {"schema": schema}}}
     problem = {"application/json": {"schema": {"$ref": _COMPONENTS.format(model="Problem")}}}
     for status, why in said.items():
         operation["responses"][status] = {"description": why, "content": problem}
+
+
+def methods_at(app: FastAPI, path: str) -> str:
+    """What an `Allow` header says of a path: the methods of the route that fits it most closely."""
+    paths: dict[str, dict[str, Any]] = describe(app)["paths"]
+    fitting = [template for template in paths if _fits(template, path)]
+    if not fitting:
+        return "GET, HEAD"  # the page's files
+    methods = {method.upper() for method in paths[min(fitting, key=lambda template: template.count("{"))]}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
+def _fits(template: str, path: str) -> bool:
+    parts, given = template.split("/"), path.split("/")
+    pairs = zip(parts, given, strict=False)
+    return len(parts) == len(given) and all(part.startswith("{") or part == one for part, one in pairs)
