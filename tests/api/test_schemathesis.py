@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.api.live import Live
 
 ENDLESS = "/v1/live"
 """A stream that ends when the listener goes."""
 
 
+@pytest.mark.nightly
 def test_the_api_does_what_its_description_says(live: Live, tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
