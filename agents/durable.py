@@ -151,6 +151,12 @@ class GuardedConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows us; a worker that it has forgotten must not take others' lanes."""
+        coordinator = getattr(getattr(self._thread, "_consumer", None), "_coordinator", None)
+        return not isinstance(coordinator, GuardedCoordinator) or coordinator.is_member
+
     def cap(self, tp: TP, offset: int) -> None:
         """Allow commits of a capped topic's partition up to `offset`; without a cap nothing of it is committed."""
         self._caps[tp] = offset
@@ -338,7 +344,7 @@ class GuardedApp(faust.App):
         await super().on_start()
         # Made here: the thread that serves metrics must only look.
         consumer: Any = self.consumer
-        metrics.WORKER_READY.set_function(lambda: float(consumer.ready and self.works))
+        metrics.WORKER_READY.set_function(lambda: float(consumer.ready and consumer.is_member and self.works))
 
     @property
     def works(self) -> bool:

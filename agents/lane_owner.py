@@ -101,6 +101,8 @@ class LaneOwner:
         """Highest offset that the broker gave to a record of ours: the log has at least that many."""
         self.rewind: Callable[[int, int | None], None] | None = None
         """(lane, offset): have the log read from there, or from its beginning."""
+        self.is_member: Callable[[], bool] = lambda: True
+        """Whether the consumer group knows this worker; else others have its lanes, which it must not claim back."""
         self._loader: Loader | None = None
         self._buffer: list[tuple[int, bytes]] = []
         self._window = Window(way.rate)
@@ -139,6 +141,9 @@ class LaneOwner:
         """Write our OWNER, again where the broker does not answer, for as long as the lane is assigned to us."""
         await asyncio.sleep(pause)
         while nonce == self._nonce:
+            if not self.is_member():
+                await asyncio.sleep(CLAIM_SECONDS)
+                continue
             try:
                 record = Owner(worker=self._context.worker, nonce=nonce, at=now_ms())
                 delivered = await self.send(output(topics.LANES, record, partition=self.lane))

@@ -76,6 +76,7 @@ class Lanes:
                 self._owners[lane] = LaneOwner(lane, self._context, way)
                 self._owners[lane].checkpointer.move_mark = self._move_mark
                 self._owners[lane].rewind = self._rewind
+                self._owners[lane].is_member = lambda: self._consumer.is_member
             await self._owners[lane].assign()
 
     async def revoked(self) -> None:

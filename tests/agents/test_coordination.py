@@ -141,3 +141,87 @@ def test_a_protocol_of_another_version_is_read(monkeypatch: pytest.MonkeyPatch) 
     assert ConsumerProtocol.METADATA.decode(encoded).subscription == ["lanes"]
     for member in (("one", encoded), ("one", None, encoded)):
         assert coordination._subscribed(SimpleNamespace(members=[member])) == {"lanes"}
+
+
+async def test_a_search_for_the_coordinator_that_hangs_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[int] = []
+
+    async def search(self: Any) -> None:
+        searches.append(len(searches))
+        if len(searches) < 3:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(GroupCoordinator, "ensure_coordinator_known", search)
+    monkeypatch.setattr(coordination, "LOOKUP_SECONDS", 0.05)
+    await asyncio.wait_for(coordinator(0).ensure_coordinator_known(), 5)
+    assert len(searches) == 3
+
+
+async def test_a_member_that_the_group_does_not_hear_of_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, False, False, True])
+
+    async def heartbeat(self: Any) -> bool:
+        return next(answers)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_heartbeat", heartbeat)
+    member = coordinator(0, session_seconds=0.1)
+    await member._do_heartbeat()
+    assert member.is_member
+    await asyncio.sleep(0.15)
+    await member._do_heartbeat()
+    assert not member.is_member
+    await member._do_heartbeat()
+    assert not member.is_member
+    await member._do_heartbeat()
+    assert member.is_member
+
+
+class Reader:
+    """A client whose reading of metadata fails the first time, as of something that aiokafka does not expect."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self._md_update_fut: asyncio.Future[bool] | None = asyncio.get_running_loop().create_future()
+        self._md_update_waiter = asyncio.get_running_loop().create_future()
+        self._sync_task = asyncio.create_task(self._md_synchronizer())
+
+    async def _md_synchronizer(self) -> None:
+        self.begun += 1
+        if self.begun == 1:
+            raise RuntimeError("unable to perform operation on a closed transport")
+        await asyncio.Event().wait()
+
+
+async def test_reading_metadata_goes_on_after_an_error_that_nobody_expects(caplog: pytest.LogCaptureFixture) -> None:
+    client = Reader()
+    waiting = client._md_update_fut
+    assert waiting is not None
+    coordination.keep_reading_metadata(client)
+    assert await asyncio.wait_for(waiting, 5) is False
+    await asyncio.sleep(0)
+    assert client.begun == 2
+    assert not client._sync_task.done()
+    assert "closed transport" in caplog.text
+    client._sync_task.cancel()
+    await asyncio.sleep(0)
+    assert client.begun == 2
+
+
+async def test_a_connection_that_is_never_answered_does_not_hold_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, asked = asyncio.Lock(), []
+
+    async def connect(node_id: int, *, group: int = 0) -> str:
+        async with lock:
+            asked.append(group)
+            if len(asked) == 1:
+                await asyncio.Event().wait()
+            return "connection"
+
+    client = SimpleNamespace(_get_conn=connect)
+    monkeypatch.setattr(coordination, "CONNECT_SECONDS", 0.2)
+    coordination.bound_connecting(client)
+    first = asyncio.create_task(client._get_conn(1))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(client._get_conn(1, group=2))
+    assert await asyncio.wait_for(first, 5) is None
+    assert await asyncio.wait_for(second, 5) == "connection"

@@ -92,3 +92,19 @@ async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_of
             while len(asked) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert asked[4] - begin < third
+
+
+async def test_a_worker_that_the_group_has_forgotten_does_not_claim_lanes_of_others(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.lane_owner.CLAIM_SECONDS", 0.1)
+    is_member = False
+    async with owning(own_kafka) as made:
+        made.is_member = lambda: is_member
+        await made.assign()
+        await asyncio.sleep(0.6)
+        assert made._in_log == -1
+        is_member = True
+        async with asyncio.timeout(20):
+            while made._in_log < 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
