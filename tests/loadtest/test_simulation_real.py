@@ -179,8 +179,9 @@ def test_segments_spend_and_residual_are_the_same(both: Both) -> None:
 
 
 def test_forecast_from_the_contacts(both: Both) -> None:
-    opted_out = sum(row["reason"] == "opted_out" for row in both.rows)
-    assert both.forecast["recipients"] == both.shown["figures"]["targeted"] - opted_out
+    skipped = Counter(row["reason"] for row in both.rows if row["reason"] in ("opted_out", "invalid_number"))
+    assert both.forecast["skipped"] == dict(skipped), "nobody had been written to when it was made"
+    assert both.forecast["recipients"] == both.shown["figures"]["targeted"] - skipped.total()
     assert both.forecast["why"].startswith("main 1000 segments/s: needs")
 
 

@@ -56,8 +56,12 @@ class Race:
             drafts = [json.dumps({"name": f"{name}-{nth}", **body}).encode() for nth in range(CAMPAIGNS)]
             made = pool.map(lambda draft: self.stage.api.send("POST", "/v1/campaigns", draft), drafts)
             self.ids = [one["id"] for one in made]
-            list(pool.map(lambda one: self.stage.api.send("POST", f"/v1/campaigns/{one}/launch"), self.ids))
+            list(pool.map(self.launch, self.ids))
         wait_until("all have ended", lambda: all(self.shown(one)["status"] in ENDED for one in self.ids), pause=0.5)
+
+    def launch(self, campaign: str) -> None:
+        """Launch, though the review may see that those before it left nobody."""
+        self.stage.api.send("POST", f"/v1/campaigns/{campaign}/launch", allow_empty=True)
 
     def shown(self, campaign: str) -> dict[str, object]:
         found: dict[str, object] = self.stage.api.get(f"/v1/campaigns/{campaign}")

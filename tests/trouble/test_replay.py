@@ -232,7 +232,8 @@ def _launched(stage: Scene, recipients: int, **spec: Any) -> Campaign:
 def _to_lists(stage: Scene, lists: list[str], recipients: int) -> Campaign:
     body = {"name": "again", "audience": {"lists": lists}, "messages": [MESSAGE], "smart_sending_hours": 8}
     made = stage.api.send("POST", "/v1/campaigns", json.dumps(body).encode())
-    stage.api.send("POST", f"/v1/campaigns/{made['id']}/launch")
+    # The review may come before the last places are given back.
+    stage.api.send("POST", f"/v1/campaigns/{made['id']}/launch", allow_empty=True)
     return Campaign(stage, made["id"], recipients)
 
 
