@@ -176,8 +176,8 @@ class CampaignView:
         return self._documents.get(campaign)
 
     def all(self) -> list[CampaignDocument]:
-        """Every campaign, newest first."""
-        return sorted(self._documents.values(), key=lambda d: d.created, reverse=True)
+        """Every campaign, newest first; those of one moment by id."""
+        return sorted(self._documents.values(), key=lambda d: (-d.created, d.id))
 
     async def wait_for(
         self, campaign: str, wanted: Callable[[CampaignDocument | None], bool], timeout: float

@@ -42,6 +42,7 @@ class CampaignList(_Answer):
     total: int
     page: int
     pages: int
+    next: str
     sources: dict[str, Any]
 
 

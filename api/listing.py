@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from api.cursor import Place, written
 from schemas.campaign import CampaignDocument
 
 
@@ -16,6 +17,8 @@ class Filter:
     tag: str = ""
     page: int = 1
     size: int = 50
+    after: Place | None = None
+    """The last row that was shown: those that follow it, whatever `page` says."""
 
     def matches(self, document: CampaignDocument) -> bool:
         tags = document.spec.get("tags", [])
@@ -30,11 +33,22 @@ class Filter:
     def select(self, documents: list[CampaignDocument]) -> tuple[list[CampaignDocument], int]:
         """(documents of the page, how many match); a page past the end is the last one."""
         found = [document for document in documents if self.matches(document)]
+        after = self.after
+        if after is not None:
+            return [one for one in found if _place(one).comes_after(after)][: self.size], len(found)
         first = (self.page_of(len(found)) - 1) * self.size
         return found[first : first + self.size], len(found)
+
+    def next_of(self, shown: list[CampaignDocument]) -> str:
+        """The cursor of what follows, "" where the page is not full: nothing does."""
+        return written(_place(shown[-1])) if len(shown) == self.size else ""
 
     def pages(self, total: int) -> int:
         return max(1, -(-total // self.size))
 
     def page_of(self, total: int) -> int:
         return min(self.page, self.pages(total))
+
+
+def _place(document: CampaignDocument) -> Place:
+    return Place(document.created, document.id)

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 from fastapi import APIRouter, Depends, Query
 
 from api import exporting, reviewing
+from api.cursor import read
 from api.documents import as_json, row, sources
+from api.errors import ApiError
 from api.listing import Filter
 from api.services import Services, definition_of, services
 from schemas.campaign import Status
@@ -26,14 +28,20 @@ def filtered(
     tag: Annotated[str, Query(max_length=200)] = "",
     page: Annotated[int, Query(ge=1)] = 1,
     size: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str, Query(max_length=100, description="`next` of the page before; `page` is not used.")] = "",
 ) -> Filter:
     """The list's query parameters."""
-    return Filter(search, status, tag, page, size)
+    try:
+        after = read(cursor) if cursor else None
+    except ValueError as error:
+        raise ApiError(422, f"cursor: {error}", fields=[{"field": "cursor", "error": str(error)}]) from error
+    return Filter(search, status, tag, page, size, after)
 
 
 @router.get("")
 async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]) -> dict[str, Any]:
-    """Campaigns, newest first, with status from Kafka and figures as of the last reading."""
+    """Campaigns, newest first, with status from Kafka and figures as of the last reading. `next` is the cursor of
+    those that follow ("": none do): what is made or deleted meanwhile repeats and loses nobody."""
     await shared.ready()
     found, total = wanted.select(shared.campaigns.all())
     return {
@@ -41,6 +49,7 @@ async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]
         "total": total,
         "page": wanted.page_of(total),
         "pages": wanted.pages(total),
+        "next": wanted.next_of(found),
         "sources": sources(shared),
     }
 
