@@ -66,11 +66,6 @@ class Account:
         for what, mask in (("lost", lost), ("twice", taken > 1), ("unaccounted", unaccounted)):
             self.examples += [f"{what} {campaign}-0-{n} {state[n]}" for n in np.flatnonzero(mask)[:3].tolist()]
 
-    @property
-    def share_never_handed_over(self) -> float:
-        """Of the unknown ones; 0 where nobody is unknown."""
-        return self.never_handed_over / self.states["unknown"] if self.states["unknown"] else 0.0
-
 
 def _states(client: Client, campaign: str, folder: Path) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     """State by ordinal, as the export of the whole campaign says ("missing" where it has no row), and which of them

@@ -17,9 +17,9 @@ SCALE_SECONDS: Final = 10.0
 IN_ORDER: Final = frozenset({"rolling", "scale", "restart"})
 """After these nothing may be in doubt: who ends in good order finishes what is in hand."""
 MOST_NEVER_HANDED_OVER: Final = 0.2
-"""Of the unknown; what a crash leaves unknown is to be what was under way, not what waited for the limit."""
+"""Of those left in doubt; what a crash leaves unknown is to be what was under way, not what waited for the limit."""
 ENOUGH: Final = 1000
-"""Unknown recipients from which on a share of them says something."""
+"""Recipients in doubt from which on a share of them says something."""
 AT_MOST: Final = {
     "worker": WORKER_SECONDS,
     "coordinator": WORKER_SECONDS,
@@ -70,12 +70,16 @@ class Findings:
     unbalanced: list[dict[str, Any]] = field(default_factory=list)
     largest_doubt: int = 0
     """Most messages that one change of owner left in doubt in one lane."""
+    in_doubt: int = 0
+    """Messages that changes of owners left in doubt, all together. Most of them were handed over, and their receipts
+    say so: who is still unknown at the end was not, so the end alone says nothing of how many that were."""
     seconds: float = 0.0
     trouble: list[str] = field(default_factory=list)
 
     def attribute(self, doubts: dict[tuple[int, int], int]) -> None:
         """`doubts`: (lane, when the new owner claimed it in ms) → messages. Each belongs to the blow before it."""
         self.largest_doubt = max(doubts.values(), default=0)
+        self.in_doubt = sum(doubts.values())
         begins = [one.at for one in self.recoveries]
         for (_, at), count in doubts.items():
             place = bisect_right(begins, at / 1000) - 1
@@ -101,9 +105,9 @@ class Findings:
                 found.append(f"{count} {what}")
         if self.largest_doubt > self.window:
             found.append(f"{self.largest_doubt} left in doubt in one lane, window {self.window}")
-        if account.states["unknown"] >= ENOUGH and account.share_never_handed_over > MOST_NEVER_HANDED_OVER:
-            share = f"{account.share_never_handed_over:.0%}"
-            found.append(f"{share} of the unknown were never handed over, {MOST_NEVER_HANDED_OVER:.0%} at most")
+        if self.in_doubt >= ENOUGH and self.share_never_handed_over > MOST_NEVER_HANDED_OVER:
+            share = f"{self.share_never_handed_over:.0%}"
+            found.append(f"{share} of those in doubt were never handed over, {MOST_NEVER_HANDED_OVER:.0%} at most")
         for one in self.recoveries:
             if one.kind in IN_ORDER and one.doubt:
                 found.append(f"{one.doubt} left in doubt by {one.kind}")
@@ -111,6 +115,11 @@ class Findings:
             if pause > AT_MOST.get(one.kind, float("inf")):
                 found.append(f"a lane stood still for {pause:.1f} s after {one.kind}")
         return found
+
+    @property
+    def share_never_handed_over(self) -> float:
+        """Of those that a change of owner left in doubt; 0 where there were none."""
+        return self.account.never_handed_over / self.in_doubt if self.in_doubt else 0.0
 
     def longest(self, kinds: frozenset[str]) -> float:
         return max((one.longest for one in self.recoveries if one.kind in kinds), default=0.0)
@@ -142,7 +151,8 @@ class Findings:
             "unknown": account.states["unknown"],
             "unlisted": account.unlisted,
             "never_handed_over": account.never_handed_over,
-            "share_never_handed_over": round(account.share_never_handed_over, 3),
+            "in_doubt": self.in_doubt,
+            "share_never_handed_over": round(self.share_never_handed_over, 3),
             "known_not_sent": account.not_sent,
             "largest_in_doubt": self.largest_doubt,
             "window": self.window,
