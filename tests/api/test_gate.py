@@ -15,6 +15,7 @@ from adapters.settings import Listen
 from api.deadlines import DeadlineProtocol
 from api.gate import LARGEST, SAFE_HEADERS, Gate
 from api.hosts import Hosts
+from api.ingress.http import Answer, send_answer
 
 
 @pytest.mark.parametrize(
@@ -153,3 +154,16 @@ async def test_a_body_by_the_byte_is_given_up_and_whole_requests_are_not() -> No
             writer.write(b"1")
         assert b"408" in await asyncio.wait_for(reader.read(), 3)
         writer.close()
+
+
+async def test_the_ingress_is_unframed_too() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await send_answer(send, Answer(200, b"x", {"Content-Type": "text/html"}))
+    got = dict(sent[0]["headers"])
+    assert got[b"x-frame-options"] == b"DENY"
+    assert got[b"referrer-policy"] == b"no-referrer"
+    assert got[b"content-type"] == b"text/html"
