@@ -60,13 +60,20 @@ class AggregatorPort(Protocol):
     """As many as there may be submissions at once: to be held from before the last check of one to its end."""
 
     async def submit(
-        self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None
+        self,
+        sender: str,
+        batch: list[Submission],
+        written: Callable[[], None] = lambda: None,
+        may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
         """Hand over up to 500 messages; one outcome each, in order. Never raises for what the aggregator or the
         network does: a failure is mapped to retry (not sent), rejected (refused) or unknown (maybe sent).
 
         `written` is called when the request has been handed to the socket, so that rate limits can tell when the
         batch arrives at the earliest; not called for what was certainly not sent.
+
+        `may_go` is asked in the same turn of the event loop, just before that: False keeps the batch (`retry`). A
+        process may stand still between its last check of a batch and this moment.
         """
         ...
 

@@ -22,7 +22,7 @@ from schemas.campaign import CampaignDocument, CampaignSpec
 
 log = logging.getLogger(__name__)
 
-CONSENT_AGE_MS = 900
+CONSENT_AGE_MS = 750
 """Nothing is submitted on older knowledge of opt-outs: a STOP holds within a second of its acknowledgement."""
 
 

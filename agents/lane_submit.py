@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from agents.lane_owner import LaneOwner
 
 log = logging.getLogger(__name__)
+
+CHECK_HOLDS_SECONDS = 0.1
+"""A slice that is not written within this of its last check is checked again at the moment of writing."""
 
 
 class Submitter:
@@ -106,11 +110,13 @@ class Submitter:
                 await turn.enter_async_context(self._aggregator.turns)
                 self._waiting.pop(flight.offset, None)
                 self._owner.wake()
-                held = self._checked(flight, numbers)
+                held, checked_at = self._checked(flight, numbers), monotonic()
                 going = [one for one, why in zip(batch, held, strict=True) if why is None]
                 charge = self._window.spend(monotonic(), segments) if going else None
             if charge is not None:
-                outcomes = await self._hand_over(going, charge)
+                outcomes = await self._hand_over(
+                    going, charge, lambda: self._may_still_go(flight, numbers, held, checked_at)
+                )
                 metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
         self._report(flight, result_groups(held, outcomes, flight, now_ms()))
 
@@ -125,13 +131,15 @@ class Submitter:
         result = Result(intent=flight.offset, groups=groups, at=now_ms())
         self._owner.outbox.send(output(topics.LANES, result, partition=self._owner.lane))
 
-    async def _hand_over(self, batch: list[Submission], charge: Charge) -> list[SubmitOutcome]:
+    async def _hand_over(
+        self, batch: list[Submission], charge: Charge, may_go: Callable[[], bool]
+    ) -> list[SubmitOutcome]:
         """Submit, and charge the slice to the second in which it arrived. A slice that a failure kept from being
         written is charged too: the retry's back-off is longer than the window."""
         written: list[float] = []
         outcomes = [SubmitOutcome("unknown", "adapter_error")] * len(batch)
         try:
-            outcomes = await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()))
+            outcomes = await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()), may_go)
             return outcomes
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
@@ -176,6 +184,16 @@ class Submitter:
         if None in held and not self._breaker.admit():
             return away(held, self._breaker.held, now_ms())
         return held
+
+    def _may_still_go(
+        self, flight: Flight, numbers: list[int], held: list[ResultGroup | None], checked_at: float
+    ) -> bool:
+        """Whether what the last check let through may be written now. A process that stood still in between (SIGSTOP,
+        a machine asleep, a connection that was long in coming) would send to who has opted out meanwhile."""
+        if monotonic() - checked_at < CHECK_HOLDS_SECONDS:
+            return True
+        again = self._held_back(flight, numbers)
+        return all(now is None for before, now in zip(held, again, strict=True) if before is None)
 
     def _held_back(self, flight: Flight, numbers: list[int]) -> list[ResultGroup | None]:
         """Why the campaign's state, the hours or an opt-out hold each recipient back, None for those that may go."""

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.submission import Answered
+from pipeline.submission import THROTTLED, Answered
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -32,7 +32,6 @@ PROBE_MESSAGES: Final = 1
 PROBE_PATIENCE: Final = 30.0
 """Seconds after which a probe whose INTENT came to nothing (its campaign was paused) makes way for another."""
 UNLIMITED: Final = 1_000_000
-THROTTLED: Final = "throttled"
 FIRST_HOLD, LAST_HOLD = 1.0, 60.0
 """Seconds that the account waits after a 429 that does not say how long, doubled with each in a row."""
 

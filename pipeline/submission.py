@@ -20,8 +20,15 @@ HANDOVER_MS: Final = STALE_MS + 1000
 """What an earlier owner had an INTENT for less than this long ago it may have submitted within the last second."""
 FIRST_BACKOFF_MS: Final = 500
 LAST_BACKOFF_MS: Final = 60_000
+THROTTLED_BACKOFF_MS: Final = 8_000
+"""At most, for a message that was too fast: a full account turns the same one away many times, and doubling on and on
+would leave the last few minutes behind the others."""
 FIRST_RESEND_MS: Final = 5_000
 """The same where the message may have arrived: an aggregator that hangs has time to recover."""
+
+
+THROTTLED: Final = "throttled"
+"""The reason of a message that was too fast."""
 
 
 class Answered(Protocol):
@@ -130,6 +137,8 @@ def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
     if answer.outcome == "rejected":
         return ResultGroup(outcome="rejected", reason=answer.reason)
     first = FIRST_RESEND_MS if answer.outcome == "unknown" else FIRST_BACKOFF_MS
-    backoff = min(first * 2 ** min(turn, 7), LAST_BACKOFF_MS)
+    last = THROTTLED_BACKOFF_MS if answer.reason == THROTTLED else LAST_BACKOFF_MS
+    # Where the whole account waits (`holds`), that is the pause; the message's own would only come on top.
+    backoff = 0 if answer.holds else min(first * 2 ** min(turn, 7), last)
     due = at + max(backoff, int(answer.retry_after * 1000))
     return ResultGroup(outcome=answer.outcome, reason=answer.reason, due=due)

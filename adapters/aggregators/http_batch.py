@@ -89,17 +89,24 @@ class _Body(BytesPayload):
     too_late = False
     """Whether the time in which it may be written was over when it had a connection."""
 
-    def __init__(self, content: bytes, written: Callable[[], None] = lambda: None, until: float = math.inf) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        written: Callable[[], None] = lambda: None,
+        until: float = math.inf,
+        may_go: Callable[[], bool] = lambda: True,
+    ) -> None:
         """`until`: on the clock of `time.perf_counter`; later the body is not written any more."""
         super().__init__(content)
         self._written = written
         self._until = until
+        self._may_go = may_go
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
         # body at once, in one turn of the event loop (nothing may trace what is sent: it would be waited for in
         # between): the check here and that write see the same state.
-        if time.perf_counter() > self._until:
+        if time.perf_counter() > self._until or not self._may_go():
             self.too_late = True  # aiohttp puts an error of its own in the place of this one
             raise aiohttp.ClientConnectionError("too late to be written")
         transport = writer.transport
@@ -158,11 +165,15 @@ class HttpBatch:
         )
 
     async def submit(
-        self, sender: str, batch: list[Submission], written: Callable[[], None] = lambda: None
+        self,
+        sender: str,
+        batch: list[Submission],
+        written: Callable[[], None] = lambda: None,
+        may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
         """Hand over a batch in one request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         started = time.perf_counter()
-        body = _Body(_encode(sender, batch), written, started + self._timeout)
+        body = _Body(_encode(sender, batch), written, started + self._timeout, may_go)
         outcomes = await self._post(body, batch)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         self._count(outcomes)

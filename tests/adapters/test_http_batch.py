@@ -477,6 +477,20 @@ async def test_nothing_is_written_later_than_its_time_however_long_the_process_s
         assert made.settled_after > 5.1
 
 
+async def test_what_may_not_go_any_more_is_kept_at_the_moment_of_writing() -> None:
+    asked: list[bool] = []
+
+    def may_go() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
+        all_are(await made.submit("+1", BATCH, may_go=may_go), "retry", "too-late")
+        assert peer.requests == []
+        all_are(await made.submit("+1", BATCH, may_go=may_go), "accepted", "")
+        assert len(peer.requests) == 1
+
+
 async def test_a_query_is_signed_and_answered_for_each_id() -> None:
     mixed = said(
         {"id": "c", "status": "not_seen"},

@@ -191,7 +191,7 @@ class Hanging(Nobody):
         self.taken = 0
         self.answers = asyncio.Event()
 
-    async def submit(self, sender: str, batch: list[Submission], written: Callable[[], None]) -> Any:
+    async def submit(self, sender: str, batch: list[Submission], *_: Callable[[], Any]) -> Any:
         self.taken += len(batch)
         await self.answers.wait()
         return [SubmitOutcome("accepted")] * len(batch)

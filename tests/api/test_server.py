@@ -138,6 +138,11 @@ def test_launch_twice_passes_the_coordinators_refusal_on(live: Live) -> None:
     assert "duplicate" in refused["error"] or "draft" in refused["error"]
 
 
+def _rests(states: dict[str, int], recipients: int) -> bool:
+    """Whether each recipient was canceled, or was none to begin with."""
+    return states["canceled"] + states["skipped"] == recipients
+
+
 def test_pause_resume_cancel(live: Live) -> None:
     made = live.create(name="In ten minutes", send_at=in_minutes(10))
     path = f"/v1/campaigns/{made['id']}"
@@ -148,7 +153,8 @@ def test_pause_resume_cancel(live: Live) -> None:
     assert "resume" in live.api.get(path)["actions"]
     assert post(live, f"{path}/resume")[1]["status"] == "sending"
     assert post(live, f"{path}/cancel")[1]["status"] == "canceled"
-    shown = live.until(made["id"], lambda one: one["figures"]["states"]["canceled"] > 1800)
+    shown = live.until(made["id"], lambda one: _rests(one["figures"]["states"], one["recipients"]))
+    assert shown["figures"]["states"]["canceled"] > 1500
     assert shown["figures"]["submitted"] == 0
     assert shown["figures"]["residual"] == 0
     assert post(live, f"{path}/resume")[0] == 409
@@ -224,7 +230,7 @@ def test_too_large_a_body_says_what_to_do(live: Live) -> None:
         ({"account": "acme"}, "sender", "no account 'acme'"),
         ({"sender": "second"}, "sender", "no sender 'second'"),
         ({"send_at": "2020-01-01T09:00:00"}, "send_at", "past"),
-        ({"send_at": "2099-01-02T00:00:00Z", "deadline": "2099-01-01T00:00:00Z"}, "deadline", "not after send_at"),
+        ({"send_at": in_minutes(2880), "deadline": in_minutes(1440)}, "deadline", "not after send_at"),
         ({"audience": {"numbers": ["12"]}}, "audience", "nobody to send to"),
     ],
 )

@@ -28,7 +28,7 @@ from schemas.campaign import CampaignSpec
 from schemas.ids import bucket_sql
 
 SCRIPT = """
-rejected_endings = { "7" = "21614", "33" = "30006" }
+rejected_endings = { "7" = "30003", "33" = "30007" }
 undelivered_endings = { "1" = "30003" }
 [latency]
 median = 0.02
@@ -162,8 +162,8 @@ def test_every_recipient_has_the_same_outcome(both: Both) -> None:
     for outcome in [
         ("delivered", ""),
         ("undelivered", "unreachable"),
-        ("rejected", "21614"),
-        ("rejected", "30006"),
+        ("rejected", "30003"),
+        ("rejected", "30007"),
         ("skipped", "opted_out"),
         ("skipped", "smart_sending"),
         ("skipped", "invalid_number"),
@@ -196,9 +196,9 @@ def test_explain_tells_each_story(both: Both, capsys: pytest.CaptureFixture[str]
     code, out, _ = told(["explain", both.campaign, of["skipped", "opted_out"]], capsys)
     assert "consent: opted out by " in out
     file = tmp_path / "story.json"
-    code, _, _ = told(["explain", both.campaign, of["rejected", "21614"], "--json", str(file)], capsys)
+    code, _, _ = told(["explain", both.campaign, of["rejected", "30003"], "--json", str(file)], capsys)
     story = orjson.loads(file.read_bytes())
-    assert (story["state"], story["happenings"][-1]["reason"]) == ("rejected", "21614")
+    assert (story["state"], story["happenings"][-1]["reason"]) == ("rejected", "30003")
     assert story["zones"]
 
 

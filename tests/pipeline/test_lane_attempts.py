@@ -10,8 +10,8 @@ import pytest
 from adapters.ports import SubmitOutcome
 from pipeline.checkpoint import restore, snapshot
 from pipeline.lane import apply
-from pipeline.lane_state import KEYED_ATTEMPTS
-from pipeline.submission import FIRST_RESEND_MS, LAST_BACKOFF_MS, result_groups
+from pipeline.lane_state import KEYED_ATTEMPTS, Flight
+from pipeline.submission import FIRST_RESEND_MS, LAST_BACKOFF_MS, THROTTLED_BACKOFF_MS, result_groups
 from schemas.lane import LANES, LaneRecord
 from schemas.lane import ResultGroup as Group
 from schemas.wire import encode
@@ -122,3 +122,11 @@ def test_there_is_a_pause_between_attempts_that_may_have_arrived(turn: int) -> N
     flight.turns = [turn]
     (group,) = result_groups([None, None], [SubmitOutcome("unknown", "no-answer")] * 2, flight, 1000)
     assert group.due == 1000 + min(FIRST_RESEND_MS * 2**turn, LAST_BACKOFF_MS)
+
+
+def test_who_was_too_fast_is_not_left_behind_for_minutes() -> None:
+    flight = Flight(offset=1, epoch=1, key=("c", 0), slices=[(0, 0, 1)], turns=[9], at=0)
+    (alone,) = result_groups([None], [SubmitOutcome("retry", "throttled")], flight, 1000)
+    assert alone.due == 1000 + THROTTLED_BACKOFF_MS
+    (account,) = result_groups([None], [SubmitOutcome("retry", "throttled", "", 0.2, True)], flight, 1000)
+    assert account.due == 1200, "the account's own pause is what the aggregator asked for"

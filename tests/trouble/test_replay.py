@@ -40,7 +40,7 @@ delay = {median = 2.0, least = 2.0}
 """
 GROUPS = {"worker-0": app.GROUP, "writer": writer_app.GROUP}
 WORKER = ("commands", "fanout", "recipients", "lanes", "receipts", "clicks", "inbound")
-WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound")
+WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound", "unreachable")
 ROUNDS = [
     (("commands",), "statuses"),
     (("fanout",), "campaigns"),
