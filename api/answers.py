@@ -75,8 +75,7 @@ class Inbox(_Answer):
     """A page of texts and changes of consent."""
 
     lines: list[dict[str, Any]]
-    page: int
-    older: bool
+    next: str
 
 
 class Recorded(_Answer):

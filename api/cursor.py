@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+NONE_OF_OURS: Final = "not a cursor of this list: take `next` of the page before, or none to begin"
 
 
 class Place(NamedTuple):
@@ -36,5 +38,5 @@ def read(cursor: str) -> Place:
         if not name or not created.isdecimal() or len(created) > 15:
             raise ValueError
     except (ValueError, binascii.Error) as error:
-        raise ValueError("not a cursor of this list: take `next` of the page before, or none to begin") from error
+        raise ValueError(NONE_OF_OURS) from error
     return Place(int(created), name)

@@ -14,6 +14,6 @@ def told(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) 
     """The forecast of the campaign `name`, times as ISO 8601 in UTC; `audience` says in words whom it is about,
     `skipped` (reason -> recipients) who of them would get nothing."""
     value = asdict(found)
-    times = {key: value[key] and utc(value[key]) for key in ("begin", "finish")}
+    times = {key: value[key] and utc(value[key]) for key in ("begin", "finish", "horizon")}
     zones = [{**zone, "finish": zone["finish"] and utc(zone["finish"])} for zone in value["zones"]]
     return {"name": name, "audience": audience, **value, **times, "zones": zones, "skipped": dict(skipped)}

@@ -8,7 +8,7 @@ from typing import Final
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from pipeline.forecast import Rival
-from pipeline.forecast_groups import groups_of
+from pipeline.forecast_groups import groups_of, last_due
 from pipeline.forecast_words import Forecast, Question, forecast
 from pipeline.plan import CampaignPlan, compile_plan
 from pipeline.quiet_hours import quiet_of
@@ -23,8 +23,8 @@ DECIDED_PER_SECOND: Final = 30_000
 """Recipients that the steps before the lanes pass in a second (`longwave bench whole`)."""
 TYPICAL_LATENCY: Final = 0.05
 """Seconds until an aggregator answers, where nobody has measured it."""
-LOOKED_AT_MS: Final = 30 * 86_400_000
-"""How far a forecast looks ahead."""
+HORIZON_DAYS: Final = 30
+"""How far a forecast looks ahead of when the last recipient may be sent to."""
 _DRAFT: Final = "00000000"
 
 
@@ -51,6 +51,7 @@ def forecast_of(
     mean_parts = sum(one.segments for one in crowds) / max(1, recipients)
     batch = settings.aggregators[sender.aggregator].batch
     kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
+    horizon = last_due(crowds, plan, now) + HORIZON_DAYS * 86_400_000
     return forecast(
         Question(
             sender=spec.sender,
@@ -58,9 +59,11 @@ def forecast_of(
             rate=min(kept_up / _busiest(recipients, lanes), DECIDED_PER_SECOND * max(mean_parts, 1.0)),
             begin=now,
             deadline=plan.deadline,
+            horizon=horizon,
+            days=HORIZON_DAYS,
             rank=rank_of(spec.priority, plan.deadline),
             weight=spec.weight,
-            groups=groups_of(crowds, plan, now, now + LOOKED_AT_MS),
+            groups=groups_of(crowds, plan, now, horizon),
             rivals=rivals,
         )
     )

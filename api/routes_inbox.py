@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 
-from adapters.clickhouse.inbox import Line, What, inbox
+from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox
+from api import cursor as cursors
+from api.errors import ApiError
 from api.numbers import number_of
 from api.services import Services, services
 from api.times import iso
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
 Shared = Annotated[Services, Depends(services)]
-LAST_PAGE = 100
-"""Older ones are in the export of opt-outs, or found by number."""
+_MARK: Final = re.compile("[0-9a-f~.]{1,40}")
 
 
 @router.get("/inbox")
@@ -23,16 +25,41 @@ async def lines(
     shared: Shared,
     what: Annotated[What, Query(description="Texts by what they ask for, or changes that no text caused.")] = "",
     number: Annotated[str, Query(max_length=40, description="Of this number only.")] = "",
-    page: Annotated[int, Query(ge=1, le=LAST_PAGE)] = 1,
     size: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
 ) -> dict[str, Any]:
     """Newest first, as ClickHouse has it, a second behind Kafka. `at` is when it came, `said` when it was
     sent, as others say. `change`: out, in, held or null; `hold` names what waits for a decision
     (`POST /v1/optouts/{number}/holds`); `answer` may be null. `number` is "" where the sender cannot be read:
-    `person` has it as it came."""
+    `person` has it as it came. `next` is the cursor of the lines that follow ("": none do): what comes in
+    or is decided meanwhile repeats and loses nobody."""
     wanted = number_of(number) if number.strip() else 0
-    found, older = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, page, size)
-    return {"lines": [_as_json(line) for line in found], "page": page, "older": older and page < LAST_PAGE}
+    after = read_place(cursor) if cursor else NEWEST
+    found, last = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, after, size)
+    following = "" if last is None else written_place(last)
+    return {"lines": [_as_json(line) for line in found], "next": following}
+
+
+def written_place(place: Place) -> str:
+    """The cursor of a line."""
+    return cursors.written(cursors.Place(place.at, f"{place.began}/{place.number}/{place.mark}"))
+
+
+def read_place(cursor: str) -> Place:
+    """The place of a cursor.
+
+    Raises:
+        ApiError: 422, it is none of this list.
+    """
+    try:
+        at, rest = cursors.read(cursor)
+        began, number, mark = rest.split("/")
+        if not _MARK.fullmatch(mark) or max(len(began), len(number)) > 15:
+            raise ValueError(cursors.NONE_OF_OURS)
+        return Place(at, int(number), mark, int(began))
+    except ValueError as error:
+        why = cursors.NONE_OF_OURS
+        raise ApiError(422, f"cursor: {why}", fields=[{"field": "cursor", "error": why}]) from error
 
 
 def _as_json(line: Line) -> dict[str, Any]:

@@ -32,16 +32,19 @@ MOST = 1000
 @router.get("/unreachable")
 async def numbers(
     shared: Shared,
-    after: Annotated[str, Query(max_length=16, pattern=r"^(\+?[0-9]{1,15})?$", description="Last number seen.")] = "",
+    cursor: Annotated[
+        str, Query(max_length=16, pattern=r"^(\+[0-9]{1,15})?$", description="`next` of the page before.")
+    ] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> dict[str, Any]:
     """Numbers that campaigns skip as `unreachable`, in order, a page at a time: why, since when, said about which
-    campaign's message, and when each is tried again (null: not by itself). `counts`: reason to numbers, of all."""
+    campaign's message, and when each is tried again (null: not by itself). `counts`: reason to numbers, of all.
+    `next` is the cursor of those that follow ("": none do)."""
     store = shared.figures.store
-    page = await asyncio.to_thread(listed, store, int(after.lstrip("+") or 0), limit)
+    page = await asyncio.to_thread(listed, store, int(cursor.lstrip("+") or 0), limit)
     counts = await asyncio.to_thread(count, store)
     rows = [dict(zip(COLUMNS, _row(shared, one), strict=True)) for one in page]
-    following = rows[-1]["number"] if len(page) == limit else None
+    following = rows[-1]["number"] if len(page) == limit else ""
     return {"counts": counts, "numbers": rows, "next": following}
 
 

@@ -132,6 +132,8 @@ def _forecast_lines(ahead: dict[str, Any] | None) -> Iterator[str]:
         return
     if ahead["finish"] is not None:
         yield f"launched now it would finish at {utc(ahead['finish'])}, after {duration(ahead['seconds'])}"
+    elif ahead["beyond_horizon"]:
+        yield f"launched now it would not finish before {utc(ahead['horizon'])}, and no forecast looks further"
     else:
         yield f"launched now it would not reach {ahead['unreached']:,} of {ahead['recipients']:,}"
     yield f"  {ahead['why']}"

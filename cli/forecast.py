@@ -31,7 +31,8 @@ def forecast(
         Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
     ] = None,
 ) -> None:
-    """Whether and when a campaign can be sent. Exit code 1 if somebody would not be reached."""
+    """Whether and when a campaign can be sent. Exit code 1 if somebody would not be reached, as far
+    as is known."""
     result = _asked(file, start) if recipients is None else _sampled(file, recipients, seed, start)
     note(f"{result['name']}: {result['audience']}")
     if str(json) != "-":
@@ -71,15 +72,19 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"skipped    {count:,} {reason}"
     if result["finish"] is not None:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
+    elif result["beyond_horizon"]:
+        reached = result["recipients"] - result["unreached"]
+        yield f"finish     not known: beyond the horizon at {result['horizon']}; {reached:,} are handed over by then"
     else:
         yield f"not reached {result['unreached']:,} of {result['recipients']:,}"
     yield f"binds      {result['binding'].replace('_', ' ')}"
     yield f"why        {result['why']}"
     sizes = Counter({one["zone"]: one["recipients"] for one in result["zones"]})
     by_zone = {one["zone"]: one for one in result["zones"]}
+    left = "beyond the horizon" if result["beyond_horizon"] else "not reached"
     for zone, size in sizes.most_common(ZONES_SHOWN):
         one = by_zone[zone]
-        end = one["finish"] or f"{one['unreached']:,} not reached"
+        end = one["finish"] or f"{one['unreached']:,} {left}"
         yield f"  {zone[:28]:<28} {size:>10,}  {end}"
     if len(sizes) > ZONES_SHOWN:
         yield f"  and {len(sizes) - ZONES_SHOWN} more zones (--json has all)"

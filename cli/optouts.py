@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -136,17 +137,27 @@ def review(
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List the texts that may be an opt-out: nothing is sent to these numbers until you have decided."""
-    found = _client().get("/v1/inbox", what="held", size=200)
+    lines = list(_held())
     if json:
-        say(to_json(found))
+        say(to_json({"lines": lines}))
         return
-    for line in found["lines"]:
+    for line in lines:
         why = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
         say(f"{line['number']}  {line['at']}  {_plain(line['text'] or line['evidence'])}{why}")
-    if found["lines"]:
+    if lines:
         say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
     else:
         say("nothing waits for a decision")
+
+
+def _held() -> Iterator[dict[str, Any]]:
+    client, cursor = _client(), ""
+    while True:
+        page = client.get("/v1/inbox", what="held", size=200, cursor=cursor or None)
+        yield from page["lines"]
+        cursor = page["next"]
+        if not cursor:
+            return
 
 
 @app.command()

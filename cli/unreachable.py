@@ -20,12 +20,12 @@ def _group() -> None:
 
 @app.command("list")
 def list_(
-    after: Annotated[str, typer.Option("--after", help="Show those behind this number.")] = "",
+    cursor: Annotated[str, typer.Option("--cursor", help="Show those that follow, as the list before says.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Who is skipped as unreachable, why, since when, and when each is tried again."""
-    found = _client().get("/v1/unreachable", after=after or None, limit=limit)
+    found = _client().get("/v1/unreachable", cursor=cursor or None, limit=limit)
     if json:
         say(to_json(found))
         return
@@ -36,7 +36,7 @@ def list_(
         said = f"campaign {one['campaign']}" if one["campaign"] else ""
         say(f"  {one['number']:<16}  {one['reason']:<20}  {one['at']}  {again}  {said}".rstrip())
     if found["next"]:
-        say(f"  more: --after {found['next']}")
+        say(f"  more: --cursor {found['next']}")
 
 
 @app.command()

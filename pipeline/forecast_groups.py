@@ -20,12 +20,21 @@ def groups_of(crowds: Iterable[Crowd], plan: CampaignPlan, begin: int, until: in
     """
     merged: dict[tuple[str, tuple[Interval, ...]], tuple[int, int]] = {}
     for crowd in crowds:
-        asked = max(begin, plan.due) if plan.local is None else plan.local.due(crowd.zones, begin)
+        asked = _due(crowd, plan, begin)
         if asked != PASSED:
             name = (crowd.zones[0], tuple(_windows(plan, crowd.zones, crowd.place, asked, until)))
             recipients, segments = merged.get(name, (0, 0))
             merged[name] = (recipients + crowd.recipients, segments + crowd.segments)
     return [Group(zone, *counts, windows) for (zone, windows), counts in sorted(merged.items())]
+
+
+def last_due(crowds: Iterable[Crowd], plan: CampaignPlan, begin: int) -> int:
+    """When, of the recipients of a launch at `begin`, the last may be sent to at the earliest (ms)."""
+    return max((due for crowd in crowds if (due := _due(crowd, plan, begin)) != PASSED), default=begin)
+
+
+def _due(crowd: Crowd, plan: CampaignPlan, begin: int) -> int:
+    return max(begin, plan.due) if plan.local is None else plan.local.due(crowd.zones, begin)
 
 
 def _windows(plan: CampaignPlan, zones: ZoneSet, place: Place, asked: int, until: int) -> list[Interval]:

@@ -17,13 +17,15 @@ _WORTH_SAYING_MS: Final = 60_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked. `limit`: segments/s that the sender is configured with, `rate` what its lanes keep up of it;
-    `begin`, `deadline` in ms."""
+    `begin`, `deadline` in ms. Windows are known up to `horizon` (ms), `days` after the campaign may begin."""
 
     sender: str
     limit: float
     rate: float
     begin: int
     deadline: int | None
+    horizon: int
+    days: int
     rank: tuple[int, int]
     weight: int
     groups: Sequence[Group]
@@ -42,8 +44,10 @@ class ZoneForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """`finish` (ms): when the last is handed over, None where `unreached` are not, before the deadline or at all.
-    `seconds` from `begin` to the finish, or to the deadline. `needs`: seconds that the sender's limit alone takes."""
+    """`finish` (ms): when the last is handed over, None where `unreached` are not, before the deadline or as far as
+    is known. `seconds` from `begin` to the finish, or to the deadline. `needs`: seconds that the sender's limit alone
+    takes. Nothing is known of the time after `horizon` (ms); `beyond_horizon`: the finish of those unreached, or that
+    there is none, lies there."""
 
     recipients: int
     segments: int
@@ -52,6 +56,8 @@ class Forecast:
     seconds: float | None
     needs: float
     unreached: int
+    horizon: int
+    beyond_horizon: bool
     binding: Binding
     why: str
     zones: tuple[ZoneForecast, ...]
@@ -61,13 +67,15 @@ def forecast(question: Question) -> Forecast:
     """The forecast of a campaign."""
     asked = question
     segments = sum(group.segments for group in asked.groups)
-    found = _flow(asked, asked.groups, asked.rivals, asked.deadline)
+    stop = asked.horizon if asked.deadline is None else min(asked.deadline, asked.horizon)
+    found = _flow(asked, asked.groups, asked.rivals, stop)
     unreached = round(sum(found.left))
+    beyond = asked.deadline is None or asked.deadline > asked.horizon
     alone = asked.begin + 1000 * segments / asked.rate
     crowded = _end(_flow(asked, _open(asked.groups), asked.rivals, None))
-    whole = found if asked.deadline is None else _flow(asked, asked.groups, asked.rivals, None)
-    binding = _binding(asked, alone, crowded, _end(whole), unreached)
-    end = found.finish if found.finish is not None else asked.deadline
+    whole = found if stop == asked.horizon else _flow(asked, asked.groups, asked.rivals, asked.horizon)
+    binding = _binding(asked, alone, crowded, _known_end(asked, whole, crowded), unreached)
+    end = found.finish if found.finish is not None or beyond else asked.deadline
     return Forecast(
         recipients=round(sum(group.recipients for group in asked.groups)),
         segments=round(segments),
@@ -76,10 +84,17 @@ def forecast(question: Question) -> Forecast:
         seconds=None if end is None else (end - asked.begin) / 1000,
         needs=segments / asked.limit,
         unreached=unreached,
+        horizon=asked.horizon,
+        beyond_horizon=beyond and found.finish is None,
         binding=binding,
         why=_why(asked, alone, crowded, whole, unreached),
         zones=_zones(asked.groups, found),
     )
+
+
+def _known_end(asked: Question, whole: Flow, crowded: float) -> float:
+    """The end as far as is known: what quiet hours cost beyond the horizon, nobody knows."""
+    return max(float(asked.horizon), crowded) if whole.finish is None else float(whole.finish)
 
 
 def _flow(asked: Question, groups: Sequence[Group], rivals: Sequence[Rival], deadline: int | None) -> Flow:
@@ -116,13 +131,21 @@ def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: 
         names = ", ".join(rival.name for rival in asked.rivals[:3])
         more = f" and {len(asked.rivals) - 3} more" if len(asked.rivals) > 3 else ""
         parts.append(f"other campaigns on its lanes add {duration((crowded - alone) / 1000)} ({names}{more})")
-    if _end(whole) - crowded > _WORTH_SAYING_MS:
+    if _known_end(asked, whole, crowded) - crowded > _WORTH_SAYING_MS:
         parts.append(_quiet(whole, asked.begin))
-    if unreached and asked.deadline is not None:
+    if unreached and asked.deadline is not None and asked.deadline <= asked.horizon:
         parts.append(f"{unreached:,} are not reached before the deadline at {utc(asked.deadline)}")
     elif unreached:
-        parts.append(f"{unreached:,} are in no zone that allows it within the time looked at")
+        parts.append(_beyond(asked, unreached))
     return "; ".join(parts)
+
+
+def _beyond(asked: Question, unreached: int) -> str:
+    reached = round(sum(group.recipients for group in asked.groups)) - unreached
+    return (
+        f"the finish lies beyond the horizon of {asked.days} days: by {utc(asked.horizon)} {reached:,} are handed "
+        f"over, what becomes of the other {unreached:,} is not known"
+    )
 
 
 def _quiet(whole: Flow, begin: int) -> str:
@@ -132,7 +155,7 @@ def _quiet(whole: Flow, begin: int) -> str:
         return _closing(max(closed, key=lambda one: one.recipients))
     waited = max(whole.held, key=lambda one: float("inf") if one.until is None else one.until, default=None)
     if waited is None:
-        return "quiet hours hold some back"
+        return "no window opens for some"
     if waited.until is None:
         return f"no window opens in {waited.zone}"
     return f"window opens at {_local(waited.until, waited.zone)} in {waited.zone} for {waited.recipients:,.0f}"

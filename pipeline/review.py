@@ -20,7 +20,7 @@ from pipeline.number_refusals import WORDS, Refusal
 from pipeline.render import Template
 from pipeline.review_texts import TextEstimate
 from pipeline.texts import NOBODY_REACHED, Finding, check_texts
-from schemas.campaign import CampaignSpec
+from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
 
 if TYPE_CHECKING:
     from pipeline.rehearsal import Rehearsal
@@ -244,10 +244,13 @@ def written_instant(text: str, zone: str) -> int:
         ValueError: it is none; the text says how to write one.
     """
     try:
-        return instant(datetime.fromisoformat(text), zone)
+        at = datetime.fromisoformat(text)
     except ValueError as error:
         why = f"{text!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
         raise ValueError(why) from error
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"{text!r}: the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
+    return instant(at, zone)
 
 
 def _shown(at: int) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -31,16 +31,26 @@ SELECT received, number, toString(intent), sender, id, text, evidence, 'inbound'
 FROM inbound
 WHERE ({what:String} IN ('', toString(intent)) OR {what:String} = 'unread' AND number = 0 OR HELD)
     AND (number = {number:UInt64} OR {number:UInt64} = 0)
+    AND received <= PLACE AND (received < PLACE OR (number, identity) > ({place_number:UInt64}, {mark:String}))
 ORDER BY received DESC, number, identity LIMIT {looked:UInt32}
 """
 """HELD is what waits for an operator, or nothing where that is not asked for: it takes a look at every consent."""
+_MARK: Final = "concat('~', leftPad(toString(log_partition), 5, '0'), '.', leftPad(toString(log_offset), 20, '0'))"
+"""Names a change among those of its number; after every identity of a text."""
 _OTHERS: Final = """
 SELECT recorded, number, '', '', '', '', evidence, toString(source), toString(state), toString(account), hold, word,
-    toString(rule), who, at, '', [], ''
+    toString(rule), who, at, '', [], MARK
 FROM consents
 WHERE ({what:String} = '' OR {what:String} = 'changes' AND source != 'inbound' OR HELD)
     AND (number = {number:UInt64} OR {number:UInt64} = 0)
-ORDER BY recorded DESC, number LIMIT {looked:UInt32}
+    AND recorded <= PLACE AND (recorded < PLACE OR (number, MARK) > ({place_number:UInt64}, {mark:String}))
+ORDER BY recorded DESC, number, MARK LIMIT {looked:UInt32}
+"""
+_PLACE: Final = "fromUnixTimestamp64Milli({place_at:Int64})"
+_NEWER: Final = f"""
+SELECT number, sender, identity FROM inbound
+WHERE number IN (SELECT number FROM typed)
+    AND received > {_PLACE} AND received <= fromUnixTimestamp64Milli({{began:Int64}})
 """
 _KNOWN: Final = "SELECT number, evidence FROM inbound WHERE number IN (SELECT number FROM typed)"
 _CHANGES: Final = """
@@ -90,7 +100,22 @@ class Line:
     person: str
     notes: tuple[str, ...]
     identity: str
+    """Names the text, or the change, among those of its number."""
     answer: Answer | None = None
+
+
+class Place(NamedTuple):
+    """Where a line stands: `at` (ms), number, and what names it among those of its number. `began`: `at` of the first
+    line of the first page, by which a text that came again since then is told from one that was shown."""
+
+    at: int
+    number: int
+    mark: str
+    began: int
+
+
+NEWEST: Final = Place(9_999_999_999_999, 0, "", 9_999_999_999_999)
+"""Before every line."""
 
 
 def insert_texts(store: Store, texts: Sequence[tuple[InboundText | UnreadText, str, str]]) -> None:
@@ -115,25 +140,72 @@ def insert_texts(store: Store, texts: Sequence[tuple[InboundText | UnreadText, s
     }))  # fmt: skip
 
 
-def inbox(store: Store, what: What = "", number: int = 0, page: int = 1, size: int = 50) -> tuple[list[Line], bool]:
-    """(the lines of a page, newest first; whether there are older ones). `number`: of this one only.
+def inbox(
+    store: Store, what: What = "", number: int = 0, after: Place = NEWEST, size: int = 50
+) -> tuple[list[Line], Place | None]:
+    """(the lines that follow `after`, newest first; the place of the last one, None where none follow). `number`: of
+    this one only.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    first = (page - 1) * size
-    asked = {"what": what, "number": number, "looked": _REPEATED * (first + size + 1)}
+    found: list[Line] = []
+    after = after._replace(at=min(after.at, NEWEST.at), began=min(after.began, NEWEST.began))
+    place = after
+    more = True
+    while more and len(found) <= size:
+        lines, edge = _read(store, what, number, place, size + 1 - len(found))
+        found += lines
+        more, place = edge is not None, edge or place
+    shown = found[:size]
+    following = None
+    if len(found) > size or (more and shown):
+        began = after.began if after != NEWEST else _ms(shown[0].at)
+        following = Place(*_key(shown[-1]), began)
+    return _completed(store, shown), following
+
+
+def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> tuple[list[Line], Place | None]:
+    """(some lines that follow `after`; up to where all of them are known, None: all there are)."""
+    looked = _REPEATED * wanted
+    asked: dict[str, Any] = {"what": what, "number": number, "looked": looked, "place_at": after.at}
+    asked |= {"place_number": after.number, "mark": after.mark}
     is_held = what == "held"
-    said = _TEXTS.replace("HELD", _HELD_TEXT if is_held else "false")
+    texts = (
+        _rows(store, _TEXTS.replace("HELD", _HELD_TEXT if is_held else "false"), asked) if what != "changes" else []
+    )
     changed = _OTHERS.replace("HELD", _HELD_CHANGE if is_held else "false")
-    texts = _once(map(_line, store.rows(said, asked))) if what != "changes" else []
-    others = list(map(_line, store.rows(changed, asked))) if what in ("", "changes", "held") else []
-    # A change that a text caused is shown with the text, which has its time. So the first n texts and the first n
-    # changes hold the first n lines. One whose text is older than the table of texts stands alone.
+    others = _rows(store, changed, asked) if what in ("", "changes", "held") else []
+    ends = [_key(rows[-1]) for rows in (texts, others) if len(rows) == looked]
+    # A change that a text caused is shown with the text, which has its time. One whose text is older than the table
+    # of texts stands alone.
     known = _known(store, [one for one in others if one.source == "inbound"])
-    lines = list(dict.fromkeys(texts + [one for one in others if (one.number, one.evidence) not in known]))
-    lines.sort(key=lambda one: (-one.at.timestamp(), one.number, one.id, one.source, one.evidence))
-    return _completed(store, lines[first : first + size]), len(lines) > first + size
+    lines = [*_once(store, texts, after), *(one for one in others if (one.number, one.evidence) not in known)]
+    ordered = sorted(dict.fromkeys(lines), key=_order)
+    if not ends:
+        return ordered, None
+    edge = min((Place(*end, after.began) for end in ends), key=_order_of)
+    return [one for one in ordered if _order(one) <= _order_of(edge)], edge
+
+
+def _rows(store: Store, query: str, asked: dict[str, Any]) -> list[Line]:
+    return list(map(_line, store.rows(query.replace("MARK", _MARK).replace("PLACE", _PLACE), asked)))
+
+
+def _ms(at: datetime) -> int:
+    return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _key(line: Line) -> tuple[int, int, str]:
+    return _ms(line.at), line.number, line.identity
+
+
+def _order(line: Line) -> tuple[int, int, str]:
+    return -_ms(line.at), line.number, line.identity
+
+
+def _order_of(place: Place) -> tuple[int, int, str]:
+    return -place.at, place.number, place.mark
 
 
 _COLUMNS: Final = tuple(one.name for one in fields(Line) if one.name != "answer")
@@ -143,12 +215,16 @@ def _line(row: Sequence[Any]) -> Line:
     return Line(**dict(zip(_COLUMNS, row, strict=True)) | {"notes": tuple(row[_COLUMNS.index("notes")])})
 
 
-def _once(texts: Iterable[Line]) -> list[Line]:
-    """Each text once, as it came last."""
+def _once(store: Store, texts: Sequence[Line], after: Place) -> list[Line]:
+    """Each text once, as it came last; not those that were shown before `after`, where they came again later."""
     newest: dict[tuple[int, str, str], Line] = {}
     for line in texts:
         newest.setdefault((line.number, line.sender, line.identity), line)
-    return list(newest.values())
+    if after == NEWEST or not newest:
+        return list(newest.values())
+    numbers = sorted({line.number for line in newest.values()})
+    shown = set(store.rows(_NEWER, {"place_at": after.at, "began": after.began}, numbers=numbers))
+    return [line for name, line in newest.items() if name not in shown]
 
 
 def _known(store: Store, caused: Sequence[Line]) -> set[tuple[int, str]]:

@@ -54,7 +54,8 @@ async function launchAgreed(data) {
   if (review.expiring) skips.push(`${count(review.expiring)} not before the deadline`);
   const skipped = skips.length ? [el("p", {}, `Would get nothing: ${skips.join(", ")}.`)] : [];
   const ahead = review.forecast;
-  const when = ahead && el("p", {}, (ahead.finish ? `Launched now it would finish at ${new Date(ahead.finish).toLocaleString()}: ` : `Launched now it would not reach ${count(ahead.unreached)} of ${count(ahead.recipients)}: `) + `${ahead.why}.`);
+  const until = (at) => new Date(at).toLocaleString();
+  const when = ahead && el("p", {}, (ahead.finish ? `Launched now it would finish at ${until(ahead.finish)}: ` : ahead.beyond_horizon ? `Launched now it would not finish before ${until(ahead.horizon)}, and no forecast looks further: ` : `Launched now it would not reach ${count(ahead.unreached)} of ${count(ahead.recipients)}: `) + `${ahead.why}.`);
   const problems = list(review.problems, "problem");
   const body = [...(problems.length ? [el("p", {}, "It cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : []), ...(review.lateness ? [el("p", {}, review.lateness)] : [])]), ...list(review.warnings, "warning")];
   return ask(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");

@@ -9,19 +9,21 @@ const FRESH = 10;
 const INTENTS = { stop: "STOP", start: "START", help: "HELP", doubtful: "opt-out?", other: "text" };
 const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text", review: "decision" };
 const NOTES = { unread_sender: "the sender cannot be read as a number", implausible_time: "its time was implausible: the time of arrival is shown", cut: "cut after 4,096 characters", broken_characters: "broken characters replaced" };
-let page = 1;
+// The cursors of the pages up to the one shown; what comes in or is decided moves nobody over their edges.
+let places = [""];
+let following = "";
 let timer = 0;
 let asking = 0;
 
 export function prepare() {
   let typing = 0;
-  const anew = () => { page = 1; ask(); };
+  const anew = () => { places = [""]; ask(); };
   $("i-what").addEventListener("change", anew);
   $("i-number").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(anew, 300); });
   $("i-filter").addEventListener("submit", (event) => { event.preventDefault(); anew(); });
   $("i-clear").addEventListener("click", () => { $("i-what").value = $("i-number").value = ""; anew(); });
-  $("i-prev").addEventListener("click", () => { page -= 1; ask(); });
-  $("i-next").addEventListener("click", () => { page += 1; ask(); });
+  $("i-prev").addEventListener("click", () => { places.pop(); ask(); });
+  $("i-next").addEventListener("click", () => { places.push(following); $("i-next").disabled = true; ask(); });
 }
 
 export function open() {
@@ -36,13 +38,13 @@ export function close() {
 // Whoever reads an older page is not disturbed by what comes in; and who waits long for an answer asks less often.
 function again(took) {
   clearTimeout(timer);
-  timer = setTimeout(() => (page === 1 && !document.hidden ? ask() : again(0)), Math.max(EVERY, 5 * took));
+  timer = setTimeout(() => (places.length === 1 && !document.hidden ? ask() : again(0)), Math.max(EVERY, 5 * took));
 }
 
 async function ask() {
   const mine = (asking += 1);
   const begun = performance.now();
-  const query = new URLSearchParams({ page });
+  const query = new URLSearchParams({ cursor: places.at(-1) });
   for (const key of ["what", "number"]) if ($(`i-${key}`).value.trim()) query.set(key, $(`i-${key}`).value.trim());
   try {
     const found = await call("GET", `v1/inbox?${query}`);
@@ -53,15 +55,16 @@ async function ask() {
   if (mine === asking) again(performance.now() - begun);
 }
 
-function paint({ lines: found, older }) {
+function paint({ lines: found, next }) {
+  following = next;
   complain("");
   const lines = found.map((line) => ({ ...line, fresh: secondsSince(line.at) < FRESH }));
   show($("i-rows"), lines, () => lines.map(row));
   $("i-empty").hidden = lines.length > 0;
   $("i-empty").textContent = $("i-what").value || $("i-number").value.trim() ? "Nothing matches. Clear shows all." : "Nobody has written yet, and nobody has opted out.";
-  $("i-pages").textContent = `page ${page}`;
-  $("i-prev").disabled = page <= 1;
-  $("i-next").disabled = !older;
+  $("i-pages").textContent = `page ${places.length}`;
+  $("i-prev").disabled = places.length <= 1;
+  $("i-next").disabled = !next;
 }
 
 function complain(text) {

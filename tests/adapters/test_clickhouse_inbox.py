@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
-from adapters.clickhouse.inbox import What, inbox, insert_texts
+from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox, insert_texts
 from pipeline.inbound import closing_of, evidence_of, identity_of
 from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, SentReply, UnreadText
 from tests.adapters.clickhouse_store import NOW, migrated
@@ -82,7 +82,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
 
 
 def test_everything_is_there_once_newest_first(store: Store) -> None:
-    lines, older = inbox(store)
+    lines, following = inbox(store)
     assert [(line.number, line.intent or line.source, line.state) for line in lines] == [
         (BOB, "other", None),
         (EVE, "api", "in"),
@@ -92,22 +92,66 @@ def test_everything_is_there_once_newest_first(store: Store) -> None:
         (ANN, "stop", "out"),
         (EVE, "inbound", "out"),
     ]
-    assert not older
+    assert following is None
     assert lines[0].text == TEXTS[3].text
     answers = {line.id: line.answer.text for line in lines if line.answer}
     assert answers == {"m1": "Shop: bye"}
 
 
+def walked(
+    store: Store, size: int, what: What = "", meanwhile: Callable[[int], None] = lambda page: None
+) -> list[Line]:
+    """All lines, page by page; `meanwhile` is called after each page."""
+    found: list[Line] = []
+    place: Place | None = NEWEST
+    page = 0
+    while place is not None:
+        lines, place = inbox(store, what, after=place, size=size)
+        assert lines or place is None
+        found += lines
+        page += 1
+        meanwhile(page)
+    return found
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_pages_leave_nobody_out_and_show_nobody_twice(store: Store, size: int) -> None:
     everything = inbox(store)[0]
-    found, page, older = [], 1, True
-    while older:
-        lines, older = inbox(store, page=page, size=size)
-        found += lines
-        page += 1
-    assert found == everything
-    assert page - 1 == -(-len(everything) // size)
+    assert walked(store, size) == everything
+
+
+def test_what_comes_in_or_is_decided_meanwhile_repeats_and_loses_nobody(clickhouse: Server) -> None:
+    """Many at the same millisecond, by few numbers and by senders that cannot be read."""
+    with migrated(clickhouse) as store:
+        people = [ANN, BOB, EVE, ZOE]
+        held = [
+            msgspec.structs.replace(HELD, number=people[n % 4], id=f"d{n}", received=NOW + n // 10) for n in range(60)
+        ]
+        unread = [msgspec.structs.replace(UNREAD, id=f"u{n}", received=NOW + 3) for n in range(30)]
+        write(store, [*held, *unread])
+        closings = [closing for n, one in enumerate(held) if (closing := closing_of(one, n, "account")) is not None]
+        insert_consents(store, [Placed(0, n, NOW + 5, closing) for n, closing in enumerate(closings)])
+        cleared = set()
+
+        def more(page: int) -> None:
+            write(store, [text(BOB, f"new {page}", "other", 9000 + page, f"n{page}")])
+            write(store, [msgspec.structs.replace(HELD, number=EVE, id=f"late{page}", received=NOW + 1)])
+            # Texts that came again: one is on a page that was shown, the other on one that will be.
+            write(store, [msgspec.structs.replace(held[n], received=NOW + 20_000 + page) for n in (0, 59)])
+
+        seen = [line.id for line in walked(store, 7, meanwhile=more) if line.intent]
+        assert {one.id for one in (*held, *unread)} <= set(seen)
+        assert len(seen) == len(set(seen))
+
+        def decide(page: int) -> None:
+            closing = closings[page * 5]
+            cleared.add(held[page * 5].id)
+            out = msgspec.structs.replace(closing, state="in", source="review")
+            insert_consents(store, [Placed(0, 1000 + page, NOW + 30_000, out)])
+
+        waiting = [line.id for line in walked(store, 7, "held", decide) if line.intent]
+        assert len(waiting) == len(set(waiting))
+        assert {one.id for one in held} - cleared <= set(waiting)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ import random
 
 import pytest
 
+from adapters.clickhouse.inbox import Place as InboxPlace
 from api.cursor import Place, read, written
+from api.errors import ApiError
 from api.listing import Filter
+from api.routes_inbox import read_place, written_place
 from schemas.campaign import CampaignDocument
 
 
@@ -57,3 +60,16 @@ def test_a_page_that_is_full_and_the_last_ends() -> None:
 def test_a_cursor_of_somebody_else_is_refused_in_words(cursor: str) -> None:
     with pytest.raises(ValueError, match="take `next`"):
         read(cursor)
+
+
+def test_the_inbox_reads_its_cursor_back_and_no_other() -> None:
+    place = InboxPlace(1_800_000_000_000, 15_550_100_001, "0123456789abcdef", 1_800_000_000_001)
+    assert read_place(written_place(place)) == place
+    for other in (
+        "x",
+        written(Place(1, "a0000001")),
+        written(Place(1, "1/2/x\n")),
+        written(Place(1, "1/99999999999999999/a")),
+    ):
+        with pytest.raises(ApiError, match="take `next`"):
+            read_place(other)
