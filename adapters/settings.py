@@ -105,8 +105,6 @@ class Listen(_Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
     public_url: str = ""
-    hosts: tuple[str, ...] = ()
-    """Further names under which it may be asked; its own address and that of `public_url` may always."""
 
     @property
     def url(self) -> str:
@@ -115,6 +113,13 @@ class Listen(_Strict):
     def is_reached_from_outside(self) -> bool:
         """Whether others than this machine are meant to reach it."""
         return self.host not in LOOPBACK or (self.public_url != "" and not _is_on_this_machine(self.public_url))
+
+
+class Api(Listen):
+    """The server of the API and the page."""
+
+    hosts: tuple[str, ...] = ()
+    """Further names under which it may be asked; its own address and that of `public_url` may always."""
 
 
 class Aggregator(_Strict):
@@ -262,7 +267,7 @@ class Settings(BaseSettings):
     """Where local processes keep their data and logs."""
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    api: Listen = Listen(port=18080)
+    api: Api = Api(port=18080)
     ingress: Listen = Listen(port=18081)
     aggregator: Listen = Listen(port=18090)
     """Where the simulated aggregator listens."""

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.settings import Listen
+from adapters.settings import Api
 from api.hosts import Hosts
 
 LARGEST: Final = 2_000_000
@@ -33,7 +33,7 @@ _READING: Final = {"GET", "HEAD", "OPTIONS"}
 class Gate:
     """ASGI middleware. Programs send no Origin and pass; browsers send one with every POST, PUT and DELETE."""
 
-    def __init__(self, app: ASGIApp, listen: Listen) -> None:
+    def __init__(self, app: ASGIApp, listen: Api) -> None:
         self._app = app
         self._hosts = Hosts(listen)
 

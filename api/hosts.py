@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from adapters.settings import LOOPBACK, Listen
+from adapters.settings import LOOPBACK, Api
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 
@@ -13,7 +13,7 @@ _WILDCARDS = frozenset({"0.0.0.0", "::", ""})
 class Hosts:
     """The names of one server: where it listens, its public address, and `hosts` of its settings."""
 
-    def __init__(self, listen: Listen) -> None:
+    def __init__(self, listen: Api) -> None:
         public = urlsplit(listen.public_url).hostname or ""
         self._names = LOOPBACK | {name.lower() for name in (listen.host, public, *listen.hosts) if name} - _WILDCARDS
         self._anywhere = listen.host in _WILDCARDS

@@ -10,6 +10,9 @@
 | GET /metrics | Prometheus text |
 
 503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
+
+Any Host name is answered: a STOP may come by a name that nobody has told us, and whoever leads a browser here has
+neither signature nor MAC.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from adapters.settings import Listen
+from adapters.settings import Api
 from api.deadlines import DeadlineProtocol
 from api.gate import LARGEST, SAFE_HEADERS, Gate
 from api.hosts import Hosts
@@ -21,24 +21,24 @@ from api.ingress.http import Answer, send_answer
 @pytest.mark.parametrize(
     ("listen", "host", "ours"),
     [
-        (Listen(port=1), "127.0.0.1:18080", True),
-        (Listen(port=1), "localhost", True),
-        (Listen(port=1), "[::1]:18080", True),
-        (Listen(port=1), "evil.example", False),
-        (Listen(port=1), "127.0.0.1.evil.example", False),
-        (Listen(port=1), "", False),
-        (Listen(port=1), "[::1", False),
-        (Listen(port=1), "192.168.1.7", False),
-        (Listen(port=1, host="0.0.0.0"), "evil.example:18080", False),
-        (Listen(port=1, host="0.0.0.0"), "192.168.1.7:18080", True),
-        (Listen(port=1, host="0.0.0.0"), "0.0.0.0", True),
-        (Listen(port=1, host="0.0.0.0", public_url="https://sms.shop.example"), "SMS.shop.example", True),
-        (Listen(port=1, host="0.0.0.0", public_url="https://sms.shop.example"), "shop.example", False),
-        (Listen(port=1, host="0.0.0.0", hosts=("api",)), "api:18080", True),
-        (Listen(port=1, host="::"), "[2001:db8::1]:18080", True),
+        (Api(port=1), "127.0.0.1:18080", True),
+        (Api(port=1), "localhost", True),
+        (Api(port=1), "[::1]:18080", True),
+        (Api(port=1), "evil.example", False),
+        (Api(port=1), "127.0.0.1.evil.example", False),
+        (Api(port=1), "", False),
+        (Api(port=1), "[::1", False),
+        (Api(port=1), "192.168.1.7", False),
+        (Api(port=1, host="0.0.0.0"), "evil.example:18080", False),
+        (Api(port=1, host="0.0.0.0"), "192.168.1.7:18080", True),
+        (Api(port=1, host="0.0.0.0"), "0.0.0.0", True),
+        (Api(port=1, host="0.0.0.0", public_url="https://sms.shop.example"), "SMS.shop.example", True),
+        (Api(port=1, host="0.0.0.0", public_url="https://sms.shop.example"), "shop.example", False),
+        (Api(port=1, host="0.0.0.0", hosts=("api",)), "api:18080", True),
+        (Api(port=1, host="::"), "[2001:db8::1]:18080", True),
     ],
 )
-def test_only_our_own_names(listen: Listen, host: str, ours: bool) -> None:
+def test_only_our_own_names(listen: Api, host: str, ours: bool) -> None:
     assert Hosts(listen).is_ours(host) is ours
 
 
@@ -66,7 +66,7 @@ async def ask(*parts: bytes, method: str = "POST", **headers: str) -> tuple[int,
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await Gate(_echo, Listen(port=18080))({"type": "http", "method": method, "headers": raw}, receive, send)
+    await Gate(_echo, Api(port=18080))({"type": "http", "method": method, "headers": raw}, receive, send)
     got = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], got, b"".join(message["body"] for message in sent[1:])
 
@@ -105,7 +105,7 @@ class Hasty(DeadlineProtocol):
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
-    app = Gate(_echo, Listen(port=18080))
+    app = Gate(_echo, Api(port=18080))
     server = uvicorn.Server(uvicorn.Config(app, http=Hasty, ws="none", lifespan="off", log_level="error"))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     running = asyncio.create_task(server.serve(sockets=[listener]))

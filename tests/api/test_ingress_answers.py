@@ -11,7 +11,7 @@ from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.errors import EmitError
 from adapters.ports import Delivered
-from adapters.settings import Settings
+from adapters.settings import Listen, Settings
 from api.ingress.app import Ingress
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter
@@ -44,14 +44,17 @@ class NoCampaigns:
         return None
 
 
-async def post(emitter: Emitter, kind: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+async def post(
+    emitter: Emitter, kind: str, body: dict[str, Any], host: str = "", settings: Settings | None = None
+) -> tuple[int, dict[str, Any]]:
     """One signed callback, through the whole application."""
     raw = orjson.dumps(body)
-    settings = Settings()
+    settings = settings or Settings()
     secret = settings.aggregators["local"].secret.get_secret_value().encode()
     headers = [
         (name.lower().encode(), value.encode()) for name, value in signing.signed(secret, now_ms(), raw).items()
     ]
+    headers.append((b"host", host.encode()))
     scope = {"type": "http", "method": "POST", "path": f"/v1/{kind}/local", "headers": headers, "query_string": b""}
     sent: list[dict[str, Any]] = []
 
@@ -97,3 +100,16 @@ async def test_a_refused_item_that_comes_again_after_a_failed_answer_is_one_dead
     for _ in range(2):
         assert (await post(emitter, "inbound", TEXTS))[0] == 202
     assert len({letter.origin for letter in emitter.letters()}) == 1
+
+
+STOPS = {"texts": [{"id": "1", "from": "+12125550123", "to": "+18885550100", "text": "STOP"}]}
+
+
+@pytest.mark.parametrize("host", ["", "sms.shop.example", "10.0.0.7", "old-name.example:8443", "évil.example"])
+@pytest.mark.parametrize("ingress", [Listen(port=1), Listen(port=1, host="0.0.0.0", public_url="https://a.example")])
+async def test_a_stop_is_taken_by_whatever_name_it_comes(host: str, ingress: Listen) -> None:
+    """A proxy may keep its own name, and public_url may be unset or another by now: what counts is the signature."""
+    emitter = Emitter({})
+    status, _ = await post(emitter, "inbound", STOPS, host, Settings().model_copy(update={"ingress": ingress}))
+    assert status == 202
+    assert {topic for topic, _ in emitter.written} >= {topics.OPTOUTS.name}
