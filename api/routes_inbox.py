@@ -42,7 +42,7 @@ async def lines(
 
 def written_place(place: Place) -> str:
     """The cursor of a line."""
-    return cursors.written(cursors.Place(place.at, f"{place.began}/{place.number}/{place.mark}"))
+    return cursors.written(cursors.Place(place.at, f"{place.number}/{place.mark}"))
 
 
 def read_place(cursor: str) -> Place:
@@ -53,10 +53,10 @@ def read_place(cursor: str) -> Place:
     """
     try:
         at, rest = cursors.read(cursor)
-        began, number, mark = rest.split("/")
-        if not _MARK.fullmatch(mark) or max(len(began), len(number)) > 15:
-            raise ValueError(cursors.NONE_OF_OURS)
-        return Place(at, int(number), mark, int(began))
+        number, mark = rest.split("/")
+        if not _MARK.fullmatch(mark) or len(number) > 15:
+            raise ValueError(number)
+        return Place(at, int(number), mark)
     except ValueError as error:
         why = cursors.NONE_OF_OURS
         raise ApiError(422, f"cursor: {why}", fields=[{"field": "cursor", "error": why}]) from error

@@ -47,10 +47,10 @@ WHERE ({what:String} = '' OR {what:String} = 'changes' AND source != 'inbound' O
 ORDER BY recorded DESC, number, MARK LIMIT {looked:UInt32}
 """
 _PLACE: Final = "fromUnixTimestamp64Milli({place_at:Int64})"
-_NEWER: Final = f"""
-SELECT number, sender, identity FROM inbound
-WHERE number IN (SELECT number FROM typed)
-    AND received > {_PLACE} AND received <= fromUnixTimestamp64Milli({{began:Int64}})
+_FIRST: Final = """
+SELECT number, sender, identity, min(received) FROM inbound
+WHERE number IN (SELECT number FROM typed) AND identity IN {identities:Array(String)}
+GROUP BY number, sender, identity
 """
 _KNOWN: Final = "SELECT number, evidence FROM inbound WHERE number IN (SELECT number FROM typed)"
 _CHANGES: Final = """
@@ -105,16 +105,14 @@ class Line:
 
 
 class Place(NamedTuple):
-    """Where a line stands: `at` (ms), number, and what names it among those of its number. `began`: `at` of the first
-    line of the first page, by which a text that came again since then is told from one that was shown."""
+    """Where a line stands: `at` (ms), number, and what names it among those of its number."""
 
     at: int
     number: int
     mark: str
-    began: int
 
 
-NEWEST: Final = Place(9_999_999_999_999, 0, "", 9_999_999_999_999)
+NEWEST: Final = Place(9_999_999_999_999, 0, "")
 """Before every line."""
 
 
@@ -150,19 +148,14 @@ def inbox(
         StoreUnavailable, StoreRefused.
     """
     found: list[Line] = []
-    after = after._replace(at=min(after.at, NEWEST.at), began=min(after.began, NEWEST.began))
-    place = after
+    place = after._replace(at=min(after.at, NEWEST.at))
     more = True
     while more and len(found) <= size:
         lines, edge = _read(store, what, number, place, size + 1 - len(found))
         found += lines
         more, place = edge is not None, edge or place
     shown = found[:size]
-    following = None
-    if len(found) > size or (more and shown):
-        began = after.began if after != NEWEST else _ms(shown[0].at)
-        following = Place(*_key(shown[-1]), began)
-    return _completed(store, shown), following
+    return _completed(store, shown), _place(shown[-1]) if len(found) > size else None
 
 
 def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> tuple[list[Line], Place | None]:
@@ -176,16 +169,16 @@ def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> t
     )
     changed = _OTHERS.replace("HELD", _HELD_CHANGE if is_held else "false")
     others = _rows(store, changed, asked) if what in ("", "changes", "held") else []
-    ends = [_key(rows[-1]) for rows in (texts, others) if len(rows) == looked]
+    ends = [_place(rows[-1]) for rows in (texts, others) if len(rows) == looked]
     # A change that a text caused is shown with the text, which has its time. One whose text is older than the table
     # of texts stands alone.
     known = _known(store, [one for one in others if one.source == "inbound"])
-    lines = [*_once(store, texts, after), *(one for one in others if (one.number, one.evidence) not in known)]
-    ordered = sorted(dict.fromkeys(lines), key=_order)
+    lines = [*_first(store, texts), *(one for one in others if (one.number, one.evidence) not in known)]
+    ordered = sorted(dict.fromkeys(lines), key=lambda line: _order(_place(line)))
     if not ends:
         return ordered, None
-    edge = min((Place(*end, after.began) for end in ends), key=_order_of)
-    return [one for one in ordered if _order(one) <= _order_of(edge)], edge
+    edge = min(ends, key=_order)
+    return [one for one in ordered if _order(_place(one)) <= _order(edge)], edge
 
 
 def _rows(store: Store, query: str, asked: dict[str, Any]) -> list[Line]:
@@ -196,15 +189,11 @@ def _ms(at: datetime) -> int:
     return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _key(line: Line) -> tuple[int, int, str]:
-    return _ms(line.at), line.number, line.identity
+def _place(line: Line) -> Place:
+    return Place(_ms(line.at), line.number, line.identity)
 
 
-def _order(line: Line) -> tuple[int, int, str]:
-    return -_ms(line.at), line.number, line.identity
-
-
-def _order_of(place: Place) -> tuple[int, int, str]:
+def _order(place: Place) -> tuple[int, int, str]:
     return -place.at, place.number, place.mark
 
 
@@ -215,16 +204,14 @@ def _line(row: Sequence[Any]) -> Line:
     return Line(**dict(zip(_COLUMNS, row, strict=True)) | {"notes": tuple(row[_COLUMNS.index("notes")])})
 
 
-def _once(store: Store, texts: Sequence[Line], after: Place) -> list[Line]:
-    """Each text once, as it came last; not those that were shown before `after`, where they came again later."""
-    newest: dict[tuple[int, str, str], Line] = {}
-    for line in texts:
-        newest.setdefault((line.number, line.sender, line.identity), line)
-    if after == NEWEST or not newest:
-        return list(newest.values())
-    numbers = sorted({line.number for line in newest.values()})
-    shown = set(store.rows(_NEWER, {"place_at": after.at, "began": after.began}, numbers=numbers))
-    return [line for name, line in newest.items() if name not in shown]
+def _first(store: Store, texts: Sequence[Line]) -> list[Line]:
+    """Each text once, as it came first: one that comes again does not move."""
+    if not texts:
+        return []
+    asked = {"identities": sorted({line.identity for line in texts})}
+    numbers = sorted({line.number for line in texts})
+    first = {tuple(name): received for *name, received in store.rows(_FIRST, asked, numbers=numbers)}
+    return [line for line in texts if first.get((line.number, line.sender, line.identity), line.at) == line.at]
 
 
 def _known(store: Store, caused: Sequence[Line]) -> set[tuple[int, str]]:

@@ -19,9 +19,10 @@ CREATE TABLE IF NOT EXISTS inbound
     notes Array(LowCardinality(String)),
     text String,
     evidence String,
+    earliness UInt64 MATERIALIZED toUInt64(9999999999999 - toUnixTimestamp64Milli(received)),
     INDEX by_received received TYPE minmax GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree
+ENGINE = ReplacingMergeTree(earliness)
 ORDER BY (number, sender, identity);
 
 -- Which message a text or an opt-out link belongs to (`pipeline.attribution`); `campaign` "" where there is none. `item` is

@@ -216,4 +216,4 @@ def test_a_text_that_came_again_is_there_once(clickhouse: Server) -> None:
         write(store, TEXTS)
         again = msgspec.structs.replace(TEXTS[0], received=NOW + 60_000)
         write(store, [again])
-        assert [line.id for line in inbox(store, number=ANN)[0]] == ["m1", "m3"]
+        assert [line.id for line in inbox(store, number=ANN)[0]] == ["m3", "m1"], "where it came first"
