@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from adapters.clickhouse.unreachable import Listed, all_listed, count, listed
 from adapters.clock import now_ms
+from adapters.neutral import for_csv
 from api.errors import ApiError
 from api.numbers import number_of
 from api.services import Services, services
@@ -87,5 +88,5 @@ def _csv(shared: Services, first: list[Listed], rest: Iterator[list[Listed]]) ->
 
 def _written(rows: Any) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(for_csv, rows))
     return text.getvalue().encode()

@@ -338,6 +338,18 @@ def test_a_spec_that_does_not_parse_is_refused_with_its_place() -> None:
     assert "audience" in step(document("draft"), command("edit", spec={"name": "x"})).error
 
 
+@pytest.mark.parametrize("unreadable", [{}, {"name": "x", "send_at": "9999-12-31T23:59:59"}, {"audience": 7}])
+def test_a_stored_spec_that_cannot_be_read_is_replaced_or_deleted_and_not_launched(
+    unreadable: dict[str, Any],
+) -> None:
+    stored = msgspec.structs.replace(document("draft"), spec=unreadable)
+    assert step(stored, command("delete")).delete
+    assert after(step(stored, command("edit", spec=spec("Hi")))).spec["messages"]
+    refused = step(stored, command("launch"))
+    assert refused.error
+    assert after(refused).status == "draft"
+
+
 def test_nobody_there() -> None:
     assert "no campaign 0000000a" in step(None, command("pause")).error
     for record in (frozen(), Note(campaign=ID, reason="x", at=NOW), progress("sent")):
