@@ -39,10 +39,18 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        text = f"nothing at {request.url.path}; see /docs" if error.status_code == 404 else str(error.detail)
-        answer = _answer(error.status_code, {"error": text, "fields": []})
-        if error.status_code == 405:
-            answer.headers["Allow"] = methods_at(request.app, request.url.path)
+        path, allowed = request.url.path, methods_at(request.app, request.url.path)
+        if error.status_code == 400:
+            # The framework says so of a body that is no text at all; of one that is no JSON it says 422.
+            return _answer(422, {"error": "the body is not JSON in UTF-8", "fields": []})
+        if error.status_code == 404 and allowed and request.method not in allowed:
+            # The page's files, which take every path, have not found it: they know nothing of routes.
+            answer = _answer(405, {"error": f"only {', '.join(allowed)} at {path}; see /docs", "fields": []})
+        else:
+            text = f"nothing at {path}; see /docs" if error.status_code == 404 else str(error.detail)
+            answer = _answer(error.status_code, {"error": text, "fields": []})
+        if answer.status_code == 405:
+            answer.headers["Allow"] = ", ".join(allowed or ["GET", "HEAD"])
         return answer
 
     @app.exception_handler(UnreadableSpec)

@@ -89,14 +89,14 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["responses"][status] = {"description": why, "content": problem}
 
 
-def methods_at(app: FastAPI, path: str) -> str:
-    """What an `Allow` header says of a path: the methods of the route that fits it most closely."""
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """The methods of the route that fits a path most closely, [] where none does: the page's files are no routes."""
     paths: dict[str, dict[str, Any]] = describe(app)["paths"]
     fitting = [template for template in paths if _fits(template, path)]
     if not fitting:
-        return "GET, HEAD"  # the page's files
+        return []
     methods = {method.upper() for method in paths[min(fitting, key=lambda template: template.count("{"))]}
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def _fits(template: str, path: str) -> bool:

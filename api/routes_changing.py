@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 import pyarrow.compute as pc
@@ -96,8 +96,13 @@ async def duplicate(
 ) -> JSONResponse:
     """A new draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
     document = await shared.document(campaign)
-    name = f"{document.spec['name'][:190]} (copy)"
+    name = f"{_name_of(document)} (copy)"
     return await carry_out(shared, _fresh_id(), "create", _copied(document, {"name": name, **(changes or {})}))
+
+
+def _name_of(document: CampaignDocument) -> str:
+    # A document that this version cannot read may have none.
+    return str(document.spec.get("name") or document.id)[:190]
 
 
 def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
@@ -121,7 +126,7 @@ async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
 
 
 def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> CampaignSpec:
-    name = f"{document.spec['name'][:190]} ({what})"
+    name = f"{_name_of(document)} ({what})"
     return _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
 
 
@@ -155,8 +160,22 @@ async def resolve(campaign: str, wish: resolving.Wish, shared: Shared) -> JSONRe
     return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
 
 
-@router.post("/{campaign}/{action}")
-async def act(campaign: str, action: Literal["pause", "resume", "cancel"], shared: Shared) -> JSONResponse:
-    """Pause, resume or cancel."""
+@router.post("/{campaign}/pause")
+async def pause(campaign: str, shared: Shared) -> JSONResponse:
+    """Hold what was not submitted yet until it is resumed."""
     await shared.document(campaign)
-    return await carry_out(shared, campaign, action)
+    return await carry_out(shared, campaign, "pause")
+
+
+@router.post("/{campaign}/resume")
+async def resume(campaign: str, shared: Shared) -> JSONResponse:
+    """Go on with a campaign that is held."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "resume")
+
+
+@router.post("/{campaign}/cancel")
+async def cancel(campaign: str, shared: Shared) -> JSONResponse:
+    """Submit nothing more; a scheduled campaign becomes a draft again."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "cancel")

@@ -21,6 +21,7 @@ _FILES = {
         "api/test_forecast",
         "api/test_page",
         "api/test_review",
+        "api/test_schemathesis",
         "api/test_server",
         "cli/test_bad_input",
         "cli/test_campaign",

@@ -39,12 +39,18 @@ def test_every_reference_resolves(described: dict[str, Any]) -> None:
             place = place[part]
 
 
-def test_every_route_names_its_failures_with_the_problem_schema(described: dict[str, Any]) -> None:
+def test_every_route_types_its_answers_and_names_its_failures_with_the_problem_schema(
+    described: dict[str, Any],
+) -> None:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             answers = operation["responses"]
             wanted = {"403", "422", "500", "503"} | ({"408", "409", "413"} if method != "get" else set())
             assert wanted <= set(answers), (path, method)
+            for status in set(answers) & {"200", "201", "202"}:
+                for form in answers[status]["content"].values():
+                    schema = form["schema"]
+                    assert "$ref" in schema or schema["type"] == "string", (path, method, "no type")
             for status in set(answers) - {"200", "201", "202"}:
                 schema = answers[status]["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/Problem"}

@@ -6,15 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.api.live import Live
 
 ENDLESS = "/v1/live"
 """A stream that ends when the listener goes."""
 
 
-@pytest.mark.nightly
 def test_the_api_does_what_its_description_says(live: Live, tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
@@ -25,7 +22,7 @@ def test_the_api_does_what_its_description_says(live: Live, tmp_path: Path) -> N
         "--phases=examples,coverage,fuzzing",
         "--checks=all",
         "--max-examples=6",
-        "--max-time=35",
+        "--max-time=25",
         "--request-timeout=20",
         "--seed=10",
         f"--exclude-path={ENDLESS}",
