@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHECK_HOLDS_SECONDS = 0.1
+KNOWN_WITHIN_LOOKS, LOOK_SECONDS = 75, 0.02
+"""How often a slice looks whether the latest opt-outs are known before it is given back, and the pause between."""
+CHECK_HOLDS_SECONDS = 0.2
 """A slice that is not written within this of its last check is checked again at the moment of writing."""
 
 
@@ -108,6 +110,7 @@ class Submitter:
                 await self._until_it_fits(segments)
                 # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
                 await turn.enter_async_context(self._aggregator.turns)
+                await self._until_consents_are_known()
                 self._waiting.pop(flight.offset, None)
                 self._owner.wake()
                 held, checked_at = self._checked(flight, numbers), monotonic()
@@ -126,6 +129,14 @@ class Submitter:
             if not pause:
                 return
             await asyncio.sleep(pause)
+
+    async def _until_consents_are_known(self) -> None:
+        """Wait a moment for the latest opt-outs. On a busy machine they come late; slices that were given back for it
+        would be written, read back and given back again, which keeps the machine busy."""
+        for _ in range(KNOWN_WITHIN_LOOKS):
+            if self._context.knows_consents:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _report(self, flight: Flight, groups: list[ResultGroup]) -> None:
         result = Result(intent=flight.offset, groups=groups, at=now_ms())

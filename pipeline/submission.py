@@ -27,6 +27,8 @@ FIRST_RESEND_MS: Final = 5_000
 """The same where the message may have arrived: an aggregator that hangs has time to recover."""
 
 
+TOO_LATE: Final = "too-late"
+"""The reason of a message that was not written in time after its last check."""
 THROTTLED: Final = "throttled"
 """The reason of a message that was too fast."""
 
@@ -138,6 +140,8 @@ def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
         return ResultGroup(outcome="rejected", reason=answer.reason)
     first = FIRST_RESEND_MS if answer.outcome == "unknown" else FIRST_BACKOFF_MS
     last = THROTTLED_BACKOFF_MS if answer.reason == THROTTLED else LAST_BACKOFF_MS
+    if answer.reason == TOO_LATE:
+        turn = 0  # a process that was slow is no reason to wait longer each time
     # Where the whole account waits (`holds`), that is the pause; the message's own would only come on top.
     backoff = 0 if answer.holds else min(first * 2 ** min(turn, 7), last)
     due = at + max(backoff, int(answer.retry_after * 1000))
