@@ -1,6 +1,10 @@
-"""Who may call back: the aggregator named in the path, with a signature that only it can make."""
+"""Who may call back: the aggregator named in the path, with a signature that only it can make; and how its bodies are
+read where something in them is odd."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from adapters import clock
 from adapters.aggregators import signing
@@ -29,3 +33,27 @@ async def genuine_body(settings: Settings, aggregator: str, scope: Scope, receiv
     if verdict != "ok":
         raise Refused(401, f"signature {verdict}: sign timestamp + '.' + body with the shared secret")
     return body
+
+
+def decode_leniently(body: bytes) -> Any:
+    """The JSON of a body of which something is odd: bytes that are not UTF-8, half a surrogate pair, NaN.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return json.loads(body.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def items_of(content: Any, name: str) -> list[Any]:
+    """The list `name` of a decoded body.
+
+    Raises:
+        ValueError: it is no object with that list.
+    """
+    items = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        raise ValueError(f'it is no object with a list "{name}"')
+    return items

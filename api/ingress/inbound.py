@@ -21,6 +21,7 @@ import msgspec
 from adapters.ports import Emitter
 from adapters.settings import Settings
 from api.ingress.aside import Aside, set_aside
+from api.ingress.callbacks import decode_leniently, items_of
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
 from pipeline.inbound import Scope, closing_of
@@ -165,15 +166,9 @@ def _items(body: bytes) -> list[Any]:
     """
     try:
         read_body = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            read_body = json.loads(body.decode("utf-8", "replace"))
-        except RecursionError as error:
-            raise ValueError("it is nested too deep") from error
-    items = read_body.get("texts") if isinstance(read_body, dict) else None
-    if not isinstance(items, list):
-        raise ValueError('it is no object with a list "texts"')
-    return items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        read_body = decode_leniently(body)
+    return items_of(read_body, "texts")
 
 
 def _clean(text: str) -> str:

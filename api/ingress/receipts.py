@@ -19,6 +19,7 @@ import msgspec
 from adapters.ports import Emitter
 from adapters.settings import Settings
 from api.ingress.aside import Aside, set_aside
+from api.ingress.callbacks import decode_leniently, items_of
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
@@ -192,13 +193,5 @@ def _items(body: bytes) -> list[Any] | list[_Usual]:
     """
     try:
         return _usual_bodies.decode(body).receipts
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:
-        content = json.loads(body.decode("utf-8", "replace"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-    items = content.get("receipts") if isinstance(content, dict) else None
-    if not isinstance(items, list):
-        raise ValueError('it is no object with a list "receipts"')
-    return items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return items_of(decode_leniently(body), "receipts")
