@@ -431,6 +431,8 @@ def load() -> Settings:
         return Settings()
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path} or a LONGWAVE_* variable is nested too deep: no setting is") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise SettingsError(f"wrong settings in {path} or LONGWAVE_* variables:\n" + "\n".join(lines)) from error

@@ -41,8 +41,8 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         path, allowed = request.url.path, methods_at(request.app, request.url.path)
         if error.status_code == 400:
-            # The framework says so of a body that is no text at all; of one that is no JSON it says 422.
-            return _answer(422, {"error": "the body is not JSON in UTF-8", "fields": []})
+            # The framework says so of a body that is no text or nested too deep; of one that is no JSON it says 422.
+            return _answer(422, {"error": "the body is not JSON in UTF-8, or is nested too deep", "fields": []})
         if error.status_code == 404 and allowed and request.method not in allowed:
             # The page's files, which take every path, have not found it: they know nothing of routes.
             answer = _answer(405, {"error": f"only {', '.join(allowed)} at {path}; see /docs", "fields": []})

@@ -237,7 +237,7 @@ def is_checkpoint(raw: bytes) -> bool:
     a WORK costs."""
     try:
         return _KIND.decode(raw).kind == "checkpoint"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 

@@ -66,7 +66,7 @@ class Codec(Generic[R]):
         """The record in `value`.
 
         Raises:
-            DecodeError: no value, not JSON, unknown kind or version, wrong type, range or length.
+            DecodeError: no value, not JSON, nested too deep, unknown kind or version, wrong type, range or length.
         """
         if value is None:
             raise DecodeError("the record has no value")
@@ -74,6 +74,8 @@ class Codec(Generic[R]):
             record = self._decoder.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DecodeError(str(error)) from error
+        except RecursionError as error:
+            raise DecodeError("the record is nested too deep") from error
         if isinstance(record, _Never):
             raise DecodeError("the record has no kind")
         return record

@@ -100,7 +100,7 @@ def _items(content: bytes) -> list[_Item] | None:
     """The items of an answer that can be read; None where it has no list of them."""
     try:
         return _answers.decode(content).messages
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _items_one_by_one(content)
 
 

@@ -20,7 +20,7 @@ UNKNOWN_EXCEPTION: Final = 1002
 
 # After exceptionCodeToHTTPStatus.cpp of ClickHouse; every other code answers 500.
 _STATUS: Final[dict[int, int]] = {
-    **dict.fromkeys((6, 25, 26, 27, 33, 36, 38, 41, 53, 62, 72, 117, 130, 168, 207, 226), 400),
+    **dict.fromkeys((6, 25, 26, 27, 33, 36, 38, 41, 53, 62, 72, 117, 130, 167, 168, 207, 226), 400),
     **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 81, 99, 115, 336), 404),
     QUERY_IS_TOO_LARGE: 413,
     NOT_IMPLEMENTED: 501,

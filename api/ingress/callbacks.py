@@ -47,6 +47,15 @@ def decode_leniently(body: bytes) -> Any:
         raise ValueError("it is nested too deep") from error
 
 
+def raw_of(item: Any, body: bytes) -> bytes:
+    """An item of `body` as JSON again; half surrogates stay escapes. What is nested as deep as can just be read cannot
+    be written again: it is kept as the whole body."""
+    try:
+        return json.dumps(item).encode()
+    except RecursionError:
+        return body
+
+
 def items_of(content: Any, name: str) -> list[Any]:
     """The list `name` of a decoded body.
 

@@ -11,7 +11,6 @@ A STOP is in topic `optouts` before the answer: whichever worker is away, every 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -21,7 +20,7 @@ import msgspec
 from adapters.ports import Emitter
 from adapters.settings import Settings
 from api.ingress.aside import Aside, set_aside
-from api.ingress.callbacks import decode_leniently, items_of
+from api.ingress.callbacks import decode_leniently, items_of, raw_of
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
 from pipeline.inbound import Scope, closing_of
@@ -90,7 +89,7 @@ class Inbound:
         for index, item in enumerate(items):
             text = read_item(item, aggregator, now, self._receivers)
             if isinstance(text, str):
-                refused.append(Aside(index, text, json.dumps(item).encode()))
+                refused.append(Aside(index, text, raw_of(item, body)))
                 continue
             if isinstance(text, UnreadText):
                 unread.append(

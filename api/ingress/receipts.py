@@ -9,7 +9,6 @@ can have got from us (`pipeline.receipt_items`); a receipt of a campaign that is
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -19,7 +18,7 @@ import msgspec
 from adapters.ports import Emitter
 from adapters.settings import Settings
 from api.ingress.aside import Aside, set_aside
-from api.ingress.callbacks import decode_leniently, items_of
+from api.ingress.callbacks import decode_leniently, items_of, raw_of
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
@@ -96,7 +95,7 @@ class Receipts:
         except ValueError as error:
             await set_aside(self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body)], now)
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
-        groups, refused = self._sorted_out(items, now, aggregator)
+        groups, refused = self._sorted_out(items, body, now, aggregator)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
         await all_of(writes)
         await set_aside(self._emitter, topics.RECEIPTS, aggregator, refused, now)
@@ -106,7 +105,7 @@ class Receipts:
         await self._coalescer.close()
 
     def _sorted_out(
-        self, items: list[Any] | list[_Usual], now: int, aggregator: str
+        self, items: list[Any] | list[_Usual], body: bytes, now: int, aggregator: str
     ) -> tuple[dict[_Key, list[_Row]], list[Aside]]:
         groups: dict[_Key, list[_Row]] = {}
         refused: list[Aside] = []
@@ -123,7 +122,7 @@ class Receipts:
                 refusal = receipt
             if refusal is not None:
                 counts[refusal.why] += 1
-                refused.append(Aside(index, refusal.text, _raw(item)))
+                refused.append(Aside(index, refusal.text, raw_of(_plain(item), body)))
             elif isinstance(receipt, Receipt):
                 groups.setdefault(receipt[:2], []).append(_Row(*receipt[2:]))
         for why, count in counts.items():
@@ -180,9 +179,8 @@ def _read(item: Any, now: int) -> Receipt | Refusal:
     return read_item(item, now)
 
 
-def _raw(item: Any) -> bytes:
-    """An item as JSON again; half surrogates stay escapes."""
-    return json.dumps(msgspec.to_builtins(item) if isinstance(item, _Usual) else item).encode()
+def _plain(item: Any) -> Any:
+    return msgspec.to_builtins(item) if isinstance(item, _Usual) else item
 
 
 def _items(body: bytes) -> list[Any] | list[_Usual]:

@@ -196,6 +196,8 @@ def read_script(path: Path) -> Script:
         raise ScriptError(f"cannot read the script {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScriptError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ScriptError(f"{path} is nested too deep: no script is") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'script'}: {e['msg']}" for e in error.errors()]
         raise ScriptError(f"wrong script {path}:\n" + "\n".join(lines)) from error

@@ -168,6 +168,9 @@ async def test_what_the_answer_leaves_open_is_unknown() -> None:
         assert kinds(await submit(peer.port)) == [("unknown", "answered-twice")] + [("unknown", "not-in-answer")] * 2
 
 
+DEEP = b"[" * 200_000 + b"]" * 200_000
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -180,6 +183,8 @@ async def test_what_the_answer_leaves_open_is_unknown() -> None:
         (b"\xff\xfe", "bad-answer"),
         (b'{"messages":[{', "bad-answer"),
         (b"[" * 100_000, "bad-answer"),
+        (b'{"messages":[{"id":"a","status":"accepted","x":' + DEEP + b"}]}", "bad-answer"),
+        (b'{"x":' + DEEP + b',"messages":[]}', "bad-answer"),
         (b'{"messages":[' + b"9" * 5000 + b"]}", "bad-answer"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.private_files import ensure_password, private_folder
-from adapters.settings import Settings
+from adapters.settings import CONFIG_VARIABLE, Settings, SettingsError, load
 
 REAL = {"local": {"url": "https://sms.example/v1/messages", "secret": "s" * 32}}
 KEY = "k" * 32
@@ -73,3 +73,17 @@ def test_a_data_folder_is_closed_and_a_shared_one_left_alone(tmp_path: Path) -> 
     shared.chmod(0o1777)
     private_folder(shared)
     assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+
+
+@pytest.mark.parametrize("where", ["file", "variable"])
+def test_settings_nested_too_deep_are_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    deep = "[" * 50_000 + "]" * 50_000
+    file = tmp_path / "longwave.toml"
+    file.write_text(f"accounts = {deep}" if where == "file" else "")
+    monkeypatch.setenv(CONFIG_VARIABLE, str(file))
+    if where == "variable":
+        monkeypatch.setenv("LONGWAVE_ACCOUNTS", deep)
+    with pytest.raises(SettingsError, match="nested too deep"):
+        load()

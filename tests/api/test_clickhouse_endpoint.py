@@ -96,6 +96,9 @@ def test_headers(served: Endpoint, table: str) -> None:
         ("INSERT INTO missing VALUES (1)", 404, 60, "UNKNOWN_TABLE"),
         ("SELECT 1 FORMAT Nope", 404, 73, "UNKNOWN_FORMAT"),
         ("", 400, 62, "Empty query"),
+        ("SELECT " + "NOT " * 200_000 + "1", 400, 167, "AST is too deep"),
+        # 500, as ClickHouse answers it.
+        ("SELECT " + "(" * 200_000 + "1" + ")" * 200_000, 500, 306, "Maximum parse depth"),
     ],
 )
 def test_errors(served: Endpoint, query: str, status: int, code: int, name: str) -> None:

@@ -14,7 +14,7 @@ from adapters.ports import Delivered
 from adapters.settings import Listen, Settings
 from api.ingress.app import Ingress
 from schemas import topics
-from schemas.deadletter import DEAD_LETTERS, DeadLetter
+from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 
 
 class Emitter:
@@ -45,10 +45,10 @@ class NoCampaigns:
 
 
 async def post(
-    emitter: Emitter, kind: str, body: dict[str, Any], host: str = "", settings: Settings | None = None
+    emitter: Emitter, kind: str, body: dict[str, Any] | bytes, host: str = "", settings: Settings | None = None
 ) -> tuple[int, dict[str, Any]]:
     """One signed callback, through the whole application."""
-    raw = orjson.dumps(body)
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
     settings = settings or Settings()
     secret = settings.aggregators["local"].secret.get_secret_value().encode()
     headers = [
@@ -113,3 +113,33 @@ async def test_a_stop_is_taken_by_whatever_name_it_comes(host: str, ingress: Lis
     status, _ = await post(emitter, "inbound", STOPS, host, Settings().model_copy(update={"ingress": ingress}))
     assert status == 202
     assert {topic for topic, _ in emitter.written} >= {topics.OPTOUTS.name}
+
+
+def deep(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("levels", [5_000, 200_000])
+@pytest.mark.parametrize("kind", ["receipts", "inbound"])
+@pytest.mark.parametrize(
+    "around", [b"%s", b'{"texts": [%s]}', b'{"receipts": [%s]}', b'{"x": %s, "texts": [], "receipts": []}']
+)
+async def test_a_body_nested_too_deep_is_refused_in_words_and_kept(kind: str, around: bytes, levels: int) -> None:
+    emitter, raw = Emitter({}), around % deep(levels)
+    status, answer = await post(emitter, kind, raw)
+    assert status == 400
+    assert "nested too deep" in answer["error"]
+    assert [to_bytes(letter.value) for letter in emitter.letters()] == [raw]
+
+
+@pytest.mark.parametrize("kind", ["receipts", "inbound"])
+async def test_an_odd_item_of_any_depth_is_refused_by_itself_or_with_its_body(kind: str) -> None:
+    """Between what can be read and written again and what cannot be read at all lie a few levels."""
+    name = "texts" if kind == "inbound" else "receipts"
+    statuses = []
+    for levels in range(500, 1000):
+        emitter = Emitter({})
+        statuses.append((await post(emitter, kind, b'{"%s": [%s]}' % (name.encode(), deep(levels))))[0])
+        assert len(emitter.letters()) == 1
+    assert statuses == sorted(statuses)
+    assert set(statuses) == {202, 400}

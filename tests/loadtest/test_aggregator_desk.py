@@ -260,6 +260,7 @@ def test_sample_scripts_are_valid() -> None:
         ("[clicks]\npeople = 1.5", "clicks.people"),
         ("[receipts]\nreasons = {}", "reasons"),
         ("seed = ", "not valid TOML"),
+        ("seed = " + "[" * 50_000 + "]" * 50_000, "nested too deep"),
     ],
 )
 def test_wrong_scripts_say_what_is_wrong(tmp_path: Path, text: str, why: str) -> None:

@@ -203,5 +203,5 @@ def test_a_checkpoint_of_a_later_form_is_an_error() -> None:
 def test_records_of_a_checkpoint_are_told_from_others_by_their_bytes() -> None:
     log = busy_lane()
     assert all(is_checkpoint(encode(one)) for one in parts(snapshot(log.state, 0), 1, 50))
-    others = [*log.raws, b"", b"{", b"[]", b"\xff", b'{"kind":7}']
+    others = [*log.raws, b"", b"{", b"[]", b"\xff", b'{"kind":7}', b'{"x":' + b"[" * 200_000]
     assert not any(is_checkpoint(raw) for raw in others)

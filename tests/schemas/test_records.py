@@ -55,6 +55,13 @@ def test_cut_off_bytes_are_refused(codec: Codec[Any], raw: bytes, data: st.DataO
         codec.decode(raw[: data.draw(st.integers(0, len(raw) - 1))])
 
 
+@pytest.mark.parametrize(("codec", "raw"), CASES)
+@pytest.mark.parametrize("levels", [1_000, 200_000])
+def test_what_is_nested_too_deep_is_refused(codec: Codec[Any], raw: bytes, levels: int) -> None:
+    with pytest.raises(DecodeError):
+        codec.decode(b'{"surprise":' + b"[" * levels + b"]" * levels + b"," + raw[1:])
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(raw: bytes) -> None:
     with pytest.raises(DecodeError):
