@@ -48,8 +48,10 @@ def decode_leniently(body: bytes) -> Any:
 
 
 def raw_of(item: Any, body: bytes) -> bytes:
-    """An item of `body` as JSON again; half surrogates stay escapes. What is nested as deep as can just be read cannot
-    be written again: it is kept as the whole body."""
+    """An item of `body` as JSON again; half surrogates stay escapes.
+
+    What is nested as deep as can just be read cannot be written again: it is kept as the whole body.
+    """
     try:
         return json.dumps(item).encode()
     except RecursionError:
