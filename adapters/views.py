@@ -3,6 +3,10 @@
 A Faust GlobalTable would hold the same, but only inside a Faust app and in Faust's recovery; the API, the ingress
 and the lanes need the same truth, and opt-outs need packed memory. A view has no consumer group and commits
 nothing: it starts from the beginning each time.
+
+A view reads in a thread of its own: an event loop that is busy with texts and batches turns a few times a second,
+and a fetch takes several turns, so that what such a process knows would be older than it may be. Records are applied
+in the loop that started the view.
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from math import inf
+from threading import Thread
+from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from adapters import logs
-from adapters.clock import now_ms
+from adapters.clock import boot_seconds
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
@@ -27,66 +34,86 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 FETCH_MS = 250
-"""How long a broker keeps a fetch that brings nothing: so often each partition is heard of."""
+"""How long a broker keeps a fetch that brings nothing."""
+CURRENT_FETCH_MS = 100
+"""The same where the view's age matters: what the brokers have is asked again after each such fetch."""
 RECORDS_AT_ONCE = 5000
 """Applied without a break: some 20 ms in which nothing else runs."""
-GAP_SECONDS = 0.7
-"""From when on a process that did not come to read has stood still, and what it knows may be old."""
-SETTLED_MS = FETCH_MS + 50
-"""What a broker answers this long after a process stood still was asked after it."""
 
 logs.limit()
+
+A = TypeVar("A")
+Fetched = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 
 
 class View:
     """Follows one topic; calls `apply(key, value)` for each record in order of its partition."""
 
-    def __init__(self, kafka: Kafka, topic: str, apply: Callable[[bytes, bytes | None], None]) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, apply: Callable[[bytes, bytes | None], None], *, aging: bool = False
+    ) -> None:
+        """`aging`: `is_current` will be asked, so the brokers are asked again and again what there is."""
         self._kafka = kafka
         self._topic = topic
         self._apply = apply
-        self._task: asyncio.Task[None] | None = None
+        self._aging = aging
         self._positions: dict[int, int] = {}
-        self._changed = asyncio.Condition()
-        self._consumer: AIOKafkaConsumer | None = None
-        self._assigned: list[TopicPartition] = []
-        self._read_at = monotonic()
-        self._went_on = 0
-        """When (ms) this process last went on after it had stood still."""
+        self._advanced = asyncio.Event()
+        """Set, and another put in its place, when there is anything new."""
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._reader: _Reader | None = None
+        self._known_at = -inf
+        """All that the brokers had at that time (`boot_seconds`) has been applied."""
         self.ready = asyncio.Event()
         """Set when everything that was in the topic at the start has been read."""
 
     async def start(self) -> None:
         """Begin to follow; returns at once (wait for `ready` where the past matters)."""
-        self._task = asyncio.create_task(self._follow(), name=f"view-{self._topic}")
+        self._home = asyncio.get_running_loop()
+        self._reader = _Reader(self._follow, f"view-{self._topic}")
 
     def is_current(self, within_ms: int) -> bool:
         """Whether all that the brokers had `within_ms` ago has been applied.
 
-        A process that stood still (stopped, its machine asleep) goes on with what it knew, and with answers of the
-        brokers that are as old: not before they have answered what was asked since.
+        It holds for a process that stood still (stopped, its machine asleep) as well: the age counts from before the
+        brokers were asked.
         """
-        if self._task is None:
+        if self._reader is None:
             return True  # nobody follows: a test or a simulation
-        if self._consumer is None or monotonic() - self._read_at > GAP_SECONDS:
-            return False
-        answered = [self._consumer.last_poll_timestamp(partition) or 0 for partition in self._assigned]
-        return bool(answered) and min(answered) >= max(now_ms() - within_ms, self._went_on + SETTLED_MS)
+        return boot_seconds() - self._known_at <= within_ms / 1000
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._reader is not None:
+            await self._reader.stop()
+            self._known_at = -inf
 
     async def changed(self, timeout: float) -> bool:
-        """Wait until anything new was applied; False when `timeout` seconds passed first."""
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeout)
-            except TimeoutError:
-                return False
+        """Wait until anything new was applied, or is known to be all there is; False when `timeout` seconds passed
+        first."""
+        try:
+            await asyncio.wait_for(self._advanced.wait(), timeout)
+        except TimeoutError:
+            return False
         return True
+
+    def _take(self, fetched: Fetched) -> None:
+        for partition, records in fetched.items():
+            for record in records:
+                if record.key is not None:
+                    self._apply(record.key, record.value)
+                self._positions[partition.partition] = record.offset + 1
+        self._advance()
+
+    def _know(self, asked_at: float) -> None:
+        self._known_at = asked_at
+        self.ready.set()
+        self._advance()
+
+    def _advance(self) -> None:
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    # What follows runs in the reader's thread.
 
     async def _follow(self) -> None:
         while True:
@@ -102,7 +129,7 @@ class View:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=FETCH_MS,
+            fetch_max_wait_ms=CURRENT_FETCH_MS if self._aging else FETCH_MS,
             max_partition_fetch_bytes=4_194_304,
         )
         try:
@@ -114,15 +141,12 @@ class View:
             for partition in partitions:
                 if partition.partition in self._positions:
                     consumer.seek(partition, self._positions[partition.partition])
-            ends = await consumer.end_offsets(partitions)
-            self._consumer, self._assigned = consumer, partitions
-            self._read_at = monotonic()
+            await self._catch_up(consumer, partitions)
             while True:
                 await self._apply_next(consumer)
-                if not self.ready.is_set() and await _caught_up(consumer, ends):
-                    self.ready.set()
+                if self._aging:
+                    await self._catch_up(consumer, partitions)
         finally:
-            self._consumer = None
             await consumer.stop()
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> set[int]:
@@ -133,26 +157,73 @@ class View:
                 return partitions
             await asyncio.sleep(RETRY_SECONDS)
 
+    async def _catch_up(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        """Apply all that the brokers have now."""
+        asked_at = boot_seconds()
+        ends = await consumer.end_offsets(partitions)
+        while not await _reached(consumer, ends):
+            await self._apply_next(consumer)
+        await self._at_home(self._know, asked_at)
+
     async def _apply_next(self, consumer: AIOKafkaConsumer) -> None:
-        fetched = await consumer.getmany(timeout_ms=200, max_records=RECORDS_AT_ONCE)
-        if monotonic() - self._read_at > GAP_SECONDS:
-            self._went_on = now_ms()
-        self._read_at = monotonic()
-        for partition, records in fetched.items():
-            for record in records:
-                if record.key is not None:
-                    self._apply(record.key, record.value)
-                self._positions[partition.partition] = record.offset + 1
+        timeout_ms = CURRENT_FETCH_MS if self._aging else FETCH_MS
+        fetched = await consumer.getmany(timeout_ms=timeout_ms, max_records=RECORDS_AT_ONCE)
         if fetched:
-            async with self._changed:
-                self._changed.notify_all()
+            await self._at_home(self._take, fetched)
+
+    async def _at_home(self, step: Callable[[A], None], value: A) -> None:
+        """Have the loop that started the view take a step, within one turn of it."""
+        assert self._home is not None, "the view is not started"
+        done: Future[None] = Future()
+
+        def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                step(value)
+                done.set_result(None)
+            except Exception as error:  # noqa: BLE001  the reader raises it
+                done.set_exception(error)
+
+        self._home.call_soon_threadsafe(run)
+        await asyncio.wrap_future(done)
 
 
-async def _caught_up(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+async def _reached(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
     for partition, end in ends.items():
         if await consumer.position(partition) < end:
             return False
     return True
+
+
+class _Reader:
+    """A thread with an event loop of its own, in which one coroutine runs until it is stopped."""
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._run = run
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        # A daemon: a process that ends without stopping its views does not wait for them.
+        self._thread = Thread(target=self._live, name=name, daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the coroutine and the thread."""
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        await asyncio.to_thread(self._thread.join)
+
+    def _live(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._until_stopped())
+
+    async def _until_stopped(self) -> None:
+        running = asyncio.create_task(self._run())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
 
 
 class CampaignView:

@@ -34,7 +34,7 @@ class Context:
         self.worker = worker
         self.campaigns = CampaignView(settings.kafka)
         self.optouts = OptOuts()
-        self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out)
+        self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out, aging=True)
         self.unreachable = UnreachableNumbers()
         self._unreachable_view = View(settings.kafka, topics.UNREACHABLE.name, self._cannot_be_reached)
         self._quiet: dict[str, QuietHours] = {}
@@ -135,6 +135,10 @@ class Context:
         """Whether every opt-out is known here that was acknowledged until a moment ago: not so just after the process
         stood still, or while Kafka does not answer it."""
         return self._optouts_view.is_current(CONSENT_AGE_MS)
+
+    async def consents(self, seconds: float) -> None:
+        """Wait until more is known of opt-outs, at most so long."""
+        await self._optouts_view.changed(seconds)
 
     def blocked(self, account: str, numbers: list[int]) -> list[str]:
         """Why `account` may not write to each of the numbers now, "" where it may."""

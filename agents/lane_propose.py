@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNKNOWING_SECONDS = 0.1
-"""How long an owner waits that does not know the latest opt-outs."""
 IDLE_SECONDS = 0.5
 """How long an owner sleeps at most: the period of its gauges and of its check for a checkpoint."""
 
@@ -91,8 +89,6 @@ class Proposer:
 
     def spend(self, now: int) -> float:
         """Write what the limits allow at `now` (ms); seconds until they allow more by time alone."""
-        if not self._context.knows_consents:
-            return UNKNOWING_SECONDS  # what is picked now would be held back at its last check
         while self._has_a_slot():
             pause = max(self._pace.wait(monotonic()), self._until_room())
             if pause > 0:

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapters.clock import now_ms
+from adapters.clock import boot_seconds, now_ms
 from adapters.ports import AggregatorPort, Submission, SubmitOutcome
 from agents.breaker import AggregatorBreaker
 from agents.context import Context
@@ -18,7 +18,7 @@ from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
 from pipeline.rate import Charge, Window
-from pipeline.submission import away, held_all, held_back, hours_of, result_groups
+from pipeline.submission import away, held_all, held_back, hours_of, is_stale, result_groups
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KNOWN_WITHIN_LOOKS, LOOK_SECONDS = 75, 0.02
-"""How often a slice looks whether the latest opt-outs are known before it is given back, and the pause between."""
+LOOK_SECONDS = 0.1
+"""How often at least a slice that waits in its place looks whether it still may."""
+SHORT_HOLD_SECONDS = 1.0
+"""Slices wait in their place while the aggregator wants nothing of the account for so long; longer, in the queue."""
 CHECK_HOLDS_SECONDS = 0.2
 """A slice that is not written within this of its last check is checked again at the moment of writing."""
 
@@ -110,10 +112,10 @@ class Submitter:
                 await self._until_it_fits(segments)
                 # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
                 await turn.enter_async_context(self._aggregator.turns)
-                await self._until_consents_are_known()
+                await self._until_it_can_go(flight)
                 self._waiting.pop(flight.offset, None)
                 self._owner.wake()
-                held, checked_at = self._checked(flight, numbers), monotonic()
+                held, checked_at = self._checked(flight, numbers), boot_seconds()
                 going = [one for one, why in zip(batch, held, strict=True) if why is None]
                 charge = self._window.spend(monotonic(), segments) if going else None
             if charge is not None:
@@ -130,13 +132,18 @@ class Submitter:
                 return
             await asyncio.sleep(pause)
 
-    async def _until_consents_are_known(self) -> None:
-        """Wait a moment for the latest opt-outs. On a busy machine they come late; slices that were given back for it
-        would be written, read back and given back again, which keeps the machine busy."""
-        for _ in range(KNOWN_WITHIN_LOOKS):
-            if self._context.knows_consents:
+    async def _until_it_can_go(self, flight: Flight) -> None:
+        """Wait in place for what is over in a moment: a short hold of the account, opt-outs that come late on a busy
+        machine. Slices that were given back for it would be written, read back and given back again, which keeps the
+        machine busy. Whoever waited until the slice is stale is given back."""
+        while self._owner.active and not is_stale(flight, now_ms()):
+            held = self._breaker.held
+            if 0 < held <= SHORT_HOLD_SECONDS:
+                await asyncio.sleep(min(held, LOOK_SECONDS))
+            elif not held and not self._context.knows_consents:
+                await self._context.consents(LOOK_SECONDS)
+            else:
                 return
-            await asyncio.sleep(LOOK_SECONDS)
 
     def _report(self, flight: Flight, groups: list[ResultGroup]) -> None:
         result = Result(intent=flight.offset, groups=groups, at=now_ms())
@@ -201,7 +208,7 @@ class Submitter:
     ) -> bool:
         """Whether what the last check let through may be written now. A process that stood still in between (SIGSTOP,
         a machine asleep, a connection that was long in coming) would send to who has opted out meanwhile."""
-        if monotonic() - checked_at < CHECK_HOLDS_SECONDS:
+        if boot_seconds() - checked_at < CHECK_HOLDS_SECONDS:
             return True
         again = self._held_back(flight, numbers)
         return all(now is None for before, now in zip(held, again, strict=True) if before is None)

@@ -61,7 +61,7 @@ def held_back(
     `control` is the campaign's newest, `now` in ms; `quiet`: when each may go by its hours (0: at once), None where
     all may, as of `hours_of`.
     """
-    if control.state != "running" or now - flight.at > STALE_MS:
+    if control.state != "running" or is_stale(flight, now):
         return held_all(len(numbers), now)
     if control.settings.deadline is not None and now >= control.settings.deadline:
         return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
@@ -70,6 +70,11 @@ def held_back(
         return asleep
     skips = {why: ResultGroup(outcome="skipped", reason=why) for why in (OPTED_OUT, HELD)}
     return [skips.get(why, later) for why, later in zip(blocked(numbers), asleep, strict=True)]
+
+
+def is_stale(flight: Flight, now: int) -> bool:
+    """Whether an INTENT is too old to be submitted at `now` (ms)."""
+    return now - flight.at > STALE_MS
 
 
 def _asleep(due: int) -> ResultGroup | None:
