@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import stamina
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.consents import ended_holds
 from adapters.errors import StoreUnavailable
 from schemas.ids import bucket
 
@@ -71,6 +72,14 @@ class ContactStore:
         self._put("contacts", pa.table({**key, **_values(contacts, at)}))
         members = {"list": _array([self._list] * count, pa.string()), **key, "added": _times(at, count)}
         self._put("list_members", pa.table(members))
+
+    def ended_holds(self, numbers: Sequence[int]) -> frozenset[tuple[str, int, str]]:
+        """See `adapters.clickhouse.consents.ended_holds`; waits for ClickHouse as `insert` does.
+
+        Raises:
+            StoreUnavailable, StoreRefused.
+        """
+        return self._retried(lambda: ended_holds(self._store, numbers))
 
     def _known(self, numbers: npt.NDArray[np.uint64]) -> Sequence[Sequence[Any]]:
         return self._retried(lambda: self._store.rows(_KNOWN, numbers=numbers.tolist()))

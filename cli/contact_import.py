@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -26,6 +26,7 @@ from pipeline.column_words import EMPTY
 from pipeline.columns import Columns
 from pipeline.contacts import Contacts, Statement, country_of_line, derived_region, normalise, statements_of_broken
 from pipeline.number_judging import explain_refusal
+from pipeline.optouts import without_decided
 from pipeline.rejections import in_words
 from schemas.feedback import Consent
 
@@ -38,7 +39,8 @@ class Counts:
     """What became of the lines: `lines` = `imported` + `duplicates` + all of `rejected`.
 
     `imported` are distinct numbers; `duplicates` are lines whose number a later or earlier line has too (their values
-    are put together, the last ones win). `opted_out` and `held` are the numbers that lines say something about.
+    are put together, the last ones win). `opted_out` and `held` are the numbers that lines say something about, and
+    `decided` those that a line would hold again although that hold was ended.
     """
 
     lines: int = 0
@@ -46,6 +48,7 @@ class Counts:
     duplicates: int = 0
     opted_out: BitMap64 = field(default_factory=BitMap64)
     held: BitMap64 = field(default_factory=BitMap64)
+    decided: BitMap64 = field(default_factory=BitMap64)
     countries: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -81,14 +84,15 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
             for raw, cells, reason in _rejected(batch, contacts):
                 targets.rejects.add(raw, cells, _explained(reason, cells, plan.columns, country))
             at = max(now_ms(), at + 1)
-            statements = [*_statements(batch, contacts, plan, country)]
-            task = _Task(
-                _columns(batch, contacts, plan.columns, merges=merges), _consents(statements, targets, at), at
-            )
+            said = _consents(_statements(batch, contacts, plan, country), targets, at)
+            held = [one.number for one in said if one.state == "held"]
+            kept = without_decided(said, targets.store.ended_holds(held))
+            counts.decided |= BitMap64(held) - BitMap64(one.number for one in kept if one.state == "held")
+            task = _Task(_columns(batch, contacts, plan.columns, merges=merges), kept, at)
             if before is not None:
                 before.result()
             before = storing.submit(task.run, targets)
-            _count(counts, batch, contacts, statements, seen)
+            _count(counts, batch, contacts, kept, seen)
             targets.progress(batch.done, counts)
             gc.collect()
         if before is not None:
@@ -97,11 +101,11 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
 
 
 def look_through(plan: Plan, *, country: str = "") -> Counts:
-    """What an import would do with the lines, without writing anything."""
+    """What an import would do with the lines, by the file alone: nothing is written, and nobody is asked."""
     counts, seen = Counts(), BitMap64()
     for batch in plan.file.batches(BATCH):
         contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
-        _count(counts, batch, contacts, [*_statements(batch, contacts, plan, country)], seen)
+        _count(counts, batch, contacts, [said for _, said in _statements(batch, contacts, plan, country)], seen)
     return counts
 
 
@@ -184,7 +188,7 @@ def _statements(batch: Batch, contacts: Contacts, plan: Plan, country: str) -> I
             yield line.line, statement
 
 
-def _consents(statements: Sequence[tuple[int, Statement]], targets: Targets, at: int) -> list[Consent]:
+def _consents(statements: Iterable[tuple[int, Statement]], targets: Targets, at: int) -> list[Consent]:
     return [
         Consent(
             account=targets.account,
@@ -199,7 +203,7 @@ def _consents(statements: Sequence[tuple[int, Statement]], targets: Targets, at:
 
 
 def _count(
-    counts: Counts, batch: Batch, contacts: Contacts, statements: Sequence[tuple[int, Statement]], seen: BitMap64
+    counts: Counts, batch: Batch, contacts: Contacts, said: Sequence[Statement | Consent], seen: BitMap64
 ) -> None:
     before = len(seen)
     seen |= BitMap64(np.array(contacts.numbers, np.uint64))
@@ -207,8 +211,8 @@ def _count(
     counts.lines += len(batch.rows) + len(batch.broken)
     counts.imported += fresh
     counts.duplicates += len(contacts.numbers) - fresh
-    counts.opted_out |= BitMap64(said.number for _, said in statements if said.state == "out")
-    counts.held |= BitMap64(said.number for _, said in statements if said.state == "held")
+    counts.opted_out |= BitMap64(one.number for one in said if one.state == "out")
+    counts.held |= BitMap64(one.number for one in said if one.state == "held")
     counts.countries.update(contacts.countries)
     for raw, _, reason in _rejected(batch, contacts):
         counts.rejected[reason] += 1

@@ -171,6 +171,7 @@ def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float)
         "duplicates": counts.duplicates,
         "opted_out": len(counts.opted_out),
         "held": len(counts.held - counts.opted_out),
+        "decided": len(counts.decided),
         "rejected": dict(counts.rejected.most_common()),
         "rejected_examples": counts.examples,
         "rejects": None,
@@ -256,6 +257,8 @@ def _print(summary: dict[str, Any]) -> None:
             f"  {summary['held']:,} {would}held: what the file says about their consent is doubtful, so nothing "
             "is sent to them until somebody has looked (`longwave optouts review`)"
         )
+    if summary["decided"]:
+        say(f"  {summary['decided']:,} not held again: an operator has decided about the same line of the same file")
     say_rejected(summary)
     if dry:
         for reason, examples in summary["rejected_examples"].items():

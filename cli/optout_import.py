@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from pyroaring import BitMap64
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.consents import latest_of
+from adapters.clickhouse.consents import ended_holds, latest_of
 from adapters.clock import now_ms
 from adapters.contact_files import Batch, ContactFile, ContactFileError, Reading, open_contacts
 from adapters.contact_rejects import Rejects
@@ -34,6 +34,7 @@ from cli.import_options import account_of
 from pipeline.columns import Choices, ColumnsError
 from pipeline.number_judging import Choice, Verdict
 from pipeline.optout_lines import NOTES, Columns, Outcome, Where, changes_of, changes_of_broken, columns_of
+from pipeline.optouts import without_decided
 from pipeline.rejections import in_words
 from pipeline.survey import Survey
 from schemas import topics
@@ -130,8 +131,8 @@ def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any
         ) from error
     except StoreError as error:
         raise UserError(
-            f"the import stopped: the file opts numbers in, and ClickHouse cannot say whether they opted out later "
-            f"({error}). Check it with `longwave status`, then run the same command again"
+            f"the import stopped: the file opts numbers in or holds them, and ClickHouse cannot say what was decided "
+            f"about them since ({error}). Check it with `longwave status`, then run the same command again"
         ) from error
     return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected else None}
 
@@ -149,9 +150,11 @@ async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejec
         for batch in found.file.batches(AT_ONCE):
             changes: list[Consent] = []
             outcomes = list(_outcomes(batch, found, where))
-            later = _later_opt_outs(store, [outcome for *_, outcome in outcomes])
+            said = [one for *_, outcome in outcomes for one in outcome.changes]
+            later = _later_opt_outs(store, said)
+            ended = ended_holds(store, [one.number for one in said if one.state == "held"])
             for _, raw, cells, outcome in outcomes:
-                kept = _without(outcome, later)
+                kept = _without(outcome, later, ended)
                 changes += kept.changes
                 _count(counts, raw, kept)
                 if kept.rejection is not None:
@@ -179,23 +182,26 @@ def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, st
     yield from sorted(lines, key=lambda one: one[0])
 
 
-def _later_opt_outs(store: Store, outcomes: Sequence[Outcome]) -> dict[tuple[int, str], int]:
-    """When (ms) the numbers that the lines opt in stand opted out by what is recorded, by number and account."""
-    numbers = [one.number for outcome in outcomes for one in outcome.changes if one.state == "in" and not one.hold]
+def _later_opt_outs(store: Store, said: Sequence[Consent]) -> dict[tuple[int, str], int]:
+    """When (ms) the numbers that are opted in stand opted out by what is recorded, by number and account."""
+    numbers = [one.number for one in said if one.state == "in" and not one.hold]
     latest = latest_of(store, numbers)
     return {key: at for key, (state, at) in latest.items() if state == "out"}
 
 
-def _without(outcome: Outcome, later: dict[tuple[int, str], int]) -> Outcome:
-    """The outcome without opt-ins that an opt-out recorded meanwhile has overtaken."""
+def _without(outcome: Outcome, later: dict[tuple[int, str], int], ended: Container[tuple[str, int, str]]) -> Outcome:
+    """The outcome without opt-ins that an opt-out recorded meanwhile has overtaken, and without holds that somebody
+    has ended."""
+    open_yet = without_decided(outcome.changes, ended)
     kept = [
-        one
-        for one in outcome.changes
-        if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
+        one for one in open_yet if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
     ]
-    if len(kept) == len(outcome.changes):
-        return outcome
-    return outcome._replace(changes=kept, notes=[*outcome.notes, "opted_out_later"])
+    notes = list(outcome.notes)
+    if len(open_yet) < len(outcome.changes):
+        notes.append("decided_before")
+    if len(kept) < len(open_yet):
+        notes.append("opted_out_later")
+    return outcome._replace(changes=kept, notes=notes)
 
 
 def _count(counts: Counts, raw: str, outcome: Outcome) -> None:

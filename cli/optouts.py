@@ -265,7 +265,7 @@ def _print(summary: dict[str, Any]) -> None:
     if summary["cleared"]:
         say(f"  {summary['cleared']:,} {would}free of a hold that an operator ended, as the file says")
     if summary["no_change"]:
-        say(f"  {summary['no_change']:,} lines say that nobody opted out: they change nothing")
+        say(f"  {summary['no_change']:,} lines change nothing: nobody opted out by them, or it was decided since")
     say_judgement(summary["numbers"])
     for sentence in summary["notes"]:
         say(f"  note: {sentence}")

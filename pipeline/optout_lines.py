@@ -31,6 +31,7 @@ Note = Literal[
     "state_not_clear",
     "two_readings",
     "opted_out_later",
+    "decided_before",
 ]
 NOTES: Final[dict[str, str]] = {
     "time_replaced": "the time cannot be read or is not plausible: the time of this import counts instead",
@@ -39,6 +40,7 @@ NOTES: Final[dict[str, str]] = {
     "text_not_readable": "some characters cannot be read: they are kept as question marks",
     "two_readings": "the digits are a number in the country and another one abroad: both are opted out",
     "opted_out_later": "the line opts in, but the number opted out after that: it stays opted out",
+    "decided_before": "the line holds its number, but somebody has decided about the same hold: that stands",
     "state_not_clear": "what the line says about consent is not clear: the number is held until somebody has looked",
 }
 EVIDENCE_LIMIT: Final = 2000

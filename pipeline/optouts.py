@@ -6,7 +6,7 @@ account or for every account ("" in records). What an account's record says neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -45,6 +45,12 @@ def reason_of(account: str, states: Mapping[tuple[str, str], str]) -> str:
     """Why `account` may not write to a number, "" if it may, of the number's states by (account, hold)."""
     closed = [hold for (whose, hold), state in states.items() if whose in ("", account) and state != "in"]
     return "" if not closed else OPTED_OUT if "" in closed else HELD
+
+
+def without_decided(changes: Sequence[Consent], ended: Container[tuple[str, int, str]]) -> list[Consent]:
+    """The changes without those that would open again what is `ended` (account, number, hold): a hold is named by its
+    evidence, so an operator's decision about it stands however often the same evidence comes."""
+    return [one for one in changes if one.state != "held" or (one.account, one.number, one.hold) not in ended]
 
 
 class OptOuts:

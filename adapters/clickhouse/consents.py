@@ -52,6 +52,11 @@ SELECT number, toString(account), toString(argMax(state, log_offset)), toUnixTim
 FROM consents WHERE hold = '' AND number IN (SELECT number FROM typed) GROUP BY number, account
 """
 
+_ENDED: Final = f"""
+SELECT {_KEY} FROM consents WHERE hold != '' AND number IN (SELECT number FROM typed)
+GROUP BY {_KEY} HAVING argMax(state, log_offset) = 'in'
+"""
+
 
 def blocked_sql(numbers: str) -> str:
     """A query of (number, reason): who must not be written to by account `{account:String}` now, of the numbers that
@@ -149,6 +154,18 @@ def latest_of(store: Store, numbers: Sequence[int]) -> dict[tuple[int, str], tup
         return {}
     rows = store.rows(_LATEST, numbers=list(dict.fromkeys(numbers)))
     return {(int(number), str(account)): (str(state), int(at)) for number, account, state, at in rows}
+
+
+def ended_holds(store: Store, numbers: Sequence[int]) -> frozenset[tuple[str, int, str]]:
+    """Account, number and name of the holds of `numbers` that somebody has ended.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    if not len(numbers):
+        return frozenset()
+    rows = store.rows(_ENDED, numbers=list(dict.fromkeys(numbers)))
+    return frozenset((str(account), int(number), str(hold)) for number, account, hold in rows)
 
 
 def export(store: Store, *, current: bool, page: int = PAGE) -> Iterator[list[Change]]:

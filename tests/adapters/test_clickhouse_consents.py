@@ -13,6 +13,7 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.consents import (
     Placed,
     blocked_of,
+    ended_holds,
     export,
     history,
     insert_consents,
@@ -84,6 +85,19 @@ def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> 
     for page in (1, 2, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part if row.number == number]
         assert [(row.account, row.hold, row.state) for row in rows] == [("shop", "", "out"), ("shop", "bb", "held")]
+
+
+def test_ended_holds_are_those_whose_last_record_ends_them(store: Store) -> None:
+    number, other = FIRST + 60, FIRST + 61
+    insert_consents(store, [
+        change(600, number, "held", "shop", "aa"), change(601, number, "in", "shop", "aa"),
+        change(602, number, "held", "", "aa"), change(603, number, "in", "shop", "bb"),
+        change(604, number, "held", "shop", "bb"), change(605, number, "in"),
+        change(606, other, "in", "shop", "cc"),
+    ])  # fmt: skip
+    assert ended_holds(store, [number, number]) == {("shop", number, "aa")}
+    assert ended_holds(store, [other, FIRST + 62]) == {("shop", other, "cc")}
+    assert ended_holds(store, []) == frozenset()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer
 
 from adapters import contact_store, settings, topics
 from adapters.clickhouse import Store, migrate
+from adapters.clickhouse.consents import Placed, insert_consents
+from adapters.producer import Producer
 from cli import contact_import
 from cli.main import run
-from schemas.feedback import OPTOUTS
+from schemas.feedback import OPTOUTS, Consent
 from schemas.ids import bucket
 from tests.stack import Server, environment, free_ports
 
@@ -189,6 +192,59 @@ def test_opt_outs_reach_kafka(
         12127369003: ("out", "import", "people.csv line 4, column 'SMS Consent': 'no'"),
         12127369004: ("held", "import", "people.csv line 5, column 'SMS Consent': 'perhaps'"),
     }
+
+
+def test_what_an_operator_has_decided_is_not_held_again_by_the_same_file(
+    store: Store,
+    kafka: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LONGWAVE_KAFKA__BOOTSTRAP", kafka.address)
+    topics.ensure(settings.load().kafka)
+    sent: list[Consent] = []
+    monkeypatch.setattr(Producer, "send", recording(sent, Producer.send))
+    file, stops = tmp_path / "people.csv", tmp_path / "stops.csv"
+    file.write_text("phone,SMS Consent\n+12127369010,yes\n+12127369011,perhaps\n+12127369012,perhaps\n")
+    stops.write_text("phone,out\n+12127369013,perhaps\n+12127369014,perhaps\n")
+
+    def both() -> tuple[dict[str, Any], dict[str, Any]]:
+        sent.clear()
+        summary = tmp_path / "stops.json"
+        assert run(["optouts", "import", str(stops), "--json", str(summary)]) == 0
+        return imported(capsys, file), json.loads(summary.read_text())
+
+    contacts, opt_outs = both()
+    assert (contacts["held"], contacts["decided"], opt_outs["held"]) == (2, 0, 2)
+    first = {one.number: one for one in sent}
+    assert {one.state for one in first.values()} == {"held"}
+    decided = [first[12127369011], first[12127369013]]
+    ends = [msgspec.structs.replace(one, state="in", source="review") for one in decided]
+    insert_consents(store, [Placed(0, place, 1, one) for place, one in enumerate([*first.values(), *ends])])
+
+    contacts, opt_outs = both()
+    assert (contacts["held"], contacts["decided"]) == (1, 1)
+    assert (opt_outs["held"], opt_outs["noted"]["decided_before"], opt_outs["no_change"]) == (1, 1, 1)
+    assert {one.number for one in sent} == {12127369012, 12127369014}
+
+    for path in (file, stops):
+        path.write_text(path.read_text().replace("perhaps", "who knows"))
+    contacts, opt_outs = both()
+    assert (contacts["held"], contacts["decided"], opt_outs["held"]) == (2, 0, 2), "it is new evidence"
+    assert {one.number for one in sent} == set(first)
+
+
+def recording(sent: list[Consent], send: Any) -> Any:
+    """`send` of a producer that also keeps the consents that pass."""
+
+    def recorded(self: Producer, topic: str, value: bytes, **more: Any) -> Any:
+        consent = OPTOUTS.decode(value)
+        assert isinstance(consent, Consent)
+        sent.append(consent)
+        return send(self, topic, value, **more)
+
+    return recorded
 
 
 def test_nobody_joins_a_list_whose_opt_out_could_not_be_published(
