@@ -22,7 +22,7 @@ from agents.context import Context
 from agents.runner import Output, output, write
 from pipeline.unreachable import DAY, WRITTEN
 from schemas import metrics, topics
-from schemas.feedback import OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason, consent_key
+from schemas.feedback import OPTED_OUT, OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason, consent_key
 from schemas.wire import encode
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Suppression:
             )
             for ordinal, number in numbers.items()
         ]  # fmt: skip
-        news = [one for one in records if self._context.unreachable.is_news(one.number, one.reason, one.at)]
+        news = [one for one in records if self._is_news(one)]
         outputs: list[Output] = []
         for record in news:
             if record.reason == OPTED_OUT_AT_CARRIER:
@@ -140,6 +140,12 @@ class Suppression:
             self._context.unreachable.apply(record)
             metrics.UNREACHABLE.labels(record.reason).inc()
         return len(news)
+
+    def _is_news(self, record: Unreachable) -> bool:
+        """Of who is opted out of every account nothing is noted: nothing goes to them, and of who was erased nothing
+        may come back."""
+        is_out = self._context.blocked("", [record.number]) == [OPTED_OUT]
+        return not is_out and self._context.unreachable.is_news(record.number, record.reason, record.at)
 
     def _account_of(self, campaign: str) -> str:
         document = self._context.campaigns.get(campaign)

@@ -13,8 +13,8 @@ from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
+from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable
 from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
-from adapters.clickhouse.unreachable import insert_unreachable
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
@@ -107,8 +107,11 @@ def build(settings: Settings) -> WriterApp:
             if isinstance(one, Erasure):
                 erase(store, one.number, one.at)
 
-    def unreachable(records: Sequence[PlacedUnreachable | None]) -> None:
-        insert_unreachable(store, [record for record in records if record is not None])
+    def unreachable(records: Sequence[PlacedUnreachable | Forgotten | None]) -> None:
+        insert_unreachable(store, [record for record in records if isinstance(record, PlacedUnreachable)])
+        for gone in records:
+            if isinstance(gone, Forgotten):
+                forget_unreachable(store, gone)
 
     def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
         async def body(stream: Any) -> None:
@@ -148,8 +151,11 @@ def _text(message: Any) -> InboundText | UnreadText | Erasure | None:
         return None  # the step of the workers that reads it too has put it among the dead letters
 
 
-def _unreachable(message: Any) -> PlacedUnreachable | None:
-    return None if message.value is None else PlacedUnreachable(message.offset, UNREACHABLE.decode(message.value))
+def _unreachable(message: Any) -> PlacedUnreachable | Forgotten | None:
+    if message.value is not None:
+        return PlacedUnreachable(message.offset, UNREACHABLE.decode(message.value))
+    key = message.key or b""
+    return Forgotten(message.offset, int(key)) if key.isdigit() else None
 
 
 def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument | None]]) -> None:

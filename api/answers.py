@@ -124,6 +124,7 @@ class Person(_Answer):
     texts: list[dict[str, Any]]
     answers: list[dict[str, Any]]
     consents: list[dict[str, Any]]
+    unreachable: dict[str, Any] | None
 
 
 class Erased(_Answer):

@@ -50,7 +50,7 @@ async def show(number: str, shared: Shared) -> dict[str, Any]:
 async def erase(number: str, body: EraseBody, shared: Shared) -> dict[str, Any]:
     """Erase what is stored about a number, and opt it out of every account: nothing more goes to it, campaigns under
     way included, and an import that brings it back does not change that. `stays` says what is kept and why. The
-    answer comes when Kafka has acknowledged both; ClickHouse follows in a second."""
+    answer comes when Kafka has acknowledged all of it; ClickHouse follows in a second."""
     digits = number_of(number)
     if shared.kafka.problem:
         raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was erased")
@@ -58,7 +58,10 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> dict[str, Any]:
     out = Consent(number=digits, state="out", at=now, source="erasure", evidence=body.evidence, who=body.who)
     await shared.producer.emit(topics.OPTOUTS.name, encode(out), key=consent_key(out))
     record = Erasure(number=digits, at=now, who=body.who)
-    await shared.producer.emit(topics.INBOUND.name, encode(record), key=str(digits).encode())
+    key = str(digits).encode()
+    await shared.producer.emit(topics.INBOUND.name, encode(record), key=key)
+    # Compacted: without this it would keep for ever what carriers said of the number.
+    await shared.producer.emit(topics.UNREACHABLE.name, None, key=key)
     return {"erased": f"+{digits}", "stays": list(STAYS)}
 
 

@@ -40,6 +40,8 @@ def show(
     for change in found["consents"]:
         what = ("hold ended" if change["state"] == "in" else "held") if change["hold"] else change["state"]
         say(f"  consent    {change['recorded']}  {what} by {change['source']}  {_plain(change['evidence'])}")
+    if found["unreachable"]:
+        say(f"  carrier    {found['unreachable']['at']}  {_reachability(found['unreachable'])}")
 
 
 def export(number: Number, out: Annotated[Path, typer.Option("--out", help="JSON file to write.")]) -> None:
@@ -57,7 +59,7 @@ def delete(
     evidence: Annotated[str, typer.Option("--evidence", help="Who asked for it, and how; kept with the opt-out.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase contact, lists, texts and answers of a number, and opt it out of every account."""
+    """Erase contact, lists, texts, answers and what carriers said of a number, and opt it out of every account."""
     import getpass
 
     import orjson
@@ -69,6 +71,12 @@ def delete(
     say(f"{said['erased']} is erased and opted out of every account. What stays:")
     for one in said["stays"]:
         say(f"  {one}")
+
+
+def _reachability(said: dict[str, Any]) -> str:
+    if said["state"] == "cleared":
+        return f"unreachable till {_plain(said['by']) or 'an operator'} cleared it"
+    return f"unreachable ({said['reason'].replace('_', ' ')}), said of campaign {said['campaign']}"
 
 
 def _client() -> Any:

@@ -76,6 +76,8 @@ class UnreachableNumbers:
 
     def forget(self, number: int) -> None:
         """Take a number as deleted from the topic."""
+        self._cleared.pop(number, None)
+        self._at_carrier.pop(number, None)
         self._set(number, 0)
 
     def is_news(self, number: int, reason: str, at: int) -> bool:

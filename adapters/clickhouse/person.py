@@ -37,6 +37,10 @@ _ANSWERS: Final = """
 SELECT at, toString(account), toString(sender), toString(kind), text FROM replies FINAL
 WHERE number = {number:UInt64} ORDER BY at
 """
+_UNREACHABLE: Final = """
+SELECT toString(state), toString(reason), at, toString(account), campaign, by FROM unreachable FINAL
+WHERE number = {number:UInt64}
+"""
 _ERASED: Final = {
     "contacts": "bucket = {bucket:UInt16} AND number = {number:UInt64} AND updated <= {upto}",
     "list_members": "number = {number:UInt64} AND added <= {upto}",
@@ -73,9 +77,21 @@ class Answer:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """What a carrier said at last (`unreachable`, why, about which campaign's message), or who has `cleared` it."""
+
+    state: str
+    reason: str
+    at: datetime
+    account: str
+    campaign: str
+    by: str
+
+
 def person(store: Store, number: int) -> dict[str, Any]:
     """All that is stored about a number: contact, lists, messages with what became of each (clicks too), texts,
-    answers, consents.
+    answers, consents, and what carriers said of it.
 
     Raises:
         StoreUnavailable, StoreRefused.
@@ -85,6 +101,7 @@ def person(store: Store, number: int) -> dict[str, Any]:
         {"country": country, "region": region, "zone": zone, "attributes": dict(attributes), "updated": updated}
         for country, region, zone, attributes, updated in store.rows(_CONTACT, asked)
     ]
+    said = [asdict(Reachability(*row)) for row in store.rows(_UNREACHABLE, asked)]
     return {
         "number": f"+{number}",
         "contact": contact[0] if contact else None,
@@ -101,11 +118,13 @@ def person(store: Store, number: int) -> dict[str, Any]:
         "texts": [asdict(Text(*row)) for row in store.rows(_TEXTS, asked)],
         "answers": [asdict(Answer(*row)) for row in store.rows(_ANSWERS, asked)],
         "consents": [asdict(change) for change in history(store, number)],
+        "unreachable": said[0] if said else None,
     }
 
 
 def erase(store: Store, number: int, at: int) -> None:
-    """Delete contact, lists, texts and answers of a number up to `at` (ms); consents stay. May be repeated.
+    """Delete contact, lists, texts and answers of a number up to `at` (ms); consents stay. May be repeated. What
+    carriers said of it goes with its topic's record: see `adapters.clickhouse.unreachable.forget_unreachable`.
 
     Raises:
         StoreUnavailable, StoreRefused.

@@ -95,6 +95,23 @@ def insert_unreachable(store: Store, changes: Sequence[Placed]) -> None:
     }))  # fmt: skip
 
 
+class Forgotten(NamedTuple):
+    """A number that was deleted from topic `unreachable`, and the offset where that is said."""
+
+    offset: int
+    number: int
+
+
+def forget_unreachable(store: Store, gone: Forgotten) -> None:
+    """Delete what stood in the topic about a number before it was deleted there. May be repeated.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    which = "number = {number:UInt64} AND log_offset < {offset:UInt64}"
+    store.command(f"DELETE FROM unreachable WHERE {which}", gone._asdict())
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """An unreachable number as it is listed."""

@@ -12,9 +12,11 @@ from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.person import erase, person
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
+from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable, listed
+from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
 from pipeline.inbound import evidence_of, identity_of
 from schemas.campaign import CampaignDocument
-from schemas.feedback import Consent, Conversation, InboundText, SentReply
+from schemas.feedback import Consent, Conversation, InboundText, SentReply, Unreachable
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, add_contacts, migrated, typed
 from tests.stack import Server
@@ -28,6 +30,10 @@ def text(number: int, words: str, received: int) -> InboundText:
         number=number, sender="+18885550100", account="shop", text=words, at=received, received=received, id=words,
         intent="other",
     )  # fmt: skip
+
+
+def landline(number: int) -> Unreachable:
+    return Unreachable(number=number, reason="landline", at=NOW, account="shop", campaign=CAMPAIGN)
 
 
 @pytest.fixture
@@ -51,6 +57,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
         insert_replies(store, [Conversation(number=ANN, replies=[reply], heard=[])])
         out = Consent(number=ANN, account="shop", state="out", at=NOW, source="api", evidence="phoned")
         insert_consents(store, [Placed(0, 1, NOW, out)])
+        insert_unreachable(store, [PlacedUnreachable(4, landline(ANN)), PlacedUnreachable(5, landline(BOB))])
         yield store
 
 
@@ -64,8 +71,10 @@ def test_everything_about_a_number_is_there_and_nothing_of_others(store: Store) 
     assert [one["text"] for one in found["texts"]] == ["hello", "back again"]
     assert [one["text"] for one in found["answers"]] == ["Shop"]
     assert [one["evidence"] for one in found["consents"]] == ["phoned"]
+    said = found["unreachable"]
+    assert (said["state"], said["reason"], said["campaign"]) == ("unreachable", "landline", CAMPAIGN)
     stranger = person(store, 33612345678)
-    assert stranger["contact"] is None
+    assert (stranger["contact"], stranger["unreachable"]) == (None, None)
     assert not any(stranger[name] for name in ("lists", "messages", "texts", "answers", "consents"))
 
 
@@ -78,3 +87,13 @@ def test_an_erasure_takes_what_was_there_then_and_keeps_the_opt_out(store: Store
     assert [one["text"] for one in found["texts"]] == ["back again"], "what came after it was not asked for"
     assert [one["evidence"] for one in found["consents"]] == ["phoned"]
     assert person(store, BOB) == others
+
+
+def test_a_number_that_left_the_topic_is_forgotten_and_what_came_later_stays(store: Store) -> None:
+    for _ in range(2):
+        forget_unreachable(store, Forgotten(6, ANN))
+    assert person(store, ANN)["unreachable"] is None
+    assert [one.number for one in listed(store)] == [BOB]
+    insert_unreachable(store, [PlacedUnreachable(4, landline(ANN)), PlacedUnreachable(7, landline(ANN))])
+    forget_unreachable(store, Forgotten(6, ANN))
+    assert [one.number for one in listed(store)] == [ANN, BOB]

@@ -15,8 +15,9 @@ from adapters.clickhouse.unreachable import Placed, count, insert_unreachable, l
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.suppression import PATIENCE_MS, Suppression
+from pipeline.optouts import OptOuts
 from pipeline.unreachable import UnreachableNumbers
-from schemas.feedback import OPTOUTS, UNREACHABLE, Unreachable
+from schemas.feedback import OPTOUTS, UNREACHABLE, Consent, Unreachable
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import migrated, typed
 from tests.stack import Server
@@ -57,6 +58,10 @@ class Stub:
         self.producer = Producer()
         self.unreachable = UnreachableNumbers()
         self.campaigns = Documents()
+        self.optouts = OptOuts()
+
+    def blocked(self, account: str, numbers: list[int]) -> list[str]:
+        return self.optouts.blocked_many(account, numbers)
 
     def said(self) -> dict[int, str]:
         found = [UNREACHABLE.decode(value) for topic, value in self.producer.sent if topic == "unreachable"]
@@ -104,6 +109,19 @@ async def test_failures_of_who_was_submitted_become_unreachable_numbers_once(sto
     await again.round(now_ms() + PATIENCE_MS + 60_000)
     assert len(stub.producer.sent) == before
     assert numbers[9] not in stub.said()
+
+
+async def test_nothing_is_noted_of_who_was_erased_though_the_failure_is_read_again(store: Store) -> None:
+    numbers, sink, stub = numbers_of(store), StatusSink(store), Stub()
+    sink.insert([
+        chunk("accepted", [11, 12]), chunk("undelivered", [11, 12], "landline", receipts=True),
+        chunk("undelivered", [11], "opted_out_at_carrier", receipts=True),
+    ])  # fmt: skip
+    for account, ordinal in (("", 11), ("shop", 12)):
+        stub.optouts.apply(Consent(account=account, number=numbers[ordinal], state="out", at=1, source="erasure"))
+    await Suppression(cast(Context, stub), store).round(now_ms())
+    assert stub.said() == {numbers[12]: "landline"}, "another account may write to who is out of one"
+    assert {topic for topic, _ in stub.producer.sent} == {"unreachable"}
 
 
 def test_the_list_has_who_is_unreachable_now_a_page_at_a_time(store: Store) -> None:

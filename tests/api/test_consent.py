@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from pathlib import Path
@@ -13,7 +14,11 @@ import pytest
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
+from adapters.producer import Producer
 from cli.main import run
+from schemas import topics
+from schemas.feedback import Unreachable
+from schemas.wire import encode
 from tests.api.live import Live, eventually, set_all
 
 
@@ -73,22 +78,35 @@ def test_an_opt_out_of_one_account_is_no_opt_out_of_another(live: Live) -> None:
     assert [(one["account"], one["state"]) for one in found["history"]] == [("demo", "out"), ("demo", "in")]
 
 
+async def note_unreachable(live: Live, number: int) -> None:
+    record = Unreachable(number=number, reason="landline", at=now_ms(), account="demo", campaign="0000000a")
+    producer = Producer(live.settings.kafka)
+    await producer.emit(topics.UNREACHABLE.name, encode(record), key=str(number).encode())
+    await producer.close()
+
+
 def test_who_asks_gets_all_that_is_stored_and_is_erased_but_for_the_opt_out(
     live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_all(monkeypatch, live.variables)
     number = "+12125550274"
     say(live, {"id": "p1", "from": number, "text": "my address is 12 Elm Street"})
+    asyncio.run(note_unreachable(live, int(number)))
     path = f"/v1/contacts/{quote(number)}"
-    eventually(lambda: live.api.get(path)["texts"], lambda texts: len(texts) == 1)
+    eventually(lambda: live.api.get(path), lambda found: len(found["texts"]) == 1 and found["unreachable"])
     file = tmp_path / "person.json"
     assert run(["contacts", "export", number, "--out", str(file)]) == 0
     assert json.loads(file.read_bytes())["texts"][0]["text"] == "my address is 12 Elm Street"
     assert run(["contacts", "show", number]) == 0
-    assert "12 Elm Street" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "12 Elm Street" in shown
+    assert "unreachable (landline), said of campaign 0000000a" in shown
     assert run(["contacts", "delete", number, "--evidence", "asked by letter", "--yes"]) == 0
     assert "opted out of every account" in capsys.readouterr().out
-    left = eventually(lambda: live.api.get(path), lambda found: not found["texts"] and found["consents"])
+    left = eventually(
+        lambda: live.api.get(path),
+        lambda found: not found["texts"] and found["consents"] and not found["unreachable"],
+    )
     assert [(one["state"], one["source"], one["evidence"]) for one in left["consents"]] == [
         ("out", "erasure", "asked by letter")
     ]

@@ -43,6 +43,14 @@ def test_a_number_is_skipped_until_its_days_are_over() -> None:
     assert numbers.mask([ANN], TODAY + 100 * DAY, 90).tolist() == [True]
 
 
+def test_of_a_number_that_left_the_topic_nothing_is_kept() -> None:
+    numbers = of(failed(ANN), failed(ANN, reason="opted_out_at_carrier"), cleared(BEN, TODAY))
+    for number in (ANN, BEN):
+        assert numbers.take(str(number).encode(), None) == ""
+        assert not numbers.mask([number], TODAY, 90).any()
+        assert all(numbers.is_news(number, reason, 1) for reason in ("landline", "opted_out_at_carrier"))
+
+
 def test_a_cleared_number_is_tried_again_and_an_old_failure_read_again_is_no_news() -> None:
     numbers = of(failed(ANN), cleared(ANN, TODAY + 5))
     assert not numbers.mask([ANN], TODAY + 6, 90).any()
