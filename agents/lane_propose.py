@@ -103,7 +103,8 @@ class Proposer:
 
     def _has_a_slot(self) -> bool:
         submitter = self._owner.submitter
-        if self._connections.locked() and self._out + submitter.waiting:
+        waiting = self._out + submitter.waiting
+        if waiting >= submitter.most_waiting or (waiting and self._connections.locked()):
             return False
         return self._out + submitter.count < self._slots
 

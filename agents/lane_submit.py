@@ -17,7 +17,7 @@ from agents.context import Context
 from agents.runner import output
 from pipeline.lane_state import Flight
 from pipeline.outgoing import Renderer, compile_lane_message
-from pipeline.rate import Charge, Window
+from pipeline.rate import Charge, Queue, Window
 from pipeline.submission import away, held_all, held_back, hours_of, is_stale, result_groups
 from pipeline.tokens import message_ids
 from schemas import metrics, topics
@@ -58,6 +58,7 @@ class Submitter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[int, int] = {}
         """Segments of the slices that wait for the limit or for a connection, by the INTENT's offset."""
+        self._queue = Queue()
         self._renderers: dict[str, Renderer] = {}
 
     @property
@@ -69,6 +70,11 @@ class Submitter:
     def waiting(self) -> int:
         """Those of them that the limit has not let through yet, or that wait for a connection."""
         return len(self._waiting)
+
+    @property
+    def most_waiting(self) -> int:
+        """How many slices come to their turn soon; an INTENT beyond that would be stale by then."""
+        return self._queue.most
 
     @property
     def waiting_segments(self) -> int:
@@ -109,11 +115,12 @@ class Submitter:
         outcomes: list[SubmitOutcome] = []
         async with contextlib.AsyncExitStack() as turn:
             async with self._gate:
-                await self._until_it_fits(segments)
+                waited = await self._until_it_fits(segments)
                 # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
                 await turn.enter_async_context(self._aggregator.turns)
                 await self._until_it_can_go(flight)
                 self._waiting.pop(flight.offset, None)
+                self._queue.left(monotonic(), waited, more=bool(self._waiting))
                 self._owner.wake()
                 held, checked_at = self._checked(flight, numbers), boot_seconds()
                 going = [one for one, why in zip(batch, held, strict=True) if why is None]
@@ -125,12 +132,13 @@ class Submitter:
                 metrics.LANE_SEGMENTS.labels(self._owner.lane).inc(segments)
         self._report(flight, result_groups(held, outcomes, flight, now_ms()))
 
-    async def _until_it_fits(self, segments: int) -> None:
-        while True:
-            pause = self._window.wait(monotonic(), segments)
-            if not pause:
-                return
+    async def _until_it_fits(self, segments: int) -> float:
+        """Wait until the limit has room; for how many seconds it was to be waited."""
+        waited = 0.0
+        while pause := self._window.wait(monotonic(), segments):
+            waited += pause
             await asyncio.sleep(pause)
+        return waited
 
     async def _until_it_can_go(self, flight: Flight) -> None:
         """Wait in place for what is over in a moment: a short hold of the account, opt-outs that come late on a busy

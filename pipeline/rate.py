@@ -27,6 +27,9 @@ TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
 SHORTEST_AHEAD, LONGEST_AHEAD = 0.002, 0.1
 """Seconds at least and at most that an INTENT is written before the window has room for its slice."""
+LONGEST_QUEUE = 0.5
+"""Seconds that a slice waits behind others of its lane at most, the limit's time aside: far less than an INTENT may
+be old when it is submitted."""
 SHORTEST_WAIT = 0.001
 """What `Window.wait` tells to wait (s) where only an answer, not time, can make room."""
 
@@ -167,6 +170,31 @@ class ReadBack:
     def ahead(self) -> float:
         """How long before the window has room an INTENT is to be written."""
         return min(max(self._mean + 4 * self._deviation, SHORTEST_AHEAD), LONGEST_AHEAD)
+
+
+@dataclass(slots=True)
+class Queue:
+    """How many slices may wait in line before they are submitted, by how long the lane takes for each.
+
+    A lane that is slow because its machine is busy would else let a whole second's worth of small slices wait for so
+    long that all of them are stale when their turn comes: it would be busy, and send nothing.
+    """
+
+    _mean: float = 0.0
+    _left_at: float | None = None
+
+    def left(self, now: float, waited: float, *, more: bool) -> None:
+        """A slice left the line at `now`; `waited` seconds of its turn were the limit's. `more`: others stood behind
+        it, so that the time until the next one leaves is what the lane takes for it."""
+        if self._left_at is not None:
+            seconds = min(max(0.0, now - self._left_at - waited), LONGEST_QUEUE)
+            self._mean += (seconds - self._mean) / 8
+        self._left_at = now if more else None
+
+    @property
+    def most(self) -> int:
+        """How many slices may wait at a time."""
+        return max(2, int(LONGEST_QUEUE / max(self._mean, 1e-6)))
 
 
 def slice_segments(rate: float) -> int:

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from pipeline.rate import (
     ARRIVAL_SPREAD,
     LONGEST_AHEAD,
+    LONGEST_QUEUE,
     SHORTEST_AHEAD,
     WINDOW,
     Pace,
+    Queue,
     ReadBack,
     Window,
     slice_segments,
@@ -323,3 +325,41 @@ def test_the_time_ahead_follows_what_is_measured() -> None:
 def test_small_slices_have_more_slots_and_never_more_messages(rate: float, batch: int, count: int) -> None:
     assert slots(rate, batch, 16) == count
     assert count * min(batch, slice_segments(rate)) <= 16 * batch
+
+
+def _line(seconds_each: float, slices: int = 60, pause: float = 0.0) -> Queue:
+    queue, now = Queue(), 100.0
+    for _ in range(slices):
+        now += seconds_each + pause
+        queue.left(now, pause, more=True)
+    return queue
+
+
+def test_only_as_many_wait_in_line_as_come_to_their_turn_before_they_are_stale() -> None:
+    for seconds_each in (0.005, 0.02, 0.08, 0.3):
+        most = _line(seconds_each).most
+        assert most == 2 or 0.8 * LONGEST_QUEUE <= most * seconds_each <= 1.2 * LONGEST_QUEUE
+    assert _line(5.0).most == 2, "however slow: one goes, one waits"
+    assert Queue().most > 1000, "nothing is known yet"
+
+
+def test_the_time_that_the_limit_takes_does_not_shorten_the_line() -> None:
+    assert _line(0.001, pause=0.9).most == _line(0.001).most
+
+
+def test_a_pause_without_anybody_in_line_says_nothing() -> None:
+    queue = Queue()
+    for start in (100.0, 200.0, 300.0):
+        for slice_ in range(20):
+            queue.left(start + slice_ * 0.005, 0.0, more=slice_ < 19)
+    assert 80 <= queue.most <= 125
+
+
+def test_after_a_stall_the_line_grows_again() -> None:
+    queue, now = _line(0.005), 500.0
+    queue.left(now, 0.0, more=True)
+    assert queue.most < 20
+    for _ in range(60):
+        now += 0.005
+        queue.left(now, 0.0, more=True)
+    assert queue.most >= 50
