@@ -54,6 +54,11 @@ class Proposer:
         self._unread: set[int] = set()
         """Offsets of our INTENTs that the broker has and that we have not read back."""
 
+    @property
+    def on_the_way(self) -> int:
+        """INTENTs that are written and not read back."""
+        return self._out
+
     def begin(self) -> None:
         """The log is read from its beginning."""
         self._unread.clear()

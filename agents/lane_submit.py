@@ -73,7 +73,8 @@ class Submitter:
 
     @property
     def most_waiting(self) -> int:
-        """How many slices come to their turn soon; an INTENT beyond that would be stale by then."""
+        """How many slices come to their turn soon, those included whose INTENT is not read back yet; an INTENT beyond
+        that would be stale by then."""
         return self._queue.most
 
     @property
@@ -120,7 +121,7 @@ class Submitter:
                 await turn.enter_async_context(self._aggregator.turns)
                 await self._until_it_can_go(flight)
                 self._waiting.pop(flight.offset, None)
-                self._queue.left(monotonic(), waited, more=bool(self._waiting))
+                self._queue.left(monotonic(), waited, more=bool(self._waiting or self._owner.proposer.on_the_way))
                 self._owner.wake()
                 held, checked_at = self._checked(flight, numbers), boot_seconds()
                 going = [one for one, why in zip(batch, held, strict=True) if why is None]

@@ -27,6 +27,8 @@ TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
 SHORTEST_AHEAD, LONGEST_AHEAD = 0.002, 0.1
 """Seconds at least and at most that an INTENT is written before the window has room for its slice."""
+FIRST_TURN = 0.02
+"""Seconds that a lane is taken to need for a slice before that is known."""
 LONGEST_QUEUE = 0.5
 """Seconds that a slice waits behind others of its lane at most, the limit's time aside: far less than an INTENT may
 be old when it is submitted."""
@@ -174,13 +176,14 @@ class ReadBack:
 
 @dataclass(slots=True)
 class Queue:
-    """How many slices may wait in line before they are submitted, by how long the lane takes for each.
+    """How many slices may stand in line between the writing of their INTENT and their turn to be submitted, by how
+    long the lane takes for each (Little's law).
 
     A lane that is slow because its machine is busy would else let a whole second's worth of small slices wait for so
     long that all of them are stale when their turn comes: it would be busy, and send nothing.
     """
 
-    _mean: float = 0.0
+    _mean: float = FIRST_TURN
     _left_at: float | None = None
 
     def left(self, now: float, waited: float, *, more: bool) -> None:
@@ -193,7 +196,7 @@ class Queue:
 
     @property
     def most(self) -> int:
-        """How many slices may wait at a time."""
+        """How many slices may stand in line at a time."""
         return max(2, int(LONGEST_QUEUE / max(self._mean, 1e-6)))
 
 
