@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from adapters.clickhouse.connection import Store
-from adapters.clickhouse.recorded import RECORDED
+from adapters.clickhouse.recorded import BY_LANES, HAS_RECEIPTS, RECORDED
 from schemas.figures import Clicks, MessageSets, Settled, StateSet
 from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, NOT_SENT_AFTER_ALL, PERSON, RECEIPTS, rank_sql
 
@@ -20,8 +19,8 @@ _CHAIN: Final = (*BILLED, "rejected")
 
 # Each window adds a bitmap once to a running union and asks for its size, which is free: no bitmap is copied. Sets
 # that are not merged yet come as several rows with the same key and sizes. One level of SELECT, because planning is
-# a quarter of the time.
-_MEASURE: Final = f"""
+# most of the time; the further levels of receipts are half as much again, so only who has receipts pays for them.
+_SIZES: Final = f"""
 SELECT message, state, reason, turn, segments, price,
     groupBitmapMergeIf(ordinals, state IN {(*FINAL, *BILLED, *EVENTS, "rejected")}) OVER
     (
@@ -32,19 +31,19 @@ SELECT message, state, reason, turn, segments, price,
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
         (PARTITION BY message ORDER BY {rank_sql()} DESC, reason = '', reason, segments, price),
     bitmapCardinality(ordinals), last_at, inserted, bitmapMax(ordinals)
-FROM {RECORDED}
-ORDER BY message
 """
+_MEASURE: Final = f"{_SIZES} FROM {BY_LANES} ORDER BY message"
+_MEASURE_RECEIPTS: Final = f"{_SIZES} FROM {RECORDED} ORDER BY message"
 
 # The newest revision, of it the attempt that completed first; the count is answered from the primary index.
-_AUDIENCE: Final = """
+_AUDIENCE: Final = f"""
 WITH
 (
     SELECT (revision, argMin((attempt, recipients), (frozen, attempt))) FROM audiences
-    WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMIT 1
+    WHERE campaign = {{campaign:String}} GROUP BY revision ORDER BY revision DESC LIMIT 1
 ) AS chosen
-SELECT chosen.2.2, count() FROM audience
-WHERE campaign = {campaign:String} AND revision = chosen.1 AND attempt = chosen.2.1 AND ordinal < chosen.2.2
+SELECT chosen.2.2, count(), {HAS_RECEIPTS} FROM audience
+WHERE campaign = {{campaign:String}} AND revision = chosen.1 AND attempt = chosen.2.1 AND ordinal < chosen.2.2
 """
 
 _OUTSIDE: Final = f"""
@@ -119,23 +118,20 @@ def message_sets(store: Store, campaign: str) -> list[MessageSets]:
         StoreUnavailable, StoreRefused.
     """
     asked = {"campaign": campaign}
-    with ThreadPoolExecutor(1) as beside:
-        audience = beside.submit(_audience, store, asked)
-        rows = store.rows(_MEASURE, asked)
-        recipients, present = audience.result()
-    if rows and not recipients:
+    audience = _audience(store, asked)
+    # Receipts that come between the two questions are in the next figures.
+    rows = store.rows(_MEASURE_RECEIPTS if audience.has_receipts else _MEASURE, asked)
+    if rows and not audience.recipients:
         # Frozen between the two looks: it is there before anything is recorded of it.
-        recipients, present = _audience(store, asked)
+        audience = _audience(store, asked)
     measured: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in rows:
         measured[row[0]].append(row[1:])
-    if recipients and not measured:
+    if audience.recipients and not measured:
         measured[0] = []
     clicks = {row[0]: Clicks(*row[1:]) for row in store.rows(_CLICKS, asked)} if _has_clicks(rows) else {}
     return [
-        replace(
-            _message(store, (campaign, message), (recipients, present), rows), clicks=clicks.get(message, Clicks())
-        )
+        replace(_message(store, (campaign, message), audience, rows), clicks=clicks.get(message, Clicks()))
         for message, rows in measured.items()
     ]
 
@@ -144,27 +140,32 @@ def _has_clicks(rows: Sequence[Sequence[Any]]) -> bool:
     return any(row[1] == "clicked" for row in rows)
 
 
-def _audience(store: Store, asked: dict[str, str]) -> tuple[int, int]:
-    recipients, present = store.rows(_AUDIENCE, asked)[0]
-    return recipients or 0, present or 0
+class _Audience(NamedTuple):
+    recipients: int
+    present: int
+    """Rows that are there of them."""
+    has_receipts: bool
 
 
-def _message(
-    store: Store, key: tuple[str, int], audience: tuple[int, int], rows: Sequence[Sequence[Any]]
-) -> MessageSets:
+def _audience(store: Store, asked: dict[str, str]) -> _Audience:
+    recipients, present, has_receipts = store.rows(_AUDIENCE, asked)[0]
+    return _Audience(recipients or 0, present or 0, bool(has_receipts))
+
+
+def _message(store: Store, key: tuple[str, int], audience: _Audience, rows: Sequence[Sequence[Any]]) -> MessageSets:
     sets = [StateSet(*row[:7]) for row in rows]
     asked = {"campaign": key[0], "message": key[1]}
     outside = 0
-    if any(row[10] >= audience[0] for row in rows if row[0] not in EVENTS):
-        outside = store.rows(_OUTSIDE, {**asked, "recipients": audience[0]})[0][0]
+    if any(row[10] >= audience.recipients for row in rows if row[0] not in EVENTS):
+        outside = store.rows(_OUTSIDE, {**asked, "recipients": audience.recipients})[0][0]
     settled: list[Settled] | None = None
     if _moved_on(rows):
         settled = [Settled(*row) for row in store.rows(_SETTLED, asked) if row[2]]
     return MessageSets(
         campaign=key[0],
         message=key[1],
-        recipients=audience[0],
-        audience_rows=audience[1],
+        recipients=audience.recipients,
+        audience_rows=audience.present,
         outside=outside,
         sets=sets,
         settled=settled,

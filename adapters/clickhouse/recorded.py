@@ -12,6 +12,14 @@ from schemas.succession import BY_LANE, FINAL, RECEIPTS
 
 _RECEIPTS: Final = str(tuple(RECEIPTS))
 
+HAS_RECEIPTS: Final = f"""
+(SELECT count() > 0 FROM state_sets WHERE campaign = {{campaign:String}} AND state IN {_RECEIPTS})
+"""
+"""Whether any receipt is recorded of {campaign:String}, answered from the primary index."""
+
+BY_LANES: Final = f"state_sets WHERE campaign = {{campaign:String}} AND state NOT IN {_RECEIPTS}"
+"""The sets of {campaign:String} without receipts: the same as `RECORDED` where there are none, for a third less."""
+
 SUBMITTED_SETS: Final = f"""
 SELECT message, bitmapAndnot(groupBitmapMergeStateIf(ordinals, state IN {BY_LANE}),
     groupBitmapMergeStateIf(ordinals, state IN {FINAL})) AS submitted
@@ -25,7 +33,7 @@ RECORDED: Final = f"""
 (
     SELECT message, toString(state) AS state, toString(reason) AS reason, turn, segments, price, ordinals, last_at,
         inserted
-    FROM state_sets WHERE campaign = {{campaign:String}} AND state NOT IN {_RECEIPTS}
+    FROM {BY_LANES}
     UNION ALL
     SELECT message, transform(toString(state), {[*RECEIPTS]}, {[*RECEIPTS.values()]}, '') AS state,
         toString(reason) AS reason, turn, segments, price, bitmapAnd(ordinals, submitted) AS ordinals, last_at,

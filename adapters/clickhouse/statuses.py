@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -80,9 +81,20 @@ def _table(rows: Sequence[_Row]) -> Any:
         },
         "first": pa.array([row.span[0] for row in rows], pa.uint32()),
         "last": pa.array([row.span[1] for row in rows], pa.uint32()),
-        "ordinals": _lists([() if group is None else group.ordinals for group in groups], pa.uint32()),
+        "ordinals": _ordinals([[] if group is None else group.ordinals for group in groups]),
         "ids": _lists([(group.ids or ()) if group is not None else () for group in groups], pa.string()),
     })  # fmt: skip
+
+
+def _ordinals(lists: Sequence[list[int]]) -> Any:
+    """As `_lists`, at a fifth of the cost: these are most of what the writer writes."""
+    ordinals = array("I")
+    for one in lists:
+        ordinals.fromlist(one)
+    offsets: Any = pa.array(list(accumulate(map(len, lists), initial=0)), pa.int32())
+    return pa.ListArray.from_arrays(
+        offsets, pa.Array.from_buffers(pa.uint32(), len(ordinals), [None, pa.py_buffer(ordinals)])
+    )
 
 
 def _lists(lists: Sequence[Sequence[Any]], kind: Any) -> Any:

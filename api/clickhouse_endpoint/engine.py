@@ -27,19 +27,22 @@ from api.clickhouse_endpoint.errors import (
     from_exception,
     refuse,
 )
-from api.clickhouse_endpoint.guard import FUNCTIONS, TABLE_FUNCTIONS, check_names, check_settings, check_statement
+from api.clickhouse_endpoint.guard import (
+    FUNCTIONS,
+    TABLE_FUNCTIONS,
+    check_identifiers,
+    check_names,
+    check_settings,
+    check_statement,
+)
 from api.clickhouse_endpoint.pipe import ResultPipe
-from api.clickhouse_endpoint.statement import Insert, Query, tokens
+from api.clickhouse_endpoint.statement import KEPT, KNOWN, Insert, Query, tokens
 
 _CONFIG = """<clickhouse><storage_configuration><disks>
 <default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default>
 </disks></storage_configuration></clickhouse>
 """
 _SETTING = re.compile(r"[A-Za-z_]\w*")
-_KNOWN: Final = 512
-"""Statements whose printed form is kept; those of Longwave are few, their values travel as parameters."""
-_KEPT: Final = 16_384
-"""Bytes of a statement that is kept so."""
 _FOREIGN: Final = """
 SELECT DISTINCT lower(name) FROM
 (
@@ -102,7 +105,7 @@ class Engine:
         self._printer.query(f"SET max_query_size = {_LONGEST_STATEMENT}", "Null")
         found = self._keeper.query(_FOREIGN, "TSVRaw").data().split()
         self._foreign = (frozenset(found) - TABLE_FUNCTIONS) | FUNCTIONS
-        self._known = lru_cache(_KNOWN)(self._print)
+        self._allowed = lru_cache(KNOWN)(self._judge)
         self.version, self.timezone = self._keeper.query("SELECT version(), timezone()", "TSV").data().split()
 
     def close(self) -> None:
@@ -167,17 +170,19 @@ class Engine:
         """
         check_settings(context.settings)
         check_names(context.database)
-        printed = self._printed(sql)
-        if own and printed.count(own) != 1:
-            raise refuse(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error: the end of the statement is not clear.")
-        check_statement(printed.replace(own, " ") if own else printed, self._foreign, context.params)
+        judge = self._allowed if len(sql) <= KEPT else self._judge
+        check_identifiers(judge(sql, own), context.params)
         for external in context.externals:
             check_names(external.name, external.format)
             made = f"CREATE TEMPORARY TABLE {external.name} ({external.structure})"
-            check_statement(self._printed(made.encode()), self._foreign, {})
+            check_identifiers(judge(made.encode(), ""), {})
 
-    def _printed(self, sql: bytes) -> str:
-        return self._known(sql) if len(sql) <= _KEPT else self._print(sql)
+    def _judge(self, sql: bytes, own: str) -> tuple[str, ...]:
+        """Refuse a statement whatever its parameters are; returns those that are identifiers."""
+        printed = self._print(sql)
+        if own and printed.count(own) != 1:
+            raise refuse(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error: the end of the statement is not clear.")
+        return check_statement(printed.replace(own, " ") if own else printed, self._foreign)
 
     def _print(self, sql: bytes) -> str:
         literal = sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'")

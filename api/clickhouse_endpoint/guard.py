@@ -49,9 +49,10 @@ _SUBSTITUTED: Final = re.compile(r"\{(\w+):\s*Identifier\}")
 _WORD: Final = re.compile(r"\w+")
 
 
-def check_statement(printed: str, foreign: frozenset[str], params: Mapping[str, str]) -> None:
-    """Refuse a statement that reaches outside of the database. `printed`: as the engine prints it; `foreign`: lower
-    case names that may not be called; `params`: the values of its substitutions.
+def check_statement(printed: str, foreign: frozenset[str]) -> tuple[str, ...]:
+    """Refuse a statement that reaches outside of the database, whatever the values of its parameters are. `printed`:
+    as the engine prints it; `foreign`: lower case names that may not be called. Returns the parameters of which the
+    values are identifiers, for `check_identifiers`.
 
     Raises:
         ClickHouseError: 497, with what is refused.
@@ -68,7 +69,16 @@ def check_statement(printed: str, foreign: frozenset[str], params: Mapping[str, 
         if "/" in name or "\\" in name:
             raise _denied(f"the identifier `{name}`, which may name a file")
     check_settings(assigned)
-    for name in _SUBSTITUTED.findall(printed):
+    return tuple(_SUBSTITUTED.findall(printed))
+
+
+def check_identifiers(names: Iterable[str], params: Mapping[str, str]) -> None:
+    """Refuse parameters (of `names`, by `check_statement`) that are no plain identifiers.
+
+    Raises:
+        ClickHouseError: 497, naming the parameter.
+    """
+    for name in names:
         if not _WORD.fullmatch(params.get(name, "")):
             raise _denied(f"the identifier in parameter {name}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -21,6 +22,11 @@ _TOKEN: Final = re.compile(
     |(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<other>\d[\w.]*|.)""",
     re.DOTALL | re.VERBOSE,
 )
+KNOWN: Final = 512
+"""Statements of which is kept what was found out about them: those of Longwave are few, their values travel as
+parameters."""
+KEPT: Final = 16_384
+"""Bytes of a statement of which that is kept."""
 _RESULT: Final = frozenset(
     (b"SELECT", b"WITH", b"FROM", b"SHOW", b"DESC", b"DESCRIBE", b"EXISTS", b"EXPLAIN", b"CHECK", b"(")
 )
@@ -77,6 +83,10 @@ Statement = Query | Insert | Command
 
 def parse(text: bytes) -> Statement:
     """Classify one statement. Raises ClickHouseError for none, several, or client-only clauses."""
+    return _known(text) if len(text) <= KEPT else _parse(text)
+
+
+def _parse(text: bytes) -> Statement:
     first = next(tokens(text), None)
     if first is None:
         raise refuse(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error: Empty query.")
@@ -91,6 +101,9 @@ def parse(text: bytes) -> Statement:
     if (first.word or first.text) in _RESULT and b"INSERT" not in words:
         return _query(text, found)
     return Command(text, first.word in _STATE or words[:2] == [b"CREATE", b"TEMPORARY"])
+
+
+_known = lru_cache(KNOWN)(_parse)
 
 
 def tokens(text: bytes, start: int = 0) -> Iterator[Token]:

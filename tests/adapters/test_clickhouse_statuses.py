@@ -117,6 +117,16 @@ def receipts(state: str, ordinals: Sequence[int], reason: str = "", message: int
     return msgspec.structs.replace(chunk(state, ordinals, reason=reason, message=message, at=NOW + 9), receipts=True)
 
 
+def test_the_first_receipts_change_only_whom_they_are_about(store: Store) -> None:
+    StatusSink(store).insert(WAY[:3])
+    before = account(store)
+    StatusSink(store).insert([receipts("delivered", range(10, N))])
+    after = account(store)
+    changed = {"accepted": 40 - 30, "delivered": 30}
+    assert after.states == {**before.states, **changed}
+    assert (after.accepted_ever, after.spend, after.residual) == (before.accepted_ever, before.spend, 0)
+
+
 def test_receipts_count_only_for_who_was_submitted_whatever_comes_when(store: Store) -> None:
     way = [
         chunk("queued", range(20), segments=2, price=7900),

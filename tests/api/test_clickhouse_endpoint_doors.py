@@ -159,6 +159,13 @@ def test_what_is_beside_the_statement_reaches_nothing_either(served: Endpoint, f
     assert status == 403, body
 
 
+def test_a_statement_that_was_allowed_is_judged_again_with_other_parameters(served: Endpoint, folder: Path) -> None:
+    asked = "SELECT count() >= 0 FROM {t:Identifier}"
+    for name, allowed in (("rows", True), (str(folder / "outside.csv"), False), ("rows", True)):
+        status, _, body = served.http(query=asked, param_t=name)
+        assert (status == 200) is allowed, body
+
+
 def test_what_longwave_needs_still_works(served: Endpoint) -> None:
     client = served.client()
     for sql in (
