@@ -17,9 +17,9 @@ from adapters.clickhouse import Store
 from adapters.clickhouse import attribution as store_of
 from adapters.clickhouse.attribution import Decided
 from adapters.clock import now_ms
-from adapters.errors import StoreError
 from adapters.settings import Settings
 from agents.context import Context
+from agents.rounds import in_rounds
 from agents.runner import output, write
 from pipeline.attribution import EARLY_MS, WINDOW_MS, Event, Found, Sent, Waiting, message_of, statuses
 from pipeline.inbound_sender import sender_key
@@ -51,12 +51,7 @@ class Attribution:
         """When (ms) to look again for those without a message."""
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.round(now_ms())
-            except StoreError as error:
-                log.warning("attribution waits for ClickHouse: %s", error)
-            await asyncio.sleep(SECONDS)
+        await in_rounds("attribution", SECONDS, lambda: self.round(now_ms()))
 
     async def round(self, now: int) -> int:
         """Decide what can be decided; how many were."""

@@ -15,9 +15,9 @@ from typing import get_args
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from adapters.clock import now_ms
-from adapters.errors import StoreError
 from agents.context import Context
 from agents.outbox import Outbox
+from agents.rounds import in_rounds
 from agents.runner import output
 from pipeline.accounting import figures
 from pipeline.settlement import reached
@@ -45,12 +45,7 @@ class Settlement:
         """Campaigns of which the residual is exported."""
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self._round()
-            except StoreError as error:
-                log.warning("settlement waits for ClickHouse: %s", error)
-            await asyncio.sleep(SECONDS)
+        await in_rounds("settlement", SECONDS, self._round)
 
     async def _round(self) -> None:
         self._rounds += 1

@@ -17,8 +17,9 @@ from typing import Final
 from adapters.clickhouse import Store
 from adapters.clickhouse.unreachable import Failures, failures_since, submitted_numbers
 from adapters.clock import now_ms
-from adapters.errors import StoreError, StoreRefused
+from adapters.errors import StoreRefused
 from agents.context import Context
+from agents.rounds import in_rounds
 from agents.runner import Output, output, write
 from pipeline.unreachable import DAY, WRITTEN
 from schemas import metrics, topics
@@ -55,12 +56,7 @@ class Suppression:
         """(campaign, message) → ordinal → why."""
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.round(now_ms())
-            except StoreError as error:
-                log.warning("the suppression of unreachable numbers waits for ClickHouse: %s", error)
-            await asyncio.sleep(SECONDS)
+        await in_rounds("the suppression of unreachable numbers", SECONDS, lambda: self.round(now_ms()))
 
     async def round(self, now: int) -> int:
         """Read what is new, and write what follows; how many numbers."""

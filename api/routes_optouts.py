@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -14,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse.consents import COLUMNS, Change, export, history, reply_figures, standing
 from adapters.clock import now_ms
-from adapters.neutral import for_csv
+from api.csv_answer import csv_answer
 from api.errors import ApiError
 from api.numbers import number_of, refusal
 from api.services import Services, services
@@ -144,12 +141,7 @@ async def exported(
     shared: Shared, current: Annotated[bool, Query(description="Only who is opted out now.")] = False
 ) -> StreamingResponse:
     """Every consent change with its evidence, as CSV, in order of number and time."""
-    pages = export(shared.figures.store, current=current)
-    # The first page decides about the status: what fails later can only break the connection off.
-    nothing: list[Change] = []
-    first = await asyncio.to_thread(next, pages, nothing)
-    headers = {"Content-Disposition": 'attachment; filename="optouts.csv"'}
-    return StreamingResponse(_csv(first, pages), media_type="text/csv; charset=utf-8", headers=headers)
+    return await csv_answer("optouts.csv", COLUMNS, export(shared.figures.store, current=current), _row)
 
 
 @router.get("/optouts/{number}")
@@ -227,21 +219,8 @@ def _as_json(change: Change) -> dict[str, Any]:
     }
 
 
-def _csv(first: list[Change], rest: Iterator[list[Change]]) -> Iterator[bytes]:
-    yield _written([COLUMNS])
-    yield _written(_row(change) for change in first)
-    for page in rest:
-        yield _written(_row(change) for change in page)
-
-
 def _row(change: Change) -> tuple[str, ...]:
     said = {"number": f"+{change.number}", "at": iso(change.at), "recorded": iso(change.recorded)}
     # What ends a hold is no opt-in: the standing answer has a row of its own.
     said["out"] = "cleared" if change.hold and change.state == "in" else change.state
     return tuple(said.get(name) or getattr(change, name) for name in COLUMNS)
-
-
-def _written(rows: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(for_csv, rows))
-    return text.getvalue().encode()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -14,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from adapters.clickhouse.unreachable import Listed, all_listed, count, listed
 from adapters.clock import now_ms
-from adapters.neutral import for_csv
+from api.csv_answer import csv_answer
 from api.errors import ApiError
 from api.numbers import number_of
 from api.services import Services, services
@@ -52,11 +50,8 @@ async def numbers(
 @router.get("/unreachable/export")
 async def exported(shared: Shared) -> StreamingResponse:
     """All of them as CSV."""
-    pages = all_listed(shared.figures.store)
-    nothing: list[Listed] = []
-    first = await asyncio.to_thread(next, pages, nothing)
-    headers = {"Content-Disposition": 'attachment; filename="unreachable.csv"'}
-    return StreamingResponse(_csv(shared, first, pages), media_type="text/csv; charset=utf-8", headers=headers)
+    header = (*COLUMNS, "meaning")
+    return await csv_answer("unreachable.csv", header, all_listed(shared.figures.store), partial(_line, shared))
 
 
 @router.delete("/unreachable/{number}")
@@ -80,13 +75,5 @@ def _row(shared: Services, one: Listed) -> tuple[str, str, str, str | None, str,
     return f"+{one.number}", one.reason, iso(one.at) or "", retry, one.account, one.campaign
 
 
-def _csv(shared: Services, first: list[Listed], rest: Iterator[list[Listed]]) -> Iterator[bytes]:
-    yield _written([(*COLUMNS, "meaning")])
-    for page in (first, *rest) if first else ():
-        yield _written((*_row(shared, one), REASONS.get(one.reason, "")) for one in page)
-
-
-def _written(rows: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(for_csv, rows))
-    return text.getvalue().encode()
+def _line(shared: Services, one: Listed) -> tuple[str | None, ...]:
+    return (*_row(shared, one), REASONS.get(one.reason, ""))

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from adapters import settings as configuration
 from cli import campaign_text as text
-from cli.client import Client
+from cli.client import Client, our_api
 from cli.console import FAILED, UserError, WrongUse, note, say, write_json
 from cli.numbers_file import read_numbers, user
 
@@ -30,11 +29,6 @@ def _group() -> None:
     """Create, review, launch, steer and export campaigns."""
 
 
-def client() -> Client:
-    """The API of the effective settings."""
-    return Client(configuration.load().api.url)
-
-
 @app.command()
 def create(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")], json: Json = None
@@ -42,7 +36,7 @@ def create(
     """Create a draft from a TOML file; prints its id."""
     raw = _read(file)
     try:
-        made = client().send("POST", "/v1/campaigns", raw, "application/toml")
+        made = our_api().send("POST", "/v1/campaigns", raw, "application/toml")
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     say(made["id"])
@@ -60,7 +54,7 @@ def _read(file: Path) -> bytes:
 @app.command()
 def review(campaign: Id, json: Json = None) -> None:
     """What a launch would mean: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
-    found = client().get(f"/v1/campaigns/{_id(campaign)}/review")
+    found = our_api().get(f"/v1/campaigns/{_id(campaign)}/review")
     for line in text.review_lines(found):
         say(line)
     write_json(json, found)
@@ -78,7 +72,7 @@ def launch(
     json: Json = None,
 ) -> None:
     """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0 and reached somebody."""
-    api = client()
+    api = our_api()
     answer = api.send("POST", f"/v1/campaigns/{_id(campaign)}/launch", allow_empty=allow_empty or None)
     _tell(answer, "launched")
     if not wait:
@@ -126,7 +120,7 @@ def duplicate(
 ) -> None:
     """A new draft with the same definition; prints its id."""
     body = orjson.dumps({} if name is None else {"name": name})
-    made = client().send("POST", f"/v1/campaigns/{_id(campaign)}/duplicate", body)
+    made = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/duplicate", body)
     say(made["id"])
     _tell_pending(made)
 
@@ -134,14 +128,14 @@ def duplicate(
 @app.command()
 def delete(campaign: Id) -> None:
     """Delete a draft."""
-    answer = client().send("DELETE", f"/v1/campaigns/{_id(campaign)}")
+    answer = our_api().send("DELETE", f"/v1/campaigns/{_id(campaign)}")
     _tell_pending(answer) if _is_pending(answer) else say(f"{campaign} deleted")
 
 
 @app.command()
 def show(campaign: Id, json: Json = None) -> None:
     """One campaign: status, where everybody is, reasons, spend."""
-    found = client().get(f"/v1/campaigns/{_id(campaign)}")
+    found = our_api().get(f"/v1/campaigns/{_id(campaign)}")
     if str(json) != "-":
         for line in text.show_lines(found):
             say(line)
@@ -158,7 +152,7 @@ def list_(
     json: Json = None,
 ) -> None:
     """Campaigns, newest first."""
-    found = client().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
+    found = our_api().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
     if str(json) != "-":
         text.print_list(found)
     write_json(json, found)
@@ -174,7 +168,7 @@ def export(
     kind = out.suffix.removeprefix(".").lower()
     if kind not in ("csv", "parquet"):
         raise WrongUse(f"{out}: name the file FILE.csv or FILE.parquet")
-    api = client()
+    api = our_api()
     api.download(f"/v1/campaigns/{_id(campaign)}/export", out, format=kind, state=state)
     say(f"{out}: {out.stat().st_size:,} bytes")
 
@@ -182,7 +176,7 @@ def export(
 @app.command("retry-failed")
 def retry_failed(campaign: Id) -> None:
     """A draft to the numbers that were rejected or undelivered; prints its id."""
-    api = client()
+    api = our_api()
     made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
     numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
     note(f"{len(numbers):,} numbers; review and launch it" if numbers else "review and launch it")
@@ -207,7 +201,7 @@ def resolve(
     if outcome not in ("sent", "not-sent", "resend"):
         raise WrongUse(f"--as {outcome}: say sent, not-sent or resend")
     body = {"as": outcome, "by": user(), **({"numbers": read_numbers(numbers)} if numbers else {})}
-    answer = client().send("POST", f"/v1/campaigns/{_id(campaign)}/resolve", orjson.dumps(body))
+    answer = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/resolve", orjson.dumps(body))
     told = answer["resolution"]
     verdict = "sent" if outcome == "sent" else "not sent"
     if _is_pending(answer):
@@ -221,7 +215,7 @@ def resolve(
 
 
 def _act(campaign: str, action: str, done: str) -> None:
-    _tell(client().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
+    _tell(our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
 
 
 def _tell(answer: dict[str, Any], done: str) -> None:

@@ -62,6 +62,12 @@ class Client:
         finally:
             partial.unlink(missing_ok=True)
 
+    def download_csv(self, path: str, to: Path, **query: Any) -> int:
+        """As `download`, of a CSV file with a header; how many lines it has besides."""
+        self.download(path, to, **query)
+        with to.open("rb") as file:
+            return max(0, sum(1 for _ in file) - 1)
+
     def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any]:
         with self._open(method, path, body, kind) as answer:
             try:
@@ -82,6 +88,13 @@ class Client:
                 f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"
             ) from error
         return answer
+
+
+def our_api(timeout: float = TIMEOUT) -> Client:
+    """The API of the effective settings."""
+    from adapters.settings import load
+
+    return Client(load().api.url, timeout)
 
 
 def retrying(call: Callable[[], dict[str, Any]], patience: float, sleep: Callable[[float], None]) -> dict[str, Any]:

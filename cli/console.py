@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ def note(text: str) -> None:
 def fail(error: object) -> None:
     """`error: …` on standard error."""
     note(f"error: {error}")
+
+
+def one_line(text: str) -> str:
+    """A text of a stranger without line ends and other controls, to be shown amid a line."""
+    return "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
 
 
 def to_json(value: Any) -> str:

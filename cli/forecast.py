@@ -44,15 +44,14 @@ def forecast(
 
 
 def _asked(file: Path, start: str | None) -> dict[str, Any]:
-    from adapters.settings import load
-    from cli.client import Client
+    from cli.client import our_api
 
     try:
         raw = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
     try:
-        return Client(load().api.url).send("POST", "/v1/forecast", raw, "application/toml", start=start)
+        return our_api().send("POST", "/v1/forecast", raw, "application/toml", start=start)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,8 @@ from urllib.parse import quote
 
 import typer
 
-from cli.console import say, to_json, write_json
+from cli.client import our_api
+from cli.console import one_line, say, to_json, write_json
 from cli.import_options import Account as Whose
 from cli.import_options import (
     Column,
@@ -93,7 +93,7 @@ def add(
     import orjson
 
     body = {"numbers": numbers, "evidence": evidence, "account": account}
-    said = _client().send("POST", "/v1/optouts", orjson.dumps(body))
+    said = our_api().send("POST", "/v1/optouts", orjson.dumps(body))
     say(f"{said['recorded']} opted out")
 
 
@@ -108,7 +108,7 @@ def remove(
     import orjson
 
     body = {"evidence": evidence, "account": account}
-    said = _client().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
+    said = our_api().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
     say(f"{number} may be written to again" + (f" by {account}" if account else ""))
     if said["held"]:
         say("  once you have decided about a text of theirs that still holds it: longwave optouts review")
@@ -119,7 +119,7 @@ def show(
     number: Number, json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False
 ) -> None:
     """Who may not write to a number, and every change with its evidence."""
-    found = _client().get(f"/v1/optouts/{quote(number)}")
+    found = our_api().get(f"/v1/optouts/{quote(number)}")
     if json:
         say(to_json(found))
         return
@@ -129,7 +129,7 @@ def show(
         say(f"  {name} must not write to it: {why.replace('_', ' ')}")
     for change in found["history"]:
         said = " ".join(part for part in (_words(change), change["source"], change["account"], change["who"]) if part)
-        say(f"  {change['recorded']}  {said}  {_plain(change['evidence'])}")
+        say(f"  {change['recorded']}  {said}  {one_line(change['evidence'])}")
 
 
 @app.command()
@@ -143,7 +143,7 @@ def review(
         return
     for line in lines:
         why = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
-        say(f"{line['number']}  {line['at']}  {_plain(line['text'] or line['evidence'])}{why}")
+        say(f"{line['number']}  {line['at']}  {one_line(line['text'] or line['evidence'])}{why}")
     if lines:
         say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
     else:
@@ -151,7 +151,7 @@ def review(
 
 
 def _held() -> Iterator[dict[str, Any]]:
-    client, cursor = _client(), ""
+    client, cursor = our_api(), ""
     while True:
         page = client.get("/v1/inbox", what="held", size=200, cursor=cursor or None)
         yield from page["lines"]
@@ -178,7 +178,7 @@ def _decide(number: str, decision: str, evidence: str, done: str) -> None:
     import orjson
 
     body = {"decision": decision, "evidence": evidence, "who": getpass.getuser()}
-    said = _client().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
+    said = our_api().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
     say(f"{number} is {done} ({said['decided']} decided)")
 
 
@@ -188,20 +188,14 @@ def _words(change: dict[str, Any]) -> str:
     return str(change["state"])
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
-
-
 @app.command()
 def export(
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
     current: Annotated[bool, typer.Option("--current", help="Only who is opted out now.")] = False,
 ) -> None:
     """Every consent change with its time, source and evidence, as CSV."""
-    _client().download("/v1/optouts/export", out, current="true" if current else None)
-    with out.open("rb") as file:
-        lines = sum(1 for _ in file)
-    say(f"{out}: {max(0, lines - 1):,} lines")
+    lines = our_api().download_csv("/v1/optouts/export", out, current="true" if current else None)
+    say(f"{out}: {lines:,} lines")
 
 
 @app.command()
@@ -242,13 +236,6 @@ def _measure(corpus: Path) -> None:
         say(line)
     if measured.misses:
         raise typer.Exit(1)
-
-
-def _client() -> Any:
-    from adapters.settings import load
-    from cli.client import Client
-
-    return Client(load().api.url)
 
 
 def _print(summary: dict[str, Any]) -> None:

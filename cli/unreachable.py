@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
+from cli.client import our_api
 from cli.console import say, to_json
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -25,7 +26,7 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Who is skipped as unreachable, why, since when, and when each is tried again."""
-    found = _client().get("/v1/unreachable", cursor=cursor or None, limit=limit)
+    found = our_api().get("/v1/unreachable", cursor=cursor or None, limit=limit)
     if json:
         say(to_json(found))
         return
@@ -42,10 +43,7 @@ def list_(
 @app.command()
 def export(out: Annotated[Path, typer.Option("--out", help="CSV file to write.")]) -> None:
     """All of them as CSV."""
-    _client().download("/v1/unreachable/export", out)
-    with out.open("rb") as file:
-        lines = sum(1 for _ in file)
-    say(f"{out}: {max(0, lines - 1):,} numbers")
+    say(f"{out}: {our_api().download_csv('/v1/unreachable/export', out):,} numbers")
 
 
 @app.command()
@@ -54,14 +52,7 @@ def clear(
     who: Annotated[str, typer.Option("--who", help="Who decided; kept with the change.")] = "",
 ) -> None:
     """Let campaigns try numbers again. Who is opted out at the carrier stays held for review."""
-    client = _client()
+    client = our_api()
     for number in numbers:
         said = client.send("DELETE", f"/v1/unreachable/{quote(number)}", who=who or None)
         say(f"{said['cleared']} is tried again")
-
-
-def _client() -> Any:
-    from adapters.settings import load
-    from cli.client import Client
-
-    return Client(load().api.url)

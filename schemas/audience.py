@@ -57,5 +57,20 @@ class AudiencePage:
             if len(column) != n:
                 raise ValueError(f"column {name} has {len(column)} entries, expected {n}")
 
+    def part(self, first: int, last: int) -> AudiencePage:
+        """The recipients with the ordinals from `first` to before `last`, as far as they are on this page."""
+        span = slice(first - self.first, last - self.first)
+        return AudiencePage(
+            first=first,
+            numbers=self.numbers[span],
+            zones=self.zones,
+            zone=self.zone[span],
+            countries=self.countries,
+            country=self.country[span],
+            regions=self.regions,
+            region=self.region[span],
+            fields={name: column[span] for name, column in self.fields.items()},
+        )
+
     def __len__(self) -> int:
         return len(self.numbers)

@@ -68,27 +68,10 @@ def test_chunks_cover_all_and_cross_nothing(n: int, partitions: int, before: int
 
 def test_whole_pages_of_any_size_give_the_same_chunks() -> None:
     numbers = audience(3000, 5)
-    task = task_of(len(numbers))
-    whole = [(p, encode(c)) for p, c in chunks(task, page_of(numbers), 8)]
-    halves = [
-        (p, encode(c)) for first in (0, 1500) for p, c in chunks(task, _page_slice(numbers, first, first + 1500), 8)
-    ]
+    task, page = task_of(len(numbers)), page_of(numbers)
+    whole = [(p, encode(c)) for p, c in chunks(task, page, 8)]
+    halves = [(p, encode(c)) for first in (0, 1500) for p, c in chunks(task, page.part(first, first + 1500), 8)]
     assert whole == halves
-
-
-def _page_slice(numbers: list[int], first: int, last: int) -> AudiencePage:
-    page = page_of(numbers)
-    return AudiencePage(
-        first=first,
-        numbers=page.numbers[first:last],
-        zones=page.zones,
-        zone=page.zone[first:last],
-        countries=page.countries,
-        country=page.country[first:last],
-        regions=page.regions,
-        region=page.region[first:last],
-        fields={"name": page.fields["name"][first:last]},
-    )
 
 
 def test_dictionaries_hold_only_what_the_chunk_uses() -> None:
