@@ -27,16 +27,13 @@ from pipeline.columns import Columns
 from pipeline.contacts import Contacts, Statement, country_of_line, derived_region, normalise, statements_of_broken
 from pipeline.number_judging import explain_refusal
 from pipeline.optouts import without_decided
-from pipeline.rejections import in_words
+from pipeline.rejections import RejectedLines, in_words
 from schemas.feedback import Consent
-
-EXAMPLES = 3
-"""Rejected lines of each reason that are shown."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the lines: `lines` = `imported` + `duplicates` + all of `rejected`.
+    """What became of the lines: `lines` = `imported` + `duplicates` + all that are `rejected`.
 
     `imported` are distinct numbers; `duplicates` are lines whose number a later or earlier line has too (their values
     are put together, the last ones win). `opted_out` and `held` are the numbers that lines say something about, and
@@ -50,8 +47,7 @@ class Counts:
     held: BitMap64 = field(default_factory=BitMap64)
     decided: BitMap64 = field(default_factory=BitMap64)
     countries: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    rejected: RejectedLines = field(default_factory=RejectedLines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +211,4 @@ def _count(
     counts.held |= BitMap64(one.number for one in said if one.state == "held")
     counts.countries.update(contacts.countries)
     for raw, _, reason in _rejected(batch, contacts):
-        counts.rejected[reason] += 1
-        examples = counts.examples.setdefault(reason, [])
-        if len(examples) < EXAMPLES:
-            examples.append(raw[:200])
+        counts.rejected.add(reason, raw)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.contact_files import ContactFile, ContactFileError, Reading, open_contacts
+from adapters.contact_rejects import Rejects
+from cli.console import UserError
 from pipeline.column_words import country_named, names_known_column, names_number
 from pipeline.columns import Choices, Columns, ColumnsError, columns_of, is_like_a_number
 from pipeline.number_judging import Choice, NumberJudge, Verdict
+from pipeline.rejections import RejectedLines
 from pipeline.survey import Profile, Survey
 
 Places = tuple[tuple[int, ...], int | None]
@@ -179,6 +182,32 @@ def reading_notes(file: ContactFile) -> list[str]:
         f"column {name!r} holds {kind}, which is no text: it is left out" for name, kind in file.unusable.items()
     ]
     return notes
+
+
+def summary_of(
+    file: ContactFile, columns: Any, survey: Survey, verdict: Verdict, rejected: RejectedLines
+) -> dict[str, Any]:
+    """What the summary of every import says of its file."""
+    return {
+        "read_as": file.dialect.described,
+        "columns": described_columns(file, columns, survey),
+        "numbers": described_verdict(verdict),
+        "rejected": dict(rejected.counts.most_common()),
+        "rejected_examples": rejected.examples,
+        "rejects": None,
+    }
+
+
+def open_rejects(path: Path, file: ContactFile, columns: Any) -> Rejects:
+    """Where the rejected lines of a file go.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        return Rejects(path, file.dialect, file.header, drops_last=columns.has_reason)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
 
 
 def _encodable(text: str) -> str:

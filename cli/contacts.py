@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import contact_person, unreachable
-from cli.console import UserError, WrongUse, note, say, write_json
+from cli.console import UserError, WrongUse, note, write_json
 from cli.import_options import (
     Account,
     Column,
@@ -33,10 +33,7 @@ from cli.import_options import (
     delimiter_of,
     numbers_of,
     rejects_of,
-    say_columns,
-    say_judgement,
-    say_rejected,
-    say_speed,
+    say_summary,
 )
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -92,7 +89,7 @@ def import_(
     else:
         summary = _run(plan, file, list_name, country, target, account, replaces=replace)
     if str(json) != "-":
-        _print(summary)
+        say_summary(summary, _outcome(summary))
     write_json(json, summary)
     if not summary["imported"]:
         raise typer.Exit(1)
@@ -123,11 +120,12 @@ def _run(
     from adapters.errors import EmitError, StoreRefused, StoreUnavailable
     from adapters.settings import load
     from cli.contact_import import Targets, import_contacts
+    from cli.contact_plan import open_rejects
 
     settings = load()
     started = time.monotonic()
     try:
-        with _rejects(rejects, plan) as rejected, _progress(file, plan.file.total) as view:
+        with open_rejects(rejects, plan.file, plan.columns) as rejected, _progress(file, plan.file.total) as view:
             targets = Targets(
                 store=ContactStore(Store(settings.clickhouse), list_name, view.waiting, replaces=replaces),
                 rejects=rejected,
@@ -151,20 +149,18 @@ def _run(
             "`longwave run migrate`, then run the same command again"
         ) from error
     summary = _summary(plan, file, list_name, counts, started)
-    summary["rejects"] = str(rejects) if counts.rejected else None
+    summary["rejects"] = str(rejects) if summary["rejected"] else None
     return summary
 
 
 def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> dict[str, Any]:
-    from cli.contact_plan import described_columns, described_verdict
+    from cli.contact_plan import summary_of
 
     return {
+        **summary_of(plan.file, plan.columns, plan.survey, plan.numbers, counts.rejected),
         "file": str(file),
         "list": list_name,
-        "read_as": plan.file.dialect.described,
         "notes": plan.notes,
-        "columns": described_columns(plan.file, plan.columns, plan.survey),
-        "numbers": described_verdict(plan.numbers),
         "countries": dict(counts.countries.most_common()),
         "lines": counts.lines,
         "imported": counts.imported,
@@ -172,23 +168,8 @@ def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float)
         "opted_out": len(counts.opted_out),
         "held": len(counts.held - counts.opted_out),
         "decided": len(counts.decided),
-        "rejected": dict(counts.rejected.most_common()),
-        "rejected_examples": counts.examples,
-        "rejects": None,
         "seconds": round(time.monotonic() - started, 3),
     }
-
-
-@contextmanager
-def _rejects(path: Path, plan: Any) -> Iterator[Any]:
-    from adapters.contact_rejects import Rejects
-
-    try:
-        rejects = Rejects(path, plan.file.dialect, plan.file.header, drops_last=plan.columns.has_reason)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
-    with rejects:
-        yield rejects
 
 
 async def publish(kafka: Any, consents: list[Any]) -> None:
@@ -235,33 +216,24 @@ def _progress(file: Path, total: int) -> Iterator[_View]:
         yield _View(bar, bar.add_task(file.name, total=max(total, 1), lines="", rate=""))
 
 
-def _print(summary: dict[str, Any]) -> None:
-    dry = summary.get("dry_run", False)
-    if dry:
-        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
-        say_columns(summary["columns"])
-    for sentence in summary["notes"]:
-        say(f"  note: {sentence}")
-    say_judgement(summary["numbers"])
-    would = "would be " if dry else ""
-    say(f"{summary['imported']:,} contacts {would}in list {summary['list']} from {summary['lines']:,} lines")
-    if dry and summary["countries"]:
+def _outcome(summary: dict[str, Any]) -> list[str]:
+    is_dry = summary.get("dry_run", False)
+    would = "would be " if is_dry else ""
+    said = [f"{summary['imported']:,} contacts {would}in list {summary['list']} from {summary['lines']:,} lines"]
+    if is_dry and summary["countries"]:
         shown = list(summary["countries"].items())[:12]
-        say(f"  countries: {', '.join(f'{country} {count:,}' for country, count in shown)}")
+        said.append(f"  countries: {', '.join(f'{country} {count:,}' for country, count in shown)}")
     if summary["duplicates"]:
-        say(f"  {summary['duplicates']:,} duplicate lines (their values are put together, the last ones win)")
+        said.append(f"  {summary['duplicates']:,} duplicate lines (their values are put together, the last ones win)")
     if summary["opted_out"]:
-        say(f"  {summary['opted_out']:,} {would}opted out")
+        said.append(f"  {summary['opted_out']:,} {would}opted out")
     if summary["held"]:
-        say(
+        said.append(
             f"  {summary['held']:,} {would}held: what the file says about their consent is doubtful, so nothing "
             "is sent to them until somebody has looked (`longwave optouts review`)"
         )
     if summary["decided"]:
-        say(f"  {summary['decided']:,} not held again: an operator has decided about the same line of the same file")
-    say_rejected(summary)
-    if dry:
-        for reason, examples in summary["rejected_examples"].items():
-            say(f"    {reason}: {'  ·  '.join(examples)}")
-        return
-    say_speed(summary)
+        said.append(
+            f"  {summary['decided']:,} not held again: an operator has decided about the same line of the same file"
+        )
+    return said

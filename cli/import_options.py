@@ -125,7 +125,26 @@ def rejects_of(file: Path, rejects: Path | None) -> Path:
     return target
 
 
-def say_rejected(summary: dict[str, Any]) -> None:
+def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
+    """What an import did, or a dry run found: `outcome` says what became of the numbers."""
+    is_dry = summary.get("dry_run", False)
+    if is_dry:
+        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
+        _say_columns(summary["columns"])
+    for sentence in summary["notes"]:
+        say(f"  note: {sentence}")
+    _say_judgement(summary["numbers"])
+    for sentence in outcome:
+        say(sentence)
+    _say_rejected(summary)
+    if is_dry:
+        for reason, examples in summary["rejected_examples"].items():
+            say(f"    {reason}: {'  ·  '.join(examples)}")
+    else:
+        say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")
+
+
+def _say_rejected(summary: dict[str, Any]) -> None:
     """How many lines were rejected for which reason, and where they are."""
     from pipeline.rejections import in_words
 
@@ -135,7 +154,7 @@ def say_rejected(summary: dict[str, Any]) -> None:
         say(f"  the rejected lines as they came, with the reason: {summary['rejects']} (mend it and import it)")
 
 
-def say_judgement(verdict: dict[str, Any]) -> None:
+def _say_judgement(verdict: dict[str, Any]) -> None:
     """How digits without + were read, and why."""
     if verdict["why"]:
         say(f"  {verdict['why']}.")
@@ -144,7 +163,7 @@ def say_judgement(verdict: dict[str, Any]) -> None:
             say(f"    {sample['written']}: as national {readings[0]}, as international {readings[1]}")
 
 
-def say_columns(columns: list[dict[str, Any]]) -> None:
+def _say_columns(columns: list[dict[str, Any]]) -> None:
     """What each column is taken for, with samples."""
     width = max((len(one["column"]) for one in columns), default=0)
     for one in columns:
@@ -154,8 +173,3 @@ def say_columns(columns: list[dict[str, Any]]) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:29]}…"
-
-
-def say_speed(summary: dict[str, Any]) -> None:
-    """How long it took."""
-    say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")

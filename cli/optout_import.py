@@ -24,10 +24,10 @@ from cli.console import UserError
 from cli.contact_plan import (
     NumberWatch,
     Places,
-    described_columns,
-    described_verdict,
     judge_numbers,
+    open_rejects,
     reading_notes,
+    summary_of,
     survey_of,
 )
 from cli.import_options import account_of
@@ -35,7 +35,7 @@ from pipeline.columns import Choices, ColumnsError
 from pipeline.number_judging import Choice, Verdict
 from pipeline.optout_lines import NOTES, Columns, Outcome, Where, changes_of, changes_of_broken, columns_of
 from pipeline.optouts import without_decided
-from pipeline.rejections import in_words
+from pipeline.rejections import RejectedLines, in_words
 from pipeline.survey import Survey
 from schemas import topics
 from schemas.feedback import Consent, consent_key
@@ -43,8 +43,6 @@ from schemas.wire import encode
 
 AT_ONCE = 10_000
 """Lines read, and records that wait for Kafka, together."""
-EXAMPLES = 3
-"""Rejected lines of each reason that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,7 @@ class Counts:
     no_change: int = 0
     states: dict[str, BitMap64] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    rejected: RejectedLines = field(default_factory=RejectedLines)
 
 
 def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
@@ -122,7 +119,7 @@ def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any
     accounts = frozenset(settings.accounts)
     where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), found.numbers.bare)
     try:
-        with _opened(rejects, found) as rejected:
+        with open_rejects(rejects, found.file, found.columns) as rejected:
             asyncio.run(_publish(settings, found, where, rejected, counts))
     except EmitError as error:
         raise UserError(
@@ -134,14 +131,7 @@ def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any
             f"the import stopped: the file opts numbers in or holds them, and ClickHouse cannot say what was decided "
             f"about them since ({error}). Check it with `longwave status`, then run the same command again"
         ) from error
-    return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected else None}
-
-
-def _opened(path: Path, found: Plan) -> Rejects:
-    try:
-        return Rejects(path, found.file.dialect, found.file.header, drops_last=found.columns.has_reason)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --rejects") from error
+    return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected.counts else None}
 
 
 async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejects, counts: Counts) -> None:
@@ -213,22 +203,17 @@ def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
         counts.states.setdefault(state, BitMap64()).add(change.number)
     counts.notes.update(outcome.notes)
     if outcome.rejection is not None:
-        counts.rejected[outcome.rejection] += 1
-        examples = counts.examples.setdefault(outcome.rejection, [])
-        if len(examples) < EXAMPLES:
-            examples.append(raw[:200].encode("utf-8", "replace").decode())
+        counts.rejected.add(outcome.rejection, raw)
 
 
 def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
     notes = [f"{count:,} lines: {NOTES[note]}" for note, count in counts.notes.most_common()]
     out = counts.states.get("out", BitMap64())
     return {
+        **summary_of(found.file, found.columns, found.survey, found.numbers, counts.rejected),
         "file": str(found.path),
-        "read_as": found.file.dialect.described,
         "notes": [*reading_notes(found.file), *notes],
         "noted": dict(counts.notes.most_common()),
-        "columns": described_columns(found.file, found.columns, found.survey),
-        "numbers": described_verdict(found.numbers),
         "lines": counts.lines,
         "taken": counts.taken,
         "imported": len(out),
@@ -236,8 +221,5 @@ def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
         "held": len(counts.states.get("held", ())),
         "cleared": len(counts.states.get("cleared", ())),
         "no_change": counts.no_change,
-        "rejected": dict(counts.rejected.most_common()),
-        "rejected_examples": counts.examples,
-        "rejects": None,
         "seconds": round(time.monotonic() - started, 3),
     }

@@ -28,10 +28,7 @@ from cli.import_options import (
     delimiter_of,
     numbers_of,
     rejects_of,
-    say_columns,
-    say_judgement,
-    say_rejected,
-    say_speed,
+    say_summary,
 )
 from cli.import_options import Numbers as HowNumbers
 
@@ -77,7 +74,7 @@ def import_(
     found = plan(file, reading, choices_of(column, ignore_column), numbers_of(numbers))
     summary = look_through(found, country) if dry_run else run(found, country, account, target)
     if str(json) != "-":
-        _print(summary)
+        say_summary(summary, _outcome(summary))
     write_json(json, summary)
     if summary["rejected"]:
         raise typer.Exit(1)
@@ -238,24 +235,15 @@ def _measure(corpus: Path) -> None:
         raise typer.Exit(1)
 
 
-def _print(summary: dict[str, Any]) -> None:
-    dry = summary.get("dry_run", False)
-    would = "would be " if dry else ""
-    if dry:
-        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
-        say_columns(summary["columns"])
-    say(f"{summary['imported']:,} {would}opted out from {summary['lines']:,} lines")
-    if summary["opted_in"]:
-        say(f"  {summary['opted_in']:,} {would}opted in again, as the file says")
-    if summary["held"]:
-        say(f"  {summary['held']:,} {would}held until somebody has looked (`longwave optouts review`)")
-    if summary["cleared"]:
-        say(f"  {summary['cleared']:,} {would}free of a hold that an operator ended, as the file says")
-    if summary["no_change"]:
-        say(f"  {summary['no_change']:,} lines change nothing: nobody opted out by them, or it was decided since")
-    say_judgement(summary["numbers"])
-    for sentence in summary["notes"]:
-        say(f"  note: {sentence}")
-    say_rejected(summary)
-    if not dry:
-        say_speed(summary)
+def _outcome(summary: dict[str, Any]) -> list[str]:
+    would = "would be " if summary.get("dry_run", False) else ""
+    said = {
+        "opted_in": f"{would}opted in again, as the file says",
+        "held": f"{would}held until somebody has looked (`longwave optouts review`)",
+        "cleared": f"{would}free of a hold that an operator ended, as the file says",
+        "no_change": "lines change nothing: nobody opted out by them, or it was decided since",
+    }
+    return [
+        f"{summary['imported']:,} {would}opted out from {summary['lines']:,} lines",
+        *(f"  {summary[name]:,} {words}" for name, words in said.items() if summary[name]),
+    ]

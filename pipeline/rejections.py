@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from pipeline.number_refusals import WORDS as REFUSALS
@@ -18,6 +20,26 @@ _WORDS: Final[Mapping[str, str]] = {
     "wrong_columns": "the line does not have as many cells as the header",
     "malformed": "the line cannot be read: look for a quotation mark that is not closed, or an unreadable character",
 }
+
+
+EXAMPLES: Final = 3
+"""Rejected lines of each reason that are shown."""
+_SHOWN: Final = 200
+
+
+@dataclass(slots=True)
+class RejectedLines:
+    """How many lines of a file were rejected for which reason, and the first of each as they came."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, raw: str) -> None:
+        """Take in a line; what could not be decoded in it is shown as question marks."""
+        self.counts[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(raw[:_SHOWN].encode("utf-8", "replace").decode())
 
 
 def in_words(reason: str, detail: str = "") -> str:
