@@ -69,7 +69,7 @@ def limit() -> None:
 
 
 class UtcFormatter(logging.Formatter):
-    """`2026-11-26T20:15:04.123Z WARNING agents.lane_owner: lane 3 …`; what has several lines keeps them."""
+    """`2026-11-26T20:15:04.123Z WARNING agents.lane.owner: lane 3 …`; what has several lines keeps them."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")

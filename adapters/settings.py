@@ -227,8 +227,8 @@ class Worker(_Strict):
     chunk: Annotated[int, Field(ge=1, le=500)] = 500
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
     in_flight: Annotated[int, Field(ge=1, le=64)] = 16
-    """Batches a lane may have in flight, or smaller slices with no more messages together (`pipeline.rate.slots`):
-    this bounds what a crash leaves unknown."""
+    """Batches a lane may have in flight, or smaller slices with no more messages together
+    (`pipeline.limits.rate.slots`): this bounds what a crash leaves unknown."""
     breaker_failures: Annotated[int, Field(ge=1, le=100)] = 5
     """Failed batches in a row after which no more is submitted to an aggregator until it answers again."""
     suspend_after: Annotated[float, Field(gt=0, le=86_400)] = 300.0

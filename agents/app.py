@@ -17,17 +17,18 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
-from agents import receipts, selfcheck
-from agents.assignor import LaneAssignor
+from agents import receipts
 from agents.clicks import Clicks
 from agents.context import Context
-from agents.coordination import METADATA_MAX_AGE_MS
 from agents.coordinator import Coordinator
-from agents.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.eligibility import Eligibility
 from agents.fanout import Fanout
+from agents.guards import selfcheck
+from agents.guards.assignor import LaneAssignor
+from agents.guards.coordination import METADATA_MAX_AGE_MS
+from agents.guards.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.inbound import Inbound
-from agents.lanes import Lanes, lane_weights
+from agents.lane.step import Lanes, lane_weights
 from agents.runner import Step
 from schemas import metrics, topics
 from schemas.campaign import COMMANDS

@@ -21,8 +21,8 @@ from adapters.settings import Settings
 from agents.context import Context
 from agents.rounds import in_rounds
 from agents.runner import output, write
-from pipeline.attribution import EARLY_MS, WINDOW_MS, Event, Found, Sent, Waiting, message_of, statuses
-from pipeline.inbound_sender import sender_key
+from pipeline.feedback.attribution import EARLY_MS, WINDOW_MS, Event, Found, Sent, Waiting, message_of, statuses
+from pipeline.feedback.inbound_sender import sender_key
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)

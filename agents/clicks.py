@@ -15,7 +15,7 @@ from adapters.clickhouse.sent_times import sent_between
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.runner import Emissions, output
-from pipeline.clicks import TOO_FAST_MS, statuses
+from pipeline.feedback.clicks import TOO_FAST_MS, statuses
 from schemas import topics
 from schemas.feedback import ClickBatch
 

@@ -7,16 +7,16 @@ import logging
 
 from adapters.clock import now_ms
 from adapters.errors import EmitBroken
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
+from adapters.kafka.views import CampaignView, View
 from adapters.settings import Settings
-from adapters.views import CampaignView, View
 from agents.runner import Transient
-from pipeline.optouts import OptOuts
-from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.quiet_hours import QuietHours, quiet_of
-from pipeline.readiness import read_rules
-from pipeline.terms import terms_of
-from pipeline.unreachable import UnreachableNumbers
+from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.campaign.terms import terms_of
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.eligibility.unreachable import UnreachableNumbers
+from pipeline.timing.quiet_hours import QuietHours, quiet_of
+from pipeline.timing.readiness import read_rules
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 

@@ -6,13 +6,12 @@ from typing import Any
 
 from adapters.clock import now_ms
 from agents.context import Context
-from agents.durable import AckedTable
+from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, Transient, output
-from pipeline.fanout import ranges
-from pipeline.plan import Terms
-from pipeline.reservations import routed
-from pipeline.statuses import apply
-from pipeline.transitions import (
+from pipeline.audience.fanout import ranges
+from pipeline.campaign.plan import Terms
+from pipeline.campaign.statuses import apply
+from pipeline.campaign.transitions import (
     Effect,
     GiveBack,
     StartFanout,
@@ -22,7 +21,8 @@ from pipeline.transitions import (
     WriteControl,
     WriteFinish,
 )
-from pipeline.unknown_policy import unsupported
+from pipeline.limits.reservations import routed
+from pipeline.sending.unknown_policy import unsupported
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
 from schemas.lane import Control, Finish

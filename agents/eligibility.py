@@ -8,10 +8,10 @@ from typing import Any
 
 from adapters.clock import now_ms
 from agents.context import Context
-from agents.durable import AckedTable
+from agents.guards.durable import AckedTable
 from agents.runner import Emissions, output
-from pipeline.eligibility import decide
-from pipeline.smart_sending import identity_of, move, release
+from pipeline.eligibility.decide import decide
+from pipeline.limits.smart_sending import identity_of, move, release
 from schemas import topics
 from schemas.chunk import Move, RecipientChunk, Release
 

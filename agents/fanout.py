@@ -11,9 +11,9 @@ from adapters.errors import StoreUnavailable
 from agents.context import Context
 from agents.outbox import Outbox
 from agents.runner import Emissions, output
-from pipeline.audience import typed_numbers
-from pipeline.fanout import chunks
-from pipeline.plan import CampaignPlan
+from pipeline.audience.fanout import chunks
+from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.plan import CampaignPlan
 from schemas import topics
 from schemas.campaign import Frozen, Note
 from schemas.chunk import FanoutRange, Freeze

@@ -12,12 +12,12 @@ from adapters.errors import EmitError
 from adapters.ports import Delivered
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
-from agents.durable import AckedTable
+from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
-from pipeline.inbound import Known, Outcome, erased, note, receive, scope_of
-from pipeline.inbound_sender import sender_key
-from pipeline.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
-from pipeline.terms import price_list
+from pipeline.campaign.terms import price_list
+from pipeline.feedback.inbound import Known, Outcome, erased, note, receive, scope_of
+from pipeline.feedback.inbound_sender import sender_key
+from pipeline.feedback.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
 from schemas import topics
 from schemas.feedback import (
     OPTED_OUT,

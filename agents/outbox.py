@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 
 from adapters.errors import EmitError, EmitRefused
+from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
-from adapters.producer import Producer
 from agents.runner import Output, Refusal
 from schemas import topics
 

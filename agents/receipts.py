@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.runner import Emissions, output
-from pipeline.receipts import statuses
+from pipeline.feedback.receipts import statuses
 from schemas import topics
 from schemas.feedback import ReceiptBatch
 

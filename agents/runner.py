@@ -27,9 +27,9 @@ from typing import Any, Generic, TypeVar
 
 from adapters.clock import now_ms
 from adapters.errors import EmitError, EmitRefused, LongwaveError, StoreUnavailable
+from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
-from adapters.producer import Producer
-from agents.table import Outlived, is_current
+from agents.guards.table import Outlived, is_current
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.wire import Codec, DecodeError, Record, encode

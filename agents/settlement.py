@@ -19,8 +19,8 @@ from agents.context import Context
 from agents.outbox import Outbox
 from agents.rounds import in_rounds
 from agents.runner import output
-from pipeline.accounting import figures
-from pipeline.settlement import reached
+from pipeline.campaign.settlement import reached
+from pipeline.insight.accounting import figures
 from schemas import metrics, topics
 from schemas.campaign import CampaignDocument, Progress, Status
 from schemas.figures import Figures

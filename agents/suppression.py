@@ -21,7 +21,7 @@ from adapters.errors import StoreRefused
 from agents.context import Context
 from agents.rounds import in_rounds
 from agents.runner import Output, output, write
-from pipeline.unreachable import DAY, WRITTEN
+from pipeline.eligibility.unreachable import DAY, WRITTEN
 from schemas import metrics, topics
 from schemas.feedback import OPTED_OUT, OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason, consent_key
 from schemas.wire import encode

@@ -15,7 +15,7 @@ from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
 from adapters.errors import StoreMisfit, StoreRefused, StoreUnavailable
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
 from agents.runner import FIRST_PAUSE, LAST_PAUSE, count_from_zero, dead_letter, write
 from schemas import metrics
 from schemas.wire import DecodeError

@@ -20,12 +20,12 @@ from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, run, serve_metrics
 from agents.attribution import Attribution
 from agents.context import Context
-from agents.durable import GuardedApp
+from agents.guards.durable import GuardedApp
 from agents.settlement import Settlement
 from agents.suppression import Suppression
 from agents.writer import BatchStep
-from pipeline.freshness import Freshness
-from pipeline.inbound import evidence_of, identity_of
+from pipeline.feedback.inbound import evidence_of, identity_of
+from pipeline.insight.freshness import Freshness
 from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
 from schemas.feedback import INBOUND, OPTOUTS, REPLIES, UNREACHABLE, Conversation, Erasure, InboundText, UnreadText

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adapters.settings import Settings
-from pipeline.review import AccountFacts
+from pipeline.insight.review import AccountFacts
 from schemas.campaign import CampaignSpec
 
 

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 
 from adapters.clock import now_ms
 from api.documents import as_json
-from api.errors import ApiError
-from api.idempotency import keyed
 from api.services import Services
+from api.web.errors import ApiError
+from api.web.idempotency import keyed
 from schemas import topics
 from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
 from schemas.wire import encode

@@ -6,9 +6,9 @@ from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
-from api.times import utc
-from pipeline.outcome import REACHED_NOBODY, nobody_why
-from pipeline.resolving import RESOLVABLE
+from api.web.times import utc
+from pipeline.campaign.outcome import REACHED_NOBODY, nobody_why
+from pipeline.campaign.resolving import RESOLVABLE
 from schemas.campaign import CampaignDocument, Status
 
 _ALWAYS = ("duplicate",)

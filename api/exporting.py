@@ -16,8 +16,8 @@ from starlette.responses import StreamingResponse
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
 from adapters.neutral import column_for_csv
-from api.errors import ApiError
 from api.services import Services
+from api.web.errors import ApiError
 from schemas.campaign import CampaignDocument
 from schemas.succession import SHOWN
 

@@ -19,8 +19,8 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.figures import versions
 from adapters.clock import now_ms
 from adapters.errors import StoreError
+from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
-from adapters.views import CampaignView
 from api.figures_source import read_figures
 from schemas.campaign import CampaignDocument
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
-from pipeline.accounting import figures as account
-from pipeline.money import MICRO
+from pipeline.campaign.money import MICRO
+from pipeline.insight.accounting import figures as account
 from schemas.figures import Figures
 from schemas.succession import SHOWN
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.cursor import Place, written
+from api.web.cursor import Place, written
 from schemas.campaign import CampaignDocument
 
 

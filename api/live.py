@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from api.documents import as_json, row, sources
 from api.listing import Filter
-from api.routes_reading import filtered
+from api.routes.reading import filtered
 from api.services import Services, services
 
 router = APIRouter(tags=["live"])

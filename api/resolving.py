@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
-from api.errors import ApiError
 from api.services import definition_of
-from pipeline.audience import typed_numbers
-from pipeline.resolving import RESOLVABLE, not_resolvable
+from api.web.errors import ApiError
+from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.resolving import RESOLVABLE, not_resolvable
 from schemas.campaign import CampaignDocument, Resolution, Verdict
 
 LIMIT = 50_000

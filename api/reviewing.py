@@ -1,5 +1,5 @@
-"""Gathers the facts for `pipeline.review`: contacts from ClickHouse, account and sender from the settings, what would
-become of each recipient from a rehearsal."""
+"""Gathers the facts for `pipeline.insight.review`: contacts from ClickHouse, account and sender from the settings,
+what would become of each recipient from a rehearsal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
 from api.account_facts import account_facts
-from api.forecast_facts import rivals_of
-from api.forecasting import forecast_of
-from api.rehearsing import rehearsed
+from api.forecast.facts import rivals_of
+from api.forecast.forecasting import forecast_of
+from api.forecast.rehearsing import rehearsed
 from api.services import Services
-from pipeline.audience import typed_numbers
-from pipeline.forecast_words import Forecast
-from pipeline.plan import PlanError
-from pipeline.render import compile_template
-from pipeline.review import AudienceFacts, Rehearsed, Review, review
-from pipeline.template import TemplateError
+from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.plan import PlanError
+from pipeline.content.render import compile_template
+from pipeline.content.template import TemplateError
+from pipeline.insight.forecast_words import Forecast
+from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
 from schemas.campaign import CampaignSpec
 
 

@@ -19,24 +19,22 @@ from fastapi.staticfiles import StaticFiles
 
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
-from api import (
-    errors,
-    live,
-    routes_changing,
-    routes_contacts,
-    routes_forecast,
-    routes_health,
-    routes_inbox,
-    routes_optouts,
-    routes_reading,
-    routes_unreachable,
-)
-from api.deadlines import DeadlineProtocol
-from api.gate import Gate
-from api.idempotency import Idempotency
-from api.measured import Measured
-from api.openapi import describe
+from api import live
+from api.routes import changing as routes_changing
+from api.routes import contacts as routes_contacts
+from api.routes import forecast as routes_forecast
+from api.routes import health as routes_health
+from api.routes import inbox as routes_inbox
+from api.routes import optouts as routes_optouts
+from api.routes import reading as routes_reading
+from api.routes import unreachable as routes_unreachable
 from api.services import running
+from api.web import errors
+from api.web.deadlines import DeadlineProtocol
+from api.web.gate import Gate
+from api.web.idempotency import Idempotency
+from api.web.measured import Measured
+from api.web.openapi import describe
 
 PAGE = Path(__file__).resolve().parent.parent / "dashboards" / "realtime"
 

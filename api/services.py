@@ -11,14 +11,14 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from adapters.clock import now_ms
-from adapters.producer import Producer, end_process
+from adapters.kafka.health import KafkaHealth
+from adapters.kafka.producer import Producer, end_process
+from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
-from adapters.views import CampaignView
-from api.errors import ApiError, field_errors
 from api.figures import FiguresService
-from api.kafka_health import KafkaHealth
 from api.standing import Standing
-from pipeline.readiness import read_rules
+from api.web.errors import ApiError, field_errors
+from pipeline.timing.readiness import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument, CampaignSpec
 

@@ -11,12 +11,12 @@ import logging
 
 from aiokafka.errors import KafkaError
 
-from adapters.reservations import Buckets, ReservationsReader
+from adapters.kafka.reservations import Buckets, ReservationsReader
+from adapters.kafka.views import View
 from adapters.settings import Settings
-from adapters.views import View
-from api.refusal import ApiError
-from pipeline.optouts import OptOuts
-from pipeline.unreachable import UnreachableNumbers
+from api.web.refusal import ApiError
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.eligibility.unreachable import UnreachableNumbers
 from schemas import topics
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from adapters.settings import Settings, load
-from cli.console import WrongUse
+from adapters.terminal import WrongUse
 from loadtest.aggregator.script import Script, read_script
 from loadtest.aggregator.server import Account, serve
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import FAILED, WrongUse, note, say
+from adapters.terminal import FAILED, WrongUse, note, say
 
 if TYPE_CHECKING:
     from loadtest.bench.report import Result

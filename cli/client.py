@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from cli.console import UserError
+from adapters.terminal import UserError
 
 TIMEOUT = 30.0
 """Seconds; the API itself waits up to 10 for the coordinator."""

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from aiokafka.errors import KafkaError
 
-from adapters import dead_letters
 from adapters import settings as configuration
+from adapters.kafka import dead_letters
+from adapters.kafka.producer import Producer
 from adapters.ports import Emitter
-from adapters.producer import Producer
 from adapters.settings import Settings
-from cli.console import UserError, note, say, to_json
+from adapters.terminal import UserError, note, say, to_json
 from schemas.deadletter import DeadLetter, to_bytes
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command as typer_command
 
 from adapters.logs import silence
-from cli.console import DONE, FAILED, INTERRUPTED, WRONG_USE, UserError, WrongUse, fail
+from adapters.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, UserError, WrongUse, fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,18 @@ class Entry:
 
 
 COMMANDS: dict[str, Entry] = {
-    "demo": Entry("cli.demo:demo", "A sample campaign on the local stack, watched live."),
+    "demo": Entry("cli.demo.command:demo", "A sample campaign on the local stack, watched live."),
     "up": Entry("cli.stack.commands:up", "Start the local stack."),
     "down": Entry("cli.stack.commands:down", "Stop the local stack; its data stays."),
     "status": Entry("cli.stack.commands:status", "What runs, since when, how often restarted."),
     "doctor": Entry("cli.stack.commands:doctor", "What is wrong with this installation and how to fix it."),
-    "contacts": Entry("cli.contacts:app", "Import contacts; show, export or erase what is stored about one."),
-    "optouts": Entry("cli.optouts:app", "Who must not be written to: import, add, remove, review, export, show."),
+    "contacts": Entry("cli.contacts.commands:app", "Import contacts; show, export or erase one contact."),
+    "optouts": Entry("cli.optouts.commands:app", "Opt-outs: import, add, remove, review, export, show."),
     "sample": Entry("cli.sample:app", "Generate sample contacts."),
-    "campaign": Entry("cli.campaign:app", "Create, review, launch, steer and export campaigns."),
-    "forecast": Entry("cli.forecast:forecast", "Whether and when a campaign can be sent, before launch."),
-    "simulate": Entry("cli.simulate:simulate", "Run a campaign on the virtual clock."),
-    "explain": Entry("cli.explain:explain", "The whole story of one recipient of a campaign."),
+    "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, steer and export campaigns."),
+    "forecast": Entry("cli.forecast.command:forecast", "Whether and when a campaign can be sent, before launch."),
+    "simulate": Entry("cli.simulate.command:simulate", "Run a campaign on the virtual clock."),
+    "explain": Entry("cli.campaign.explain:explain", "The whole story of one recipient of a campaign."),
     "dead-letters": Entry("cli.dead_letters:app", "What could not be processed: list, replay, drop."),
     "bench": Entry("cli.bench:app", "Measure, beside the bare limit of this machine."),
     "aggregator": Entry("cli.aggregator:aggregator", "The simulated aggregator alone, scripted."),

@@ -12,12 +12,12 @@ import typer
 
 from adapters import logs
 from adapters import settings as configuration
+from adapters import terminal as console
 from adapters.garbage import leave_out_what_stays
 from adapters.private_files import OTHERS
 from adapters.settings import Settings
-from cli import console
-from cli.stack import in_force
-from cli.stack.children import follow_parent
+from devstack import in_force
+from devstack.children import follow_parent
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -49,8 +49,8 @@ def kafka(
     ] = None,
 ) -> None:
     """The local Apache Kafka (needs Java); its data in DATA/kafka."""
-    from cli.stack import kafka as local
-    from cli.stack.ready import split_address
+    from devstack import kafka as local
+    from devstack.ready import split_address
 
     settings = _settings("kafka")
     host, port = split_address(settings.kafka.bootstrap)
@@ -60,7 +60,7 @@ def kafka(
 @app.command()
 def clickhouse() -> None:
     """The local ClickHouse endpoint; its data in DATA/clickhouse."""
-    from api import clickhouse_endpoint
+    from devstack import clickhouse as clickhouse_endpoint
 
     settings = _settings("clickhouse")
     clickhouse_endpoint.serve(settings.data / "clickhouse", settings.clickhouse.host, settings.clickhouse.port)
@@ -69,8 +69,8 @@ def clickhouse() -> None:
 @app.command()
 def topics() -> None:
     """Make the missing topics, then end."""
-    from adapters import topics as brokers
-    from cli.console import say
+    from adapters.kafka import topics as brokers
+    from adapters.terminal import say
 
     made = brokers.ensure(configuration.load().kafka)
     say(f"made {', '.join(made)}" if made else "every topic is there")
@@ -80,7 +80,7 @@ def topics() -> None:
 def migrate() -> None:
     """Bring ClickHouse's tables to this version, then end."""
     from adapters.clickhouse import migrate as apply
-    from cli.console import say
+    from adapters.terminal import say
 
     applied = apply(configuration.load())
     say(f"applied {', '.join(applied)}" if applied else "up to date")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import UserError, WrongUse, say
+from adapters.terminal import UserError, WrongUse, say
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 

@@ -68,7 +68,7 @@ class InboundText(Record, tag="inbound", kw_only=True):
     received: Millis = 0
     """When it came, by our clock."""
     id: str
-    """The aggregator's id. It names nothing alone: see `pipeline.inbound.identity_of`."""
+    """The aggregator's id. It names nothing alone: see `pipeline.feedback.inbound.identity_of`."""
     intent: Intent
     word: str = ""
     rule: str = ""
@@ -130,7 +130,7 @@ class Consent(Record, tag="consent", kw_only=True):
     evidence: str = ""
     word: str = ""
     rule: str = ""
-    """Which word and rule of `pipeline.keywords` decided, for texts."""
+    """Which word and rule of `pipeline.feedback.keywords` decided, for texts."""
     who: str = ""
     """The operator who decided, where one did."""
     hold: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]*$", max_length=32)] = ""

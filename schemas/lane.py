@@ -17,7 +17,7 @@ Segments = Annotated[int, msgspec.Meta(ge=1, le=255)]
 class Work(Record, tag="work", kw_only=True):
     """Recipients to be sent to. `dues` is the due column in run lengths: [[count, due], …], due rising;
     recipients are in that order. `zones` is the dictionary of column `zone`: where a recipient is, as
-    pipeline.whereabouts writes it. `fields` are the columns that the campaign's templates use."""
+    pipeline.timing.whereabouts writes it. `fields` are the columns that the campaign's templates use."""
 
     campaign: Campaign
     message: MessageIndex
@@ -169,7 +169,7 @@ class Defer(Record, tag="defer", kw_only=True):
 
 
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
-    """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.checkpoint`.
+    """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.lane.checkpoint`.
 
     `form` 2: `payload` is base64 of compressed bytes that hold a share of the state, `digest` is of these bytes.
     Parts of one checkpoint share their `identity`; only the last one says in `parts` how many there are.

@@ -45,7 +45,7 @@ class StatusGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Millionths of a credit per segment."""
     ids: list[str] | None = None
     """One per ordinal: the aggregator's id; of who is skipped for smart sending or a cap the message that blocks,
-    and when (`pipeline.smart_sending.blocker_text`)."""
+    and when (`pipeline.limits.smart_sending.blocker_text`)."""
 
     def __post_init__(self) -> None:
         if self.ids is not None:

@@ -15,7 +15,7 @@ from tests.stack import Server, running_clickhouse, running_kafka
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real Apache Kafka (`kafka.address` for `bootstrap`), without topics: a test makes its own, or calls
-    `adapters.topics.ensure(settings.kafka)` and takes a campaign id of its own."""
+    `adapters.kafka.topics.ensure(settings.kafka)` and takes a campaign id of its own."""
     with running_kafka(tmp_path_factory.mktemp("kafka")) as server:
         yield server
 
@@ -40,7 +40,7 @@ FIRST = (
     LIVE,
     "tests/trouble",
     "tests/test_walk.py",
-    "tests/loadtest/test_simulation_real.py",
+    "tests/simulation/test_simulation_real.py",
     "tests/cli",
     "tests/api",
     "tests/agents",

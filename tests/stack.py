@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.settings import ClickHouse
-from cli.stack import children, ready
+from devstack import children, ready
 from loadtest.bench.stack import port_range
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("schemas", "pipeline", "adapters", "agents", "api", "cli", "dashboards", "loadtest")
+PACKAGES = (
+    "schemas", "pipeline", "adapters", "agents", "api", "cli", "dashboards", "devstack", "simulation", "loadtest",
+)  # fmt: skip
+RULES = (
+    "identity", "numbers", "timing", "content", "audience", "limits", "campaign", "feedback", "eligibility", "lane",
+    "sending", "insight",
+)  # fmt: skip
+"""The packages of `pipeline/`: each may import those before it."""
 ALLOWED = {
     "schemas": set(),
     "pipeline": {"schemas"},
@@ -17,6 +24,8 @@ ALLOWED = {
     "agents": {"schemas", "pipeline", "adapters"},
     "api": {"schemas", "pipeline", "adapters", "dashboards"},
     "dashboards": set(),
+    "devstack": {"schemas", "adapters"},
+    "simulation": {"schemas", "pipeline", "adapters", "loadtest"},
     "cli": set(PACKAGES),
     "loadtest": set(PACKAGES),
 }
@@ -47,6 +56,26 @@ def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
         if name in PACKAGES and name != package and name not in ALLOWED[package]
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("package", RULES)
+def test_rules_import_only_rules_before_them(package: str) -> None:
+    later = RULES[RULES.index(package) + 1 :]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
+        for path in modules(f"pipeline/{package}")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and (*node.module.split("."), "")[1] in later
+        and node.module.startswith("pipeline.")
+    ]
+    assert not wrong
+
+
+def test_every_rule_is_in_a_package() -> None:
+    packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    assert packages == {*RULES, "rules"}
 
 
 @pytest.mark.parametrize("package", ["schemas", "pipeline"])

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from loadtest.bench.campaigns import wait_until
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.tokens import parse_click_token
+from pipeline.identity.tokens import parse_click_token
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS, FanoutRange, Freeze

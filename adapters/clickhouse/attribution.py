@@ -76,7 +76,7 @@ GROUP BY message, ordinal
 
 
 class WaitingRow(NamedTuple):
-    """What `pipeline.attribution.Waiting` is made of."""
+    """What `pipeline.feedback.attribution.Waiting` is made of."""
 
     number: int
     item: str

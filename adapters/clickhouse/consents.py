@@ -60,7 +60,7 @@ GROUP BY {_KEY} HAVING argMax(state, log_offset) = 'in'
 
 def blocked_sql(numbers: str) -> str:
     """A query of (number, reason): who must not be written to by account `{account:String}` now, of the numbers that
-    the subquery `numbers` gives. The same rule as `pipeline.optouts`."""
+    the subquery `numbers` gives. The same rule as `pipeline.eligibility.optouts`."""
     return f"""
     SELECT number, if(max(hold = ''), '{OPTED_OUT}', '{HELD}') AS reason FROM
     (
@@ -133,7 +133,7 @@ def standing(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
 
 
 def blocked_of(store: Store, account: str, numbers: Sequence[int]) -> dict[int, str]:
-    """Which of `numbers` the account must not write to now, and why (`pipeline.optouts.REASONS`).
+    """Which of `numbers` the account must not write to now, and why (`pipeline.eligibility.optouts.REASONS`).
 
     Raises:
         StoreUnavailable, StoreRefused.

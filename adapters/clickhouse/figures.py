@@ -110,7 +110,7 @@ def versions(store: Store, campaigns: Sequence[str]) -> dict[str, int]:
 
 
 def message_sets(store: Store, campaign: str) -> list[MessageSets]:
-    """What is recorded of each message of a campaign, for `pipeline.accounting.figures`.
+    """What is recorded of each message of a campaign, for `pipeline.insight.accounting.figures`.
 
     An audience of which nothing is recorded yet gives message 0; a campaign that ClickHouse does not know gives [].
 

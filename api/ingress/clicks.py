@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from adapters.ports import Emitter
 from api.ingress.coalesce import Coalescer
 from api.ingress.http import Answer, Refused
-from pipeline.tokens import ClickToken, parse_click_token, without_tail
+from pipeline.identity.tokens import ClickToken, parse_click_token, without_tail
 from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Click, ClickBatch
@@ -22,7 +22,7 @@ PURPOSE_LIMIT: Final = 64
 
 
 class Campaigns(Protocol):
-    """Where campaign documents are looked up (`adapters.views.CampaignView`)."""
+    """Where campaign documents are looked up (`adapters.kafka.views.CampaignView`)."""
 
     def get(self, campaign: str) -> CampaignDocument | None: ...
 

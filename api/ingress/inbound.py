@@ -23,11 +23,11 @@ from api.ingress.aside import Aside, set_aside
 from api.ingress.callbacks import decode_leniently, items_of, raw_of
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
-from pipeline.inbound import Scope, closing_of
-from pipeline.inbound_sender import read_sender, sender_key
-from pipeline.inbound_time import read_time
-from pipeline.keywords import classify
-from pipeline.numbering import Accepted, read
+from pipeline.feedback.inbound import Scope, closing_of
+from pipeline.feedback.inbound_sender import read_sender, sender_key
+from pipeline.feedback.inbound_time import read_time
+from pipeline.feedback.keywords import classify
+from pipeline.numbers.numbering import Accepted, read
 from schemas import topics
 from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText, consent_key
 from schemas.metrics import INGRESS_NOTED

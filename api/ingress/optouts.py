@@ -12,8 +12,8 @@ from typing import Final
 
 from adapters.ports import Emitter
 from api.ingress.http import Answer, Refused
-from pipeline.optout_links import OptOutToken, parse_optout_token
-from pipeline.tokens import without_tail
+from pipeline.identity.optout_links import OptOutToken, parse_optout_token
+from pipeline.identity.tokens import without_tail
 from schemas import topics
 from schemas.feedback import Consent, consent_key
 from schemas.wire import encode

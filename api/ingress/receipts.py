@@ -4,7 +4,7 @@
 
 Each item is taken by itself: the answer names those that are refused, with index and reason, and they are kept as
 dead letters. `code` and `at` may be absent or odd. Refused is what is no receipt of a message that this aggregator
-can have got from us (`pipeline.receipt_items`); a receipt of a campaign that is not known here yet is taken.
+can have got from us (`pipeline.feedback.receipt_items`); a receipt of a campaign that is not known here yet is taken.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from api.ingress.callbacks import decode_leniently, items_of, raw_of
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
-from pipeline.receipt_items import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
-from pipeline.replies import ORDINALS, reply_campaign
+from pipeline.feedback.receipt_items import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
+from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.feedback import ReceiptBatch

@@ -12,11 +12,11 @@ import uvicorn
 import uvloop
 
 from adapters.errors import LongwaveError
-from adapters.producer import Producer, end_process
+from adapters.kafka.producer import Producer, end_process
+from adapters.kafka.views import CampaignView
 from adapters.settings import Listen, Settings
-from adapters.views import CampaignView
-from api.deadlines import DeadlineProtocol
 from api.ingress.app import Ingress
+from api.web.deadlines import DeadlineProtocol
 
 
 def serve(settings: Settings) -> None:

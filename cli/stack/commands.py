@@ -14,12 +14,12 @@ from typing import Annotated
 import typer
 
 from adapters import settings as configuration
+from adapters import terminal as console
 from adapters.settings import Settings
-from cli import console
-from cli.console import FAILED, note, say, to_json
-from cli.stack import background, in_force, plan, view
-from cli.stack.children import follow_parent
-from cli.stack.supervisor import Supervisor
+from adapters.terminal import FAILED, note, say, to_json
+from devstack import background, in_force, plan, view
+from devstack.children import follow_parent
+from devstack.supervisor import Supervisor
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Where the stack keeps its data and logs (setting `data`).")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psutil
 
 from adapters import settings as configuration
-from adapters import topics
 from adapters.errors import LongwaveError
+from adapters.kafka import topics
 from adapters.settings import Settings
-from cli.console import UserError
-from cli.stack import in_force, jars, plan, ports, ready, record
+from adapters.terminal import UserError
+from devstack import in_force, jars, plan, ports, ready, record
 from schemas.topics import ALL
 
 _DISK, _MEMORY = 5 << 30, 2 << 30

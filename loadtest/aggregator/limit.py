@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtest.aggregator.script import Throttle
-from pipeline.segments import count_many
+from pipeline.content.segments import count_many
 
 
 class Limit:

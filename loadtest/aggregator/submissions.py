@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtest.aggregator.record import ACCEPTED, HIT, LOST, THROTTLED, entries
-from pipeline.segments import count_many
+from pipeline.content.segments import count_many
 
 
 @dataclass(frozen=True)

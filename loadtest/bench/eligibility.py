@@ -24,32 +24,32 @@ import numpy as np
 import psutil
 import uvloop
 
-from adapters import topics as topic_admin
 from adapters.clock import now_ms
-from adapters.producer import Producer
+from adapters.kafka import topics as topic_admin
+from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from agents.app import faust_app, raw_topic, table
 from agents.context import Context
-from agents.durable import AckedTable
 from agents.eligibility import BucketTable, Eligibility
+from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, Step
 from loadtest.bench.campaigns import TEXT, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import private_stack
 from loadtest.bench.zones import REQUIRED_US, phonenumbers_us, quiet_hours_us, zones_us
-from loadtest.simulation.audience import Audience, sample
-from pipeline.buckets import buckets
-from pipeline.eligibility import decide
-from pipeline.fanout import chunks
-from pipeline.money import PriceList
-from pipeline.optouts import OptOuts
-from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.quiet_hours import QuietHours
+from pipeline.audience.fanout import chunks
+from pipeline.campaign.money import PriceList
+from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.eligibility.decide import decide
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.identity.buckets import buckets
+from pipeline.timing.quiet_hours import QuietHours
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import RECIPIENTS, FanoutRange, Move, RecipientChunk, Release
 from schemas.topics import Topic
 from schemas.wire import encode
+from simulation.audience import Audience, sample
 
 REQUIRED: Final = 40_000.0
 OPTED_OUT: Final = 1_000_000

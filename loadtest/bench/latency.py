@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result

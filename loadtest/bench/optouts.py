@@ -20,15 +20,15 @@ import uvloop
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
+from adapters.kafka.views import View
 from adapters.settings import Settings
-from adapters.views import View
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.buckets import buckets
-from pipeline.hash_set import MERGE_AT
-from pipeline.optouts import OptOuts
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.identity.buckets import buckets
+from pipeline.identity.hash_set import MERGE_AT
 from schemas import topics
 from schemas.feedback import OPTOUTS, Consent, consent_key
 from schemas.lane import Control, LaneMessage, LaneSettings, Work

@@ -27,12 +27,12 @@ import psutil
 
 from adapters.settings import Worker
 from api.figures_source import HANDED_OVER
-from cli.stack import record
+from devstack import record
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch, resident_mb
-from pipeline.rate import in_doubt
+from pipeline.limits.rate import in_doubt
 from schemas.wire import CHUNK_LIMIT
 
 LIST = "bench"

@@ -24,7 +24,7 @@ from adapters.aggregators import signing
 from adapters.clickhouse import Store
 from adapters.clickhouse.statuses import StatusSink
 from adapters.clock import now_ms
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from agents.writer import SECONDS
 from loadtest.bench.report import Result

@@ -15,7 +15,7 @@ from typing import Any, Final
 from adapters.clickhouse import Store, figures, migrate
 from loadtest.bench.report import Result
 from loadtest.bench.stack import private_stack
-from pipeline import accounting
+from pipeline.insight import accounting
 from schemas.ids import bucket_sql
 
 REQUIRED_MS: Final = 50.0

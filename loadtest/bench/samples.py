@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from loadtest.bench.campaigns import FIRST_NUMBER, TEXT
-from pipeline.outgoing import compile_lane_message
-from pipeline.tokens import message_ids
+from pipeline.content.outgoing import compile_lane_message
+from pipeline.identity.tokens import message_ids
 from schemas.chunk import RecipientChunk
 from schemas.lane import Intent, LaneMessage, Result, ResultGroup, Work
 from schemas.status import State, StatusChunk, StatusGroup

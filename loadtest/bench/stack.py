@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from adapters.settings import CONFIG_VARIABLE, Settings, load
-from cli.stack import record
+from devstack import record
 from loadtest.aggregator.submissions import Submissions
 
 SCRIPT = Path(__file__).parent.parent / "aggregator" / "scripts" / "benchmark.toml"

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from cli.console import UserError
-from cli.stack import record
+from adapters.terminal import UserError
+from devstack import record
 from loadtest.bench.campaigns import Api
 from loadtest.bench.stack import Stack
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from phonenumbers import parse
 from phonenumbers.timezone import time_zones_for_number
 
-from pipeline.area_codes import state_of_number
-from pipeline.quiet_hours import QuietHours
-from pipeline.zones import UNKNOWN, candidate_ids
+from pipeline.numbers.area_codes import state_of_number
+from pipeline.timing.quiet_hours import QuietHours
+from pipeline.timing.zones import UNKNOWN, candidate_ids
 from schemas.wire import CHUNK_LIMIT
 
 REQUIRED_US: Final = 2.0

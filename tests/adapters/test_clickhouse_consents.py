@@ -22,7 +22,7 @@ from adapters.clickhouse.consents import (
     standing,
 )
 from adapters.clickhouse.statuses import StatusSink
-from pipeline.optouts import OptOuts, reason_of
+from pipeline.eligibility.optouts import OptOuts, reason_of
 from schemas.feedback import Consent, ConsentState, Conversation, ReplyKind, SentReply, consent_key
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated

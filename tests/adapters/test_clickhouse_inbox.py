@@ -10,7 +10,7 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox, insert_texts
-from pipeline.inbound import closing_of, evidence_of, identity_of
+from pipeline.feedback.inbound import closing_of, evidence_of, identity_of
 from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, SentReply, UnreadText
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server

@@ -16,7 +16,7 @@ from adapters.clickhouse.figures import message_sets
 from adapters.clickhouse.listing import campaign_rows
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.errors import StoreRefused
-from pipeline.accounting import figures
+from pipeline.insight.accounting import figures
 from schemas.campaign import CampaignDocument
 from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.adapters.test_clickhouse_statuses import CAMPAIGN, EXPECTED, WAY, N, chunk

@@ -14,7 +14,7 @@ from adapters.clickhouse.person import erase, person
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable, listed
 from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
-from pipeline.inbound import evidence_of, identity_of
+from pipeline.feedback.inbound import evidence_of, identity_of
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Consent, Conversation, InboundText, SentReply, Unreachable
 from schemas.status import StatusChunk, StatusGroup

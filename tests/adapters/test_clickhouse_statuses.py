@@ -16,12 +16,12 @@ from adapters.clickhouse.figures import message_sets, versions
 from adapters.clickhouse.sent_times import sent_between
 from adapters.clickhouse.statuses import StatusSink
 from api.figures_source import as_json
-from pipeline.accounting import figures
+from pipeline.insight.accounting import figures
 from schemas.figures import Clicks
 from schemas.status import StatusChunk, StatusGroup, StatusRange
 from schemas.succession import EVENTS, FINAL, NOT_SENT_AFTER_ALL, SUBMITTED, WAITING
 from tests.adapters.clickhouse_store import NOW, migrated, typed
-from tests.pipeline.accounting_model import Record, billed, states
+from tests.pipeline.insight.accounting_model import Record, billed, states
 from tests.stack import Server
 
 CAMPAIGN = "statuses"

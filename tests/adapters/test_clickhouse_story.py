@@ -15,7 +15,7 @@ from adapters.clickhouse.consents import Placed, blocked_of, insert_consents
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.clickhouse.story import campaign_row, happenings, recipient
 from adapters.settings import Settings
-from api.forecast_facts import rivals_of
+from api.forecast.facts import rivals_of
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import Consent, ConsentState
 from schemas.status import StatusChunk, StatusGroup, StatusRange

@@ -12,9 +12,9 @@ import pytest
 
 from adapters import logs
 from adapters.errors import EmitError
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
+from adapters.kafka.views import View
 from adapters.settings import Kafka
-from adapters.views import View
 from tests.stack import free_ports
 
 

@@ -18,8 +18,8 @@ from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.settings import Account, Sender, Settings
 from agents.attribution import AGAIN_MS, CERTAIN_MS, MARGIN_MS, Attribution
 from agents.context import Context
-from pipeline.accounting import figures
-from pipeline.inbound import evidence_of, identity_of
+from pipeline.feedback.inbound import evidence_of, identity_of
+from pipeline.insight.accounting import figures
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Consent, InboundText, Intent
 from schemas.status import STATUSES, StatusChunk, StatusGroup

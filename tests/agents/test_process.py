@@ -15,9 +15,9 @@ from time import monotonic, sleep
 
 import pytest
 
-from adapters import topics
+from adapters.kafka import topics
 from adapters.settings import Kafka
-from cli.stack import children
+from devstack import children
 from tests.stack import Server, environment, free_ports, running, running_kafka
 
 PATIENCE = 10.0

@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 from confluent_kafka import Producer
 
-from adapters import dead_letters, topics
+from adapters.kafka import dead_letters, topics
 from adapters.settings import Kafka
 from schemas.topics import DEAD_LETTERS
 from tests.agents.test_process import process, wait_for

@@ -13,10 +13,10 @@ import faust
 import pytest
 from faust.types import TP
 
-from adapters import topics as brokers
 from adapters.errors import StoreUnavailable
+from adapters.kafka import topics as brokers
 from agents import runner
-from agents.durable import GuardedApp
+from agents.guards.durable import GuardedApp
 from agents.runner import Emissions, Output, Step, Transient, output
 from schemas import metrics, topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes

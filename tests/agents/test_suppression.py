@@ -15,8 +15,8 @@ from adapters.clickhouse.unreachable import Placed, count, insert_unreachable, l
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.suppression import PATIENCE_MS, Suppression
-from pipeline.optouts import OptOuts
-from pipeline.unreachable import UnreachableNumbers
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.eligibility.unreachable import UnreachableNumbers
 from schemas.feedback import OPTOUTS, UNREACHABLE, Consent, Unreachable
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import migrated, typed

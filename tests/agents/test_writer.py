@@ -16,7 +16,7 @@ from adapters.errors import StoreRefused
 from adapters.settings import ClickHouse, Settings
 from agents import writer
 from agents.writer import BatchStep
-from cli.stack import ready
+from devstack import ready
 from schemas import metrics, topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter
 from schemas.status import STATUSES, StatusChunk, StatusGroup

@@ -13,12 +13,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from adapters import topics
 from adapters.errors import EmitError
-from adapters.producer import Producer
+from adapters.kafka import topics
+from adapters.kafka.producer import Producer
 from adapters.settings import Kafka, Settings
 from agents.app import faust_app, raw_topic
-from agents.durable import AckedTable, GuardedApp
+from agents.guards.durable import AckedTable, GuardedApp
 from schemas.topics import DEAD_LETTERS, Topic
 from schemas.wire import Codec, Record
 from tests.stack import Server

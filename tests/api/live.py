@@ -17,10 +17,10 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.settings import Settings, load
+from adapters.terminal import UserError
 from cli.client import Client
-from cli.console import UserError
 from cli.main import run
-from cli.stack import ready, view
+from devstack import ready, view
 from tests.stack import environment, running
 
 SCRIPT = """

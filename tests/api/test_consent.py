@@ -14,7 +14,7 @@ import pytest
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
-from adapters.producer import Producer
+from adapters.kafka.producer import Producer
 from cli.main import run
 from schemas import topics
 from schemas.feedback import Unreachable

@@ -13,7 +13,7 @@ import pytest
 from adapters.clickhouse.unreachable import Listed
 from adapters.settings import Settings
 from api.csv_answer import csv_answer, csv_lines
-from api.routes_unreachable import COLUMNS, _line
+from api.routes.unreachable import COLUMNS, _line
 
 
 def test_formulas_are_neutralised() -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from api import exporting
-from pipeline.numbering import Accepted, read
+from pipeline.numbers.numbering import Accepted, read
 
 TYPES = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
 

@@ -10,8 +10,8 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.statuses import StatusSink
+from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
-from adapters.views import CampaignView
 from api import figures as service
 from api.figures import FiguresService
 from schemas.campaign import CampaignDocument

@@ -16,19 +16,20 @@ import aiohttp
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from adapters import clock, topics
+from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.errors import LongwaveError
+from adapters.kafka import topics
+from adapters.kafka.producer import Producer
 from adapters.ports import Submission
-from adapters.producer import Producer
 from adapters.settings import Aggregator, Kafka, Listen
 from api.ingress.http import BODY_LIMIT
 from api.ingress.server import listen
-from cli.stack import ready
+from devstack import ready
 from loadtest.aggregator.submissions import Submissions
-from pipeline.optout_links import optout_tokens
-from pipeline.tokens import click_token, new_campaign_id
+from pipeline.identity.optout_links import optout_tokens
+from pipeline.identity.tokens import click_token, new_campaign_id
 from schemas import feedback
 from schemas.campaign import CampaignDocument
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.errors import ApiError
 from api.resolving import wanted_numbers
+from api.web.errors import ApiError
 
 
 def test_numbers_as_typed_and_as_the_export_writes_them_each_once() -> None:

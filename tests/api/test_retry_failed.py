@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from api import exporting
-from api.routes_changing import _failed_numbers
+from api.routes.changing import _failed_numbers
 
 
 def test_it_takes_who_was_too_late_and_not_who_was_past_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

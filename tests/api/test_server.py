@@ -17,9 +17,9 @@ import orjson
 import pytest
 from pyarrow import parquet
 
-from adapters import topics
+from adapters.kafka import topics
 from adapters.settings import Kafka
-from cli.stack import ready
+from devstack import ready
 from tests.api.live import Live, eventually, in_minutes, spec
 from tests.stack import Server, environment, free_ports, running
 

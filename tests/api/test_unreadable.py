@@ -36,7 +36,7 @@ async def test_it_is_listed_shown_and_deleted(spec: dict[str, object]) -> None:
 
 
 async def test_a_request_that_comes_again_after_a_restart_names_the_same_campaign_and_command() -> None:
-    """The coordinator carries a command out once (tests/agents/test_coordination.py)."""
+    """The coordinator carries a command out once (tests/agents/guards/test_coordination.py)."""
     fake = Fake()
     body = orjson.dumps({"name": "A", "audience": {"numbers": ["+12125550123"]}, "messages": [{"text": "Hi"}]})
     first = await ask(served(fake), "POST", "/v1/campaigns", body, idempotency_key="k1")

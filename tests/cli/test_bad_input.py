@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack import children
+from devstack import children
 from tests.api.live import Live, spec
 from tests.stack import environment, free_ports, running
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from adapters.terminal import UserError
 from cli.client import Client
-from cli.console import UserError
 
 
 @pytest.mark.parametrize("sent", [b"", b'{"id": "4f7k'])

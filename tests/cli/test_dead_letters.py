@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from adapters import dead_letters, settings, topics
-from adapters.producer import Producer
+from adapters import settings
+from adapters.kafka import dead_letters, topics
+from adapters.kafka.producer import Producer
 from adapters.settings import Kafka
 from cli.main import run
-from cli.stack import children
+from devstack import children
 from schemas.deadletter import DeadLetter, Resolution, to_text
 from schemas.wire import encode
 from tests.stack import Server, environment, running_kafka

@@ -16,7 +16,7 @@ import orjson
 import psutil
 import pytest
 
-from cli.stack import background, children, ready, record
+from devstack import background, children, ready, record
 from tests.stack import environment
 
 

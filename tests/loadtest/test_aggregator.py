@@ -25,7 +25,7 @@ from adapters.aggregators.http_batch import HttpBatch
 from adapters.ports import Submission
 from adapters.settings import Aggregator
 from cli.main import run
-from cli.stack import ready
+from devstack import ready
 from loadtest.aggregator.submissions import Submissions
 from tests.stack import free_ports, running
 

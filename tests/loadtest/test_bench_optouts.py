@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtest.bench import optouts
-from pipeline.optouts import MERGE_AT
+from pipeline.eligibility.optouts import MERGE_AT
 from schemas.lane import LANES
 from schemas.wire import encode
 

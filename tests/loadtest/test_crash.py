@@ -29,7 +29,7 @@ from schemas.status import StatusChunk, StatusGroup
 
 
 def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
-    said = "{} INFO agents.lane_owner: lane {} is ours, epoch 5, after 0.2 s\n2026-11-22T04:00:41.289Z INFO x: ends\n"
+    said = "{} INFO agents.lane.owner: lane {} is ours, epoch 5, after 0.2 s\n2026-11-22T04:00:41.289Z INFO x: ends\n"
     (tmp_path / "worker-0.log").write_text(said.format("2026-11-22T04:00:23.848Z", 3))
     (tmp_path / "worker-1.log").write_text(said.format("2026-11-22T04:00:21.800Z", 3))
     (tmp_path / "writer.log").write_text(said.format("2026-11-22T04:00:20.000Z", 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loadtest.bench.lane_log import by_cancel, submitted_after_cancel
 from schemas.lane import LaneRecord
-from tests.pipeline.lane_records import A, B, control, intent, owner, work
+from tests.pipeline.lane.records import A, B, control, intent, owner, work
 
 LOG: list[LaneRecord] = [
     owner(),

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contact_files import open_contacts
+from adapters.contacts.files import open_contacts
 from cli.main import run
 from loadtest.sample.campaigns import texts
 from loadtest.sample.contacts import _BAD_PHONES, Recipe, generate, write
 from loadtest.sample.places import COUNTRY_WEIGHTS, PLACES
-from pipeline.columns import columns_of
-from pipeline.contacts import derived_region, normalise
-from pipeline.numbering import Accepted, read
-from pipeline.render import compile_template
-from pipeline.segments import count
+from pipeline.audience.columns import columns_of
+from pipeline.audience.contact_lines import derived_region, normalise
+from pipeline.content.render import compile_template
+from pipeline.content.segments import count
+from pipeline.numbers.numbering import Accepted, read
 from schemas.campaign import CampaignSpec
 from schemas.ids import _known_zone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapters.settings import Settings
-from cli.stack import record
+from devstack import record
 from loadtest.bench.stack import Stack
 from loadtest.bench.watch import resident_mb
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.money import PriceList
-from pipeline.plan import CampaignPlan, Terms, compile_plan
-from pipeline.quiet_hours import QuietHours
+from pipeline.campaign.money import PriceList
+from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.timing.quiet_hours import QuietHours
 from schemas.campaign import CampaignDocument, CampaignSpec
 
 NOW = 1_800_000_000_000

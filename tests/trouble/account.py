@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.figures_source import HANDED_OVER
-from pipeline.settlement import UNSENT
+from pipeline.campaign.settlement import UNSENT
 from tests.trouble.scene import Campaign
 
 ENDED = ("sent", "finished")

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.terminal import UserError
 from cli.client import Client
-from cli.console import UserError
 
 PAUSE = 0.3
 """Seconds between an answer and the next look."""

@@ -21,16 +21,16 @@ import psutil
 import pytest
 from confluent_kafka import Producer
 
-from adapters import dead_letters
 from adapters.clock import now_ms
+from adapters.kafka import dead_letters
 from adapters.settings import CONFIG_VARIABLE
+from adapters.terminal import UserError
 from cli.client import Client
-from cli.console import UserError
-from cli.stack import children, record
+from devstack import children, record
 from loadtest.bench.campaigns import fill
 from loadtest.bench.campaigns import wait_until as poll
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.rate import in_doubt
+from pipeline.limits.rate import in_doubt
 from schemas.campaign import Action, Command
 from schemas.deadletter import DeadLetter
 from schemas.topics import COMMANDS

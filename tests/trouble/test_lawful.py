@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from adapters.clock import now_ms
-from pipeline.quiet_hours import QuietHours
-from pipeline.when import LEAD_MS
+from pipeline.campaign.when import LEAD_MS
+from pipeline.timing.quiet_hours import QuietHours
 from tests.trouble.scene import Campaign, Scene
 
 PLACE = ("US", "NY")

@@ -21,8 +21,8 @@ import pytest
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from loadtest.aggregator.record import entries
-from pipeline.optout_links import optout_tokens
-from pipeline.replies import reply_campaign
+from pipeline.feedback.replies import reply_campaign
+from pipeline.identity.optout_links import optout_tokens
 from tests.trouble.account import accounted
 from tests.trouble.scene import SETTINGS, Campaign, Scene, scene, wait_until
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters import topics as brokers
+from adapters.kafka import topics as brokers
 from schemas import topics
 from schemas.deadletter import to_bytes
 from tests.trouble.account import accounted

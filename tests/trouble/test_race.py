@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, TopicPartition
 from adapters.clickhouse import Store
 from loadtest.aggregator.record import entries
 from loadtest.bench.campaigns import fill
-from pipeline.buckets import hashes
-from pipeline.smart_sending import read_blocker
+from pipeline.identity.buckets import hashes
+from pipeline.limits.smart_sending import read_blocker
 from schemas.topics import RESERVATIONS
 from tests.trouble.scene import MESSAGE, Scene, wait_until
 

@@ -21,9 +21,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
 from agents import app, writer_app
-from cli.stack import record
+from devstack import record
 from loadtest.aggregator.record import entries
-from pipeline.smart_sending import HOUR
+from pipeline.limits.smart_sending import HOUR
 from schemas import topics
 from tests.trouble.account import accounted
 from tests.trouble.scene import MESSAGE, Campaign, Scene, scene, wait_until

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from cli.stack import ready
+from devstack import ready
 from loadtest.bench.lane_log import records
 from schemas.lane import Control, Intent, LaneRecord
 from tests.trouble.account import accounted

@@ -17,7 +17,7 @@ from cli.client import Client
 
 NOT_SENT: Final = ("skipped", "canceled", "expired")
 LATE: Final = "not_sent_by_lost_owner"
-"""See the table of `pipeline.lane_result`."""
+"""See the table of `pipeline.lane.results`."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cli.stack import children
+from devstack import children
 from loadtest.bench.campaigns import wait_until
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.stack import Stack

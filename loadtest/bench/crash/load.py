@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
+from adapters.terminal import UserError
 from cli.client import Client
-from cli.console import UserError
 from loadtest.bench.campaigns import TEXT
 
 PERIOD: Final = 0.5

@@ -25,7 +25,7 @@ from loadtest.bench.crash.recovery import Back, back
 from loadtest.bench.crash.stops import Stops
 from loadtest.bench.crash.unknowns import claims, left_in_doubt
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.rate import in_doubt
+from pipeline.limits.rate import in_doubt
 from schemas.wire import CHUNK_LIMIT
 
 RATE: Final = 1000

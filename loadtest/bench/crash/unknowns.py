@@ -12,7 +12,7 @@ from typing import Final
 
 from adapters.settings import Kafka
 from loadtest.bench.topic_log import records
-from pipeline.lane_doubt import LOST
+from pipeline.lane.doubt import LOST
 from schemas import topics
 from schemas.status import STATUSES, StatusChunk
 

@@ -1,0 +1,1 @@
+"""Hosts of the lanes: clock, log and network around the rules of `pipeline.lane` and `pipeline.sending`."""

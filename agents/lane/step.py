@@ -1,0 +1,167 @@
+"""The lanes of this worker: one `LaneOwner` for each partition of `lanes` that Kafka assigned to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types import TP
+
+from adapters.aggregators.http_batch import HttpBatch
+from adapters.logs import LIBRDKAFKA
+from adapters.settings import Account, Sender, Settings
+from agents.context import Context
+from agents.lane.breaker import AggregatorBreaker
+from agents.lane.owner import LaneOwner, Way
+from agents.runner import count_from_zero
+from pipeline.limits.carrier_day import normal
+from pipeline.limits.rate import lane_share
+from schemas import metrics, topics
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 3.0
+"""How long a revocation waits for submissions under way at most; never more than half of the session time-out, after
+which somebody else owns the lane."""
+
+
+class Lanes:
+    """Owners by lane, and their life with the consumer group's assignments."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._owners: dict[int, LaneOwner] = {}
+        self._aggregators: dict[str, HttpBatch] = {}
+        self._breakers: dict[str, AggregatorBreaker] = {}
+        self._consumer: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        count_from_zero("lanes")
+
+    async def run(self, stream: Any) -> None:
+        """The body of the Faust agent. Every record is acknowledged at once: what may be committed is the lane's
+        low-water mark, which its checkpoints move.
+
+        Raises:
+            ExceptionGroup: a lane gave up; the worker ends with it.
+        """
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._context.until_broken(), name="lanes-broken")
+            try:
+                async for event in stream.noack().events():
+                    await self._take(stream, event)
+            finally:
+                watching.cancel()
+
+    async def _take(self, stream: Any, event: Any) -> None:
+        owner = self._owners.get(event.message.partition)
+        if owner is not None:
+            await owner.read(event.message.offset, event.message.value)
+            metrics.STEP_RECORDS.labels("lanes").inc()
+        await stream.ack(event)
+
+    async def assigned(self, consumer: Any, partitions: set[TP]) -> None:
+        """Take the lanes among `partitions`; what is not assigned any more is forgotten."""
+        self._consumer = consumer
+        lanes = {tp.partition for tp in partitions if tp.topic == topics.LANES.name}
+        for lane in set(self._owners) - lanes:
+            await self._owners.pop(lane).close()
+        for lane in sorted(lanes):
+            if lane not in self._owners:
+                way = self._way(lane)
+                if way is None:
+                    continue
+                self._owners[lane] = LaneOwner(lane, self._context, way)
+                self._owners[lane].checkpointer.move_mark = self._move_mark
+                self._owners[lane].rewind = self._rewind
+                self._owners[lane].is_member = lambda: self._consumer.is_member
+            await self._owners[lane].assign()
+
+    async def revoked(self) -> None:
+        """Let what is in flight finish: nobody knows yet which lanes come back."""
+        seconds = min(DRAIN_SECONDS, self._context.settings.kafka.session_timeout / 2)
+        await asyncio.gather(*(owner.release(seconds) for owner in self._owners.values()))
+
+    @property
+    def owned(self) -> bool:
+        """Whether every lane that is assigned to us has been read and is ours."""
+        # A copy: the thread that serves metrics asks while lanes come and go.
+        return all(owner.active for owner in list(self._owners.values()))
+
+    async def stop(self) -> None:
+        await self.revoked()
+        for owner in self._owners.values():
+            await owner.close()
+        for breaker in self._breakers.values():
+            await breaker.close()
+        for aggregator in self._aggregators.values():
+            await aggregator.close()
+
+    def _way(self, lane: int) -> Way | None:
+        settings = self._context.settings
+        names = settings.sender_of_lane(lane)
+        if names is None:
+            return None
+        account = settings.accounts[names[0]]
+        sender = account.senders[names[1]]
+        if sender.aggregator not in self._aggregators:
+            made = HttpBatch(sender.aggregator, settings.aggregators[sender.aggregator])
+            self._aggregators[sender.aggregator] = made
+            self._breakers[sender.aggregator] = AggregatorBreaker(
+                sender.aggregator, made, settings.worker.breaker_failures
+            )
+        return Way(
+            aggregator=self._aggregators[sender.aggregator],
+            account=names[0],
+            sender=sender.number,
+            rate=share(account, sender),
+            batch=settings.aggregators[sender.aggregator].batch,
+            carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
+            quiet=self._context.quiet(names[0]),
+            breaker=self._breakers[sender.aggregator],
+        )
+
+    def _rewind(self, lane: int, offset: int | None) -> None:
+        self._consumer.rewind(TP(topics.LANES.name, lane), offset)
+
+    def _move_mark(self, lane: int, offset: int) -> None:
+        self._consumer.cap(TP(topics.LANES.name, lane), offset)
+        task = asyncio.create_task(self._delete_below(lane, offset))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _delete_below(self, lane: int, offset: int) -> None:
+        # The commit goes first: a log that begins above the committed offset would only be read from its beginning,
+        # which is the same place, but a commit above the log's beginning needs no such luck.
+        await self._consumer.commit()
+        await asyncio.to_thread(delete_records, self._context.settings, lane, offset)
+
+
+def share(account: Account, sender: Sender) -> float:
+    """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
+    senders by their limits, each divided equally over the sender's lanes."""
+    senders = sum(one.segments_per_second for one in account.senders.values())
+    return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
+
+
+def lane_weights(settings: Settings) -> dict[int, int]:
+    """What each lane that carries a sender may send, in thousandths of a segment per second, at least 1."""
+    return {
+        lane: max(1, round(1000 * share(account, sender)))
+        for account in settings.accounts.values()
+        for sender in account.senders.values()
+        for lane in sender.lanes
+    }
+
+
+def delete_records(settings: Settings, lane: int, offset: int) -> None:
+    """Delete a lane's records below `offset`; a failure only costs disk, and the next mark makes up for it."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3}, logger=LIBRDKAFKA)
+    target = TopicPartition(topics.LANES.name, lane, offset)
+    for future in admin.delete_records([target]).values():
+        try:
+            future.result(timeout=30)
+        except KafkaException as error:
+            log.warning("lane %s: records below %s not deleted: %s", lane, offset, error)

@@ -1,0 +1,1 @@
+"""Forecasts over HTTP: gathers facts and rehearsals for `pipeline.insight.forecast`."""

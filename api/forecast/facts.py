@@ -1,0 +1,43 @@
+"""Gathers what a forecast must know of ClickHouse: who queues on the same lanes."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.figures import message_sets
+from adapters.settings import Settings
+from api.forecast.forecasting import draft_plan
+from pipeline.campaign.settlement import UNSENT
+from pipeline.insight.accounting import figures
+from pipeline.insight.forecast import Rival
+from pipeline.lane.scheduler import rank_of
+from schemas.campaign import CampaignSpec
+
+_UNDER_WAY: Final = """
+SELECT toString(id), name, spec FROM campaigns FINAL
+WHERE account = {account:String} AND sender = {sender:String} AND status IN ('sending', 'processing', 'suspended')
+ORDER BY id
+"""
+
+
+def rivals_of(store: Store, settings: Settings, spec: CampaignSpec, but: str = "") -> list[Rival]:
+    """What other campaigns have waiting on the lanes of a spec's sender; `but` is the campaign itself.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    found = []
+    for campaign, name, written in store.rows(_UNDER_WAY, {"account": spec.account, "sender": spec.sender}):
+        if campaign == but:
+            continue
+        other = CampaignSpec.model_validate(json.loads(written))
+        deadline = draft_plan(settings, other, 0).deadline
+        for sets in message_sets(store, campaign):
+            counted = figures(sets)
+            waiting = sum(counted.states[state] for state in UNSENT)
+            mean = counted.segments / counted.accepted_ever if counted.accepted_ever else 1.0
+            if waiting:
+                found.append(Rival(name, waiting * mean, rank_of(other.priority, deadline), other.weight))
+    return found

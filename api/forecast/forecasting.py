@@ -1,0 +1,100 @@
+"""A campaign's forecast from its people, its rivals and the settings; for whoever has gathered them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from adapters.clock import now_ms
+from adapters.settings import Settings
+from pipeline.campaign.plan import CampaignPlan, compile_plan
+from pipeline.campaign.terms import Terms, terms_of
+from pipeline.eligibility.rehearsal import Crowd
+from pipeline.insight.forecast import Rival
+from pipeline.insight.forecast_groups import groups_of, last_due
+from pipeline.insight.forecast_words import Forecast, Question, forecast
+from pipeline.lane.scheduler import rank_of
+from pipeline.limits.rate import lane_share, slots, sustained
+from pipeline.timing.quiet_hours import quiet_of
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.wire import CHUNK_LIMIT
+
+DECIDED_PER_SECOND: Final = 30_000
+"""Recipients that the steps before the lanes pass in a second (`longwave bench whole`)."""
+TYPICAL_LATENCY: Final = 0.05
+"""Seconds until an aggregator answers, where nobody has measured it."""
+HORIZON_DAYS: Final = 30
+"""How far a forecast looks ahead of when the last recipient may be sent to."""
+_DRAFT: Final = "00000000"
+
+
+def forecast_of(
+    settings: Settings,
+    spec: CampaignSpec,
+    crowds: Collection[Crowd],
+    now: int,
+    rivals: Sequence[Rival] = (),
+    latency: float = TYPICAL_LATENCY,
+) -> Forecast:
+    """The forecast of a spec launched at `now` (ms) to `crowds`; its account and sender must be configured.
+
+    Raises:
+        pipeline.campaign.plan.PlanError: it cannot be sent as it is written.
+    """
+    account = settings.accounts[spec.account]
+    sender = account.senders[spec.sender]
+    lanes = len(sender.lanes)
+    senders = sum(one.segments_per_second for one in account.senders.values())
+    share = lane_share(sender.segments_per_second, account.segments_per_second, senders, lanes)
+    plan = draft_plan(settings, spec, now)
+    recipients = sum(one.recipients for one in crowds)
+    mean_parts = sum(one.segments for one in crowds) / max(1, recipients)
+    batch = settings.aggregators[sender.aggregator].batch
+    kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
+    horizon = last_due(crowds, plan, now) + HORIZON_DAYS * 86_400_000
+    return forecast(
+        Question(
+            sender=spec.sender,
+            limit=share * lanes,
+            rate=min(kept_up / _busiest(recipients, lanes), DECIDED_PER_SECOND * max(mean_parts, 1.0)),
+            begin=now,
+            deadline=plan.deadline,
+            horizon=horizon,
+            days=HORIZON_DAYS,
+            rank=rank_of(spec.priority, plan.deadline),
+            weight=spec.weight,
+            groups=groups_of(crowds, plan, now, horizon),
+            rivals=rivals,
+        )
+    )
+
+
+def _busiest(recipients: int, lanes: int) -> float:
+    """The share of the recipients in the lane that has the most: whole chunks go to the lanes in turn."""
+    chunks = max(1, -(-recipients // CHUNK_LIMIT))
+    return -(-chunks // lanes) / chunks
+
+
+def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan:
+    """The plan of a spec as if it were launched at `now`."""
+    draft = CampaignDocument(
+        id=_DRAFT,
+        spec=spec.model_dump(mode="json"),
+        status="draft",
+        revision=1,
+        created=now,
+        updated=now,
+        launched=now,
+    )
+    return compile_plan(draft, terms_in(settings, spec))
+
+
+def terms_in(settings: Settings, spec: CampaignSpec) -> Terms:
+    """What the settings say of a spec's account and sender.
+
+    Raises:
+        KeyError: they are not configured.
+    """
+    account = settings.accounts[spec.account]
+    quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now_ms())
+    return terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)

@@ -1,0 +1,177 @@
+"""Runs production's eligibility over the audience of a campaign that is not launched yet; nothing is reserved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import ChainMap
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.clickhouse.audience import preview
+from adapters.clickhouse.review import survey
+from api.forecast.forecasting import draft_plan, terms_in
+from api.services import Services
+from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
+from pipeline.campaign.when import begins
+from pipeline.content.text_estimate import TextSurvey
+from pipeline.content.texts import check_texts
+from pipeline.eligibility.rehearsal import PAGE, ReadOnlyTable, Rehearsal, rehearse
+from pipeline.insight.review import Rehearsed
+from pipeline.limits.smart_sending import Table
+from schemas.audience import AudiencePage, Indices
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.ids import BUCKETS
+
+PENDING_LIMIT: Final = 500_000
+"""Recipients of campaigns before this one that are rehearsed too, because they have not reserved yet."""
+_BEFORE_LANES: Final = frozenset({"scheduled", "processing"})
+_UNDER_WAY: Final = frozenset({"sending", "paused", "suspended"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What consents and unreachable numbers said of one page: they change in the event loop while a page is judged in
+    a thread."""
+
+    codes: NDArray[np.uint8]
+    unreachable: NDArray[np.bool_]
+
+    def codes_of(self, account: str, numbers: Indices) -> NDArray[np.uint8]:
+        return self.codes
+
+    def mask(self, numbers: Indices, now: int, retry_days: int) -> NDArray[np.bool_]:
+        return self.unreachable
+
+
+async def rehearsed(
+    services: Services,
+    spec: CampaignSpec,
+    recipients: int,
+    now: int,
+    *,
+    but: str = "",
+    until_somebody: bool = False,
+) -> Rehearsed:
+    """What eligibility would decide if `spec` were launched at `now` (ms). `recipients`: about how many there are;
+    `but`: the campaign itself. `until_somebody`: stop at the first page with somebody who would get it.
+
+    Raises:
+        PlanError: it cannot be sent as it is written.
+        StoreUnavailable: ClickHouse does not answer.
+        ApiError: 503, Kafka does not answer.
+    """
+    plan = draft_plan(services.settings, spec, now)
+    at = max(now, begins(plan))
+    pending = [] if until_somebody or plan.transactional else _pending(services, at, but)
+    table, uncounted = await _reservations(services, plan, pending)
+    templates, _ = check_texts(spec, services.settings.accounts[spec.account].site_name)
+    outcome = Rehearsal()
+    surveys = []
+    for index, (message, template) in enumerate(zip(plan.messages, templates, strict=True)):
+        assert template is not None, "the plan was compiled"
+        counted = TextSurvey(template, message.renderer, plan.link_base)
+        surveys.append(counted)
+        async for page, answered in _pages(services, plan, recipients, at):
+            await asyncio.to_thread(_count, outcome, counted, page, plan, index, table, answered, at)
+            if until_somebody and outcome.going:
+                break
+    texts = await asyncio.to_thread(lambda: tuple(one.estimate() for one in surveys))
+    return Rehearsed(outcome=outcome, texts=texts, uncounted=tuple(uncounted))
+
+
+def _count(
+    outcome: Rehearsal,
+    texts: TextSurvey,
+    page: AudiencePage,
+    plan: CampaignPlan,
+    message: int,
+    table: Table,
+    answered: _Answered,
+    at: int,
+) -> None:
+    found, goes = rehearse(outcome, page, plan, message, table, answered, at, answered)
+    texts.add(page.fields, found.segments, goes)
+
+
+async def _pages(
+    services: Services, plan: CampaignPlan, recipients: int, at: int
+) -> AsyncIterator[tuple[AudiencePage, _Answered]]:
+    """The audience as it would be frozen, in pages of about `PAGE` recipients, each with who is blocked."""
+    audience = plan.spec.audience
+    typed = typed_numbers(audience.numbers)[0]
+    pages = max(1, -(-recipients // PAGE))
+    edges = [BUCKETS * page // pages for page in range(pages + 1)]
+    await services.standing.ready()
+    for first, last in pairwise(edges):
+        page = await asyncio.to_thread(
+            preview, services.figures.store, audience.lists, typed, plan.fields, (first, last)
+        )
+        if len(page):
+            standing = services.standing
+            blocked = standing.optouts.codes_of(plan.spec.account, page.numbers)
+            yield page, _Answered(blocked, standing.unreachable.mask(page.numbers, at, plan.unreachable_retry_days))
+
+
+async def _reservations(
+    services: Services, plan: CampaignPlan, pending: Sequence[CampaignDocument]
+) -> tuple[Table, list[str]]:
+    """The reservations as they will be once the `pending` have reserved, and what is not counted, in words."""
+    if plan.transactional:
+        return ReadOnlyTable({}), []
+    kept: dict[int, bytes] = {}
+    held = await services.standing.reservations()
+    table: ChainMap[int, bytes] = ChainMap(kept, held)  # type: ignore[arg-type]  # only the first is written to
+    uncounted = []
+    left = PENDING_LIMIT
+    for document in pending:
+        other = _plan(services, document)
+        if other is None or other.transactional:
+            continue
+        numbers = typed_numbers(other.spec.audience.numbers)[0].numbers
+        size = (
+            await asyncio.to_thread(survey, services.figures.store, other.spec.audience.lists, numbers, ())
+        ).recipients
+        if size > left:
+            uncounted.append(
+                f"campaign {other.spec.name!r} comes first and its {size:,} recipients are not counted as written to "
+                "yet: review again when it is sending"
+            )
+            continue
+        left -= size
+        begin = max(document.begins, document.launched)
+        async for page, answered in _pages(services, other, size, begin):
+            await asyncio.to_thread(rehearse, Rehearsal(), page, other, 0, table, answered, begin, answered)
+    return ReadOnlyTable(table), uncounted
+
+
+def _pending(services: Services, at: int, but: str) -> list[CampaignDocument]:
+    """Campaigns that are launched and reserve before `at` (ms) what they have not reserved yet, in their order."""
+    found = [
+        document
+        for document in services.campaigns.all()
+        if document.id != but
+        and (
+            (document.status in _BEFORE_LANES and document.begins <= at)
+            or (document.status in _UNDER_WAY and _has_pending(services, document))
+        )
+    ]
+    return sorted(found, key=lambda document: max(document.begins, document.launched))
+
+
+def _has_pending(services: Services, document: CampaignDocument) -> bool:
+    snapshot = services.figures.latest(document.id)
+    return snapshot is None or bool(snapshot.figures["states"]["pending"])
+
+
+def _plan(services: Services, document: CampaignDocument) -> CampaignPlan | None:
+    try:
+        spec = document.parsed()
+        return compile_plan(document, terms_in(services.settings, spec))
+    except (PlanError, ValueError, KeyError):
+        return None  # it cannot be sent, so it reserves nothing

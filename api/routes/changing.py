@@ -1,0 +1,181 @@
+"""Routes that change campaigns: each becomes one command."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+import pyarrow.compute as pc
+from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi.responses import JSONResponse
+
+from adapters.clock import now_ms
+from api import exporting, resolving, reviewing
+from api.commands import carry_out
+from api.services import Services, definition_of, services
+from api.web.body import SPEC_BODY, checked, spec_of
+from api.web.errors import ApiError
+from api.web.idempotency import keyed
+from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
+from pipeline.identity.tokens import new_campaign_id
+from pipeline.lane.lateness import TOO_LATE
+from schemas.campaign import CampaignDocument, CampaignSpec
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+RETRY_LIMIT = 50_000
+"""Typed numbers travel in the document through Kafka; more belong in a list."""
+
+
+def _fresh_id() -> str:
+    key = keyed()
+    return new_campaign_id(secrets.token_bytes(5) if key is None else key.campaign())
+
+
+@router.post("", status_code=201, openapi_extra=SPEC_BODY)
+async def create(request: Request, shared: Shared) -> JSONResponse:
+    """Create a draft from JSON or TOML; refused (422) where a placeholder would go out as it stands."""
+    spec = _checked(await spec_of(request))
+    await shared.ready()
+    return await carry_out(shared, _fresh_id(), "create", spec)
+
+
+@router.put("/{campaign}", openapi_extra=SPEC_BODY)
+async def edit(campaign: str, request: Request, shared: Shared) -> JSONResponse:
+    """Replace the definition of a draft."""
+    spec = _checked(await spec_of(request))
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "edit", spec)
+
+
+@router.delete("/{campaign}")
+async def delete(campaign: str, shared: Shared) -> JSONResponse:
+    """Delete a draft, or a scheduled campaign before its send time."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "delete")
+
+
+@router.post("/{campaign}/launch")
+async def launch(
+    campaign: str,
+    shared: Shared,
+    allow_empty: Annotated[
+        bool, Query(description="Launch it even if the review says that nobody would get it.")
+    ] = False,
+) -> JSONResponse:
+    """Review, then launch; refused (409) with the review's problems."""
+    document = await shared.document(campaign)
+    if document.status == "draft":
+        await _check_review(shared, document, allow_empty)
+    return await carry_out(shared, campaign, "launch")
+
+
+def _checked(spec: CampaignSpec) -> CampaignSpec:
+    wrong = [one for one in check_texts(spec, "")[1] if one.code == PLACEHOLDER]
+    if wrong:
+        text = "; ".join(f"{one.where}: {one.what}" for one in wrong)
+        raise ApiError(422, text, fields=[{"field": one.where, "error": one.what} for one in wrong])
+    return spec
+
+
+async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
+    review, _ = await reviewing.review_of(shared, definition_of(document), document.id, until_somebody=True)
+    problems = [one for one in review.problems if not (allow_empty and one.code == NOBODY_REACHED)]
+    if problems:
+        fields = [{"field": p.where, "error": p.what} for p in problems]
+        text = "; ".join(f"{p.where}: {p.what}" for p in problems)
+        raise ApiError(409, f"not launched: {text}", fields=fields, more={"id": document.id})
+
+
+@router.post("/{campaign}/duplicate", status_code=201)
+async def duplicate(
+    campaign: str, shared: Shared, changes: Annotated[dict[str, Any] | None, Body()] = None
+) -> JSONResponse:
+    """A new draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
+    document = await shared.document(campaign)
+    name = f"{_name_of(document)} (copy)"
+    return await carry_out(shared, _fresh_id(), "create", _copied(document, {"name": name, **(changes or {})}))
+
+
+def _name_of(document: CampaignDocument) -> str:
+    # A document that this version cannot read may have none.
+    return str(document.spec.get("name") or document.id)[:190]
+
+
+def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
+    # Times of the original are past or taken; a copy goes out when its owner says so.
+    merged = {**document.spec, "send_at": None, "deadline": None, **changes}
+    return _checked(checked(merged, now_ms()))
+
+
+@router.post("/{campaign}/retry-failed", status_code=201)
+async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
+    """A new draft to the numbers whose message was rejected or undelivered, or expired because machines were down."""
+    document = await shared.document(campaign)
+    if document.status not in ("sent", "finished", "canceled"):
+        raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
+    numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
+    if not numbers:
+        raise ApiError(
+            409, f"campaign {campaign}: no message was rejected, undelivered or too late, nothing to retry"
+        )
+    return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
+
+
+def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> CampaignSpec:
+    name = f"{_name_of(document)} ({what})"
+    return _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
+
+
+def _failed_numbers(shared: Services, campaign: str) -> list[int]:
+    numbers: list[int] = []
+    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
+        of_deadline = pc.and_(pc.equal(table["state"], "expired"), pc.not_equal(table["reason"], TOO_LATE))
+        numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
+        if len(numbers) > RETRY_LIMIT:
+            raise ApiError(
+                409,
+                f"campaign {campaign}: more than {RETRY_LIMIT:,} messages failed, too many to type. Export them "
+                f"(`longwave campaign export {campaign} --state rejected --state undelivered --out FILE.csv`), "
+                "import the file (`longwave contacts import FILE.csv --list NAME`) and write to that list",
+            )
+    return numbers
+
+
+@router.post("/{campaign}/resolve")
+async def resolve(campaign: str, wish: resolving.Wish, shared: Shared) -> JSONResponse:
+    """Say what became of the messages of unknown outcome; `resend` also makes a draft to their numbers."""
+    document = await shared.document(campaign)
+    found = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, wish)
+    extra: dict[str, Any] = {"as": wish.outcome, "recipients": sum(len(one.ordinals) for one in found)}
+    if wish.outcome == "resend":
+        # The draft first: it sends nothing by itself, and whoever is not unknown any more is not found again.
+        numbers = sorted({number for one in found for number in one.numbers})
+        draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=wish.by)
+        extra["resend"] = orjson.loads(draft.body)["id"]
+    answer = await carry_out(shared, campaign, "resolve", by=wish.by, resolutions=found)
+    return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
+
+
+@router.post("/{campaign}/pause")
+async def pause(campaign: str, shared: Shared) -> JSONResponse:
+    """Hold what was not submitted yet until it is resumed."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "pause")
+
+
+@router.post("/{campaign}/resume")
+async def resume(campaign: str, shared: Shared) -> JSONResponse:
+    """Go on with a campaign that is held."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "resume")
+
+
+@router.post("/{campaign}/cancel")
+async def cancel(campaign: str, shared: Shared) -> JSONResponse:
+    """Submit nothing more; a scheduled campaign becomes a draft again."""
+    await shared.document(campaign)
+    return await carry_out(shared, campaign, "cancel")

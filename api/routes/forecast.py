@@ -1,0 +1,68 @@
+"""POST /v1/forecast: how a campaign would go that nobody has made yet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from adapters.clock import now_ms
+from api.account_facts import account_facts
+from api.forecast.facts import rivals_of
+from api.forecast.forecasting import forecast_of
+from api.forecast.rehearsing import rehearsed
+from api.forecast.text import told
+from api.reviewing import audience_facts
+from api.services import Services, services
+from api.web.body import SPEC_BODY, spec_of
+from api.web.refusal import ApiError
+from pipeline.campaign.plan import PlanError
+from pipeline.insight.review import AccountFacts, written_instant
+from schemas.campaign import CampaignSpec
+
+router = APIRouter(prefix="/v1", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+
+
+@router.post("/forecast", openapi_extra=SPEC_BODY)
+async def forecast(
+    request: Request,
+    shared: Shared,
+    start: Annotated[str, Query(max_length=40, description="Launch then: ISO 8601, in the store's zone.")] = "",
+) -> dict[str, Any]:
+    """Whether and when a campaign (JSON or TOML) can be sent to its contacts of now; nothing is made or kept."""
+    spec = await spec_of(request)
+    account, missing = account_facts(shared.settings, spec)
+    if account is None:
+        raise ApiError(422, missing)
+    begin = _instant(start, account) if start else now_ms()
+    store = shared.figures.store
+    try:
+        audience, rivals = await asyncio.gather(
+            asyncio.to_thread(audience_facts, store, spec),
+            asyncio.to_thread(rivals_of, store, shared.settings, spec),
+        )
+        acted = await rehearsed(shared, spec, audience.recipients, begin)
+        if not audience.recipients:
+            raise ApiError(422, _nobody(spec))
+        crowds = acted.outcome.crowds.values()
+        found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, rivals)
+    except PlanError as error:
+        raise ApiError(422, str(error)) from error
+    return told(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
+
+
+def _instant(start: str, account: AccountFacts) -> int:
+    try:
+        return written_instant(start, account.store_zone)
+    except ValueError as error:
+        raise ApiError(422, f"start: {error}", fields=[{"field": "start", "error": "not a time"}]) from error
+
+
+def _nobody(spec: CampaignSpec) -> str:
+    names = ", ".join(spec.audience.lists) or "the typed numbers"
+    return (
+        f"audience: nobody to send to on {names}; import contacts (`longwave contacts import`), or take sample "
+        "people (`longwave forecast FILE --recipients N`)"
+    )

@@ -1,0 +1,86 @@
+"""GET /v1/inbox: what people wrote, what it changed, what we answered, and every other change of consent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query
+
+from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox
+from api.services import Services, services
+from api.web import cursor as cursors
+from api.web.errors import ApiError
+from api.web.numbers import number_of
+from api.web.times import iso
+
+router = APIRouter(prefix="/v1", tags=["opt-outs"])
+Shared = Annotated[Services, Depends(services)]
+_MARK: Final = re.compile("[0-9a-f~.]{1,40}")
+
+
+@router.get("/inbox")
+async def lines(
+    shared: Shared,
+    what: Annotated[What, Query(description="Texts by what they ask for, or changes that no text caused.")] = "",
+    number: Annotated[str, Query(max_length=40, description="Of this number only.")] = "",
+    size: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
+) -> dict[str, Any]:
+    """Newest first, as ClickHouse has it, a second behind Kafka. `at` is when it came, `said` when it was
+    sent, as others say. `change`: out, in, held or null; `hold` names what waits for a decision
+    (`POST /v1/optouts/{number}/holds`); `answer` may be null. `number` is "" where the sender cannot be read:
+    `person` has it as it came. `next` is the cursor of the lines that follow ("": none do): what comes in
+    or is decided meanwhile repeats and loses nobody."""
+    wanted = number_of(number) if number.strip() else 0
+    after = read_place(cursor) if cursor else NEWEST
+    found, last = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, after, size)
+    following = "" if last is None else written_place(last)
+    return {"lines": [_as_json(line) for line in found], "next": following}
+
+
+def written_place(place: Place) -> str:
+    """The cursor of a line."""
+    return cursors.written(cursors.Place(place.at, f"{place.number}/{place.mark}"))
+
+
+def read_place(cursor: str) -> Place:
+    """The place of a cursor.
+
+    Raises:
+        ApiError: 422, it is none of this list.
+    """
+    try:
+        at, rest = cursors.read(cursor)
+        number, mark = rest.split("/")
+        if not _MARK.fullmatch(mark) or len(number) > 15:
+            raise ValueError(number)
+        return Place(at, int(number), mark)
+    except ValueError as error:
+        why = cursors.NONE_OF_OURS
+        raise ApiError(422, f"cursor: {why}", fields=[{"field": "cursor", "error": why}]) from error
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    answer = line.answer
+    return {
+        "at": iso(line.at),
+        "number": f"+{line.number}" if line.number else "",
+        "person": line.person,
+        "account": line.account,
+        "intent": line.intent or None,
+        "sender": line.sender,
+        "id": line.id,
+        "text": line.text,
+        "said": iso(line.said),
+        "notes": list(line.notes),
+        "change": line.state,
+        "hold": line.hold,
+        "word": line.word,
+        "rule": line.rule,
+        "who": line.who,
+        "source": line.source,
+        "evidence": line.evidence,
+        "answer": None if answer is None else {"kind": answer.kind, "text": answer.text, "at": iso(answer.at)},
+    }

@@ -1,0 +1,226 @@
+"""Routes of opt-outs: who may not be written to, since when and why; and what was answered to people's texts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.clickhouse.consents import COLUMNS, Change, export, history, reply_figures, standing
+from adapters.clock import now_ms
+from api.csv_answer import csv_answer
+from api.services import Services, services
+from api.web.errors import ApiError
+from api.web.numbers import number_of, refusal
+from api.web.times import iso
+from pipeline.eligibility.optouts import reason_of
+from pipeline.numbers.numbering import Accepted, read
+from schemas import topics
+from schemas.feedback import OPTED_OUT, Consent, consent_key
+from schemas.wire import encode
+
+router = APIRouter(prefix="/v1", tags=["opt-outs"])
+Shared = Annotated[Services, Depends(services)]
+MOST_NUMBERS = 10_000
+"""In one request; more belong in a file: `longwave optouts import`."""
+
+
+Account = Annotated[str, Field(max_length=64, pattern="^([a-z0-9][a-z0-9_-]*)?$")]
+"""Name of an account; "" = every account."""
+
+
+class OptOutsBody(BaseModel):
+    """Numbers that opted out, and what is known about how."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    numbers: Annotated[list[str], Field(min_length=1, max_length=MOST_NUMBERS)]
+    """With + and country code."""
+    evidence: Annotated[str, Field(max_length=2000)] = ""
+    """What the person said or did, kept for ever."""
+    account: Account = ""
+    """Whose messages they do not want; "" = anybody's."""
+
+
+class OptInBody(BaseModel):
+    """Why a number may be written to again."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    evidence: Annotated[str, Field(min_length=1, max_length=2000)]
+    """What the person agreed to, when and how: without it a number is not taken off."""
+    account: Account = ""
+    """By whom; "" = by every account."""
+
+
+class HoldBody(BaseModel):
+    """What an operator decided about texts that only look like an opt-out."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    decision: Literal["out", "clear"]
+    """It is an opt-out, or it is none."""
+    hold: Annotated[str, Field(max_length=32, pattern="^[0-9a-f]*$")] = ""
+    """Of this text only; "" = of every text of the number that waits."""
+    who: Annotated[str, Field(max_length=100)] = ""
+    """Who decided: kept with the change."""
+    evidence: Annotated[str, Field(max_length=2000)] = ""
+    """Why."""
+
+
+@router.post("/optouts")
+async def add(body: OptOutsBody, shared: Shared) -> dict[str, Any]:
+    """Record opt-outs: all or none. The answer comes when Kafka has acknowledged them; within a second no lane
+    submits to these numbers any more, waiting messages included."""
+    numbers, wrong = _numbers(body.numbers)
+    if wrong:
+        raise ApiError(422, f"nothing recorded: {wrong[0]['field']}: {wrong[0]['error']}", fields=wrong)
+    _known_account(shared, body.account)
+    now = now_ms()
+    await _write(shared, [
+        Consent(account=body.account, number=number, state="out", at=now, source="api", evidence=body.evidence)
+        for number in dict.fromkeys(numbers)
+    ])  # fmt: skip
+    return {"recorded": len(set(numbers))}
+
+
+@router.delete("/optouts/{number}")
+async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]:
+    """Record that a number may be written to again, by one account or by all. A text of theirs that waits for an
+    operator still holds them: `POST /v1/optouts/{number}/holds` decides about that."""
+    digits = number_of(number)
+    _known_account(shared, body.account)
+    whose = {body.account}
+    changes = await asyncio.to_thread(history, shared.figures.store, digits)
+    if not body.account:
+        closed = {account for (account, hold), last in standing(changes).items() if not hold and last.state != "in"}
+        whose = closed or whose
+    now = now_ms()
+    await _write(shared, [
+        Consent(account=account, number=digits, state="in", at=now, source="api", evidence=body.evidence)
+        for account in sorted(whose)
+    ])  # fmt: skip
+    held = any(hold and last.state == "held" for (_, hold), last in standing(changes).items())
+    return {"recorded": 1, "held": held}
+
+
+@router.post("/optouts/{number}/holds")
+async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
+    """Decide about texts that look like an opt-out and hold their number. Deciding ends just those holds: a STOP that
+    came meanwhile stays, and so does the hold of another text."""
+    digits = number_of(number)
+    changes = await asyncio.to_thread(history, shared.figures.store, digits)
+    waiting = [
+        last
+        for (_, hold), last in standing(changes).items()
+        if hold and last.state == "held" and body.hold in ("", hold)
+    ]
+    if not waiting:
+        raise ApiError(404, f"+{digits}: nothing of this number waits for a decision (any more)")
+    now = now_ms()
+    said = {"at": now, "source": "review", "who": body.who, "number": digits}
+    if body.decision == "out":
+        await _write(shared, [
+            Consent(
+                account=one.account, state="out", evidence=_evidence(one, body), word=one.word, rule=one.rule, **said
+            )
+            for one in waiting
+        ])  # fmt: skip
+    await _write(shared, [
+        Consent(account=one.account, state="in", hold=one.hold, evidence=_evidence(one, body), **said)
+        for one in waiting
+    ])  # fmt: skip
+    return {"decided": len(waiting)}
+
+
+@router.get("/optouts/export")
+async def exported(
+    shared: Shared, current: Annotated[bool, Query(description="Only who is opted out now.")] = False
+) -> StreamingResponse:
+    """Every consent change with its evidence, as CSV, in order of number and time."""
+    return await csv_answer("optouts.csv", COLUMNS, export(shared.figures.store, current=current), _row)
+
+
+@router.get("/optouts/{number}")
+async def show(number: str, shared: Shared) -> dict[str, Any]:
+    """Who may write to a number, and every change of it; as ClickHouse has it, a second behind Kafka. `accounts` says
+    for each account why it may not ("" = it may), by the rule that lanes go by."""
+    digits = number_of(number)
+    changes = await asyncio.to_thread(history, shared.figures.store, digits)
+    states = {key: change.state for key, change in standing(changes).items()}
+    names = sorted({*shared.settings.accounts, *(account for account, _ in states if account)})
+    accounts = {name: reason_of(name, states) for name in names}
+    return {
+        "number": f"+{digits}",
+        "opted_out": OPTED_OUT in accounts.values(),
+        "held": any(hold and state == "held" for (_, hold), state in states.items()),
+        "accounts": accounts,
+        "history": [_as_json(change) for change in changes],
+    }
+
+
+@router.get("/replies")
+async def replies(shared: Shared) -> dict[str, Any]:
+    """Answers to people's texts by sender: kinds, states, segments, what they cost in millionths of a credit."""
+    found = await asyncio.to_thread(reply_figures, shared.figures.store)
+    names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
+    return {"senders": [{name: getattr(one, name) for name in names} for one in found]}
+
+
+def _evidence(held: Change, body: HoldBody) -> str:
+    """What held the number comes first: by it the change finds its text."""
+    return f"{held.evidence} ({body.evidence})" if body.evidence else held.evidence
+
+
+def _known_account(shared: Services, account: str) -> None:
+    if account and account not in shared.settings.accounts:
+        known = ", ".join(shared.settings.accounts)
+        raise ApiError(422, f"no account {account!r} is configured; there is {known}. Nothing was recorded")
+
+
+async def _write(shared: Services, changes: list[Consent]) -> None:
+    if shared.kafka.problem:
+        raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was recorded")
+    writes = [
+        shared.producer.emit(topics.OPTOUTS.name, encode(change), key=consent_key(change)) for change in changes
+    ]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _numbers(texts: list[str]) -> tuple[list[int], list[dict[str, str]]]:
+    numbers: list[int] = []
+    wrong: list[dict[str, str]] = []
+    for index, text in enumerate(texts):
+        found = read(text, "")
+        if isinstance(found, Accepted):
+            numbers.append(found.number)
+        else:
+            wrong.append({"field": f"numbers.{index}", "error": f"{text[:40]!r}: {refusal(found)}"})
+    return numbers, wrong
+
+
+def _as_json(change: Change) -> dict[str, Any]:
+    return {
+        "at": iso(change.at),
+        "recorded": iso(change.recorded),
+        "account": change.account,
+        "state": change.state,
+        "hold": change.hold,
+        "source": change.source,
+        "evidence": change.evidence,
+        "word": change.word,
+        "rule": change.rule,
+        "who": change.who,
+    }
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    said = {"number": f"+{change.number}", "at": iso(change.at), "recorded": iso(change.recorded)}
+    # What ends a hold is no opt-in: the standing answer has a row of its own.
+    said["out"] = "cleared" if change.hold and change.state == "in" else change.state
+    return tuple(said.get(name) or getattr(change, name) for name in COLUMNS)

@@ -1,0 +1,94 @@
+"""Routes that only read: list, one campaign, review, export."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal, get_args
+
+from fastapi import APIRouter, Depends, Query
+
+from api import exporting, reviewing
+from api.documents import as_json, row, sources
+from api.listing import Filter
+from api.services import Services, definition_of, services
+from api.web.cursor import read
+from api.web.errors import ApiError
+from schemas.campaign import Status
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+Shared = Annotated[Services, Depends(services)]
+StatusFilter = Literal[
+    "", "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
+]
+
+
+def filtered(
+    search: Annotated[str, Query(max_length=200)] = "",
+    status: StatusFilter = "",
+    tag: Annotated[str, Query(max_length=200)] = "",
+    page: Annotated[int, Query(ge=1)] = 1,
+    size: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str, Query(max_length=100, description="`next` of the page before; `page` is not used.")] = "",
+) -> Filter:
+    """The list's query parameters."""
+    try:
+        after = read(cursor) if cursor else None
+    except ValueError as error:
+        raise ApiError(422, f"cursor: {error}", fields=[{"field": "cursor", "error": str(error)}]) from error
+    return Filter(search, status, tag, page, size, after)
+
+
+@router.get("")
+async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]) -> dict[str, Any]:
+    """Campaigns, newest first, with status from Kafka and figures as of the last reading. `next` is the cursor of
+    those that follow ("": none do): what is made or deleted meanwhile repeats and loses nobody."""
+    await shared.ready()
+    found, total = wanted.select(shared.campaigns.all())
+    return {
+        "campaigns": [row(shared, document) for document in found],
+        "total": total,
+        "page": wanted.page_of(total),
+        "pages": wanted.pages(total),
+        "next": wanted.next_of(found),
+        "sources": sources(shared),
+    }
+
+
+@router.get("/{campaign}")
+async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
+    """One campaign with figures of now, or the last known with their age where ClickHouse does not answer."""
+    document = await shared.document(campaign)
+    await shared.figures.fresh(document)
+    return {**as_json(shared, document), "sources": sources(shared)}
+
+
+@router.get("/{campaign}/review")
+async def review(campaign: str, shared: Shared) -> dict[str, Any]:
+    """What would forbid a launch, warnings, who would get it and who would be skipped for which reason, segments,
+    cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
+    document = await shared.document(campaign)
+    spec = definition_of(document)
+    found, acted = await reviewing.review_of(shared, spec, campaign)
+    ahead = await reviewing.forecast_review(shared, spec, acted, campaign)
+    return {
+        "id": campaign,
+        "status": document.status,
+        "ok": not found.problems,
+        **dataclasses.asdict(found),
+        "forecast": None if ahead is None else dataclasses.asdict(ahead),
+    }
+
+
+@router.get("/{campaign}/export")
+async def export(
+    campaign: str,
+    shared: Shared,
+    format: Literal["csv", "parquet"] = "csv",
+    state: Annotated[list[str] | None, Query()] = None,
+) -> Any:
+    """One row per recipient: ordinal, number, state, reason, times; `state` may be given several times."""
+    document = await shared.document(campaign)
+    return await exporting.stream(shared, document, format, state or [])
+
+
+assert set(get_args(StatusFilter)) == {"", *get_args(Status)}

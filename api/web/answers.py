@@ -1,0 +1,260 @@
+"""What the routes answer, for the API's description: the fields that clients may rely on. More may be there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.insight.forecast_words import Binding
+from schemas.campaign import Status
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Campaign(_Answer):
+    """A campaign with its status and figures; times in UTC, figures as of the last reading."""
+
+    id: str
+    name: str
+    tags: list[str]
+    account: str
+    sender: str
+    status: Status
+    reason: str
+    revision: int
+    created: str | None
+    updated: str | None
+    launched: str | None
+    finished: str | None
+    send_at: str | None
+    recipients: int
+    actions: list[str]
+    rate: float
+    figures: dict[str, Any] | None
+
+
+class CampaignList(_Answer):
+    """A page of campaigns."""
+
+    campaigns: list[Campaign]
+    total: int
+    page: int
+    pages: int
+    next: str
+    sources: dict[str, Any]
+
+
+class Deleted(_Answer):
+    """A campaign that is gone."""
+
+    id: str
+    deleted: bool
+
+
+class Accepted(_Answer):
+    """A command that is kept and not yet carried out."""
+
+    id: str
+    command: str
+    accepted: bool
+    carried_out: bool
+    message: str
+
+
+class Health(_Answer):
+    """Whether this process serves, and what it can reach."""
+
+    ok: bool
+    loading: bool
+    sources: dict[str, Any]
+
+
+class Inbox(_Answer):
+    """A page of texts and changes of consent."""
+
+    lines: list[dict[str, Any]]
+    next: str
+
+
+class Recorded(_Answer):
+    """How many changes were recorded."""
+
+    recorded: int
+
+
+class Replies(_Answer):
+    """Answers to people's texts by sender."""
+
+    senders: list[dict[str, Any]]
+
+
+class Consents(_Answer):
+    """Who may write to a number, and every change of it."""
+
+    number: str
+    opted_out: bool
+    held: bool
+    accounts: dict[str, str]
+    history: list[dict[str, Any]]
+
+
+class OptedIn(_Answer):
+    """A number that may be written to again, unless a text of theirs still holds it."""
+
+    recorded: int
+    held: bool
+
+
+class Decided(_Answer):
+    """How many holds were decided."""
+
+    decided: int
+
+
+class Person(_Answer):
+    """Everything that is stored about a number."""
+
+    number: str
+    contact: dict[str, Any] | None
+    lists: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
+    texts: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+    consents: list[dict[str, Any]]
+    unreachable: dict[str, Any] | None
+
+
+class Erased(_Answer):
+    """A number that was erased, and what is kept of it and why."""
+
+    erased: str
+    stays: list[str]
+
+
+class UnreachableNumber(_Answer):
+    """A number that campaigns skip; `retry_at` null: it is not tried again by itself."""
+
+    number: str
+    reason: str
+    at: str
+    retry_at: str | None
+    account: str
+    campaign: str
+
+
+class UnreachableList(_Answer):
+    """A page of unreachable numbers."""
+
+    counts: dict[str, int]
+    numbers: list[UnreachableNumber]
+    next: str
+
+
+class Cleared(_Answer):
+    """A number that campaigns try again."""
+
+    cleared: str
+
+
+class ZoneForecast(_Answer):
+    """One zone of a forecast; `finish` null: `unreached` are left."""
+
+    zone: str
+    recipients: int
+    finish: str | None
+    unreached: int
+
+
+class Forecast(_Answer):
+    """Whether and when a campaign can be sent. `beyond_horizon`: nothing is known of the finish, which lies after
+    `horizon`."""
+
+    name: str
+    audience: str
+    recipients: int
+    segments: int
+    begin: str
+    finish: str | None
+    seconds: float | None
+    needs: float
+    unreached: int
+    horizon: str
+    beyond_horizon: bool
+    binding: Binding
+    why: str
+    zones: list[ZoneForecast]
+    skipped: dict[str, int]
+
+
+class Finding(_Answer):
+    """`where` in the campaign, and `what` is wrong or worth knowing."""
+
+    where: str
+    what: str
+    code: str
+
+
+class Review(_Answer):
+    """What would forbid a launch, who would get it, what it would cost, and how it would go."""
+
+    id: str
+    status: Status
+    ok: bool
+    problems: list[Finding]
+    warnings: list[Finding]
+    recipients: int
+    sendable: int
+    skipped: dict[str, int]
+    expiring: int
+    texts: list[dict[str, Any]]
+    segments: int
+    cost: int
+    seconds: float
+    lateness: str
+    forecast: dict[str, Any] | None
+
+
+_DONE: Final = {"200": Campaign, "202": Accepted}
+_MADE: Final = {"201": Campaign, "202": Accepted}
+ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
+    ("get", "/v1/campaigns"): {"200": CampaignList},
+    ("get", "/v1/campaigns/{campaign}"): {"200": Campaign},
+    ("post", "/v1/campaigns"): _MADE,
+    ("put", "/v1/campaigns/{campaign}"): _DONE,
+    ("delete", "/v1/campaigns/{campaign}"): {"200": Deleted, "202": Accepted},
+    ("post", "/v1/campaigns/{campaign}/launch"): _DONE,
+    ("post", "/v1/campaigns/{campaign}/duplicate"): _MADE,
+    ("post", "/v1/campaigns/{campaign}/retry-failed"): _MADE,
+    ("post", "/v1/campaigns/{campaign}/resolve"): _DONE,
+    ("post", "/v1/campaigns/{campaign}/pause"): _DONE,
+    ("post", "/v1/campaigns/{campaign}/resume"): _DONE,
+    ("post", "/v1/campaigns/{campaign}/cancel"): _DONE,
+    ("get", "/healthz"): {"200": Health},
+    ("get", "/v1/inbox"): {"200": Inbox},
+    ("post", "/v1/optouts"): {"200": Recorded},
+    ("get", "/v1/optouts/{number}"): {"200": Consents},
+    ("delete", "/v1/optouts/{number}"): {"200": OptedIn},
+    ("post", "/v1/optouts/{number}/holds"): {"200": Decided},
+    ("get", "/v1/contacts/{number}"): {"200": Person},
+    ("delete", "/v1/contacts/{number}"): {"200": Erased},
+    ("get", "/v1/unreachable"): {"200": UnreachableList},
+    ("delete", "/v1/unreachable/{number}"): {"200": Cleared},
+    ("post", "/v1/forecast"): {"200": Forecast},
+    ("get", "/v1/campaigns/{campaign}/review"): {"200": Review},
+    ("get", "/v1/replies"): {"200": Replies},
+}
+"""By method and path: status to what it carries."""
+MODELS: Final = {model.__name__: model for answers in ANSWERS.values() for model in answers.values()}
+STREAMS: Final[dict[tuple[str, str], dict[str, Any]]] = {
+    ("get", "/metrics"): {"text/plain": {"schema": {"type": "string"}}},
+    ("get", "/v1/live"): {"text/event-stream": {"schema": {"type": "string"}}},
+    ("get", "/v1/unreachable/export"): {"text/csv": {"schema": {"type": "string"}}},
+    ("get", "/v1/optouts/export"): {"text/csv": {"schema": {"type": "string"}}},
+    ("get", "/v1/campaigns/{campaign}/export"): {
+        "text/csv": {"schema": {"type": "string"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+    },
+}

@@ -1,0 +1,121 @@
+"""The campaign in a request: JSON, or the TOML file as a person wrote it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from adapters.clock import now_ms
+from api.web.refusal import ApiError, field_errors
+from schemas.campaign import CampaignSpec
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+AHEAD: Final = timedelta(days=731)
+"""How far ahead a campaign may be sent: a year that was mistyped would wait for ever."""
+DEEPEST: Final = 16
+"""Levels of tables and arrays; a campaign has five."""
+_DEEP: Final = f"nested more than {DEEPEST} levels deep: that is no campaign"
+SPEC_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/CampaignSpec"}},
+            "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
+        },
+    }
+}
+"""What OpenAPI says of such a request."""
+
+
+async def spec_of(request: Request) -> CampaignSpec:
+    """The checked `CampaignSpec` of a request.
+
+    Raises:
+        ApiError: 422 not JSON/TOML (with the line) or not a campaign (with each field).
+    """
+    raw = await request.body()
+    toml = "toml" in request.headers.get("content-type", "")
+    return parse(raw, toml=toml)
+
+
+def parse(raw: bytes, *, toml: bool) -> CampaignSpec:
+    """Parse and check (see `spec_of`)."""
+    value = _toml(raw) if toml else _json(raw)
+    if _is_too_deep(value):
+        raise ApiError(422, _DEEP)
+    return checked(value, now_ms())
+
+
+def checked(value: Any, now: int) -> CampaignSpec:
+    """The campaign that plain values say, written at `now` (ms).
+
+    Raises:
+        ApiError: 422 it is none, or is to be sent in years; with each field.
+    """
+    try:
+        spec = CampaignSpec.model_validate(value)
+    except ValidationError as error:
+        raise _refused(field_errors(error)) from error
+    latest = datetime.fromtimestamp(now / 1000, UTC) + AHEAD
+    late = {name: at for name in ("send_at", "deadline") if (at := getattr(spec, name)) is not None}
+    why = f"is more than two years ahead (after {latest:%Y-%m-%d}): is the year right?"
+    wrong = [
+        {"field": name, "error": f"{at.isoformat()} {why}"}
+        for name, at in late.items()
+        if at.replace(tzinfo=at.tzinfo or UTC) > latest
+    ]
+    if wrong:
+        raise _refused(wrong)
+    return spec
+
+
+def _refused(fields: list[dict[str, str]]) -> ApiError:
+    text = "; ".join(f"{f['field'] or 'campaign'}: {f['error']}" for f in fields)
+    return ApiError(422, text, fields=fields)
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _toml(raw: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ApiError(422, f"not UTF-8 text (line {line}); save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        # The end is where the parser noticed; people look for a line.
+        last = raw.rstrip().count(b"\n") + 1
+        said = str(error).replace("at end of document", f"at the end, line {last}")
+        raise ApiError(422, f"not valid TOML: {said}") from error
+    except RecursionError as error:
+        raise ApiError(422, _DEEP) from error
+    except ValueError as error:
+        # What is TOML by its grammar and no value: a number of a million digits, the 31st of February.
+        raise ApiError(422, f"not valid TOML: {error}") from error
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(422, f"not valid JSON: {error}") from error

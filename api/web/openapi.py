@@ -1,0 +1,105 @@
+"""The API's description: every reference resolves, and every answer that a route can give is in it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.web.answers import ANSWERS, MODELS, STREAMS
+from api.web.idempotency import HEADER
+from schemas.campaign import CampaignSpec
+
+_COMPONENTS: Final = "#/components/schemas/{model}"
+PROBLEM: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "Why a request was refused or failed. Some refusals add the campaign's `id` and `status`.",
+    "type": "object",
+    "required": ["error", "fields"],
+    "properties": {
+        "error": {"type": "string", "description": "what happened, what it means, what to do"},
+        "fields": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "error"],
+                "properties": {"field": {"type": "string"}, "error": {"type": "string"}},
+            },
+        },
+    },
+}
+_ALWAYS: Final = {
+    "403": "asked under a name, or by a page, that is not ours",
+    "500": "a defect, or a refusal of ClickHouse; the API's log says more",
+    "503": "Kafka or ClickHouse does not answer; try again (Retry-After)",
+}
+_WITH_BODY: Final = {"408": "the body was not whole in time", "413": "the body is too large"}
+_OF_CAMPAIGN: Final = {"404": "there is no such campaign"}
+_CHANGING: Final = {"409": "not in this state, or the same request is still under way"}
+_INVALID: Final = {"422": "a parameter, the body, or the Idempotency-Key is wrong; `fields` says which and how"}
+_KEY: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request is carried out once; kept for 24 hours.",
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,200}$"},
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The description, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        campaign = CampaignSpec.model_json_schema(ref_template=_COMPONENTS)
+        schemas.update(campaign.pop("$defs", {}))
+        schemas["CampaignSpec"], schemas["Problem"] = campaign, PROBLEM
+        for name, model in MODELS.items():
+            answer = model.model_json_schema(ref_template=_COMPONENTS)
+            schemas.update(answer.pop("$defs", {}))
+            schemas[name] = answer
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path, methods in made["paths"].items():
+            for method, operation in methods.items():
+                _complete(path, method, operation)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    said = {**_ALWAYS, **_INVALID}
+    if "{" in path:
+        said |= {"404": "there is nothing of that name"}
+    if method != "get":
+        said |= {**_WITH_BODY, **_CHANGING}
+    if path.startswith("/v1/campaigns/"):
+        said |= {**_OF_CAMPAIGN, **_CHANGING}
+    if method == "post":
+        operation.setdefault("parameters", []).append(_KEY)
+    if (method, path) in STREAMS:
+        operation["responses"]["200"] = {"description": "a stream", "content": STREAMS[method, path]}
+    for status, model in ANSWERS.get((method, path), {}).items():
+        schema = {"$ref": _COMPONENTS.format(model=model.__name__)}
+        why = (model.__doc__ or "").strip()
+        operation["responses"][status] = {"description": why, "content": {"application/json": {"schema": schema}}}
+    problem = {"application/json": {"schema": {"$ref": _COMPONENTS.format(model="Problem")}}}
+    for status, why in said.items():
+        operation["responses"][status] = {"description": why, "content": problem}
+
+
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """The methods of the route that fits a path most closely, [] where none does: the page's files are no routes."""
+    paths: dict[str, dict[str, Any]] = describe(app)["paths"]
+    fitting = [template for template in paths if _fits(template, path)]
+    if not fitting:
+        return []
+    methods = {method.upper() for method in paths[min(fitting, key=lambda template: template.count("{"))]}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _fits(template: str, path: str) -> bool:
+    parts, given = template.split("/"), path.split("/")
+    pairs = zip(parts, given, strict=False)
+    return len(parts) == len(given) and all(part.startswith("{") or part == one for part, one in pairs)

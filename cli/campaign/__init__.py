@@ -1,0 +1,1 @@
+"""`longwave campaign` and `longwave explain`."""

@@ -1,0 +1,238 @@
+"""`longwave campaign …`: make, review, launch, steer, show and export campaigns over the REST API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
+from cli.campaign import wording as text
+from cli.client import Client, our_api
+from cli.contacts.numbers_file import read_numbers, user
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id (`longwave campaign list`).")]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
+]
+SETTLED = {"finished", "canceled", "failed"}
+
+
+@app.callback()
+def _group() -> None:
+    """Create, review, launch, steer and export campaigns."""
+
+
+@app.command()
+def create(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")], json: Json = None
+) -> None:
+    """Create a draft from a TOML file; prints its id."""
+    raw = _read(file)
+    try:
+        made = our_api().send("POST", "/v1/campaigns", raw, "application/toml")
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    say(made["id"])
+    _tell_pending(made)
+    write_json(json, made)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+
+
+@app.command()
+def review(campaign: Id, json: Json = None) -> None:
+    """What a launch would mean: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
+    found = our_api().get(f"/v1/campaigns/{_id(campaign)}/review")
+    for line in text.review_lines(found):
+        say(line)
+    write_json(json, found)
+    if not found["ok"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def launch(
+    campaign: Id,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the campaign has ended.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Even if the review says that nobody would get it.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0 and reached somebody."""
+    api = our_api()
+    answer = api.send("POST", f"/v1/campaigns/{_id(campaign)}/launch", allow_empty=allow_empty or None)
+    _tell(answer, "launched")
+    if not wait:
+        write_json(json, answer)
+        return
+    begin = time.monotonic()
+    last = follow(api, campaign, lambda shown: note(text.progress_line(shown)))
+    say(text.progress_line(last))
+    write_json(json, {**text.result(last), "seconds": round(time.monotonic() - begin, 3)})
+    if last["status"] != "finished" or text.residual(last) != 0 or (last.get("outcome") and not allow_empty):
+        raise typer.Exit(FAILED)
+
+
+def follow(api: Client, campaign: str, tell: Callable[[dict[str, Any]], None], every: float = 1.0) -> dict[str, Any]:
+    """Poll until the campaign has ended; `tell` hears each state; gives the last one."""
+    while True:
+        shown = api.get(f"/v1/campaigns/{_id(campaign)}")
+        tell(shown)
+        if shown["status"] in SETTLED:
+            return shown
+        time.sleep(every)
+
+
+@app.command()
+def pause(campaign: Id) -> None:
+    """Stop handing over; `resume` goes on."""
+    _act(campaign, "pause", "paused")
+
+
+@app.command()
+def resume(campaign: Id) -> None:
+    """Go on after a pause."""
+    _act(campaign, "resume", "resumed")
+
+
+@app.command()
+def cancel(campaign: Id) -> None:
+    """End for good: once recorded nothing more is handed over; what was handed over is counted."""
+    _act(campaign, "cancel", "canceled")
+
+
+@app.command()
+def duplicate(
+    campaign: Id, name: Annotated[str | None, typer.Option(help="Name of the copy (else `… (copy)`).")] = None
+) -> None:
+    """A new draft with the same definition; prints its id."""
+    body = orjson.dumps({} if name is None else {"name": name})
+    made = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/duplicate", body)
+    say(made["id"])
+    _tell_pending(made)
+
+
+@app.command()
+def delete(campaign: Id) -> None:
+    """Delete a draft."""
+    answer = our_api().send("DELETE", f"/v1/campaigns/{_id(campaign)}")
+    _tell_pending(answer) if _is_pending(answer) else say(f"{campaign} deleted")
+
+
+@app.command()
+def show(campaign: Id, json: Json = None) -> None:
+    """One campaign: status, where everybody is, reasons, spend."""
+    found = our_api().get(f"/v1/campaigns/{_id(campaign)}")
+    if str(json) != "-":
+        for line in text.show_lines(found):
+            say(line)
+    write_json(json, text.result(found))
+
+
+@app.command("list")
+def list_(
+    search: Annotated[str | None, typer.Option(help="Part of a name, tag or id.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only this status.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only this tag.")] = None,
+    page: Annotated[int, typer.Option(min=1)] = 1,
+    size: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    json: Json = None,
+) -> None:
+    """Campaigns, newest first."""
+    found = our_api().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
+    if str(json) != "-":
+        text.print_list(found)
+    write_json(json, found)
+
+
+@app.command()
+def export(
+    campaign: Id,
+    out: Annotated[Path, typer.Option("--out", help="FILE.csv or FILE.parquet.")],
+    state: Annotated[list[str] | None, typer.Option(help="Only this state (may be repeated).")] = None,
+) -> None:
+    """One row per recipient: number, state, reason, times."""
+    kind = out.suffix.removeprefix(".").lower()
+    if kind not in ("csv", "parquet"):
+        raise WrongUse(f"{out}: name the file FILE.csv or FILE.parquet")
+    api = our_api()
+    api.download(f"/v1/campaigns/{_id(campaign)}/export", out, format=kind, state=state)
+    say(f"{out}: {out.stat().st_size:,} bytes")
+
+
+@app.command("retry-failed")
+def retry_failed(campaign: Id) -> None:
+    """A draft to the numbers that were rejected or undelivered; prints its id."""
+    api = our_api()
+    made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
+    numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
+    note(f"{len(numbers):,} numbers; review and launch it" if numbers else "review and launch it")
+    say(made["id"])
+    _tell_pending(made)
+
+
+@app.command()
+def resolve(
+    campaign: Id,
+    outcome: Annotated[
+        str,
+        typer.Option("--as", metavar="sent|not-sent|resend", help="What became of them (resend: a draft to them)."),
+    ],
+    numbers: Annotated[
+        Path | None,
+        typer.Option("--numbers", metavar="FILE", help="Only these: a number a line, or an export (CSV) of unknown."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Say what became of messages of unknown outcome (all of them without --numbers)."""
+    if outcome not in ("sent", "not-sent", "resend"):
+        raise WrongUse(f"--as {outcome}: say sent, not-sent or resend")
+    body = {"as": outcome, "by": user(), **({"numbers": read_numbers(numbers)} if numbers else {})}
+    answer = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/resolve", orjson.dumps(body))
+    told = answer["resolution"]
+    verdict = "sent" if outcome == "sent" else "not sent"
+    if _is_pending(answer):
+        _tell_pending(answer)
+    else:
+        say(f"{campaign}: {told['recipients']:,} resolved as {verdict}")
+    if "resend" in told:
+        note("a draft to them; review and launch it")
+        say(told["resend"])
+    write_json(json, answer)
+
+
+def _act(campaign: str, action: str, done: str) -> None:
+    _tell(our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
+
+
+def _tell(answer: dict[str, Any], done: str) -> None:
+    _tell_pending(answer) if _is_pending(answer) else say(f"{answer['id']} {done}: {answer['status']}")
+
+
+def _is_pending(answer: dict[str, Any]) -> bool:
+    return answer.get("carried_out") is False
+
+
+def _tell_pending(answer: dict[str, Any]) -> None:
+    if _is_pending(answer):
+        note(answer["message"])
+
+
+def _id(campaign: str) -> str:
+    # An id goes into a path: what is no id must not become another path.
+    if not campaign.isalnum() or not campaign.isascii():
+        raise UserError(f"no campaign {campaign!r}; see `longwave campaign list`")
+    return campaign

@@ -1,0 +1,219 @@
+"""`longwave explain CAMPAIGN NUMBER`: the whole story of one recipient, each time in UTC and in theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adapters.terminal import UserError, WrongUse, say, write_json
+
+if TYPE_CHECKING:
+    from adapters.clickhouse.consents import Change
+    from adapters.clickhouse.story import CampaignRow, Happening, Recipient
+    from adapters.settings import Settings
+
+
+def explain(
+    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id.")],
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="With its country: +33612345678.")],
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
+    ] = None,
+) -> None:
+    """Why one recipient got the message when they did, or why not."""
+    story = _tell(campaign, _number(number))
+    if str(json) != "-":
+        for line in lines(story):
+            say(line)
+    write_json(json, as_json(story))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All there is. `zones`: those the recipient may be in; `rule`: quiet hours in words at the first decision."""
+
+    campaign: CampaignRow
+    number: int
+    recipient: Recipient
+    zones: tuple[str, ...]
+    zones_from: str
+    rule: str
+    happenings: list[Happening]
+    blocker: Blocker | None
+    consents: list[Change]
+    """Those of the campaign's account and of every account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """The message that smart sending kept apart; `at` (ms) is its planned time."""
+
+    campaign: str
+    name: str
+    message: int
+    at: int
+
+
+def _number(text: str) -> int:
+    from pipeline.numbers.numbering import Accepted, canonical, read
+
+    found = read(text if text.startswith("+") else f"+{text}", "")
+    if isinstance(found, Accepted):
+        return found.number
+    digits = re.sub(r"[\s().+-]", "", text)
+    if not digits.isdecimal() or not 0 < len(digits) <= 15:
+        raise WrongUse(f"{text!r} is no telephone number; write it with its country, as in +33612345678")
+    return canonical(int(digits))
+
+
+def _tell(campaign: str, number: int) -> Story:
+    from adapters.clickhouse import Store
+    from adapters.clickhouse.story import campaign_row
+    from adapters.settings import load
+
+    settings = load()
+    store = Store(settings.clickhouse.reading(), timeout=30.0)
+    try:
+        found = campaign_row(store, campaign) if re.fullmatch("[0-9a-z]{8}", campaign) else None
+        if found is None:
+            raise UserError(f"no campaign {campaign!r}; see `longwave campaign list`")
+        return _of_recipient(store, settings, found, number)
+    finally:
+        store.close()
+
+
+def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number: int) -> Story:
+    from adapters.clickhouse import story
+    from adapters.clickhouse.consents import history
+
+    found = story.recipient(store, campaign.id, number)
+    if found is None:
+        if not campaign.recipients:
+            raise UserError(f"campaign {campaign.id} has no audience yet: it is {campaign.status}; launch it first")
+        raise UserError(
+            f"+{number} is not in the audience of {campaign.id} ({campaign.name}), which was frozen with "
+            f"{campaign.recipients:,} recipients; `longwave campaign export {campaign.id}` lists them"
+        )
+    happened = story.happenings(store, campaign.id, found.ordinal)
+    zones, whence, rule = _place(settings, campaign, found, number, _decided_at(campaign, happened))
+    return Story(
+        campaign=campaign,
+        number=number,
+        recipient=found,
+        zones=zones,
+        zones_from=whence,
+        rule=rule,
+        happenings=happened,
+        blocker=_blocker(store, happened),
+        consents=[one for one in history(store, number) if one.account in ("", campaign.account)],
+    )
+
+
+def _decided_at(campaign: CampaignRow, happened: list[Happening]) -> int:
+    return happened[0].at if happened else campaign.launched
+
+
+def _place(
+    settings: Settings, campaign: CampaignRow, found: Recipient, number: int, at: int
+) -> tuple[tuple[str, ...], str, str]:
+    """Zones, where they are from, and the quiet hours in words as of `at` (ms)."""
+    from pipeline.timing.quiet_explain import explain as quiet_words
+    from pipeline.timing.quiet_hours import quiet_of
+    from pipeline.timing.zones import UNKNOWN_ZONE, candidate_zones, zones_of
+
+    account = settings.accounts.get(campaign.account)
+    store_zone = account.store_zone if account else "UTC"
+    zones = zones_of(found.zone, number, store_zone, account.unknown_zone if account else "store")
+    if zones == UNKNOWN_ZONE:
+        return (), "nothing says where this is, and the account skips such recipients", ""
+    whence = "the contact" if found.zone else "the number" if candidate_zones(number) else "the store"
+    if account is None:
+        return zones, whence, f"account {campaign.account} is not configured any more: its rules are not known"
+    if campaign.spec.get("transactional"):
+        return zones, whence, "transactional: quiet hours and smart sending do not hold it back"
+    quiet = quiet_of(settings.quiet_reading(campaign.account), account.quiet_hours, at)
+    return zones, whence, quiet_words(quiet, at, zones, (found.country, found.region))
+
+
+def _blocker(store: Any, happened: list[Happening]) -> Blocker | None:
+    from adapters.clickhouse.story import campaign_row
+    from pipeline.limits.smart_sending import read_blocker
+
+    for one in happened:
+        found = read_blocker(one.id) if one.state == "skipped" else None
+        if found is not None:
+            other = campaign_row(store, found[0])
+            return Blocker(found[0], other.name if other else "a campaign that is deleted", found[1], found[2])
+    return None
+
+
+def as_json(story: Story) -> dict[str, Any]:
+    """The story with times as ISO 8601 in UTC."""
+    value = asdict(story)
+    value["campaign"] = {key: item for key, item in value["campaign"].items() if key != "spec"}
+    value["campaign"]["launched"] = _utc(story.campaign.launched) if story.campaign.launched else None
+    for part in (*value["happenings"], *([value["blocker"]] if value["blocker"] else [])):
+        part["at"] = _utc(part["at"])
+    for part in value["consents"]:
+        part |= {name: part[name].isoformat(timespec="milliseconds") for name in ("at", "recorded")}
+    value["state"] = _state(story)
+    return value
+
+
+def _state(story: Story) -> str:
+    last = max(story.happenings, key=lambda one: one.rank, default=None)
+    return "pending" if last is None or (last.rank <= 0 and last.state != "canceled") else last.state
+
+
+def lines(story: Story) -> Iterator[str]:
+    """The story in words."""
+    from pipeline.insight.story import consent_words, sentence
+
+    campaign, found = story.campaign, story.recipient
+    place = "-".join(part for part in (found.country, found.region) if part) or "unknown"
+    whom = f"+{story.number}, recipient {found.ordinal:,} of {campaign.recipients:,}"
+    yield f"{whom} in {campaign.name} [{campaign.id}]"
+    why = f", {campaign.reason}" if campaign.reason else ""
+    yield f"now        {_state(story)}   (campaign: {campaign.status}{why})"
+    yield f"place      {place}"
+    yield f"zones      {', '.join(story.zones) or '-'}   (by {story.zones_from})"
+    yield f"launched   {_both(campaign.launched, story)}" if campaign.launched else "launched   not yet"
+    for line in story.rule.splitlines():
+        yield f"hours      {line}"
+    if not story.happenings:
+        yield "nothing is recorded yet"
+    for one in story.happenings:
+        text = sentence(one.state, one.reason, one.segments, one.price, one.id)
+        attempt = f", attempt {one.turn + 1}" if one.turn else ""
+        yield f"{_both(one.at, story)}  message {one.message}: {text}{attempt}"
+    if story.blocker is not None:
+        other = story.blocker
+        yield f"blocked by {other.name} [{other.campaign}], message {other.message}, planned {_both(other.at, story)}"
+    for consent in story.consents:
+        what = consent_words(consent.state, consent.hold)
+        scope = f" at {consent.account}" if consent.account else ""
+        yield (
+            f"{_both(round(consent.recorded.timestamp() * 1000), story)}  consent: {what}{scope} by {consent.source}"
+            + (f" ({consent.evidence!r})" if consent.evidence else "")
+        )
+
+
+def _both(at: int, story: Story) -> str:
+    """An instant in UTC and on the recipient's clock; of several zones the first and the last clock."""
+    from pipeline.timing import tz
+
+    clocks = sorted({f"{tz.local(at, zone):%a %H:%M %Z}": tz.offset(zone, at) for zone in story.zones}.items(),
+                    key=lambda item: item[1])  # fmt: skip
+    shown = [clock for clock, _ in clocks]
+    local = shown[0] if len(shown) == 1 else f"{shown[0]} to {shown[-1]}" if shown else "local time unknown"
+    return f"{_utc(at)} ({local})"
+
+
+def _utc(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""`longwave contacts`: import, show, export, erase."""

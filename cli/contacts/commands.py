@@ -1,0 +1,240 @@
+"""`longwave contacts`: bring a shop's contacts in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.terminal import UserError, WrongUse, note, write_json
+from cli.contacts import person as contact_person
+from cli.contacts import unreachable
+from cli.contacts.options import (
+    Account,
+    Column,
+    Delimiter,
+    DryRun,
+    Encoding,
+    File,
+    IgnoreColumn,
+    Json,
+    NoHeader,
+    Numbers,
+    Region,
+    RejectsTo,
+    account_of,
+    choices_of,
+    country_of,
+    delimiter_of,
+    numbers_of,
+    rejects_of,
+    say_summary,
+)
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app.add_typer(unreachable.app, name="unreachable")
+for _command in (contact_person.show, contact_person.export, contact_person.delete):
+    app.command()(_command)
+
+_LIST_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_EMIT_AT_ONCE = 10_000
+
+
+@app.callback()
+def _group() -> None:
+    """Contacts and lists."""
+
+
+@app.command("import")
+def import_(
+    file: File,
+    list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (made if new).")],
+    region: Region = "",
+    numbers: Numbers = "",
+    rejects: RejectsTo = None,
+    dry_run: DryRun = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Contacts that are there already lose what this file does not have.")
+    ] = False,
+    column: Column = None,
+    ignore_column: IgnoreColumn = None,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    no_header: NoHeader = False,
+    account: Account = "",
+    json: Json = None,
+) -> None:
+    """Import contacts and add them to a list. Importing a file again is safe: nothing is doubled.
+
+    Columns are known by their headers in many languages: the number, its country, region (US state, Canadian
+    province, French department), time zone, and what they say about consent; every other column becomes an attribute
+    for personalisation. Contacts that are there already keep what this file does not have. --dry-run shows how the
+    file is understood.
+    """
+    from cli.contacts.plan import reading_of
+
+    if not _LIST_NAME.fullmatch(list_name):
+        raise WrongUse(f"--list {list_name!r}: use up to 64 lower-case letters, digits, - and _")
+    country, target = country_of(region), rejects_of(file, rejects)
+    choices, cells = choices_of(column, ignore_column), delimiter_of(delimiter)
+    reading = reading_of(encoding, cells, country, has_header=not no_header)
+    plan = _plan(file, reading, choices, numbers_of(numbers))
+    if dry_run:
+        summary = _dry_run(plan, file, list_name, country)
+    else:
+        summary = _run(plan, file, list_name, country, target, account, replaces=replace)
+    if str(json) != "-":
+        say_summary(summary, _outcome(summary))
+    write_json(json, summary)
+    if not summary["imported"]:
+        raise typer.Exit(1)
+
+
+def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
+    from cli.contacts.plan import plan_import
+    from pipeline.audience.columns import ColumnsError
+
+    try:
+        return plan_import(file, reading, choices, numbers)
+    except ColumnsError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> dict[str, Any]:
+    from cli.contacts.importing import look_through
+
+    started = time.monotonic()
+    return {"dry_run": True, **_summary(plan, file, list_name, look_through(plan, country=country), started)}
+
+
+def _run(
+    plan: Any, file: Path, list_name: str, country: str, rejects: Path, account: str, *, replaces: bool
+) -> dict[str, Any]:
+    from adapters.clickhouse import Store
+    from adapters.contacts.store import ContactStore
+    from adapters.errors import EmitError, StoreRefused, StoreUnavailable
+    from adapters.settings import load
+    from cli.contacts.importing import Targets, import_contacts
+    from cli.contacts.plan import open_rejects
+
+    settings = load()
+    started = time.monotonic()
+    try:
+        with open_rejects(rejects, plan.file, plan.columns) as rejected, _progress(file, plan.file.total) as view:
+            targets = Targets(
+                store=ContactStore(Store(settings.clickhouse), list_name, view.waiting, replaces=replaces),
+                rejects=rejected,
+                publish=lambda consents: asyncio.run(publish(settings.kafka, consents)),
+                progress=view.update,
+                file=file.name,
+                account=account_of(account, settings.accounts),
+            )
+            counts = import_contacts(plan, targets, country=country, merges=not replaces)
+    except (StoreUnavailable, EmitError) as error:
+        where = f"ClickHouse at {settings.clickhouse.host}:{settings.clickhouse.port}"
+        if isinstance(error, EmitError):
+            where = f"Kafka at {settings.kafka.bootstrap} (the file's opt-outs are published there)"
+        raise UserError(
+            f"the import stopped: {where} cannot be used ({error}). Check it with `longwave status`, then run the "
+            "same command again: what is stored already is not doubled"
+        ) from error
+    except StoreRefused as error:
+        raise UserError(
+            f"ClickHouse refused the contacts: {error}. If its tables are missing, make them with "
+            "`longwave run migrate`, then run the same command again"
+        ) from error
+    summary = _summary(plan, file, list_name, counts, started)
+    summary["rejects"] = str(rejects) if summary["rejected"] else None
+    return summary
+
+
+def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> dict[str, Any]:
+    from cli.contacts.plan import summary_of
+
+    return {
+        **summary_of(plan.file, plan.columns, plan.survey, plan.numbers, counts.rejected),
+        "file": str(file),
+        "list": list_name,
+        "notes": plan.notes,
+        "countries": dict(counts.countries.most_common()),
+        "lines": counts.lines,
+        "imported": counts.imported,
+        "duplicates": counts.duplicates,
+        "opted_out": len(counts.opted_out),
+        "held": len(counts.held - counts.opted_out),
+        "decided": len(counts.decided),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+async def publish(kafka: Any, consents: list[Any]) -> None:
+    """Write changes of consent to Kafka, in order; returns when all are acknowledged."""
+    from adapters.kafka.producer import Producer
+    from schemas import topics, wire
+    from schemas.feedback import consent_key
+
+    producer = Producer(kafka)
+    try:
+        for first in range(0, len(consents), _EMIT_AT_ONCE):
+            part = consents[first : first + _EMIT_AT_ONCE]
+            await asyncio.gather(
+                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=consent_key(r)) for r in part)
+            )
+    finally:
+        await producer.close()
+
+
+class _View:
+    """The progress bar; on anything but a terminal, only what went wrong."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+        self._started = time.monotonic()
+
+    def update(self, done: int, counts: Any) -> None:
+        rate = counts.lines / max(time.monotonic() - self._started, 1e-6)
+        self._bar.update(self._task, completed=done, lines=f"{counts.lines:,} lines", rate=f"{rate:,.0f}/s")
+
+    def waiting(self, attempt: int, error: Exception) -> None:
+        note(f"waiting for ClickHouse, attempt {attempt}: {str(error).splitlines()[0]}")
+
+
+@contextmanager
+def _progress(file: Path, total: int) -> Iterator[_View]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    shown = ("[progress.description]{task.description}", "{task.fields[lines]}", "{task.fields[rate]}")
+    columns = (TextColumn(shown[0]), BarColumn(), TaskProgressColumn(), *map(TextColumn, shown[1:]))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        yield _View(bar, bar.add_task(file.name, total=max(total, 1), lines="", rate=""))
+
+
+def _outcome(summary: dict[str, Any]) -> list[str]:
+    is_dry = summary.get("dry_run", False)
+    would = "would be " if is_dry else ""
+    said = [f"{summary['imported']:,} contacts {would}in list {summary['list']} from {summary['lines']:,} lines"]
+    if is_dry and summary["countries"]:
+        shown = list(summary["countries"].items())[:12]
+        said.append(f"  countries: {', '.join(f'{country} {count:,}' for country, count in shown)}")
+    if summary["duplicates"]:
+        said.append(f"  {summary['duplicates']:,} duplicate lines (their values are put together, the last ones win)")
+    if summary["opted_out"]:
+        said.append(f"  {summary['opted_out']:,} {would}opted out")
+    if summary["held"]:
+        said.append(
+            f"  {summary['held']:,} {would}held: what the file says about their consent is doubtful, so nothing "
+            "is sent to them until somebody has looked (`longwave optouts review`)"
+        )
+    if summary["decided"]:
+        said.append(
+            f"  {summary['decided']:,} not held again: an operator has decided about the same line of the same file"
+        )
+    return said

@@ -1,0 +1,54 @@
+"""A file that names numbers: one a line, or a CSV with a column `number`, as the export writes."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+from pathlib import Path
+
+from adapters.terminal import UserError
+from pipeline.numbers.cleaning import has_plus
+
+
+def read_numbers(file: Path) -> list[str]:
+    """The numbers of a file as they are written there, each with its `+`: without it nobody knows whose it is.
+
+    Raises:
+        UserError: it cannot be read, is empty, is a CSV without that column, or has a number without `+`.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no text: give a number a line, or an export as CSV") from error
+    lines = text.splitlines()
+    found = [number for number in (_column(file, lines) if _is_csv(lines) else lines) if number.strip()]
+    if not found:
+        raise UserError(f"{file} names nobody: give a number a line, or an export as CSV")
+    bare = [number for number in found if not has_plus(number)]
+    if bare:
+        raise UserError(
+            f"{file}: {len(bare):,} of {len(found):,} numbers have no +, as {bare[0].strip()!r}: without it "
+            "a number may be another person's; write each with + and country code, as the export does"
+        )
+    return [number.strip() for number in found]
+
+
+def user() -> str:
+    """Who runs this command, as it is kept with what they decided."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"
+
+
+def _is_csv(lines: list[str]) -> bool:
+    return bool(lines) and any(letter.isalpha() for letter in lines[0])
+
+
+def _column(file: Path, lines: list[str]) -> list[str]:
+    rows = csv.DictReader(lines)
+    if "number" not in (rows.fieldnames or ()):
+        raise UserError(f"{file}: its first line names no column `number`; take an export, or a number a line")
+    return [row["number"] or "" for row in rows]

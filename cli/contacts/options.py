@@ -1,0 +1,175 @@
+"""The options of every import of a file of numbers, and how its outcome is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.terminal import WrongUse, say
+
+File = Annotated[Path, typer.Argument(help="CSV (any encoding; , ; tab or |) or Parquet, with a header.")]
+Region = Annotated[
+    str, typer.Option("--region", help="Country (ISO) of numbers written without + and country column.")
+]
+RejectsTo = Annotated[
+    Path | None, typer.Option("--rejects", help="Where rejected lines go (default: FILE.rejects.csv).")
+]
+Encoding = Annotated[
+    str,
+    typer.Option("--encoding", help="Of the text, for instance cp1252 or utf-16 (default: decided by its bytes)."),
+]
+Delimiter = Annotated[
+    str, typer.Option("--delimiter", help="Between cells: one character, or tab (default: decided by the file).")
+]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The first line is a contact; name columns by their place, from 1.")
+]
+Numbers = Annotated[
+    str,
+    typer.Option("--numbers", help="How digits without + are meant: national or international (default: judged from "
+                 "the whole file)."),
+]  # fmt: skip
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="ROLE=NAME", help="What a column is: phone, country, region, zone, consent (yes "
+                 "allows), opted_out (yes forbids) or attribute. May be repeated."),
+]  # fmt: skip
+IgnoreColumn = Annotated[
+    list[str] | None, typer.Option("--ignore-column", metavar="NAME", help="A column to leave out. May be repeated.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what the file is and what would become of it; write nothing.")
+]
+Account = Annotated[
+    str, typer.Option("--account", help="Whose opt-outs these are (default: opted out of every account).")
+]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the summary there (- = output).")]
+
+
+def country_of(region: str) -> str:
+    """The country of `--region`, "" where it was not given.
+
+    Raises:
+        WrongUse: it is no country.
+    """
+    from pipeline.audience.column_words import country_named
+
+    country = country_named(region) if region else ""
+    if region and not country:
+        raise WrongUse(f"--region {region!r} is no country code: give two letters, for instance US or FR")
+    return country
+
+
+def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Any:
+    """What the operator decided about columns, as pipeline.audience.columns.Choices.
+
+    Raises:
+        WrongUse: a role that there is not.
+    """
+    from pipeline.audience.columns import CHOICES, Choices
+
+    roles = []
+    for text in columns or ():
+        role, equals, name = text.partition("=")
+        if not equals or not name.strip() or role not in CHOICES:
+            raise WrongUse(f"--column {text!r}: write ROLE=NAME with one of the roles {', '.join(CHOICES)}")
+        roles.append((role, name))
+    return Choices(tuple(roles), tuple(ignored or ()))
+
+
+def numbers_of(text: str) -> Any:
+    """The choice of `--numbers`, "" where the file is to be judged.
+
+    Raises:
+        WrongUse: it is none.
+    """
+    if text not in ("", "national", "international"):
+        raise WrongUse(f"--numbers {text!r}: say national or international")
+    return text
+
+
+def delimiter_of(text: str) -> str:
+    """The character of `--delimiter`.
+
+    Raises:
+        WrongUse: it is none.
+    """
+    delimiter = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(text.lower(), text)
+    if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise WrongUse(f"--delimiter {text!r}: give one character, or tab")
+    return delimiter
+
+
+def account_of(account: str, accounts: Any) -> str:
+    """The account of `--account`, "" for every one.
+
+    Raises:
+        WrongUse: there is no such account.
+    """
+    if account and account not in accounts:
+        raise WrongUse(f"--account {account!r} is not configured; there is {', '.join(accounts)}")
+    return account
+
+
+def rejects_of(file: Path, rejects: Path | None) -> Path:
+    """Where the rejected lines of `file` go.
+
+    Raises:
+        WrongUse: they would overwrite the file itself.
+    """
+    target = rejects or file.with_name(f"{file.name}.rejects.csv")
+    if target.exists() and file.exists() and target.samefile(file):
+        raise WrongUse(f"--rejects {target} is the file to import itself: name another one")
+    return target
+
+
+def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
+    """What an import did, or a dry run found: `outcome` says what became of the numbers."""
+    is_dry = summary.get("dry_run", False)
+    if is_dry:
+        say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
+        _say_columns(summary["columns"])
+    for sentence in summary["notes"]:
+        say(f"  note: {sentence}")
+    _say_judgement(summary["numbers"])
+    for sentence in outcome:
+        say(sentence)
+    _say_rejected(summary)
+    if is_dry:
+        for reason, examples in summary["rejected_examples"].items():
+            say(f"    {reason}: {'  ·  '.join(examples)}")
+    else:
+        say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")
+
+
+def _say_rejected(summary: dict[str, Any]) -> None:
+    """How many lines were rejected for which reason, and where they are."""
+    from pipeline.audience.rejections import in_words
+
+    for reason, count in summary["rejected"].items():
+        say(f"  {count:,} rejected: {in_words(reason)}")
+    if summary["rejects"]:
+        say(f"  the rejected lines as they came, with the reason: {summary['rejects']} (mend it and import it)")
+
+
+def _say_judgement(verdict: dict[str, Any]) -> None:
+    """How digits without + were read, and why."""
+    if verdict["why"]:
+        say(f"  {verdict['why']}.")
+        for sample in verdict["samples"]:
+            readings = (sample["national"] or "none", sample["international"] or "none")
+            say(f"    {sample['written']}: as national {readings[0]}, as international {readings[1]}")
+
+
+def _say_columns(columns: list[dict[str, Any]]) -> None:
+    """What each column is taken for, with samples."""
+    width = max((len(one["column"]) for one in columns), default=0)
+    for one in columns:
+        samples = "  ·  ".join(map(_short, one["samples"]))
+        say(f"  {one['column'][:40]:{min(width, 40)}}  {one['taken_for']:24}  {samples}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 30 else f"{text[:29]}…"

@@ -1,0 +1,58 @@
+"""`longwave contacts unreachable list | export | clear`: numbers that carriers cannot reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from adapters.terminal import say, to_json
+from cli.client import our_api
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _group() -> None:
+    """Numbers that carriers cannot reach, which campaigns skip: landlines, unknown numbers, no mobiles."""
+
+
+@app.command("list")
+def list_(
+    cursor: Annotated[str, typer.Option("--cursor", help="Show those that follow, as the list before says.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Who is skipped as unreachable, why, since when, and when each is tried again."""
+    found = our_api().get("/v1/unreachable", cursor=cursor or None, limit=limit)
+    if json:
+        say(to_json(found))
+        return
+    total = sum(found["counts"].values())
+    say(f"{total:,} unreachable numbers" + "".join(f", {n:,} {why}" for why, n in sorted(found["counts"].items())))
+    for one in found["numbers"]:
+        again = f"tried again from {one['retry_at']}" if one["retry_at"] else "not tried again by itself"
+        said = f"campaign {one['campaign']}" if one["campaign"] else ""
+        say(f"  {one['number']:<16}  {one['reason']:<20}  {one['at']}  {again}  {said}".rstrip())
+    if found["next"]:
+        say(f"  more: --cursor {found['next']}")
+
+
+@app.command()
+def export(out: Annotated[Path, typer.Option("--out", help="CSV file to write.")]) -> None:
+    """All of them as CSV."""
+    say(f"{out}: {our_api().download_csv('/v1/unreachable/export', out):,} numbers")
+
+
+@app.command()
+def clear(
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")],
+    who: Annotated[str, typer.Option("--who", help="Who decided; kept with the change.")] = "",
+) -> None:
+    """Let campaigns try numbers again. Who is opted out at the carrier stays held for review."""
+    client = our_api()
+    for number in numbers:
+        said = client.send("DELETE", f"/v1/unreachable/{quote(number)}", who=who or None)
+        say(f"{said['cleared']} is tried again")

@@ -1,0 +1,1 @@
+"""`longwave demo`: a sample campaign, watched live."""

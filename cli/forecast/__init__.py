@@ -1,0 +1,1 @@
+"""`longwave forecast FILE`."""

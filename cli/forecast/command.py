@@ -1,0 +1,89 @@
+"""`longwave forecast FILE`: when a campaign would finish, who would not be reached, and what binds.
+
+The API answers, which has loaded all it takes; sample people are reckoned here, without any stack.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.terminal import FAILED, UserError, note, say, write_json
+
+ZONES_SHOWN = 12
+
+
+def forecast(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
+    recipients: Annotated[
+        int | None,
+        typer.Option(min=1, max=20_000_000, help="So many sample people (else the campaign's own contacts)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample people.")] = 1,
+    start: Annotated[
+        str | None, typer.Option(metavar="ISO", help="Launch at this time, in the store's zone (else now).")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
+    ] = None,
+) -> None:
+    """Whether and when a campaign can be sent. Exit code 1 if somebody would not be reached, as far
+    as is known."""
+    result = _asked(file, start) if recipients is None else _sampled(file, recipients, seed, start)
+    note(f"{result['name']}: {result['audience']}")
+    if str(json) != "-":
+        for line in lines(result):
+            say(line)
+    write_json(json, result)
+    if result["unreached"]:
+        raise typer.Exit(FAILED)
+
+
+def _asked(file: Path, start: str | None) -> dict[str, Any]:
+    from cli.client import our_api
+
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        return our_api().send("POST", "/v1/forecast", raw, "application/toml", start=start)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+    from cli.forecast.sample import forecast_sample
+
+    return forecast_sample(file, recipients, seed, start)
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """The forecast in words."""
+    from pipeline.insight.forecast_words import duration
+
+    yield f"{result['name']}: {result['recipients']:,} recipients, about {result['segments']:,} segments"
+    for reason, count in result["skipped"].items():
+        yield f"skipped    {count:,} {reason}"
+    if result["finish"] is not None:
+        yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
+    elif result["beyond_horizon"]:
+        reached = result["recipients"] - result["unreached"]
+        yield f"finish     not known: beyond the horizon at {result['horizon']}; {reached:,} are handed over by then"
+    else:
+        yield f"not reached {result['unreached']:,} of {result['recipients']:,}"
+    yield f"binds      {result['binding'].replace('_', ' ')}"
+    yield f"why        {result['why']}"
+    sizes = Counter({one["zone"]: one["recipients"] for one in result["zones"]})
+    by_zone = {one["zone"]: one for one in result["zones"]}
+    left = "beyond the horizon" if result["beyond_horizon"] else "not reached"
+    for zone, size in sizes.most_common(ZONES_SHOWN):
+        one = by_zone[zone]
+        end = one["finish"] or f"{one['unreached']:,} {left}"
+        yield f"  {zone[:28]:<28} {size:>10,}  {end}"
+    if len(sizes) > ZONES_SHOWN:
+        yield f"  and {len(sizes) - ZONES_SHOWN} more zones (--json has all)"

@@ -1,0 +1,40 @@
+"""A forecast to sample people, the same as `longwave simulate` takes; nobody else queues, no stack is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapters.clock import now_ms
+from adapters.settings import load
+from adapters.terminal import UserError
+from api.account_facts import account_facts
+from api.forecast.forecasting import draft_plan, forecast_of
+from api.forecast.text import told
+from cli.campaign.launch_time import given
+from cli.campaign.spec_file import read_campaign
+from pipeline.campaign.plan import PlanError
+from simulation.audience import sample
+from simulation.facts import rehearsed
+
+
+def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+    """The forecast of a campaign file launched at `start` (in the store's zone; None: now).
+
+    Raises:
+        UserError: the file cannot be read or is no campaign, or its account or sender is not configured.
+        WrongUse: `start` is no time.
+    """
+    settings, spec = load(), read_campaign(file)
+    account, missing = account_facts(settings, spec)
+    if account is None:
+        raise UserError(f"{file}: {missing}")
+    now = now_ms() if start is None else given(start, account.store_zone)
+    try:
+        plan = draft_plan(settings, spec, now)
+        audience = sample(recipients, seed, plan.fields)
+        acted = rehearsed(audience, plan, now)
+        found = forecast_of(settings, spec, acted.crowds.values(), now)
+    except PlanError as error:
+        raise UserError(f"{file}: {error}") from error
+    return told(spec.name, audience.source, found, acted.skipped)

@@ -1,0 +1,1 @@
+"""`longwave optouts`: who must not be sent to."""

@@ -1,0 +1,249 @@
+"""`longwave optouts import | add | remove | review | confirm | clear | export | show`: who must not be written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from adapters.terminal import one_line, say, to_json, write_json
+from cli.client import our_api
+from cli.contacts.options import Account as Whose
+from cli.contacts.options import (
+    Column,
+    Delimiter,
+    DryRun,
+    Encoding,
+    File,
+    IgnoreColumn,
+    Json,
+    NoHeader,
+    Region,
+    RejectsTo,
+    choices_of,
+    country_of,
+    delimiter_of,
+    numbers_of,
+    rejects_of,
+    say_summary,
+)
+from cli.contacts.options import Numbers as HowNumbers
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+Numbers = Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")]
+Number = Annotated[str, typer.Argument(help="With + and country code.")]
+Account = Annotated[str, typer.Option("--account", help="Of this account only; else of every account.")]
+Why = Annotated[str, typer.Option("--evidence", help="Why; kept for ever.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Opt-outs: who must not be written to, with the evidence of every change."""
+
+
+@app.command("import")
+def import_(
+    file: File,
+    region: Region = "",
+    numbers: HowNumbers = "",
+    rejects: RejectsTo = None,
+    dry_run: DryRun = False,
+    column: Column = None,
+    ignore_column: IgnoreColumn = None,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    no_header: NoHeader = False,
+    account: Whose = "",
+    json: Json = None,
+) -> None:
+    """Import opt-outs. Importing a file again is safe.
+
+    Every column of numbers counts, and whatever else is wrong with a line, a number that can be read is opted out.
+    Columns out or opted_out, and others about consent, are honoured, and so is what `longwave optouts export` wrote.
+    Ends when Kafka has acknowledged everything; the exit status is 1 if a line was not taken.
+    """
+    from cli.contacts.plan import reading_of
+    from cli.optouts.importing import look_through, plan, run
+
+    country, target = country_of(region), rejects_of(file, rejects)
+    reading = reading_of(encoding, delimiter_of(delimiter), country, has_header=not no_header, lenient=True)
+    found = plan(file, reading, choices_of(column, ignore_column), numbers_of(numbers))
+    summary = look_through(found, country) if dry_run else run(found, country, account, target)
+    if str(json) != "-":
+        say_summary(summary, _outcome(summary))
+    write_json(json, summary)
+    if summary["rejected"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def add(
+    numbers: Numbers,
+    evidence: Annotated[str, typer.Option("--evidence", help="What the person said or did; kept for ever.")] = "",
+    account: Account = "",
+) -> None:
+    """Opt numbers out: all or none. Within a second nothing is sent to them, waiting messages included."""
+    import orjson
+
+    body = {"numbers": numbers, "evidence": evidence, "account": account}
+    said = our_api().send("POST", "/v1/optouts", orjson.dumps(body))
+    say(f"{said['recorded']} opted out")
+
+
+@app.command()
+def remove(
+    number: Number,
+    evidence: Annotated[str, typer.Option("--evidence", help="What they agreed to, when and how; kept for ever.")],
+    account: Account = "",
+) -> None:
+    """Let a number be written to again: by every account, or by one. A text that waits for a decision still holds it
+    (`optouts review`)."""
+    import orjson
+
+    body = {"evidence": evidence, "account": account}
+    said = our_api().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
+    say(f"{number} may be written to again" + (f" by {account}" if account else ""))
+    if said["held"]:
+        say("  once you have decided about a text of theirs that still holds it: longwave optouts review")
+
+
+@app.command()
+def show(
+    number: Number, json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False
+) -> None:
+    """Who may not write to a number, and every change with its evidence."""
+    found = our_api().get(f"/v1/optouts/{quote(number)}")
+    if json:
+        say(to_json(found))
+        return
+    blocked = {name: why for name, why in found["accounts"].items() if why}
+    say(f"{found['number']} {'is opted out' if found['opted_out'] else 'is not opted out'}")
+    for name, why in blocked.items():
+        say(f"  {name} must not write to it: {why.replace('_', ' ')}")
+    for change in found["history"]:
+        said = " ".join(part for part in (_words(change), change["source"], change["account"], change["who"]) if part)
+        say(f"  {change['recorded']}  {said}  {one_line(change['evidence'])}")
+
+
+@app.command()
+def review(
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """List the texts that may be an opt-out: nothing is sent to these numbers until you have decided."""
+    lines = list(_held())
+    if json:
+        say(to_json({"lines": lines}))
+        return
+    for line in lines:
+        why = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
+        say(f"{line['number']}  {line['at']}  {one_line(line['text'] or line['evidence'])}{why}")
+    if lines:
+        say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
+    else:
+        say("nothing waits for a decision")
+
+
+def _held() -> Iterator[dict[str, Any]]:
+    client, cursor = our_api(), ""
+    while True:
+        page = client.get("/v1/inbox", what="held", size=200, cursor=cursor or None)
+        yield from page["lines"]
+        cursor = page["next"]
+        if not cursor:
+            return
+
+
+@app.command()
+def confirm(number: Number, evidence: Why = "") -> None:
+    """The texts of a number that wait for a decision are opt-outs."""
+    _decide(number, "out", evidence, "opted out")
+
+
+@app.command()
+def clear(number: Number, evidence: Why = "") -> None:
+    """The texts of a number that wait for a decision are no opt-outs: it is not held any more."""
+    _decide(number, "clear", evidence, "not held any more")
+
+
+def _decide(number: str, decision: str, evidence: str, done: str) -> None:
+    import getpass
+
+    import orjson
+
+    body = {"decision": decision, "evidence": evidence, "who": getpass.getuser()}
+    said = our_api().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
+    say(f"{number} is {done} ({said['decided']} decided)")
+
+
+def _words(change: dict[str, Any]) -> str:
+    if change["hold"]:
+        return "held" if change["state"] == "held" else "hold ended"
+    return str(change["state"])
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
+    current: Annotated[bool, typer.Option("--current", help="Only who is opted out now.")] = False,
+) -> None:
+    """Every consent change with its time, source and evidence, as CSV."""
+    lines = our_api().download_csv("/v1/optouts/export", out, current="true" if current else None)
+    say(f"{out}: {lines:,} lines")
+
+
+@app.command()
+def classify(
+    text: Annotated[str | None, typer.Argument(help="A text as a person wrote it.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="CSV file with class, language, text: measure the rules on it.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """What an inbound text would be taken for, with the word and the rule that decide; nothing is recorded.
+
+    `doubtful` texts look like an opt-out: their number is held until an operator has looked. With --corpus the exit
+    status is 1 if an opt-out is overlooked.
+    """
+    from pipeline.feedback.keywords import classify as read
+
+    if (text is None) == (corpus is None):
+        raise typer.BadParameter("give a text, or --corpus FILE")
+    if corpus is not None:
+        _measure(corpus)
+    elif text is not None:
+        reading = read(text)
+        why = f": {reading.word} ({reading.rule})" if reading.rule else ""
+        shown = {"intent": reading.intent, "word": reading.word, "rule": reading.rule}
+        say(to_json(shown) if json else f"{reading.intent}{why}")
+
+
+def _measure(corpus: Path) -> None:
+    from pipeline.feedback.keyword_corpus import measure, read_corpus, table
+
+    try:
+        with corpus.open(encoding="utf-8", newline="") as lines:
+            measured = measure(read_corpus(lines))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{corpus} cannot be measured: {error}") from error
+    for line in table(measured):
+        say(line)
+    if measured.misses:
+        raise typer.Exit(1)
+
+
+def _outcome(summary: dict[str, Any]) -> list[str]:
+    would = "would be " if summary.get("dry_run", False) else ""
+    said = {
+        "opted_in": f"{would}opted in again, as the file says",
+        "held": f"{would}held until somebody has looked (`longwave optouts review`)",
+        "cleared": f"{would}free of a hold that an operator ended, as the file says",
+        "no_change": "lines change nothing: nobody opted out by them, or it was decided since",
+    }
+    return [
+        f"{summary['imported']:,} {would}opted out from {summary['lines']:,} lines",
+        *(f"  {summary[name]:,} {words}" for name, words in said.items() if summary[name]),
+    ]

@@ -1,0 +1,225 @@
+"""An opt-out file → Kafka: read, checked, written batch by batch; every line is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyroaring import BitMap64
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.consents import ended_holds, latest_of
+from adapters.clock import now_ms
+from adapters.contacts.files import Batch, ContactFile, ContactFileError, Reading, open_contacts
+from adapters.contacts.rejects import Rejects
+from adapters.errors import EmitError, StoreError
+from adapters.kafka.producer import Producer
+from adapters.settings import Settings, load
+from adapters.terminal import UserError
+from cli.contacts.options import account_of
+from cli.contacts.plan import (
+    NumberWatch,
+    Places,
+    judge_numbers,
+    open_rejects,
+    reading_notes,
+    summary_of,
+    survey_of,
+)
+from pipeline.audience.columns import Choices, ColumnsError
+from pipeline.audience.optout_lines import NOTES, Columns, Outcome, Where, changes_of, changes_of_broken, columns_of
+from pipeline.audience.rejections import RejectedLines, in_words
+from pipeline.audience.survey import Survey
+from pipeline.eligibility.optouts import without_decided
+from pipeline.numbers.judging import Choice, Verdict
+from schemas import topics
+from schemas.feedback import Consent, consent_key
+from schemas.wire import encode
+
+AT_ONCE = 10_000
+"""Lines read, and records that wait for Kafka, together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file that was read to its end once, and what its columns are taken for."""
+
+    path: Path
+    file: ContactFile
+    columns: Columns
+    survey: Survey
+    numbers: Verdict
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the lines: each is `taken`, `rejected`, or says that nobody opted out (`no_change`).
+
+    A line whose one number is taken and whose other one is not counts as taken and as rejected.
+    """
+
+    lines: int = 0
+    taken: int = 0
+    no_change: int = 0
+    states: dict[str, BitMap64] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    rejected: RejectedLines = field(default_factory=RejectedLines)
+
+
+def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
+    """Read the whole file; `numbers` is how the operator says that digits without + are meant.
+
+    Raises:
+        UserError, ContactFileError: it cannot be read or used.
+    """
+    file = open_contacts(path, reading)
+    watch = NumberWatch(lambda seen: _places(columns_of(file.header, seen, choices)), reading.country)
+    survey = survey_of(file, watch)
+    if not survey.rows:
+        raise UserError(f"{path} has a header but no numbers")
+    try:
+        columns = columns_of(file.header, survey.profiles, choices)
+    except ColumnsError as error:
+        raise UserError(f"{path}: {error}") from error
+    lost = [file.header[position] for position in columns.phones if file.header[position] in file.unusable]
+    if lost:
+        raise ContactFileError(
+            f"{path}: column {lost[0]!r} is the number but holds {file.unusable[lost[0]]}: store it as text. "
+            "Nothing was imported"
+        )
+    return Plan(path, file, columns, survey, judge_numbers(file, _places(columns), watch, numbers))
+
+
+def _places(columns: Columns) -> Places:
+    return columns.phones, columns.country
+
+
+def look_through(found: Plan, country: str) -> dict[str, Any]:
+    """What an import would do, without writing anything."""
+    started, counts = time.monotonic(), Counts()
+    where = Where("", country, "", frozenset(), now_ms(), found.numbers.bare)
+    for batch in found.file.batches(AT_ONCE):
+        for _, raw, _, outcome in _outcomes(batch, found, where):
+            _count(counts, raw, outcome)
+    return {"dry_run": True, **_summary(found, counts, started)}
+
+
+def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any]:
+    """Import a file; returns the summary when Kafka has acknowledged everything.
+
+    Raises:
+        UserError, ContactFileError: the file cannot be read or used, Kafka or ClickHouse does not answer.
+    """
+    started, settings, counts = time.monotonic(), load(), Counts()
+    accounts = frozenset(settings.accounts)
+    where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), found.numbers.bare)
+    try:
+        with open_rejects(rejects, found.file, found.columns) as rejected:
+            asyncio.run(_publish(settings, found, where, rejected, counts))
+    except EmitError as error:
+        raise UserError(
+            f"the import stopped: Kafka cannot be used ({error}). Check it with `longwave status`, then run the same "
+            "command again: repeating it does no harm"
+        ) from error
+    except StoreError as error:
+        raise UserError(
+            f"the import stopped: the file opts numbers in or holds them, and ClickHouse cannot say what was decided "
+            f"about them since ({error}). Check it with `longwave status`, then run the same command again"
+        ) from error
+    return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected.counts else None}
+
+
+async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejects, counts: Counts) -> None:
+    producer, store = Producer(settings.kafka), Store(settings.clickhouse)
+    try:
+        for batch in found.file.batches(AT_ONCE):
+            changes: list[Consent] = []
+            outcomes = list(_outcomes(batch, found, where))
+            said = [one for *_, outcome in outcomes for one in outcome.changes]
+            later = _later_opt_outs(store, said)
+            ended = ended_holds(store, [one.number for one in said if one.state == "held"])
+            for _, raw, cells, outcome in outcomes:
+                kept = _without(outcome, later, ended)
+                changes += kept.changes
+                _count(counts, raw, kept)
+                if kept.rejection is not None:
+                    rejects.add(raw, cells, in_words(kept.rejection, kept.detail))
+            await asyncio.gather(
+                *(producer.send(topics.OPTOUTS.name, encode(one), key=consent_key(one)) for one in changes)
+            )
+    finally:
+        await producer.close()
+
+
+def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, str, Sequence[str] | None, Outcome]]:
+    """(line, its text, its cells if it has any, outcome) of each line, in the order of the file."""
+    name, lines = found.path.name, []
+    for index, row in enumerate(batch.rows):
+        line = batch.lines[index]
+        outcome = changes_of(row, found.columns, where._replace(place=f"{name} line {line}"))
+        lines.append((line, batch.raw(index), row, outcome))
+    for broken in batch.broken:
+        cells = broken.raw.split(found.file.dialect.delimiter)
+        outcome = changes_of_broken(cells, found.columns, where._replace(place=f"{name} line {broken.line}"))
+        if outcome.rejection is not None:
+            outcome = outcome._replace(rejection="malformed")
+        lines.append((broken.line, broken.raw, None, outcome))
+    yield from sorted(lines, key=lambda one: one[0])
+
+
+def _later_opt_outs(store: Store, said: Sequence[Consent]) -> dict[tuple[int, str], int]:
+    """When (ms) the numbers that are opted in stand opted out by what is recorded, by number and account."""
+    numbers = [one.number for one in said if one.state == "in" and not one.hold]
+    latest = latest_of(store, numbers)
+    return {key: at for key, (state, at) in latest.items() if state == "out"}
+
+
+def _without(outcome: Outcome, later: dict[tuple[int, str], int], ended: Container[tuple[str, int, str]]) -> Outcome:
+    """The outcome without opt-ins that an opt-out recorded meanwhile has overtaken, and without holds that somebody
+    has ended."""
+    open_yet = without_decided(outcome.changes, ended)
+    kept = [
+        one for one in open_yet if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
+    ]
+    notes = list(outcome.notes)
+    if len(open_yet) < len(outcome.changes):
+        notes.append("decided_before")
+    if len(kept) < len(open_yet):
+        notes.append("opted_out_later")
+    return outcome._replace(changes=kept, notes=notes)
+
+
+def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
+    counts.lines += 1
+    counts.taken += bool(outcome.changes)
+    counts.no_change += not outcome.changes and outcome.rejection is None
+    for change in outcome.changes:
+        state = "cleared" if change.state == "in" and change.hold else change.state
+        counts.states.setdefault(state, BitMap64()).add(change.number)
+    counts.notes.update(outcome.notes)
+    if outcome.rejection is not None:
+        counts.rejected.add(outcome.rejection, raw)
+
+
+def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
+    notes = [f"{count:,} lines: {NOTES[note]}" for note, count in counts.notes.most_common()]
+    out = counts.states.get("out", BitMap64())
+    return {
+        **summary_of(found.file, found.columns, found.survey, found.numbers, counts.rejected),
+        "file": str(found.path),
+        "notes": [*reading_notes(found.file), *notes],
+        "noted": dict(counts.notes.most_common()),
+        "lines": counts.lines,
+        "taken": counts.taken,
+        "imported": len(out),
+        "opted_in": len(counts.states.get("in", ())),
+        "held": len(counts.states.get("held", ())),
+        "cleared": len(counts.states.get("cleared", ())),
+        "no_change": counts.no_change,
+        "seconds": round(time.monotonic() - started, 3),
+    }

@@ -1,0 +1,1 @@
+"""`longwave simulate FILE`."""

@@ -1,0 +1,174 @@
+"""`longwave simulate FILE`: the whole campaign on a virtual clock, with the production rules, in seconds."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
+from cli.campaign.launch_time import begin_of
+from cli.campaign.spec_file import read_campaign
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+WIDTH = 72
+SCRIPTS = Path(__file__).parent.parent / "loadtest" / "aggregator" / "scripts"
+
+
+def simulate(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 1,
+    recipients: Annotated[
+        int | None,
+        typer.Option(min=1, max=20_000_000, help="So many sample people (else the campaign's own contacts)."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="ISO", help="Launch at this time, in the store's zone (else send_at, else noon today)."),
+    ] = None,
+    script: Annotated[
+        Path, typer.Option(metavar="FILE.toml", help="What the aggregator does (as `longwave aggregator`).")
+    ] = SCRIPTS / "calm.toml",
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="FILE.toml", help="Another campaign launched with it (may be repeated)."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Slices as small as production's, however long it takes.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
+    ] = None,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Chart to FILE.svg or FILE.png.")
+    ] = None,
+) -> None:
+    """Run a campaign on the virtual clock before it is launched: nothing is sent, nothing is kept."""
+    if chart is not None and chart.suffix not in (".svg", ".png"):
+        raise WrongUse(f"--chart {chart}: name the file FILE.svg or FILE.png")
+    begun = time.monotonic()
+    result = _result(file, beside or [], seed, recipients, start, script, exact)
+    if str(json) != "-":
+        for line in lines(result):
+            say(line)
+        note(f"simulated in {time.monotonic() - begun:.1f} s")
+    write_json(json, result)
+    if chart is not None:
+        _draw(result, chart)
+    if result["worst_residual"] or result["unfinished"]:
+        raise typer.Exit(FAILED)
+
+
+def _result(
+    file: Path, beside: list[Path], seed: int, recipients: int | None, start: str | None, script: Path, exact: bool
+) -> dict[str, Any]:
+    from adapters.settings import load
+    from cli.simulate.setup import SetupError, before_of, launches_of
+    from loadtest.aggregator.script import read_script
+    from pipeline.campaign.plan import PlanError
+    from simulation.report import report
+    from simulation.run import Before
+    from simulation.run import simulate as run
+
+    settings, told = load(), read_script(script)
+    specs = [read_campaign(one) for one in (file, *beside)]
+    try:
+        launches = launches_of(settings, specs, recipients, seed)
+        begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
+        # Millions of objects stay until the end, and each full collection would walk over all of them.
+        gc.disable()
+        before = before_of(settings) if recipients is None else Before()
+        outcome = run(launches, told, seed, begin, settings.kafka.partitions, exact, before)
+    except (SetupError, PlanError) as error:
+        raise UserError(f"{file}: {error}") from error
+    finally:
+        gc.enable()
+    if before is None:
+        note("Kafka does not answer: nobody counts as written to before or as unreachable, so more may be skipped")
+    for launch in launches:
+        note(f"{launch.spec.name}: {launch.audience.source}")
+    return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)
+
+
+def _draw(result: dict[str, Any], path: Path) -> None:
+    from simulation.chart import draw
+
+    try:
+        draw(result, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; choose another file with --chart"
+        ) from error
+    note(f"chart in {path}")
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """The result in words, with a chart of one line per state and zone."""
+    from pipeline.insight.forecast_words import duration
+
+    yield f"{result['name']}: {result['targeted']:,} recipients, from {result['start']}"
+    if result["seconds"] is None:
+        yield f"does not finish: {result['unfinished']:,} are still waiting at {result['ended']}"
+    else:
+        yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
+    yield f"segments   {result['segments']:,}, {result['spend']:,.2f} credits"
+    if result["outages"]:
+        yield f"outages    the circuit breaker opened {result['outages']:,} times"
+    clicked, texts = result["clicked"], result["texts"]
+    if any(clicked.values()):
+        yield f"clicked    {clicked['people']:,} people, {clicked['bots']:,} previews and scanners"
+    if texts:
+        said = ", ".join(f"{count:,} {kind.upper()}" for kind, count in texts.items() if kind != "opted_out")
+        yield f"wrote back {said}; {texts.get('opted_out', 0):,} opted out by it"
+    yield f"residual   {result['worst_residual']} at {len(result['timeline'])} sampled instants"
+    for state, count in result["states"].items():
+        if count:
+            yield f"  {state:<12} {count:>12,}  {_share(count, result):5.1f} %  {_spark(result, state)}"
+            reasons = result["reasons"].get(state, {})
+            yield from (f"    {reason}: {number:,}" for reason, number in reasons.items() if reason)
+    yield "settled by zone"
+    yield from _zones(result)
+
+
+def _share(count: int, result: dict[str, Any]) -> float:
+    return float(100 * count / max(1, result["targeted"]))
+
+
+def _columns(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The samples that stand for WIDTH equal spans of time."""
+    samples = result["timeline"]
+    last = samples[-1]["seconds"] or 1.0
+    found, place = [], 0
+    for column in range(WIDTH):
+        until = last * (column + 1) / WIDTH
+        while place + 1 < len(samples) and samples[place + 1]["seconds"] <= until:
+            place += 1
+        found.append(samples[place])
+    return found
+
+
+def _spark(result: dict[str, Any], state: str) -> str:
+    counts = [sample["states"].get(state, 0) for sample in _columns(result)]
+    return _blocks(counts, max(1, *counts))
+
+
+def _blocks(values: list[int], most: int) -> str:
+    return "".join(BLOCKS[min(len(BLOCKS) - 1, -(-value * (len(BLOCKS) - 1) // most))] for value in values)
+
+
+def _zones(result: dict[str, Any]) -> Iterator[str]:
+    waiting = ("pending", "delayed", "queued", "in_flight")
+    sizes = {zone: sum(cells.values()) for zone, cells in result["timeline"][-1]["zones"].items()}
+    columns = _columns(result)
+    for zone in sorted(sizes, key=lambda name: (-sizes[name], name))[:15]:
+        settled = [
+            sum(count for state, count in sample["zones"].get(zone, {}).items() if state not in waiting)
+            for sample in columns
+        ]
+        yield f"  {zone[:28]:<28} {sizes[zone]:>10,}  {_blocks(settled, sizes[zone])}"
+    if len(sizes) > 15:
+        yield f"  and {len(sizes) - 15} more zones (--json has all)"

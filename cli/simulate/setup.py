@@ -1,0 +1,149 @@
+"""From the settings and a campaign to what a simulation runs: terms, limits and audience, as production has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from aiokafka.errors import KafkaError
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.audience import preview
+from adapters.clickhouse.consents import blocked_of
+from adapters.clickhouse.review import unknown_lists
+from adapters.errors import StoreUnavailable
+from adapters.settings import Settings
+from agents.context import Context
+from agents.runner import Transient
+from api.standing import Standing
+from api.web.refusal import ApiError
+from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.limits.carrier_day import normal
+from pipeline.limits.rate import lane_share, slots
+from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.feedback import HELD, OPTED_OUT
+from simulation.audience import Audience, sample
+from simulation.lane import Limits
+from simulation.run import REVISION, Before, Launch
+
+SAMPLE_SIZE = 100_000
+
+
+class SetupError(ValueError):
+    """What stands in the way of a simulation; the text is for the user."""
+
+
+def launches_of(settings: Settings, specs: Sequence[CampaignSpec], recipients: int | None, seed: int) -> list[Launch]:
+    """One launch per spec, the first the campaign that is asked about. `recipients`: so many sample people; None: the
+    contacts of its lists and its typed numbers in ClickHouse, or sample people where that does not answer.
+
+    Raises:
+        SetupError: an account, sender or list does not exist, or nobody is on it.
+        pipeline.campaign.plan.PlanError: a campaign cannot be sent as it is written.
+    """
+    context = Context(settings, "simulation")
+    return [_launch(context, f"{index + 1:08d}", spec, recipients, seed) for index, spec in enumerate(specs)]
+
+
+def _launch(context: Context, name: str, spec: CampaignSpec, recipients: int | None, seed: int) -> Launch:
+    terms = terms_of(context, spec)
+    fields = _draft(name, spec, terms).fields
+    return Launch(
+        id=name,
+        spec=spec,
+        audience=audience_of(context.settings, spec, fields, recipients, seed),
+        terms=terms,
+        limits=limits_of(context.settings, spec, terms),
+        breaker_failures=context.settings.worker.breaker_failures,
+    )
+
+
+def terms_of(context: Context, spec: CampaignSpec) -> Terms:
+    """What the settings say of a spec's account and sender.
+
+    Raises:
+        SetupError: they are not configured.
+    """
+    try:
+        return context.terms(spec)
+    except Transient as error:
+        known = ", ".join(f"{a}.{s}" for a, one in context.settings.accounts.items() for s in one.senders)
+        raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; there is {known}") from error
+
+
+def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int, Limits]:
+    """The limits of each lane of a spec's sender."""
+    account = settings.accounts[spec.account]
+    sender = account.senders[spec.sender]
+    senders = sum(one.segments_per_second for one in account.senders.values())
+    count = len(sender.lanes)
+    rate = lane_share(sender.segments_per_second, account.segments_per_second, senders, count)
+    batch = settings.aggregators[sender.aggregator].batch
+    limits = Limits(
+        rate=rate,
+        batch=batch,
+        slots=slots(rate, batch, settings.worker.in_flight),
+        carrier_daily={normal(name): limit // count for name, limit in sender.carrier_daily.items()},
+        account=spec.account,
+        quiet=terms.quiet,
+    )
+    return dict.fromkeys(sender.lanes, limits)
+
+
+def before_of(settings: Settings) -> Before | None:
+    """What is known of numbers now, as the workers have it; None where Kafka does not answer."""
+    try:
+        return asyncio.run(_before(Standing(settings)))
+    except (KafkaError, OSError, ApiError):
+        return None
+
+
+async def _before(standing: Standing) -> Before:
+    await standing.start()
+    try:
+        await standing.ready()
+        return Before(dict(await standing.reservations()), standing.unreachable)
+    finally:
+        await standing.stop()
+
+
+def audience_of(
+    settings: Settings, spec: CampaignSpec, fields: Sequence[str], recipients: int | None, seed: int
+) -> Audience:
+    """Sample people, or the contacts of the campaign (see `launches_of`)."""
+    if recipients is not None:
+        return sample(recipients, seed, fields)
+    store = Store(settings.clickhouse, timeout=30.0)
+    try:
+        return _contacts(store, spec, fields)
+    except StoreUnavailable:
+        found = sample(SAMPLE_SIZE, seed, fields)
+        return Audience(found.page, found.opted_out, f"{found.source}, because ClickHouse does not answer")
+    finally:
+        store.close()
+
+
+def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audience:
+    missing = unknown_lists(store, spec.audience.lists)
+    if missing:
+        raise SetupError(
+            f"audience.lists: no list {missing[0]!r}; import contacts into it, or give --recipients N for a sample"
+        )
+    page = preview(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0], fields)
+    if not len(page):
+        raise SetupError("audience: nobody to send to; import contacts, or give --recipients N for sample people")
+    blocked = blocked_of(store, spec.account, np.asarray(page.numbers).tolist())
+    out, held = (
+        np.array([n for n, why in blocked.items() if why == reason], np.uint64) for reason in (OPTED_OUT, HELD)
+    )
+    source = f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}"
+    return Audience(page, out, source, held)
+
+
+def _draft(name: str, spec: CampaignSpec, terms: Terms) -> CampaignPlan:
+    draft = CampaignDocument(
+        id=name, spec=spec.model_dump(mode="json"), status="draft", revision=REVISION, created=0, updated=0
+    )
+    return compile_plan(draft, terms)

@@ -1,0 +1,99 @@
+"""Waiting until a server answers."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from adapters.terminal import UserError
+
+
+def wait_for(
+    what: str, ready: Callable[[], bool], alive: Callable[[], bool] = lambda: True, *, timeout: float = 60.0
+) -> float:
+    """Poll `ready` until it is true; gives the seconds it took.
+
+    Raises:
+        UserError: `alive` became false, or `timeout` seconds passed.
+    """
+    start = time.monotonic()
+    while not ready():
+        if not alive():
+            raise UserError(f"{what} ended before it was ready")
+        if time.monotonic() - start > timeout:
+            raise UserError(f"{what} was not ready after {timeout:.0f} s")
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+def kafka_answers(bootstrap: str) -> bool:
+    """True when a broker gives its metadata (an open port alone is not yet a broker)."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    if not any(port_open(*split_address(one)) for one in bootstrap.split(",")):
+        return False
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 2000})
+    try:
+        return bool(client.list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def http_answers(url: str) -> bool:
+    """True when `url` answers below 500."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return bool(answer.status < 500)
+    except HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def works(url: str) -> bool:
+    """True when the metrics at `url` say that the process does all that it is assigned (`longwave_worker_ready`)."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return b"\nlongwave_worker_ready 1.0\n" in answer.read()
+    except OSError:
+        return False
+
+
+def metric(url: str, name: str) -> float | None:
+    """A metric without labels, from the page at `url`; None where it is not exported or nobody answers."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return None
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
+
+
+def port_open(host: str, port: int) -> bool:
+    """True when something accepts connections there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` as a pair.
+
+    Raises:
+        UserError: it is not of that form.
+    """
+    host, _, port = address.strip().rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"`{address}` is not an address of the form host:port (kafka.bootstrap)")
+    return host, int(port)

@@ -1,0 +1,96 @@
+"""The words of rules/columns.toml: what columns are called and what their values mean, in many languages."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+from pipeline.audience.field_names import fold
+
+Role = Literal["phone", "country", "region", "zone", "at", "evidence"]
+
+
+def _load() -> dict[str, Any]:
+    return tomllib.loads(files("pipeline.rules").joinpath("columns.toml").read_text(encoding="utf-8"))
+
+
+def _names(role: str) -> tuple[str, ...]:
+    lists = (words for key, words in _DATA["names"][role].items() if key not in ("words", "not_words"))
+    return tuple(dict.fromkeys(fold(word) for words in lists for word in words))
+
+
+_DATA: Final = _load()
+NAMES: Final[dict[str, tuple[str, ...]]] = {role: _names(role) for role in _DATA["names"]}
+"""Per role the folded headers, the best one first."""
+_PHONE_WORDS: Final = frozenset(fold(word) for word in _DATA["names"]["phone"]["words"])
+_NOT_PHONE: Final = frozenset(fold(word) for word in _DATA["names"]["phone"]["not_words"])
+
+EMPTY: Final = frozenset(_DATA["empty"]["texts"])
+"""Texts that mean that there is no value."""
+_FAILED: Final[str] = _DATA["empty"]["failed"]
+
+
+def names_number(header: str) -> bool:
+    """Whether a column holds phone numbers, as its header says."""
+    folded = fold(header)
+    words = set(folded.split("_"))
+    return folded in NAMES["phone"] or (bool(words & _PHONE_WORDS) and not words & _NOT_PHONE)
+
+
+def is_empty(text: str) -> bool:
+    """Whether a cell has no value: nothing in it, or what a program writes for nothing."""
+    text = text.strip()
+    return not text or text in EMPTY
+
+
+def is_failed_formula(text: str) -> bool:
+    """Whether a spreadsheet could not say what the cell holds."""
+    return text.startswith(_FAILED) and text in EMPTY
+
+
+@cache
+def country_named(text: str) -> str:
+    """ISO code of a country's code or name in any of many languages; "" for anything else."""
+    from phonenumbers import SUPPORTED_REGIONS
+
+    code = text.strip().upper()
+    if code in SUPPORTED_REGIONS:
+        return code
+    return _country_names().get(code) or _country_names().get(fold(text), "")
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS
+    from phonenumbers.geodata.locale import LOCALE_DATA
+
+    names: dict[str, str] = {}
+    for code in sorted(SUPPORTED_REGIONS & LOCALE_DATA.keys()):
+        for name in LOCALE_DATA[code].values():
+            if not name.startswith("*"):
+                names.setdefault(fold(name), code)
+    names |= {f"+{code}": regions[0] for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
+    return names | {fold(name): code for name, code in _DATA["countries"].items()}
+
+
+def consent_words(key: str) -> tuple[str, ...]:
+    """A list of section `consent`, folded."""
+    return tuple(fold(word) for word in _DATA["consent"][key])
+
+
+def value_words(key: str) -> frozenset[str]:
+    """A list of section `values`, folded; a sign that folds to nothing stays as it is."""
+    return frozenset(fold(word) or word for word in _DATA["values"][key])
+
+
+def names_known_column(header: str) -> bool:
+    """Whether a header is a word that we know, of any role or of consent: a sign that it was decoded rightly."""
+    folded = fold(header)
+    return any(folded in names for names in NAMES.values()) or folded in _KNOWN
+
+
+_KNOWN: Final = frozenset(
+    fold(word) for word in _DATA["common"]["headers"] + _DATA["consent"]["out"] + _DATA["consent"]["in"]
+)

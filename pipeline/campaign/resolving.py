@@ -1,0 +1,73 @@
+"""What follows when an operator says what became of messages whose outcome is unknown.
+
+`sent` is told as accepted, so that it is billed; `not-sent` as rejected, and its reservation is given back. A receipt
+that comes later wins over both (`schemas.succession`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from pipeline.campaign.transitions import Effect, GiveBack, Tell
+from pipeline.limits.reservations import releases
+from schemas.campaign import CampaignDocument, Command, Resolution, Resolved, Status, Verdict
+from schemas.status import StatusChunk, StatusGroup
+
+RESOLVABLE: Final[frozenset[Status]] = frozenset({"sent", "finished", "canceled"})
+"""Statuses in which nobody but a late receipt changes who is unknown."""
+KEPT_RESOLVED: Final = 64
+"""Decisions that a document keeps."""
+
+_AS: Final[dict[Verdict, tuple[Literal["accepted", "rejected"], str]]] = {
+    "sent": ("accepted", "operator"),
+    "not-sent": ("rejected", "operator_not_sent"),
+}
+_AT_ONCE: Final = 5000
+
+
+def not_resolvable(document: CampaignDocument) -> str:
+    """Why the campaign's unknown messages cannot be resolved now, and what to do."""
+    why = f"campaign {document.id} is {document.status}: it may still learn what became of them by itself"
+    return f"{why}; wait until it is sent, or cancel it, then resolve"
+
+
+def consequences(record: Command) -> tuple[Effect, ...]:
+    """Statuses and releases of a `resolve`; the same however often it is asked."""
+    chunks = tuple(chunk for one in record.resolutions for chunk in _chunks(record, one))
+    back = tuple(
+        release
+        for one in record.resolutions
+        if one.verdict == "not-sent"
+        for release in releases(record.campaign, one.message, one.numbers, record.at)
+    )
+    return (Tell(chunks), *([GiveBack(back)] if back else []))
+
+
+def notes(record: Command) -> list[Resolved]:
+    """What the document keeps of a `resolve`."""
+    counts: defaultdict[Verdict, int] = defaultdict(int)
+    for one in record.resolutions:
+        counts[one.verdict] += len(one.ordinals)
+    return [
+        Resolved(command=record.id, by=record.by, at=record.at, verdict=verdict, recipients=count)
+        for verdict, count in counts.items()
+        if count
+    ]
+
+
+def _chunks(record: Command, one: Resolution) -> Iterator[StatusChunk]:
+    state, reason = _AS[one.verdict]
+    for first in range(0, len(one.ordinals), _AT_ONCE):
+        members: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        last = first + _AT_ONCE
+        for ordinal, *kind in zip(
+            one.ordinals[first:last], one.segments[first:last], one.prices[first:last], strict=True
+        ):
+            members[kind[0], kind[1]].append(ordinal)
+        groups = [
+            StatusGroup(state=state, reason=reason, ordinals=ordinals, segments=segments, price=price)
+            for (segments, price), ordinals in members.items()
+        ]
+        yield StatusChunk(campaign=record.campaign, message=one.message, at=record.at, groups=groups)

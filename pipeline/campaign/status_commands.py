@@ -1,0 +1,243 @@
+"""What operators may do to a campaign in each status, and the text of each refusal."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
+from pipeline.campaign.resolving import KEPT_RESOLVED, RESOLVABLE, consequences, not_resolvable, notes
+from pipeline.campaign.suspension import let_go, where_to
+from pipeline.campaign.transitions import (
+    AS_DRAFT,
+    Effect,
+    StartFreeze,
+    TermsOf,
+    Transition,
+    control,
+    successor,
+    with_outcome,
+    withdraw,
+)
+from pipeline.campaign.when import begins
+from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status, UnreadableSpec, stored
+from schemas.chunk import Freeze
+
+_CANCELABLE: Final[frozenset[Status]] = frozenset({"processing", "sending", "paused", "suspended"})
+
+
+def command(document: CampaignDocument | None, record: Command, now: int, terms_of: TermsOf) -> Transition:
+    """Carry a command out, or refuse it with the reason and what to do."""
+    if document is None:
+        return _create(record, now) if record.action == "create" else _no_such(record)
+    for outcome in document.outcomes:
+        if outcome.command == record.id:
+            effects = () if outcome.error else _repeated(document, record, now)
+            return Transition(document, effects=effects, error=outcome.error)
+    match record.action:
+        case "create":
+            return _refuse(
+                document, record, now, f"campaign {document.id} exists already; edit it, or use another id"
+            )
+        case "edit":
+            return _edit(document, record, now)
+        case "delete":
+            return _delete(document, record, now)
+        case "launch":
+            return _launch(document, record, now, terms_of)
+        case "pause":
+            return _pause(document, record, now)
+        case "resume":
+            return _resume(document, record, now)
+        case "cancel":
+            return _cancel(document, record, now)
+        case "resolve":
+            return _resolve(document, record, now)
+
+
+def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
+    """The effects of a command that was carried out before, as of now: a later one may have overtaken it."""
+    if record.action == "launch" and "processing" in (document.status, document.resume_to):
+        return (_freeze(document),)
+    if record.action in ("pause", "resume"):
+        return (control(document, now),)
+    if record.action == "cancel" and document.status == "canceled":
+        return (control(document, now), *withdraw(document, now))
+    if record.action == "resolve":
+        return (control(document, now), *consequences(record))
+    return ()
+
+
+def _create(record: Command, now: int) -> Transition:
+    spec, error = _spec(record.spec)
+    if spec is None:
+        return Transition(None, error=error)
+    document = CampaignDocument(
+        id=record.campaign, spec=spec, status="draft", revision=1, created=record.at, updated=now
+    )
+    document.outcomes = with_outcome(document, record.id)
+    return Transition(document, changed=True)
+
+
+def _no_such(record: Command) -> Transition:
+    return Transition(None, error=f"no campaign {record.campaign}; `longwave campaign list` shows those there are")
+
+
+def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status != "draft":
+        return _refuse(document, record, now, _only_draft(document, "edited"))
+    spec, error = _spec(record.spec)
+    if spec is None:
+        return _refuse(document, record, now, error)
+    return _done(document, record, now, spec=spec, reason="")
+
+
+def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status not in ("draft", "scheduled"):
+        return _refuse(document, record, now, _only_draft(document, "deleted"))
+    return Transition(None, changed=True, delete=True)
+
+
+def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
+    if document.status != "draft":
+        return _refuse(document, record, now, _only_draft(document, "launched"))
+    # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
+    # followed (it was taken back, deleted) follows again.
+    at = min(record.at, now)
+    launched = successor(
+        document,
+        now,
+        status="processing",
+        reason="",
+        launched=at,
+        launch_revision=document.revision + 1,
+        outcomes=with_outcome(document, record.id),
+    )
+    try:
+        terms = terms_of(launched.parsed())
+        if isinstance(terms, str):
+            return _refuse(document, record, now, terms)
+        plan = compile_plan(launched, terms)
+        error = _too_late(plan, now)
+    except ValidationError as invalid:
+        return _refuse(document, record, now, _explain(invalid))
+    except PlanError as invalid:
+        return _refuse(document, record, now, str(invalid))
+    if error:
+        return _refuse(document, record, now, error)
+    launched.lanes = list(terms.lanes)
+    if begins(plan) > at:
+        launched.status, launched.begins = "scheduled", begins(plan)
+        return Transition(launched, changed=True)
+    return Transition(launched, changed=True, effects=(_freeze(launched),))
+
+
+def due(document: CampaignDocument, at: int, now: int) -> Transition:
+    """The time `at` (ms) has come: processing of a campaign that is scheduled for it, or for earlier, begins."""
+    if document.status != "scheduled" or at < document.begins:
+        return Transition(document, effects=(_freeze(document),) if document.status == "processing" else ())
+    begun = successor(document, now, status="processing", reason="")
+    return Transition(begun, changed=True, effects=(_freeze(begun),))
+
+
+def _too_late(plan: CampaignPlan, now: int) -> str:
+    if plan.deadline is not None and plan.deadline <= max(now, plan.due):
+        return "deadline: it is not after the time of sending, so nothing would be sent; set a later one"
+    return ""
+
+
+def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status not in ("processing", "sending", "suspended"):
+        why = f"campaign {document.id} is {document.status}; only processing and sending campaigns can be paused"
+        return _refuse(document, record, now, why)
+    back = document.resume_to if document.status == "suspended" else document.status
+    return _controlled(document, record, now, status="paused", resume_to=back, reason="")
+
+
+def _resume(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status == "suspended":
+        holds = let_go(document.holds)
+        return _controlled(document, record, now, **where_to(holds), holds=holds)
+    if document.status != "paused":
+        return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
+    if document.resume_to == "processing":
+        return _controlled(document, record, now, status="processing", resume_to=None, reason="")
+    return _controlled(document, record, now, **where_to(document.holds))
+
+
+def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status == "scheduled":
+        return _done(document, record, now, **AS_DRAFT, reason="")
+    if document.status not in _CANCELABLE:
+        return _refuse(document, record, now, _not_cancelable(document))
+    transition = _controlled(document, record, now, status="canceled", resume_to=None, reason="", holds=[])
+    assert transition.document is not None
+    effects = (*transition.effects, *withdraw(transition.document, now))
+    return Transition(transition.document, changed=True, effects=effects)
+
+
+def _resolve(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status not in RESOLVABLE:
+        return _refuse(document, record, now, not_resolvable(document))
+    if not any(one.ordinals for one in record.resolutions):
+        return _refuse(document, record, now, f"campaign {document.id}: nobody was named, so nothing is resolved")
+    resolved = [*document.resolved, *notes(record)][-KEPT_RESOLVED:]
+    transition = _done(document, record, now, resolved=resolved)
+    assert transition.document is not None
+    # The lanes first: from there on nobody of whom the operator decided waits again.
+    effects = (control(transition.document, now), *consequences(record))
+    return Transition(transition.document, changed=True, effects=effects)
+
+
+def _not_cancelable(document: CampaignDocument) -> str:
+    if document.status == "draft":
+        return f"campaign {document.id} is a draft: nothing is under way; delete it if it is not wanted"
+    if document.status in ("sent", "finished"):
+        return f"campaign {document.id} is {document.status}: everything was handed over; it can only be duplicated"
+    return f"campaign {document.id} is {document.status} already; it can only be duplicated"
+
+
+def _only_draft(document: CampaignDocument, done: str) -> str:
+    remedy = {
+        "scheduled": "cancel it first, which makes it a draft again",
+        "processing": "cancel it and duplicate it",
+        "sending": "cancel it and duplicate it",
+        "paused": "resume it, or cancel it and duplicate it",
+        "suspended": "cancel it and duplicate it",
+    }.get(document.status, "it can only be duplicated")
+    return f"campaign {document.id} is {document.status}; only a draft can be {done}: {remedy}"
+
+
+def _freeze(document: CampaignDocument) -> StartFreeze:
+    return StartFreeze(Freeze(campaign=document.id, revision=document.launch_revision))
+
+
+def _controlled(document: CampaignDocument, record: Command, now: int, **changes: object) -> Transition:
+    after = successor(document, now, outcomes=with_outcome(document, record.id), **changes)
+    return Transition(after, changed=True, effects=(control(after, now),))
+
+
+def _done(document: CampaignDocument, record: Command, now: int, **changes: object) -> Transition:
+    return Transition(successor(document, now, outcomes=with_outcome(document, record.id), **changes), changed=True)
+
+
+def _refuse(document: CampaignDocument, record: Command, now: int, error: str) -> Transition:
+    after = successor(document, now, outcomes=with_outcome(document, record.id, error))
+    return Transition(after, changed=True, error=error)
+
+
+def _spec(given: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
+    """(the spec in JSON form, "") or (None, what is wrong)."""
+    if given is None:
+        return None, "spec: missing; a campaign is created and edited with one"
+    try:
+        return stored(CampaignSpec.model_validate(given)), ""
+    except ValidationError as error:
+        return None, _explain(error)
+    except UnreadableSpec as error:
+        return None, str(error)
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'spec'}: {e['msg']}" for e in error.errors())

@@ -1,0 +1,113 @@
+"""The status machine of a campaign, as one pure function over its document.
+
+    draft ──launch──▶ scheduled ──due──▶ processing ──frozen──▶ sending ──▶ sent ──▶ finished
+      ▲ (due soon: processing at once)      │ nobody in it       │   │
+      └─────────────────────────────────────┘                    │   └─ suspended, while a lane holds it
+                                                                 │      ──resume──▶ sending
+                paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
+    cancel: scheduled ──▶ draft; processing, sending, paused, suspended ──▶ canceled; sent, finished: refused
+
+Every command leaves its outcome in the document, refused or not. A record that comes again changes nothing and
+gives its effects again, as of the document that holds by then.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.campaign.status_commands import command, due
+from pipeline.campaign.suspension import suspend
+from pipeline.campaign.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
+from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
+
+EMPTY_AUDIENCE = (
+    "the audience is empty: its lists and numbers name nobody; import contacts or edit it, then launch again"
+)
+_NOTED: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
+"""Statuses whose reason a note may set; that of a suspended campaign says who holds it."""
+_BEFORE_SENT: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
+
+
+def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, terms_of: TermsOf) -> Transition:
+    """What a record of topic `commands` makes of a campaign. `now` in ms; nothing is raised for what a user does."""
+    if isinstance(record, Command):
+        return command(document, record, now, terms_of)
+    if document is None:
+        return Transition(None)
+    match record:
+        case Frozen():
+            return _frozen(document, record, now)
+        case Note():
+            return _note(document, record, now)
+        case Progress(reached="due"):
+            return due(document, record.at, now)
+        case Progress():
+            return _progress(document, record, now)
+        case Suspension():
+            return suspend(document, record, now)
+
+
+def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    if record.revision != document.launch_revision:
+        return Transition(document)
+    if document.recipients:
+        return _frozen_again(document, now)
+    if document.status == "canceled":
+        return _frozen_too_late(document, record, now)
+    if "processing" not in (document.status, document.resume_to):
+        return Transition(document)
+    if not record.recipients:
+        back = successor(document, now, **AS_DRAFT, reason=EMPTY_AUDIENCE)
+        return Transition(back, changed=True)
+    return _begin(document, record, now)
+
+
+def _begin(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    """Fix the audience and fan out; a paused campaign too, whose lanes then hold everybody back."""
+    paused = document.status == "paused"
+    begun = successor(
+        document,
+        now,
+        status="paused" if paused else "sending",
+        resume_to="sending" if paused else None,
+        reason="",
+        recipients=record.recipients,
+    )
+    return Transition(begun, changed=True, effects=(control(begun, now), fanout(begun)))
+
+
+def _frozen_again(document: CampaignDocument, now: int) -> Transition:
+    if document.status == "canceled":
+        return Transition(document, effects=(control(document, now), *withdraw(document, now)))
+    if document.status in ("sent", "finished"):
+        return Transition(document)
+    return Transition(document, effects=(control(document, now), fanout(document)))
+
+
+def _frozen_too_late(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+    """The freeze ended after the cancel: its recipients are counted, all as canceled, and none is fanned out."""
+    if not record.recipients:
+        return Transition(document)
+    counted = successor(document, now, recipients=record.recipients)
+    return Transition(counted, changed=True, effects=withdraw(counted, now))
+
+
+def _note(document: CampaignDocument, record: Note, now: int) -> Transition:
+    if document.status not in _NOTED or document.reason == record.reason:
+        return Transition(document)
+    return Transition(successor(document, now, reason=record.reason), changed=True)
+
+
+def _progress(document: CampaignDocument, record: Progress, now: int) -> Transition:
+    """What is sent cannot be paused any more: a paused campaign goes on to sent. A canceled one stays canceled."""
+    if record.reached == "finished" and document.finished:
+        return Transition(document, effects=(finish(document),))
+    if record.reached == "finished" and document.status == "canceled":
+        ended = successor(document, now, finished=record.at)
+        return Transition(ended, changed=True, effects=(finish(ended),))
+    before = _BEFORE_SENT if record.reached == "sent" else _BEFORE_SENT | {"sent"}
+    if document.status not in before or not document.recipients:
+        return Transition(document)
+    finished = record.at if record.reached == "finished" else 0
+    reached = successor(document, now, status=record.reached, resume_to=None, reason="", finished=finished, holds=[])
+    return Transition(reached, changed=True, effects=(finish(reached),) if finished else ())

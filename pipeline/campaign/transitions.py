@@ -1,0 +1,151 @@
+"""What the status machine answers: the document that now holds, and what must happen because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
+
+from pipeline.campaign.plan import Terms
+from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
+from schemas.chunk import Freeze, Release
+from schemas.status import StatusChunk, StatusRange
+
+TermsOf = Callable[[CampaignSpec], Terms | str]
+"""The terms of the account and sender that a spec names, or what is wrong with them and what to do."""
+
+ControlState = Literal["running", "paused", "canceled"]
+
+
+AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
+    {"status": "draft", "resume_to": None, "launched": 0, "launch_revision": 0, "begins": 0, "lanes": []}
+)
+"""What a launch changed, taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteControl:
+    """Write a CONTROL of `revision` to each of `lanes`. A lane passes over what is not newer than what it has."""
+
+    campaign: str
+    revision: int
+    state: ControlState
+    lanes: tuple[int, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFreeze:
+    """Emit `freeze`: an audience that is frozen already stays as it is."""
+
+    freeze: Freeze
+
+
+@dataclass(frozen=True, slots=True)
+class StartFanout:
+    """Emit the ranges [0, recipients) of each message, with `revision` (of the launch). Repeating is harmless."""
+
+    campaign: str
+    revision: int
+    messages: int
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Emit `ranges`: whoever is still pending is canceled."""
+
+    ranges: tuple[StatusRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Emit `chunks`: what the accounting is to know."""
+
+    chunks: tuple[StatusChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Emit `releases` of smart-sending reservations."""
+
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFinish:
+    """Write a FINISH to each of `lanes`: each recipient is accounted for, so the lanes may forget the campaign."""
+
+    campaign: str
+    lanes: tuple[int, ...]
+    at: int
+
+
+Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | Tell | GiveBack
+"""What to do, in order. All may be repeated: a step that dies in between is given its record again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """`document`: what holds now (None: there is no such campaign), to be written where `changed`, as a tombstone
+    where `delete`. `error`: why a command was refused ("" if it was not); also kept in the document, if there is
+    one."""
+
+    document: CampaignDocument | None
+    changed: bool = False
+    delete: bool = False
+    effects: tuple[Effect, ...] = ()
+    error: str = ""
+
+
+def successor(document: CampaignDocument, now: int, **changes: object) -> CampaignDocument:
+    """The next revision of a document."""
+    return msgspec.structs.replace(document, revision=document.revision + 1, updated=now, **changes)
+
+
+def with_outcome(document: CampaignDocument, command: str, error: str = "") -> list[Outcome]:
+    """The outcomes of a document and one more; the oldest give way."""
+    return [*document.outcomes, Outcome(command=command, error=error)][-KEPT_OUTCOMES:]
+
+
+def control(document: CampaignDocument, at: int) -> WriteControl:
+    """The control that the document asks for now."""
+    return WriteControl(document.id, document.revision, _control_state(document.status), tuple(document.lanes), at)
+
+
+def finish(document: CampaignDocument) -> WriteFinish:
+    """The end of a finished document's campaign in its lanes."""
+    return WriteFinish(document.id, tuple(document.lanes), document.finished)
+
+
+def _control_state(status: Status) -> ControlState:
+    """A suspended campaign's lanes run: they hold back by themselves, and probe until it goes again."""
+    if status in ("paused", "canceled"):
+        return status
+    return "running"
+
+
+def fanout(document: CampaignDocument) -> StartFanout:
+    """The fan-out of a document whose audience is frozen."""
+    return StartFanout(
+        campaign=document.id,
+        revision=document.launch_revision,
+        messages=len(document.parsed().messages),
+        recipients=document.recipients,
+    )
+
+
+def withdraw(document: CampaignDocument, at: int) -> tuple[Withdraw, ...]:
+    """The withdrawal of the whole audience, nothing where there is none yet."""
+    if not document.recipients:
+        return ()
+    ranges = tuple(
+        StatusRange(
+            campaign=document.id, message=index, at=at, first=0, last=document.recipients, reason="campaign_canceled"
+        )
+        for index in range(len(document.parsed().messages))
+    )
+    return (Withdraw(ranges),)

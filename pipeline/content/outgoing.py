@@ -1,0 +1,84 @@
+"""The texts that go out. Eligibility counts what a lane submits: both come from one template by one function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.content.render import OPT_OUT, compile_template
+from pipeline.content.segments import count_many
+from pipeline.identity.optout_links import LIKE_A_TOKEN as LIKE_AN_OPT_OUT
+from pipeline.identity.optout_links import optout_tokens
+from pipeline.identity.tokens import TOKEN_LENGTH, Ordinals, click_tokens
+from schemas.lane import LaneMessage
+
+_LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
+"""Stands for a token where only the length counts: all its characters take one septet, as those of base64url do."""
+
+
+class Renderer:
+    """One message of a campaign, compiled. Immutable."""
+
+    __slots__ = ("_indices", "_opts_out", "_template", "fields")
+
+    def __init__(self, message: LaneMessage) -> None:
+        self._template = compile_template(message.text)
+        self._indices = {f"link:{name}": message.links.index(name) for name in self._template.links}
+        self._opts_out = OPT_OUT in self._template.specials
+        self.fields: Final = self._template.fields
+        """Attributes of contacts that the text needs."""
+
+    def render(
+        self,
+        campaign: str,
+        message: int,
+        ordinals: Ordinals,
+        columns: Mapping[str, Sequence[str]],
+        token_key: bytes,
+        link_base: str,
+        numbers: Sequence[int] = (),
+    ) -> list[str]:
+        """The text of each recipient, in the order of `ordinals`; `columns`: attribute -> a value for each.
+
+        A link is `LINK_BASE/c/TOKEN`, its token signed with `token_key`; `{opt_out}` is `LINK_BASE/o/TOKEN` and needs
+        `numbers`.
+        """
+        links = {
+            key: _urls(link_base, click_tokens(token_key, campaign, message, index, ordinals))
+            for key, index in self._indices.items()
+        }
+        if self._opts_out:
+            links[OPT_OUT] = _urls(link_base, optout_tokens(token_key, campaign, numbers), "o")
+        return self._rendered(columns, len(ordinals), links)
+
+    def lengths(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> list[str]:
+        """The texts of n recipients with links that are as long as the real ones, but lead nowhere."""
+        links = dict.fromkeys(self._indices, _urls(link_base, [_LIKE_A_TOKEN]) * n)
+        if self._opts_out:
+            links[OPT_OUT] = _urls(link_base, [LIKE_AN_OPT_OUT], "o") * n
+        return self._rendered(columns, n, links)
+
+    def segments(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> NDArray[np.uint16]:
+        """Segments of the text that `render` gives each of n recipients (tokens are not made: quicker)."""
+        return count_many(self.lengths(columns, n, link_base))
+
+    def _rendered(self, columns: Mapping[str, Sequence[str]], n: int, links: Mapping[str, list[str]]) -> list[str]:
+        return self._template.render_columns(columns, n, links)
+
+
+def compile_lane_message(message: LaneMessage) -> Renderer:
+    """The renderer of a lane's message.
+
+    Raises:
+        pipeline.content.render.TemplateError: the text is no template.
+        ValueError: it has a link that `message.links` does not name.
+    """
+    return Renderer(message)
+
+
+def _urls(base: str, tokens: list[str], kind: str = "c") -> list[str]:
+    prefix = f"{base}/{kind}/"
+    return [prefix + token for token in tokens]

@@ -1,0 +1,84 @@
+"""The texts of a campaign as they go out, and what is wrong with them whoever gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.content.placeholders import find_in_link
+from pipeline.content.render import Template, TemplateError, compile_template, with_opt_out_language, with_site_name
+from pipeline.content.template import ForeignPlaceholder
+from schemas.campaign import CampaignSpec
+
+NOBODY_REACHED: Final = "nobody_reached"
+PLACEHOLDER: Final = "placeholder"
+"""Another system's placeholder, or one where nothing is filled in: no draft can be meant so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`where` in the spec (`messages.0.text`) and `what` is wrong or worth knowing, with what to do. `code` names the
+    findings that are dealt with in a way of their own, "" for all others."""
+
+    where: str
+    what: str
+    code: str = ""
+
+
+def effective_text(text: str, site_name: str, opt_out_language: str) -> str:
+    """The template as it goes out: the site's name in front, opt-out language at the end.
+
+    Raises TemplateError.
+    """
+    return with_opt_out_language(with_site_name(text, site_name), opt_out_language)
+
+
+def check_texts(spec: CampaignSpec, site_name: str) -> tuple[list[Template | None], list[Finding]]:
+    """The template of each message as it goes out (None where it is none), and all that is wrong with texts and
+    links: nothing of it may be launched."""
+    problems: list[Finding] = []
+    templates = [_template(index, spec, site_name, problems) for index in range(len(spec.messages))]
+    return templates, problems
+
+
+def _template(index: int, spec: CampaignSpec, site_name: str, problems: list[Finding]) -> Template | None:
+    message = spec.messages[index]
+    where = f"messages.{index}.text"
+    try:
+        compile_template(message.text)
+    except TemplateError as error:
+        problems.append(_problem(where, error))
+        return None
+    try:
+        template = compile_template(effective_text(message.text, site_name, spec.opt_out_language))
+    except TemplateError as error:
+        problems.append(_problem("opt_out_language", error))
+        return None
+    problems += _links(index, template, message.links)
+    return template
+
+
+def _links(index: int, template: Template, links: Mapping[str, object]) -> list[Finding]:
+    found = [
+        Finding(
+            f"messages.{index}.text",
+            f"{'{link}' if name == 'default' else f'{{link:{name}}}'} leads nowhere; "
+            f'add links = {{{name} = "https://…"}} to the message',
+        )
+        for name in template.links
+        if name not in links
+    ]
+    for name, address in links.items():
+        written = find_in_link(str(address))
+        if written:
+            what = (
+                f"{written} is not filled in where a link leads to: everybody would be led to just these characters"
+            )
+            remedy = "take it out; clicks are counted by recipient without it"
+            found.append(Finding(f"messages.{index}.links.{name}", f"{what}; {remedy}", PLACEHOLDER))
+    return found
+
+
+def _problem(where: str, error: TemplateError) -> Finding:
+    return Finding(where, str(error), PLACEHOLDER if isinstance(error, ForeignPlaceholder) else "")

@@ -1,0 +1,317 @@
+"""Who of a recipient chunk gets the message: a WORK for its lane, and a reason for everybody else.
+
+`judge` decides and `decide` turns its judgment into records. The review before a launch calls `judge` alone, over
+the audience as it would be frozen (`pipeline.eligibility.rehearsal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.campaign.plan import CampaignPlan, MessagePlan
+from pipeline.campaign.when import Dues, dues
+from pipeline.eligibility.optouts import REASONS as CONSENT
+from pipeline.eligibility.optouts import OptOuts
+from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
+from pipeline.limits.caps import ACCOUNT, LEGAL, Limit, legal_limits
+from pipeline.limits.carrier_day import FIELD as CARRIER
+from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
+from pipeline.timing.quiet_gate import REASON as QUIET
+from pipeline.timing.quiet_hours import Instants
+from pipeline.timing.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
+from schemas.audience import Indices
+from schemas.chunk import RecipientChunk, lane_of_ordinal
+from schemas.lane import Work
+from schemas.status import StatusChunk, StatusGroup
+
+
+class Reason(StrEnum):
+    """Why a recipient gets nothing. Where several apply, the first in this order is given."""
+
+    INVALID_NUMBER = "invalid_number"
+    OPTED_OUT = "opted_out"
+    HELD_FOR_REVIEW = "held_for_review"
+    UNREACHABLE = "unreachable"
+    EMPTY_TEXT = "empty_text"
+    TOO_MANY_SEGMENTS = "too_many_segments"
+    UNKNOWN_ZONE = UNKNOWN_ZONE
+    LOCAL_TIME_PASSED = "local_time_passed"
+    NO_ALLOWED_HOURS = "no_allowed_hours"
+    SMART_SENDING = "smart_sending"
+    LEGAL_CAP = LEGAL
+    ACCOUNT_CAP = ACCOUNT
+
+
+SHORTEST_NUMBER: Final = 1_000_000
+"""Seven digits with the country code: no shorter number that takes texts is assigned under E.164."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`work`: (lane, WORK). Every recipient of the chunk is in `work` or in `statuses`, none in both; of a campaign
+    in which everybody is accounted for nobody is in either."""
+
+    work: list[tuple[int, Work]] = field(default_factory=list)
+    statuses: list[StatusChunk] = field(default_factory=list)
+
+
+def decide(
+    chunk: RecipientChunk,
+    plan: CampaignPlan,
+    table: Table,
+    optouts: OptOuts,
+    now: int,
+    unreachable: UnreachableNumbers = NOBODY,
+) -> Decision:
+    """Decide for a chunk. `table`: bucket -> smart-sending reservations; assigned once per bucket that changes.
+
+    Repeating a chunk reserves nothing twice and lets the same recipients through, but for what happened since
+    (opt-outs, reservations given back, the hour). Two things make that harmless, and cost nothing here. Of a campaign
+    that is canceled, sent or finished nothing is said: everybody in it is accounted for, so the chunk is a repeat.
+    Of one under way, who is in a lane has the lane's word in the accounting, whatever is said here (`passed_over` in
+    `schemas.succession`), and the lane sees to opt-outs and its bitmap to repeats. Nor does the deadline decide here:
+    only the lane knows who was sent to before it.
+
+    Raises:
+        ValueError: the chunk is of another launch than the plan, or of a campaign without lanes.
+    """
+    _check_fit(chunk, plan)
+    if plan.status in _ACCOUNTED:
+        return Decision()
+    found = judge(chunk, chunk.message, plan, table, optouts, now, unreachable)
+    return Decision(_work(chunk, plan, found, now), _skipped(chunk, found.reasons, found.blockers, now))
+
+
+class Recipients(Protocol):
+    """Columns of recipients: a `RecipientChunk`, or a page of an audience as large as memory allows."""
+
+    @property
+    def numbers(self) -> Indices: ...
+    @property
+    def zones(self) -> Sequence[str]: ...
+    @property
+    def zone(self) -> Indices: ...
+    @property
+    def countries(self) -> Sequence[str]: ...
+    @property
+    def country(self) -> Indices: ...
+    @property
+    def regions(self) -> Sequence[str]: ...
+    @property
+    def region(self) -> Indices: ...
+    @property
+    def fields(self) -> Mapping[str, Sequence[str]]: ...
+
+
+class Consent(Protocol):
+    """`OptOuts`, or what it answered for these recipients."""
+
+    def codes_of(self, account: str, numbers: Indices) -> NDArray[np.uint8]: ...
+
+
+class Unreachable(Protocol):
+    """`UnreachableNumbers`, or what it answered for these recipients."""
+
+    def mask(self, numbers: Indices, now: int, retry_days: int) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Columns of n: zones as of pipeline.timing.zones, places as of the plan's quiet hours."""
+
+    zone_ids: ZoneIds
+    rule_ids: Instants
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """Columns of n. `reasons`: 0 for who goes, else a code of `reason_of`; `blockers`: what blocks those that are
+    skipped for another message, by their place, as `blocker_text` has it."""
+
+    reasons: NDArray[np.uint8]
+    segments: NDArray[np.uint16]
+    where: Where
+    when: Dues
+    blockers: dict[int, str]
+
+
+def judge(
+    people: Recipients,
+    message_index: int,
+    plan: CampaignPlan,
+    table: Table,
+    consent: Consent,
+    now: int,
+    unreachable: Unreachable = NOBODY,
+) -> Judgment:
+    """Decide who goes and reserve for them in `table`; recipients do not influence each other."""
+    message = plan.messages[message_index]
+    numbers = np.array(people.numbers, np.uint64)
+    segments, reasons = _texts(people, message, plan)
+    reasons[unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
+    blocked = consent.codes_of(plan.spec.account, people.numbers)
+    np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
+    reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
+    where = _where(people, numbers, plan, reasons)
+    when = dues(plan, where.zone_ids, where.rule_ids, now)
+    _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
+    _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
+    blockers: dict[int, str] = {}
+    if not plan.transactional:
+        limits = [*legal_limits(plan.quiet, where.rule_ids, now), *plan.caps]
+        blockers = _reserve(reasons, numbers, when.due, message.identity, plan, limits, table, now)
+    return Judgment(reasons, segments, where, when, blockers)
+
+
+def reason_of(code: int) -> Reason:
+    """The reason that a code of `Judgment.reasons` stands for; 0 stands for none."""
+    return _REASONS[code - 1]
+
+
+_ACCOUNTED: Final = frozenset({"canceled", "sent", "finished"})
+"""Statuses in which each recipient has a final state, or a message that only waits for its receipt."""
+_REASONS: Final = tuple(Reason)
+_BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
+"""Reasons that lie in other messages."""
+_MAY_GO: Final = 0
+_CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
+_BLOCKED_CODES: Final = np.array([_MAY_GO, *(_CODES[Reason(why)] for why in CONSENT if why)], np.uint8)
+Reasons = NDArray[np.uint8]
+
+
+def _check_fit(chunk: RecipientChunk, plan: CampaignPlan) -> None:
+    if chunk.campaign != plan.campaign or chunk.revision != plan.launch_revision:
+        raise ValueError(
+            f"a chunk of {chunk.campaign} launched as revision {chunk.revision} met the plan of {plan.campaign} "
+            f"launched as revision {plan.launch_revision}"
+        )
+    if not plan.lanes and not plan.canceled:
+        raise ValueError(f"campaign {plan.campaign} has no lanes: it was not launched")
+    if chunk.message >= len(plan.messages):
+        raise ValueError(f"campaign {plan.campaign} has no message {chunk.message}")
+
+
+def _texts(people: Recipients, message: MessagePlan, plan: CampaignPlan) -> tuple[NDArray[np.uint16], Reasons]:
+    """Segments of each text, and the reasons that lie in the text alone."""
+    n = len(people.numbers)
+    reasons = np.zeros(n, np.uint8)
+    segments = message.renderer.segments(people.fields, n, plan.link_base)
+    if segments.max(initial=0) > plan.max_segments:
+        reasons[segments > plan.max_segments] = _CODES[Reason.TOO_MANY_SEGMENTS]
+    if message.empty is not None:
+        reasons[message.empty.are_empty(people.fields, n)] = _CODES[Reason.EMPTY_TEXT]
+    return segments, reasons
+
+
+def _where(people: Recipients, numbers: NDArray[np.uint64], plan: CampaignPlan, reasons: Reasons) -> Where:
+    """Zones and places. Who is skipped for want of a zone has the store's here, so that later columns are whole; a
+    transactional message does not ask for the time."""
+    ids = zone_ids(numbers, people.zones, people.zone, plan.store_zone, plan.unknown_zone)
+    unknown = ids == UNKNOWN
+    if unknown.any():
+        if not plan.transactional:
+            _note(reasons, unknown, Reason.UNKNOWN_ZONE)
+        ids[unknown] = id_of((plan.store_zone,))
+    return Where(ids, plan.quiet.rule_ids(people.countries, people.country, people.regions, people.region))
+
+
+def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
+    """Give a reason to those that have none yet."""
+    if whom.any():
+        reasons[whom & (reasons == _MAY_GO)] = _CODES[reason]
+
+
+def _reserve(
+    reasons: Reasons,
+    numbers: NDArray[np.uint64],
+    due: Instants,
+    identity: int,
+    plan: CampaignPlan,
+    limits: list[Limit],
+    table: Table,
+    now: int,
+) -> dict[int, str]:
+    """Reserve for those that nothing else holds back; whoever is refused gets that reason. Returns what blocks each
+    of those, by their place, as `blocker_text` has it.
+
+    Who is due at the deadline will only expire in the lane, and reserves nothing: it would hold others back."""
+    left = np.flatnonzero(reasons == _MAY_GO)
+    if not len(left):
+        return {}
+    asked = limits
+    if len(left) < len(reasons):
+        asked = [one if one.whom is None else replace(one, whom=one.whom[left]) for one in limits]
+    in_time = None if plan.deadline is None else due[left] < plan.deadline
+    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked, in_time)
+    refused = np.flatnonzero(~check.ok)
+    if not len(refused):
+        return {}
+    codes = np.zeros(FIRST_LIMIT + len(limits), np.uint8)
+    codes[SMART_SENDING] = _CODES[Reason.SMART_SENDING]
+    codes[FIRST_LIMIT:] = [_CODES[Reason(one.reason)] for one in limits]
+    places = left[refused]
+    reasons[places] = codes[check.rule[refused]]
+    causes = zip(places.tolist(), check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)
+    return {place: blocker_text(other, at) for place, other, at in causes}
+
+
+def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) -> list[tuple[int, Work]]:
+    """The WORK of those that go, in order of their due times."""
+    places = np.flatnonzero(found.reasons == _MAY_GO)
+    if not len(places):
+        return []
+    where, when = found.where, found.when
+    places = places[np.lexsort((when.quiet[places], when.planned[places]))]
+    runs, whys = _runs(when.planned[places], when.quiet[places])
+    prices = plan.prices.column(chunk.countries, chunk.country)
+    needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
+    columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
+    numbers = chunk.numbers
+    order = places.tolist()
+    if order != list(range(len(numbers))):
+        numbers, prices = ([column[place] for place in order] for column in (numbers, prices))
+        columns = {name: [column[place] for place in order] for name, column in columns.items()}
+    zones, zone = plan.quiet.keys(where.zone_ids[places], where.rule_ids[places])
+    work = Work(
+        campaign=chunk.campaign,
+        message=chunk.message,
+        at=now,
+        ordinals=(places + chunk.first).tolist(),
+        numbers=numbers,
+        segments=found.segments[places].tolist(),
+        prices=prices,
+        dues=runs,
+        whys=whys,
+        zones=zones,
+        zone=zone,
+        fields=columns,
+    )
+    return [(lane_of_ordinal(chunk.first, plan.lanes), work)]
+
+
+def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The due column in run lengths, and the reason of each run, none where nobody has one."""
+    starts = np.flatnonzero(np.concatenate(([True], (due[1:] != due[:-1]) | (quiet[1:] != quiet[:-1]))))
+    counts = np.diff(np.append(starts, len(due)))
+    runs = list(zip(counts.tolist(), due[starts].tolist(), strict=True))
+    return runs, [QUIET if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
+
+
+def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: dict[int, str], now: int) -> list[StatusChunk]:
+    groups = []
+    for code in np.flatnonzero(np.bincount(reasons, minlength=1)).tolist():
+        if code == _MAY_GO:
+            continue
+        places = np.flatnonzero(reasons == code)
+        reason = _REASONS[code - 1]
+        ids = [blockers[place] for place in places.tolist()] if reason in _BLOCKED else None
+        groups.append(
+            StatusGroup(state="skipped", reason=reason.value, ordinals=(places + chunk.first).tolist(), ids=ids)
+        )
+    return [StatusChunk(campaign=chunk.campaign, message=chunk.message, at=now, groups=groups)] if groups else []

@@ -1,0 +1,164 @@
+"""Texts from people: what each changes of the consent of its number, and which answer is due.
+
+Two places deal with a text. The ingress writes what closes (`closing_of`: a STOP opts out, a doubtful text holds)
+to topic `optouts` before it answers, so that lanes see it whoever is away. The inbound step (`receive`) decides what
+opens, a START, and what is answered. It reads a person's texts in the order of their log, and knows which it has
+dealt with, so that a START which is repeated, or overtaken by a STOP, opens nothing.
+
+Stopping is confirmed once, then there is silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, Literal
+
+from schemas.feedback import Consent, ConsentState, Conversation, InboundText, ReplyKind, Stated, UnreadText
+
+Scope = Literal["account", "global"]
+"""Whom a text opts out of: the account whose sender it was sent to, or every account."""
+STARTS: Final = 32
+"""STARTs of a number that are remembered, so that an aggregator may say them again at any time."""
+EVIDENCE_CHARACTERS: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the inbound step knows when it reads a text: its place in the log, and what the view of topic `optouts`
+    says of the number, which knows links, imports and operators too."""
+
+    place: int
+    blocked: str
+    """Why the account may not write to the number, "" if it may."""
+    blocked_otherwise: str
+    """The same without the account's own standing answer, and without what this START opens beside it."""
+    opens_all: bool = False
+    """The number is out for every account, and a START opens that too, because there is one account only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What follows from a text."""
+
+    consents: tuple[Consent, ...] = ()
+    """To be written to topic `optouts` now."""
+    expected: Consent | None = None
+    """What the ingress wrote before; to be written where the view does not come to know of it."""
+    reply: ReplyKind | None = None
+    """The answer that is due, if the account gives one and `pipeline.feedback.replies` finds nothing against it."""
+    stated: Stated | None = None
+    """What the person has now said to the account, if that is new."""
+
+
+def scope_of(account: str, scope: Scope) -> str:
+    """The account of the consents of a text: every account ("") where the setting says so, or where nobody knows
+    which account the text was meant for."""
+    return account if scope == "account" else ""
+
+
+def identity_of(text: InboundText | UnreadText) -> str:
+    """Names a text. The aggregator's id does not: some use one twice, and other words are another text."""
+    said = "\0".join((text.aggregator, text.id, text.sender, text.text))
+    return blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def closing_of(text: InboundText, place: int, scope: Scope) -> Consent | None:
+    """What a text closes at once: a STOP opts out, a doubtful text holds; None for all others."""
+    if text.intent not in ("stop", "doubtful"):
+        return None
+    account = scope_of(text.account, scope)
+    if text.intent == "doubtful":
+        return _consent(text, place, account, "held")
+    return _consent(text, place, account, "out")
+
+
+def receive(text: InboundText, before: Conversation | None, known: Known, scope: Scope) -> Outcome:
+    """What follows from a text that was not dealt with at this place before.
+
+    Where what we know disagrees, a STOP counts: what is recorded twice does no harm, a STOP that is lost does. Who is
+    out or held gets no answer to anything but the first STOP, lest two machines answer each other.
+    """
+    account = scope_of(text.account, scope)
+    said = stated_of(before, account)
+    match text.intent:
+        case "stop":
+            return _stop(text, said, known, scope)
+        case "doubtful":
+            return Outcome(expected=closing_of(text, known.place, scope))
+        case "start":
+            repeated = before is not None and identity_of(text) in before.starts
+            return Outcome() if repeated else _start(text, said, known, scope)
+        case "help":
+            return Outcome(reply=None if _is_silent(said, known) else "help")
+        case "other":
+            return Outcome(reply=None if _is_silent(said, known) else "auto")
+
+
+def note(after: Conversation, text: InboundText, outcome: Outcome) -> Conversation:
+    """The conversation with what the text has said about consent."""
+    starts = after.starts
+    if text.intent == "start" and identity_of(text) not in starts:
+        starts = [*starts, identity_of(text)][-STARTS:]
+    stated = after.stated
+    if outcome.stated is not None:
+        stated = [one for one in stated if one.account != outcome.stated.account] + [outcome.stated]
+    if starts is after.starts and stated is after.stated:
+        return after
+    return Conversation(
+        number=after.number, replies=after.replies, heard=after.heard, starts=starts, stated=stated,
+        last_text=after.last_text, last_at=after.last_at,
+    )  # fmt: skip
+
+
+def erased(before: Conversation) -> Conversation:
+    """The conversation without words: hashes are left, and what was asked of whom, so that a STOP stays one."""
+    return Conversation(
+        number=before.number, replies=[], heard=before.heard, starts=before.starts, stated=before.stated
+    )
+
+
+def stated_of(before: Conversation | None, account: str) -> Stated | None:
+    """What the number has last said to an account by text."""
+    stated = before.stated if before is not None else []
+    return next((one for one in stated if one.account == account), None)
+
+
+def evidence_of(text: InboundText | UnreadText) -> str:
+    """What a consent keeps of the text it rests on: who received it, its id, its words (shortened)."""
+    return f"{text.sender} {text.id}: {text.text[:EVIDENCE_CHARACTERS]}"
+
+
+def _stop(text: InboundText, said: Stated | None, known: Known, scope: Scope) -> Outcome:
+    account = scope_of(text.account, scope)
+    closing = _consent(text, known.place, account, "out")
+    stated = Stated(account=account, state="out", at=text.at, place=known.place)
+    first = said is None or said.state == "in"
+    if said is not None and said.state == "in":
+        # The START may stand behind this STOP in the log of consents, although the person said it before.
+        return Outcome((closing,), None, "stopped", stated)
+    return Outcome((), closing, "stopped" if first else None, stated)
+
+
+def _start(text: InboundText, said: Stated | None, known: Known, scope: Scope) -> Outcome:
+    if not text.account or not _is_silent(said, known):
+        return Outcome()  # nobody knows whom they want to hear from, or nothing is closed
+    if said is not None and said.state == "out" and text.at < said.at:
+        return Outcome()  # sent before the STOP that is already here
+    account = scope_of(text.account, scope)
+    whose = [account, ""] if known.opens_all else [account]
+    opening = [_consent(text, known.place, one, "in") for one in whose]
+    stated = Stated(account=account, state="in", at=text.at, place=known.place)
+    is_open = not known.blocked_otherwise
+    return Outcome(tuple(opening), None, "started" if is_open else None, stated)
+
+
+def _is_silent(said: Stated | None, known: Known) -> bool:
+    return bool(known.blocked) or (said is not None and said.state == "out")
+
+
+def _consent(text: InboundText, place: int, account: str, state: ConsentState) -> Consent:
+    return Consent(
+        account=account, number=text.number, state=state, at=text.at, source="inbound", evidence=evidence_of(text),
+        word=text.word, rule=text.rule, hold=identity_of(text) if state == "held" else "", place=place,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""How a campaign will go, before it is sent: a fluid that flows through its lanes while the zones' windows are open.
+
+Exact but for what is random (throttling, rejections' retries): campaigns of the first rank share the rate by weight,
+within a campaign those who became due first go first, whoever's window closes waits for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+Interval = tuple[int, int]
+"""[start, end) in ms."""
+ALWAYS: Final[Sequence[Interval]] = ((0, 1 << 62),)
+_LEFT: Final = 1e-6
+"""Segments that count as none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Recipients whose messages are allowed at the same times. `windows` rise and lie apart; `zone` is where they
+    are told to close."""
+
+    zone: str
+    recipients: float
+    segments: float
+    windows: Sequence[Interval] = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another campaign's queue on the same lanes. `rank`: (class, deadline), as `pipeline.lane.scheduler` ranks."""
+
+    name: str
+    segments: float
+    rank: tuple[int, int]
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """At `at` (ms) a window closed before `recipients` of a zone, or had not opened yet; it opens at `until`."""
+
+    zone: str
+    at: int
+    until: int | None
+    recipients: float
+
+
+@dataclass(slots=True)
+class Flow:
+    """`finish` (ms): when the last was handed over, None where not everybody will be. `left`: recipients of each
+    group that are not reached; `ends`: when each was done."""
+
+    finish: int | None
+    left: list[float]
+    ends: list[int | None]
+    held: list[Held] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Reach:
+    """One group on its way."""
+
+    group: Group
+    left: float
+    since: int | None = None
+    """When its window opened; None while closed."""
+    closes: int = 0
+    end: int | None = None
+
+
+@dataclass(slots=True)
+class _Queue:
+    rival: Rival
+    left: float
+
+
+def flow(
+    groups: Sequence[Group],
+    rate: float,
+    begin: int,
+    rank: tuple[int, int],
+    weight: int = 1,
+    rivals: Sequence[Rival] = (),
+    deadline: int | None = None,
+) -> Flow:
+    """Let the groups flow from `begin` (ms) at `rate` segments/s until all are reached, or the `deadline`."""
+    reaches = [_Reach(group, group.segments) for group in groups]
+    queues = [_Queue(rival, rival.segments) for rival in rivals]
+    found = Flow(None, [], [])
+    now = float(begin)
+    stop = float("inf") if deadline is None else float(deadline)
+    while now < stop and any(one.left > _LEFT for one in reaches):
+        edge = _open(reaches, now, found)
+        mine, others = _shares(reaches, queues, rate, rank, weight)
+        first = _first(reaches) if mine else []
+        until = min(stop, edge, _done(first, mine, now), *(_drained(queue, speed, now) for queue, speed in others))
+        if until == float("inf"):
+            break
+        # Whoever is done is so exactly: what rounding left over would take a time too short to move `now` on.
+        ends = [_drained(queue, speed, now) for queue, speed in others]
+        _pass(first, mine, until - now, _done(first, mine, now) <= until)
+        for (queue, speed), end in zip(others, ends, strict=True):
+            queue.left = 0.0 if end <= until else queue.left - speed * (until - now) / 1000
+        now = until
+        for one in reaches:
+            if one.left <= _LEFT and one.end is None:
+                one.end = round(now)
+    found.left = [one.group.recipients * max(0.0, one.left) / one.group.segments if one.left > _LEFT else 0.0
+                  for one in reaches]  # fmt: skip
+    found.ends = [one.end for one in reaches]
+    if not any(found.left):
+        found.finish = max((end for end in found.ends if end is not None), default=begin)
+    return found
+
+
+def _open(reaches: Sequence[_Reach], now: float, found: Flow) -> float:
+    """Open and close windows as of `now`; when the next edge is (inf for none)."""
+    edge = float("inf")
+    for one in reaches:
+        if one.left <= _LEFT:
+            continue
+        if one.since is not None and now >= one.closes:
+            one.since = None
+            _hold(one, now, found)
+        if one.since is None:
+            window = _window(one.group, now)
+            if window is None:
+                continue
+            if window[0] > now:
+                if not one.closes:
+                    _hold(one, now, found)
+                edge = min(edge, window[0])
+                one.closes = max(one.closes, 1)
+                continue
+            one.since, one.closes = max(window[0], 0), window[1]
+        edge = min(edge, one.closes)
+    return edge
+
+
+def _hold(one: _Reach, now: float, found: Flow) -> None:
+    window = _window(one.group, now)
+    waiting = one.group.recipients * one.left / one.group.segments
+    found.held.append(Held(one.group.zone, round(now), None if window is None else window[0], waiting))
+
+
+def _window(group: Group, now: float) -> Interval | None:
+    """The window that is open at `now`, or the next."""
+    return next((window for window in group.windows if window[1] > now), None)
+
+
+def _shares(
+    reaches: Sequence[_Reach], queues: Sequence[_Queue], rate: float, rank: tuple[int, int], weight: int
+) -> tuple[float, list[tuple[_Queue, float]]]:
+    """Segments/s of the campaign, and of each queue that flows now: only the first rank does."""
+    waiting = [queue for queue in queues if queue.left > _LEFT]
+    ready = any(one.since is not None and one.left > _LEFT for one in reaches)
+    ranks = [queue.rival.rank for queue in waiting] + ([rank] if ready else [])
+    if not ranks:
+        return 0.0, []
+    first = min(ranks)
+    flowing = [queue for queue in waiting if queue.rival.rank == first]
+    mine = weight if ready and rank == first else 0
+    total = mine + sum(queue.rival.weight for queue in flowing)
+    return rate * mine / total, [(queue, rate * queue.rival.weight / total) for queue in flowing]
+
+
+def _first(reaches: Sequence[_Reach]) -> list[_Reach]:
+    """The groups whose turn it is: who became due first goes first."""
+    ready = [one for one in reaches if one.since is not None and one.left > _LEFT]
+    earliest = min((one.since for one in ready if one.since is not None), default=0)
+    return [one for one in ready if one.since == earliest]
+
+
+def _done(first: Sequence[_Reach], speed: float, now: float) -> float:
+    return now + 1000 * sum(one.left for one in first) / speed if speed and first else float("inf")
+
+
+def _drained(queue: _Queue, speed: float, now: float) -> float:
+    return now + 1000 * queue.left / speed
+
+
+def _pass(first: Sequence[_Reach], speed: float, span: float, done: bool) -> None:
+    total = sum(one.left for one in first)
+    for one in first:
+        one.left = 0.0 if done else one.left * (1 - min(1.0, speed * span / 1000 / total))

@@ -1,0 +1,276 @@
+"""The review before a launch: what forbids it, what the operator should know, and what it will be about.
+
+Pure: the facts about contacts and settings are arguments, `now` too. The API gathers them, shows the review and
+refuses a launch over its problems. Who gets it, who is skipped and why, segments and cost are those of a rehearsal
+(`pipeline.eligibility.rehearsal`): exact as long as nothing changes before eligibility comes to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, cast
+
+from pipeline.content.render import Template
+from pipeline.content.text_estimate import TextEstimate
+from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
+from pipeline.lane.lateness import late_rule
+from pipeline.numbers.refusals import WORDS, Refusal
+from pipeline.timing import tz
+from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
+
+if TYPE_CHECKING:
+    from pipeline.eligibility.rehearsal import Rehearsal
+
+PAST_GRACE_MS: Final = 3_600_000
+"""A send time up to an hour ago means "now": somebody took a while to press Launch."""
+SHOWN_NUMBERS: Final = 5
+_WITHOUT_PLUS: Final = "without + a number may be another person's: write it with + and country code"
+LOUD_SHARE: Final = 0.5
+"""A warning says so where at least this share of the recipients would get nothing."""
+_SHOWN_CULPRITS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """What the settings say of the campaign's account and sender."""
+
+    site_name: str
+    store_zone: str
+    segments_per_second: float
+    lateness_hours: float = 0.0
+    """How late machines may make a marketing message (0: however late)."""
+    transactional_lateness_hours: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceFacts:
+    """What ClickHouse says of the audience."""
+
+    unknown_lists: Sequence[str] = ()
+    refused_numbers: Sequence[tuple[str, str]] = ()
+    """Typed numbers that cannot be sent to, each with its reason."""
+    recipients: int
+    with_value: Mapping[str, int] = field(default_factory=dict)
+    """Attribute -> recipients that have a value of it."""
+    attributes: Sequence[str] = ()
+    """Names of attributes that recipients have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What a rehearsal over the whole audience counted. `uncounted`: what it could not count, in words."""
+
+    outcome: Rehearsal
+    texts: tuple[TextEstimate, ...]
+    uncounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """`problems` forbid a launch, `warnings` do not. Without a rehearsal (a text or sender is missing) only the
+    recipients are known."""
+
+    problems: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    recipients: int
+    sendable: int
+    """Recipients who would be handed over."""
+    skipped: Mapping[str, int]
+    """Reason -> recipients who would be skipped."""
+    expiring: int
+    """Recipients whom quiet hours or their local time hold back until the deadline."""
+    texts: tuple[TextEstimate, ...]
+    segments: int
+    cost: int
+    """Millionths of a credit."""
+    seconds: float
+    """Shortest time that the sender's limit allows."""
+    lateness: str
+    """What becomes of a message that machines make late, in words."""
+
+
+def review(
+    spec: CampaignSpec,
+    account: AccountFacts | None,
+    unconfigured: str,
+    audience: AudienceFacts,
+    rehearsed: Rehearsed | None,
+    now: int,
+) -> Review:
+    """Check a campaign against the facts. `unconfigured` says why `account` is None ("" where it is not)."""
+    problems: list[Finding] = []
+    warnings: list[Finding] = []
+    if account is None:
+        problems.append(Finding("sender", unconfigured))
+    templates, wrong = check_texts(spec, account.site_name if account else "")
+    problems += wrong
+    problems += _audience_problems(spec, audience)
+    for index, template in enumerate(templates):
+        if template is not None:
+            _check_fields(index, template, audience, problems, warnings)
+    warnings += _number_warnings(audience)
+    _check_times(spec, account.store_zone if account else "UTC", now, problems, warnings)
+    outcome = None if rehearsed is None else rehearsed.outcome
+    if rehearsed is not None:
+        _check_reach(rehearsed.outcome, problems, warnings)
+        for index, text in enumerate(rehearsed.texts):
+            warnings += _length_warnings(index, text)
+        warnings += [Finding("audience", what) for what in rehearsed.uncounted]
+    segments = outcome.segments if outcome else 0
+    return Review(
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+        recipients=outcome.recipients if outcome else audience.recipients,
+        sendable=outcome.going if outcome else 0,
+        skipped=dict(outcome.skipped.most_common()) if outcome else {},
+        expiring=outcome.expiring if outcome else 0,
+        texts=rehearsed.texts if rehearsed else (),
+        segments=segments,
+        cost=outcome.cost if outcome else 0,
+        seconds=segments / account.segments_per_second if account else 0.0,
+        lateness=_lateness(spec, account) if account else "",
+    )
+
+
+def _lateness(spec: CampaignSpec, account: AccountFacts) -> str:
+    return late_rule(account.transactional_lateness_hours if spec.transactional else account.lateness_hours)
+
+
+def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:
+    """Say loudly that nobody, or only the smaller part, would get it."""
+    n = outcome.recipients
+    if not n or outcome.going > n * (1 - LOUD_SHARE):
+        return
+    reasons = Counter(outcome.skipped)
+    if outcome.expiring:
+        reasons["deadline"] = outcome.expiring
+    why = shares(reasons)
+    if outcome.going:
+        left = n - outcome.going
+        warnings.append(
+            Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) would get nothing: {why}")
+        )
+        return
+    remedy = "change the time, the audience or smart_sending_hours, or confirm it (launch --allow-empty)"
+    problems.append(Finding("audience", f"nobody of {n:,} recipients would get it: {why}; {remedy}", NOBODY_REACHED))
+
+
+def shares(counts: Mapping[str, int], most: int = 3) -> str:
+    """The reasons with the most recipients, in words: `1,950 smart_sending, 10 opted_out`."""
+    ordered = Counter(counts).most_common()
+    shown = ", ".join(f"{count:,} {reason}" for reason, count in ordered[:most])
+    rest = len(ordered) - most
+    return shown if rest <= 0 else f"{shown} and {rest} more reason{'' if rest == 1 else 's'}"
+
+
+def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Finding]:
+    found = [
+        Finding("audience.lists", f"no list {name!r}; import contacts into it or correct its name")
+        for name in audience.unknown_lists
+    ]
+    if not audience.recipients and not found:
+        names = ", ".join(spec.audience.lists) or "the typed numbers"
+        found.append(Finding("audience", f"nobody to send to: {names} hold no valid number; import contacts first"))
+    return found
+
+
+def _number_warnings(audience: AudienceFacts) -> list[Finding]:
+    """Which typed numbers are left out, a finding for each reason."""
+    texts: dict[str, list[str]] = {}
+    for text, reason in audience.refused_numbers:
+        texts.setdefault(reason, []).append(repr(text))
+    return [_left_out(reason, refused) for reason, refused in texts.items()]
+
+
+def _left_out(reason: str, texts: list[str]) -> Finding:
+    more = f" and {len(texts) - SHOWN_NUMBERS:,} more" if len(texts) > SHOWN_NUMBERS else ""
+    words = _WITHOUT_PLUS if reason == "no_country" else WORDS[cast(Refusal, reason)]
+    return Finding("audience.numbers", f"{len(texts):,} left out: {', '.join(texts[:SHOWN_NUMBERS])}{more}: {words}")
+
+
+def _check_fields(
+    index: int, template: Template, audience: AudienceFacts, problems: list[Finding], warnings: list[Finding]
+) -> None:
+    if not audience.recipients:
+        return
+    where = f"messages.{index}.text"
+    for name in template.fields:
+        having = audience.with_value.get(name, 0)
+        if having >= audience.recipients:
+            continue
+        missing = audience.recipients - having
+        strict = name in template.fields_without_default
+        remedy = f"write {{{name}|a default}} or correct the name"
+        if not having and strict:
+            near = difflib.get_close_matches(name.casefold(), audience.attributes, 1)
+            meant = f"write {{{near[0]}}}, which contacts have, or {remedy}" if near else remedy
+            problems.append(Finding(where, f"no contact of the audience has a value of {{{name}}}; {meant}"))
+        elif not having:
+            warnings.append(Finding(where, f"no contact has {{{name}}}: everybody gets its default"))
+        elif strict:
+            warnings.append(Finding(where, f"{missing:,} recipients have no {{{name}}} and get a gap; {remedy}"))
+
+
+def _check_times(spec: CampaignSpec, zone: str, now: int, problems: list[Finding], warnings: list[Finding]) -> None:
+    send_at = None if spec.send_at is None else tz.instant(spec.send_at, zone)
+    deadline = None if spec.deadline is None else tz.instant(spec.deadline, zone)
+    if send_at is not None and send_at < now - PAST_GRACE_MS:
+        problems.append(
+            Finding("send_at", f"{_shown(send_at)} is past; remove it to send at once, or set a later time")
+        )
+    elif send_at is not None and send_at < now:
+        warnings.append(Finding("send_at", f"{_shown(send_at)} is just past: it will be sent at once"))
+    if deadline is not None and deadline <= now:
+        problems.append(Finding("deadline", f"{_shown(deadline)} is past: nothing would be sent; set a later one"))
+    elif deadline is not None and send_at is not None and deadline <= send_at:
+        problems.append(Finding("deadline", f"{_shown(deadline)} is not after send_at {_shown(send_at)}"))
+
+
+def written_instant(text: str, zone: str) -> int:
+    """`tz.instant` of a time in ISO 8601.
+
+    Raises:
+        ValueError: it is none; the text says how to write one.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        why = f"{text!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
+        raise ValueError(why) from error
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"{text!r}: the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
+    return tz.instant(at, zone)
+
+
+def _shown(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
+    if text.over_one == 0:
+        return []
+    where = f"messages.{index}.text"
+    share = f"{text.over_one:,} of {text.recipients:,} texts take more than one segment"
+    sizes = f"{text.mean_parts:.2f} on average, {text.most_parts} at most"
+    if text.in_text:
+        shown = ", ".join(map(repr, text.in_text[:_SHOWN_CULPRITS]))
+        why = f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
+        return [Finding(where, f"{share}: {sizes}; {why}")]
+    found = [Finding(where, f"{share} of 160 characters: {sizes}")]
+    if text.forced:
+        found.append(Finding(where, _blame(text)))
+    return found
+
+
+def _blame(text: TextEstimate) -> str:
+    shown = ", ".join(
+        f"{one.character!r} in {one.attribute} ({one.recipients:,})" for one in text.in_values[:_SHOWN_CULPRITS]
+    )
+    return (
+        f"{text.forced:,} recipients have 70 characters a segment and not 160, because of their own values: {shown}; "
+        f"for instance {', '.join(text.samples)}"
+    )

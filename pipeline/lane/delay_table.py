@@ -1,0 +1,128 @@
+"""The delay table of a lane: waiting spans by due time.
+
+Its cost is independent of how many wait: spans of one due time share a bucket, a heap holds only the distinct due
+times, and a span is removed from its bucket or queue by its identity.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.lane.scheduler import Key
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `turn` counts how often
+    they came back to wait. `start` and `stop` move when a part of the span is taken."""
+
+    chunk: int
+    start: int
+    stop: int
+    due: int
+    turn: int
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start
+
+
+class DelayTable:
+    """Spans that are not due yet, and per key (campaign and message) a queue of those that are."""
+
+    def __init__(self) -> None:
+        self._by_due: dict[int, dict[Span, Key]] = {}
+        self._dues: list[int] = []
+        self._opened: dict[int, deque[Span]] = {}
+        """What a release that was cut short has still to go through, by due time; some may be gone since."""
+        # Not a dict: looking for the first entry of one whose head was deleted again and again is quadratic.
+        self._ready: dict[Key, OrderedDict[Span, None]] = {}
+        self.ready_count = 0
+        """Recipients that are due and wait."""
+
+    def add(self, key: Key, span: Span) -> None:
+        """Let a span wait."""
+        bucket = self._by_due.get(span.due)
+        if bucket is None:
+            bucket = self._by_due[span.due] = {}
+            heapq.heappush(self._dues, span.due)
+        bucket[span] = key
+
+    def remove(self, key: Key, span: Span) -> None:
+        """Take out a span that waits, due or not."""
+        bucket = self._by_due.get(span.due)
+        if bucket is not None and bucket.pop(span, None) is not None:
+            if not bucket:
+                bucket.clear()  # an emptied dict keeps the memory of all that it held
+            return
+        queue = self._ready[key]
+        del queue[span]
+        self.ready_count -= span.count
+        if not queue:
+            del self._ready[key]
+
+    def shrink(self, key: Key, span: Span, start: int, stop: int) -> None:
+        """Leave only [start, stop) of a span; it keeps its place in its queue."""
+        if span in self._ready.get(key, ()):
+            self.ready_count -= span.count - (stop - start)
+        span.start, span.stop = start, stop
+
+    def split(self, key: Key, span: Span, at: int) -> Span:
+        """Cut a span in two at a position; returns the new one, which holds what lies behind."""
+        rest = Span(span.chunk, at, span.stop, span.due, span.turn)
+        span.stop = at
+        queue = self._ready.get(key)
+        if queue is None or span not in queue:
+            self.add(key, rest)
+            return rest
+        queue[rest] = None
+        queue.move_to_end(rest, last=False)
+        queue.move_to_end(span, last=False)
+        return rest
+
+    def release(self, now: int, most: int | None = None) -> list[tuple[Key, Span]]:
+        """Move what is due at `now` (ms) to the ready queues; returns the spans moved, earliest first. With `most` it
+        stops once so many recipients were moved; the rest stays due."""
+        released: list[tuple[Key, Span]] = []
+        moved = 0
+        while (due := self.next_due()) is not None and due <= now and (most is None or moved < most):
+            order = self._opened.setdefault(due, deque())
+            if not order:
+                order.extend(self._by_due[due])
+            span = order.popleft()
+            key = self._by_due[due].pop(span, None)
+            if key is not None:
+                self._make_ready(key, span)
+                moved += span.count
+                released.append((key, span))
+        return released
+
+    def _make_ready(self, key: Key, span: Span) -> None:
+        queue = self._ready.get(key)
+        if queue is None:
+            queue = self._ready[key] = OrderedDict()
+        queue[span] = None
+        self.ready_count += span.count
+
+    def next_due(self) -> int | None:
+        """When the next span that is not released becomes due (ms); None when there is none."""
+        while self._dues and not self._by_due[self._dues[0]]:
+            due = heapq.heappop(self._dues)
+            del self._by_due[due]
+            self._opened.pop(due, None)
+        return self._dues[0] if self._dues else None
+
+    def ready(self, key: Key) -> Iterator[Span]:
+        """The released spans of a key, in order of release."""
+        return iter(self._ready.get(key, ()))
+
+    def ready_keys(self) -> list[Key]:
+        """Keys with something released."""
+        return list(self._ready)
+
+    def oldest_due(self) -> int | None:
+        """Due time of the span that has been ready the longest (ms)."""
+        return min((next(iter(queue)).due for queue in self._ready.values()), default=None)

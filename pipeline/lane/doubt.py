@@ -1,0 +1,87 @@
+"""Who may have got a message although the last attempt at it ended without one (rule L4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+
+from pipeline.lane.outcomes import cut_part
+from pipeline.lane.state import Flight, LaneState, subtract
+from pipeline.lane.status import Part
+from schemas.lane import Slice
+
+CERTAIN = frozenset({"canceled", "skipped", "expired"})
+"""States that say that nothing was submitted."""
+LOST = "owner_lost"
+"""Reason of what an owner left behind without a RESULT."""
+UNANSWERED = "no_answer"
+"""Reason of what an earlier attempt had no answer for, and no later one did."""
+
+
+def doubt(state: LaneState, one: Slice) -> None:
+    """Keep in mind that an attempt at a slice may have arrived, for as long as its chunk is held."""
+    state.chunks[one[0]].doubts.append(one)
+
+
+def is_spent(state: LaneState, part: Part, allowed: int) -> list[tuple[Part, bool]]:
+    """A part in pieces, each with whether as many attempts at it may have arrived as are allowed. The one that gives
+    cause to ask is among those in doubt already."""
+    lost = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    counts = Counter(_positions(state.chunks[part.slice[0]].doubts, part.slice))
+    for flight in lost:
+        counts.update(_positions(_still_open(flight), part.slice))
+    _, start, stop = part.slice
+    pieces: list[tuple[Part, bool]] = []
+    for spent, run in groupby(range(start, stop), key=lambda position: counts[position] >= allowed):
+        positions = list(run)
+        pieces.append((cut_part(part, positions[0], positions[-1] + 1), spent))
+    return pieces
+
+
+def _still_open(flight: Flight) -> list[Slice]:
+    return [left for one in flight.slices for left in subtract(one, flight.settled)]
+
+
+def honest(state: LaneState, parts: list[Part]) -> list[Part]:
+    """`parts` with those that were let wait again after an attempt of unknown outcome, and now end without a
+    submission, as unknown. Their chunks must still be held.
+
+    The earlier attempt may have arrived: canceled, skipped or expired would say for certain that it did not, and a
+    late RESULT or receipt could not take that back.
+    """
+    lost = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    return [
+        piece
+        for part in parts
+        for piece in (_split(state, part, lost) if _may_be_wrong(state, part, lost) else [part])
+    ]
+
+
+def _may_be_wrong(state: LaneState, part: Part, lost: list[Flight]) -> bool:
+    return part.state in CERTAIN and bool(lost or state.chunks[part.slice[0]].doubts)
+
+
+def _split(state: LaneState, part: Part, lost: list[Flight]) -> list[Part]:
+    chunk, start, stop = part.slice
+    why = dict.fromkeys(_positions(state.chunks[chunk].doubts, part.slice), UNANSWERED)
+    for flight in lost:
+        why |= dict.fromkeys(_positions(_still_open(flight), part.slice), LOST)
+    pieces: list[Part] = []
+    for reason, run in groupby(range(start, stop), key=why.get):
+        positions = list(run)
+        piece = (chunk, positions[0], positions[-1] + 1)
+        pieces.append(
+            Part(piece, part.turn, "unknown", reason) if reason else Part(piece, part.turn, part.state, part.reason)
+        )
+    return pieces
+
+
+def _positions(slices: list[Slice], within: Slice) -> list[int]:
+    """The positions of `slices` that lie in another one."""
+    chunk, low, high = within
+    return [
+        position
+        for offset, start, stop in slices
+        if offset == chunk
+        for position in range(max(low, start), min(high, stop))
+    ]

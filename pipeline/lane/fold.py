@@ -1,0 +1,231 @@
+"""The lane: a state machine whose only truth is its log (DESIGN section 4, rules L1 to L4 and L8).
+
+`apply(state, offset, record, raw)` folds one record into the state and returns what follows from it. It is
+deterministic: every reader of the same log reaches the same state and the same effects, whoever reads and however
+often. Effects of records that are read again may be carried out again: statuses are sets, and `Submit` is carried
+out only by the live owner of its epoch. It raises for no record that decodes: a lane cannot pass over its log.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from pyroaring import BitMap
+
+from pipeline.lane.cancel import cancel
+from pipeline.lane.doubt import honest
+from pipeline.lane.effects import Ask, Effect, Gradually, Malformed, Owned, Submit, Void
+from pipeline.lane.lateness import move
+from pipeline.lane.release import moves, releases
+from pipeline.lane.results import orphan, result
+from pipeline.lane.scheduler import Key
+from pipeline.lane.state import Chunk, LaneState, flight_of, next_turn, pack
+from pipeline.lane.status import Part, status_of
+from schemas.lane import (
+    CheckpointPart,
+    Control,
+    Defer,
+    Drop,
+    Finish,
+    Heartbeat,
+    Intent,
+    LaneRecord,
+    Owner,
+    Result,
+    Slice,
+    Work,
+)
+
+__all__ = ["Ask", "Effect", "Gradually", "Malformed", "Owned", "Submit", "Void", "apply"]
+
+
+def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list[Effect]:
+    """Fold the record at `offset` into `state`; `raw` are its bytes. Offsets must rise."""
+    state.next_offset = offset + 1
+    match record:
+        case Work():
+            return _work(state, offset, record, raw)
+        case Intent():
+            return _intent(state, offset, record)
+        case Result():
+            return result(state, offset, record)
+        case Control():
+            return _control(state, record)
+        case Owner():
+            return _owner(state, offset, record)
+        case Heartbeat():
+            if record.epoch == state.epoch:
+                state.downtime.take_heartbeat(record.at, able=record.able)
+            return []
+        case Drop():
+            return _leave(state, record.epoch, record.slices, record.at, record.state, record.reason, None)
+        case Defer():
+            return _leave(state, record.epoch, record.slices, record.at, "delayed", record.reason, record.due)
+        case Finish():
+            return _finish(state, offset, record)
+        case CheckpointPart():
+            return []
+
+
+def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]:
+    if work.campaign in state.finished:
+        return []
+    key = (work.campaign, work.message)
+    runs = _fresh_runs(work, _mark_seen(state, key, work.ordinals))
+    if not runs:
+        return []
+    chunk = Chunk(offset, key, pack(raw))
+    state.hold(chunk)
+    state.remember(offset, work)
+    if state.canceled(work.campaign):
+        parts = [Part((offset, start, stop), 0, "canceled") for start, stop, _, _ in runs]
+    else:
+        parts = [_waits(work, (offset, start, stop), due, why) for start, stop, due, why in runs]
+        for start, stop, due, _ in runs:
+            state.wait(chunk, start, stop, due, 0)
+    effects: list[Effect] = [*status_of(state, key, parts, work.at), *releases(state, key, parts, work.at)]
+    state.forget(chunk)
+    return effects
+
+
+def _waits(work: Work, one: Slice, due: int, why: str) -> Part:
+    return Part(one, 0, "delayed", why) if due > work.at else Part(one, 0, "queued")
+
+
+def _mark_seen(state: LaneState, key: Key, ordinals: list[int]) -> list[bool] | None:
+    """Mark ordinals as seen. Which of them are seen for the first time; None where all are, the usual case."""
+    seen = state.seen.get(key)
+    if seen is None:
+        seen = state.seen[key] = BitMap()
+    these = BitMap(ordinals)
+    if len(these) == len(ordinals) and not seen.intersect(these):
+        seen |= these
+        return None
+    fresh: list[bool] = []
+    for ordinal in ordinals:
+        fresh.append(ordinal not in seen)
+        seen.add(ordinal)
+    return fresh
+
+
+Run = tuple[int, int, int, str]
+
+
+def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[Run]:
+    """(start, stop, due, why) of the runs of positions that are new to the lane and share a due time and reason."""
+    runs: list[Run] = []
+    position = 0
+    for (count, due), why in zip(work.dues, work.whys or [""] * len(work.dues), strict=True):
+        start, position = position, position + count
+        if fresh is None:
+            if count:
+                runs.append((start, position, due, why))
+            continue
+        for at in range(start, position):
+            if not fresh[at]:
+                continue
+            if runs and runs[-1][1] == at and at > start:
+                runs[-1] = (runs[-1][0], at + 1, due, why)
+            else:
+                runs.append((at, at + 1, due, why))
+    return runs
+
+
+def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
+    if not _valid(state, intent):
+        return [Void(offset, intent)]
+    state.last_intent_at = max(state.last_intent_at, intent.at)
+    taken = [part for one in intent.slices for part in state.take(one)]
+    flight = flight_of(offset, intent, taken)
+    state.flights[offset] = flight
+    for (chunk, _, _), _turn in taken:
+        state.chunks[chunk].flights += 1
+    for one in intent.slices:
+        if (carried := state.carriers_of(one)) is not None:
+            state.carriers.count(intent.at, *carried)
+    parts = [Part(one, turn, "in_flight") for one, turn in taken]
+    return [*status_of(state, flight.key, parts, intent.at), Submit(flight)]
+
+
+def _valid(state: LaneState, intent: Intent) -> bool:
+    """Rule L2: the epoch is the owner's, the campaign runs, and each recipient is named once and waits."""
+    key = (intent.campaign, intent.message)
+    return (
+        intent.epoch == state.epoch
+        and bool(intent.slices)
+        and state.running(intent.campaign)
+        and all(state.waits(one) and state.chunks[one[0]].key == key for one in intent.slices)
+        and _disjoint(intent.slices)
+    )
+
+
+def _disjoint(slices: list[Slice]) -> bool:
+    if len(slices) == 1:
+        return True
+    ordered = sorted(slices)
+    return all(a[0] != b[0] or a[2] <= b[1] for a, b in pairwise(ordered))
+
+
+def _control(state: LaneState, control: Control) -> list[Effect]:
+    known = state.campaigns.get(control.campaign)
+    if control.campaign in state.finished:
+        return []
+    if known is not None and (known.revision >= control.revision or known.state == "canceled"):
+        return []
+    state.campaigns[control.campaign] = control
+    if known is not None and known.state == "paused" and control.state == "running":
+        state.resumed[control.campaign] = control.at
+    return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
+
+
+def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:
+    """Rule L8 without the bitmap: from here on every ordinal of the campaign counts as seen."""
+    if not state.rests(record.campaign):
+        return [Malformed(offset, f"campaign {record.campaign} is said to be finished, and is not")]
+    state.finished.add(record.campaign)
+    state.campaigns.pop(record.campaign, None)
+    state.resumed.pop(record.campaign, None)
+    for key in [key for key in state.seen if key[0] == record.campaign]:
+        del state.seen[key]
+    return []
+
+
+def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
+    effects: list[Effect] = []
+    for flight in state.flights.values():
+        if not flight.orphan:
+            effects += orphan(state, flight, owner.at)
+    asks = [Ask(flight) for flight in state.flights.values() if flight.asking]
+    state.epoch = offset + 1
+    state.nonce = owner.nonce
+    state.owned_at = owner.at
+    state.downtime.take_owner(owner.at)
+    return [*effects, Owned(owner.nonce, state.epoch), *asks]
+
+
+def _leave(
+    state: LaneState, epoch: int, slices: list[Slice], at: int, to: str, reason: str, due: int | None
+) -> list[Effect]:
+    """Slices that leave the queue (`due` None) or wait longer. One that does not wait whole changes nothing."""
+    if epoch != state.epoch:
+        return []
+    by_key: dict[Key, list[Part]] = {}
+    for one in slices:
+        if not state.waits(one):
+            continue
+        chunk = state.chunks[one[0]]
+        for part, turn in state.take(one):
+            if due is not None:
+                state.wait(chunk, part[1], part[2], due, next_turn(turn))
+                move(chunk, part, due)
+            after = turn if due is None else next_turn(turn)
+            by_key.setdefault(chunk.key, []).append(Part(part, after, to, reason))
+    effects: list[Effect] = []
+    for key, parts in by_key.items():
+        sure = honest(state, parts)
+        effects += [*status_of(state, key, sure, at), *releases(state, key, sure, at)]
+        if due is not None:
+            effects += moves(state, key, parts, due, at)
+    for offset in {one[0] for one in slices} & state.chunks.keys():
+        state.forget(state.chunks[offset])
+    return effects

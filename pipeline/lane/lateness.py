@@ -1,0 +1,151 @@
+"""How late a recipient is because of machines, and who is too late for the campaign.
+
+Late is what goes out later than it would have, had the machines been up. It counts from when the message was planned:
+the campaign's time, moved by quiet hours, by a carrier's day, or by a person who resumed the campaign. The queue
+behind the sender's own limit is no lateness. Two things are:
+
+- the recipient came into the lane after its planned time (the audience was frozen or judged late);
+- since then the lane had no owner, or its aggregator did not work.
+
+The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS` and says in it whether the
+aggregator works. What lies between two signs of life that are more than `SILENCE_MS` apart was downtime; so was what
+lies between a HEARTBEAT that says "away" and the next that does not, or the next OWNER.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pipeline.lane.delay_table import Span
+    from pipeline.lane.state import Chunk, LaneState
+    from schemas.lane import Slice, Work
+
+HEARTBEAT_MS: Final = 15_000
+SILENCE_MS: Final = 60_000
+KEPT_MS: Final = 30 * 24 * 3_600_000
+"""How long downtime is kept in mind; longer than any limit on lateness."""
+KEPT: Final = 1000
+"""Times of downtime kept in mind."""
+TOO_LATE: Final = "too_late"
+
+
+@dataclass(slots=True)
+class Downtime:
+    """When nothing could be submitted from a lane, by its log. Times in ms."""
+
+    heard_at: int = 0
+    """The newest sign of life of an owner."""
+    away_since: int = 0
+    """Since when the owner says that the aggregator does not work; 0: it works."""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """(begin, end), ascending, none in another."""
+    _sum: int = 0
+
+    def take_owner(self, at: int) -> None:
+        """A worker took the lane."""
+        at = max(at, self.heard_at)
+        if self.away_since:
+            self._add(self.away_since, at)
+        else:
+            self._silence(at)
+        self.away_since = 0
+        self.heard_at = at
+
+    def take_heartbeat(self, at: int, *, able: bool) -> None:
+        """The owner lives, and can submit or not."""
+        at = max(at, self.heard_at)
+        if self.away_since:
+            if able:
+                self._add(self.away_since, at)
+                self.away_since = 0
+        else:
+            self._silence(at)
+            self.away_since = 0 if able else at
+        self.heard_at = at
+        self._forget(at)
+
+    def total(self, now: int) -> int:
+        """All of it up to `now`."""
+        return self._sum + (max(0, now - self.away_since) if self.away_since else 0)
+
+    def within(self, since: int, now: int) -> int:
+        """How much of it lies between two times."""
+        spans = [*self.spans, (self.away_since, now)] if self.away_since else self.spans
+        return sum(max(0, min(end, now) - max(begin, since)) for begin, end in spans)
+
+    def restore(self, heard_at: int, away_since: int, spans: list[tuple[int, int]]) -> None:
+        """What a checkpoint kept."""
+        self.heard_at, self.away_since, self.spans = heard_at, away_since, spans
+        self._sum = sum(end - begin for begin, end in spans)
+
+    def _silence(self, at: int) -> None:
+        if self.heard_at and at - self.heard_at > SILENCE_MS:
+            self._add(self.heard_at, at)
+
+    def _add(self, begin: int, end: int) -> None:
+        begin = max(begin, self.spans[-1][1] if self.spans else 0)
+        if begin < end:
+            self.spans.append((begin, end))
+            self._sum += end - begin
+
+    def _forget(self, at: int) -> None:
+        while self.spans and (len(self.spans) > KEPT or self.spans[0][1] < at - KEPT_MS):
+            begin, end = self.spans.pop(0)
+            self._sum -= end - begin
+
+
+def move(chunk: Chunk, one: Slice, due: int) -> None:
+    """A rule moved the planned time of a slice of `chunk` to `due` (ms)."""
+    _, start, stop = one
+    kept = [
+        (a, b, known)
+        for low, high, known in chunk.moved
+        for a, b in ((low, min(high, start)), (max(low, stop), high))
+        if a < b
+    ]
+    chunk.moved = [*kept, (start, stop, due)]
+
+
+def planned(chunk: Chunk, work: Work, position: int) -> int:
+    """When the message of a position was planned to go (ms)."""
+    for start, stop, due in chunk.moved:
+        if start <= position < stop:
+            return due
+    for count, due in work.dues:
+        if position < count:
+            return due
+        position -= count
+    raise IndexError("the chunk has no such position")
+
+
+def lateness(state: LaneState, chunk: Chunk, position: int, now: int) -> int:
+    """How late (ms) the recipient at a position is at `now` (ms) because of machines."""
+    work = state.work(chunk.offset)
+    since = max(planned(chunk, work, position), state.resumed.get(chunk.key[0], 0))
+    arrived = max(0, min(work.at, now) - since)
+    return arrived + state.downtime.within(max(since, work.at), now)
+
+
+def is_too_late(state: LaneState, span: Span, now: int) -> bool:
+    """Whether the recipients of a waiting span, which have one planned time, are later than their campaign lets."""
+    chunk = state.chunks[span.chunk]
+    limit = state.campaigns[chunk.key[0]].settings.lateness
+    if limit is None:
+        return False
+    work = state.work(span.chunk)
+    if max(0, work.at - work.dues[0][1]) + state.downtime.total(now) <= limit:
+        return False  # the usual case: nobody of the chunk can be
+    return lateness(state, chunk, span.start, now) > limit
+
+
+def late_rule(hours: float) -> str:
+    """The rule in words, for a person who launches a campaign; `hours` 0: there is none."""
+    if not hours:
+        return "However late machines make a message, it is sent."
+    shown = "1 hour" if hours == 1 else f"{hours:g} hours"
+    return (
+        f"A message that our machines or the aggregator would make more than {shown} late is not sent any more: its "
+        "recipient is expired, too_late. `longwave campaign retry-failed` makes a draft to them."
+    )

@@ -1,0 +1,121 @@
+"""Which recipients of a flight had which outcome: the groups of a RESULT, cut to the flight's slices.
+
+A RESULT that contradicts itself must not stop the lane: the first group that names a recipient counts, an index that
+the flight has not is left out, ids that do not fit are left out, and a recipient that no group names is unknown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+
+from pipeline.lane.state import Flight, subtract
+from pipeline.lane.status import Part
+from schemas.lane import ResultGroup, Slice
+
+Outcome = tuple[ResultGroup, Part]
+
+NOT_NAMED = "not_in_result"
+"""Reason of a recipient that no group of its RESULT names."""
+
+
+def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], list[str]]:
+    """Each recipient of the flight in one part, beside the group that decided it; and what was wrong in `groups`.
+    Of a flight that is asked for, only what is open has to be in a group."""
+    if len(groups) == 1 and groups[0].indices is None:
+        ids, wrong = _ids(groups[0], flight.count)
+        return [(groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids)], wrong
+    found: list[Outcome] = []
+    wrong = []
+    named: set[int] = set()
+    for group in groups:
+        indices, ids, problems = _sound(group, flight.count, named)
+        wrong += problems
+        named.update(indices)
+        found += [(group, part) for part in _cut(flight, group, indices, ids)]
+    due = range(flight.count) if not flight.asking else open_indices(flight)
+    missing = [index for index in due if index not in named]
+    if missing:
+        wrong.append(f"{len(missing)} recipients are in no group")
+        rest = ResultGroup(outcome="unknown", reason=NOT_NAMED)
+        found += [(rest, part) for part in _cut(flight, rest, missing, None)]
+    return found, wrong
+
+
+def _ids(group: ResultGroup, count: int) -> tuple[list[str] | None, list[str]]:
+    if group.ids is None or len(group.ids) == count:
+        return group.ids, []
+    return None, [f"{len(group.ids)} ids for {count} recipients {group.outcome}"]
+
+
+def _sound(group: ResultGroup, count: int, named: set[int]) -> tuple[range | list[int], list[str] | None, list[str]]:
+    """The indices of a group that the flight has and nobody has named, their ids, and what was wrong."""
+    indices: range | list[int] = range(count) if group.indices is None else group.indices
+    ids, wrong = _ids(group, len(indices))
+    fresh = set(indices)
+    if len(fresh) == len(indices) and named.isdisjoint(fresh) and max(indices, default=0) < count:
+        return indices, ids, wrong
+    wrong.append(f"indices of {group.outcome} are out of range or named before")
+    kept: list[int] = []
+    places: list[int] = []
+    taken = set(named)
+    for place, index in enumerate(indices):
+        if index < count and index not in taken:
+            taken.add(index)
+            kept.append(index)
+            places.append(place)
+    return kept, None if ids is None else [ids[place] for place in places], wrong
+
+
+def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: list[str] | None) -> list[Part]:
+    starts = list(accumulate((stop - start for _, start, stop in flight.slices), initial=0))
+    parts: list[Part] = []
+    for first, last, place in _runs(indices):
+        at = first
+        while at < last:
+            n = bisect_right(starts, at) - 1
+            end = min(last, starts[n + 1])
+            chunk, start, _ = flight.slices[n]
+            low = start + at - starts[n]
+            some = None if ids is None else ids[place + at - first : place + end - first]
+            parts.append(Part((chunk, low, low + end - at), flight.turns[n], group.outcome, group.reason, some))
+            at = end
+    return parts
+
+
+def _runs(indices: range | list[int]) -> Iterator[tuple[int, int, int]]:
+    """(first index, index after the last, place in the list) of each stretch of consecutive indices."""
+    if isinstance(indices, range):
+        yield indices.start, indices.stop, 0
+        return
+    begin = 0
+    for place in range(1, len(indices) + 1):
+        if place == len(indices) or indices[place] != indices[place - 1] + 1:
+            yield indices[begin], indices[place - 1] + 1, begin
+            begin = place
+
+
+def cut_part(part: Part, low: int, high: int) -> Part:
+    """Positions [low, high) of a part."""
+    chunk, start, _ = part.slice
+    ids = None if part.ids is None else part.ids[low - start : high - start]
+    return Part((chunk, low, high), part.turn, part.state, part.reason, ids)
+
+
+def without(part: Part, others: list[Slice]) -> list[Part]:
+    """What is left of a part when slices are taken out of it."""
+    left = subtract(part.slice, others)
+    return [part] if left == [part.slice] else [cut_part(part, low, high) for _, low, high in left]
+
+
+def open_indices(flight: Flight) -> list[int]:
+    """The indices of what is not settled, as a RESULT of the flight counts them."""
+    starts = accumulate((stop - start for _, start, stop in flight.slices), initial=0)
+    return [
+        first + position - start
+        for first, one in zip(starts, flight.slices, strict=False)
+        for _, low, high in subtract(one, flight.settled)
+        for start in (one[1],)
+        for position in range(low, high)
+    ]

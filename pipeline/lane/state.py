@@ -1,0 +1,303 @@
+"""What a lane knows: the state that its log folds to. `pipeline.lane.fold` has the fold."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import cramjam
+from pyroaring import BitMap
+
+from pipeline.lane.delay_table import DelayTable, Span
+from pipeline.lane.lateness import Downtime
+from pipeline.lane.scheduler import Key
+from pipeline.limits.carrier_day import FIELD, CarrierDays
+from schemas.lane import LANES, Control, Intent, Slice, Work
+
+DECODED_CHUNKS = 128
+"""Decoded WORKs kept; a chunk is read at WORK, at INTENT and at RESULT, mostly in close succession."""
+
+LAST_TURN = 65535
+
+KEYED_ATTEMPTS = 10
+"""Submissions at most where the aggregator refuses an id twice: it costs nobody anything, but it must end."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A WORK that somebody still waits in or is in flight from; its bytes are kept compressed."""
+
+    offset: int
+    key: Key
+    packed: bytes
+    spans: list[Span] = field(default_factory=list)
+    """Waiting spans in order of position."""
+    flights: int = 0
+    """In-flight or orphaned slices that need the chunk's columns."""
+    doubts: list[Slice] = field(default_factory=list)
+    """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane.doubt`). Who had
+    several such attempts is named once for each."""
+    moved: list[tuple[int, int, int]] = field(default_factory=list)
+    """(start, stop, due): positions whose planned time a rule moved to `due` (ms); `pipeline.lane.lateness`."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """Slices of a valid INTENT without a RESULT, each with its turn."""
+
+    offset: int
+    epoch: int
+    key: Key
+    slices: list[Slice]
+    turns: list[int]
+    at: int
+    orphan: bool = False
+    """Its owner lost the lane before a RESULT; unless `asking`, the accounting was told what the policy says."""
+    resent: bool = False
+    """An orphan whose recipients were let wait again."""
+    asking: bool = False
+    """Nobody knows what became of what is not `settled`: it stays in flight until the aggregator was asked, or the
+    lost owner was waited for."""
+    settled: list[Slice] = field(default_factory=list)
+    """What the late RESULT of an earlier attempt, or of an `asking` flight an earlier RESULT, has settled already:
+    it never waits again on account of this flight."""
+
+    @property
+    def count(self) -> int:
+        return sum(stop - start for _, start, stop in self.slices)
+
+    def open(self) -> list[tuple[Slice, int]]:
+        """What is not settled yet, with turns."""
+        return [
+            (left, turn)
+            for one, turn in zip(self.slices, self.turns, strict=True)
+            for left in subtract(one, self.settled)
+        ]
+
+
+class LaneState:
+    """State of one lane after the records below `next_offset`."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        self.epoch = 0
+        self.nonce = ""
+        self.owned_at = 0
+        self.last_intent_at = 0
+        self.campaigns: dict[str, Control] = {}
+        self.finished: set[str] = set()
+        """Campaigns of which each ordinal counts as seen. Kept for ever, 9 bytes each in a checkpoint: whoever reads
+        an old topic again, however late, must not bring a campaign back to life."""
+        self.seen: dict[Key, BitMap] = {}
+        self.chunks: dict[int, Chunk] = {}
+        self.flights: dict[int, Flight] = {}
+        self.table = DelayTable()
+        self.carriers = CarrierDays()
+        self.downtime = Downtime()
+        self.resumed: dict[str, int] = {}
+        """When a person resumed a campaign last (ms): before that nothing of it was to go."""
+        self.waiting = 0
+        """Recipients that wait, due or not."""
+        self.live_bytes = 0
+        self._decoded: OrderedDict[int, Work] = OrderedDict()
+
+    def running(self, campaign: str) -> bool:
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state == "running"
+
+    def canceled(self, campaign: str) -> bool:
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state == "canceled"
+
+    def resends(self, campaign: str) -> bool:
+        """Whether a submission that may or may not have arrived is made again (rule L4)."""
+        control = self.campaigns.get(campaign)
+        return (
+            control is not None
+            and control.state != "canceled"
+            and control.settings.unknown in {"resend", "resend-with-key"}
+        )
+
+    def may_wait_again(self, campaign: str) -> bool:
+        """Whether somebody whom the accounting has as unknown may wait again once it is proved that nothing was
+        submitted."""
+        control = self.campaigns.get(campaign)
+        return control is not None and control.state != "canceled" and not control.settings.resolved
+
+    def attempts_allowed(self, campaign: str) -> int:
+        """How many submissions of a message that may have arrived are made at most (where it `resends`)."""
+        settings = self.campaigns[campaign].settings
+        return settings.resend_attempts if settings.unknown == "resend" else KEYED_ATTEMPTS
+
+    def asks(self, campaign: str) -> bool:
+        """Whether the aggregator is asked what became of a submission that may or may not have arrived (rule L4).
+        Of a canceled campaign too: what was submitted before the cancel is to be counted."""
+        control = self.campaigns.get(campaign)
+        return control is not None and control.settings.unknown == "query"
+
+    def in_flight(self) -> int:
+        """Recipients with an INTENT of the current owner and no RESULT, or whose fate is asked for."""
+        return sum(
+            sum(stop - start for (_, start, stop), _ in flight.open()) if flight.asking else flight.count
+            for flight in self.flights.values()
+            if flight.asking or not flight.orphan
+        )
+
+    def rests(self, campaign: str) -> bool:
+        """Whether nobody of a campaign waits or is in flight."""
+        return not any(chunk.spans for chunk in self.chunks.values() if chunk.key[0] == campaign) and not any(
+            flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
+        )
+
+    def work(self, chunk: int) -> Work:
+        """The columns of a live chunk."""
+        work = self._decoded.get(chunk)
+        if work is None:
+            record = LANES.decode(unpack(self.chunks[chunk].packed))
+            assert isinstance(record, Work)
+            self.remember(chunk, record)
+            return record
+        self._decoded.move_to_end(chunk)
+        return work
+
+    def remember(self, chunk: int, work: Work) -> None:
+        self._decoded[chunk] = work
+        if len(self._decoded) > DECODED_CHUNKS:
+            self._decoded.popitem(last=False)
+
+    def forget(self, chunk: Chunk) -> None:
+        """Drop a chunk that nothing needs any more."""
+        if not chunk.spans and not chunk.flights and self.chunks.pop(chunk.offset, None) is not None:
+            self.live_bytes -= len(chunk.packed)
+            self._decoded.pop(chunk.offset, None)
+
+    def hold(self, chunk: Chunk) -> None:
+        self.chunks[chunk.offset] = chunk
+        self.live_bytes += len(chunk.packed)
+
+    def wait(self, chunk: Chunk, start: int, stop: int, due: int, turn: int) -> None:
+        """Let positions [start, stop) of a chunk wait; keeps the chunk's spans in order of position."""
+        span = Span(chunk.offset, start, stop, due, turn)
+        spans = chunk.spans
+        if not spans or spans[-1].stop <= start:
+            spans.append(span)
+        else:
+            spans.insert(next(i for i, other in enumerate(spans) if other.start >= stop), span)
+        self.table.add(chunk.key, span)
+        self.waiting += stop - start
+
+    def carriers_of(self, one: Slice) -> tuple[list[str], list[int]] | None:
+        """Carriers and segments of a slice; None where the campaign's contacts come without carriers."""
+        work = self.work(one[0])
+        carriers = work.fields.get(FIELD)
+        return None if carriers is None else (carriers[one[1] : one[2]], work.segments[one[1] : one[2]])
+
+    def waits(self, one: Slice) -> bool:
+        """Whether a slice is one (not empty, not backwards) and every position of it waits."""
+        offset, start, stop = one
+        chunk = self.chunks.get(offset)
+        if chunk is None or start >= stop:
+            return False
+        for span in chunk.spans:
+            if span.start <= start < span.stop:
+                start = span.stop
+                if start >= stop:
+                    return True
+        return False
+
+    def waiting_within(self, one: Slice) -> list[Slice]:
+        """The parts of a slice that wait."""
+        offset, start, stop = one
+        chunk = self.chunks.get(offset)
+        spans = [] if chunk is None else chunk.spans
+        return [(offset, max(s.start, start), min(s.stop, stop)) for s in spans if s.start < stop and s.stop > start]
+
+    def take(self, one: Slice) -> list[tuple[Slice, int]]:
+        """Remove a waiting slice; returns its parts with their turns."""
+        offset, start, stop = one
+        chunk = self.chunks[offset]
+        taken: list[tuple[Slice, int]] = []
+        for span in [s for s in chunk.spans if s.start < stop and s.stop > start]:
+            low, high = max(span.start, start), min(span.stop, stop)
+            taken.append(((offset, low, high), span.turn))
+            self._cut(chunk, span, low, high)
+        return taken
+
+    def clear(self, campaign: str) -> list[tuple[Key, Slice, int]]:
+        """Remove all that waits of a campaign; returns key, slice and turn of each part."""
+        cleared: list[tuple[Key, Slice, int]] = []
+        for chunk in self.chunks.values():
+            if chunk.key[0] != campaign:
+                continue
+            for span in chunk.spans:
+                self.table.remove(chunk.key, span)
+                self.waiting -= span.count
+                cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.turn))
+            chunk.spans.clear()
+        return cleared
+
+    def _cut(self, chunk: Chunk, span: Span, low: int, high: int) -> None:
+        """Take [low, high) out of a span; what is left keeps its place in the queue."""
+        self.waiting -= high - low
+        if low == span.start and high == span.stop:
+            chunk.spans.remove(span)
+            self.table.remove(chunk.key, span)
+            return
+        if span.start < low and high < span.stop:
+            rest = self.table.split(chunk.key, span, high)
+            chunk.spans.insert(chunk.spans.index(span) + 1, rest)
+        if span.start < low:
+            self.table.shrink(chunk.key, span, span.start, low)
+        else:
+            self.table.shrink(chunk.key, span, high, span.stop)
+
+
+def subtract(one: Slice, others: list[Slice]) -> list[Slice]:
+    """What is left of a slice when others are taken out of it, in order."""
+    left = [one]
+    for chunk, low, high in others:
+        if chunk == one[0]:
+            left = [
+                (chunk, a, b)
+                for _, start, stop in left
+                for a, b in ((start, min(stop, low)), (max(start, high), stop))
+                if a < b
+            ]
+    return left
+
+
+def next_turn(turn: int) -> int:
+    """The turn of recipients that come back to wait; stays at what a status chunk can carry."""
+    return min(turn + 1, LAST_TURN)
+
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def pack(raw: bytes) -> bytes:
+    """Compressed form of a record's bytes, as chunks are kept in memory and in checkpoints: half of what lz4 leaves,
+    and of a chunk of 500 it takes a tenth of a millisecond."""
+    return bytes(cramjam.zstd.compress(raw, level=1))
+
+
+def unpack(packed: bytes) -> bytes:
+    """What `pack` was given. Checkpoints of an earlier version have chunks in lz4: their first bytes are a length,
+    which is never that large.
+
+    Raises:
+        cramjam.DecompressionError: it is neither.
+    """
+    codec = cramjam.zstd.decompress if packed[:4] == _ZSTD else cramjam.lz4.decompress_block
+    return bytes(codec(packed))
+
+
+def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Flight:
+    """The flight of a valid INTENT at `offset`."""
+    return Flight(
+        offset=offset,
+        epoch=intent.epoch,
+        key=(intent.campaign, intent.message),
+        slices=[one for one, _ in taken],
+        turns=[turn for _, turn in taken],
+        at=intent.at,
+    )

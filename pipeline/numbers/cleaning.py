@@ -1,0 +1,118 @@
+"""The phone number in a cell: what spreadsheets, address books and people put around it is taken off or refused.
+
+Only what is certain is taken off: invisible characters, quotes, `="…"`, a leading apostrophe, `tel:`, separators of
+thousands, a decimal part of zeros. What could make another number of it has a reason: letters are never digits of a
+keypad, what follows `ext` or `/` is not part of the number, and of two numbers neither is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from pipeline.numbers.refusals import Refusal
+
+LONGEST_CELL: Final = 250
+_DASHES: Final = "\\-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d"
+_SPACES: Final = " \t\u00a0\u2000-\u200a\u202f\u205f\u3000"
+_QUOTED: Final = re.compile(r"""=?\s*(["“”„«»'‘’])(.*)["“”«»'‘’]\s*""", re.DOTALL)
+_LABEL: Final = re.compile(
+    r"(?:tel|tél|telefon|telephone|téléphone|phone|mobile|mobil|mob|handy|cell|cel|sms|whatsapp|callto)\s*[.:]*\s*"
+    r"(?=[+＋(\d])",
+    re.IGNORECASE,
+)
+_SCIENTIFIC: Final = re.compile(r"\+?\d+(?:[.,]\d*)?\s*[eE]\s*[+\-−]?\s*\d+")
+_THOUSANDS: Final = re.compile(r"(\+?\d{1,3}(?:,\d{3}){2,})(?:\.0*)?|(\+?\d{1,3}(?:\.\d{3}){2,}),0*")
+_DECIMAL: Final = re.compile(rf"(\+?[\d{_SPACES}]*\d)[.,](\d*)")
+_LEAST_BEFORE_DECIMALS: Final = 7
+_EXTENSION: Final = re.compile(
+    r"(?<=\d)[\s,;.()\-–/]*"
+    r"(?:extension|extn|ext|xtn|x|app|apt|poste|durchwahl|dw|klappe|kl|interno|int|ramal|anexo|доб|內線|内线|分机|\#)"
+    r"[\s.:=]*\d+[\s)]*$",
+    re.IGNORECASE,
+)
+_LINE_OF_EXCHANGE: Final = re.compile(rf"\d{{6}}[{_SPACES}]*[{_DASHES}][{_SPACES}]*\d{{1,2}}[{_SPACES}]*$")
+"""`030 123456-12`: a line of an exchange, or another last digit; either way not a phone that takes texts."""
+_BETWEEN: Final = re.compile(r"[,;|&\n\r\\]|\b(?:or|and|und|oder|ou|et|o|y|e|u|ou bien|или|и)\b", re.IGNORECASE)
+_NUMBER: Final = re.compile(rf"[(\[]?[+＋]?[\d{_SPACES}()\[\]./{_DASHES}·~]*")
+_AREA: Final = 6
+_AREA_ABROAD: Final = 9
+"""Digits before a slash that may be an area code: at home, and with a calling code."""
+_LEAST_AFTER_AREA: Final = 4
+
+
+def clean(text: str) -> str | Refusal:
+    """The number in a cell, in digits and separators only, perhaps with `+`; or why it cannot be told."""
+    text = _unwrapped(text)
+    if not text:
+        return "missing_number"
+    if len(text) > LONGEST_CELL or not any(c.isdecimal() for c in text):
+        return "not_a_number"
+    if _SCIENTIFIC.fullmatch(text):
+        return "digits_lost"
+    whole = _whole(text)
+    if whole is None:
+        return "not_a_number"
+    return _only_number(_LABEL.sub("", whole, count=1))
+
+
+def has_plus(text: str) -> bool:
+    """Whether the number in a cell is written with its country code: with `+`, or with `00` in its place."""
+    return _unwrapped(text).lstrip("([ ").startswith(("+", "＋", "00"))
+
+
+def _unwrapped(text: str) -> str:
+    """Without invisible characters, outer spaces, quotes, and the apostrophe by which a spreadsheet marks text."""
+    if not text.isascii():
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    text = text.strip()
+    while quoted := _QUOTED.fullmatch(text):
+        text = quoted[2].strip()
+    if text[:1] == "=" and text[1:].strip()[:1] in ("+", *"0123456789"):
+        text = text[1:].strip()
+    return text.lstrip("'`´‘’").strip()
+
+
+def _whole(text: str) -> str | None:
+    """Without separators of thousands and decimals of zeros; None where a decimal part says something."""
+    thousands = _THOUSANDS.fullmatch(text)
+    if thousands is not None:
+        return re.sub(r"[.,]", "", thousands[1] or thousands[2])
+    decimal = _DECIMAL.fullmatch(text)
+    if decimal is None or sum(map(str.isdecimal, decimal[1])) < _LEAST_BEFORE_DECIMALS:
+        return text
+    if not decimal[2].strip("0"):
+        return decimal[1]
+    return None if len(decimal[2]) <= 2 and "." in text else text
+
+
+def _only_number(text: str) -> str | Refusal:
+    if _EXTENSION.search(text) or is_line_of_exchange(text):
+        return "extension"
+    parts = [part for part in _BETWEEN.split(text) if any(c.isdecimal() for c in part)]
+    if len(parts) > 1 or _has_second_plus(text) or not _slash_is_after_area(text):
+        return "several_numbers"
+    if any(c.isalpha() for c in text):
+        return "letters"
+    return text if _NUMBER.fullmatch(text) else "not_a_number"
+
+
+def is_line_of_exchange(text: str) -> bool:
+    """Whether one or two digits follow a long run of digits and a hyphen."""
+    return _LINE_OF_EXCHANGE.search(text) is not None
+
+
+def _has_second_plus(text: str) -> bool:
+    first = re.search(r"[+＋\d]", text)
+    return first is not None and re.search(r"[+＋]", text[first.end() :]) is not None
+
+
+def _slash_is_after_area(text: str) -> bool:
+    """`0664/1234567` is one number; `0664 1234567/8` is two, or a number and an extension."""
+    parts = [sum(map(str.isdecimal, part)) for part in re.split("[/／]", text)]
+    if len(parts) == 1:
+        return True
+    abroad = text.lstrip("([ ").startswith(("+", "＋", "00"))
+    area, *rest = parts
+    return len(rest) == 1 and area <= (_AREA_ABROAD if abroad else _AREA) and rest[0] >= _LEAST_AFTER_AREA

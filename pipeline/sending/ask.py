@@ -1,0 +1,69 @@
+"""Asking what became of a flight: the aggregator under policy `query`, else only the flight's lost owner, by waiting
+for its RESULT. When, for which messages, and the RESULT of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline.identity.tokens import message_ids
+from pipeline.lane.outcomes import open_indices
+from pipeline.lane.state import Flight, LaneState
+from pipeline.sending.submission import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, STALE_MS, Answered
+from schemas.lane import Result, ResultGroup
+
+MARGIN_MS: Final = 1000
+ASKED_FOR_MS: Final = 24 * 3_600_000
+"""How long after its INTENT a flight is asked for at most; what is open then is unknown for good."""
+NO_ANSWER: Final = "no_answer_to_query"
+HEARD_BY_MS: Final = STALE_MS + 9000
+"""How long a lost owner is waited for. One that lives gives up what it has not submitted when the INTENT is
+`STALE_MS` old, and its RESULT has longer than that to be written while the group is still unsettled. What it says
+later counts too, but by then people were shown as unknown."""
+
+
+def ask_after(settled_after: float) -> int:
+    """Milliseconds to wait before asking, from the moment when the flight's owner was lost or had no answer.
+
+    An owner that stalled may still submit until its INTENT is `STALE_MS` old, and its request may arrive until
+    `settled_after` seconds after that: asked earlier, "not seen" could be overtaken by it. Counted from when the
+    asker read of the loss, which is later than the INTENT, so the clocks of two machines are never compared.
+    """
+    return STALE_MS + int(settled_after * 1000) + MARGIN_MS
+
+
+def pause_before(attempt: int) -> int:
+    """Milliseconds before asking again after `attempt` attempts (1 or more) without an answer."""
+    return min(FIRST_BACKOFF_MS << min(attempt, 7), LAST_BACKOFF_MS)
+
+
+def open_ids(state: LaneState, flight: Flight) -> list[str]:
+    """Ids of the messages of a flight that nobody knows the outcome of, in the order of `open_indices`."""
+    return [
+        one
+        for (chunk, start, stop), _ in flight.open()
+        for one in message_ids(*flight.key, state.work(chunk).ordinals[start:stop])
+    ]
+
+
+def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], at: int) -> Result:
+    """The RESULT of an answer about the `indices` of an INTENT; `at` in ms. What was open when the aggregator was
+    asked may be settled by now, which the fold sees to."""
+    groups: dict[tuple[str, str], ResultGroup] = {}
+    for index, one in zip(indices, answers, strict=True):
+        group = groups.get((one.outcome, one.reason))
+        if group is None:
+            group = groups[one.outcome, one.reason] = ResultGroup(
+                outcome=one.outcome, reason=one.reason, indices=[], due=at if one.outcome == "retry" else 0
+            )
+        assert group.indices is not None
+        group.indices.append(index)
+        if one.outcome == "accepted":
+            group.ids = [*(group.ids or ()), one.aggregator_id]
+    return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
+
+
+def given_up(flight: Flight, at: int, reason: str = NO_ANSWER) -> Result:
+    """The RESULT of a flight that was asked for long enough without an answer."""
+    groups = [ResultGroup(outcome="unknown", reason=reason, indices=open_indices(flight))]
+    return Result(intent=flight.offset, groups=groups, at=at, asked=True)

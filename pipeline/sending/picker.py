@@ -1,0 +1,290 @@
+"""What a lane's owner writes next: the slice to submit, and what must leave the queue instead (rules L5 to L7).
+
+Nothing here changes the lane's state: a pick is a proposal, and the log decides. Until the owner reads its record
+back, the spans it picked are kept aside in `Picked`, so that they are not picked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
+
+from pipeline.lane.delay_table import Span
+from pipeline.lane.lateness import TOO_LATE, is_too_late
+from pipeline.lane.scheduler import FairShare, Key
+from pipeline.lane.state import LaneState
+from pipeline.limits.carrier_day import FIELD, next_day, normal
+from pipeline.timing.quiet_gate import REASON, held_until
+from pipeline.timing.quiet_hours import QuietHours
+from schemas.lane import Defer, Drop, Intent, Slice, Work
+
+EXPIRED_AT_ONCE = 5000
+"""Slices in one Drop of those that are past the deadline or too late: it stays well below what a broker takes."""
+
+Blocked = Callable[[list[int]], list[str]]
+"""Why each of the numbers may not be written to now, "" where it may (`pipeline.eligibility.optouts`)."""
+
+
+@dataclass(slots=True)
+class Picked:
+    """Slices whose record is on its way into the log."""
+
+    _slices: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def add(self, slices: list[Slice]) -> None:
+        for chunk, start, stop in slices:
+            self._slices.setdefault(chunk, []).append((start, stop))
+
+    def discard(self, slices: list[Slice]) -> None:
+        for chunk, start, stop in slices:
+            ranges = self._slices.get(chunk, [])
+            if (start, stop) in ranges:
+                ranges.remove((start, stop))
+            if not ranges:
+                self._slices.pop(chunk, None)
+
+    def clear(self) -> None:
+        self._slices.clear()
+
+    def slices(self) -> Iterator[Slice]:
+        """All slices whose record is on its way."""
+        return ((chunk, start, stop) for chunk, ranges in self._slices.items() for start, stop in ranges)
+
+    def free(self, span: Span) -> list[tuple[int, int]]:
+        """The parts of a span that no record is under way for."""
+        parts = [(span.start, span.stop)]
+        for low, high in sorted(self._slices.get(span.chunk, ())):
+            parts = [piece for part in parts for piece in _without(part, low, high)]
+        return parts
+
+
+def _without(part: tuple[int, int], low: int, high: int) -> list[tuple[int, int]]:
+    start, stop = part
+    return [(a, b) for a, b in ((start, min(stop, low)), (max(start, high), stop)) if a < b]
+
+
+@dataclass(slots=True)
+class Pick:
+    """The records to write for one slice; `segments` are those of the intent."""
+
+    intent: Intent | None
+    drops: list[Drop | Defer]
+    segments: int
+
+
+def pick(
+    state: LaneState,
+    picked: Picked,
+    share: FairShare,
+    blocked: Blocked,
+    now: int,
+    *,
+    messages: int,
+    segments: int,
+    carrier_daily: Mapping[str, int] | None = None,
+    quiet: QuietHours | None = None,
+) -> Pick | None:
+    """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
+
+    Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that are opted out
+    or held count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's
+    limits per carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
+    `quiet` None: nobody's hours are looked at.
+    """
+    ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
+    settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
+    key = share.choose(ready, settings)
+    if key is None:
+        return None
+    deadline = settings[key[0]].deadline
+    if deadline is not None and now >= deadline:
+        return Pick(None, [_expire(state, _free(state, picked, key), "deadline", now)], 0)
+    check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
+    hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
+    taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
+    late: list[Slice] = []
+    for span in state.table.ready(key):
+        if is_too_late(state, span, now):
+            late += ((span.chunk, start, stop) for start, stop in picked.free(span))
+        else:
+            for start, stop in picked.free(span):
+                taken.add(state.work(span.chunk), span.chunk, start, stop, check)
+        if taken.full or len(late) >= EXPIRED_AT_ONCE:
+            break
+    chosen = _records(state, key, taken, now)
+    if late:
+        chosen.drops.append(_expire(state, late, TOO_LATE, now))
+    return chosen
+
+
+def _nobody(numbers: list[int]) -> list[str]:
+    return [""] * len(numbers)
+
+
+def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
+    """The next Drop for a campaign past its deadline, or of recipients that are too late by now, None where there is
+    none; for when nothing may be submitted."""
+    for key in state.table.ready_keys():
+        if not state.running(key[0]):
+            continue
+        deadline = state.campaigns[key[0]].settings.deadline
+        if deadline is not None and now >= deadline and _has_free(state, picked, key):
+            return _expire(state, _free(state, picked, key), "deadline", now)
+        if late := _too_late(state, picked, key, now):
+            return _expire(state, late, TOO_LATE, now)
+    return None
+
+
+def _too_late(state: LaneState, picked: Picked, key: Key, now: int) -> list[Slice]:
+    """Who is too late at the head of the queue, where those stand that wait the longest."""
+    spans = takewhile(lambda span: is_too_late(state, span, now), state.table.ready(key))
+    late = ((span.chunk, start, stop) for span in spans for start, stop in picked.free(span))
+    return list(islice(late, EXPIRED_AT_ONCE))
+
+
+def _free(state: LaneState, picked: Picked, key: Key) -> list[Slice]:
+    free = ((s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s))
+    return list(islice(free, EXPIRED_AT_ONCE))
+
+
+def _carriers_left(
+    state: LaneState, picked: Picked, limits: Mapping[str, int] | None, now: int
+) -> dict[str, int] | None:
+    """What each limited carrier may still get today, less what is on its way into the log."""
+    if not limits:
+        return None
+    left = state.carriers.left(now, limits)
+    for one in picked.slices():
+        for carrier, segments in zip(*(state.carriers_of(one) or ((), ())), strict=True):
+            if normal(carrier) in left:
+                left[normal(carrier)] -= segments
+    return left
+
+
+def _has_free(state: LaneState, picked: Picked, key: Key) -> bool:
+    return any(picked.free(span) for span in state.table.ready(key))
+
+
+def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
+    drops: list[Drop | Defer] = []
+    for reason, slices in taken.dropped.items():
+        drops.append(Drop(epoch=state.epoch, slices=slices, state="skipped", reason=reason, at=now))
+    for (due, reason), slices in taken.deferred.items():
+        drops.append(Defer(epoch=state.epoch, slices=slices, due=due, reason=reason, at=now))
+    intent = None
+    if taken.slices:
+        intent = Intent(epoch=state.epoch, campaign=key[0], message=key[1], slices=taken.slices, at=now)
+    return Pick(intent, drops, taken.used)
+
+
+def _expire(state: LaneState, slices: list[Slice], reason: str, now: int) -> Drop:
+    return Drop(epoch=state.epoch, slices=slices, state="expired", reason=reason, at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """Quiet hours as of `now` (ms)."""
+
+    quiet: QuietHours
+    now: int
+
+    def held(self, work: Work, start: int, stop: int) -> list[int] | None:
+        return held_until(self.quiet, work, start, stop, self.now)
+
+
+class _Slice:
+    """Collects positions until messages or segments run out."""
+
+    def __init__(
+        self,
+        messages: int,
+        segments: int,
+        carriers_left: dict[str, int] | None,
+        tomorrow: int,
+        hours: _Hours | None,
+    ) -> None:
+        self._tomorrow = tomorrow
+        self._hours = hours
+        self._messages = messages
+        self._segments = segments
+        self._carriers_left = carriers_left
+        self.slices: list[Slice] = []
+        self.dropped: dict[str, list[Slice]] = {}
+        """By the reason to skip."""
+        self.deferred: dict[tuple[int, str], list[Slice]] = {}
+        """By due time (ms) and reason."""
+        self.used = 0
+        self.full = False
+
+    def add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
+        while start < stop and not self.full:
+            # Each message has a segment at least, so no more than these can fit.
+            end = min(stop, start + self._messages, start + max(1, self._segments - self.used))
+            self._add(work, chunk, start, end, blocked)
+            start = end
+
+    def _add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
+        whys = blocked(work.numbers[start:stop])
+        cost = sum(work.segments[start:stop])
+        held = None if self._hours is None else self._hours.held(work, start, stop)
+        limited = self._carriers_left is not None and FIELD in work.fields
+        if not limited and held is None and not any(whys) and self.used + cost <= self._segments:
+            self._take(chunk, start, stop, cost)
+        else:
+            self._add_each(work, chunk, (start, stop), whys, held)
+        self.full = self.full or self._messages <= 0 or self.used >= self._segments
+
+    def _add_each(
+        self, work: Work, chunk: int, span: tuple[int, int], whys: list[str], held: list[int] | None
+    ) -> None:
+        start = span[0]
+        for position in range(*span):
+            if why := whys[position - start]:
+                _extend(self.dropped.setdefault(why, []), chunk, position, position + 1)
+                self._messages -= 1
+                continue
+            if held is not None and held[position - start]:
+                self._defer(held[position - start], REASON, chunk, position)
+                continue
+            cost = work.segments[position]
+            if not self._carrier_has_room(work, position, cost):
+                self._defer(self._tomorrow, "carrier_day", chunk, position)
+                continue
+            if self.used and self.used + cost > self._segments:
+                self.full = True
+                return
+            self._take(chunk, position, position + 1, cost)
+            self._charge_carrier(work, position, cost)
+
+    def _defer(self, due: int, reason: str, chunk: int, position: int) -> None:
+        _extend(self.deferred.setdefault((due, reason), []), chunk, position, position + 1)
+        self._messages -= 1
+
+    def _carrier_has_room(self, work: Work, position: int, cost: int) -> bool:
+        carrier = self._limited_carrier(work, position)
+        return carrier is None or self._carriers_left is None or self._carriers_left[carrier] >= cost
+
+    def _charge_carrier(self, work: Work, position: int, cost: int) -> None:
+        carrier = self._limited_carrier(work, position)
+        if carrier is not None and self._carriers_left is not None:
+            self._carriers_left[carrier] -= cost
+
+    def _limited_carrier(self, work: Work, position: int) -> str | None:
+        if self._carriers_left is None or FIELD not in work.fields:
+            return None
+        carrier = normal(work.fields[FIELD][position])
+        return carrier if carrier in self._carriers_left else None
+
+    def _take(self, chunk: int, start: int, stop: int, cost: int) -> None:
+        _extend(self.slices, chunk, start, stop)
+        self.used += cost
+        self._messages -= stop - start
+
+
+def _extend(slices: list[Slice], chunk: int, start: int, stop: int) -> None:
+    last = slices[-1] if slices else None
+    if last and last[0] == chunk and last[2] == start:
+        slices[-1] = (chunk, last[1], stop)
+    else:
+        slices.append((chunk, start, stop))

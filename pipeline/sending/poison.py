@@ -1,0 +1,41 @@
+"""Which waiting slice makes picking fail: found by trying each alone, so that its neighbours go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.lane.delay_table import Span
+from pipeline.lane.state import LaneState
+from pipeline.sending.picker import Picked
+from schemas.lane import Slice
+
+
+class _Only(Picked):
+    """Of all that waits only one span is there to be picked."""
+
+    def __init__(self, picked: Picked, span: Span) -> None:
+        super().__init__()
+        self._picked = picked
+        self._span = span
+
+    def free(self, span: Span) -> list[tuple[int, int]]:
+        return self._picked.free(span) if span is self._span else []
+
+
+def poisonous(
+    state: LaneState, picked: Picked, attempt: Callable[[Picked], object]
+) -> tuple[list[Slice], str] | None:
+    """The slices of the first ready span for which `attempt` raises, and the error; None where none does.
+
+    `attempt` picks with what it is given and must change nothing.
+    """
+    for key in state.table.ready_keys():
+        for span in state.table.ready(key):
+            slices = [(span.chunk, start, stop) for start, stop in picked.free(span)]
+            if not slices or not state.running(key[0]):
+                continue
+            try:
+                attempt(_Only(picked, span))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the neighbours
+                return slices, f"{type(error).__name__}: {error}"
+    return None

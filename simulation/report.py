@@ -1,0 +1,81 @@
+"""What a simulation says, as plain values: the same for the same campaign, audience, settings, start and seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.campaign.money import MICRO
+from schemas.campaign import CampaignSpec
+from schemas.succession import PERSON, SHOWN
+from simulation.run import Outcome
+from simulation.tally import Tally
+from simulation.timeline import Timeline
+
+
+def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed: int, script: str) -> dict[str, Any]:
+    """The first campaign at the top level, the others it shares lanes with in `others`; without wall-clock times."""
+    several = zip(outcome.tallies, outcome.timelines, outcome.texts, specs, sources, strict=True)
+    first, *others = (_campaign(outcome.start, *one) for one in several)
+    return {
+        "seed": seed,
+        "script": script,
+        "start": instant(outcome.start),
+        "ended": instant(outcome.ended),
+        "outages": outcome.outages,
+        "slices": "coarse" if outcome.coarse else "as production's",
+        **first,
+        "others": [{key: value for key, value in one.items() if key != "timeline"} for one in others],
+    }
+
+
+def _campaign(
+    start: int, tally: Tally, timeline: Timeline, texts: Counter[str], spec: CampaignSpec, source: str
+) -> dict[str, Any]:
+    figures = tally.figures()
+    clicks = figures.events.get("clicked", {})
+    unsent = sum(figures.states[state] for state in ("pending", "delayed", "queued", "in_flight"))
+    finish = None if unsent else tally.last_handed
+    return {
+        "name": spec.name,
+        "audience": source,
+        "targeted": figures.targeted,
+        "states": dict(figures.states),
+        "skips": dict(sorted(figures.reasons.get("skipped", {}).items())),
+        "reasons": {state: dict(sorted(found.items())) for state, found in sorted(figures.reasons.items())},
+        "submitted": figures.accepted_ever + figures.states["rejected"] + figures.states["unknown"],
+        "segments": figures.segments,
+        "spend": figures.spend / MICRO,
+        "clicked": {"people": clicks.get(PERSON, 0), "bots": sum(clicks.values()) - clicks.get(PERSON, 0)},
+        "texts": dict(sorted(texts.items())),
+        "residual": figures.residual,
+        "worst_residual": max((abs(sample.residual) for sample in timeline.samples), default=0),
+        "finish": None if finish is None else instant(finish),
+        "seconds": None if finish is None else (finish - start) / 1000,
+        "unfinished": unsent,
+        "expired": figures.states["expired"],
+        "timeline": [
+            {
+                "at": instant(sample.at),
+                "seconds": (sample.at - start) / 1000,
+                "states": sample.states,
+                "zones": sample.zones,
+                "residual": sample.residual,
+            }
+            for sample in timeline.samples
+        ],
+    }
+
+
+def by_number(tally: Tally, numbers: list[int]) -> dict[int, tuple[str, str]]:
+    """Each recipient's state and reason at the end; `numbers` in order of ordinals."""
+    return {
+        number: (SHOWN[state], tally.reasons[reason])
+        for number, state, reason in zip(numbers, tally.state.tolist(), tally.reason.tolist(), strict=True)
+    }
+
+
+def instant(at: int) -> str:
+    """ISO 8601 in UTC, milliseconds."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")

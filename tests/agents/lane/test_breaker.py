@@ -1,0 +1,247 @@
+"""The breaker of an aggregator with a real HTTP client and a real server that hangs, errs and comes back; and what a
+lane says to its campaigns meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from adapters.aggregators.http_batch import HttpBatch
+from adapters.ports import Submission, SubmitOutcome
+from adapters.settings import Aggregator, Settings, Worker
+from agents.context import Context
+from agents.lane import outage as lane_outage
+from agents.lane.breaker import AggregatorBreaker
+from agents.lane.outage import Outage
+from agents.runner import Output
+from pipeline.sending import breaker as rules
+from schemas import metrics
+from schemas.campaign import COMMANDS, CampaignDocument, CommandsRecord, Hold, Note, Suspension
+from tests.agents.worker import until
+from tests.pipeline.lane.records import A, Log, control, owner, work
+
+LIMIT = 3
+PLAN = [Submission(f"{A}-0-0", 12125550100, "hello")]
+
+
+class Peer:
+    """An aggregator whose status the test sets; counts batches with messages and knocks."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.batches = 0
+        self.knocks = 0
+        self.port = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        messages = (await request.json())["messages"]
+        self.batches += bool(messages)
+        self.knocks += not messages
+        if self.status != 200:
+            return web.Response(status=self.status)
+        if not messages:
+            return web.Response(status=400)
+        said = [{"id": one["id"], "status": "accepted", "aggregator_id": "x"} for one in messages]
+        return web.json_response({"messages": said})
+
+
+@contextlib.asynccontextmanager
+async def peer() -> AsyncIterator[tuple[Peer, HttpBatch, AggregatorBreaker]]:
+    made = Peer()
+    app = web.Application()
+    app.router.add_post("/", made.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    client = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
+    breaker = AggregatorBreaker("down", client, LIMIT)
+    breaker.rule._pause = rules.FIRST_PAUSE
+    yield made, client, breaker
+    await breaker.close()
+    await client.close()
+    await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(rules, "LAST_PAUSE", 0.2)
+
+
+async def submit(client: HttpBatch, breaker: AggregatorBreaker) -> None:
+    breaker.told(await client.submit("+1", PLAN))
+
+
+def shown() -> float:
+    return float(metrics.AGGREGATOR_BREAKER.labels("down")._value.get())
+
+
+@pytest.mark.parametrize("status", [500, 503, 401, 402])
+async def test_knocks_cost_no_message_and_one_probe_closes_it(status: int) -> None:
+    async with peer() as (made, client, breaker):
+        woken: list[float] = []
+        breaker.join(lambda: woken.append(shown()))
+        made.status = status
+        for _ in range(LIMIT):
+            assert breaker.allowance(0)
+            await submit(client, breaker)
+        assert (shown(), breaker.allowance(0), breaker.admit()) == (1, 0, False)
+        await until(lambda: made.knocks >= 1)
+        await until(lambda: made.knocks >= 2)
+        assert (made.batches, breaker.rule.state) == (LIMIT, "open")
+        made.status = 200
+        await until(lambda: shown() == 2)
+        assert breaker.allowance(0) == 1
+        breaker.proposed()
+        assert breaker.admit()
+        await submit(client, breaker)
+        assert (shown(), breaker.rule.state, breaker.allowance(15)) == (0, "closed", rules.UNLIMITED)
+        assert woken == [1, 2, 0]
+
+
+async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_knock() -> None:
+    async with peer() as (made, client, _):
+        assert await client.knock() == ""
+        made.status = 429
+        assert await client.knock() == ""  # too fast is alive
+        made.status = 503
+        assert await client.knock() == "http-503"
+    nobody = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
+    assert await nobody.knock() == "connect"
+    await nobody.close()
+    silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(30), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    mute = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{port}/", timeout=0.3))
+    assert await mute.knock() == "no-answer"
+    await mute.close()
+    silent.close()
+
+
+class Said:
+    """An outbox that keeps what a lane says."""
+
+    def __init__(self) -> None:
+        self.records: list[CommandsRecord] = []
+
+    def send(self, one: Output) -> None:
+        self.records.append(COMMANDS.decode(one.value))
+
+    def take(self) -> list[CommandsRecord]:
+        taken, self.records = self.records, []
+        return taken
+
+
+def document(status: Any = "sending", reason: str = "", held: str = "") -> CampaignDocument:
+    holds = [Hold(by="lane 7", reason=held, at=1)] if held else []
+    return CampaignDocument(
+        id=A, spec={}, status=status, reason=reason, revision=3, created=1, updated=1, recipients=4, holds=holds
+    )
+
+
+async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
+    context = Context(Settings(worker=Worker(suspend_after=0.3)), "tested")
+    said, breaker, log = Said(), AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
+    outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+    for record in (owner(), control(), work([0, 1, 2, 3])):
+        log.add(record)
+    log.state.table.release(1 << 50)
+    context.campaigns._documents[A] = document()
+    outage.look(log.state)
+    assert said.take() == []
+    for _ in range(LIMIT):
+        breaker.rule.failed(monotonic(), "http-503", 0.0)
+    outage.look(log.state)
+    (note,) = said.take()
+    assert isinstance(note, Note)
+    assert note.reason == "waiting for aggregator down: http-503"
+    outage.look(log.state)
+    assert said.take() == []  # once
+    context.campaigns._documents[A] = document(reason=note.reason)
+    await asyncio.sleep(0.35)
+    outage.look(log.state)
+    (held,) = said.take()
+    assert isinstance(held, Suspension)
+    assert (held.suspended, held.by, held.reason) == (True, "lane 7", note.reason)
+    context.campaigns._documents[A] = document("suspended", note.reason, note.reason)
+    outage.look(log.state)
+    assert said.take() == []
+    assert metrics.LANE_SUSPENDED.labels(7)._value.get() == 1
+    context.campaigns._documents[A] = document()  # an operator resumed it: it has as long again
+    outage.look(log.state)
+    assert said.take() == []
+    await asyncio.sleep(0.35)
+    outage.look(log.state)
+    assert [type(one) for one in said.take()] == [Suspension]
+    context.campaigns._documents[A] = document("suspended", note.reason, note.reason)
+    breaker.rule.succeeded()
+    outage.look(log.state)
+    outage.look(log.state)
+    (free,) = said.take()
+    assert isinstance(free, Suspension)
+    assert (free.suspended, free.reason, free.by) == (False, "", "lane 7")
+    context.campaigns._documents[A] = document()
+    outage.look(log.state)
+    assert said.take() == []
+    assert metrics.LANE_SUSPENDED.labels(7)._value.get() == 0
+
+
+async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
+    monkeypatch.setattr(lane_outage, "WORTH_SAYING", 0.2)
+    said, log = Said(), Log()
+    async with peer() as (_, _, breaker):
+        woken: list[float] = []
+        breaker.join(lambda: woken.append(breaker.held))
+        context = Context(Settings(), "tested")
+        outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+        for record in (owner(), control(), work([0, 1, 2, 3])):
+            log.add(record)
+        log.state.table.release(1 << 50)
+        context.campaigns._documents[A] = document()
+        for _ in range(3):  # the first, and two that were under way
+            breaker.told([SubmitOutcome("retry", "throttled", "", 0.4, True)])
+        assert metrics.AGGREGATOR_HELD.labels("down")._value.get() == 1
+        assert (breaker.allowance(0), breaker.admit()) == (0, False)
+        outage.look(log.state)
+        (note,) = said.take()
+        assert isinstance(note, Note)
+        assert re.fullmatch(r"waiting for aggregator down: throttled until \d\d:\d\d:\d\d UTC", note.reason)
+        context.campaigns._documents[A] = document(reason=note.reason)
+        await until(lambda: metrics.AGGREGATOR_HELD.labels("down")._value.get() == 0)
+        assert woken == [0.0]
+        outage.look(log.state)
+        assert said.take() == []  # nobody knows yet whether it takes any
+        breaker.told([SubmitOutcome("accepted")])
+        outage.look(log.state)
+        (free,) = said.take()
+        assert isinstance(free, Note)
+        assert free.reason == ""
+
+
+async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
+    reason = "waiting for aggregator down: connect"
+    for stored, kind in ((document("suspended", reason, reason), Suspension), (document(reason=reason), Note)):
+        context = Context(Settings(), "another")
+        said, breaker, log = Said(), AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
+        outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+        for record in (owner(), control(), work([0, 1, 2, 3])):
+            log.add(record)
+        log.state.table.release(1 << 50)
+        context.campaigns._documents[A] = stored
+        outage.look(log.state)
+        assert said.take() == []  # it does not know yet whether the aggregator works
+        breaker.rule.succeeded()
+        log.state.clear(A)  # the last of it is sent in that very moment
+        outage.look(log.state)
+        assert [type(one) for one in said.take()] == [kind]

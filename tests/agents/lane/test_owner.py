@@ -1,0 +1,487 @@
+"""The owner of a lane: ownership, checkpoints whole and torn, and the low-water mark on a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from prometheus_client import REGISTRY
+
+from adapters.clock import now_ms
+from adapters.kafka import topics as brokers
+from adapters.kafka.producer import Producer
+from adapters.ports import AggregatorPort, Submission, SubmitOutcome
+from adapters.settings import Aggregator, Kafka, Settings, Worker
+from agents.app import GROUP, build
+from agents.context import Context
+from agents.lane import owner as lane_owner
+from agents.lane.breaker import AggregatorBreaker
+from agents.lane.owner import LaneOwner, Way
+from agents.runner import Output
+from loadtest.aggregator.submissions import Submissions
+from pipeline.lane.checkpoint import parts, snapshot
+from pipeline.lane.state import LaneState
+from schemas import topics
+from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
+from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, ResultGroup, Work
+from schemas.wire import encode
+from tests.agents.worker import started, until
+from tests.loadtest.test_aggregator import SECRET, simulator
+from tests.pipeline.lane.records import A, Log, control, intent, owner, result, work
+from tests.stack import Server, running_kafka
+
+LANE = 1
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A broker whose topic `lanes` is this file's alone."""
+    with running_kafka(tmp_path_factory.mktemp("lanes-kafka")) as server:
+        brokers.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
+        yield server
+
+
+class Nobody:
+    """An aggregator that must not be asked."""
+
+    def __init__(self, connections: int = 64) -> None:
+        self.turns = asyncio.Semaphore(connections)
+
+    async def submit(self, *args: Any) -> Any:
+        raise AssertionError("submitted")
+
+    async def knock(self) -> str:
+        return "connect"
+
+    async def close(self) -> None:
+        pass
+
+
+@contextlib.asynccontextmanager
+async def owning(
+    kafka: Server, aggregator: AggregatorPort | None = None, in_flight: int = 16
+) -> AsyncIterator[LaneOwner]:
+    """An owner with a real producer; the test reads the log to it."""
+    broker = Kafka(bootstrap=kafka.address, partitions=2, lanes=2)
+    settings = Settings(kafka=broker, worker=Worker(in_flight=in_flight))
+    context = Context(settings, "tested")
+    context._producer = Producer(settings.kafka)
+    port: Any = aggregator or Nobody()
+    breaker = AggregatorBreaker("tested", port, 5)
+    quiet = context.quiet("demo")
+    way = Way(
+        aggregator=port,
+        account="demo",
+        sender="+1",
+        rate=1000.0,
+        batch=500,
+        carrier_daily={},
+        breaker=breaker,
+        quiet=quiet,
+    )
+    made = LaneOwner(LANE, context, way)
+    yield made
+    await made.release(2)
+    await made.close()
+    await breaker.close()
+    await context._producer.close()
+
+
+def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
+    people = [located(work(list(range(count)), at=now_ms()))] if count else []
+    return [owner(made._nonce), control(at=now_ms(), **more), *people]
+
+
+def away(made: LaneOwner) -> None:
+    for _ in range(5):
+        made._breaker.told([SubmitOutcome("retry", "connect")])
+    assert made._breaker.rule.state == "open"
+
+
+def log_end(kafka: Server) -> int:
+    """Where the lane's log ends on the broker."""
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "end"})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topics.LANES.name, LANE), timeout=10)[1]
+    finally:
+        consumer.close()
+
+
+async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of_one_message(
+    own_kafka: Server,
+) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        await read(made, running(10, made), 0)
+        await until(lambda: made.state.table.ready_count == 10)
+        await asyncio.sleep(0.7)
+        assert made.active
+        assert (made.proposer._out, log_end(own_kafka)) == (0, end)
+        made._breaker.rule.knocked(0.0, "", 0.0)
+        made.wake()
+        await until(lambda: log_end(own_kafka) == end + 1)
+        await asyncio.sleep(0.7)
+        assert log_end(own_kafka) == end + 1
+        ((_, start, stop),) = made.proposer._picked.slices()
+        assert stop - start == 1
+
+
+async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_owner, "HEARTBEAT_MS", 100)
+    async with owning(own_kafka) as made:
+        written: list[LaneRecord] = []
+        send = made._context.producer.send
+
+        def seen(topic: str, value: Any, **more: Any) -> Any:
+            written.append(LANES.decode(value))
+            return send(topic, value, **more)
+
+        monkeypatch.setattr(made._context.producer, "send", seen)
+        await asyncio.sleep(0.2)
+        assert not any(isinstance(record, Heartbeat) for record in written), "who owns nothing is silent"
+        await made.assign()
+        await read(made, running(0, made), 0)
+        await until(lambda: sum(isinstance(record, Heartbeat) for record in written) >= 2)
+        assert {(one.epoch, one.able) for one in written if isinstance(one, Heartbeat)} == {(made.state.epoch, True)}
+        away(made)
+        await until(lambda: any(isinstance(one, Heartbeat) and not one.able for one in written))
+
+
+async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        await read(made, running(10, made, deadline=now_ms() + 300), 0)
+        await until(lambda: log_end(own_kafka) == end + 1)
+        assert made.proposer._out == 0  # a Drop, no INTENT
+        assert sum(stop - start for _, start, stop in made.proposer._picked.slices()) == 10
+
+
+async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:  # whose aggregator must not be asked
+        await made.assign()
+        at = await read(made, running(10, made), 0)
+        away(made)
+        end = log_end(own_kafka)
+        await read(made, [intent(made.state.epoch, [(2, 0, 5)], at=now_ms())], at)
+        await until(lambda: log_end(own_kafka) > end)
+        await made.submitter.drained()
+        assert made.state.flights[at].count == 5
+
+
+class Hanging(Nobody):
+    """An aggregator that takes what it is given and does not answer until `answers` is set."""
+
+    def __init__(self, connections: int = 64) -> None:
+        super().__init__(connections)
+        self.taken = 0
+        self.answers = asyncio.Event()
+
+    async def submit(self, sender: str, batch: list[Submission], *_: Callable[[], Any]) -> Any:
+        self.taken += len(batch)
+        await self.answers.wait()
+        return [SubmitOutcome("accepted")] * len(batch)
+
+
+async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -> None:
+    """A crash would leave them unknown, and they were never handed over; and what falls due next is soon its turn."""
+    aggregator: Any = Hanging()
+    async with owning(own_kafka, aggregator, in_flight=40) as made:
+        proposed: list[LaneRecord] = []
+        propose = made.proposer._propose
+
+        def seen(record: Any, slices: Any) -> None:
+            proposed.append(record)
+            propose(record, slices)
+
+        made.proposer._propose = seen  # type: ignore[method-assign]
+        await made.assign()
+        at = await read(made, running(500, made), 0)
+        for first in range(500, 2500, 500):
+            at = await read(made, [located(work(list(range(first, first + 500)), at=now_ms()))], at)
+        end = monotonic() + 2.5
+        while monotonic() < end:
+            while proposed:
+                at = await read(made, [proposed.pop(0)], at)
+            await asyncio.sleep(0.01)
+        # A second's worth is with the aggregator in slices of 50; nobody knows when there will be room for another.
+        assert aggregator.taken == 1000
+        assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (20, 0, 0)
+        assert made.state.waiting == 1500
+        made.submitter.cancel()
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["sending", "paused"])
+async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_meanwhile(
+    own_kafka: Server, paused: bool
+) -> None:
+    aggregator: Any = Hanging(connections=2)
+    async with owning(own_kafka, aggregator) as made:
+        await made.assign()
+        at = await read(made, running(200, made), 0)
+        epoch = made.state.epoch
+        at = await read(made, [intent(epoch, [(2, n, n + 50)], at=now_ms()) for n in range(0, 200, 50)], at)
+        await until(lambda: aggregator.taken == 100)
+        await asyncio.sleep(0.2)
+        assert (aggregator.taken, made.submitter.count, made.submitter.waiting) == (100, 4, 2)
+        if paused:
+            await read(made, [control(state="paused", revision=2, at=now_ms())], at)
+        aggregator.answers.set()
+        await made.submitter.drained()
+        assert aggregator.taken == (100 if paused else 200)
+        assert not aggregator.turns.locked()
+
+
+async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        await made.assign()
+        await until(lambda: made._in_log >= 0)
+        end = log_end(own_kafka)
+        poison = work([50, 51], at=now_ms())
+        poison.zones = ["nowhere"]
+        start = [owner(made._nonce), control(at=now_ms()), poison]
+        await read(made, [*start, located(work(list(range(10)), at=now_ms()))], 0)
+        await until(lambda: log_end(own_kafka) >= end + 2)
+        slices = sorted(made.proposer._picked.slices())
+        assert slices == [(2, 0, 2), (3, 0, 10)]
+        assert made.proposer._out == 1  # an INTENT for the neighbours, a Drop for the others
+        await made.outbox.drained()
+
+
+def located(one: Work) -> Work:
+    one.zones = ["US America/New_York"]
+    return one
+
+
+async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defective(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> Any:
+        if offset == 3:
+            raise KeyError("a defect")
+        return fold(state, offset, record, raw)
+
+    fold = lane_owner.apply
+    monkeypatch.setattr(lane_owner, "apply", defective)
+    letters: list[DeadLetter] = []
+    async with owning(own_kafka) as made:
+        plain = made.outbox.send
+
+        def seen(one: Output) -> None:
+            if one.topic == topics.DEAD_LETTERS.name:
+                letter = DEAD_LETTERS.decode(one.value)
+                assert isinstance(letter, DeadLetter)
+                letters.append(letter)
+            plain(one)
+
+        made.outbox.send = seen  # type: ignore[method-assign]
+        away(made)
+        await made.assign()
+        poison = work([50, 51], at=now_ms())
+        wrong = result(5, ResultGroup(outcome="retry", indices=[99]))
+        flight = intent(1, [(2, 0, 5)], at=now_ms())
+        await read(made, [*running(10, made), poison, work([60], at=now_ms()), flight, wrong], 0)
+        assert made.state.waiting == 6  # five of the ten, and the neighbour
+        await made.outbox.drained()
+    # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
+    found = {one.offset: to_bytes(one.value) for one in letters}
+    assert found == {3: encode(poison), 6: encode(wrong)}
+    assert letters[0].error == "KeyError: 'a defect'"
+
+
+async def read(made: LaneOwner, records: list[LaneRecord], start: int) -> int:
+    for offset, record in enumerate(records, start):
+        await made.read(offset, encode(record))
+    return start + len(records)
+
+
+def history() -> Log:
+    """A lane with two chunks waiting, of which three recipients are on their way."""
+    log = Log()
+    for record in (owner(), control(), work([0, 1, 2, 3]), work([4, 5], dues=[(2, now_ms() + 3_600_000)])):
+        log.add(record)
+    log.add(intent(1, [(2, 0, 3)], at=now_ms()))
+    return log
+
+
+def same(one: LaneState, two: LaneState) -> bool:
+    return snapshot(one, 0) == snapshot(two, 0)
+
+
+async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Server) -> None:
+    async with owning(own_kafka) as made:
+        assert not made.active
+        await made.assign()
+        at = await read(made, [owner("somebody"), control()], 0)
+        assert not made.active
+        at = await read(made, [owner(made._nonce)], at)
+        assert made.active
+        assert made.state.epoch == at
+        await read(made, [owner("somebody")], at)
+        assert not made.active
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["kept", "somebody else's in between"])
+async def test_a_lane_that_comes_back_goes_on_at_once_and_one_of_somebody_else_waits(
+    own_kafka: Server, others: int
+) -> None:
+    async with owning(own_kafka) as made:
+        away(made)
+        await made.assign()
+        at = await read(made, running(10, made), 0)
+        at = await read(made, [intent(1, [(2, 0, 5)], at=now_ms())], at)
+        await made.release(2)
+        await made.assign()
+        await read(made, [*[owner("somebody", now_ms())] * others, owner(made._nonce, now_ms())], at)
+        assert made.active
+        assert (made._window.wait(monotonic(), 900) > 0) == bool(others)
+
+
+@pytest.mark.parametrize("part_bytes", [64, 1_000_000], ids=["many", "one"])
+async def test_a_checkpoint_is_loaded_and_what_follows_its_mark_is_folded(own_kafka: Server, part_bytes: int) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1, part_bytes)
+    assert (len(pieces) > 1) == (part_bytes == 64)
+    start = log.end
+    after: list[LaneRecord] = [
+        work([6, 7]),
+        *pieces[:1],
+        control(state="paused", revision=2),
+        *pieces[1:],
+        owner("x"),
+    ]
+    async with owning(own_kafka) as made:
+        await read(made, after, start)
+        for record in after:
+            log.add(record)
+        assert same(made.state, log.state)
+        assert made.state.campaigns[A].state == "paused"
+        assert made.state.next_offset == log.end
+        others = sum(len(encode(one)) for one in after if not isinstance(one, CheckpointPart))
+        assert made.checkpointer.log_bytes == others  # its own parts would call for the next checkpoint
+
+
+async def test_a_torn_checkpoint_is_not_used_and_a_later_whole_one_is(own_kafka: Server) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1, 64)
+    later = parts(snapshot(log.state, 0), 1)
+    start = log.end
+    damaged = [LANES.decode(encode(piece)) for piece in pieces]
+    assert isinstance(damaged[1], CheckpointPart)
+    damaged[1].payload = damaged[0].payload if isinstance(damaged[0], CheckpointPart) else ""
+    async with owning(own_kafka) as made:
+        await made.assign()
+        at = await read(made, [*pieces[:-1], owner(made._nonce)], start)
+        assert not made.active
+        assert not made.state.chunks
+        at = await read(made, later, at)
+        assert made.state.chunks.keys() == log.state.chunks.keys()
+        assert made.active  # our own OWNER was in what was buffered
+    async with owning(own_kafka) as made:
+        await read(made, damaged, start)
+        assert not made.state.chunks
+
+
+async def test_a_checkpoint_of_another_mark_is_not_used(own_kafka: Server) -> None:
+    log = history()
+    pieces = parts(snapshot(log.state, 0), 1)
+    async with owning(own_kafka) as made:
+        await read(made, list(pieces), log.end + 10)
+        assert not made.state.chunks
+
+
+def sent(simulated: Path) -> Counter[str]:
+    """How often the aggregator processed each message."""
+    return Submissions.read(simulated).counts
+
+
+def marks(kafka: Server) -> tuple[int, int]:
+    """The committed offset of the lane, and where its log begins."""
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": GROUP})
+    place = TopicPartition(topics.LANES.name, LANE)
+    try:
+        (found,) = consumer.committed([place], timeout=10)
+        return int(found.offset), consumer.get_watermark_offsets(place, timeout=10)[0]
+    finally:
+        consumer.close()
+
+
+async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_again(
+    own_kafka: Server, tmp_path: Path
+) -> None:
+    wanted, simulated = 6000, tmp_path / "aggregator"
+    with simulator(simulated) as (url, _):
+        settings = Settings(
+            kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
+            data=tmp_path / "data",
+            aggregators={"local": Aggregator.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
+            accounts=_accounts(),
+            worker=Worker(checkpoint_bytes=100_000),
+        )
+        producer = Producer(settings.kafka)
+        await _write(producer, control(at=now_ms(), transactional=True))
+        await _write(producer, work(list(range(100)), at=now_ms()))
+        async with started(build(settings, 0)) as app:
+            await until(lambda: app.lanes._owners[LANE].active)
+            await until(lambda: len(sent(simulated)) == 100)
+            await app.consumer.commit()
+            assert marks(own_kafka) == (-1001, 0)  # all was done, and yet there is no checkpoint
+            for first in range(100, wanted, 100):
+                await _write(producer, work(list(range(first, first + 100)), at=now_ms()))
+            await until(lambda: len(sent(simulated)) == wanted)
+            await until(lambda: marks(own_kafka)[1] > 0)
+            committed, begins = marks(own_kafka)
+            assert committed >= begins
+        mark = marks(own_kafka)[0]
+        async with started(build(settings, 0)) as app:
+            stages: list[tuple[bool, bool, float | None]] = []
+            await until(lambda: _stage(app, stages) == (True, True, 1.0))
+            assert (True, False, 0.0) in stages, (
+                "a worker that reads, and whose lane is not its own yet, is not ready"
+            )
+            again = app.lanes._owners[LANE]
+            assert again._start == mark
+            assert not again.state.waiting
+            await _write(producer, work(list(range(200)), at=now_ms()))  # a repeat, which the bitmap catches
+            await _write(producer, work([wanted], at=now_ms()))
+            await until(lambda: len(sent(simulated)) == wanted + 1)
+        assert set(sent(simulated).values()) == {1}
+        await producer.close()
+
+
+def _stage(app: Any, stages: list[tuple[bool, bool, float | None]]) -> tuple[bool, bool, float | None]:
+    """Whether the worker reads, whether the lane is its own, and what its metric says."""
+    owner = app.lanes._owners.get(LANE)
+    found = (
+        app.consumer.ready,
+        owner is not None and owner.active,
+        REGISTRY.get_sample_value("longwave_worker_ready"),
+    )
+    stages.append(found)
+    return found
+
+
+def _accounts() -> Any:
+    sender = {"number": "+18885550100", "segments_per_second": 5000, "lanes": [LANE]}
+    return {"demo": {"site_name": "Harbor & Pine", "segments_per_second": 5000, "senders": {"main": sender}}}
+
+
+async def _write(producer: Producer, record: LaneRecord) -> None:
+    if isinstance(record, Work):
+        located(record)
+    await producer.emit(topics.LANES.name, encode(record), partition=LANE)
+    await asyncio.sleep(0)

@@ -1,0 +1,51 @@
+"""The horizon of a forecast begins when the campaign may begin, and whoever asks is told what lies beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from adapters.settings import Settings
+from api.forecast.forecasting import HORIZON_DAYS, forecast_of
+from api.forecast.text import told
+from api.web.times import utc
+from cli.campaign.wording import _forecast_lines
+from cli.forecast.command import lines
+from pipeline.eligibility.rehearsal import Crowd
+from schemas.campaign import CampaignSpec
+
+START = datetime(2026, 11, 26, 10, tzinfo=UTC)
+NOW = int(START.timestamp()) * 1000
+DAY = 86_400_000
+
+
+def spec(**changes: object) -> CampaignSpec:
+    said = {"name": "Ahead", "audience": {"lists": ["people"]}, "messages": [{"text": "Hi"}], **changes}
+    return CampaignSpec.model_validate(said)
+
+
+def crowd(recipients: int) -> Crowd:
+    return Crowd(("America/New_York",), ("US", "NY"), recipients, recipients)
+
+
+def test_a_campaign_that_is_sent_in_two_months_has_a_finish() -> None:
+    later = START + timedelta(days=60)
+    found = forecast_of(Settings(), spec(send_at=later), [crowd(1000)], NOW)
+    assert found.finish is not None
+    assert found.finish >= int(later.timestamp()) * 1000
+    assert found.horizon == int(later.timestamp()) * 1000 + HORIZON_DAYS * DAY
+
+
+def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands() -> None:
+    found = forecast_of(Settings(), spec(), [crowd(20_000_000_000)], NOW)
+    answer = told("Ahead", "20,000,000,000 contacts", found, {})
+    assert (answer["finish"], answer["beyond_horizon"]) == (None, True)
+    assert answer["horizon"] == utc(NOW + 30 * DAY)
+    assert "the finish lies beyond the horizon of 30 days" in answer["why"]
+    reached = answer["recipients"] - answer["unreached"]
+    said = "\n".join(lines(answer))
+    assert f"not known: beyond the horizon at 2026-12-26T10:00:00.000Z; {reached:,} are handed over by then" in said
+    assert f"{answer['unreached']:,} beyond the horizon" in said
+    assert "not reached" not in said
+    review = "\n".join(_forecast_lines(asdict(found)))
+    assert "would not finish before 2026-12-26 10:00 UTC, and no forecast looks further" in review

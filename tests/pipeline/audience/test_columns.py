@@ -1,0 +1,176 @@
+"""What columns are taken for: by header in many languages, by their values, by the operator; or the import asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.audience.columns import Choices, Columns, ColumnsError, columns_of
+from pipeline.audience.consent_columns import kind_of, verdict_of
+from pipeline.audience.field_names import field_name
+from pipeline.audience.rejections import in_words
+from pipeline.audience.survey import Survey
+from pipeline.content.placeholders import is_name
+
+
+def surveyed(header: tuple[str, ...], rows: list[list[str]], choices: Choices | None = None) -> Columns:
+    survey = Survey.of(header)
+    survey.add(rows)
+    return columns_of(header, survey.profiles, choices)
+
+
+def polarity(header: str, *values: str) -> str | None:
+    """What "yes" means in a column of these values; None where it is not about consent."""
+    columns = surveyed(("phone", header), [["+12127365000", value] for value in values])
+    return columns.consents[0].polarity if columns.consents else None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["phone", "number", "MOBILE", " msisdn ", "Phone-Number", "Téléphone", "telephone", "N° de téléphone",
+     "Handynummer",
+     "Mobilfunknummer", "móvil", "Celular", "cellulare", "Telemóvel", "mobiel", "Numer telefonu", "телефон", "手机号",
+     "電話番号", "携帯電話", "휴대폰", "Κινητό", "Cep Telefonu", "Telefonszám", "SMS Phone Number", "Mobile Phone"],
+)  # fmt: skip
+def test_names_of_the_number_column(name: str) -> None:
+    assert columns_of(["email", name]).phone == 1
+
+
+def test_the_first_alias_wins_and_the_others_stay_attributes() -> None:
+    columns = columns_of(["mobile", "phone", "state", "time zone", "Home Phone"])
+    assert columns.phone == 1
+    assert set(columns.phones) == {0, 1, 4}
+    assert (columns.region, columns.zone) == (2, 3)
+    assert [name for name, _ in columns.attributes] == ["mobile", "state", "time_zone", "home_phone"]
+
+
+def test_a_shop_s_export_is_understood() -> None:
+    header = ("First Name", "Email", "Accepts Email Marketing", "Default Address Country Code", "Phone",
+              "Default Address Phone", "Accepts SMS Marketing", "Total Spent")  # fmt: skip
+    columns = columns_of(header)
+    assert (columns.phone, columns.country) == (4, 3)
+    assert [(one.name, one.polarity) for one in columns.consents] == [("Accepts SMS Marketing", "in")]
+    assert any("another channel" in note for note in columns.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("First Name", "first_name"),
+        ("Prénom", "prénom"),
+        ("Pre\u0301nom", "prénom"),
+        ("姓名", "姓名"),
+        ("नाम", "नाम"),
+        ("ИМЯ", "имя"),
+        ("E-Mail", "e_mail"),
+        ("2nd name", "_2nd_name"),
+        (" (%) ", ""),
+        ("x" * 80, "x" * 64),
+        ("Größe", "größe"),
+    ],
+)
+def test_a_header_in_any_script_keeps_its_letters_and_a_template_can_name_it(header: str, name: str) -> None:
+    assert field_name(header) == name
+    assert not name or is_name(name)
+
+
+def test_unusable_headers_say_what_was_found_and_what_to_do() -> None:
+    with pytest.raises(ColumnsError, match=r"no column is called phone, .*found: 'email', 'Vorname'"):
+        columns_of(["email", "Vorname"])
+    with pytest.raises(ColumnsError, match=r"two columns named 'first_name'.*--ignore-column 3"):
+        columns_of(["phone", "first name", "First-Name"])
+    with pytest.raises(ColumnsError, match="'Kontakt' looks like it: --column phone='Kontakt'"):
+        surveyed(("Kontakt", "Ort"), [["+4915123456789", "Wien"], ["0664 1234567", "Graz"]])
+    with pytest.raises(ColumnsError, match=r"first line is no header but a contact.*--no-header"):
+        columns_of(["+12127365000", "Ann"])
+    with pytest.raises(ColumnsError, match=r"several columns.*'Telefon privat', 'Telefon Büro'"):
+        columns_of(["Telefon privat", "Telefon Büro"])
+
+
+def test_the_operator_decides() -> None:
+    header = ("Kontakt", "phone", "Land", "Note", "Rest")
+    choices = Choices((("phone", "kontakt"), ("attribute", "Land"), ("opted_out", "4")), ("Rest",))
+    columns = columns_of(header, None, choices)
+    assert (columns.phone, columns.country) == (0, None)
+    assert [(one.position, one.polarity) for one in columns.consents] == [(3, "out")]
+    assert [name for name, _ in columns.attributes] == ["phone", "land"]
+    with pytest.raises(ColumnsError, match="no column 'Handy'; the file has 'Kontakt'"):
+        columns_of(header, None, Choices((("phone", "Handy"),)))
+
+
+OUT = ["unsubscribed", "opt-out", "Opted Out", "SMS Opt Out", "Do Not Contact", "DNC", "Suppressed", "désabonné",
+       "Désinscrit", "STOP SMS", "Abgemeldet", "abbestellt", "Werbesperre", "Widerruf", "Baja", "Dado de baja",
+       "Disiscritto", "Descadastrado", "Afgemeld", "Uitgeschreven", "Wypisany", "Rezygnacja", "Odhlášen",
+       "Avregistrerad",
+       "已退订", "取消订阅", "配信停止", "수신거부", "no_consent", "Nicht einverstanden", "sans consentement",
+       "not subscribed"]  # fmt: skip
+IN = ["consent", "SMS Consent", "Accepts SMS Marketing", "accepts_marketing", "Opt-in", "OPTIN_SMS", "Subscribed",
+      "Consentement", "Consentement SMS", "Abonné", "Inscrit", "Einwilligung", "Zustimmung SMS", "Consentimiento",
+      "Suscrito", "Acepta SMS", "Consenso", "Iscritto", "Consentimento", "Inscrito", "Toestemming", "Aangemeld",
+       "Zgoda",
+      "Zapisany", "Samtycke", "Souhlas", "согласие", "同意", "订阅", "수신 동의"]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", OUT)
+def test_columns_that_forbid(header: str) -> None:
+    assert polarity(header, "yes", "no") == "out"
+
+
+@pytest.mark.parametrize("header", IN)
+def test_columns_that_allow(header: str) -> None:
+    assert polarity(header, "yes", "no") == "in"
+
+
+@pytest.mark.parametrize(
+    "header", ["first_name", "city", "Subscription Plan", "Consent Source", "Unsubscribe Reason", "Order Status",
+               "Stopover",
+               "Email Opt Out", "Accepts Email Marketing", "E-Mail-Einwilligung", "account", "Notes"],
+)  # fmt: skip
+def test_columns_that_are_about_something_else(header: str) -> None:
+    assert kind_of(header) in (None, "other_channel")
+
+
+@pytest.mark.parametrize(
+    ("value", "polarity", "verdict"),
+    [
+        ("no", "in", "out"), ("non", "in", "out"), ("Nein", "in", "out"), ("否", "in", "out"), ("0.0", "in", "out"),
+        ("oui", "in", "in"), ("Sí", "in", "in"), ("✓", "in", "in"), ("1", "out", "out"), ("x", "out", "out"),
+        ("VRAI", "out", "out"), ("FAUX", "out", "in"), ("SUBSCRIBED", "in", "in"), ("UNSUBSCRIBED", "in", "out"),
+        ("NEVER_SUBSCRIBED", "in", "held"), ("pending", "in", "held"), ("désabonné", "", "out"), ("yes", "", "held"),
+        ("Abgemeldet", "in", "out"), ("2024-01-31 10:00", "out", "out"), ("31.01.2024", "in", "in"),
+        ("0000-00-00", "out", "in"), ("", "out", None), ("NULL", "out", None), ("#N/A", "out", "held"),
+        ("maybe", "out", "held"), ("I agree to receive texts", "in", "held"),
+    ],
+)  # fmt: skip
+def test_what_a_cell_says(value: str, polarity: str, verdict: str | None) -> None:
+    assert verdict_of(value, polarity) == verdict  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [("opt-out", ["perhaps"]), ("SMS Consent", ["A", "B"]), ("RGPD", ["oui", "non"]), ("marketing", ["yes", "no"]),
+     ("Newsletter", ["1", "0"])],
+)  # fmt: skip
+def test_what_looks_like_consent_and_is_not_understood_stops_the_import(header: str, values: list[str]) -> None:
+    rows = [["+12127365000", value] for value in values]
+    with pytest.raises(ColumnsError, match=f"'{header}' looks like consent.*--column consent='{header}'.*--ignore"):
+        surveyed(("phone", header), rows)
+    answered = surveyed(("phone", header), rows, Choices((("opted_out", header),)))
+    assert [one.polarity for one in answered.consents] == ["out"]
+    assert not surveyed(("phone", header), rows, Choices((), (header,))).consents
+    kept = surveyed(("phone", header), rows, Choices((("attribute", header),)))
+    assert (kept.consents, len(kept.attributes)) == ((), 1)
+
+
+def test_values_tell_a_column_about_consent_whatever_it_is_called() -> None:
+    assert polarity("status", "subscribed", "unsubscribed") == ""
+    assert polarity("Etat", "abonné", "désabonné") == ""
+    assert polarity("status", "gold", "silver") is None
+    assert polarity("Ort", "Wien", "Baja") is None
+
+
+def test_the_reasons_of_an_earlier_rejection_are_no_attribute() -> None:
+    reasons = [["+12127365000", in_words("not_possible")], ["+12127365001", in_words("no_country")]]
+    columns = surveyed(("phone", "reason"), reasons)
+    assert columns.has_reason
+    assert columns.attributes == ()
+    assert surveyed(("phone", "reason"), [["+12127365000", "birthday"]]).attributes == (("reason", 1),)

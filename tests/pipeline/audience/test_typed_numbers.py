@@ -1,0 +1,15 @@
+"""Typed numbers: each once, with the country and region that decide price and quiet hours."""
+
+from __future__ import annotations
+
+from pipeline.audience.typed_numbers import typed_numbers
+from schemas.audience import TypedNumbers
+
+
+def test_the_country_and_region_come_from_the_number() -> None:
+    texts = ("+33 6 12 34 56 78", "+1 (305) 555-0100", "+33612345678", "+1 416 555 0100", "+91 98765 43210", "0612")
+    typed, refused = typed_numbers(texts)
+    assert typed == TypedNumbers(
+        [33612345678, 13055550100, 14165550100, 919876543210], ["FR", "US", "CA", "IN"], ["", "FL", "ON", ""]
+    )
+    assert [text for text, _ in refused] == ["0612"]

@@ -1,0 +1,183 @@
+"""What inbound texts mean: the words of DOMAIN however they are written, and what is left to a person."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.feedback.keywords import KEYWORDS, Reading, classify
+
+STOP = [
+    "STOP",
+    "UNSUBSCRIBE",
+    "END",
+    "QUIT",
+    "STOPALL",
+    "REVOKE",
+    "OPTOUT",
+    "CANCEL",
+    "ARRET",
+    "OPT-OUT",
+    "REMOVE",
+    "TD",
+]
+START = ["START", "YES", "UNSTOP"]
+HELP = ["HELP", "INFO"]
+ALL = [(word, "stop") for word in STOP] + [(word, "start") for word in START] + [(w, "help") for w in HELP]
+LEADING = ["STOP", "STOPALL", "UNSUBSCRIBE", "ARRET", "OPTOUT", "OPT-OUT", "OPT OUT", "REVOKE"]
+
+
+@pytest.mark.parametrize(("word", "intent"), ALL)
+def test_every_word_of_the_field(word: str, intent: str) -> None:
+    for text in (word, word.lower(), word.title(), f"  {word}.\n", f"«{word}» !!!", f"{word} 👍", " ".join(word)):
+        assert classify(text).intent == intent, text
+
+
+_DECORATION = st.text(st.sampled_from(" .,!?-_*'\"\t\n\u200b\u00a0👍\ufe0f…"), max_size=3)
+_ACCENTS = st.lists(st.sampled_from(["", "\u0301", "\u0302", "\u0327"]), min_size=11, max_size=11)
+
+
+@given(st.sampled_from(ALL), st.data(), _ACCENTS)
+def test_case_spaces_punctuation_and_accents_do_not_matter(
+    pair: tuple[str, str], data: st.DataObject, accents: list[str]
+) -> None:
+    word, intent = pair
+    text = data.draw(_DECORATION)
+    for char, accent in zip(word, accents, strict=False):
+        text += data.draw(st.sampled_from([char, char.lower()])) + accent + data.draw(_DECORATION)
+    assert classify(text).intent == intent
+    assert classify(unicodedata.normalize("NFC", text)).intent == intent
+
+
+@pytest.mark.parametrize("word", LEADING)
+def test_an_unambiguous_first_word_is_a_stop_whatever_follows(word: str) -> None:
+    for tail in (" texting me", ", I said", "! wrong number", " au 36111", "\nSent from my phone", " yes"):
+        assert classify(word + tail).intent == "stop", word + tail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Arrêt",
+        "ARRE\u0302T",
+        "stop",
+        "Please stop",
+        "stop, thank you!",
+        "Pls cancel",
+        "ARRET s'il vous plaît",
+        "Unsubscribe me",
+        "Opt-out of this",
+        "S.T.O.P",
+    ],
+)
+def test_stops_as_people_write_them(text: str) -> None:
+    assert classify(text).intent == "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "?!",
+        "👍",
+        "please",
+        "Thanks!",
+        "Cancel my 3 pm appointment",
+        "End of the week is fine",
+        "Remove the onions",
+        "Quit joking",
+        "yes but not today",
+        "start tomorrow",
+        "help me choose",
+        "info about shoes",
+        "don't stop",
+        "nonstop",
+        "stopwatch",
+        "stoppage",
+        "opt in",
+        "out",
+        "unstoppable",
+        "the bus stop",
+        "yesterday",
+    ],
+)
+def test_what_is_left_to_a_person(text: str) -> None:
+    assert classify(text).intent == "other"
+
+
+def test_help_in_french() -> None:
+    assert classify("Aide").intent == "help"
+
+
+@given(st.text())
+def test_any_text_gets_an_answer(text: str) -> None:
+    assert classify(text).intent in {"stop", "start", "help", "doubtful", "other"}
+
+
+def test_a_very_long_text_is_read_to_a_limit() -> None:
+    assert classify("stop " + "x" * 1_000_000).intent == "doubtful"
+    assert classify("x " * 1_000_000).intent == "other"
+    assert classify("x " * 2000 + "stop").intent == "doubtful"
+
+
+def test_every_entry_says_where_it_comes_from_and_since_when() -> None:
+    assert all(keyword.source and keyword.language for keyword in KEYWORDS)
+    assert all(type(keyword.valid_from) is date for keyword in KEYWORDS)
+    words = [(keyword.word, keyword.language) for keyword in KEYWORDS]
+    assert len(set(words)) == len(words)
+    assert {keyword.word: classify(keyword.word).intent for keyword in KEYWORDS} == {
+        keyword.word: keyword.family for keyword in KEYWORDS
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("désabonner", "stop"),
+        ("Parar.", "stop"),
+        ("¡ALTO!", "stop"),
+        ("baja, por favor", "stop"),
+        ("Stopp!!", "stop"),
+        ("abmelden", "stop"),
+        ("Afmelden", "stop"),
+        ("sair", "stop"),
+        ("¿Ayuda?", "help"),
+        ("Hilfe", "help"),
+        ("Voy a cancelar mi cita de las 3", "other"),
+    ],
+)
+def test_words_of_other_languages_count_when_they_stand_alone(text: str, intent: str) -> None:
+    assert classify(text).intent == intent
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"),
+    [
+        ("STOP", Reading("stop", "STOP", "alone")),
+        ("Please stop texting me", Reading("stop", "STOP", "with words that change nothing")),
+        ("STPO", Reading("stop", "STOP", "misspelled")),
+        ("Stop! My list of texts is long enough", Reading("stop", "STOP", "a sentence of its own")),
+        ("Who is this? stop", Reading("doubtful", "STOP", "in a longer text")),
+        ("I will call my lawyer", Reading("doubtful", "lawyer", "looks like an opt-out")),
+        ("cancel my text alerts at noon", Reading("doubtful", "CANCEL", "beside words about messages")),
+        ("cancel my 3 pm", Reading("other", "", "")),
+        ("yes please", Reading("start", "YES", "with courtesy")),
+    ],
+)
+def test_a_reading_says_which_word_and_rule_decided(text: str, reading: Reading) -> None:
+    assert classify(text) == reading
+
+
+@given(st.sampled_from(["start", "yes", "unstop", "help"]), st.text(st.sampled_from("stopabc ?!.\u200b"), max_size=9))
+def test_nobody_is_let_in_again_by_a_text_that_has_a_stop_word(word: str, rest: str) -> None:
+    assert classify(f"{word} {rest} stop").intent != "start"
+
+
+@given(st.text(max_size=80))
+def test_a_stop_word_of_its_own_is_never_overlooked_whatever_stands_around_it(around: str) -> None:
+    assert classify(f"{around} unsubscribe {around}").intent in {"stop", "doubtful"}

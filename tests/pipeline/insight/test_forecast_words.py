@@ -1,0 +1,66 @@
+"""What a forecast says in words: beyond its horizon it does not know the finish, and says so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.insight.forecast import Group, Interval
+from pipeline.insight.forecast_words import Question, forecast
+from pipeline.insight.review import written_instant
+
+HOUR, DAY = 3_600_000, 86_400_000
+BEGIN = int(datetime(2026, 11, 26, 10, tzinfo=UTC).timestamp()) * 1000
+HORIZON = BEGIN + 30 * DAY
+
+
+def question(windows: list[Interval], recipients: int, deadline: int | None = None) -> Question:
+    group = Group("Europe/Paris", recipients, recipients, windows)
+    return Question(
+        sender="main", limit=1.0, rate=1.0, begin=BEGIN, deadline=deadline, horizon=HORIZON, days=30,
+        rank=(1, 1 << 62), weight=1, groups=[group],
+    )  # fmt: skip
+
+
+ALL_DAY = [(BEGIN, HORIZON + 14 * DAY)]
+MONTH = 30 * 86_400
+
+
+def test_a_finish_beyond_the_horizon_is_said_to_be_so_with_what_is_known_until_there() -> None:
+    found = forecast(question(ALL_DAY, MONTH + 1000))
+    assert (found.finish, found.seconds, found.beyond_horizon, found.unreached) == (None, None, True, 1000)
+    assert found.binding == "rate", "not the quiet hours, of which there are none"
+    assert found.why.endswith(
+        "the finish lies beyond the horizon of 30 days: by 2026-12-26 10:00 UTC 2,592,000 are handed over, what "
+        "becomes of the other 1,000 is not known"
+    )
+    assert found.zones[0].finish is None
+
+
+def test_no_window_within_the_horizon_is_not_known_either() -> None:
+    found = forecast(question([], 10))
+    assert (found.beyond_horizon, found.unreached, found.binding) == (True, 10, "quiet_hours")
+    assert "no window opens for some" in found.why
+    assert "0 are handed over" in found.why
+
+
+def test_a_finish_within_the_horizon_and_a_deadline_before_it_are_known() -> None:
+    whole = forecast(question(ALL_DAY, MONTH))
+    assert (whole.finish, whole.beyond_horizon) == (HORIZON, False)
+    assert "horizon" not in whole.why
+    late = forecast(question(ALL_DAY, MONTH + 1000, deadline=BEGIN + DAY))
+    assert (late.beyond_horizon, late.unreached, late.seconds) == (False, MONTH + 1000 - 86_400, 86_400)
+    assert "before the deadline at 2026-11-27 10:00 UTC" in late.why
+
+
+def test_a_deadline_beyond_the_horizon_is_not_said_to_be_missed() -> None:
+    found = forecast(question(ALL_DAY, MONTH + 1000, deadline=HORIZON + DAY))
+    assert (found.finish, found.seconds, found.beyond_horizon) == (None, None, True)
+    assert "deadline" not in found.why
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00", "1999-12-31T23:59", "2100-01-01T00:00Z", "9999-12-31T23:59"])
+def test_a_launch_in_a_year_that_nobody_plans_for_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not in 2000 to 2099"):
+        written_instant(text, "America/New_York")

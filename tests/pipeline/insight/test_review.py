@@ -1,0 +1,181 @@
+"""The review before a launch: problems, warnings, segments and cost over given facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.content.outgoing import compile_lane_message
+from pipeline.content.render import compile_template
+from pipeline.content.text_estimate import TextEstimate, TextSurvey
+from pipeline.content.texts import NOBODY_REACHED
+from pipeline.eligibility.rehearsal import Rehearsal
+from pipeline.insight.review import AccountFacts, AudienceFacts, Rehearsed, Review, review
+from pipeline.timing.tz import instant
+from schemas.campaign import CampaignSpec
+from schemas.lane import LaneMessage
+
+NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp() * 1000)
+ACCOUNT = AccountFacts(
+    site_name="Harbor & Pine", store_zone="America/New_York", segments_per_second=100.0, lateness_hours=2.0
+)
+PEOPLE = AudienceFacts(recipients=1000, with_value={"first_name": 900}, attributes=["city", "first_name"])
+ALL_GO = Rehearsal(recipients=1000, going=1000, segments=1000, cost=900 * 10_000 + 100 * 80_000)
+ONE_PART = TextEstimate(
+    example="Harbor & Pine: Hi", encoding="gsm7", units=17, mean_parts=1.0, most_parts=1, recipients=1000, over_one=0,
+    in_text=(), in_values=(), forced=0, samples=(),
+)  # fmt: skip
+
+
+def reviewed(
+    audience: AudienceFacts = PEOPLE,
+    account: AccountFacts | None = ACCOUNT,
+    outcome: Rehearsal = ALL_GO,
+    text: TextEstimate = ONE_PART,
+    **changes: Any,
+) -> Review:
+    values = {"name": "x", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}], **changes}
+    acted = Rehearsed(outcome=outcome, texts=(text,)) if account and audience.recipients else None
+    spec = CampaignSpec.model_validate(values)
+    return review(spec, account, "" if account else "no account", audience, acted, NOW)
+
+
+def whats(findings: tuple[Any, ...]) -> str:
+    return "; ".join(f"{one.where}: {one.what}" for one in findings)
+
+
+def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
+    found = reviewed()
+    assert (found.problems, found.warnings) == ((), ())
+    assert (found.recipients, found.sendable, found.segments, found.seconds) == (1000, 1000, 1000, 10.0)
+    assert found.cost == 900 * 10_000 + 100 * 80_000
+    assert found.texts[0].example == "Harbor & Pine: Hi"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "problem", "warning"),
+    [
+        (
+            Rehearsal(recipients=1960, skipped=Counter(smart_sending=1950, opted_out=10)),
+            "nobody of 1,960 recipients would get it: 1,950 smart_sending, 10 opted_out",
+            "",
+        ),
+        (Rehearsal(recipients=10, expiring=10), "nobody of 10 recipients would get it: 10 deadline", ""),
+        (
+            Rehearsal(recipients=100, skipped=Counter(a=30, b=20, c=10, d=5), going=35, segments=35),
+            "",
+            "65 of 100 recipients (65%) would get nothing: 30 a, 20 b, 10 c and 1 more reason",
+        ),
+        (Rehearsal(recipients=100, skipped=Counter(opted_out=49), going=51, segments=51), "", ""),
+    ],
+)
+def test_whoever_reaches_nobody_or_few_is_told(outcome: Rehearsal, problem: str, warning: str) -> None:
+    found = reviewed(outcome=outcome)
+    assert found.skipped == dict(outcome.skipped)
+    assert [one.code for one in found.problems] == ([NOBODY_REACHED] if problem else [])
+    assert problem in whats(found.problems)
+    assert bool(found.warnings) == bool(warning)
+    assert warning in whats(found.warnings)
+
+
+def survey_of(text: str, first_names: list[str]) -> TextEstimate:
+    template = compile_template(text)
+    renderer = compile_lane_message(LaneMessage(text=text, links=[]))
+    counted = TextSurvey(template, renderer, "https://hp.example")
+    fields = {"first_name": first_names}
+    counted.add(fields, renderer.segments(fields, len(first_names), ""), np.ones(len(first_names), np.bool_))
+    return counted.estimate()
+
+
+def test_one_character_of_a_few_is_not_blamed_on_all() -> None:
+    names = ["Ann"] * 97 + ["Łukasz", "Ayşe", "Ş"]
+    text = survey_of("a" * 80 + " {first_name}", names)
+    assert (text.over_one, text.forced, text.recipients, text.in_text) == (3, 3, 100, ())
+    said = [one.what for one in reviewed(text=text).warnings]
+    assert said[0] == "3 of 100 texts take more than one segment of 160 characters: 1.03 on average, 2 at most"
+    assert said[1].startswith("3 recipients have 70 characters a segment and not 160, because of their own values: ")
+    for part in ("'Ł' in first_name (1)", "'ş' in first_name (1)", "first_name 'Łukasz', first_name 'Ayşe'"):
+        assert part in said[1]
+
+
+def test_a_character_that_the_author_wrote_is_named_as_such() -> None:
+    text = survey_of("ç" + "a" * 80, ["Ann"] * 5)
+    assert (text.over_one, text.in_text, text.forced) == (5, ("ç",), 0)
+    [said] = [one.what for one in reviewed(text=text).warnings]
+    assert "5 of 5 texts take more than one segment: 2.00 on average" in said
+    assert "the text itself has 'ç', not in GSM-7" in said
+
+
+def test_long_texts_of_plain_characters_blame_no_character() -> None:
+    text = survey_of("{first_name}", ["x" * 161, "y"])
+    assert (text.over_one, text.most_parts, text.example) == (1, 2, "x" * 161)
+    assert [one.what for one in reviewed(text=text).warnings] == [
+        "1 of 2 texts take more than one segment of 160 characters: 1.50 on average, 2 at most"
+    ]
+    # A foreign character that costs nobody a segment is not worth a warning.
+    assert reviewed(text=survey_of("Hi {first_name}", ["Łukasz"])).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "warning"),
+    [
+        ("Hi {first_name}", "", "100 recipients have no {first_name}"),
+        ("Hi {first_name|you}", "", ""),
+        ("Hi {nobody_has_it}", "no contact of the audience has a value of {nobody_has_it}", ""),
+        ("Hi {nobody_has_it|you}", "", "everybody gets its default"),
+        ("Hi {", "never closed", ""),
+        ("Go {link}", "{link} leads nowhere", ""),
+        ("Go {link:shop}", "{link:shop} leads nowhere", ""),
+    ],
+)
+def test_templates(text: str, problem: str, warning: str) -> None:
+    found = reviewed(messages=[{"text": text}])
+    assert bool(found.problems) == bool(problem)
+    assert problem in whats(found.problems)
+    assert bool(found.warnings) == bool(warning)
+    assert warning in whats(found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "warning"),
+    [
+        ({"send_at": "2026-11-21T10:59:00Z"}, "send_at: 2026-11-21 10:59 UTC is past", ""),
+        ({"send_at": "2026-11-21T11:30:00Z"}, "", "is just past"),
+        ({"send_at": "2026-11-21T07:30:00"}, "", ""),  # 12:30 UTC in New York
+        ({"deadline": "2026-11-21T12:00:00Z"}, "deadline: 2026-11-21 12:00 UTC is past", ""),
+        ({"send_at": "2026-11-22T12:00:00Z", "deadline": "2026-11-22T12:00:00Z"}, "is not after send_at", ""),
+        ({"send_at": "2026-11-22T12:00:00Z", "deadline": "2026-11-22T12:01:00Z"}, "", ""),
+    ],
+)
+def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
+    found = reviewed(**changes)
+    assert bool(found.problems) == bool(problem)
+    assert problem in whats(found.problems)
+    assert bool(found.warnings) == bool(warning)
+    assert warning in whats(found.warnings)
+
+
+def test_audience_and_account() -> None:
+    assert "no list 'b'" in whats(reviewed(AudienceFacts(recipients=0, unknown_lists=["b"])).problems)
+    assert "nobody to send to: a hold" in whats(reviewed(AudienceFacts(recipients=0)).problems)
+    assert "sender: no account" in whats(reviewed(account=None).problems)
+    refused = [*((f"{n}", "not_possible") for n in range(7)), ("33612345678", "no_country")]
+    said = whats(reviewed(AudienceFacts(recipients=1, refused_numbers=refused)).warnings)
+    assert "7 left out: '0', '1', '2', '3', '4' and 2 more: the number has too few or too many digits" in said
+    assert "1 left out: '33612345678': without + a number may be another person's" in said
+
+
+def test_local_times_around_changes_of_clocks() -> None:
+    # 2026-11-01 01:30 comes twice in New York: the first is meant. 2026-03-08 02:30 does not come: it is 03:30.
+    assert instant(datetime(2026, 11, 1, 1, 30), "America/New_York") == 1_793_511_000_000  # noqa: DTZ001
+    assert instant(datetime(2026, 3, 8, 2, 30), "America/New_York") == 1_772_955_000_000  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "However late")])
+def test_it_says_what_becomes_of_a_message_that_machines_make_late(transactional: bool, words: str) -> None:
+    assert words in reviewed(transactional=transactional).lateness
+    assert reviewed(account=None).lateness == ""

@@ -1,0 +1,422 @@
+"""The rules of a lane once more, one recipient at a time, slow and plain; and what must be equal between a
+`LaneState` and it, or between two `LaneState`s."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from pipeline.lane.lateness import lateness
+from pipeline.lane.state import LaneState
+from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, Intent, LaneRecord, Owner, Result, Work
+from schemas.status import StatusChunk
+
+Place = tuple[int, int]
+"""(offset of the WORK, position)."""
+
+FINALS = ["unknown", "canceled", "expired", "skipped", "rejected", "accepted"]
+"""Final states, later ones outrank earlier ones."""
+PASSING = ["delayed", "queued", "in_flight", "unknown"]
+"""States of a turn; who is unknown may wait again, one turn later."""
+
+
+@dataclass
+class Person:
+    key: tuple[str, int, int]
+    place: Place
+    due: int
+    planned: int
+    """When its message was to go, by the rules alone."""
+    arrived: int
+    """When it came into the lane."""
+    turn: int = 0
+    waiting: bool = True
+    doubts: int = 0
+    """Attempts that had no answer, so that it was let wait again."""
+    final: str | None = None
+
+    def end(self, state: str) -> None:
+        if self.final is None or FINALS.index(state) > FINALS.index(self.final):
+            self.final = state
+
+
+@dataclass
+class ModelFlight:
+    campaign: str
+    seats: list[tuple[Person, int]]
+    orphan: bool = False
+    resent: bool = False
+    asking: bool = False
+    settled: set[Place] = field(default_factory=set)
+
+
+class Model:
+    def __init__(self) -> None:
+        self.people: dict[tuple[str, int, int], Person] = {}
+        self.places: dict[Place, Person] = {}
+        self.flights: dict[int, ModelFlight] = {}
+        self.controls: dict[str, Control] = {}
+        self.canceled_at: dict[str, int] = {}
+        self.finished: set[str] = set()
+        self.epoch = 0
+        self.signs: list[tuple[int, str]] = []
+        """When an owner said what: "owner", "able" or "away"."""
+        self.resumed: dict[str, int] = {}
+        self.valid: set[int] = set()
+        """Offsets of the INTENTs that may be submitted."""
+
+    def apply(self, offset: int, record: LaneRecord) -> None:
+        match record:
+            case Work():
+                self._work(offset, record)
+            case Intent():
+                self._intent(offset, record)
+            case Result():
+                self._result(record)
+            case Control():
+                self._control(offset, record)
+            case Owner():
+                for flight in self.flights.values():
+                    if not flight.orphan:
+                        self._orphan(flight, record.at)
+                self.epoch = offset + 1
+                self._sign(record.at, "owner")
+            case Heartbeat():
+                if record.epoch == self.epoch:
+                    self._sign(record.at, "able" if record.able else "away")
+            case Finish():
+                self._finish(record.campaign)
+            case Drop() | Defer():
+                if record.epoch == self.epoch:
+                    self._leave(record)
+
+    def _sign(self, at: int, what: str) -> None:
+        self.signs.append((max(at, self.signs[-1][0]) if self.signs else at, what))
+
+    def late(self, person: Person, now: int) -> int:
+        """How late machines make a person at `now`, millisecond by millisecond in principle."""
+        planned = max(person.planned, self.resumed.get(person.key[0], 0))
+        down = [(a, b) for (a, what), (b, _) in pairwise(self.signs) if what == "away" or b - a > 60_000]
+        down += [(at, now) for at, what in self.signs[-1:] if what == "away"]
+        gap = [(planned, person.arrived)] if person.arrived > planned else []
+        edges = sorted({planned, now, *(t for span in [*down, *gap] for t in span)})
+        return sum(
+            b - a
+            for a, b in pairwise(edges)
+            if planned <= a < b <= now and any(x <= a and b <= y for x, y in [*down, *gap])
+        )
+
+    def _state(self, campaign: str) -> str | None:
+        known = self.controls.get(campaign)
+        return None if known is None else known.state
+
+    def _resends(self, campaign: str) -> bool:
+        known = self.controls.get(campaign)
+        return known is not None and known.state != "canceled" and known.settings.unknown.startswith("resend")
+
+    def _asks(self, campaign: str) -> bool:
+        known = self.controls.get(campaign)
+        return known is not None and known.settings.unknown == "query"
+
+    def flying(self) -> set[tuple[str, int, int]]:
+        """Whose fate is open: with a RESULT to come, or asked for."""
+        return {
+            person.key
+            for flight in self.flights.values()
+            if flight.asking or not flight.orphan
+            for person, _ in flight.seats
+            if not (flight.asking and person.place in flight.settled)
+        }
+
+    def _finish(self, campaign: str) -> None:
+        busy = any(f.campaign == campaign and (f.asking or not f.orphan) for f in self.flights.values())
+        if busy or any(p.waiting for p in self.people.values() if p.key[0] == campaign):
+            return
+        self.finished.add(campaign)
+        self.controls.pop(campaign, None)
+        self.resumed.pop(campaign, None)
+
+    def _work(self, offset: int, work: Work) -> None:
+        dues = [due for count, due in work.dues for _ in range(count)]
+        for position, ordinal in enumerate(work.ordinals):
+            key = (work.campaign, work.message, ordinal)
+            if key in self.people or work.campaign in self.finished:
+                continue
+            person = Person(key, (offset, position), dues[position], dues[position], work.at)
+            self.people[key] = self.places[person.place] = person
+            if self._state(work.campaign) == "canceled":
+                person.waiting = False
+                self._end(person, "canceled")
+
+    def _waiting(self, one: tuple[int, int, int]) -> list[Person] | None:
+        """The people of a slice; None unless it is one and all of them wait."""
+        people = [self.places.get((one[0], position)) for position in range(one[1], one[2])]
+        return [p for p in people if p] if people and all(p and p.waiting for p in people) else None
+
+    def _intent(self, offset: int, intent: Intent) -> None:
+        seats: list[Person] = []
+        for one in intent.slices:
+            people = self._waiting(one)
+            if people is None:
+                return
+            seats += people
+        places = [person.place for person in seats]
+        if not seats or len(set(places)) < len(places) or intent.epoch != self.epoch:
+            return
+        if self._state(intent.campaign) != "running":
+            return
+        if any(person.key[:2] != (intent.campaign, intent.message) for person in seats):
+            return
+        self.valid.add(offset)
+        for person in seats:
+            person.waiting = False
+        self.flights[offset] = ModelFlight(intent.campaign, [(person, person.turn) for person in seats])
+
+    def _again(self, person: Person, due: int, turn: int) -> None:
+        person.waiting, person.due, person.turn = True, due, turn + 1
+
+    def _orphan(self, flight: ModelFlight, at: int) -> None:
+        flight.orphan = True
+        flight.resent = not flight.asking and self._resends(flight.campaign)
+        if not flight.resent:
+            flight.asking = True
+            return
+        for person, turn in flight.seats:
+            if person.place not in flight.settled:
+                self._resend(person, flight.campaign, at, turn)
+
+    def _attempts(self, person: Person) -> int:
+        """How many attempts may have arrived."""
+        lost = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
+        return person.doubts + sum(seat is person for f in lost for seat, _ in f.seats)
+
+    def _resend(self, person: Person, campaign: str, due: int, turn: int) -> None:
+        settings = self.controls[campaign].settings
+        if self._attempts(person) < (settings.resend_attempts if settings.unknown == "resend" else 10):
+            self._again(person, due, turn)
+        else:
+            person.end("unknown")
+
+    def _result(self, result: Result) -> None:
+        flight = self.flights.get(result.intent)
+        if flight is None:
+            return
+        may_doubt = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
+        doubt, before, answered = False, set(flight.settled), set()
+        for index, (person, turn) in enumerate(flight.seats):
+            if flight.asking and person.place in before:
+                continue
+            naming = [g for g in result.groups if g.indices is None or index in g.indices]
+            outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
+            if outcome == "retry" and naming[0].reason == "quiet_hours" and not self._ended_elsewhere(flight, person):
+                person.planned = due
+            if outcome == "unknown" and may_doubt and not result.asked:
+                doubt = True
+                continue
+            answered.add(person.place)
+            if flight.orphan and not flight.asking:
+                self._late(flight, person, turn, outcome, result.at)
+            else:
+                self._own(flight, person, turn, outcome, due, result.at)
+        if doubt:
+            flight.asking = True
+            flight.settled |= answered
+        elif result.asked and flight.orphan and not self._asks(flight.campaign):
+            flight.asking = False
+        else:
+            del self.flights[result.intent]
+
+    def _ended_elsewhere(self, flight: ModelFlight, person: Person) -> bool:
+        late = flight.orphan and not flight.asking
+        return late or person.place in flight.settled or self._state(flight.campaign) == "canceled"
+
+    def _end(self, person: Person, state: str) -> None:
+        """Nobody whose earlier attempt may have arrived is certain not to have been sent to."""
+        if state in {"canceled", "skipped", "expired"} and self._attempts(person):
+            state = "unknown"
+        person.end(state)
+
+    def _own(self, flight: ModelFlight, person: Person, turn: int, outcome: str, due: int, at: int) -> None:
+        if person.place in flight.settled and outcome != "accepted":
+            return
+        if outcome == "retry" and self._state(flight.campaign) == "canceled":
+            self._end(person, "canceled")
+        elif outcome == "retry":
+            self._again(person, due, turn)
+        elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
+            person.doubts += 1
+            self._resend(person, flight.campaign, max(due, at), turn)
+        else:
+            self._end(person, outcome)
+
+    def _late(self, flight: ModelFlight, person: Person, turn: int, outcome: str, at: int) -> None:
+        unsent = outcome in {"retry", "skipped", "expired"}
+        if outcome == "unknown" and flight.resent:
+            person.doubts += person.place not in flight.settled
+        if outcome == "unknown" or (unsent and flight.resent):
+            return
+        if flight.resent:
+            person.waiting = False
+            for other in self.flights.values():
+                if any(seat is person for seat, _ in other.seats):
+                    other.settled.add(person.place)
+        elif person.place in flight.settled and outcome != "accepted":
+            return
+        if unsent:
+            self._not_sent_after_all(flight, person, turn, at)
+        else:
+            self._end(person, outcome)
+
+    def _not_sent_after_all(self, flight: ModelFlight, person: Person, turn: int, at: int) -> None:
+        known = self.controls.get(flight.campaign)
+        if self._attempts(person):
+            return
+        if known is None or known.state == "canceled" or known.settings.resolved:
+            self._end(person, "rejected")
+            return
+        person.final = None
+        self._again(person, at, turn)
+
+    def _control(self, offset: int, control: Control) -> None:
+        known = self.controls.get(control.campaign)
+        if control.campaign in self.finished:
+            return
+        if known is not None and (known.state == "canceled" or control.revision <= known.revision):
+            return
+        self.controls[control.campaign] = control
+        if known is not None and known.state == "paused" and control.state == "running":
+            self.resumed[control.campaign] = control.at
+        if control.state == "canceled":
+            self.canceled_at[control.campaign] = offset
+            for person in self.people.values():
+                if person.waiting and person.key[0] == control.campaign:
+                    person.waiting = False
+                    self._end(person, "canceled")
+
+    def _leave(self, record: Drop | Defer) -> None:
+        for one in record.slices:
+            for person in self._waiting(one) or []:
+                if isinstance(record, Defer):
+                    self._again(person, record.due, person.turn)
+                    person.planned = record.due
+                else:
+                    person.waiting = False
+                    self._end(person, record.state)
+
+
+class Accounting:
+    """What the ClickHouse writer keeps: sets of ordinals, and of them the state of each recipient."""
+
+    def __init__(self) -> None:
+        self.sets: set[tuple[tuple[str, int, int], str, int, str, int, int]] = set()
+        self._best: dict[tuple[str, int, int], tuple[int, int, int]] = {}
+        self.state: dict[tuple[str, int, int], str] = {}
+
+    def add(self, chunk: StatusChunk) -> None:
+        for group in chunk.groups:
+            for ordinal in group.ordinals:
+                key = (chunk.campaign, chunk.message, ordinal)
+                self.sets.add((key, group.state, group.turn, group.reason, group.segments, group.price))
+                final = group.state not in PASSING
+                rank = (1, FINALS.index(group.state), 0) if final else (0, group.turn, PASSING.index(group.state))
+                if rank >= self._best.get(key, (-1, 0, 0)):
+                    self._best[key], self.state[key] = rank, group.state
+
+
+def waiting(state: LaneState) -> dict[Place, tuple[int, int]]:
+    """Place → (due, turn) of everybody who waits."""
+    return {
+        (chunk.offset, position): (span.due, span.turn)
+        for chunk in state.chunks.values()
+        for span in chunk.spans
+        for position in range(span.start, span.stop)
+    }
+
+
+def plain(state: LaneState) -> dict[str, Any]:
+    """All that a lane's state is, in a form that can be compared."""
+    return {
+        "next_offset": state.next_offset,
+        "epoch": state.epoch,
+        "nonce": state.nonce,
+        "owned_at": state.owned_at,
+        "last_intent_at": state.last_intent_at,
+        "campaigns": state.campaigns,
+        "finished": state.finished,
+        "downtime": (state.downtime.heard_at, state.downtime.away_since, state.downtime.spans),
+        "resumed": state.resumed,
+        "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
+        "waiting": waiting(state),
+        "chunks": {
+            offset: (chunk.key, chunk.packed, chunk.flights, chunk.doubts, chunk.moved)
+            for offset, chunk in state.chunks.items()
+        },
+        "flights": state.flights,
+        "counts": (state.waiting, state.live_bytes),
+    }
+
+
+def check_counts(state: LaneState) -> None:
+    """What is counted as it goes is what counting again gives; nothing is kept that nobody needs."""
+    spans = [span for chunk in state.chunks.values() for span in chunk.spans]
+    assert all(span.start < span.stop for span in spans)
+    for chunk in state.chunks.values():
+        assert all(a.stop <= b.start for a, b in zip(chunk.spans, chunk.spans[1:], strict=False))
+        seats = sum(one[0] == chunk.offset for flight in state.flights.values() for one in flight.slices)
+        assert chunk.flights == seats
+        assert chunk.spans or chunk.flights, "a chunk is kept that nobody needs"
+    assert state.waiting == sum(span.count for span in spans)
+    assert state.live_bytes == sum(len(chunk.packed) for chunk in state.chunks.values())
+    ready = [span for key in state.table.ready_keys() for span in state.table.ready(key)]
+    assert state.table.ready_count == sum(span.count for span in ready)
+    assert {id(span) for span in ready} <= {id(span) for span in spans}, "the delay table holds what is gone"
+
+
+def check_lateness(state: LaneState, model: Model, now: int) -> None:
+    """The fold agrees with the model about how late everybody is who waits."""
+    for person in model.people.values():
+        if person.waiting:
+            chunk, position = person.place
+            assert lateness(state, state.chunks[chunk], position, now) == model.late(person, now), person
+
+
+def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
+    """The fold agrees with the model, and the accounting with both (invariant I1)."""
+    assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
+    doubted = Counter(
+        (chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)
+    )
+    assert all(doubted[p.place] == p.doubts for p in model.people.values() if p.waiting)
+    assert {
+        offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.turns))
+        for offset, flight in state.flights.items()
+    } == {
+        offset: (flight.orphan, flight.resent, flight.asking, [(p.place, turn) for p, turn in flight.seats])
+        for offset, flight in model.flights.items()
+    }
+    assert state.finished == model.finished
+    known = {key for key in model.people if key[0] not in model.finished}
+    assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == known
+    assert accounting.state.keys() == model.people.keys()
+    flying = model.flying()
+    for key, person in model.people.items():
+        told = accounting.state[key]
+        if person.final is not None:
+            assert told == person.final
+            assert not person.waiting
+        elif person.waiting:
+            assert told in {"delayed", "queued"}
+            assert key not in flying
+        else:
+            assert told == "in_flight"
+            assert key in flying
+
+
+def _seats(slices: list[tuple[int, int, int]], turns: list[int]) -> list[tuple[Place, int]]:
+    return [
+        ((chunk, position), turn)
+        for (chunk, start, stop), turn in zip(slices, turns, strict=True)
+        for position in range(start, stop)
+    ]

@@ -1,0 +1,106 @@
+"""Records of a lane's log, short to write in a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.lane.fold import Effect, apply
+from pipeline.lane.state import LaneState
+from schemas.lane import LANES, Control, Intent, LaneMessage, LaneRecord, LaneSettings, Owner, Result, Work
+from schemas.lane import ResultGroup as Group
+from schemas.status import StatusChunk
+from schemas.wire import encode
+
+A, B, C, D, E, F = (letter * 8 for letter in "abcdef")
+
+
+def settings(
+    unknown: Any = "skip",
+    priority: Any = "normal",
+    weight: int = 1,
+    deadline: int | None = None,
+    transactional: bool = False,
+    resend_attempts: int = 2,
+    resolved: bool = False,
+    lateness: int | None = None,
+) -> Any:
+    return LaneSettings(
+        messages=[LaneMessage(text="hi", links=[])],
+        priority=priority,
+        weight=weight,
+        deadline=deadline,
+        unknown=unknown,
+        resend_attempts=resend_attempts,
+        transactional=transactional,
+        resolved=resolved,
+        lateness=lateness,
+    )
+
+
+def control(campaign: str = A, state: Any = "running", revision: int = 1, at: int = 0, **more: Any) -> Control:
+    return Control(campaign=campaign, revision=revision, state=state, settings=settings(**more), at=at)
+
+
+def work(
+    ordinals: list[int],
+    campaign: str = A,
+    dues: list[tuple[int, int]] | None = None,
+    at: int = 0,
+    segments: list[int] | None = None,
+) -> Work:
+    n = len(ordinals)
+    return Work(
+        campaign=campaign,
+        message=0,
+        at=at,
+        ordinals=ordinals,
+        numbers=[12125550000 + ordinal for ordinal in ordinals],
+        segments=segments or [1] * n,
+        prices=[7500] * n,
+        dues=dues or [(n, at)],
+        zones=["America/New_York"],
+        zone=[0] * n,
+        fields={"name": ["Ann"] * n},
+    )
+
+
+def owner(nonce: str = "n", at: int = 0) -> Owner:
+    return Owner(worker="w", nonce=nonce, at=at)
+
+
+def intent(epoch: int, slices: list[tuple[int, int, int]], campaign: str = A, at: int = 0) -> Intent:
+    return Intent(epoch=epoch, campaign=campaign, message=0, slices=slices, at=at)
+
+
+def result(of: int, *groups: Group, at: int = 0) -> Result:
+    return Result(intent=of, groups=list(groups), at=at)
+
+
+class Log:
+    """A log that is folded as it is written, through the bytes that Kafka would carry."""
+
+    def __init__(self) -> None:
+        self.state = LaneState()
+        self.raws: list[bytes] = []
+        self.effects: list[list[Effect]] = []
+
+    def add(self, record: LaneRecord) -> list[Effect]:
+        raw = encode(record)
+        self.raws.append(raw)
+        effects = apply(self.state, len(self.raws) - 1, LANES.decode(raw), raw)
+        self.effects.append(effects)
+        return effects
+
+    @property
+    def end(self) -> int:
+        return len(self.raws)
+
+
+def said(effects: list[Effect]) -> list[tuple[str, list[int], str, int]]:
+    """(state, ordinals, reason, turn) of each status group."""
+    return [
+        (group.state, group.ordinals, group.reason, group.turn)
+        for effect in effects
+        if isinstance(effect, StatusChunk)
+        for group in effect.groups
+    ]

@@ -1,0 +1,160 @@
+"""Who gives a smart-sending reservation back: everybody who ends without a message, and nobody who may have it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.lane.effects import Gradually
+from pipeline.lane.release import MOST, MOVED_MS
+from pipeline.limits.reservations import releases, routed
+from pipeline.sending.ask import given_up
+from schemas.chunk import RECIPIENTS, Move, Release
+from schemas.ids import bucket, partition_of_bucket
+from schemas.lane import Defer, Drop
+from schemas.status import StatusChunk
+from schemas.wire import encode
+from tests.pipeline.lane.records import A, Group, Log, control, intent, owner, result, work
+
+
+def given_back(effects: list[Any]) -> list[int]:
+    """Ordinals of the numbers that the effects release."""
+    found = [effect for effect in effects if isinstance(effect, Release)]
+    assert all(RECIPIENTS.decode(encode(one)) == one for one in found)
+    return sorted(number - 12125550000 for one in found for number in one.numbers)
+
+
+def lane(**more: Any) -> Log:
+    """A lane with recipients 0 to 5 of A waiting in the WORK at 2, and an owner of epoch 1."""
+    log = Log()
+    for record in (owner(), control(**more), work(list(range(6)))):
+        log.add(record)
+    return log
+
+
+def test_a_cancel_gives_back_who_waits_and_not_who_is_in_flight_or_was_sent_to() -> None:
+    log = lane()
+    log.add(intent(1, [(2, 0, 2)]))
+    log.add(intent(1, [(2, 2, 3)]))
+    assert given_back(log.add(result(3, Group(outcome="accepted", ids=["x", "y"])))) == []
+    assert given_back(log.add(control(state="canceled", revision=2))) == [3, 4, 5]
+    assert given_back(log.add(result(4, Group(outcome="retry", reason="busy", due=9)))) == [2]
+
+
+def test_work_that_comes_after_the_cancel_is_given_back() -> None:
+    log = lane()
+    log.add(control(state="canceled", revision=2))
+    assert given_back(log.add(work([6, 7]))) == [6, 7]
+    assert given_back(log.add(work([6, 7]))) == []
+
+
+@pytest.mark.parametrize("state", ["skipped", "expired"])
+def test_who_is_dropped_gives_back(state: Any) -> None:
+    drop = Drop(epoch=1, slices=[(2, 1, 3)], state=state, reason="why", at=1)
+    assert given_back(lane().add(drop)) == [1, 2]
+
+
+def test_of_a_result_those_give_back_who_certainly_got_nothing() -> None:
+    log = lane()
+    log.add(intent(1, [(2, 0, 6)]))
+    groups = [
+        Group(outcome=outcome, indices=[index])  # type: ignore[arg-type]
+        for index, outcome in enumerate(("accepted", "rejected", "retry", "unknown", "skipped", "expired"))
+    ]
+    assert given_back(log.add(result(3, *groups))) == [1, 4, 5]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_will_be_sent(waits: bool) -> None:
+    log = lane()
+    log.add(intent(1, [(2, 0, 2)]))
+    assert given_back(log.add(owner("m"))) == []
+    assert given_back(log.add(given_up(log.state.flights[3], 9))) == []
+    if not waits:
+        log.add(control(state="canceled", revision=2))
+    assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == ([] if waits else [0, 1])
+
+
+def test_who_was_resent_after_a_lost_owner_keeps_it_whatever_the_second_attempt_says() -> None:
+    log = lane(unknown="resend")
+    log.add(intent(1, [(2, 0, 2)]))
+    log.add(owner("m"))
+    log.add(intent(log.state.epoch, [(2, 0, 1)]))
+    assert given_back(log.add(result(5, Group(outcome="rejected", reason="no")))) == []
+    assert given_back(log.add(control(state="canceled", revision=2, unknown="resend"))) == [2, 3, 4, 5]
+
+
+def test_a_transactional_campaign_reserved_nothing() -> None:
+    log = Log()
+    transactional = control()
+    transactional.settings.transactional = True
+    for record in (owner(), transactional, work([0, 1])):
+        log.add(record)
+    canceled = control(state="canceled", revision=2)
+    canceled.settings.transactional = True
+    assert given_back(log.add(canceled)) == []
+
+
+def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
+    log = Log()
+    log.add(owner())
+    log.add(control())
+    many = 5 * MOST // 2
+    for first in range(0, many, 500):
+        log.add(work(list(range(first, first + 500))))
+    (gradually,) = log.add(control(state="canceled", revision=2))
+    assert isinstance(gradually, Gradually)
+    effects = list(gradually.effects)
+    told = [sum(len(group.ordinals) for group in one.groups) for one in effects if isinstance(one, StatusChunk)]
+    assert (len(told), sum(told)) == (3, many)
+    assert max(told) <= MOST + 500
+    assert given_back(effects) == list(range(many))
+
+
+def test_a_release_goes_where_its_recipients_are_decided() -> None:
+    numbers = [12125550000 + n for n in range(1200)]
+    found = [pair for one in releases(A, 0, numbers, 5) for pair in routed(one, 8)]
+    assert {len(set(numbers)) for numbers in [one.numbers for _, one in found]} <= set(range(1, 501))
+    assert sorted(number for _, one in found for number in one.numbers) == numbers
+    for partition, one in found:
+        assert {partition_of_bucket(bucket(number), 8) for number in one.numbers} == {partition}
+
+
+def moved(effects: list[Any]) -> list[tuple[list[int], int]]:
+    """(ordinals, due) of the reservations that the effects move."""
+    found = [effect for effect in effects if isinstance(effect, Move)]
+    assert all(RECIPIENTS.decode(encode(one)) == one for one in found)
+    return [([number - 12125550000 for number in one.numbers], one.due) for one in found]
+
+
+def test_who_waits_for_long_has_the_reservation_moved_and_who_waits_a_little_has_not() -> None:
+    log = lane()
+    morning = MOVED_MS + 5
+    effects = log.add(Defer(epoch=1, slices=[(2, 0, 2), (2, 3, 4)], due=morning, reason="quiet_hours", at=5))
+    assert moved(effects) == [([0, 1, 3], morning)]
+    assert given_back(effects) == []
+    assert moved(log.add(Defer(epoch=1, slices=[(2, 4, 5)], due=morning, reason="carrier_day", at=6))) == []
+    other = lane(transactional=True)
+    assert moved(other.add(Defer(epoch=1, slices=[(2, 0, 2)], due=morning, reason="carrier_day", at=5))) == []
+
+
+def test_who_is_held_back_at_the_last_check_until_the_morning_has_it_moved_too() -> None:
+    log = lane()
+    log.add(intent(1, [(2, 0, 4)]))
+    groups = [
+        Group(outcome="accepted", indices=[0], ids=["x"]),
+        Group(outcome="retry", reason="quiet_hours", indices=[1, 2], due=MOVED_MS),
+        Group(outcome="retry", reason="busy", indices=[3], due=MOVED_MS - 1),
+    ]
+    assert moved(log.add(result(3, *groups))) == [([1, 2], MOVED_MS)]
+
+
+def test_a_move_goes_to_the_partitions_of_its_numbers() -> None:
+    numbers = [12125550000 + n for n in range(40)]
+    one = Move(campaign=A, message=0, numbers=numbers, due=9, at=1)
+    parts = dict(routed(one, 8))
+    assert sorted(number for part in parts.values() for number in part.numbers) == numbers
+    assert all(part.due == 9 for part in parts.values())
+    for partition, part in parts.items():
+        assert {partition_of_bucket(bucket(number), 8) for number in part.numbers} == {partition}

@@ -1,0 +1,336 @@
+"""Workers around one lane's log, as Kafka would have them: each reads at its own speed, may stall, lose the lane
+without knowing it, write late, or die between any two steps. Every record passes through its bytes. People are in
+New York, or nobody knows whether in New York or Los Angeles, and a second takes `LIMIT` segments."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
+
+from pipeline.lane.checkpoint import Loader, parts, snapshot
+from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
+from pipeline.lane.lateness import TOO_LATE
+from pipeline.lane.scheduler import FairShare
+from pipeline.lane.state import Flight, LaneState, flight_of
+from pipeline.limits.rate import Window
+from pipeline.sending.ask import ask_after
+from pipeline.sending.picker import Pick, Picked, pick
+from pipeline.sending.submission import held_all, held_back, hours_of, starts_full
+from pipeline.timing.quiet_hours import QuietHours
+from pipeline.timing.whereabouts import read_key
+from schemas.chunk import Release
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
+from schemas.status import StatusChunk
+from schemas.wire import encode
+from tests.pipeline.lane.model import Accounting, Model, plain
+from tests.pipeline.lane.records import D, owner
+
+Message = tuple[str, int, int]
+"""(campaign, message, ordinal)."""
+QUIET = QuietHours("cautious")
+KEYS = ("US America/New_York", "US America/New_York,America/Los_Angeles")
+"""Where people of even and of odd ordinals are."""
+ALLOWED = range(8, 21)
+"""Local hours in which the rule of the United States lets a message go."""
+CLOSES = round(datetime(2027, 1, 15, 2, tzinfo=UTC).timestamp() * 1000)
+"""Nine at night in New York: whoever may be there may not be sent to from then on."""
+LIMIT = 5
+"""Segments a second. Slices are no larger."""
+
+
+def somewhere(given: Work) -> Work:
+    """The work with its people where they are."""
+    return replace(given, zones=list(KEYS), zone=[ordinal % 2 for ordinal in given.ordinals])
+
+
+def lawful(ordinal: int, now: int) -> bool:
+    """Whether it is an allowed hour in each zone that this person may be in, by the standard library."""
+    zones, _ = read_key(KEYS[ordinal % 2])
+    return all(datetime.fromtimestamp(now / 1000, ZoneInfo(zone)).hour in ALLOWED for zone in zones)
+
+
+@dataclass
+class Worker:
+    name: str
+    start: int
+    state: LaneState = field(default_factory=LaneState)
+    loader: Loader | None = None
+    buffer: list[int] = field(default_factory=list)
+    active: bool = False
+    epoch: int = 0
+    position: int = 0
+    picked: Picked = field(default_factory=Picked)
+    share: FairShare = field(default_factory=FairShare)
+    todo: deque[Flight] = field(default_factory=deque)
+    """Submit effects read, not carried out yet."""
+    asks: set[int] = field(default_factory=set)
+    """INTENTs to ask the aggregator for."""
+    outbox: deque[LaneRecord] = field(default_factory=deque)
+    """Records produced, not in the log yet."""
+    mark: tuple[int, int] | None = None
+    """(records still to be written, as of) of a checkpoint under way."""
+
+
+class World:
+    read_back = True
+    """False: an INTENT is submitted when the broker has it, whatever the log says by then."""
+    ask_after = ask_after(0)
+    """Milliseconds from an INTENT to the question what became of it (the model's requests arrive at once)."""
+    at_the_door = True
+    """False: quiet hours are only looked at when a slice is picked."""
+    starts_full = staticmethod(starts_full)
+
+    def __init__(self) -> None:
+        self.log: list[tuple[LaneRecord, bytes]] = []
+        self.truth = LaneState()
+        self.told: list[list[StatusChunk]] = []
+        """Statuses of each record, as the reader from offset 0 emits them."""
+        self.model = Model()
+        self.accounting = Accounting()
+        self.workers: list[Worker] = []
+        self.received: Counter[tuple[str, int, int]] = Counter()
+        """What the aggregator has: submissions of each message id. Those of D that its key caught do not count."""
+        self.fate: dict[Message, str] = {}
+        """What the aggregator made of each, the first time."""
+        self.forgotten: set[Message] = set()
+        """Of which it could not tell."""
+        self.opted_out: set[int] = set()
+        self.released: set[Message] = set()
+        """Whose smart-sending reservation was given back."""
+        self.sent: dict[int, list[str]] = {}
+        """Outcomes of what was submitted, by the INTENT's offset."""
+        self.mark = 0
+        self.names = 0
+        self.now = CLOSES - 3_600_000
+        self.windows: dict[int, Window] = {}
+        """The last second of each owner, by its epoch."""
+        self.arrivals: deque[tuple[int, int]] = deque()
+        """(ms, segments) of what the aggregator got, newest last."""
+
+    def append(self, record: LaneRecord) -> None:
+        raw = encode(record)
+        offset, record = len(self.log), LANES.decode(raw)
+        self.log.append((record, raw))
+        effects = apply(self.truth, offset, record, raw)
+        self.model.apply(offset, record)
+        statuses = [effect for effect in effects if isinstance(effect, StatusChunk)]
+        self.told.append(statuses)
+        for chunk in statuses:
+            self.accounting.add(chunk)
+        for effect in effects:
+            if isinstance(effect, Release):
+                self._release(effect)
+        if isinstance(record, Intent):
+            expected = Submit if offset in self.model.valid else Void
+            assert [type(e) for e in effects if not isinstance(e, StatusChunk)] == [expected]
+        else:
+            assert not any(isinstance(effect, Submit | Void) for effect in effects)
+
+    def _release(self, release: Release) -> None:
+        """Nobody who has the message, or may have it, gives back the reservation for it."""
+        for number in release.numbers:
+            key = (release.campaign, release.message, number - 12125550000)
+            assert self.fate.get(key) != "accepted", f"{key} has the message and gives its reservation back"
+            self.released.add(key)
+
+    def start(self) -> Worker:
+        """A worker is assigned the lane: it reads from the low-water mark and writes OWNER."""
+        self.names += 1
+        worker = Worker(f"w{self.names}", self.mark, position=self.mark)
+        worker.loader = Loader(self.mark) if self.mark else None
+        self.workers.append(worker)
+        worker.outbox.append(owner(worker.name, self.now))
+        return worker
+
+    def read(self, worker: Worker) -> None:
+        """The worker reads its next record."""
+        if worker.position == len(self.log):
+            return
+        offset, worker.position = worker.position, worker.position + 1
+        if worker.loader is None:
+            self._fold(worker, offset)
+            return
+        worker.buffer.append(offset)
+        record = self.log[offset][0]
+        loaded = worker.loader.offer(record) if isinstance(record, CheckpointPart) else None
+        if loaded is not None:
+            worker.state, worker.loader = loaded, None
+            for one in worker.buffer:
+                self._fold(worker, one)
+
+    def _fold(self, worker: Worker, offset: int) -> None:
+        record, raw = self.log[offset]
+        if isinstance(record, Intent | Drop | Defer):
+            worker.picked.discard(record.slices)
+        effects = apply(worker.state, offset, record, raw)
+        assert [e for e in effects if isinstance(e, StatusChunk)] == self.told[offset], "the fold is not repeatable"
+        for effect in effects:
+            if isinstance(effect, Owned):
+                worker.active = effect.nonce == worker.name
+                worker.epoch = effect.epoch if worker.active else worker.epoch
+                if worker.active and self.starts_full(worker.state.last_intent_at, worker.state.owned_at):
+                    self._window(worker.epoch).start_full(self.now / 1000)
+                worker.picked.clear()
+                worker.asks.clear()
+            if isinstance(effect, Ask) and worker.active:
+                worker.asks.add(effect.flight.offset)
+            mine = isinstance(effect, Submit) and worker.active and effect.flight.epoch == worker.epoch
+            if mine and offset not in self.sent and self.read_back:
+                assert isinstance(effect, Submit)
+                worker.todo.append(effect.flight)
+
+    def pick(self, worker: Worker, now: int, messages: int, segments: int) -> None:
+        """Rule L2, first half: what the owner picks goes on its way into the log."""
+        worker.state.table.release(now)
+        chosen = pick(
+            worker.state,
+            worker.picked,
+            worker.share,
+            self.opted,
+            now,
+            messages=messages,
+            segments=segments,
+            quiet=QUIET,
+        )
+        if chosen is None:
+            return
+        self._check_lateness(worker.state, chosen)
+        for drop in chosen.drops:
+            worker.picked.add(drop.slices)
+            worker.outbox.append(drop)
+        if chosen.intent is not None:
+            assert 0 < chosen.segments <= max(segments, 3), "a slice is within the limit, or one message"
+            worker.picked.add(chosen.intent.slices)
+            worker.share.spend(chosen.intent.campaign, chosen.segments, 1)
+            worker.outbox.append(chosen.intent)
+
+    def _check_lateness(self, state: LaneState, chosen: Pick) -> None:
+        """Nobody is picked who is too late, and only who is too late expires for it; by what the worker has read."""
+        going = list(chosen.intent.slices) if chosen.intent else []
+        late = [one for drop in chosen.drops if drop.reason == TOO_LATE for one in drop.slices]
+        for slices, expected in ((going, False), (late, True)):
+            for chunk, start, stop in slices:
+                limit = state.campaigns[state.chunks[chunk].key[0]].settings.lateness
+                for position in range(start, stop):
+                    person = self.model.places[chunk, position]
+                    if state.next_offset == len(self.log):  # else the model knows more than the worker
+                        found = self.model.late(person, self.now)
+                        assert (limit is not None and found > limit) == expected, f"{person} is {found} ms late"
+
+    def doubtful(self, key: Message) -> bool:
+        """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of
+        it."""
+        resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
+        return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
+
+    def opted(self, numbers: list[int]) -> list[str]:
+        return ["opted_out" if number in self.opted_out else "" for number in numbers]
+
+    def columns(self, flight: Flight) -> tuple[list[Message], list[int], list[int]]:
+        """Who is in a flight: messages, numbers, segments."""
+        keys: list[Message] = []
+        numbers: list[int] = []
+        segments: list[int] = []
+        for chunk, start, stop in flight.slices:
+            work = LANES.decode(self.log[chunk][1])
+            assert isinstance(work, Work)
+            keys += [(*flight.key, ordinal) for ordinal in work.ordinals[start:stop]]
+            numbers += work.numbers[start:stop]
+            segments += work.segments[start:stop]
+        return keys, numbers, segments
+
+    def _window(self, epoch: int) -> Window:
+        return self.windows.setdefault(epoch, Window(LIMIT))
+
+    def has_room(self, flight: Flight) -> bool:
+        """Whether the owner may hand over a flight now, by what it knows of the last second."""
+        return not self._window(flight.epoch).wait(self.now / 1000, sum(self.columns(flight)[2]))
+
+    def held(self, flight: Flight, state: LaneState) -> list[ResultGroup | None]:
+        """The last check before submitting, by a worker that knows `state`; what goes is charged to its second."""
+        _, numbers, segments = self.columns(flight)
+        known = state.campaigns.get(flight.key[0])
+        if known is None:
+            return held_all(len(numbers), self.now)
+        here = self.at_the_door and all(one[0] in state.chunks for one in flight.slices)
+        hours = hours_of(state, flight, QUIET, self.now) if here else None
+        held = held_back(flight, known, numbers, self.opted, self.now, hours)
+        if None in held:
+            charge = self._window(flight.epoch).spend(self.now / 1000, sum(segments))
+            self._window(flight.epoch).settle(charge, self.now / 1000, self.now / 1000)
+        return held
+
+    def answers(self, flight: Flight, seats: list[str]) -> list[str]:
+        """What the aggregator says to each seat, knowing what it did the first time where a key tells it."""
+        keys = self.columns(flight)[0]
+        taken = {"accepted", "rejected"}
+        keyed = flight.key[0] == D
+        return [self.fate.get(k, s) if keyed and s in taken else s for k, s in zip(keys, seats, strict=True)]
+
+    def submit(self, flight: Flight, arrives: list[str]) -> None:
+        """Rule L2, second half, with what must hold of every submission checked against the model. `arrives` has
+        what the aggregator makes of each message, "" where it does not arrive."""
+        assert flight.offset in self.model.valid, "submitted without a valid INTENT in the log"
+        canceled = self.model.canceled_at.get(flight.key[0])
+        assert canceled is None or flight.offset < canceled, "submitted after its cancel"
+        keys, numbers, segments = self.columns(flight)
+        self._arrive(flight, sum(cost for cost, made in zip(segments, arrives, strict=True) if made))
+        for key, number, made in zip(keys, numbers, arrives, strict=True):
+            if not made:
+                continue
+            assert lawful(key[2], self.now), "submitted outside the allowed hours"
+            assert number not in self.opted_out, "submitted after an opt-out"
+            assert key not in self.released, "submitted after its reservation was given back"
+            if key[0] == D and key in self.fate:
+                continue
+            self.received[key] += 1
+            self.fate.setdefault(key, made)
+
+    def _arrive(self, flight: Flight, segments: int) -> None:
+        """Invariant I7. What a former owner hands over after another's claim does not count here: Kafka gives a lane
+        to another only when its owner has let go of it, or was silent for longer than an INTENT is good for."""
+        if not segments or flight.epoch != self.truth.epoch:
+            return
+        self.arrivals.append((self.now, segments))
+        while self.arrivals[0][0] <= self.now - 1000:
+            self.arrivals.popleft()
+        total = sum(one for _, one in self.arrivals)
+        assert total <= LIMIT or len(self.arrivals) == 1, f"{total} segments in a second, {LIMIT} are the limit"
+
+    def land(self, worker: Worker) -> None:
+        """The oldest record that the worker produced reaches the log."""
+        if not worker.outbox:
+            return
+        record = worker.outbox.popleft()
+        self.append(record)
+        if isinstance(record, Intent) and not self.read_back:
+            worker.todo.append(flight_of(len(self.log) - 1, record, [(one, 0) for one in record.slices]))
+        if worker.mark is not None:
+            left, as_of = worker.mark
+            worker.mark = (left - 1, as_of) if left > 1 else None
+            if left == 1 and worker.active:
+                self.mark = max(self.mark, as_of)
+
+    def checkpoint(self, worker: Worker, part_bytes: int) -> None:
+        """The worker writes its state; the mark moves when all of it is in the log."""
+        plain_state = snapshot(worker.state, 0)
+        records = parts(plain_state, worker.epoch, part_bytes)
+        worker.mark = (len(worker.outbox) + len(records), plain_state.as_of)
+        worker.outbox.extend(records)
+
+    def crash(self, worker: Worker, lands: int) -> None:
+        """The worker dies; `lands` of its records still reach the log, the others never do."""
+        for _ in range(min(lands, len(worker.outbox))):
+            self.append(worker.outbox.popleft())
+        self.workers.remove(worker)
+
+    def catch_up(self, worker: Worker) -> None:
+        """Read all there is; the state must be that of a reader from offset 0, wherever this one began."""
+        while worker.position < len(self.log):
+            self.read(worker)
+        if worker.loader is None:
+            assert plain(worker.state) == plain(self.truth)
