@@ -20,8 +20,12 @@ _RANGE_ROWS: Final = 65_536
 """Ordinals that one row of a range stands for, so that the engine unfolds it in bounded memory."""
 
 
+_FAILED: Final = frozenset(("rejected", "receipt_rejected", "receipt_undelivered"))
+
+
 class StatusSink:
-    """Writes status records, each call in one INSERT of one row per group; the caller bounds how many.
+    """Writes status records, each call in one INSERT of one row per group, and one of the failures among them; the
+    caller bounds how many.
 
     Raises StoreUnavailable (repeat the same call; what was stored already changes nothing) or StoreRefused.
     """
@@ -34,6 +38,9 @@ class StatusSink:
         rows = [row for record in records for row in _rows(record)]
         if rows:
             self._store.insert_arrow("status_groups", _table(rows))
+        failed = [row for row in rows if row.state in _FAILED and row.reason]
+        if failed:
+            self._store.insert_arrow("failures", _failures(failed))
         return len(rows)
 
 
@@ -83,6 +90,16 @@ def _table(rows: Sequence[_Row]) -> Any:
         "last": pa.array([row.span[1] for row in rows], pa.uint32()),
         "ordinals": _ordinals([[] if group is None else group.ordinals for group in groups]),
         "ids": _lists([(group.ids or ()) if group is not None else () for group in groups], pa.string()),
+    })  # fmt: skip
+
+
+def _failures(rows: Sequence[_Row]) -> Any:
+    return pa.table({
+        "campaign": pa.array([row.record.campaign.encode() for row in rows], pa.binary(8)),
+        "message": pa.array([row.record.message for row in rows], pa.uint8()),
+        "at": pa.array([row.record.at for row in rows], _MS),
+        "reason": pa.array([row.reason for row in rows], pa.string()),
+        "ordinals": _ordinals([row.group.ordinals for row in rows if row.group is not None]),
     })  # fmt: skip
 
 

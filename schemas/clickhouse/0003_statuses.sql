@@ -88,6 +88,7 @@ FROM status_groups
 WHERE last > first OR notEmpty(ordinals);
 
 -- Failures with a reason, in the order in which they came, for what follows from them (`agents/suppression.py`).
+-- The writer inserts them where there are any: a view would cost each insert an eighth, mostly for nothing.
 CREATE TABLE IF NOT EXISTS failures
 (
     campaign FixedString(8),
@@ -95,16 +96,11 @@ CREATE TABLE IF NOT EXISTS failures
     at DateTime64(3, 'UTC'),
     reason LowCardinality(String),
     ordinals Array(UInt32),
-    inserted DateTime64(3, 'UTC')
+    inserted DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = MergeTree
 ORDER BY inserted
 TTL toDateTime(inserted) + INTERVAL 8 DAY;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS failures_view TO failures AS
-SELECT campaign, message, at, reason, ordinals, inserted
-FROM status_groups
-WHERE state IN ('rejected', 'receipt_rejected', 'receipt_undelivered') AND reason != '' AND notEmpty(ordinals);
 
 -- Numbers that carriers cannot reach, as topic `unreachable` has them; the highest place in the log is the current one.
 CREATE TABLE IF NOT EXISTS unreachable
