@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -56,8 +56,15 @@ class SubmitOutcome:
 class AggregatorPort(Protocol):
     """An aggregator account."""
 
-    turns: asyncio.Semaphore
-    """As many as there may be submissions at once: to be held from before the last check of one to its end."""
+    def connection(self) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the account's connections and hold it. A submission holds one from before its last check to
+        its end, so that the check is as new as can be when the request is written."""
+        ...
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether every connection is held: who asks for one now waits."""
+        ...
 
     async def submit(
         self,

@@ -52,6 +52,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import aiohttp
@@ -145,7 +146,7 @@ class HttpBatch:
         self._query_url = settings.query_url
         self._timeout = settings.timeout
         self._secret = settings.secret.get_secret_value().encode()
-        self.turns = asyncio.Semaphore(settings.connections)
+        self._connections = asyncio.Semaphore(settings.connections)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
             # `connect` includes the wait for a free connection, so the total must leave time for the answer:
@@ -163,6 +164,14 @@ class HttpBatch:
             # aiohttp says the same of an aggregator that cannot be reached and of one that answers on none of ours.
             trace_configs=[_traced()],
         )
+
+    def connection(self) -> AbstractAsyncContextManager[None]:
+        """One of `connections` (see `ports.AggregatorPort.connection`)."""
+        return self._connections
+
+    @property
+    def is_busy(self) -> bool:
+        return self._connections.locked()
 
     async def submit(
         self,

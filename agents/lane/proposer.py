@@ -42,7 +42,7 @@ class Proposer:
         self._slice = slice_segments(way.rate)
         self._pace = Pace(way.rate)
         self._window = window
-        self._connections = way.aggregator.turns
+        self._aggregator = way.aggregator
         self._read_back = ReadBack()
         self._share = FairShare()
         self._picked = Picked()
@@ -109,7 +109,7 @@ class Proposer:
     def _has_a_slot(self) -> bool:
         submitter = self._owner.submitter
         waiting = self._out + submitter.waiting
-        if waiting >= submitter.most_waiting or (waiting and self._connections.locked()):
+        if waiting >= submitter.most_waiting or (waiting and self._aggregator.is_busy):
             return False
         return self._out + submitter.count < self._slots
 

@@ -118,7 +118,7 @@ class Submitter:
             async with self._gate:
                 waited = await self._until_it_fits(segments)
                 # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
-                await turn.enter_async_context(self._aggregator.turns)
+                await turn.enter_async_context(self._aggregator.connection())
                 await self._until_it_can_go(flight)
                 self._waiting.pop(flight.offset, None)
                 self._queue.left(monotonic(), waited, more=bool(self._waiting or self._owner.proposer.on_the_way))

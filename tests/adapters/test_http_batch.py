@@ -610,12 +610,14 @@ async def test_waiting_for_a_free_connection_was_not_sent() -> None:
         assert knocked == "no-free-connection"
 
 
-async def test_it_has_as_many_turns_as_connections() -> None:
+async def test_it_is_busy_while_every_connection_is_held() -> None:
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port, connections=3) as made:
-        for _ in range(3):
-            assert not made.turns.locked()
-            await made.turns.acquire()
-        assert made.turns.locked()
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(3):
+                assert not made.is_busy
+                await held.enter_async_context(made.connection())
+            assert made.is_busy
+        assert not made.is_busy
 
 
 async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_for_the_clock(

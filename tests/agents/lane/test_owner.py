@@ -52,7 +52,14 @@ class Nobody:
     """An aggregator that must not be asked."""
 
     def __init__(self, connections: int = 64) -> None:
-        self.turns = asyncio.Semaphore(connections)
+        self._connections = asyncio.Semaphore(connections)
+
+    def connection(self) -> asyncio.Semaphore:
+        return self._connections
+
+    @property
+    def is_busy(self) -> bool:
+        return self._connections.locked()
 
     async def submit(self, *args: Any) -> Any:
         raise AssertionError("submitted")
@@ -243,7 +250,7 @@ async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_
         aggregator.answers.set()
         await made.submitter.drained()
         assert aggregator.taken == (100 if paused else 200)
-        assert not aggregator.turns.locked()
+        assert not aggregator.is_busy
 
 
 async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:
