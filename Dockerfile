@@ -11,6 +11,8 @@ COPY agents agents
 COPY api api
 COPY cli cli
 COPY dashboards dashboards
+COPY devstack devstack
+COPY simulation simulation
 COPY loadtest loadtest
 # Compiled here, because the user that runs it may not write there: else each process would compile all of it at each start.
 RUN make env && python -m compileall -q . && useradd --uid 10001 longwave && mkdir /data && chown longwave /data

@@ -1,4 +1,5 @@
-# One command each: `make demo`, `make test`, `make check`, `make nightly`, `make bench`, `make env`. Everything runs in .venv.
+# One command each: `make demo`, `make test`, `make check`, `make docs`, `make nightly`, `make bench`,
+# `make env`. Everything runs in .venv.
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -6,8 +7,10 @@ BIN := .venv/bin
 STAMP := .venv/.longwave-env
 # Where it is set, each of the stack's processes compiles all that it imports at each start.
 export PYTHONDONTWRITEBYTECODE :=
+# Material prints news of its successor at each build.
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: env check test nightly demo bench
+.PHONY: env check docs test nightly demo bench
 
 env: $(STAMP)
 
@@ -28,7 +31,10 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check
+docs: env
+	$(BIN)/mkdocs build --strict --quiet
+
+test: check docs
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m 'not nightly'
 
 nightly: env

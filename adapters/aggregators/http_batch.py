@@ -12,8 +12,8 @@ Answer 200, 201, 202 or 207 (they mean the same), one entry per message, by id:
                   {"id": "…", "status": "throttled", "retry_after": 1.5}]}
 
 An entry that cannot be read leaves its own message unknown and no other. An aggregator with idempotency keys answers
-a message id that it has processed with its first answer and does not send it again. docs/sending.md has the whole
-table of answers.
+a message id that it has processed with its first answer and does not send it again. The whole table of answers is in
+docs/connecting/answers.md.
 
 What may have happened is decided by one fact, not by the kind of error: `_Body.handed_over`, set in the same turn
 of the event loop as the one write that carries headers and body to the socket. Until then nothing can have been

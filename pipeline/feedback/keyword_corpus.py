@@ -94,7 +94,7 @@ def _wrong(sample: Sample, reading: Reading, measured: Measured) -> list[tuple[S
 
 
 def table(measured: Measured) -> list[str]:
-    """The figures as the lines of a Markdown table and lists, as docs/keywords.md has them."""
+    """The figures as the lines of a Markdown table and lists, as docs/operating/keywords.md has them."""
     total = sum(measured.counts.values())
     lines = [
         f"{total} texts in {len(measured.languages)} languages.",

@@ -1,0 +1,87 @@
+"""The documentation: it builds without a warning, loads nothing from elsewhere, and is true to the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from schemas import metrics
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+CODE = ("schemas", "pipeline", "adapters", "agents", "api", "cli", "devstack", "simulation", "loadtest", "tests")
+PAGES = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+ROOMS = (*CODE, "dashboards", "deploy", "docs")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+class _Loads(HTMLParser):
+    """The addresses that a browser fetches by itself for a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag in ("script", "img", "iframe"):
+            self.addresses.append(values.get("src") or "")
+        elif tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload", "preconnect"):
+            self.addresses.append(values.get("href") or "")
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 10
+    for page in pages:
+        loads = _Loads()
+        loads.feed(page.read_text(encoding="utf-8"))
+        assert not [address for address in loads.addresses if "//" in address], page.name
+
+
+def test_the_references_have_every_metric_and_setting(site: Path) -> None:
+    described = (site / "operating" / "metrics.html").read_text(encoding="utf-8")
+    assert not [metric._name for metric in metrics.ALL if metric._name not in described]
+    settings = (site / "operating" / "settings.html").read_text(encoding="utf-8")
+    example = (ROOT / "longwave.toml.example").read_text(encoding="utf-8")
+    names = set(re.findall(r"^(\w+) = ", example, re.MULTILINE)) - {"US", "CA"}
+    assert not [name for name in names if f"<code>{name}</code>" not in settings]
+
+
+def _paths_named(text: str) -> Iterator[str]:
+    for quoted in re.findall(r"`([\w./*-]+)`", text):
+        if quoted.partition("/")[0] in ROOMS and "/" in quoted:
+            yield quoted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_only_files_that_are_there(page: Path) -> None:
+    named = set(_paths_named(page.read_text(encoding="utf-8")))
+    assert not [path for path in sorted(named) if not list(ROOT.glob(path.rstrip("/")))]
+
+
+def test_the_code_names_only_pages_that_are_there() -> None:
+    missing = [
+        f"{path.relative_to(ROOT)}: {page}"
+        for room in CODE
+        for path in (ROOT / room).rglob("*.py")
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))
+        if not (ROOT / page).is_file()
+    ]
+    assert not missing
