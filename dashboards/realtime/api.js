@@ -1,7 +1,7 @@
-// Calls of the REST API; a refusal becomes an error with the server's text and its list of fields.
+// Calls of the REST API. An error response becomes a `Refused` with the server's text and its list of fields.
 export class Refused extends Error {
   constructor(status, body) {
-    super(body.error ?? `the API answered ${status}`);
+    super(body.error ?? `The API answered with HTTP status ${status}.`);
     this.fields = body.fields ?? [];
   }
 }
@@ -11,7 +11,7 @@ export async function call(method, path, body, type = "application/json") {
   try {
     answer = await fetch(path, { method, body, headers: body === undefined ? {} : { "Content-Type": type } });
   } catch {
-    throw new Refused(0, { error: "the API cannot be reached; is the stack up? (longwave up)" });
+    throw new Refused(0, { error: "The API cannot be reached, so nothing was changed. Start the stack with longwave up, or try again." });
   }
   const value = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, value);

@@ -1,37 +1,37 @@
-// The page: what is asked of the server (filter, chosen campaign) is in the address, so that a reload keeps it.
+// The page. Filter and selected campaign are in the address, so a reload keeps them.
 import { act } from "./actions.js";
 import { legend } from "./bar.js";
 import * as create from "./create.js";
 import { $, el, toast } from "./dom.js";
 import * as inbox from "./inbox.js";
-import { listen, tellFreshness } from "./live.js";
+import { listen, showFreshness } from "./live.js";
 import * as panel from "./panel.js";
 import { STATUSES } from "./states.js";
 import * as table from "./table.js";
 
-const asked = { search: "", status: "", tag: "", page: 1, campaign: "", view: "" };
+const wanted = { search: "", status: "", tag: "", page: 1, campaign: "", view: "" };
 let shown = { total: 0, pages: 1 };
 
 function readAddress() {
   const query = new URLSearchParams(location.hash.slice(1));
-  for (const key of ["search", "status", "tag", "campaign"]) asked[key] = query.get(key) ?? "";
-  asked.view = query.get("view") === "replies" ? "replies" : "";
-  if (!STATUSES.includes(asked.status)) asked.status = "";
-  asked.page = Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1);
+  for (const key of ["search", "status", "tag", "campaign"]) wanted[key] = query.get(key) ?? "";
+  wanted.view = query.get("view") === "replies" ? "replies" : "";
+  if (!STATUSES.includes(wanted.status)) wanted.status = "";
+  wanted.page = Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1);
 }
 
-function ask() {
+function request() {
   const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(asked)) if (value && !(key === "page" && value === 1)) query.set(key, value);
+  for (const [key, value] of Object.entries(wanted)) if (value && !(key === "page" && value === 1)) query.set(key, value);
   history.replaceState(null, "", query.size ? `#${query}` : location.pathname);
   query.delete("view");
-  listen(query, heard);
+  listen(query, onEvent);
 }
 
-// Campaigns, or replies beside which no campaign is open; the stream goes on, for it says how fresh the page is.
-function view(which) {
-  asked.view = which;
-  if (which && asked.campaign) unchoose();
+// Show campaigns or replies. Replies close the campaign panel; the event stream stays open because it shows freshness.
+function showView(which) {
+  wanted.view = which;
+  if (which && wanted.campaign) deselect();
   for (const name of ["campaigns", "replies"]) {
     const here = name === (which || "campaigns");
     $(`view-${name}`).hidden = !here;
@@ -40,58 +40,58 @@ function view(which) {
   }
   if (which) inbox.open();
   else inbox.close();
-  ask();
+  request();
 }
 
-function heard(event) {
+function onEvent(event) {
   shown = event;
-  table.update(event, asked.campaign, choose);
+  table.update(event, wanted.campaign, select);
   $("pages").textContent = `${event.total.toLocaleString("en-US")} campaign${event.total === 1 ? "" : "s"} · page ${event.page} of ${event.pages}`;
   $("prev").disabled = event.page <= 1;
   $("next").disabled = event.page >= event.pages;
-  tags(event.tags);
-  tellEmpty(event);
+  fillTags(event.tags);
+  showEmptyText(event);
   if (event.detail) panel.update(event.detail);
-  // A command may have been accepted and not yet carried out: a campaign just created is not gone.
-  if (event.gone && $("panel-title")?.textContent !== "…") { toast("This campaign was deleted."); unchoose(); }
+  // A create may be accepted but not carried out yet. Such a campaign is missing, not deleted.
+  if (event.gone && $("panel-title")?.textContent !== "…") { toast("This campaign was deleted."); deselect(); }
   tick();
 }
 
-function tellEmpty(event) {
+function showEmptyText(event) {
   const node = $("empty");
-  const filtered = asked.search || asked.status || asked.tag;
+  const filtered = wanted.search || wanted.status || wanted.tag;
   node.hidden = event.total > 0;
-  if (event.loading) node.textContent = event.sources.kafka.ok ? "Reading the campaigns from Kafka …" : "Waiting for Kafka …";
-  else node.textContent = filtered ? "No campaign matches. Clear shows all." : "No campaigns yet. “New campaign” makes the first one.";
+  if (event.loading) node.textContent = event.sources.kafka.ok ? "Loading campaigns …" : "Waiting for Kafka. Campaigns appear when it is back.";
+  else node.textContent = filtered ? "No campaigns match these filters." : "No campaigns yet. Choose “New campaign” to create the first.";
 }
 
-function tags(all) {
-  const wanted = asked.tag && !all.includes(asked.tag) ? [asked.tag, ...all] : all;
+function fillTags(all) {
+  const names = wanted.tag && !all.includes(wanted.tag) ? [wanted.tag, ...all] : all;
   const have = [...$("tag").options].slice(1).map((option) => option.value);
-  if (JSON.stringify(have) === JSON.stringify(wanted)) return;
-  $("tag").replaceChildren(el("option", { value: "" }, "All tags"), ...wanted.map((tag) => el("option", { value: tag }, tag)));
-  $("tag").value = asked.tag;
+  if (JSON.stringify(have) === JSON.stringify(names)) return;
+  $("tag").replaceChildren(el("option", { value: "" }, "All tags"), ...names.map((tag) => el("option", { value: tag }, tag)));
+  $("tag").value = wanted.tag;
 }
 
-function choose(id) {
-  if (asked.campaign === id) return;
-  asked.campaign = id;
-  table.choose(id);
-  panel.open((action, data) => act(action, data, { onEdit: create.open, onCreated: choose, onDeleted: unchoose }), unchoose);
-  ask();
+function select(id) {
+  if (wanted.campaign === id) return;
+  wanted.campaign = id;
+  table.select(id);
+  panel.open((action, data) => act(action, data, { onEdit: create.open, onCreated: select, onDeleted: deselect }), deselect);
+  request();
 }
 
-function unchoose() {
-  const id = asked.campaign;
-  asked.campaign = "";
+function deselect() {
+  const id = wanted.campaign;
+  wanted.campaign = "";
   panel.close();
-  table.choose("");
+  table.select("");
   table.focusRow(id);
-  ask();
+  request();
 }
 
 function tick() {
-  tellFreshness(table.tick());
+  showFreshness(table.tick());
   panel.tick();
 }
 
@@ -99,23 +99,23 @@ function prepare() {
   legend($("legend"));
   $("status").append(el("option", { value: "" }, "All statuses"), ...STATUSES.map((status) => el("option", { value: status }, status)));
   readAddress();
-  tags([]);
-  for (const key of ["search", "status", "tag"]) $(key).value = asked[key];
+  fillTags([]);
+  for (const key of ["search", "status", "tag"]) $(key).value = wanted[key];
   let typing = 0;
-  const changed = (key) => { asked[key] = $(key).value; asked.page = 1; ask(); };
+  const changed = (key) => { wanted[key] = $(key).value; wanted.page = 1; request(); };
   $("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => changed("search"), 200); });
   for (const key of ["status", "tag"]) $(key).addEventListener("change", () => changed(key));
   $("filter").addEventListener("submit", (event) => { event.preventDefault(); changed("search"); });
-  $("clear").addEventListener("click", () => { for (const key of ["search", "status", "tag"]) $(key).value = asked[key] = ""; asked.page = 1; ask(); });
-  $("prev").addEventListener("click", () => { asked.page = shown.page - 1; ask(); });
-  $("next").addEventListener("click", () => { asked.page = shown.page + 1; ask(); });
+  $("clear").addEventListener("click", () => { for (const key of ["search", "status", "tag"]) $(key).value = wanted[key] = ""; wanted.page = 1; request(); });
+  $("prev").addEventListener("click", () => { wanted.page = shown.page - 1; request(); });
+  $("next").addEventListener("click", () => { wanted.page = shown.page + 1; request(); });
   $("new").addEventListener("click", () => create.open());
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && asked.campaign && !document.querySelector("dialog[open]")) unchoose(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && wanted.campaign && !document.querySelector("dialog[open]")) deselect(); });
   inbox.prepare();
-  for (const [id, which] of [["go-campaigns", ""], ["go-replies", "replies"]]) $(id).addEventListener("click", (event) => { event.preventDefault(); view(which); });
-  create.prepare((id) => { if (asked.campaign !== id) choose(id); });
-  if (asked.view) view(asked.view);
-  else if (asked.campaign) { const id = asked.campaign; asked.campaign = ""; choose(id); } else ask();
+  for (const [id, which] of [["go-campaigns", ""], ["go-replies", "replies"]]) $(id).addEventListener("click", (event) => { event.preventDefault(); showView(which); });
+  create.prepare((id) => { if (wanted.campaign !== id) select(id); });
+  if (wanted.view) showView(wanted.view);
+  else if (wanted.campaign) { const id = wanted.campaign; wanted.campaign = ""; select(id); } else request();
   setInterval(tick, 1000);
 }
 

@@ -1,4 +1,4 @@
-// The form for a new campaign or a draft's edit: fields, or a TOML file pasted or written.
+// The form that creates a campaign or edits a draft, as fields or as a TOML file.
 import { call, path } from "./api.js";
 import { $, el, toast } from "./dom.js";
 
@@ -40,7 +40,7 @@ export function open(data = null) {
   else $("create-form").reset();
   when();
   if (!data) $("f-toml").value = EXAMPLE;
-  complain("", []);
+  showErrors("", []);
   $("create").showModal();
   $("f-name").focus();
 }
@@ -48,52 +48,52 @@ export function open(data = null) {
 const isToml = () => $("tab-toml").getAttribute("aria-selected") === "true";
 
 function tab(which) {
-  for (const one of ["fields", "toml"]) {
-    $(`tab-${one}`).setAttribute("aria-selected", String(one === which));
-    $(`tab-${one}`).tabIndex = one === which ? 0 : -1;
-    $(`as-${one}`).hidden = one !== which;
+  for (const panel of ["fields", "toml"]) {
+    $(`tab-${panel}`).setAttribute("aria-selected", String(panel === which));
+    $(`tab-${panel}`).tabIndex = panel === which ? 0 : -1;
+    $(`as-${panel}`).hidden = panel !== which;
   }
 }
 
-// The fields that the way of sending needs, and whose clock the time is on.
+// Show the fields that the chosen send time needs.
 function when() {
   const how = $("f-when").value;
   $("l-sendat").hidden = how === "now";
   $("l-passed").hidden = how !== "local";
-  $("f-sendat-clock").textContent = how === "local" ? "on each recipient’s own clock" : "store’s time";
+  $("f-sendat-clock").textContent = how === "local" ? "recipient’s local time" : "store time";
 }
 
-const words = (id) => $(id).value.split(/[,;\n]/).map((word) => word.trim()).filter(Boolean);
-const local = (iso) => (iso ? iso.slice(0, 16) : "");
+const asList = (id) => $(id).value.split(/[,;\n]/).map((word) => word.trim()).filter(Boolean);
+const asLocal = (iso) => (iso ? iso.slice(0, 16) : "");
 
 function fillIn(spec) {
   const [message] = spec.messages;
-  const values = { "f-name": spec.name, "f-tags": spec.tags.join(", "), "f-account": spec.account, "f-sender": spec.sender, "f-lists": spec.audience.lists.join(", "), "f-numbers": spec.audience.numbers.join(", "), "f-text": message.text, "f-link": message.links.default ?? "", "f-optout": spec.opt_out_language, "f-when": spec.local_time ? "local" : spec.send_at ? "store" : "now", "f-sendat": local(spec.send_at), "f-passed": spec.if_passed, "f-deadline": local(spec.deadline), "f-smart": spec.smart_sending_hours, "f-priority": spec.priority };
+  const values = { "f-name": spec.name, "f-tags": spec.tags.join(", "), "f-account": spec.account, "f-sender": spec.sender, "f-lists": spec.audience.lists.join(", "), "f-numbers": spec.audience.numbers.join(", "), "f-text": message.text, "f-link": message.links.default ?? "", "f-optout": spec.opt_out_language, "f-when": spec.local_time ? "local" : spec.send_at ? "store" : "now", "f-sendat": asLocal(spec.send_at), "f-passed": spec.if_passed, "f-deadline": asLocal(spec.deadline), "f-smart": spec.smart_sending_hours, "f-priority": spec.priority };
   for (const [id, value] of Object.entries(values)) $(id).value = value;
 }
 
-// What the form has no field for stays as it was in an edited draft; a time that was not touched keeps its offset.
+// An edited draft keeps what the form has no field for. A time that was not changed keeps its offset.
 function fromFields() {
   const before = editing?.spec ?? {};
   const links = { ...(before.messages?.[0].links ?? {}) };
   delete links.default;
   if ($("f-link").value.trim()) links.default = $("f-link").value.trim();
   const how = $("f-when").value;
-  const time = (id, old) => ($(id).value === local(old) ? old ?? null : $(id).value || null);
+  const time = (id, old) => ($(id).value === asLocal(old) ? old ?? null : $(id).value || null);
   return {
-    ...before, name: $("f-name").value, tags: words("f-tags"), account: $("f-account").value, sender: $("f-sender").value,
-    audience: { lists: words("f-lists"), numbers: words("f-numbers") }, messages: [{ text: $("f-text").value, links }],
+    ...before, name: $("f-name").value, tags: asList("f-tags"), account: $("f-account").value, sender: $("f-sender").value,
+    audience: { lists: asList("f-lists"), numbers: asList("f-numbers") }, messages: [{ text: $("f-text").value, links }],
     opt_out_language: $("f-optout").value, send_at: how === "now" ? null : sendAt(how, time("f-sendat", before.send_at)),
     local_time: how === "local", if_passed: $("f-passed").value, deadline: time("f-deadline", before.deadline),
     smart_sending_hours: Number($("f-smart").value), priority: $("f-priority").value,
   };
 }
 
-// A time of each recipient's clock has no offset; the store's may keep the one it was written with.
+// A recipient's asLocal time has no offset. Store time keeps the offset that it was written with.
 const sendAt = (how, at) => (how === "local" && at ? at.slice(0, 16) : at);
 
 async function save() {
-  if (!isToml() && $("f-when").value !== "now" && !$("f-sendat").value) return complain("", [{ field: "send_at", error: "When is it to be sent?" }]);
+  if (!isToml() && $("f-when").value !== "now" && !$("f-sendat").value) return showErrors("", [{ field: "send_at", error: "Choose a send time." }]);
   const submit = $("create-form").querySelector("[type=submit]");
   submit.disabled = true;
   try {
@@ -103,14 +103,14 @@ async function save() {
     toast(answer.carried_out === false ? answer.message : `${answer.name}: ${editing ? "saved" : "draft created"}`);
     return onCreated(answer.id);
   } catch (error) {
-    return complain(error.message, error.fields ?? []);
+    return showErrors(error.message, error.fields ?? []);
   } finally {
     submit.disabled = false;
   }
 }
 
-// Each error beside its field; what belongs to no field shown (or everything of a TOML file) below.
-function complain(text, fields) {
+// Show each error beside its field. Errors without a field, and all errors of a TOML file, are shown below.
+function showErrors(text, fields) {
   for (const old of document.querySelectorAll("#create .fault")) old.remove();
   for (const label of document.querySelectorAll("#create label.wrong")) label.classList.remove("wrong");
   const rest = [];

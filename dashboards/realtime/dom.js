@@ -1,4 +1,4 @@
-// Small helpers. All text goes through textContent: nothing from a campaign is ever parsed as HTML.
+// DOM helpers. All text is set as textContent, so nothing from a campaign is ever parsed as HTML.
 export const $ = (id) => document.getElementById(id);
 
 export function el(tag, attributes = {}, ...children) {
@@ -6,7 +6,7 @@ export function el(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "onclick") node.addEventListener("click", value);
-    else if (name === "colour") node.style.setProperty("--c", `var(--${value})`);
+    else if (name === "color") node.style.setProperty("--c", `var(--${value})`);
     else node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
@@ -20,7 +20,7 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Replace a section only when what it shows has changed, so that focus and selection inside of it stay.
+// Replace a section only when its content has changed, so that focus and selection inside it stay.
 const shown = new WeakMap();
 export function show(node, key, make) {
   const text = JSON.stringify(key);

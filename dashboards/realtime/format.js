@@ -9,7 +9,7 @@ export const credits = (n) => money.format(n);
 export function percent(part, all) {
   if (!all || !part) return part ? "–" : "0 %";
   const share = (100 * part) / all;
-  // Never "100 %" or "0 %" for what is not quite that.
+  // Never show "100 %" or "0 %" for a share that is not exactly that.
   if (share > 99.95 && part < all) return "> 99.9 %";
   if (share < 0.05) return "< 0.1 %";
   return `${short.format(share)} %`;

@@ -1,14 +1,14 @@
-// The stream of the server, and the words for how fresh the page is.
+// The server's event stream, and the texts that show how fresh the page is.
 import { $ } from "./dom.js";
 import { age } from "./format.js";
 
 let source = null;
-let lastHeard = 0;
+let lastEventAt = 0;
 let skew = 0;
 let sources = null;
-let everHeard = false;
+let hasConnected = false;
 
-// Seconds since an instant of the server, by the server's clock.
+// Seconds since an instant, by the server's clock.
 export const secondsSince = (iso) => (Date.now() + skew - Date.parse(iso)) / 1000;
 
 export function listen(query, onEvent) {
@@ -18,48 +18,48 @@ export function listen(query, onEvent) {
   mine.onmessage = (message) => {
     if (source !== mine) return;
     const event = JSON.parse(message.data);
-    lastHeard = Date.now();
-    everHeard = true;
+    lastEventAt = Date.now();
+    hasConnected = true;
     sources = event.sources;
     skew = Date.parse(sources.now) - Date.now();
     onEvent(event);
   };
   mine.onerror = () => {
     if (source !== mine) return;
-    lastHeard = 0;
-    // A browser gives up for good when it was answered with an error (a proxy's 502): then we begin again.
+    lastEventAt = 0;
+    // After an error response (for instance a proxy's 502) a browser does not reconnect. We do.
     if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (source === mine) listen(query, onEvent); }, 2000);
   };
 }
 
-// `oldest` is the age in seconds of the oldest figures of a campaign that is under way, null without one.
-export function tellFreshness(oldest) {
-  const silent = Date.now() - lastHeard > 5000;
+// `oldest`: age in seconds of the oldest figures of a running campaign; null if none is running.
+export function showFreshness(oldest) {
+  const isSilent = Date.now() - lastEventAt > 5000;
   let state = "live";
-  let text = "live";
-  if (silent) [state, text] = everHeard ? ["reconnecting", "reconnecting …"] : ["connecting", "connecting …"];
-  else if (oldest !== null && oldest > 5) [state, text] = ["stale", `live · figures ${age(oldest)} old`];
-  else if (oldest !== null) text = `live · figures ${age(oldest)} old`;
+  let text = "Live";
+  if (isSilent) [state, text] = hasConnected ? ["reconnecting", "Reconnecting …"] : ["connecting", "Connecting …"];
+  else if (oldest !== null && oldest > 5) [state, text] = ["stale", `Live · figures ${age(oldest)} old`];
+  else if (oldest !== null) text = `Live · figures ${age(oldest)} old`;
   const node = $("live");
   node.dataset.state = state;
-  // A screen reader is told of a change of state, not of each second.
+  // A screen reader announces changes of state, not each second.
   node.setAttribute("aria-live", state === "live" ? "off" : "polite");
   $("live-text").textContent = text;
-  tellTrouble(silent && everHeard, oldest);
+  showTrouble(isSilent && hasConnected, oldest);
 }
 
-function tellTrouble(silent, oldest) {
-  const said = [];
-  if (silent) said.push("The API does not answer: what you see is from before. Trying again.");
+function showTrouble(isSilent, oldest) {
+  const sentences = [];
+  if (isSilent) sentences.push("The API does not answer. This page shows the last known state and keeps trying to reconnect.");
   else if (sources) {
-    if (!sources.kafka.ok) said.push(`${sources.kafka.problem} since ${sources.kafka.since.slice(11, 19)} UTC: statuses are as of then and commands are refused until it is back.`);
+    if (!sources.kafka.ok) sentences.push(`${sources.kafka.problem} since ${sources.kafka.since.slice(11, 19)} UTC. Statuses are as of then, and commands are refused until Kafka is back.`);
     if (!sources.clickhouse.ok) {
-      const old = oldest === null ? "" : ` Figures are ${age(oldest)} old;`;
-      said.push(`ClickHouse unreachable since ${sources.clickhouse.since.slice(11, 19)} UTC.${old} statuses are live and sending goes on.`);
+      const old = oldest === null ? "" : ` Figures are ${age(oldest)} old.`;
+      sentences.push(`ClickHouse unreachable since ${sources.clickhouse.since.slice(11, 19)} UTC.${old} Statuses are live and sending continues.`);
     }
   }
   const node = $("trouble");
-  const text = said.join(" ");
+  const text = sentences.join(" ");
   if (node.textContent !== text) node.textContent = text;
   node.title = sources && !sources.clickhouse.ok ? sources.clickhouse.problem : "";
   node.hidden = !text;

@@ -1,4 +1,4 @@
-// The side panel: one campaign in full.
+// The side panel with all details of one campaign.
 import { bar, fill } from "./bar.js";
 import { $, el, show } from "./dom.js";
 import { age, count, credits, percent, rate, utc } from "./format.js";
@@ -7,18 +7,18 @@ import { spark } from "./spark.js";
 import { STATES, meaning } from "./states.js";
 import { paintStatus, residual } from "./table.js";
 
-const LABELS = { launch: "Launch", edit: "Edit", pause: "Pause", resume: "Resume", cancel: "Cancel", resolve: "Resolve unknown…", duplicate: "Duplicate", delete: "Delete" };
+const LABELS = { launch: "Launch", edit: "Edit", pause: "Pause", resume: "Resume", cancel: "Cancel", resolve: "Resolve unknown …", duplicate: "Duplicate", delete: "Delete" };
 const LOOKS = { launch: "primary", resume: "primary", cancel: "danger", delete: "danger" };
 let parts = null;
 let current = null;
 
 export function open(onAction, onClose) {
   const section = () => el("div");
-  parts = { head: section(), actions: el("div", { class: "actions" }), facts: section(), states: section(), reasons: section(), clicks: section(), spark: section(), text: section() };
-  const close = el("button", { type: "button", class: "icon", "aria-label": "Close the panel", onclick: onClose });
+  parts = { head: section(), actions: el("div", { class: "actions" }), facts: section(), states: section(), reasons: section(), responses: section(), spark: section(), text: section() };
+  const close = el("button", { type: "button", class: "icon", "aria-label": "Close panel", onclick: onClose });
   close.textContent = "×";
   parts.onAction = onAction;
-  $("panel").replaceChildren(el("header", {}, parts.head, close), parts.actions, parts.facts, parts.states, parts.spark, parts.reasons, parts.clicks, parts.text);
+  $("panel").replaceChildren(el("header", {}, parts.head, close), parts.actions, parts.facts, parts.states, parts.spark, parts.reasons, parts.responses, parts.text);
   $("panel").hidden = false;
   document.body.classList.add("has-panel");
   parts.head.append(el("h2", { id: "panel-title", tabindex: "-1" }, "…"));
@@ -41,7 +41,7 @@ export function update(data) {
   show(parts.facts, [data.recipients, data.rate, f?.segments, f?.spend, f?.residual, f?.submitted, f?.targeted], () => facts(data));
   show(parts.states, [f?.states, f?.targeted], () => (f ? states(f) : []));
   show(parts.reasons, f?.reasons, () => (f?.reasons.length ? reasons(f) : []));
-  show(parts.clicks, [f?.clicked, f?.states.delivered], () => (f ? clicks(f) : []));
+  show(parts.responses, [f?.clicked, f?.states.delivered], () => (f ? responses(f) : []));
   show(parts.spark, data.history, () => (data.history.length ? [el("h3", {}, "Throughput"), ...spark(data.history)] : []));
   show(parts.text, data.spec, () => message(data));
   tick();
@@ -52,7 +52,7 @@ export function tick() {
   const node = parts && $("panel-age");
   if (!node) return;
   const seconds = current.figures ? secondsSince(current.figures.as_of) : null;
-  node.textContent = seconds === null ? "no figures yet" : `figures ${age(seconds)} old`;
+  node.textContent = seconds === null ? "No figures yet" : `Figures are ${age(seconds)} old`;
   node.classList.toggle("old", seconds > 5);
 }
 
@@ -63,7 +63,7 @@ function head(data) {
   return [
     el("h2", { id: "panel-title", tabindex: "-1" }, data.name), status, " ", el("span", { id: "panel-age", class: "meta" }),
     data.reason ? el("p", { class: "meta" }, data.reason) : null,
-    data.outcome ? el("p", { class: "outcome" }, `Nobody got this message: ${data.outcome_why}.`) : null,
+    data.outcome ? el("p", { class: "outcome" }, `No recipient got this message: ${data.outcome_why}.`) : null,
     el("p", { class: "meta" }, times.filter(Boolean).join(" · ")),
     el("div", { class: "tags" }, ...data.tags.map((tag) => el("span", { class: "tag" }, tag))),
   ].filter((node) => node !== null);
@@ -80,7 +80,7 @@ function fact(name, value) {
 function facts(data) {
   const f = data.figures;
   const all = [fact("Recipients", data.recipients ? count(data.recipients) : "–")];
-  if (f) all.push(fact("Handed over", count(f.submitted)), fact("Sent/s", data.rate ? rate(data.rate) : "–"), fact("Segments", count(f.segments)), fact("Spend, credits", credits(f.spend)), fact("Residual", residual(f)));
+  if (f) all.push(fact("Submitted", count(f.submitted)), fact("Sent/s", data.rate ? rate(data.rate) : "–"), fact("Segments", count(f.segments)), fact("Spend (credits)", credits(f.spend)), fact("Residual", residual(f)));
   return [el("dl", { class: "facts" }, ...all)];
 }
 
@@ -90,35 +90,35 @@ function states(f) {
   const rows = STATES.map(([state, name]) => {
     const n = f.states[state] ?? 0;
     return el("tr", { class: n ? null : "zero", "data-state": state, title: meaning(state) },
-      el("td", {}, el("span", { class: "swatch", colour: state, "aria-hidden": "true" }), name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, percent(n, f.targeted)));
+      el("td", {}, el("span", { class: "swatch", color: state, "aria-hidden": "true" }), name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, percent(n, f.targeted)));
   });
-  return [el("h3", {}, "Where everybody is"), big, el("table", {}, el("tbody", {}, ...rows))];
+  return [el("h3", {}, "Recipients by state"), big, el("table", {}, el("tbody", {}, ...rows))];
 }
 
 function reasons(f) {
-  const rows = f.reasons.map((r) => el("tr", {}, el("td", {}, el("span", { class: "swatch", colour: r.state, "aria-hidden": "true" }), r.reason), el("td", { class: "n soft" }, r.state), el("td", { class: "n" }, count(r.count))));
+  const rows = f.reasons.map((r) => el("tr", {}, el("td", {}, el("span", { class: "swatch", color: r.state, "aria-hidden": "true" }), r.reason), el("td", { class: "n soft" }, r.state), el("td", { class: "n" }, count(r.count))));
   return [el("h3", {}, "Reasons"), el("table", {}, el("tbody", {}, ...rows))];
 }
 
-function clicks(f) {
-  const rows = [["People who clicked", f.clicked.people], ["Visited by bots, not counted", f.clicked.bots]];
-  rows.push(["People who wrote back", f.replied], ["Opted out because of it", f.opted_out]);
+function responses(f) {
+  const rows = [["Clicked", f.clicked.people], ["Opened by bots only (not counted)", f.clicked.bots]];
+  rows.push(["Replied", f.replied], ["Opted out", f.opted_out]);
   rows[0].push(f.states.delivered ? percent(f.clicked.delivered, f.states.delivered) : "");
-  return [el("h3", {}, "Clicks"), el("table", {}, el("tbody", {}, ...rows.map(([name, n, rate]) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, rate ?? "")))))];
+  return [el("h3", {}, "Responses"), el("table", {}, el("tbody", {}, ...rows.map(([name, n, rate]) => el("tr", {}, el("td", {}, name), el("td", { class: "n" }, count(n)), el("td", { class: "n soft" }, rate ?? "")))))];
 }
 
-const PASSED = { next_day: "the next day for whom it is past", at_once: "at once for whom it is past", skip: "not to whom it is past" };
+const PASSED = { next_day: "the next day if the local time has passed", at_once: "at once if the local time has passed", skip: "skipped if the local time has passed" };
 
-function when(spec) {
-  if (!spec.send_at) return "as soon as launched";
-  return spec.local_time ? `at ${spec.send_at} on each recipient’s clock (${PASSED[spec.if_passed]})` : `at ${spec.send_at}`;
+function sendTime(spec) {
+  if (!spec.send_at) return "at launch";
+  return spec.local_time ? `at ${spec.send_at} in each recipient’s local time (${PASSED[spec.if_passed]})` : `at ${spec.send_at}`;
 }
 
 function message(data) {
   const { spec } = data;
-  const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} typed numbers` : null].filter(Boolean).join(", ");
-  const deadline = spec.deadline ? ` · until ${spec.deadline}` : "";
+  const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} numbers` : null].filter(Boolean).join(", ");
+  const deadline = spec.deadline ? ` · deadline ${spec.deadline}` : "";
   return [el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
-    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${spec.sender} · ${when(spec)}${deadline}`),
+    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${spec.sender} · ${sendTime(spec)}${deadline}`),
     ...spec.messages.flatMap((m) => Object.entries(m.links ?? {}).map(([name, url]) => el("p", { class: "meta" }, `{${name === "default" ? "link" : `link:${name}`}} → ${url}`)))];
 }

@@ -1,4 +1,4 @@
-// The states of the conservation accounting in the order in which the bar shows them: settled first, waiting last.
+// The states of a recipient, in the order in which the bar shows them: final states first, waiting states last.
 export const STATES = [
   ["delivered", "Delivered"], ["accepted", "Accepted"], ["undelivered", "Undelivered"], ["rejected", "Rejected"],
   ["unknown", "Unknown"], ["skipped", "Skipped"], ["expired", "Expired"], ["canceled", "Canceled"],
@@ -6,10 +6,10 @@ export const STATES = [
 ];
 export const STATUSES = ["draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"];
 const MEANING = {
-  delivered: "the carrier confirmed it", accepted: "handed to the aggregator, no receipt yet",
-  undelivered: "the carrier could not deliver it", rejected: "the aggregator refused it",
-  unknown: "a process died while it was being handed over: not sent again", skipped: "may not or should not be sent to",
-  expired: "past the deadline, or too late because machines were down", canceled: "the campaign was canceled before it went out", in_flight: "being handed over now",
-  queued: "due, waiting for the sender's limit", delayed: "waiting for its time", pending: "not looked at yet",
+  delivered: "The carrier confirmed delivery.", accepted: "The aggregator took the message. No receipt has come yet.",
+  undelivered: "The carrier could not deliver the message.", rejected: "The aggregator refused the message.",
+  unknown: "A process stopped or no answer came while the message was being submitted. It may have been sent. It is not sent again.", skipped: "The rules do not allow a message to this recipient.",
+  expired: "The deadline passed, or the message would have been too late after a downtime.", canceled: "The campaign was canceled before the message was submitted.", in_flight: "The message is being submitted now.",
+  queued: "The message is due and waits for the sender’s limit.", delayed: "The message waits for its send time.", pending: "No decision has been made yet.",
 };
 export const meaning = (state) => MEANING[state] ?? "";

@@ -1,56 +1,56 @@
-// The list: one row per campaign, changed in place so that focus stays where it is.
+// The list of campaigns. Rows change in place, so that focus stays where it is.
 import { bar, fill } from "./bar.js";
 import { $, el } from "./dom.js";
 import { age, count, percent, rate, utc } from "./format.js";
 import { secondsSince } from "./live.js";
 
 const known = new Map(); // id -> {data, node}
-const UNDER_WAY = new Set(["processing", "sending", "sent", "paused", "suspended"]);
+const RUNNING = new Set(["processing", "sending", "sent", "paused", "suspended"]);
 
-export function update(event, chosen, onChoose) {
+export function update(event, selected, onSelect) {
   for (const data of event.rows) {
-    const entry = known.get(data.id) ?? { node: make(data.id, onChoose) };
+    const entry = known.get(data.id) ?? { node: make(data.id, onSelect) };
     entry.data = data;
     known.set(data.id, entry);
     paint(entry);
   }
   for (const id of known.keys()) if (!event.order.includes(id)) known.delete(id);
   arrange($("rows"), event.order.map((id) => known.get(id)?.node).filter(Boolean));
-  choose(chosen);
+  select(selected);
   tick();
 }
 
-// Move only what is out of place: moving a row takes the focus from its button.
+// Move only rows that are out of place: a moved row loses focus.
 function arrange(body, nodes) {
   for (const old of [...body.children]) if (!nodes.includes(old)) old.remove();
   nodes.forEach((node, i) => { if (body.children[i] !== node) body.insertBefore(node, body.children[i] ?? null); });
 }
 
-export function choose(id) {
+export function select(id) {
   for (const [key, { node }] of known) node.setAttribute("aria-current", String(key === id));
 }
 
 
 export const focusRow = (id) => known.get(id)?.node.querySelector("button").focus();
 
-// Ages grow between events. Returns the age of the oldest figures of a campaign under way, or null.
+// Update the ages. Returns the age in seconds of the oldest figures of a running campaign, or null.
 export function tick() {
   let oldest = null;
   for (const { data, node } of known.values()) {
     const cell = node.querySelector(".c-age");
     const seconds = data.figures ? Math.max(0, secondsSince(data.figures.as_of)) : null;
-    cell.textContent = seconds === null ? "–" : `${age(seconds)} old`;
+    cell.textContent = seconds === null ? "–" : `${age(seconds)} ago`;
     cell.classList.toggle("none", seconds === null);
-    const live = UNDER_WAY.has(data.status);
+    const live = RUNNING.has(data.status);
     cell.classList.toggle("old", live && seconds > 5);
     if (live && seconds !== null) oldest = Math.max(oldest ?? 0, seconds);
   }
   return oldest;
 }
 
-function make(id, onChoose) {
+function make(id, onSelect) {
   const name = el("button", { type: "button", class: "name" });
-  const node = el("tr", { "data-id": id, onclick: () => onChoose(id) },
+  const node = el("tr", { "data-id": id, onclick: () => onSelect(id) },
     el("td", {}, name, el("div", { class: "tags" })),
     el("td", {}, el("span", { class: "status" })),
     el("td", { class: "wide soft c-created" }),
@@ -58,7 +58,7 @@ function make(id, onChoose) {
     el("td", { class: "c-bar" }, bar(null), el("div", { class: "done" })),
     el("td", { class: "n c-rate", "data-label": "Sent/s" }),
     el("td", { class: "n c-residual", "data-label": "Residual" }),
-    el("td", { class: "n soft c-age", "data-label": "Figures" }));
+    el("td", { class: "n soft c-age", "data-label": "Updated" }));
   return node;
 }
 
@@ -69,13 +69,13 @@ function paint({ data, node }) {
   node.querySelector(".c-created").textContent = utc(data.created);
   node.querySelector(".c-recipients").textContent = data.recipients ? count(data.recipients) : "–";
   fill(node.querySelector(".conserve"), data.figures);
-  node.querySelector(".done").textContent = done(data);
+  node.querySelector(".done").textContent = progressText(data);
   node.querySelector(".c-rate").textContent = data.rate ? rate(data.rate) : "–";
   node.querySelector(".c-residual").replaceChildren(residual(data.figures));
   hideEmpty(node);
 }
 
-// On a narrow screen what says nothing is left out.
+// A narrow screen leaves out empty cells.
 function hideEmpty(node) {
   for (const cell of node.querySelectorAll("td.n")) cell.classList.toggle("none", cell.textContent === "–");
 }
@@ -89,12 +89,12 @@ export function paintStatus(node, data) {
 
 export function residual(figures) {
   if (!figures) return "–";
-  return figures.residual === 0 ? "0" : el("span", { class: "residual-bad", title: "Recipients in no state or in two: a defect, please report it" }, count(figures.residual));
+  return figures.residual === 0 ? "0" : el("span", { class: "residual-bad", title: "These recipients are in no state or in two. This is a defect: please report it." }, count(figures.residual));
 }
 
-function done(data) {
+function progressText(data) {
   const f = data.figures;
-  if (data.status === "scheduled" && data.send_at) return `for ${utc(data.send_at)}`;
-  if (!f || !f.targeted) return data.status === "draft" ? "not launched" : "";
-  return `${count(f.submitted)} handed over (${percent(f.submitted, f.targeted)})`;
+  if (data.status === "scheduled" && data.send_at) return `scheduled for ${utc(data.send_at)}`;
+  if (!f || !f.targeted) return data.status === "draft" ? "not launched yet" : "";
+  return `${count(f.submitted)} submitted (${percent(f.submitted, f.targeted)})`;
 }

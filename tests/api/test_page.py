@@ -78,7 +78,7 @@ def test_launch_from_the_page_to_finished_with_all_states(live: Live, page: Page
     made = live.create(name="From the page")
     row(page, made["id"]).click()
     page.click('#panel [data-action="launch"]')
-    expect(page.locator("#confirm-text")).to_contain_text("recipients would get it: ")
+    expect(page.locator("#confirm-text")).to_contain_text("recipients will get this message. It takes ")
     page.click("#confirm-yes")
     expect(row(page, made["id"]).locator(".status")).to_have_text("finished", timeout=90_000)
     shown = live.api.get(f"/v1/campaigns/{made['id']}")["figures"]
@@ -128,7 +128,7 @@ def test_search_status_and_clear(live: Live, page: Page) -> None:
     expect(row(page, other["id"])).to_have_count(0)
     expect(row(page, made["id"])).to_be_visible()
     page.select_option("#status", "finished")
-    expect(page.locator("#empty")).to_have_text("No campaign matches. Clear shows all.")
+    expect(page.locator("#empty")).to_have_text("No campaigns match these filters.")
     page.reload()
     expect(page.locator("#search")).to_have_value("NEEDLE")
     expect(page.locator("#empty")).to_be_visible()
@@ -163,12 +163,12 @@ def test_a_local_time_is_asked_for_kept_and_taken_back(live: Live, page: Page) -
     expect(page.locator("#f-sendat")).to_be_hidden()
     page.select_option("#f-when", "local")
     page.click("#create [type=submit]")
-    expect(page.locator('[data-field="send_at"] .fault')).to_contain_text("When is it to be sent?")
+    expect(page.locator('[data-field="send_at"] .fault')).to_contain_text("Choose a send time.")
     page.fill("#f-sendat", "2026-12-24T09:00")
     page.select_option("#f-passed", "skip")
     page.fill("#f-deadline", "2026-12-26T12:00")
     page.click("#create [type=submit]")
-    expect(page.locator("#panel")).to_contain_text("on each recipient’s clock (not to whom it is past)")
+    expect(page.locator("#panel")).to_contain_text("in each recipient’s local time (skipped if the local time has passed)")
     spec = chosen(live, page)
     assert (spec["local_time"], spec["if_passed"]) == (True, "skip")
     assert (spec["send_at"], spec["deadline"]) == ("2026-12-24T09:00:00", "2026-12-26T12:00:00")
@@ -178,12 +178,12 @@ def test_a_local_time_is_asked_for_kept_and_taken_back(live: Live, page: Page) -
     page.select_option("#f-when", "store")
     expect(page.locator("#f-passed")).to_be_hidden()
     page.click("#create [type=submit]")
-    expect(page.locator("#panel")).to_contain_text("at 2026-12-24T09:00:00 · until")
+    expect(page.locator("#panel")).to_contain_text("at 2026-12-24T09:00:00 · deadline")
     assert chosen(live, page)["local_time"] is False
     page.click('#panel [data-action="edit"]')
     page.select_option("#f-when", "now")
     page.click("#create [type=submit]")
-    expect(page.locator("#panel")).to_contain_text("as soon as launched")
+    expect(page.locator("#panel")).to_contain_text("at launch")
     assert chosen(live, page)["send_at"] is None
 
 
@@ -213,7 +213,7 @@ def test_replies_show_what_was_said_changed_and_answered_as_it_comes(live: Live,
     page.fill("#i-number", "12")
     expect(page.locator("#i-trouble")).to_contain_text("write the number with +")
     page.fill("#i-number", other)
-    expect(page.locator("#i-empty")).to_have_text("Nothing matches. Clear shows all.")
+    expect(page.locator("#i-empty")).to_have_text("No replies match these filters.")
     page.click("#i-clear")
     expect(back).to_be_visible()
     page.set_viewport_size({"width": 400, "height": 800})
@@ -238,7 +238,7 @@ def test_an_operator_decides_about_what_may_be_an_opt_out(live: Live, page: Page
     expect(page.locator("#i-rows tr", has_text=stops).locator(".c-change b.out")).to_have_count(1, timeout=30_000)
     expect(page.locator("#i-rows tr", has_text=stops).filter(has_text="decided by page")).to_have_count(2)
     page.select_option("#i-what", "unread")
-    said = page.locator("#i-rows tr", has=page.locator("[title$='id d2']")).locator(".c-said")
+    said = page.locator("#i-rows tr", has=page.locator("[title$='ID d2']")).locator(".c-said")
     expect(said).to_contain_text("STOP")
 
 
