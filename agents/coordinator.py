@@ -13,10 +13,10 @@ from pipeline.campaign.plan import Terms
 from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import (
     Effect,
-    GiveBack,
+    EmitStatuses,
+    ReleaseReservations,
     StartFanout,
     StartFreeze,
-    Tell,
     Withdraw,
     WriteControl,
     WriteFinish,
@@ -82,9 +82,9 @@ class Coordinator:
                 ]
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, one, one.campaign) for one in withdrawn]
-            case Tell(chunks):
+            case EmitStatuses(chunks):
                 return [output(topics.STATUSES, one, one.campaign) for one in chunks]
-            case GiveBack(releases):
+            case ReleaseReservations(releases):
                 partitions = self._context.settings.kafka.partitions
                 return [
                     output(topics.RECIPIENTS, part, partition=partition)

@@ -29,7 +29,7 @@ from adapters.clock import now_ms
 from adapters.errors import EmitError, EmitRefused, LongwaveError, StoreUnavailable
 from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
-from agents.guards.table import Outlived, is_current
+from agents.guards.table import StaleGeneration, is_current
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.wire import Codec, DecodeError, Record, encode
@@ -161,7 +161,7 @@ class Step(Generic[R]):
             try:
                 result = self._handle(record, event)
                 return result if isinstance(result, Emissions) else await result
-            except Outlived as error:
+            except StaleGeneration as error:
                 log.info("%s lets go of %s: %s", self.name, _origin(event), error)
                 return None
             except TRANSIENT as error:

@@ -47,7 +47,7 @@ async def measure_freshness(consumer: Any, tell: Callable[[int | None], None] = 
         began = now_ms()
         try:
             async with asyncio.timeout(FRESHNESS_SECONDS):
-                seconds = age.look(began, await consumer.standings(topics.STATUSES.name))
+                seconds = age.look(began, await consumer.read_positions(topics.STATUSES.name))
         except (TimeoutError, KafkaError, IllegalStateError):
             seconds = age.wait(now_ms())
         tell(None if seconds is None else began - round(seconds * 1000))

@@ -25,7 +25,7 @@ _EXPORTED = re.compile(r"\+[1-9][0-9]{6,14}")
 """E.164, as the export writes it."""
 
 
-class Wish(BaseModel):
+class ResolveBody(BaseModel):
     """Body of the request: `resend` is `not-sent` and a draft to just those."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -41,8 +41,8 @@ class Wish(BaseModel):
         return "sent" if self.outcome == "sent" else "not-sent"
 
 
-def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Resolution]:
-    """What the wish means, by message; nobody is in it who is not unknown now.
+def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> list[Resolution]:
+    """What the body means, by message; nobody is in it who is not unknown now.
 
     Raises:
         ApiError: 409 nothing to resolve or not yet or too many, 422 a number that is none or is not unknown.
@@ -50,9 +50,9 @@ def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Re
     """
     if document.status not in RESOLVABLE:
         raise ApiError(409, not_resolvable(document))
-    wanted = None if wish.numbers is None else wanted_numbers(wish.numbers)
+    wanted = None if body.numbers is None else wanted_numbers(body.numbers)
     found = [
-        _resolution(wish.verdict, message, table)
+        _resolution(body.verdict, message, table)
         for message in range(len(definition_of(document).messages))
         for table in _unknown(store, document.id, message, wanted)
     ]
@@ -66,7 +66,7 @@ def resolutions(store: Store, document: CampaignDocument, wish: Wish) -> list[Re
             409,
             f"campaign {document.id}: {count:,} messages are unknown, at most {LIMIT:,} are resolved at once; export "
             f"them (`longwave campaign export {document.id} --state unknown --out FILE.csv`) and give them in parts "
-            f"(`longwave campaign resolve {document.id} --as {wish.outcome} --numbers PART.csv`)",
+            f"(`longwave campaign resolve {document.id} --as {body.outcome} --numbers PART.csv`)",
         )
     return found
 

@@ -10,7 +10,7 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
 from api.account_facts import account_facts
-from api.forecast.facts import rivals_of
+from api.forecast.facts import competing_campaigns
 from api.forecast.forecasting import forecast_of
 from api.forecast.rehearsing import rehearsed
 from api.services import Services
@@ -74,8 +74,8 @@ async def forecast_review(
     if acted is None or not acted.outcome.crowds:
         return None
     crowds = acted.outcome.crowds.values()
-    rivals = await asyncio.to_thread(rivals_of, services.figures.store, services.settings, spec, but)
-    return await asyncio.to_thread(forecast_of, services.settings, spec, crowds, now_ms(), rivals)
+    competitors = await asyncio.to_thread(competing_campaigns, services.figures.store, services.settings, spec, but)
+    return await asyncio.to_thread(forecast_of, services.settings, spec, crowds, now_ms(), competitors)
 
 
 def _fields(spec: CampaignSpec) -> Sequence[str]:

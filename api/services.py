@@ -15,8 +15,8 @@ from adapters.kafka.health import KafkaHealth
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
+from api.eligibility_state import EligibilityState
 from api.figures import FiguresService
-from api.standing import Standing
 from api.web.errors import ApiError, field_errors
 from pipeline.timing.readiness import read_rules
 from schemas import metrics
@@ -35,7 +35,7 @@ class Services:
     campaigns: CampaignView
     figures: FiguresService
     kafka: KafkaHealth
-    standing: Standing
+    eligibility: EligibilityState
     loading: asyncio.Task[None]
     """Ends when the campaigns have been read from Kafka."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,21 +94,21 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     campaigns = CampaignView(settings.kafka)
     kafka = KafkaHealth(settings.kafka)
     figures = FiguresService(settings, campaigns)
-    standing = Standing(settings)
+    eligibility = EligibilityState(settings)
     await campaigns.start()
     await kafka.start()
-    await standing.start()
+    await eligibility.start()
     await figures.start()
     loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
     # In the background, so that the first forecast is as quick as the others.
     reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
-        yield Services(settings, producer, campaigns, figures, kafka, standing, loading)
+        yield Services(settings, producer, campaigns, figures, kafka, eligibility, loading)
     finally:
         loading.cancel()
         reading.cancel()
         await figures.stop()
-        await standing.stop()
+        await eligibility.stop()
         await kafka.stop()
         await campaigns.stop()
         await producer.close(timeout=1.0)

@@ -113,7 +113,7 @@ class Consent(Record, tag="consent", kw_only=True):
     """Topic `optouts`, compacted: one change of consent. Its key is `consent_key`; the order of the log per key is
     the order of changes, whatever `at` says.
 
-    A number has one standing answer per account (`out` or `in`, `hold` ""), and beside it any number of holds, each
+    A number has one current consent per account (`out` or `in`, `hold` ""), and beside it any number of holds, each
     with a key of its own, so that an operator who ends a hold can never undo a STOP that came meanwhile. It is not
     written to while it is out or held, for the account or for every account.
     """
@@ -149,7 +149,7 @@ class Consent(Record, tag="consent", kw_only=True):
 
 
 def consent_key(record: Consent) -> bytes:
-    """ACCOUNT/NUMBER of a standing answer, ACCOUNT/NUMBER/HOLD of a hold."""
+    """ACCOUNT/NUMBER of a current consent, ACCOUNT/NUMBER/HOLD of a hold."""
     key = f"{record.account}/{record.number}"
     return (f"{key}/{record.hold}" if record.hold else key).encode()
 

@@ -19,7 +19,7 @@ class StateSet:
 
     state: str
     reason: str = ""
-    turn: int = 0
+    attempt: int = 0
     segments: int = 0
     price: int = 0
     own: int = 0

@@ -17,7 +17,7 @@ Segments = Annotated[int, msgspec.Meta(ge=1, le=255)]
 class Work(Record, tag="work", kw_only=True):
     """Recipients to be sent to. `dues` is the due column in run lengths: [[count, due], …], due rising;
     recipients are in that order. `zones` is the dictionary of column `zone`: where a recipient is, as
-    pipeline.timing.whereabouts writes it. `fields` are the columns that the campaign's templates use."""
+    pipeline.timing.location_key writes it. `fields` are the columns that the campaign's templates use."""
 
     campaign: Campaign
     message: MessageIndex
@@ -27,7 +27,7 @@ class Work(Record, tag="work", kw_only=True):
     segments: list[Segments]
     prices: list[Count]
     dues: list[tuple[Count, Millis]]
-    whys: list[str] = msgspec.field(default_factory=list)
+    reasons: list[str] = msgspec.field(default_factory=list)
     """Why each run of `dues` waits, for the accounting; empty where none has a reason."""
     zones: list[str]
     zone: list[Count]
@@ -41,8 +41,8 @@ class Work(Record, tag="work", kw_only=True):
         same_length(n, **self.fields)
         if sum(count for count, _ in self.dues) != n:
             raise ValueError(f"dues cover {sum(count for count, _ in self.dues)} recipients of {n}")
-        if self.whys and len(self.whys) != len(self.dues):
-            raise ValueError(f"{len(self.whys)} reasons for {len(self.dues)} runs of dues")
+        if self.reasons and len(self.reasons) != len(self.dues):
+            raise ValueError(f"{len(self.reasons)} reasons for {len(self.dues)} runs of dues")
         if max(self.zone) >= len(self.zones):
             raise ValueError("column zone points past its dictionary")
 

@@ -32,13 +32,13 @@ Event = Literal["clicked", "opted_out", "replied"]
 
 
 class StatusGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Recipients that share all of this. `turn` counts how often they came back to wait in the lane before
+    """Recipients that share all of this. `attempt` counts how often they came back to wait in the lane before
     this happened (0 the first time); it orders delayed, queued and in_flight of several attempts."""
 
     state: State | Event
     ordinals: list[Ordinal]
     reason: str = ""
-    turn: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     variant: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
     segments: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
     price: Count = 0

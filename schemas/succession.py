@@ -3,12 +3,12 @@
 Sets only grow: an ordinal stays in every state that it ever reached. Its current state is the last one in this
 order, and two states of which neither may follow the other are a contradiction, which the residual shows:
 
-    withdrawn → passed_over → delayed → queued → in_flight → unknown   (by turn, then in this order)
+    withdrawn → passed_over → delayed → queued → in_flight → unknown   (by attempt, then in this order)
               → one of canceled · expired · skipped                     (final)
               → acknowledged → accepted → rejected → undelivered → delivered   (what came of a submission)
 
-Who is unknown is so as of a turn: a lost owner may say later, and the log proves it, that it had not submitted; then
-the recipient waits again, one turn later.
+A recipient is unknown as of an attempt. A lost owner may report later, and the log proves it, that it had not
+submitted; then the recipient waits again, one attempt later.
 
 `passed_over` is who eligibility skips, before any lane has them. It reads a chunk again after a crash, and somebody
 who went to a lane the first time may have opted out since: the lane's word stands. `skipped` is a lane's own.
@@ -30,8 +30,8 @@ WAITING: Final = ("delayed", "queued", "in_flight")
 FINAL: Final = ("skipped", "expired", "canceled")
 SUBMITTED: Final = ("unknown", "accepted", "rejected", "undelivered", "delivered")
 """What came of a submission, from the lowest rank to the highest."""
-BY_TURN: Final = (*WAITING, "unknown")
-"""States that a recipient may be in several times, each time one turn later; within a turn in this order."""
+BY_ATTEMPT: Final = (*WAITING, "unknown")
+"""States that a recipient may be in several times, each time one attempt later; within an attempt in this order."""
 NOT_SENT_AFTER_ALL: Final = "not_sent_by_lost_owner"
 """Reason of a recipient who was unknown until its lost owner said that it had not submitted."""
 BILLED: Final = ("accepted", "unknown")
@@ -57,12 +57,12 @@ BEFORE_LANE: Final = {"withdrawn": "canceled", "passed_over": "skipped"}
 SHOWN_AS: Final = {**BEFORE_LANE, ACKNOWLEDGED: "accepted"}
 """States that are shown under another name."""
 
-_ABOVE_TURNS: Final = 1_000_000
+_ABOVE_ATTEMPTS: Final = 1_000_000
 _UPPER: Final = (*FINAL, ACKNOWLEDGED, *SUBMITTED[1:])
 _BEFORE: Final = tuple(BEFORE_LANE)
 
 
-def rank(state: str, turn: int) -> int:
+def rank(state: str, attempt: int) -> int:
     """Place in the order; of several recorded states the one with the highest rank is the current.
 
     Raises:
@@ -70,24 +70,24 @@ def rank(state: str, turn: int) -> int:
     """
     if state in BEFORE_LANE:
         return _BEFORE.index(state)
-    if state in BY_TURN:
-        return len(_BEFORE) + turn * len(BY_TURN) + BY_TURN.index(state)
-    return _ABOVE_TURNS + _UPPER.index(state)
+    if state in BY_ATTEMPT:
+        return len(_BEFORE) + attempt * len(BY_ATTEMPT) + BY_ATTEMPT.index(state)
+    return _ABOVE_ATTEMPTS + _UPPER.index(state)
 
 
 def may_follow(earlier: tuple[str, int], later: tuple[str, int]) -> bool:
-    """Whether a recipient recorded as `earlier` (state, turn) may lawfully be recorded as `later` too."""
+    """Whether a recipient recorded as `earlier` (state, attempt) may lawfully be recorded as `later` too."""
     if earlier[0] in FINAL:
         return False
     return rank(*later) > rank(*earlier)
 
 
 def rank_sql() -> str:
-    """The ClickHouse expression of `rank` over the columns `state` and `turn`; 0 for events."""
-    states = [*_BEFORE, *BY_TURN, *_UPPER, *RECEIPTS]
+    """The ClickHouse expression of `rank` over the columns `state` and `attempt`; 0 for events."""
+    states = [*_BEFORE, *BY_ATTEMPT, *_UPPER, *RECEIPTS]
     ranks = [rank(RECEIPTS.get(name, name), 0) for name in states]
-    turn = f"if(state IN {BY_TURN}, turn * {len(BY_TURN)}, 0)"
-    return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {turn})"
+    attempt = f"if(state IN {BY_ATTEMPT}, attempt * {len(BY_ATTEMPT)}, 0)"
+    return f"toInt32(transform(toString(state), {states}, {ranks}, 0) + {attempt})"
 
 
 def shown_sql() -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Final
 
 from pipeline.lane.effects import Malformed
-from pipeline.lane.fold import Gradually, Submit, apply
+from pipeline.lane.fold import InBatches, Submit, apply
 from pipeline.lane.lateness import HEARTBEAT_MS
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Flight, LaneState
@@ -108,7 +108,7 @@ class SimulatedLane:
             match effect:
                 case StatusChunk() | Release() | Move():
                     self._around.tell(effect)
-                case Gradually(effects):
+                case InBatches(effects):
                     for one in effects:
                         self._around.tell(one)
                 case Submit(flight):

@@ -11,10 +11,10 @@ from pyroaring import BitMap
 from pipeline.insight.accounting import figures
 from schemas.figures import Figures, MessageSets, Settled, StateSet
 from schemas.status import StatusChunk, StatusGroup
-from schemas.succession import BILLED, BY_TURN, EVENTS, FINAL, NOT_SENT_AFTER_ALL, SHOWN, WAITING, rank
+from schemas.succession import BILLED, BY_ATTEMPT, EVENTS, FINAL, NOT_SENT_AFTER_ALL, SHOWN, WAITING, rank
 
 SetKey = tuple[str, str, int, int, int]
-"""(state, reason, turn, segments, price), as `schemas/clickhouse/0003_statuses.sql` splits the sets."""
+"""(state, reason, attempt, segments, price), as `schemas/clickhouse/0003_statuses.sql` splits the sets."""
 
 
 class Tally:
@@ -48,10 +48,16 @@ class Tally:
             return
         state, waiting = group.state, group.state in WAITING
         billed = state in BILLED
-        key = (state, group.reason, group.turn * (state in BY_TURN), group.segments * billed, group.price * billed)
+        key = (
+            state,
+            group.reason,
+            group.attempt * (state in BY_ATTEMPT),
+            group.segments * billed,
+            group.price * billed,
+        )
         ordinals = np.array(group.ordinals, np.uint32)
         self._sets[key].update(ordinals)
-        height = rank(state, group.turn)
+        height = rank(state, group.attempt)
         rising = ordinals[self._rank[ordinals] < height]
         self._rank[rising] = height
         self.state[rising] = SHOWN.index(state)

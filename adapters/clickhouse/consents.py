@@ -73,7 +73,7 @@ def blocked_sql(numbers: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of consent. `account` "" is every account, `hold` "" the standing answer."""
+    """One change of consent. `account` "" is every account, `hold` "" the current consent."""
 
     number: int
     account: str
@@ -127,7 +127,7 @@ def history(store: Store, number: int) -> list[Change]:
     return _merged(Change(*row) for row in store.rows(_REST, {"number": number}))
 
 
-def standing(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
+def current_changes(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
     """The last change of each account and hold, of the changes of one number in the order of `history`."""
     return {(one.account, one.hold): one for one in changes}
 
@@ -145,7 +145,7 @@ def blocked_of(store: Store, account: str, numbers: Sequence[int]) -> dict[int, 
 
 
 def latest_of(store: Store, numbers: Sequence[int]) -> dict[tuple[int, str], tuple[str, int]]:
-    """The standing answer of each (number, account) that has one: its state, and when (ms) the person said so.
+    """The current consent of each (number, account) that has one: its state, and when (ms) the person said so.
 
     Raises:
         StoreUnavailable, StoreRefused.
@@ -239,7 +239,7 @@ LEFT JOIN
             arrayJoin(bitmapToArray(groupBitmapMergeState(ordinals))) AS ordinal
         FROM state_sets
         WHERE campaign IN (SELECT DISTINCT campaign FROM replies) AND state NOT IN {EVENTS}
-        GROUP BY campaign, message, state, turn, segments, price
+        GROUP BY campaign, message, state, attempt, segments, price
     )
     GROUP BY campaign, message, ordinal
 ) AS s ON r.campaign = s.campaign AND r.message = s.message AND r.ordinal = s.ordinal

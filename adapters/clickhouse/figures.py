@@ -21,12 +21,12 @@ _CHAIN: Final = (*BILLED, "rejected")
 # that are not merged yet come as several rows with the same key and sizes. One level of SELECT, because planning is
 # most of the time; the further levels of receipts are half as much again, so only who has receipts pays for them.
 _SIZES: Final = f"""
-SELECT message, state, reason, turn, segments, price,
+SELECT message, state, reason, attempt, segments, price,
     groupBitmapMergeIf(ordinals, state IN {(*FINAL, *BILLED, *EVENTS, "rejected")}) OVER
     (
         PARTITION BY message, multiIf(
             state IN {_EVENTS}, concat(state, ':', reason), state IN {_CHAIN}, 'submitted', toString(state))
-        ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason, turn
+        ORDER BY indexOf({list(_CHAIN)}, toString(state)), segments, price, reason, attempt
     ),
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
         (PARTITION BY message ORDER BY {rank_sql()} DESC, reason = '', reason, segments, price),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
 from adapters.clickhouse.consents import history
-from adapters.clickhouse.story import happenings
+from adapters.clickhouse.story import recipient_events
 from schemas.ids import bucket
 
 _CONTACT: Final = """
@@ -111,7 +111,7 @@ def person(store: Store, number: int) -> dict[str, Any]:
                 "campaign": campaign,
                 "name": name,
                 "fields": dict(zip(names, values, strict=False)),
-                "statuses": [asdict(one) for one in happenings(store, campaign, ordinal)],
+                "statuses": [asdict(one) for one in recipient_events(store, campaign, ordinal)],
             }
             for campaign, name, ordinal, values, names in store.rows(_FROZEN, asked)
         ],

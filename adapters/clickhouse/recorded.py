@@ -31,16 +31,16 @@ GROUP BY message
 
 RECORDED: Final = f"""
 (
-    SELECT message, toString(state) AS state, toString(reason) AS reason, turn, segments, price, ordinals, last_at,
+    SELECT message, toString(state) AS state, toString(reason) AS reason, attempt, segments, price, ordinals, last_at,
         inserted
     FROM {BY_LANES}
     UNION ALL
     SELECT message, transform(toString(state), {[*RECEIPTS]}, {[*RECEIPTS.values()]}, '') AS state,
-        toString(reason) AS reason, turn, segments, price, bitmapAnd(ordinals, submitted) AS ordinals, last_at,
+        toString(reason) AS reason, attempt, segments, price, bitmapAnd(ordinals, submitted) AS ordinals, last_at,
         inserted
     FROM
     (
-        SELECT message, state, reason, turn, segments, price, ordinals, last_at, inserted FROM state_sets
+        SELECT message, state, reason, attempt, segments, price, ordinals, last_at, inserted FROM state_sets
         WHERE campaign = {{campaign:String}} AND state IN {_RECEIPTS}
     ) AS said
     INNER JOIN ({SUBMITTED_SETS}) AS sent USING message

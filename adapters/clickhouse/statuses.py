@@ -83,7 +83,7 @@ def _table(rows: Sequence[_Row]) -> Any:
         **{
             name: pa.array([getattr(group, name, 0) for group in groups], kind)
             for name, kind in (
-                ("turn", pa.uint16()), ("variant", pa.uint8()), ("segments", pa.uint8()), ("price", pa.uint64()),
+                ("attempt", pa.uint16()), ("variant", pa.uint8()), ("segments", pa.uint8()), ("price", pa.uint64()),
             )
         },
         "first": pa.array([row.span[0] for row in rows], pa.uint32()),

@@ -28,14 +28,14 @@ class CampaignRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class RecipientEvent:
     """One status of the recipient. `rank`: place in the order of states (`schemas.succession`), 0 for events."""
 
     message: int
     at: int
     state: str
     reason: str
-    turn: int
+    attempt: int
     segments: int
     price: int
     lane: int
@@ -90,38 +90,38 @@ def recipient(store: Store, campaign: str, number: int) -> Recipient | None:
     return Recipient(*rows[0]) if rows else None
 
 
-_HAPPENINGS: Final = f"""
-SELECT message, at, {shown_sql()} AS shown, toString(reason) AS why, turn,
+_EVENTS: Final = f"""
+SELECT message, at, {shown_sql()} AS shown, toString(reason) AS why, attempt,
     max(segments), max(price), max(lane), max(if(empty(ids), '', ids[indexOf(ordinals, {{ordinal:UInt32}})])),
     max({rank_sql()}) AS height, toString(state) AS said
 FROM status_log
 WHERE campaign = {{campaign:String}} AND low <= {{ordinal:UInt32}} AND high >= {{ordinal:UInt32}}
     AND if(last > first, {{ordinal:UInt32}} >= first AND {{ordinal:UInt32}} < last, has(ordinals, {{ordinal:UInt32}}))
-GROUP BY message, at, shown, why, turn, said
+GROUP BY message, at, shown, why, attempt, said
 ORDER BY message, at, height
 """
 
 
-def happenings(store: Store, campaign: str, ordinal: int) -> list[Happening]:
+def recipient_events(store: Store, campaign: str, ordinal: int) -> list[RecipientEvent]:
     """Every status of a recipient, oldest first; a replayed one once.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    rows = store.rows(_HAPPENINGS, {"campaign": campaign, "ordinal": ordinal})
-    return [_happening(row, rows) for row in rows]
+    rows = store.rows(_EVENTS, {"campaign": campaign, "ordinal": ordinal})
+    return [_event(row, rows) for row in rows]
 
 
 NOT_COUNTED: Final = "not_counted"
 """Reason of a receipt that counts for nothing (`adapters.clickhouse.recorded`)."""
 
 
-def _happening(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> Happening:
+def _event(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> RecipientEvent:
     said = {other[-1] for other in rows if other[0] == row[0]}
-    happening = Happening(row[0], _millis(row[1]), *row[2:-1])
+    event = RecipientEvent(row[0], _millis(row[1]), *row[2:-1])
     if row[-1] not in RECEIPTS or (said & {*BY_LANE} and not said & {*FINAL}):
-        return happening
-    return replace(happening, rank=-1, reason=NOT_COUNTED)
+        return event
+    return replace(event, rank=-1, reason=NOT_COUNTED)
 
 
 def _millis(at: datetime | None) -> int:

@@ -21,7 +21,7 @@ from mode.utils.queues import FlowControlEvent
 
 from agents.guards.coordination import GuardedCoordinator
 from agents.guards.table import AckedTable
-from pipeline.insight.freshness import Standing
+from pipeline.insight.freshness import ReadPosition
 from schemas import metrics
 
 __all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
@@ -167,7 +167,7 @@ class GuardedConsumer(driver.Consumer):
             self._progress.setdefault(message.tp, Progress()).track(message.offset, int(message.timestamp * 1000))
         await self._pass_on(message)
 
-    async def standings(self, topic: str) -> dict[int, Standing]:
+    async def read_positions(self, topic: str) -> dict[int, ReadPosition]:
         """How far each of our partitions of `topic` is acknowledged, by partition; empty during a rebalance.
 
         Raises:
@@ -177,15 +177,15 @@ class GuardedConsumer(driver.Consumer):
         if not ours or not self._sought or not self.ready:
             return {}
         ends = await self.highwaters(*ours)
-        standings = {}
+        read_positions = {}
         for tp in ours:
             progress = self._progress.get(tp)
             done = None if progress is None else progress.committable
             if done is None:
                 done = await self.position(tp)
             since = None if progress is None else progress.since
-            standings[tp.partition] = Standing(done or 0, ends[tp], since)
-        return standings
+            read_positions[tp.partition] = ReadPosition(done or 0, ends[tp], since)
+        return read_positions
 
     def _is_current(self, message: Any) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)

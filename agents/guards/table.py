@@ -20,7 +20,7 @@ from adapters.ports import Delivered
 RESEND_SECONDS = 0.5
 
 
-class Outlived(Exception):
+class StaleGeneration(Exception):
     """The event that is being handled was taken before a rebalance: its partition may be somebody else's now."""
 
 
@@ -156,7 +156,7 @@ class AckedTable(faust.Table[bytes, bytes]):
     def _write(self, key: bytes, value: bytes | None) -> None:
         event = current_event()
         if event is not None and not is_current(event):
-            raise Outlived(f"{event.message.topic}/{event.message.partition} was revoked while it was handled")
+            raise StaleGeneration(f"{event.message.topic}/{event.message.partition} was revoked while it was handled")
         partition = self.partition_for_key(key)
         assert partition is not None, "the table was made with use_partitioner"
         self._send(key, value, partition)

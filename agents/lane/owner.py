@@ -25,7 +25,7 @@ from agents.lane.submitter import Submitter
 from agents.outbox import Outbox
 from agents.runner import Output, output
 from pipeline.lane.checkpoint import Loader, is_checkpoint
-from pipeline.lane.fold import Ask, Effect, Gradually, Malformed, Owned, Submit, Void, apply
+from pipeline.lane.fold import Ask, Effect, InBatches, Malformed, Owned, Submit, Void, apply
 from pipeline.lane.lateness import HEARTBEAT_MS
 from pipeline.lane.state import Flight, LaneState
 from pipeline.limits.rate import Window
@@ -285,7 +285,7 @@ class LaneOwner:
             case Ask(flight):
                 if self._active:
                     self.asker.start(flight)
-            case Gradually(effects):
+            case InBatches(effects):
                 task = asyncio.create_task(self._tell(effects), name=f"lane-{self.lane}-tell")
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)

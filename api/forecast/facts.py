@@ -11,7 +11,7 @@ from adapters.settings import Settings
 from api.forecast.forecasting import draft_plan
 from pipeline.campaign.settlement import UNSENT
 from pipeline.insight.accounting import figures
-from pipeline.insight.forecast import Rival
+from pipeline.insight.forecast import CompetingCampaign
 from pipeline.lane.scheduler import rank_of
 from schemas.campaign import CampaignSpec
 
@@ -22,7 +22,9 @@ ORDER BY id
 """
 
 
-def rivals_of(store: Store, settings: Settings, spec: CampaignSpec, but: str = "") -> list[Rival]:
+def competing_campaigns(
+    store: Store, settings: Settings, spec: CampaignSpec, but: str = ""
+) -> list[CompetingCampaign]:
     """What other campaigns have waiting on the lanes of a spec's sender; `but` is the campaign itself.
 
     Raises:
@@ -39,5 +41,5 @@ def rivals_of(store: Store, settings: Settings, spec: CampaignSpec, but: str = "
             waiting = sum(counted.states[state] for state in UNSENT)
             mean = counted.segments / counted.accepted_ever if counted.accepted_ever else 1.0
             if waiting:
-                found.append(Rival(name, waiting * mean, rank_of(other.priority, deadline), other.weight))
+                found.append(CompetingCampaign(name, waiting * mean, rank_of(other.priority, deadline), other.weight))
     return found

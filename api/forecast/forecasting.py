@@ -1,4 +1,4 @@
-"""A campaign's forecast from its people, its rivals and the settings; for whoever has gathered them."""
+"""A campaign's forecast from its people, its competitors and the settings; for whoever has gathered them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapters.settings import Settings
 from pipeline.campaign.plan import CampaignPlan, compile_plan
 from pipeline.campaign.terms import Terms, terms_of
 from pipeline.eligibility.rehearsal import Crowd
-from pipeline.insight.forecast import Rival
+from pipeline.insight.forecast import CompetingCampaign
 from pipeline.insight.forecast_groups import groups_of, last_due
 from pipeline.insight.forecast_words import Forecast, Question, forecast
 from pipeline.lane.scheduler import rank_of
@@ -33,7 +33,7 @@ def forecast_of(
     spec: CampaignSpec,
     crowds: Collection[Crowd],
     now: int,
-    rivals: Sequence[Rival] = (),
+    competitors: Sequence[CompetingCampaign] = (),
     latency: float = TYPICAL_LATENCY,
 ) -> Forecast:
     """The forecast of a spec launched at `now` (ms) to `crowds`; its account and sender must be configured.
@@ -64,7 +64,7 @@ def forecast_of(
             rank=rank_of(spec.priority, plan.deadline),
             weight=spec.weight,
             groups=groups_of(crowds, plan, now, horizon),
-            rivals=rivals,
+            competitors=competitors,
         )
     )
 

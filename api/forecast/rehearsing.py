@@ -107,15 +107,18 @@ async def _pages(
     typed = typed_numbers(audience.numbers)[0]
     pages = max(1, -(-recipients // PAGE))
     edges = [BUCKETS * page // pages for page in range(pages + 1)]
-    await services.standing.ready()
+    await services.eligibility.ready()
     for first, last in pairwise(edges):
         page = await asyncio.to_thread(
             preview, services.figures.store, audience.lists, typed, plan.fields, (first, last)
         )
         if len(page):
-            standing = services.standing
-            blocked = standing.optouts.codes_of(plan.spec.account, page.numbers)
-            yield page, _Answered(blocked, standing.unreachable.mask(page.numbers, at, plan.unreachable_retry_days))
+            eligibility = services.eligibility
+            blocked = eligibility.optouts.codes_of(plan.spec.account, page.numbers)
+            yield (
+                page,
+                _Answered(blocked, eligibility.unreachable.mask(page.numbers, at, plan.unreachable_retry_days)),
+            )
 
 
 async def _reservations(
@@ -125,7 +128,7 @@ async def _reservations(
     if plan.transactional:
         return ReadOnlyTable({}), []
     kept: dict[int, bytes] = {}
-    held = await services.standing.reservations()
+    held = await services.eligibility.reservations()
     table: ChainMap[int, bytes] = ChainMap(kept, held)  # type: ignore[arg-type]  # only the first is written to
     uncounted = []
     left = PENDING_LIMIT

@@ -146,17 +146,17 @@ def _failed_numbers(shared: Services, campaign: str) -> list[int]:
 
 
 @router.post("/{campaign}/resolve")
-async def resolve(campaign: str, wish: resolving.Wish, shared: Shared) -> JSONResponse:
+async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) -> JSONResponse:
     """Say what became of the messages of unknown outcome; `resend` also makes a draft to their numbers."""
     document = await shared.document(campaign)
-    found = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, wish)
-    extra: dict[str, Any] = {"as": wish.outcome, "recipients": sum(len(one.ordinals) for one in found)}
-    if wish.outcome == "resend":
+    found = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
+    extra: dict[str, Any] = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in found)}
+    if body.outcome == "resend":
         # The draft first: it sends nothing by itself, and whoever is not unknown any more is not found again.
         numbers = sorted({number for one in found for number in one.numbers})
-        draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=wish.by)
+        draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=body.by)
         extra["resend"] = orjson.loads(draft.body)["id"]
-    answer = await carry_out(shared, campaign, "resolve", by=wish.by, resolutions=found)
+    answer = await carry_out(shared, campaign, "resolve", by=body.by, resolutions=found)
     return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from adapters.clock import now_ms
 from api.account_facts import account_facts
-from api.forecast.facts import rivals_of
+from api.forecast.facts import competing_campaigns
 from api.forecast.forecasting import forecast_of
 from api.forecast.rehearsing import rehearsed
 from api.forecast.text import told
@@ -39,15 +39,15 @@ async def forecast(
     begin = _instant(start, account) if start else now_ms()
     store = shared.figures.store
     try:
-        audience, rivals = await asyncio.gather(
+        audience, competitors = await asyncio.gather(
             asyncio.to_thread(audience_facts, store, spec),
-            asyncio.to_thread(rivals_of, store, shared.settings, spec),
+            asyncio.to_thread(competing_campaigns, store, shared.settings, spec),
         )
         acted = await rehearsed(shared, spec, audience.recipients, begin)
         if not audience.recipients:
             raise ApiError(422, _nobody(spec))
         crowds = acted.outcome.crowds.values()
-        found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, rivals)
+        found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, competitors)
     except PlanError as error:
         raise ApiError(422, str(error)) from error
     return told(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.clickhouse.consents import COLUMNS, Change, export, history, reply_figures, standing
+from adapters.clickhouse.consents import COLUMNS, Change, current_changes, export, history, reply_figures
 from adapters.clock import now_ms
 from api.csv_answer import csv_answer
 from api.services import Services, services
@@ -96,14 +96,16 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]
     whose = {body.account}
     changes = await asyncio.to_thread(history, shared.figures.store, digits)
     if not body.account:
-        closed = {account for (account, hold), last in standing(changes).items() if not hold and last.state != "in"}
+        closed = {
+            account for (account, hold), last in current_changes(changes).items() if not hold and last.state != "in"
+        }
         whose = closed or whose
     now = now_ms()
     await _write(shared, [
         Consent(account=account, number=digits, state="in", at=now, source="api", evidence=body.evidence)
         for account in sorted(whose)
     ])  # fmt: skip
-    held = any(hold and last.state == "held" for (_, hold), last in standing(changes).items())
+    held = any(hold and last.state == "held" for (_, hold), last in current_changes(changes).items())
     return {"recorded": 1, "held": held}
 
 
@@ -115,7 +117,7 @@ async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
     changes = await asyncio.to_thread(history, shared.figures.store, digits)
     waiting = [
         last
-        for (_, hold), last in standing(changes).items()
+        for (_, hold), last in current_changes(changes).items()
         if hold and last.state == "held" and body.hold in ("", hold)
     ]
     if not waiting:
@@ -150,7 +152,7 @@ async def show(number: str, shared: Shared) -> dict[str, Any]:
     for each account why it may not ("" = it may), by the rule that lanes go by."""
     digits = number_of(number)
     changes = await asyncio.to_thread(history, shared.figures.store, digits)
-    states = {key: change.state for key, change in standing(changes).items()}
+    states = {key: change.state for key, change in current_changes(changes).items()}
     names = sorted({*shared.settings.accounts, *(account for account, _ in states if account)})
     accounts = {name: reason_of(name, states) for name in names}
     return {
@@ -221,6 +223,6 @@ def _as_json(change: Change) -> dict[str, Any]:
 
 def _row(change: Change) -> tuple[str, ...]:
     said = {"number": f"+{change.number}", "at": iso(change.at), "recorded": iso(change.recorded)}
-    # What ends a hold is no opt-in: the standing answer has a row of its own.
+    # What ends a hold is no opt-in: the current consent has a row of its own.
     said["out"] = "cleared" if change.hold and change.state == "in" else change.state
     return tuple(said.get(name) or getattr(change, name) for name in COLUMNS)

@@ -15,7 +15,7 @@ from adapters.terminal import UserError, WrongUse, say, write_json
 
 if TYPE_CHECKING:
     from adapters.clickhouse.consents import Change
-    from adapters.clickhouse.story import CampaignRow, Happening, Recipient
+    from adapters.clickhouse.story import CampaignRow, Recipient, RecipientEvent
     from adapters.settings import Settings
 
 
@@ -44,7 +44,7 @@ class Story:
     zones: tuple[str, ...]
     zones_from: str
     rule: str
-    happenings: list[Happening]
+    events: list[RecipientEvent]
     blocker: Blocker | None
     consents: list[Change]
     """Those of the campaign's account and of every account."""
@@ -100,8 +100,8 @@ def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number:
             f"+{number} is not in the audience of {campaign.id} ({campaign.name}), which was frozen with "
             f"{campaign.recipients:,} recipients; `longwave campaign export {campaign.id}` lists them"
         )
-    happened = story.happenings(store, campaign.id, found.ordinal)
-    zones, whence, rule = _place(settings, campaign, found, number, _decided_at(campaign, happened))
+    events = story.recipient_events(store, campaign.id, found.ordinal)
+    zones, whence, rule = _place(settings, campaign, found, number, _decided_at(campaign, events))
     return Story(
         campaign=campaign,
         number=number,
@@ -109,14 +109,14 @@ def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number:
         zones=zones,
         zones_from=whence,
         rule=rule,
-        happenings=happened,
-        blocker=_blocker(store, happened),
+        events=events,
+        blocker=_blocker(store, events),
         consents=[one for one in history(store, number) if one.account in ("", campaign.account)],
     )
 
 
-def _decided_at(campaign: CampaignRow, happened: list[Happening]) -> int:
-    return happened[0].at if happened else campaign.launched
+def _decided_at(campaign: CampaignRow, events: list[RecipientEvent]) -> int:
+    return events[0].at if events else campaign.launched
 
 
 def _place(
@@ -141,11 +141,11 @@ def _place(
     return zones, whence, quiet_words(quiet, at, zones, (found.country, found.region))
 
 
-def _blocker(store: Any, happened: list[Happening]) -> Blocker | None:
+def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
     from adapters.clickhouse.story import campaign_row
     from pipeline.limits.smart_sending import read_blocker
 
-    for one in happened:
+    for one in events:
         found = read_blocker(one.id) if one.state == "skipped" else None
         if found is not None:
             other = campaign_row(store, found[0])
@@ -158,7 +158,7 @@ def as_json(story: Story) -> dict[str, Any]:
     value = asdict(story)
     value["campaign"] = {key: item for key, item in value["campaign"].items() if key != "spec"}
     value["campaign"]["launched"] = _utc(story.campaign.launched) if story.campaign.launched else None
-    for part in (*value["happenings"], *([value["blocker"]] if value["blocker"] else [])):
+    for part in (*value["events"], *([value["blocker"]] if value["blocker"] else [])):
         part["at"] = _utc(part["at"])
     for part in value["consents"]:
         part |= {name: part[name].isoformat(timespec="milliseconds") for name in ("at", "recorded")}
@@ -167,7 +167,7 @@ def as_json(story: Story) -> dict[str, Any]:
 
 
 def _state(story: Story) -> str:
-    last = max(story.happenings, key=lambda one: one.rank, default=None)
+    last = max(story.events, key=lambda one: one.rank, default=None)
     return "pending" if last is None or (last.rank <= 0 and last.state != "canceled") else last.state
 
 
@@ -186,11 +186,11 @@ def lines(story: Story) -> Iterator[str]:
     yield f"launched   {_both(campaign.launched, story)}" if campaign.launched else "launched   not yet"
     for line in story.rule.splitlines():
         yield f"hours      {line}"
-    if not story.happenings:
+    if not story.events:
         yield "nothing is recorded yet"
-    for one in story.happenings:
+    for one in story.events:
         text = sentence(one.state, one.reason, one.segments, one.price, one.id)
-        attempt = f", attempt {one.turn + 1}" if one.turn else ""
+        attempt = f", attempt {one.attempt + 1}" if one.attempt else ""
         yield f"{_both(one.at, story)}  message {one.message}: {text}{attempt}"
     if story.blocker is not None:
         other = story.blocker

@@ -16,7 +16,7 @@ from adapters.errors import StoreUnavailable
 from adapters.settings import Settings
 from agents.context import Context
 from agents.runner import Transient
-from api.standing import Standing
+from api.eligibility_state import EligibilityState
 from api.web.refusal import ApiError
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
@@ -95,18 +95,18 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
 def before_of(settings: Settings) -> Before | None:
     """What is known of numbers now, as the workers have it; None where Kafka does not answer."""
     try:
-        return asyncio.run(_before(Standing(settings)))
+        return asyncio.run(_before(EligibilityState(settings)))
     except (KafkaError, OSError, ApiError):
         return None
 
 
-async def _before(standing: Standing) -> Before:
-    await standing.start()
+async def _before(eligibility: EligibilityState) -> Before:
+    await eligibility.start()
     try:
-        await standing.ready()
-        return Before(dict(await standing.reservations()), standing.unreachable)
+        await eligibility.ready()
+        return Before(dict(await eligibility.reservations()), eligibility.unreachable)
     finally:
-        await standing.stop()
+        await eligibility.stop()
 
 
 def audience_of(

@@ -22,7 +22,7 @@ DRAWN = 64
 
 class Template:
     """Chunks of `size` recipients of one campaign: numbers, names, cities and segments are drawn once and come in
-    turns, ordinals and due times are each record's own."""
+    attempts, ordinals and due times are each record's own."""
 
     def __init__(self, campaign: str, seed: int, size: int = CHUNK_LIMIT) -> None:
         draw = random.Random(seed)
@@ -38,7 +38,7 @@ class Template:
             "campaign": self._campaign,
             "at": at,
             "dues": dues,
-            "whys": ["send_time"] * len(dues),
+            "reasons": ["send_time"] * len(dues),
             "ordinals": list(range(first, first + self._size * step, step)),
         }
         self._next += 1

@@ -29,8 +29,8 @@ _PRICE: Final = (
     "transform(cityHash64(number, 3) % 20, [0, 1, 2, 3, 4, 5], [40000, 40000, 40000, 79800, 79800, 83200], 7900)"
 )
 
-# (state, reasons, turn, which thousandths of the recipients ever reached it). Who is at the end of a way has passed
-# all of it: queued, in flight, accepted, delivered.
+# (state, reasons, attempt, which thousandths of the recipients ever reached it). A delivered recipient was queued, in
+# flight and accepted before.
 STATES: Final = (
     ("skipped", ("opted_out", "smart_sending", "invalid"), 0, "h < 50"),
     ("delayed", ("quiet_hours",), 0, "h BETWEEN 50 AND 299"),
@@ -120,16 +120,17 @@ def _fill(store: Store, recipients: int) -> None:
         key,
     )
     for first in range(0, recipients, CHUNK):
-        for state, reasons, turn, reached in STATES:
-            store.command(_groups(state, reasons, turn, reached, first, min(CHUNK, recipients - first)), key)
+        for state, reasons, attempt, reached in STATES:
+            store.command(_groups(state, reasons, attempt, reached, first, min(CHUNK, recipients - first)), key)
     store.command("OPTIMIZE TABLE state_sets FINAL")
 
 
-def _groups(state: str, reasons: tuple[str, ...], turn: int, reached: str, first: int, count: int) -> str:
+def _groups(state: str, reasons: tuple[str, ...], attempt: int, reached: str, first: int, count: int) -> str:
     """Rows of 500 ordinals, as the lanes send them."""
     reason = f"{list(reasons)}[1 + cityHash64(number, 4) % {len(reasons)}]"
-    return f"""INSERT INTO status_groups (campaign, message, at, lane, state, reason, turn, segments, price, ordinals)
-        SELECT {{campaign:String}}, 0, fromUnixTimestamp64Milli({_AT}), 0, '{state}', {reason} AS why, {turn},
+    return f"""
+        INSERT INTO status_groups (campaign, message, at, lane, state, reason, attempt, segments, price, ordinals)
+        SELECT {{campaign:String}}, 0, fromUnixTimestamp64Milli({_AT}), 0, '{state}', {reason} AS why, {attempt},
             {_SEGMENTS} AS parts, {_PRICE} AS each, groupArray(toUInt32(number))
         FROM (SELECT number, {_HASH} AS h FROM numbers({first}, {count})) WHERE {reached}
         GROUP BY why, parts, each, intDiv(number, 4000)"""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from pipeline.campaign.transitions import Effect, GiveBack, Tell
+from pipeline.campaign.transitions import Effect, EmitStatuses, ReleaseReservations
 from pipeline.limits.reservations import releases
 from schemas.campaign import CampaignDocument, Command, Resolution, Resolved, Status, Verdict
 from schemas.status import StatusChunk, StatusGroup
@@ -42,7 +42,7 @@ def consequences(record: Command) -> tuple[Effect, ...]:
         if one.verdict == "not-sent"
         for release in releases(record.campaign, one.message, one.numbers, record.at)
     )
-    return (Tell(chunks), *([GiveBack(back)] if back else []))
+    return (EmitStatuses(chunks), *([ReleaseReservations(back)] if back else []))
 
 
 def notes(record: Command) -> list[Resolved]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, RESOLVABLE, consequences, not_resolvable, notes
-from pipeline.campaign.suspension import let_go, where_to
+from pipeline.campaign.suspension import released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
     Effect,
@@ -157,7 +157,7 @@ def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
 
 def _resume(document: CampaignDocument, record: Command, now: int) -> Transition:
     if document.status == "suspended":
-        holds = let_go(document.holds)
+        holds = released(document.holds)
         return _controlled(document, record, now, **where_to(holds), holds=holds)
     if document.status != "paused":
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")

@@ -37,6 +37,6 @@ def why_held(holds: list[Hold]) -> str:
     return "; ".join(f"{hold.reason} ({hold.by})" for hold in sorted(holds, key=lambda one: one.by) if hold.reason)
 
 
-def let_go(holds: list[Hold]) -> list[Hold]:
+def released(holds: list[Hold]) -> list[Hold]:
     """An operator overrules all that hold."""
     return [Hold(by=hold.by, reason="", at=hold.at) for hold in holds]

@@ -62,14 +62,14 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class EmitStatuses:
     """Emit `chunks`: what the accounting is to know."""
 
     chunks: tuple[StatusChunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class GiveBack:
+class ReleaseReservations:
     """Emit `releases` of smart-sending reservations."""
 
     releases: tuple[Release, ...]
@@ -84,7 +84,7 @@ class WriteFinish:
     at: int
 
 
-Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | Tell | GiveBack
+Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | EmitStatuses | ReleaseReservations
 """What to do, in order. All may be repeated: a step that dies in between is given its record again."""
 
 

@@ -268,7 +268,7 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) 
         return []
     where, when = found.where, found.when
     places = places[np.lexsort((when.quiet[places], when.planned[places]))]
-    runs, whys = _runs(when.planned[places], when.quiet[places])
+    runs, wait_reasons = _runs(when.planned[places], when.quiet[places])
     prices = plan.prices.column(chunk.countries, chunk.country)
     needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
@@ -287,7 +287,7 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) 
         segments=found.segments[places].tolist(),
         prices=prices,
         dues=runs,
-        whys=whys,
+        reasons=wait_reasons,
         zones=zones,
         zone=zone,
         fields=columns,

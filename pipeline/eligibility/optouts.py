@@ -1,6 +1,6 @@
 """Who may not be written to now, by account: opted out, or held until an operator has decided.
 
-The fold of topic `optouts`. A number is blocked if its standing answer is `out` or a hold of it is open, for the
+The fold of topic `optouts`. A number is blocked if its current consent is `out` or a hold of it is open, for the
 account or for every account ("" in records). What an account's record says never opens what is closed for all.
 """
 
@@ -27,7 +27,7 @@ STOPs that came after it none is older than these."""
 
 
 class ConsentKey(NamedTuple):
-    """What a key of topic `optouts` names; `hold` is "" for the standing answer."""
+    """What a key of topic `optouts` names; `hold` is "" for the current consent."""
 
     account: str
     number: int
@@ -140,7 +140,7 @@ class OptOuts:
         return [REASONS[code] for code in codes.tolist()] if codes.any() else [""] * len(numbers)
 
     def blocked_otherwise(self, account: str, number: int) -> str:
-        """Why `account` may not write to a number, its own standing answer apart; "" if that alone is in the way."""
+        """Why `account` may not write to a number, its own current consent apart; "" if that alone is in the way."""
         if self._holds.get((account, number)) or self._holds.get(("", number)):
             return HELD
         return self.blocked_many("", [number])[0] if account else ""

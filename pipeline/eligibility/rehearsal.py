@@ -19,7 +19,7 @@ from pipeline.campaign.plan import CampaignPlan
 from pipeline.eligibility.decide import Consent, Judgment, Unreachable, judge, reason_of
 from pipeline.eligibility.unreachable import NOBODY
 from pipeline.limits.smart_sending import Table
-from pipeline.timing.whereabouts import Place
+from pipeline.timing.location_key import Place
 from pipeline.timing.zones import UNKNOWN, ZoneSet, zone_sets
 from schemas.audience import AudiencePage
 

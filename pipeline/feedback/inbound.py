@@ -32,7 +32,7 @@ class Known:
     blocked: str
     """Why the account may not write to the number, "" if it may."""
     blocked_otherwise: str
-    """The same without the account's own standing answer, and without what this START opens beside it."""
+    """The same without the account's own current consent, and without what this START opens beside it."""
     opens_all: bool = False
     """The number is out for every account, and a START opens that too, because there is one account only."""
 

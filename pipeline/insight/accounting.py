@@ -64,7 +64,7 @@ def _residual(recipients: int, states: Mapping[str, int], defects: tuple[int, in
 
 def _place(one: StateSet) -> tuple[int, bool, str, int, int]:
     """Of sets of one state that with a reason comes first: a receipt without a code does not erase one with."""
-    return -rank(one.state, one.turn), not one.reason, one.reason, one.segments, one.price
+    return -rank(one.state, one.attempt), not one.reason, one.reason, one.segments, one.price
 
 
 def _current(kept: Sequence[StateSet]) -> list[tuple[StateSet, int]]:
@@ -121,6 +121,6 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
 def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:
     """Each accepted set, then each unknown one, with how many of its ordinals no set before it has."""
     billed = [one for one in sets if one.state in BILLED]
-    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason, one.turn))
+    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason, one.attempt))
     before = [0, *(one.own for one in order)]
     return [(one, one.own - size) for one, size in zip(order, before, strict=False)]

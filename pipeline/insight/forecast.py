@@ -29,7 +29,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class CompetingCampaign:
     """Another campaign's queue on the same lanes. `rank`: (class, deadline), as `pipeline.lane.scheduler` ranks."""
 
     name: str
@@ -73,7 +73,7 @@ class _Reach:
 
 @dataclass(slots=True)
 class _Queue:
-    rival: Rival
+    competitor: CompetingCampaign
     left: float
 
 
@@ -83,12 +83,12 @@ def flow(
     begin: int,
     rank: tuple[int, int],
     weight: int = 1,
-    rivals: Sequence[Rival] = (),
+    competitors: Sequence[CompetingCampaign] = (),
     deadline: int | None = None,
 ) -> Flow:
     """Let the groups flow from `begin` (ms) at `rate` segments/s until all are reached, or the `deadline`."""
     reaches = [_Reach(group, group.segments) for group in groups]
-    queues = [_Queue(rival, rival.segments) for rival in rivals]
+    queues = [_Queue(competitor, competitor.segments) for competitor in competitors]
     found = Flow(None, [], [])
     now = float(begin)
     stop = float("inf") if deadline is None else float(deadline)
@@ -157,14 +157,14 @@ def _shares(
     """Segments/s of the campaign, and of each queue that flows now: only the first rank does."""
     waiting = [queue for queue in queues if queue.left > _LEFT]
     ready = any(one.since is not None and one.left > _LEFT for one in reaches)
-    ranks = [queue.rival.rank for queue in waiting] + ([rank] if ready else [])
+    ranks = [queue.competitor.rank for queue in waiting] + ([rank] if ready else [])
     if not ranks:
         return 0.0, []
     first = min(ranks)
-    flowing = [queue for queue in waiting if queue.rival.rank == first]
+    flowing = [queue for queue in waiting if queue.competitor.rank == first]
     mine = weight if ready and rank == first else 0
-    total = mine + sum(queue.rival.weight for queue in flowing)
-    return rate * mine / total, [(queue, rate * queue.rival.weight / total) for queue in flowing]
+    total = mine + sum(queue.competitor.weight for queue in flowing)
+    return rate * mine / total, [(queue, rate * queue.competitor.weight / total) for queue in flowing]
 
 
 def _first(reaches: Sequence[_Reach]) -> list[_Reach]:

@@ -8,8 +8,8 @@ from pipeline.campaign.plan import CampaignPlan
 from pipeline.campaign.when import PASSED
 from pipeline.eligibility.rehearsal import Crowd
 from pipeline.insight.forecast import Group, Interval
+from pipeline.timing.location_key import Place
 from pipeline.timing.quiet_hours import NEVER
-from pipeline.timing.whereabouts import Place
 from pipeline.timing.zones import ZoneSet
 
 

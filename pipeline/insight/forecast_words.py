@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from pipeline.insight.forecast import Flow, Group, Held, Rival, flow
+from pipeline.insight.forecast import CompetingCampaign, Flow, Group, Held, flow
 from pipeline.timing import tz
 
 Binding = Literal["rate", "other_campaigns", "quiet_hours", "deadline", "nobody"]
@@ -29,7 +29,7 @@ class Question:
     rank: tuple[int, int]
     weight: int
     groups: Sequence[Group]
-    rivals: Sequence[Rival] = ()
+    competitors: Sequence[CompetingCampaign] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,12 @@ def forecast(question: Question) -> Forecast:
     asked = question
     segments = sum(group.segments for group in asked.groups)
     stop = asked.horizon if asked.deadline is None else min(asked.deadline, asked.horizon)
-    found = _flow(asked, asked.groups, asked.rivals, stop)
+    found = _flow(asked, asked.groups, asked.competitors, stop)
     unreached = round(sum(found.left))
     beyond = asked.deadline is None or asked.deadline > asked.horizon
     alone = asked.begin + 1000 * segments / asked.rate
-    crowded = _end(_flow(asked, _open(asked.groups), asked.rivals, None))
-    whole = found if stop == asked.horizon else _flow(asked, asked.groups, asked.rivals, asked.horizon)
+    crowded = _end(_flow(asked, _open(asked.groups), asked.competitors, None))
+    whole = found if stop == asked.horizon else _flow(asked, asked.groups, asked.competitors, asked.horizon)
     binding = _binding(asked, alone, crowded, _known_end(asked, whole, crowded), unreached)
     end = found.finish if found.finish is not None or beyond else asked.deadline
     return Forecast(
@@ -97,8 +97,10 @@ def _known_end(asked: Question, whole: Flow, crowded: float) -> float:
     return max(float(asked.horizon), crowded) if whole.finish is None else float(whole.finish)
 
 
-def _flow(asked: Question, groups: Sequence[Group], rivals: Sequence[Rival], deadline: int | None) -> Flow:
-    return flow(groups, asked.rate, asked.begin, asked.rank, asked.weight, rivals, deadline)
+def _flow(
+    asked: Question, groups: Sequence[Group], competitors: Sequence[CompetingCampaign], deadline: int | None
+) -> Flow:
+    return flow(groups, asked.rate, asked.begin, asked.rank, asked.weight, competitors, deadline)
 
 
 def _open(groups: Sequence[Group]) -> list[Group]:
@@ -128,8 +130,8 @@ def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: 
     needs = (alone - asked.begin) / 1000
     parts = [f"{asked.sender} {asked.limit:g} segments/s: needs {duration(needs)}"]
     if crowded - alone > _WORTH_SAYING_MS:
-        names = ", ".join(rival.name for rival in asked.rivals[:3])
-        more = f" and {len(asked.rivals) - 3} more" if len(asked.rivals) > 3 else ""
+        names = ", ".join(competitor.name for competitor in asked.competitors[:3])
+        more = f" and {len(asked.competitors) - 3} more" if len(asked.competitors) > 3 else ""
         parts.append(f"other campaigns on its lanes add {duration((crowded - alone) / 1000)} ({names}{more})")
     if _known_end(asked, whole, crowded) - crowded > _WORTH_SAYING_MS:
         parts.append(_quiet(whole, asked.begin))

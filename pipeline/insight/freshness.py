@@ -15,7 +15,7 @@ MOST_MARKS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReadPosition:
     """How far the writer is in one partition of `statuses`: all below `done` is in ClickHouse, `end` is the offset
     after the last record. `since` (ms): when the first record that it was given was written; None before one came."""
 
@@ -31,11 +31,11 @@ class _Partition:
     marks: deque[tuple[int, int]] = field(default_factory=deque)
     """(when, end of the log then) of the looks that `done` has not reached."""
 
-    def look(self, now: int, standing: Standing) -> int | None:
+    def look(self, now: int, position: ReadPosition) -> int | None:
         if self.current_at is None:
-            self.current_at = standing.since
-        self.marks.append((now, standing.end))
-        while self.marks and self.marks[0][1] <= standing.done:
+            self.current_at = position.since
+        self.marks.append((now, position.end))
+        while self.marks and self.marks[0][1] <= position.done:
             self.current_at = self.marks.popleft()[0]
         if len(self.marks) > MOST_MARKS:
             self.marks = deque(mark for at, mark in enumerate(self.marks) if at % 2)
@@ -48,11 +48,11 @@ class Freshness:
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
 
-    def look(self, now: int, standings: Mapping[int, Standing]) -> float | None:
+    def look(self, now: int, read_positions: Mapping[int, ReadPosition]) -> float | None:
         """The age of the figures in seconds at `now` (ms); None where it is not known: no partition is ours, or one
         of which nothing was read yet has records that wait."""
-        self._partitions = {at: self._partitions.get(at) or _Partition() for at in standings}
-        times = [self._partitions[at].look(now, standing) for at, standing in standings.items()]
+        self._partitions = {at: self._partitions.get(at) or _Partition() for at in read_positions}
+        times = [self._partitions[at].look(now, position) for at, position in read_positions.items()]
         known = [time for time in times if time is not None]
         return max(0, now - min(known)) / 1000 if known and len(known) == len(times) else None
 

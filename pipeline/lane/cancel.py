@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from pipeline.lane.doubt import honest
-from pipeline.lane.effects import Effect, Gradually
+from pipeline.lane.effects import Effect, InBatches
 from pipeline.lane.release import MOST, batches, released, reserves_nothing
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import LaneState, unpack
@@ -21,19 +21,19 @@ from schemas.status import StatusChunk
 
 
 def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
-    """Withdraw all that waits of a campaign; what follows is one `Gradually` where it is more than one batch."""
+    """Withdraw all that waits of a campaign; what follows is one `InBatches` where it is more than one batch."""
     by_key: dict[Key, list[Part]] = {}
     chunks = _Withdrawn()
     count = 0
-    for key, one, turn in state.clear(campaign):
-        by_key.setdefault(key, []).append(Part(one, turn, "canceled"))
+    for key, one, attempt in state.clear(campaign):
+        by_key.setdefault(key, []).append(Part(one, attempt, "canceled"))
         chunks.keep(one[0], state.chunks[one[0]].packed)
         count += one[2] - one[1]
     sure = {key: honest(state, parts) for key, parts in by_key.items()}
     for offset in chunks.offsets():
         state.forget(state.chunks[offset])
     told = _told(chunks, sure, at, reserves=not reserves_nothing(state, campaign))
-    return list(told) if count <= MOST else [Gradually(told)]
+    return list(told) if count <= MOST else [InBatches(told)]
 
 
 def _told(

@@ -46,7 +46,7 @@ class _Flight(msgspec.Struct, array_like=True):
     campaign: str
     message: int
     slices: list[Slice]
-    turns: list[int]
+    attempts: list[int]
     at: int
     orphan: bool
     resent: bool
@@ -102,14 +102,14 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
 
 
 def _chunk(chunk: Chunk, lost: list[Slice]) -> _Chunk:
-    spans = [(s.start, s.stop, s.due, s.turn) for s in chunk.spans]
+    spans = [(s.start, s.stop, s.due, s.attempt) for s in chunk.spans]
     doubts = [*chunk.doubts, *(one for one in lost if one[0] == chunk.offset)]
     return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, doubts, list(chunk.moved))
 
 
 def _flight(f: Flight) -> _Flight:
     slices = f.slices
-    return _Flight(f.offset, f.epoch, *f.key, slices, f.turns, f.at, f.orphan, f.resent, list(f.settled), f.asking)
+    return _Flight(f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, list(f.settled), f.asking)
 
 
 def restore(*plain: Snapshot) -> LaneState:
@@ -135,7 +135,7 @@ def restore(*plain: Snapshot) -> LaneState:
     for f in (flight for piece in plain for flight in piece.flights):
         key = (f.campaign, f.message)
         state.flights[f.offset] = Flight(
-            f.offset, f.epoch, key, f.slices, f.turns, f.at, f.orphan, f.resent, f.asking, f.settled
+            f.offset, f.epoch, key, f.slices, f.attempts, f.at, f.orphan, f.resent, f.asking, f.settled
         )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1

@@ -16,14 +16,14 @@ from pipeline.lane.scheduler import Key
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `turn` counts how often
+    """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `attempt` counts how often
     they came back to wait. `start` and `stop` move when a part of the span is taken."""
 
     chunk: int
     start: int
     stop: int
     due: int
-    turn: int
+    attempt: int
 
     @property
     def count(self) -> int:
@@ -72,7 +72,7 @@ class DelayTable:
 
     def split(self, key: Key, span: Span, at: int) -> Span:
         """Cut a span in two at a position; returns the new one, which holds what lies behind."""
-        rest = Span(span.chunk, at, span.stop, span.due, span.turn)
+        rest = Span(span.chunk, at, span.stop, span.due, span.attempt)
         span.stop = at
         queue = self._ready.get(key)
         if queue is None or span not in queue:

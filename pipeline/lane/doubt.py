@@ -71,7 +71,9 @@ def _split(state: LaneState, part: Part, lost: list[Flight]) -> list[Part]:
         positions = list(run)
         piece = (chunk, positions[0], positions[-1] + 1)
         pieces.append(
-            Part(piece, part.turn, "unknown", reason) if reason else Part(piece, part.turn, part.state, part.reason)
+            Part(piece, part.attempt, "unknown", reason)
+            if reason
+            else Part(piece, part.attempt, part.state, part.reason)
         )
     return pieces
 

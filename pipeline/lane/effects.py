@@ -53,11 +53,11 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gradually:
+class InBatches:
     """Many effects, made one after another from what the record took out of the lane, whatever becomes of the lane
     meanwhile. Until all are carried out the record is still needed: no checkpoint may replace it before."""
 
     effects: Iterator[StatusChunk | Release]
 
 
-Effect = StatusChunk | Release | Move | Submit | Ask | Void | Owned | Malformed | Gradually
+Effect = StatusChunk | Release | Move | Submit | Ask | Void | Owned | Malformed | InBatches

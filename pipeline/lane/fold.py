@@ -14,12 +14,12 @@ from pyroaring import BitMap
 
 from pipeline.lane.cancel import cancel
 from pipeline.lane.doubt import honest
-from pipeline.lane.effects import Ask, Effect, Gradually, Malformed, Owned, Submit, Void
+from pipeline.lane.effects import Ask, Effect, InBatches, Malformed, Owned, Submit, Void
 from pipeline.lane.lateness import move
 from pipeline.lane.release import moves, releases
 from pipeline.lane.results import orphan, result
 from pipeline.lane.scheduler import Key
-from pipeline.lane.state import Chunk, LaneState, flight_of, next_turn, pack
+from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
 from pipeline.lane.status import Part, status_of
 from schemas.lane import (
     CheckpointPart,
@@ -36,7 +36,7 @@ from schemas.lane import (
     Work,
 )
 
-__all__ = ["Ask", "Effect", "Gradually", "Malformed", "Owned", "Submit", "Void", "apply"]
+__all__ = ["Ask", "Effect", "InBatches", "Malformed", "Owned", "Submit", "Void", "apply"]
 
 
 def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list[Effect]:
@@ -115,7 +115,7 @@ def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[Run]:
     """(start, stop, due, why) of the runs of positions that are new to the lane and share a due time and reason."""
     runs: list[Run] = []
     position = 0
-    for (count, due), why in zip(work.dues, work.whys or [""] * len(work.dues), strict=True):
+    for (count, due), why in zip(work.dues, work.reasons or [""] * len(work.dues), strict=True):
         start, position = position, position + count
         if fresh is None:
             if count:
@@ -143,7 +143,7 @@ def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
     for one in intent.slices:
         if (carried := state.carriers_of(one)) is not None:
             state.carriers.count(intent.at, *carried)
-    parts = [Part(one, turn, "in_flight") for one, turn in taken]
+    parts = [Part(one, attempt, "in_flight") for one, attempt in taken]
     return [*status_of(state, flight.key, parts, intent.at), Submit(flight)]
 
 
@@ -180,7 +180,7 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
 
 def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:
     """Rule L8 without the bitmap: from here on every ordinal of the campaign counts as seen."""
-    if not state.rests(record.campaign):
+    if not state.is_idle(record.campaign):
         return [Malformed(offset, f"campaign {record.campaign} is said to be finished, and is not")]
     state.finished.add(record.campaign)
     state.campaigns.pop(record.campaign, None)
@@ -214,11 +214,11 @@ def _leave(
         if not state.waits(one):
             continue
         chunk = state.chunks[one[0]]
-        for part, turn in state.take(one):
+        for part, attempt in state.take(one):
             if due is not None:
-                state.wait(chunk, part[1], part[2], due, next_turn(turn))
+                state.wait(chunk, part[1], part[2], due, next_attempt(attempt))
                 move(chunk, part, due)
-            after = turn if due is None else next_turn(turn)
+            after = attempt if due is None else next_attempt(attempt)
             by_key.setdefault(chunk.key, []).append(Part(part, after, to, reason))
     effects: list[Effect] = []
     for key, parts in by_key.items():

@@ -79,7 +79,7 @@ def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: li
             chunk, start, _ = flight.slices[n]
             low = start + at - starts[n]
             some = None if ids is None else ids[place + at - first : place + end - first]
-            parts.append(Part((chunk, low, low + end - at), flight.turns[n], group.outcome, group.reason, some))
+            parts.append(Part((chunk, low, low + end - at), flight.attempts[n], group.outcome, group.reason, some))
             at = end
     return parts
 
@@ -100,7 +100,7 @@ def cut_part(part: Part, low: int, high: int) -> Part:
     """Positions [low, high) of a part."""
     chunk, start, _ = part.slice
     ids = None if part.ids is None else part.ids[low - start : high - start]
-    return Part((chunk, low, high), part.turn, part.state, part.reason, ids)
+    return Part((chunk, low, high), part.attempt, part.state, part.reason, ids)
 
 
 def without(part: Part, others: list[Slice]) -> list[Part]:

@@ -23,7 +23,7 @@ _CERTAIN: Final = "canceled"
 def releases(state: LaneState, key: Key, parts: list[Part], at: int) -> list[Release]:
     """A `Release` per chunk for the recipients of `parts` that end without a message; `at` in ms. Their chunks must
     still be held."""
-    unsent = [Part(part.slice, part.turn, _CERTAIN) for part in parts if part.state in UNSENT]
+    unsent = [Part(part.slice, part.attempt, _CERTAIN) for part in parts if part.state in UNSENT]
     if not unsent or reserves_nothing(state, key[0]):
         return []
     return released(state, key, honest(state, unsent), at)

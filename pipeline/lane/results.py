@@ -15,8 +15,8 @@ became of it, whoever owns the lane by then. Who waits again and then ends witho
 An owner that is lost is not always dead: in a rebalance it lives, and tells within seconds what it did not submit.
 Under `skip` its flights are asked for too, though of nobody but itself: they stay in flight until its RESULT is there
 or `pipeline.sending.ask.HEARD_BY_MS` are over, and only then are unknown. A RESULT that comes later and proves that
-they were not submitted lets them wait again, one turn later; it cannot where the campaign is finished or canceled, or
-an operator has decided what became of its unknown ones: then they are rejected, `not_sent_by_lost_owner`.
+they were not submitted lets them wait again, one attempt later. It cannot where the campaign is finished or canceled,
+or an operator has resolved its unknown messages: then they are rejected, `not_sent_by_lost_owner`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.lane.effects import Ask, Effect, Malformed
 from pipeline.lane.lateness import move
 from pipeline.lane.outcomes import Outcome, outcomes, without
 from pipeline.lane.release import moves, releases
-from pipeline.lane.state import Flight, LaneState, next_turn
+from pipeline.lane.state import Flight, LaneState, next_attempt
 from pipeline.lane.status import Part, status_of
 from pipeline.timing.quiet_gate import REASON as QUIET
 from schemas.lane import Result, ResultGroup
@@ -84,8 +84,8 @@ def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
         return []
     parts = [
         done
-        for left, turn in flight.open()
-        for done in _resend(state, flight, Part(left, turn, "unknown", LOST), at, at)
+        for left, attempt in flight.open()
+        for done in _resend(state, flight, Part(left, attempt, "unknown", LOST), at, at)
     ]
     return [*status_of(state, flight.key, parts, at)]
 
@@ -102,7 +102,7 @@ def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at
     """An outcome of the owner's own flight, or of one that is asked for."""
     left = [part] if group.outcome == "accepted" else without(part, flight.settled)
     if group.outcome == "retry" and state.canceled(flight.key[0]):
-        return [Part(piece.slice, piece.turn, "canceled", group.reason) for piece in left]
+        return [Part(piece.slice, piece.attempt, "canceled", group.reason) for piece in left]
     if group.outcome == "retry":
         if group.reason == QUIET:
             for piece in left:
@@ -140,7 +140,7 @@ def _not_sent_after_all(state: LaneState, part: Part, at: int) -> list[Part]:
     sure = [piece for piece, doubted in is_spent(state, part, 1) if not doubted]
     if state.may_wait_again(state.chunks[part.slice[0]].key[0]):
         return [_again(state, piece, at, at, NOT_SENT_AFTER_ALL) for piece in sure]
-    return [Part(piece.slice, piece.turn, "rejected", NOT_SENT_AFTER_ALL) for piece in sure]
+    return [Part(piece.slice, piece.attempt, "rejected", NOT_SENT_AFTER_ALL) for piece in sure]
 
 
 def _settle_elsewhere(state: LaneState, part: Part) -> None:
@@ -153,9 +153,9 @@ def _settle_elsewhere(state: LaneState, part: Part) -> None:
 
 def _again(state: LaneState, part: Part, due: int, at: int, reason: str) -> Part:
     chunk, start, stop = part.slice
-    turn = next_turn(part.turn)
-    state.wait(state.chunks[chunk], start, stop, due, turn)
-    return Part(part.slice, turn, "delayed" if due > at else "queued", reason)
+    attempt = next_attempt(part.attempt)
+    state.wait(state.chunks[chunk], start, stop, due, attempt)
+    return Part(part.slice, attempt, "delayed" if due > at else "queued", reason)
 
 
 def _land(state: LaneState, flight: Flight) -> None:

@@ -17,7 +17,7 @@ from schemas.lane import LANES, Control, Intent, Slice, Work
 DECODED_CHUNKS = 128
 """Decoded WORKs kept; a chunk is read at WORK, at INTENT and at RESULT, mostly in close succession."""
 
-LAST_TURN = 65535
+LAST_ATTEMPT = 65535
 
 KEYED_ATTEMPTS = 10
 """Submissions at most where the aggregator refuses an id twice: it costs nobody anything, but it must end."""
@@ -43,13 +43,13 @@ class Chunk:
 
 @dataclass(slots=True)
 class Flight:
-    """Slices of a valid INTENT without a RESULT, each with its turn."""
+    """Slices of a valid INTENT without a RESULT, each with its attempt."""
 
     offset: int
     epoch: int
     key: Key
     slices: list[Slice]
-    turns: list[int]
+    attempts: list[int]
     at: int
     orphan: bool = False
     """Its owner lost the lane before a RESULT; unless `asking`, the accounting was told what the policy says."""
@@ -67,10 +67,10 @@ class Flight:
         return sum(stop - start for _, start, stop in self.slices)
 
     def open(self) -> list[tuple[Slice, int]]:
-        """What is not settled yet, with turns."""
+        """What is not settled yet, with attempts."""
         return [
-            (left, turn)
-            for one, turn in zip(self.slices, self.turns, strict=True)
+            (left, attempt)
+            for one, attempt in zip(self.slices, self.attempts, strict=True)
             for left in subtract(one, self.settled)
         ]
 
@@ -143,7 +143,7 @@ class LaneState:
             if flight.asking or not flight.orphan
         )
 
-    def rests(self, campaign: str) -> bool:
+    def is_idle(self, campaign: str) -> bool:
         """Whether nobody of a campaign waits or is in flight."""
         return not any(chunk.spans for chunk in self.chunks.values() if chunk.key[0] == campaign) and not any(
             flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
@@ -175,9 +175,9 @@ class LaneState:
         self.chunks[chunk.offset] = chunk
         self.live_bytes += len(chunk.packed)
 
-    def wait(self, chunk: Chunk, start: int, stop: int, due: int, turn: int) -> None:
+    def wait(self, chunk: Chunk, start: int, stop: int, due: int, attempt: int) -> None:
         """Let positions [start, stop) of a chunk wait; keeps the chunk's spans in order of position."""
-        span = Span(chunk.offset, start, stop, due, turn)
+        span = Span(chunk.offset, start, stop, due, attempt)
         spans = chunk.spans
         if not spans or spans[-1].stop <= start:
             spans.append(span)
@@ -213,18 +213,18 @@ class LaneState:
         return [(offset, max(s.start, start), min(s.stop, stop)) for s in spans if s.start < stop and s.stop > start]
 
     def take(self, one: Slice) -> list[tuple[Slice, int]]:
-        """Remove a waiting slice; returns its parts with their turns."""
+        """Remove a waiting slice; returns its parts with their attempts."""
         offset, start, stop = one
         chunk = self.chunks[offset]
         taken: list[tuple[Slice, int]] = []
         for span in [s for s in chunk.spans if s.start < stop and s.stop > start]:
             low, high = max(span.start, start), min(span.stop, stop)
-            taken.append(((offset, low, high), span.turn))
+            taken.append(((offset, low, high), span.attempt))
             self._cut(chunk, span, low, high)
         return taken
 
     def clear(self, campaign: str) -> list[tuple[Key, Slice, int]]:
-        """Remove all that waits of a campaign; returns key, slice and turn of each part."""
+        """Remove all that waits of a campaign; returns key, slice and attempt of each part."""
         cleared: list[tuple[Key, Slice, int]] = []
         for chunk in self.chunks.values():
             if chunk.key[0] != campaign:
@@ -232,7 +232,7 @@ class LaneState:
             for span in chunk.spans:
                 self.table.remove(chunk.key, span)
                 self.waiting -= span.count
-                cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.turn))
+                cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.attempt))
             chunk.spans.clear()
         return cleared
 
@@ -266,9 +266,9 @@ def subtract(one: Slice, others: list[Slice]) -> list[Slice]:
     return left
 
 
-def next_turn(turn: int) -> int:
-    """The turn of recipients that come back to wait; stays at what a status chunk can carry."""
-    return min(turn + 1, LAST_TURN)
+def next_attempt(attempt: int) -> int:
+    """The attempt of recipients that come back to wait; stays at what a status chunk can carry."""
+    return min(attempt + 1, LAST_ATTEMPT)
 
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -298,6 +298,6 @@ def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Fl
         epoch=intent.epoch,
         key=(intent.campaign, intent.message),
         slices=[one for one, _ in taken],
-        turns=[turn for _, turn in taken],
+        attempts=[attempt for _, attempt in taken],
         at=intent.at,
     )

@@ -16,7 +16,7 @@ class Part:
     """Positions of a chunk that reach a state together. `ids` are the aggregator's, one per position."""
 
     slice: Slice
-    turn: int
+    attempt: int
     state: str
     reason: str = ""
     ids: list[str] | None = None
@@ -44,7 +44,7 @@ def status_of(state: Chunks, key: Key, parts: list[Part], at: int) -> list[Statu
     merged: dict[tuple[str, str, int, int, int, bool], StatusGroup] = {}
     for part in parts:
         for group in _groups(state.work(part.slice[0]), part):
-            identity = (group.state, group.reason, group.turn, group.segments, group.price, group.ids is None)
+            identity = (group.state, group.reason, group.attempt, group.segments, group.price, group.ids is None)
             other = merged.get(identity)
             if other is None:
                 merged[identity] = group
@@ -77,7 +77,7 @@ def _group(part: Part, ordinals: list[int], ids: list[str] | None, pair: tuple[i
         state=cast(State, part.state),
         ordinals=ordinals,
         reason=part.reason,
-        turn=part.turn,
+        attempt=part.attempt,
         segments=pair[0],
         price=pair[1],
         ids=ids,

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.timing import tz
+from pipeline.timing.location_key import Place
 from pipeline.timing.quiet_hours import Instants, QuietHours
 from pipeline.timing.quiet_rules import Cap, Reading, rule_for
-from pipeline.timing.whereabouts import Place
 
 LEGAL: Final = "legal_cap"
 ACCOUNT: Final = "account_cap"

@@ -12,10 +12,10 @@ RELEASED_AT_ONCE = 10_000
 
 
 def release_due(state: LaneState, now: int, most: int | None = None) -> list[StatusChunk]:
-    """Let what is due at `now` (ms) take its turn; the statuses that say so (`queued`, of those that waited). With
+    """Let what is due at `now` (ms) become queued; the statuses that say so (`queued`, of those that waited). With
     `most`, the rest keeps waiting once so many recipients were released, and stays the next that is due."""
     by_key: dict[Key, list[Part]] = {}
     for key, span in state.table.release(now, most):
-        if span.turn or span.due > state.work(span.chunk).at:
-            by_key.setdefault(key, []).append(Part((span.chunk, span.start, span.stop), span.turn, "queued"))
+        if span.attempt or span.due > state.work(span.chunk).at:
+            by_key.setdefault(key, []).append(Part((span.chunk, span.start, span.stop), span.attempt, "queued"))
     return [chunk for key, parts in by_key.items() for chunk in status_of(state, key, parts, now)]

@@ -225,22 +225,22 @@ class _Slice:
             start = end
 
     def _add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
-        whys = blocked(work.numbers[start:stop])
+        block_reasons = blocked(work.numbers[start:stop])
         cost = sum(work.segments[start:stop])
         held = None if self._hours is None else self._hours.held(work, start, stop)
         limited = self._carriers_left is not None and FIELD in work.fields
-        if not limited and held is None and not any(whys) and self.used + cost <= self._segments:
+        if not limited and held is None and not any(block_reasons) and self.used + cost <= self._segments:
             self._take(chunk, start, stop, cost)
         else:
-            self._add_each(work, chunk, (start, stop), whys, held)
+            self._add_each(work, chunk, (start, stop), block_reasons, held)
         self.full = self.full or self._messages <= 0 or self.used >= self._segments
 
     def _add_each(
-        self, work: Work, chunk: int, span: tuple[int, int], whys: list[str], held: list[int] | None
+        self, work: Work, chunk: int, span: tuple[int, int], block_reasons: list[str], held: list[int] | None
     ) -> None:
         start = span[0]
         for position in range(*span):
-            if why := whys[position - start]:
+            if why := block_reasons[position - start]:
                 _extend(self.dropped.setdefault(why, []), chunk, position, position + 1)
                 self._messages -= 1
                 continue

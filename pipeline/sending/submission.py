@@ -21,8 +21,8 @@ HANDOVER_MS: Final = STALE_MS + 1000
 FIRST_BACKOFF_MS: Final = 500
 LAST_BACKOFF_MS: Final = 60_000
 THROTTLED_BACKOFF_MS: Final = 8_000
-"""At most, for a message that was too fast: a full account turns the same one away many times, and doubling on and on
-would leave the last few minutes behind the others."""
+"""Longest wait after a throttled answer. A full account throttles the same message many times; doubling the wait each
+time would leave these messages minutes behind the others."""
 FIRST_RESEND_MS: Final = 5_000
 """The same where the message may have arrived: an aggregator that hangs has time to recover."""
 
@@ -119,11 +119,11 @@ def result_groups(
     """
     if len(answers) == len(held) and all(one.outcome == "accepted" for one in answers):
         return [ResultGroup(outcome="accepted", ids=[one.aggregator_id for one in answers])]
-    turn = max(flight.turns)
+    attempt = max(flight.attempts)
     groups: dict[tuple[str, str, int], ResultGroup] = {}
     following = iter(answers)
     for index, why in enumerate(held):
-        one = _one(next(following), turn, at) if why is None else why
+        one = _one(next(following), attempt, at) if why is None else why
         identity = (one.outcome, one.reason, one.due)
         group = groups.get(identity)
         if group is None:
@@ -137,7 +137,7 @@ def result_groups(
     return list(groups.values())
 
 
-def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
+def _one(answer: Answered, attempt: int, at: int) -> ResultGroup:
     """`due` is when to try again: of a retry, and of an unknown where the campaign's policy is to resend."""
     if answer.outcome == "accepted":
         return ResultGroup(outcome="accepted", ids=[answer.aggregator_id])
@@ -146,8 +146,8 @@ def _one(answer: Answered, turn: int, at: int) -> ResultGroup:
     first = FIRST_RESEND_MS if answer.outcome == "unknown" else FIRST_BACKOFF_MS
     last = THROTTLED_BACKOFF_MS if answer.reason == THROTTLED else LAST_BACKOFF_MS
     if answer.reason == TOO_LATE:
-        turn = 0  # a process that was slow is no reason to wait longer each time
+        attempt = 0  # a process that was slow is no reason to wait longer each time
     # Where the whole account waits (`holds`), that is the pause; the message's own would only come on top.
-    backoff = 0 if answer.holds else min(first * 2 ** min(turn, 7), last)
+    backoff = 0 if answer.holds else min(first * 2 ** min(attempt, 7), last)
     due = at + max(backoff, int(answer.retry_after * 1000))
     return ResultGroup(outcome=answer.outcome, reason=answer.reason, due=due)

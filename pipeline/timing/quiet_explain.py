@@ -7,9 +7,9 @@ from typing import Final
 
 from pipeline.timing import tz
 from pipeline.timing.hours import DAYS, Week, show
+from pipeline.timing.location_key import Place, place_name
 from pipeline.timing.quiet_hours import HORIZON, NEVER, QuietHours
 from pipeline.timing.quiet_rules import Rule, rule_for
-from pipeline.timing.whereabouts import Place, place_name
 from pipeline.timing.zones import ZoneSet
 
 _ZONES_SHOWN: Final = 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
-from pipeline.timing.whereabouts import read_key
 from schemas.lane import Work
 
 ARRIVAL_MS: Final = 2_000

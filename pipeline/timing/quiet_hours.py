@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.timing import tz
+from pipeline.timing.location_key import Place, write_key
 from pipeline.timing.quiet_rules import NO_CUSTOM, Custom, Day, Reading, custom_hours, day_of
-from pipeline.timing.whereabouts import Place, write_key
 from pipeline.timing.zones import ZoneSet, zone_sets
 from schemas.audience import Indices
 

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS status_groups
     lane Int16,
     state LowCardinality(String),
     reason LowCardinality(String),
-    turn UInt16,
+    attempt UInt16,
     variant UInt8,
     segments UInt8,
     price UInt64,
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS state_sets
     message UInt8,
     state LowCardinality(String),
     reason LowCardinality(String),
-    turn UInt16,
+    attempt UInt16,
     variant UInt8,
     segments UInt8,
     price UInt64,
@@ -37,23 +37,23 @@ CREATE TABLE IF NOT EXISTS state_sets
     inserted SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
 )
 ENGINE = AggregatingMergeTree
-ORDER BY (campaign, message, state, reason, turn, variant, segments, price);
+ORDER BY (campaign, message, state, reason, attempt, variant, segments, price);
 
--- Only what a state needs splits its sets: turns order the waiting states and the unknown one, segments and prices are
+-- Only what a state needs splits its sets: attempts order the waiting states and the unknown one, segments and prices are
 -- what was billed.
 CREATE MATERIALIZED VIEW IF NOT EXISTS state_sets_view TO state_sets AS
-SELECT campaign, message, state, reason, set_turn AS turn, variant, set_segments AS segments, set_price AS price,
+SELECT campaign, message, state, reason, set_attempt AS attempt, variant, set_segments AS segments, set_price AS price,
     groupBitmapState(ordinal) AS ordinals, min(at) AS first_at, max(at) AS last_at, max(stored) AS inserted
 FROM
 (
     SELECT campaign, message, state, reason, variant, at, inserted AS stored,
-        if(state IN ('delayed', 'queued', 'in_flight', 'unknown'), turn, 0) AS set_turn,
+        if(state IN ('delayed', 'queued', 'in_flight', 'unknown'), attempt, 0) AS set_attempt,
         if(state IN ('accepted', 'unknown'), segments, 0) AS set_segments,
         if(state IN ('accepted', 'unknown'), price, 0) AS set_price,
         arrayJoin(if(last > first, range(first, last), ordinals)) AS ordinal
     FROM status_groups
 )
-GROUP BY campaign, message, state, reason, set_turn, variant, set_segments, set_price;
+GROUP BY campaign, message, state, reason, set_attempt, variant, set_segments, set_price;
 
 -- The same rows as they came, for the export: who, when, why, the aggregator's id. Replayed rows are there twice.
 CREATE TABLE IF NOT EXISTS status_log
@@ -66,7 +66,7 @@ CREATE TABLE IF NOT EXISTS status_log
     lane Int16,
     state LowCardinality(String),
     reason LowCardinality(String),
-    turn UInt16,
+    attempt UInt16,
     variant UInt8,
     segments UInt8,
     price UInt64,
@@ -83,7 +83,7 @@ SETTINGS index_granularity = 512;
 CREATE MATERIALIZED VIEW IF NOT EXISTS status_log_view TO status_log AS
 SELECT campaign, message, if(last > first, first, arrayMin(ordinals)) AS low,
     if(last > first, last - 1, arrayMax(ordinals)) AS high,
-    at, lane, state, reason, turn, variant, segments, price, first, last, ordinals, ids
+    at, lane, state, reason, attempt, variant, segments, price, first, last, ordinals, ids
 FROM status_groups
 WHERE last > first OR notEmpty(ordinals);
 

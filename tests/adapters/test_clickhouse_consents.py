@@ -13,13 +13,13 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.consents import (
     Placed,
     blocked_of,
+    current_changes,
     ended_holds,
     export,
     history,
     insert_consents,
     insert_replies,
     reply_figures,
-    standing,
 )
 from adapters.clickhouse.statuses import StatusSink
 from pipeline.eligibility.optouts import OptOuts, reason_of
@@ -80,7 +80,7 @@ def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> 
     ])  # fmt: skip
     changes = history(store, number)
     assert [one.evidence for one in changes] == [f"record {place}" for place in range(500, 506)]
-    states = {key: one.state for key, one in standing(changes).items()}
+    states = {key: one.state for key, one in current_changes(changes).items()}
     assert states == {("", ""): "in", ("shop", ""): "out", ("shop", "aa"): "in", ("shop", "bb"): "held"}
     for page in (1, 2, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part if row.number == number]
@@ -123,7 +123,9 @@ def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(s
     for account in ("shop", "club"):
         lanes = dict(zip(numbers, view.blocked_many(account, list(numbers)), strict=True))
         shown = {
-            number: reason_of(account, {key: one.state for key, one in standing(history(store, number)).items()})
+            number: reason_of(
+                account, {key: one.state for key, one in current_changes(history(store, number)).items()}
+            )
             for number in numbers
         }
         exported = {

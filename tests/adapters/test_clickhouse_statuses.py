@@ -134,7 +134,7 @@ def test_receipts_count_only_for_who_was_submitted_whatever_comes_when(store: St
         chunk("accepted", range(10), segments=2, price=7900),
         chunk("unknown", range(10, 14), segments=2, price=7900),
         chunk("skipped", range(30, 40), reason="opted_out"),
-        chunk("canceled", [19], turn=1),
+        chunk("canceled", [19], attempt=1),
     ]
     said = [
         receipts("undelivered", [3], "landline"),
@@ -233,7 +233,7 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
             state=one.state,
             ordinals=[one.ordinal],
             reason=one.reason,
-            turn=one.turn,
+            attempt=one.attempt,
             segments=one.segments,
             price=one.price,
         )
@@ -254,11 +254,11 @@ def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(stor
         chunk("in_flight", range(9), lane=0, **kind),
         chunk("unknown", range(9), lane=0, reason="owner_lost", **kind),
         chunk("delivered", [8], lane=0),
-        chunk("queued", range(4), lane=0, turn=1, reason=NOT_SENT_AFTER_ALL, **kind),
-        chunk("canceled", [0], lane=0, turn=1),
-        chunk("in_flight", [1, 2], lane=0, turn=1, **kind),
-        chunk("unknown", [1], lane=0, turn=1, reason="owner_lost", **kind),
-        chunk("accepted", [2], lane=0, turn=1, **kind),
+        chunk("queued", range(4), lane=0, attempt=1, reason=NOT_SENT_AFTER_ALL, **kind),
+        chunk("canceled", [0], lane=0, attempt=1),
+        chunk("in_flight", [1, 2], lane=0, attempt=1, **kind),
+        chunk("unknown", [1], lane=0, attempt=1, reason="owner_lost", **kind),
+        chunk("accepted", [2], lane=0, attempt=1, **kind),
     ]
     for one in reversed(way):
         StatusSink(store).insert([one])

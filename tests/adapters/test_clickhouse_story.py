@@ -13,9 +13,9 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore, preview
 from adapters.clickhouse.consents import Placed, blocked_of, insert_consents
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
-from adapters.clickhouse.story import campaign_row, happenings, recipient
+from adapters.clickhouse.story import campaign_row, recipient, recipient_events
 from adapters.settings import Settings
-from api.forecast.facts import rivals_of
+from api.forecast.facts import competing_campaigns
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import Consent, ConsentState
 from schemas.status import StatusChunk, StatusGroup, StatusRange
@@ -101,11 +101,11 @@ def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:
     ]
     for _ in range(2):
         StatusSink(store).insert(told)
-    found = happenings(store, ID, mine)
+    found = recipient_events(store, ID, mine)
     assert [one.state for one in found] == ["canceled", "queued", "in_flight", "accepted", "delivered"]
     assert max(found, key=lambda one: one.rank).state == "delivered"
     assert (found[3].id, found[3].segments, found[3].price) == (f"sim-{mine}", 2, 7900)
-    assert f"0000000z-1@{NOW}" in {one.id for one in happenings(store, ID, other)}
+    assert f"0000000z-1@{NOW}" in {one.id for one in recipient_events(store, ID, other)}
 
 
 def test_a_campaign_and_its_queue(store: Store) -> None:
@@ -117,9 +117,9 @@ def test_a_campaign_and_its_queue(store: Store) -> None:
     AudienceStore(store).freeze(ID, 2, ["a"], typed(), [])
     StatusSink(store).insert([status("accepted", list(range(10)), NOW, segments=2, price=1)])
     asking = document().parsed()
-    (rival,) = rivals_of(store, Settings(), asking)
-    assert (rival.name, rival.segments, rival.weight) == ("Sale", 60.0, 3)
-    assert rivals_of(store, Settings(), asking, but=ID) == []
+    (competitor,) = competing_campaigns(store, Settings(), asking)
+    assert (competitor.name, competitor.segments, competitor.weight) == ("Sale", 60.0, 3)
+    assert competing_campaigns(store, Settings(), asking, but=ID) == []
 
 
 def test_a_receipt_of_what_was_never_handed_over_counts_for_nothing_in_a_story(store: Store) -> None:
@@ -129,7 +129,7 @@ def test_a_receipt_of_what_was_never_handed_over_counts_for_nothing_in_a_story(s
         status("skipped", [1], NOW, reason="opted_out"), status("accepted", [2], NOW, segments=1),
         msgspec.structs.replace(status("delivered", [1, 2], NOW + 9), receipts=True),
     ])  # fmt: skip
-    skipped, delivered = happenings(store, ID, 1), happenings(store, ID, 2)
+    skipped, delivered = recipient_events(store, ID, 1), recipient_events(store, ID, 2)
     assert max(skipped, key=lambda one: one.rank).state == "skipped"
     assert [(one.state, one.reason) for one in skipped] == [("skipped", "opted_out"), ("delivered", "not_counted")]
     assert max(delivered, key=lambda one: one.rank).state == "delivered"

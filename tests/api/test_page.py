@@ -168,7 +168,9 @@ def test_a_local_time_is_asked_for_kept_and_taken_back(live: Live, page: Page) -
     page.select_option("#f-passed", "skip")
     page.fill("#f-deadline", "2026-12-26T12:00")
     page.click("#create [type=submit]")
-    expect(page.locator("#panel")).to_contain_text("in each recipient’s local time (skipped if the local time has passed)")
+    expect(page.locator("#panel")).to_contain_text(
+        "in each recipient’s local time (skipped if the local time has passed)"
+    )
     spec = chosen(live, page)
     assert (spec["local_time"], spec["if_passed"]) == (True, "skip")
     assert (spec["send_at"], spec["deadline"]) == ("2026-12-24T09:00:00", "2026-12-26T12:00:00")

@@ -211,15 +211,15 @@ def test_the_forecast_is_within_five_percent_of_the_simulation(
 
 
 def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> None:
-    from pipeline.insight.forecast import Rival
+    from pipeline.insight.forecast import CompetingCampaign
     from pipeline.lane.scheduler import rank_of
 
     held, mine, other = settings(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
     launches = launches_of(held, [mine.model_copy(update={"smart_sending_hours": 0}), other], 6000, seed=1)
     found = simulate(launches, CALM, 1, NOON)
     acted = rehearsed(launches[0].audience, found.plans[0], NOON)
-    rival = Rival("other", acted.segments, rank_of("normal", None), 3)
-    ahead = forecast_of(held, mine, acted.crowds.values(), NOON, [rival], latency=0.05)
+    competitor = CompetingCampaign("other", acted.segments, rank_of("normal", None), 3)
+    ahead = forecast_of(held, mine, acted.crowds.values(), NOON, [competitor], latency=0.05)
     assert ahead.seconds == pytest.approx((found.tallies[0].last_handed - NOON) / 1000, rel=0.05)
     assert "other campaigns on its lanes add" in ahead.why
 

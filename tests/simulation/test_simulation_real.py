@@ -198,7 +198,7 @@ def test_explain_tells_each_story(both: Both, capsys: pytest.CaptureFixture[str]
     file = tmp_path / "story.json"
     code, _, _ = told(["explain", both.campaign, of["rejected", "30003"], "--json", str(file)], capsys)
     story = orjson.loads(file.read_bytes())
-    assert (story["state"], story["happenings"][-1]["reason"]) == ("rejected", "30003")
+    assert (story["state"], story["events"][-1]["reason"]) == ("rejected", "30003")
     assert story["zones"]
 
 

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.campaign.statuses import apply
-from pipeline.campaign.transitions import GiveBack, StartFanout, StartFreeze, Tell, Transition, Withdraw, WriteControl
+from pipeline.campaign.transitions import (
+    EmitStatuses,
+    ReleaseReservations,
+    StartFanout,
+    StartFreeze,
+    Transition,
+    Withdraw,
+    WriteControl,
+)
 from schemas.campaign import (
     CAMPAIGNS,
     Action,
@@ -265,14 +273,14 @@ def told(transition: Transition) -> list[tuple[str, str, int, int, list[int]]]:
     return [
         (group.state, group.reason, group.segments, group.price, group.ordinals)
         for effect in transition.effects
-        if isinstance(effect, Tell)
+        if isinstance(effect, EmitStatuses)
         for chunk in effect.chunks
         for group in chunk.groups
     ]
 
 
 def released(transition: Transition) -> list[int]:
-    back = [effect for effect in transition.effects if isinstance(effect, GiveBack)]
+    back = [effect for effect in transition.effects if isinstance(effect, ReleaseReservations)]
     return [number for effect in back for release in effect.releases for number in release.numbers]
 
 

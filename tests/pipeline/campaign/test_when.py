@@ -66,7 +66,7 @@ def dues(work: Work) -> dict[int, tuple[int, str]]:
     """Number -> (due, why)."""
     runs = [
         (due, why)
-        for (count, due), why in zip(work.dues, work.whys or [""] * len(work.dues), strict=True)
+        for (count, due), why in zip(work.dues, work.reasons or [""] * len(work.dues), strict=True)
         for _ in range(count)
     ]
     return dict(zip(work.numbers, runs, strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.figures import MessageSets, Settled, StateSet
-from schemas.succession import BEFORE_LANE, BILLED, BY_TURN, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
+from schemas.succession import BEFORE_LANE, BILLED, BY_ATTEMPT, EVENTS, FINAL, SHOWN, WAITING, may_follow, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,19 @@ class Record:
     ordinal: int
     state: str
     reason: str = ""
-    turn: int = 0
+    attempt: int = 0
     segments: int = 0
     price: int = 0
 
     def set_key(self) -> tuple[str, str, int, int, int]:
         """The set that ClickHouse keeps it in: only what the state needs splits its sets."""
         billed = self.state in BILLED
-        turn = self.turn if self.state in BY_TURN else 0
-        return self.state, self.reason, turn, self.segments * billed, self.price * billed
+        attempt = self.attempt if self.state in BY_ATTEMPT else 0
+        return self.state, self.reason, attempt, self.segments * billed, self.price * billed
 
 
 def states(records: Iterable[Record], present: int, recipients: int) -> dict[str, int]:
-    """Each state's set without the sets of the states that may follow it, summed over turns."""
+    """Each state's set without the sets of the states that may follow it, summed over attempts."""
     members: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     for one in records:
         if one.state not in EVENTS:

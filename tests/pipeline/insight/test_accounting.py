@@ -30,9 +30,9 @@ LAWFUL_WAY = (
 )
 
 
-def record(ordinal: int, state: str, turn: int = 0, reason: str = "") -> Record:
+def record(ordinal: int, state: str, attempt: int = 0, reason: str = "") -> Record:
     segments, price = KINDS[ordinal % len(KINDS)]
-    return Record(ordinal, state, reason, turn, segments, price)
+    return Record(ordinal, state, reason, attempt, segments, price)
 
 
 def account(*records: Record, present: int = N):
@@ -68,7 +68,7 @@ def test_figures_are_each_set_without_its_lawful_followers(records: list[Record]
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, N - 1), st.sets(st.sampled_from(LAWFUL_WAY), min_size=1)), max_size=20))
 def test_lawful_histories_leave_no_residual(histories: list[tuple[int, set[tuple[str, int]]]]) -> None:
-    found = account(*(record(ordinal, state, turn) for ordinal, way in histories for state, turn in way))
+    found = account(*(record(ordinal, state, attempt) for ordinal, way in histories for state, attempt in way))
     assert found.residual == 0
     assert sum(found.states.values()) == N
 
@@ -156,7 +156,7 @@ def test_clicks_of_people_and_of_bots_are_apart_and_not_part_of_the_conservation
 
 
 def test_the_order_of_states_is_strict() -> None:
-    places = [rank(state, turn) for state, turn in LAWFUL_WAY]
+    places = [rank(state, attempt) for state, attempt in LAWFUL_WAY]
     assert places == sorted(set(places))
     assert may_follow(("in_flight", 7), ("skipped", 0))
     assert not may_follow(("skipped", 0), ("accepted", 0))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.insight.forecast import Flow, Group, Rival, flow
+from pipeline.insight.forecast import CompetingCampaign, Flow, Group, flow
 
 HOUR = 3_600_000
 NORMAL = (1, 1 << 62)
@@ -18,14 +18,14 @@ def test_alone_it_takes_its_segments_at_the_rate() -> None:
 
 def test_a_rival_of_the_same_rank_shares_by_weight_and_one_of_a_higher_rank_goes_first() -> None:
     groups = [Group("a", 100, 100)]
-    even = flow(groups, 10.0, 0, NORMAL, weight=1, rivals=[Rival("b", 1000, NORMAL, 1)])
+    even = flow(groups, 10.0, 0, NORMAL, weight=1, competitors=[CompetingCampaign("b", 1000, NORMAL, 1)])
     assert even.finish == 20_000
-    assert flow(groups, 10.0, 0, NORMAL, weight=3, rivals=[Rival("b", 1000, NORMAL, 1)]).finish == pytest.approx(
-        13_333
-    )
-    assert flow(groups, 10.0, 0, NORMAL, rivals=[Rival("b", 50, (0, 0), 1)]).finish == 15_000
-    assert flow(groups, 10.0, 0, NORMAL, rivals=[Rival("b", 50, (2, 0), 1)]).finish == 10_000
-    assert flow(groups, 10.0, 0, NORMAL, rivals=[Rival("b", 20, NORMAL, 1)]).finish == 12_000
+    assert flow(
+        groups, 10.0, 0, NORMAL, weight=3, competitors=[CompetingCampaign("b", 1000, NORMAL, 1)]
+    ).finish == pytest.approx(13_333)
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 50, (0, 0), 1)]).finish == 15_000
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 50, (2, 0), 1)]).finish == 10_000
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 20, NORMAL, 1)]).finish == 12_000
 
 
 def test_a_window_that_closes_leaves_the_rest_for_the_next_and_says_so() -> None:
@@ -114,8 +114,8 @@ def test_it_comes_to_an_end_on_a_clock_of_this_century(
 ) -> None:
     """What rounding leaves of a queue takes less time than a float of ms since 1970 can tell."""
     begin = 1_800_000_000_123
-    rivals = [Rival(str(n), size, NORMAL, weight) for n, (size, weight) in enumerate(others)]
-    found = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, rivals=rivals)
+    competitors = [CompetingCampaign(str(n), size, NORMAL, weight) for n, (size, weight) in enumerate(others)]
+    found = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, competitors=competitors)
     assert found.finish is not None
     alone, together = sum(sizes) / rate, (sum(sizes) + sum(size for size, _ in others)) / rate
     assert alone * 1000 - 2 <= found.finish - begin <= together * 1000 + 2

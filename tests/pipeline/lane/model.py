@@ -19,7 +19,7 @@ Place = tuple[int, int]
 FINALS = ["unknown", "canceled", "expired", "skipped", "rejected", "accepted"]
 """Final states, later ones outrank earlier ones."""
 PASSING = ["delayed", "queued", "in_flight", "unknown"]
-"""States of a turn; who is unknown may wait again, one turn later."""
+"""States of an attempt; who is unknown may wait again, one attempt later."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Person:
     """When its message was to go, by the rules alone."""
     arrived: int
     """When it came into the lane."""
-    turn: int = 0
+    attempt: int = 0
     waiting: bool = True
     doubts: int = 0
     """Attempts that had no answer, so that it was let wait again."""
@@ -172,10 +172,10 @@ class Model:
         self.valid.add(offset)
         for person in seats:
             person.waiting = False
-        self.flights[offset] = ModelFlight(intent.campaign, [(person, person.turn) for person in seats])
+        self.flights[offset] = ModelFlight(intent.campaign, [(person, person.attempt) for person in seats])
 
-    def _again(self, person: Person, due: int, turn: int) -> None:
-        person.waiting, person.due, person.turn = True, due, turn + 1
+    def _again(self, person: Person, due: int, attempt: int) -> None:
+        person.waiting, person.due, person.attempt = True, due, attempt + 1
 
     def _orphan(self, flight: ModelFlight, at: int) -> None:
         flight.orphan = True
@@ -183,19 +183,19 @@ class Model:
         if not flight.resent:
             flight.asking = True
             return
-        for person, turn in flight.seats:
+        for person, attempt in flight.seats:
             if person.place not in flight.settled:
-                self._resend(person, flight.campaign, at, turn)
+                self._resend(person, flight.campaign, at, attempt)
 
     def _attempts(self, person: Person) -> int:
         """How many attempts may have arrived."""
         lost = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
         return person.doubts + sum(seat is person for f in lost for seat, _ in f.seats)
 
-    def _resend(self, person: Person, campaign: str, due: int, turn: int) -> None:
+    def _resend(self, person: Person, campaign: str, due: int, attempt: int) -> None:
         settings = self.controls[campaign].settings
         if self._attempts(person) < (settings.resend_attempts if settings.unknown == "resend" else 10):
-            self._again(person, due, turn)
+            self._again(person, due, attempt)
         else:
             person.end("unknown")
 
@@ -205,7 +205,7 @@ class Model:
             return
         may_doubt = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
         doubt, before, answered = False, set(flight.settled), set()
-        for index, (person, turn) in enumerate(flight.seats):
+        for index, (person, attempt) in enumerate(flight.seats):
             if flight.asking and person.place in before:
                 continue
             naming = [g for g in result.groups if g.indices is None or index in g.indices]
@@ -217,9 +217,9 @@ class Model:
                 continue
             answered.add(person.place)
             if flight.orphan and not flight.asking:
-                self._late(flight, person, turn, outcome, result.at)
+                self._late(flight, person, attempt, outcome, result.at)
             else:
-                self._own(flight, person, turn, outcome, due, result.at)
+                self._own(flight, person, attempt, outcome, due, result.at)
         if doubt:
             flight.asking = True
             flight.settled |= answered
@@ -238,20 +238,20 @@ class Model:
             state = "unknown"
         person.end(state)
 
-    def _own(self, flight: ModelFlight, person: Person, turn: int, outcome: str, due: int, at: int) -> None:
+    def _own(self, flight: ModelFlight, person: Person, attempt: int, outcome: str, due: int, at: int) -> None:
         if person.place in flight.settled and outcome != "accepted":
             return
         if outcome == "retry" and self._state(flight.campaign) == "canceled":
             self._end(person, "canceled")
         elif outcome == "retry":
-            self._again(person, due, turn)
+            self._again(person, due, attempt)
         elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
             person.doubts += 1
-            self._resend(person, flight.campaign, max(due, at), turn)
+            self._resend(person, flight.campaign, max(due, at), attempt)
         else:
             self._end(person, outcome)
 
-    def _late(self, flight: ModelFlight, person: Person, turn: int, outcome: str, at: int) -> None:
+    def _late(self, flight: ModelFlight, person: Person, attempt: int, outcome: str, at: int) -> None:
         unsent = outcome in {"retry", "skipped", "expired"}
         if outcome == "unknown" and flight.resent:
             person.doubts += person.place not in flight.settled
@@ -265,11 +265,11 @@ class Model:
         elif person.place in flight.settled and outcome != "accepted":
             return
         if unsent:
-            self._not_sent_after_all(flight, person, turn, at)
+            self._not_sent_after_all(flight, person, attempt, at)
         else:
             self._end(person, outcome)
 
-    def _not_sent_after_all(self, flight: ModelFlight, person: Person, turn: int, at: int) -> None:
+    def _not_sent_after_all(self, flight: ModelFlight, person: Person, attempt: int, at: int) -> None:
         known = self.controls.get(flight.campaign)
         if self._attempts(person):
             return
@@ -277,7 +277,7 @@ class Model:
             self._end(person, "rejected")
             return
         person.final = None
-        self._again(person, at, turn)
+        self._again(person, at, attempt)
 
     def _control(self, offset: int, control: Control) -> None:
         known = self.controls.get(control.campaign)
@@ -299,7 +299,7 @@ class Model:
         for one in record.slices:
             for person in self._waiting(one) or []:
                 if isinstance(record, Defer):
-                    self._again(person, record.due, person.turn)
+                    self._again(person, record.due, person.attempt)
                     person.planned = record.due
                 else:
                     person.waiting = False
@@ -318,17 +318,17 @@ class Accounting:
         for group in chunk.groups:
             for ordinal in group.ordinals:
                 key = (chunk.campaign, chunk.message, ordinal)
-                self.sets.add((key, group.state, group.turn, group.reason, group.segments, group.price))
+                self.sets.add((key, group.state, group.attempt, group.reason, group.segments, group.price))
                 final = group.state not in PASSING
-                rank = (1, FINALS.index(group.state), 0) if final else (0, group.turn, PASSING.index(group.state))
+                rank = (1, FINALS.index(group.state), 0) if final else (0, group.attempt, PASSING.index(group.state))
                 if rank >= self._best.get(key, (-1, 0, 0)):
                     self._best[key], self.state[key] = rank, group.state
 
 
 def waiting(state: LaneState) -> dict[Place, tuple[int, int]]:
-    """Place → (due, turn) of everybody who waits."""
+    """Place → (due, attempt) of everybody who waits."""
     return {
-        (chunk.offset, position): (span.due, span.turn)
+        (chunk.offset, position): (span.due, span.attempt)
         for chunk in state.chunks.values()
         for span in chunk.spans
         for position in range(span.start, span.stop)
@@ -384,16 +384,16 @@ def check_lateness(state: LaneState, model: Model, now: int) -> None:
 
 def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
-    assert waiting(state) == {p.place: (p.due, p.turn) for p in model.people.values() if p.waiting}
+    assert waiting(state) == {p.place: (p.due, p.attempt) for p in model.people.values() if p.waiting}
     doubted = Counter(
         (chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)
     )
     assert all(doubted[p.place] == p.doubts for p in model.people.values() if p.waiting)
     assert {
-        offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.turns))
+        offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.attempts))
         for offset, flight in state.flights.items()
     } == {
-        offset: (flight.orphan, flight.resent, flight.asking, [(p.place, turn) for p, turn in flight.seats])
+        offset: (flight.orphan, flight.resent, flight.asking, [(p.place, attempt) for p, attempt in flight.seats])
         for offset, flight in model.flights.items()
     }
     assert state.finished == model.finished
@@ -414,9 +414,9 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
             assert key in flying
 
 
-def _seats(slices: list[tuple[int, int, int]], turns: list[int]) -> list[tuple[Place, int]]:
+def _seats(slices: list[tuple[int, int, int]], attempts: list[int]) -> list[tuple[Place, int]]:
     return [
-        ((chunk, position), turn)
-        for (chunk, start, stop), turn in zip(slices, turns, strict=True)
+        ((chunk, position), attempt)
+        for (chunk, start, stop), attempt in zip(slices, attempts, strict=True)
         for position in range(start, stop)
     ]

@@ -97,9 +97,9 @@ class Log:
 
 
 def said(effects: list[Effect]) -> list[tuple[str, list[int], str, int]]:
-    """(state, ordinals, reason, turn) of each status group."""
+    """(state, ordinals, reason, attempt) of each status group."""
     return [
-        (group.state, group.ordinals, group.reason, group.turn)
+        (group.state, group.ordinals, group.reason, group.attempt)
         for effect in effects
         if isinstance(effect, StatusChunk)
         for group in effect.groups

@@ -40,11 +40,11 @@ def lose_owner(log: Log) -> list[tuple[str, list[int], str, int]]:
 @pytest.mark.parametrize(
     ("policy", "allowed"), [("resend", 2), ("resend", 3), ("resend", 10), ("resend-with-key", KEYED_ATTEMPTS)]
 )
-@pytest.mark.parametrize("how", ["unanswered", "owners lost", "by turns"])
+@pytest.mark.parametrize("how", ["unanswered", "owners lost", "by attempts"])
 def test_it_is_unknown_after_as_many_attempts_as_allowed(policy: str, allowed: int, how: str) -> None:
     log = begun(policy, resend_attempts=allowed if policy == "resend" else 2)
     for n in range(allowed):
-        lost = how == "owners lost" or (how == "by turns" and n % 2)
+        lost = how == "owners lost" or (how == "by attempts" and n % 2)
         ((state, ordinals, _, _),) = lose_owner(log) if lost else attempt(log)
         assert ordinals == [0, 1]
         assert (state == "unknown") == (n == allowed - 1), n
@@ -114,18 +114,18 @@ def applied(state: Any, offset: int, record: LaneRecord) -> Any:
     return apply(state, offset, LANES.decode(raw), raw)
 
 
-@pytest.mark.parametrize("turn", [0, 1, 3, 9])
-def test_there_is_a_pause_between_attempts_that_may_have_arrived(turn: int) -> None:
+@pytest.mark.parametrize("attempt", [0, 1, 3, 9])
+def test_there_is_a_pause_between_attempts_that_may_have_arrived(attempt: int) -> None:
     log = begun()
     log.add(intent(1, [(2, 0, 2)], at=60))
     flight = log.state.flights[3]
-    flight.turns = [turn]
+    flight.attempts = [attempt]
     (group,) = result_groups([None, None], [SubmitOutcome("unknown", "no-answer")] * 2, flight, 1000)
-    assert group.due == 1000 + min(FIRST_RESEND_MS * 2**turn, LAST_BACKOFF_MS)
+    assert group.due == 1000 + min(FIRST_RESEND_MS * 2**attempt, LAST_BACKOFF_MS)
 
 
 def test_who_was_too_fast_is_not_left_behind_for_minutes() -> None:
-    flight = Flight(offset=1, epoch=1, key=("c", 0), slices=[(0, 0, 1)], turns=[9], at=0)
+    flight = Flight(offset=1, epoch=1, key=("c", 0), slices=[(0, 0, 1)], attempts=[9], at=0)
     (alone,) = result_groups([None], [SubmitOutcome("retry", "throttled")], flight, 1000)
     assert alone.due == 1000 + THROTTLED_BACKOFF_MS
     (account,) = result_groups([None], [SubmitOutcome("retry", "throttled", "", 0.2, True)], flight, 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from pipeline.lane.effects import Gradually
+from pipeline.lane.effects import InBatches
 from pipeline.lane.release import MOST
 from schemas.chunk import Release
 from schemas.status import StatusChunk
@@ -32,7 +32,7 @@ def test_the_lane_is_free_before_anything_is_said_and_all_is_said() -> None:
     assert (log.state.waiting, {chunk.key[0] for chunk in log.state.chunks.values()}) == (2, {A, B})
     assert [chunk.offset for chunk in log.state.chunks.values() if chunk.key[0] == A] == [3]
     (one,) = effects
-    assert isinstance(one, Gradually)
+    assert isinstance(one, InBatches)
     log.add(work([3], B))  # the lane goes on meanwhile
     told = list(one.effects)
     statuses = [effect for effect in told if isinstance(effect, StatusChunk)]
@@ -50,7 +50,7 @@ def test_the_lane_is_free_before_anything_is_said_and_all_is_said() -> None:
 def test_only_the_pieces_that_were_asked_for_are_made() -> None:
     log = full_lane()
     (one,) = log.add(control(A, "canceled", 2))
-    assert isinstance(one, Gradually)
+    assert isinstance(one, InBatches)
     first = next(one.effects)
     assert isinstance(first, StatusChunk)
     assert sum(len(group.ordinals) for group in first.groups) < MOST + 500

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.lane.fold import Ask, Malformed, Submit, Void, apply
 from pipeline.lane.outcomes import open_indices
-from pipeline.lane.state import LAST_TURN, LaneState
+from pipeline.lane.state import LAST_ATTEMPT, LaneState
 from pipeline.sending import ask as lane_ask
 from schemas.lane import LANES, Defer, Drop, Work
 from schemas.lane import ResultGroup as Group
@@ -332,9 +332,9 @@ def test_turns_stop_growing_at_what_a_status_can_carry() -> None:
     log.add(work([0]))
     chunk = log.state.chunks[2]
     log.state.take((2, 0, 1))
-    log.state.wait(chunk, 0, 1, 0, LAST_TURN)
+    log.state.wait(chunk, 0, 1, 0, LAST_ATTEMPT)
     defer = Defer(epoch=2, slices=[(2, 0, 1)], due=5, reason="", at=0)
-    assert said(log.add(defer)) == [("delayed", [0], "", LAST_TURN)]
+    assert said(log.add(defer)) == [("delayed", [0], "", LAST_ATTEMPT)]
 
 
 def chunk_of(n: int, r: random.Random) -> Work:

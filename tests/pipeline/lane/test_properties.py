@@ -32,7 +32,7 @@ from pipeline.lane.fold import apply
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.ask import answered, given_up, open_ids
-from pipeline.timing.whereabouts import read_key
+from pipeline.timing.location_key import read_key
 from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
 from schemas.status import StatusChunk
 from tests.pipeline.lane.model import Accounting, check_counts, check_lateness, check_model, plain
@@ -152,7 +152,7 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(campaign=campaigns)
     def finishes(self, campaign: str) -> None:
         """Of a campaign that still has somebody waiting or in flight it is not true, and changes nothing."""
-        if campaign == F or not self.world.truth.rests(campaign):
+        if campaign == F or not self.world.truth.is_idle(campaign):
             self.world.append(Finish(campaign=campaign, at=self.now))
 
     # What workers do

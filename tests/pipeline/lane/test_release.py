@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.lane.effects import Gradually
+from pipeline.lane.effects import InBatches
 from pipeline.lane.release import MOST, MOVED_MS
 from pipeline.limits.reservations import releases, routed
 from pipeline.sending.ask import given_up
@@ -104,7 +104,7 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
     for first in range(0, many, 500):
         log.add(work(list(range(first, first + 500))))
     (gradually,) = log.add(control(state="canceled", revision=2))
-    assert isinstance(gradually, Gradually)
+    assert isinstance(gradually, InBatches)
     effects = list(gradually.effects)
     told = [sum(len(group.ordinals) for group in one.groups) for one in effects if isinstance(one, StatusChunk)]
     assert (len(told), sum(told)) == (3, many)

@@ -20,8 +20,8 @@ from pipeline.limits.rate import Window
 from pipeline.sending.ask import ask_after
 from pipeline.sending.picker import Pick, Picked, pick
 from pipeline.sending.submission import held_all, held_back, hours_of, starts_full
+from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
-from pipeline.timing.whereabouts import read_key
 from schemas.chunk import Release
 from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
 from schemas.status import StatusChunk

@@ -100,8 +100,8 @@ def test_who_opted_out_is_dropped_and_the_rest_of_the_chunk_goes_before_the_next
 def test_who_is_held_for_review_is_dropped_with_that_reason() -> None:
     desk = Desk()
     desk.log.add(work(list(range(4))))
-    whys = ["opted_out", "", "held_for_review", ""]
-    chosen = desk.pick(segments=4, out=lambda numbers: [whys[number - NUMBER] for number in numbers])
+    block_reasons = ["opted_out", "", "held_for_review", ""]
+    chosen = desk.pick(segments=4, out=lambda numbers: [block_reasons[number - NUMBER] for number in numbers])
     assert chosen is not None
     assert chosen.intent is not None
     assert chosen.intent.slices == [(2, 1, 2), (2, 3, 4)]

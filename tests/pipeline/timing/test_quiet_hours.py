@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.numbers.area_codes import state_of_number
 from pipeline.timing import tz
+from pipeline.timing.location_key import read_key, write_key
 from pipeline.timing.quiet_explain import explain
 from pipeline.timing.quiet_hours import HORIZON, NEVER, QuietHours
 from pipeline.timing.quiet_rules import Custom, Day, custom_hours
-from pipeline.timing.whereabouts import read_key, write_key
 from pipeline.timing.zones import candidate_zones, zone_ids, zone_sets
 
 QUIET = QuietHours()

@@ -25,7 +25,7 @@ WAIT = 5.0
 """Seconds that a request waits for the consents, right after the start."""
 
 
-class Standing:
+class EligibilityState:
     """Started once per process; needs Kafka only when it is asked."""
 
     def __init__(self, settings: Settings) -> None:

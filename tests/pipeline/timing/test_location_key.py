@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.timing.whereabouts import read_key, write_key
+from pipeline.timing.location_key import read_key, write_key
 
 
 @pytest.mark.parametrize(
