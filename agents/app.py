@@ -44,7 +44,10 @@ GROUP = "longwave"
 def faust_app(
     settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp, **options: Any
 ) -> Any:
-    """A Faust app with this project's settings (DESIGN section 7 says why each), and further `options` of Faust's."""
+    """A Faust app with this project's settings, and further `options` of Faust's.
+
+    docs/internals/faust.md gives the reason for each.
+    """
     # A policy, not a loop: the consumer's thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     kafka = settings.kafka

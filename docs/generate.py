@@ -113,7 +113,7 @@ def states() -> str:
     """The states of a recipient in the order of `schemas/succession.py`: a later one replaces an earlier one."""
     from schemas import succession
 
-    turn = " → ".join(f"`{state}`" for state in succession.BY_TURN)
+    turn = " → ".join(f"`{state}`" for state in succession.BY_ATTEMPT)
     upper = sorted((*succession.FINAL, *succession.SUBMITTED[1:]), key=lambda state: succession.rank(state, 0))
     after = [state for state in upper if state not in succession.FINAL]
     return (

@@ -27,7 +27,7 @@ Status = Literal[
 ]
 """`paused` is held by a person, `suspended` by the system (the document's `holds` say by whom and why)."""
 UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
-"""What happens to messages whose submission was under way when a process died (DESIGN, rule L4)."""
+"""What happens to messages whose submission was under way when a process died (rule L4 in docs/internals/lane.md)."""
 
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099

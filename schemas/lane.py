@@ -1,4 +1,4 @@
-"""The records of a lane's log (topic `lanes`, one partition a lane). DESIGN section 4 has the rules L1–L9."""
+"""The records of a lane's log (topic `lanes`, one partition a lane). docs/internals/lane.md has the rules L1–L9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One message, followed on the real stack from the launch to the dashboard's row: the README's walk table in code."""
+"""One message, followed on the real stack from the launch to the dashboard row as docs/internals/walk.md lists it."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Producer:
     thousands of records a second cost one wake-up per poll, not one each. Must be made and used in one event loop.
 
     The delivery time-out is shorter than the consumers' session time-out: what a stalled process had buffered
-    expires instead of landing after another worker took over (DESIGN section 4).
+    expires instead of landing after another worker took over (docs/internals/architecture.md).
 
     A fatal error of librdkafka is for good: whatever is written fails, and trying again never helps. `on_broken` is
     called once, in the event loop, and is to end the process.

@@ -1,4 +1,4 @@
-"""Guards around Faust 0.15.3, so that correctness does not rest on its acknowledgements (DESIGN section 7).
+"""Guards around Faust 0.15.3, so that correctness does not rest on its acknowledgements (docs/internals/faust.md).
 
 Each class names the hazards it guards against; tests/agents/guards/test_durable.py shows each of them on Faust's own
 class. The guard of tables is in `agents.guards.table`.

@@ -59,7 +59,7 @@ class Gate:
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
         if not self._hosts.is_ours(host):
-            return _answer(403, f"refused: this server is not {host[:100]!r}; add the name to api.web.hosts if it is")
+            return _answer(403, f"refused: this server is not {host[:100]!r}; add the name to api.hosts if it is")
         origin = headers.get("origin")
         if method not in _READING and origin is not None and not self._hosts.is_ours_origin(origin, host):
             return _answer(

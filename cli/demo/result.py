@@ -27,7 +27,7 @@ def sample(shown: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 
 def count(settings: Settings, api: Client, shown: dict[str, Any], samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """The result of DESIGN section 10. `lost`: messages that our account says were taken by the aggregator and that
+    """The result of a demo. `lost`: messages that our account says were taken by the aggregator and that
     its record does not have; those of unknown outcome are in neither count (`states.unknown`)."""
     from loadtest.aggregator.submissions import Submissions
 

@@ -1,4 +1,4 @@
-"""The result of a benchmark: one JSON object (DESIGN section 10), so that runs can be compared over time."""
+"""The result of a benchmark: one JSON object, so that runs can be compared over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lane: a state machine whose only truth is its log (DESIGN section 4, rules L1 to L4 and L8).
+"""The lane: a state machine whose only truth is its log (docs/internals/lane.md, rules L1 to L4 and L8).
 
 `apply(state, offset, record, raw)` folds one record into the state and returns what follows from it. It is
 deterministic: every reader of the same log reaches the same state and the same effects, whoever reads and however

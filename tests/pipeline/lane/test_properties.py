@@ -1,4 +1,4 @@
-"""A lane under any interleaving of crashes, zombies, duplicates, controls and checkpoints (DESIGN, sections 4 and 5),
+"""A lane under any interleaving of crashes, zombies, duplicates, controls and checkpoints (docs/internals/lane.md),
 with a campaign of each policy; and that these tests break when a rule is taken away.
 
 `LONGWAVE_HYPOTHESIS=deep` tries a hundred times as many. How many were tried stands in pytest's summary.
