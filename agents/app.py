@@ -124,8 +124,9 @@ class WorkerApp(GuardedApp):
 
     def unowned(self) -> set[int]:
         """Lanes that carry a sender and that no worker has, by the last assignment."""
-        unowned: set[int] = self.context.settings.sender_lanes - self.assignor.assigned_lanes()
-        return unowned
+        assignor = self.assignor
+        assert isinstance(assignor, LaneAssignor), "faust_app sets it"
+        return set(self.context.settings.sender_lanes - assignor.assigned_lanes())
 
     async def on_stop(self) -> None:
         await self.lanes.stop()

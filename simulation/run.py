@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadtest.aggregator.script import Script
 from pipeline.audience.fanout import chunks
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
@@ -127,7 +130,11 @@ class _Simulation:
         self._unreachable = before.unreachable
         self._optouts = OptOuts()
         for launch in launches:
-            for state, numbers in (("out", launch.audience.opted_out), ("held", launch.audience.held)):
+            known: dict[ConsentState, NDArray[np.uint64]] = {
+                "out": launch.audience.opted_out,
+                "held": launch.audience.held,
+            }
+            for state, numbers in known.items():
                 for number in numbers.tolist():
                     self._optouts.apply(_consent(launch.spec.account, number, state))
         self._campaigns = {one.id: _running(one, start + one.delay_ms, partitions) for one in launches}

@@ -26,7 +26,7 @@ class TopicsUnseen(Exception):
     """The broker has not said yet how many partitions these topics have."""
 
 
-class LaneAssignor(PartitionAssignor):  # type: ignore[misc]
+class LaneAssignor(PartitionAssignor):
     """Assigns lanes by `weights` (lane → what it carries; all others carry nothing)."""
 
     weights: ClassVar[Mapping[int, int]] = {}

@@ -56,19 +56,20 @@ class GuardedCoordinator(GroupCoordinator):  # type: ignore[misc]
     @property
     def is_member(self) -> bool:
         """Whether the group has heard of us within the session: after that others have what was ours."""
-        return monotonic() - self.heard_at < self._session_timeout_ms / 1000
+        return bool(monotonic() - self.heard_at < self._session_timeout_ms / 1000)
 
     async def ensure_coordinator_known(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(LOOKUP_SECONDS):
-                    return await super().ensure_coordinator_known()
+                    await super().ensure_coordinator_known()
+                    return
             except TimeoutError:
                 log.warning("the coordinator of group %s was not found; looking again", self.group_id)
                 await asyncio.sleep(LOOK_PAUSE)
 
-    async def _do_heartbeat(self) -> Any:
-        taken = await super()._do_heartbeat()
+    async def _do_heartbeat(self) -> bool:
+        taken: bool = await super()._do_heartbeat()
         if taken:
             self.heard_at = monotonic()
         return taken
@@ -90,9 +91,9 @@ class GuardedCoordinator(GroupCoordinator):  # type: ignore[misc]
                 log.warning("assigning waits: %s", error)
                 await asyncio.sleep(LOOK_PAUSE)
 
-    async def _do_rejoin_group(self, subscription: Any) -> Any:
+    async def _do_rejoin_group(self, subscription: Any) -> bool:
         try:
-            joined = await super()._do_rejoin_group(subscription)
+            joined: bool = await super()._do_rejoin_group(subscription)
         except kafka_errors.KafkaError as error:
             if not isinstance(error.__cause__, TopicsUnseen):
                 raise

@@ -21,7 +21,7 @@ _OFFSET_OCTETS: Final = 6
 class Aside(NamedTuple):
     """An item that is refused: its place in the request (-1: the whole body), why, and its bytes as they came."""
 
-    index: int
+    place: int
     reason: str
     raw: bytes
 
@@ -38,7 +38,7 @@ async def set_aside(emitter: Emitter, topic: topics.Topic, aggregator: str, item
 
 
 async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, one: Aside, now: int) -> None:
-    log.warning("%s from %s: item %s set aside: %s", topic.name, aggregator, one.index, one.reason)
+    log.warning("%s from %s: item %s set aside: %s", topic.name, aggregator, one.place, one.reason)
     digest = blake2b(one.raw, digest_size=_OFFSET_OCTETS, key=aggregator.encode()[:64]).digest()
     letter = DeadLetter(
         topic=topic.name,

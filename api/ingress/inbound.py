@@ -51,7 +51,7 @@ class Taken:
         """The body of the answer."""
         return {
             "taken": self.count,
-            "refused": [{"index": one.index, "reason": one.reason} for one in self.refused],
+            "refused": [{"index": one.place, "reason": one.reason} for one in self.refused],
             "unread": [{"index": index, "reason": reason} for index, reason in self.unread],
         }
 

@@ -65,7 +65,7 @@ class Taken:
         """The body of the answer."""
         return {
             "taken": self.count,
-            "refused": [{"index": item.index, "reason": item.reason} for item in self.refused],
+            "refused": [{"index": item.place, "reason": item.reason} for item in self.refused],
         }
 
 

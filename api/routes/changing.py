@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
+import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
@@ -133,7 +134,8 @@ def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -
 def _failed_numbers(shared: Services, campaign: str) -> list[int]:
     numbers: list[int] = []
     for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
-        of_deadline = pc.and_(pc.equal(table["state"], "expired"), pc.not_equal(table["reason"], TOO_LATE))
+        expired = pc.equal(table["state"], pa.scalar("expired"))
+        of_deadline = pc.and_(expired, pc.not_equal(table["reason"], pa.scalar(TOO_LATE)))
         numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
         if len(numbers) > RETRY_LIMIT:
             raise ApiError(

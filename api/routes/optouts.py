@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse.consents import COLUMNS, Change, current_changes, export, history, reply_figures
@@ -123,18 +124,19 @@ async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
     if not waiting:
         raise ApiError(404, f"+{digits}: nothing of this number waits for a decision (any more)")
     now = now_ms()
-    said = {"at": now, "source": "review", "who": body.who, "number": digits}
+    released = [
+        Consent(
+            account=change.account, number=digits, state="in", at=now, source="review", who=body.who,
+            hold=change.hold, evidence=_evidence(change, body),
+        )
+        for change in waiting
+    ]  # fmt: skip
     if body.decision == "out":
         await _write(shared, [
-            Consent(
-                account=one.account, state="out", evidence=_evidence(one, body), word=one.word, rule=one.rule, **said
-            )
-            for one in waiting
+            replace(decided, state="out", hold="", word=change.word, rule=change.rule)
+            for decided, change in zip(released, waiting, strict=True)
         ])  # fmt: skip
-    await _write(shared, [
-        Consent(account=one.account, state="in", hold=one.hold, evidence=_evidence(one, body), **said)
-        for one in waiting
-    ])  # fmt: skip
+    await _write(shared, released)
     return {"decided": len(waiting)}
 
 

@@ -217,8 +217,8 @@ class Review(_Answer):
     forecast: dict[str, Any] | None
 
 
-_DONE: Final = {"200": Campaign, "202": Accepted}
-_MADE: Final = {"201": Campaign, "202": Accepted}
+_DONE: Final[dict[str, type[BaseModel]]] = {"200": Campaign, "202": Accepted}
+_MADE: Final[dict[str, type[BaseModel]]] = {"201": Campaign, "202": Accepted}
 ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/campaigns"): {"200": CampaignList},
     ("get", "/v1/campaigns/{campaign}"): {"200": Campaign},

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from pipeline.audience.column_words import EMPTY
 from pipeline.audience.columns import Columns
 from pipeline.audience.contact_lines import (
     Contacts,
+    Reason,
     Statement,
     country_of_line,
     derived_region,
@@ -167,15 +167,17 @@ def _put_together(found: ContactColumns, batch: Batch, contacts: Contacts, colum
                 texts[place] = row[position]
 
 
-def _rejected(batch: Batch, contacts: Contacts) -> Iterator[tuple[str, Sequence[str] | None, str]]:
+def _rejected(batch: Batch, contacts: Contacts) -> Iterator[tuple[str, Sequence[str] | None, Reason]]:
     """(text, cells, reason) of the rejected lines, in the order of the file."""
-    broken = ((line.line, line.raw, None, "malformed") for line in batch.broken)
-    refused = ((batch.lines[row], batch.raw(row), batch.rows[row], str(reason)) for row, reason in contacts.rejects)
-    for _, raw, cells, reason in sorted(chain(broken, refused), key=lambda one: one[0]):
+    lines: list[tuple[int, str, Sequence[str] | None, Reason]] = [
+        (line.line, line.raw, None, "malformed") for line in batch.broken
+    ]
+    lines += [(batch.lines[row], batch.raw(row), batch.rows[row], reason) for row, reason in contacts.rejects]
+    for _, raw, cells, reason in sorted(lines, key=lambda line: line[0]):
         yield raw, cells, reason
 
 
-def _explained(reason: str, cells: Sequence[str] | None, columns: Columns, country: str) -> str:
+def _explained(reason: Reason, cells: Sequence[str] | None, columns: Columns, country: str) -> str:
     if reason != "ambiguous" or cells is None:
         return in_words(reason)
     return f"{reason}: {explain_refusal(reason, cells[columns.phone], country_of_line(cells, columns, country))}"

@@ -158,7 +158,8 @@ async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejec
 
 def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, str, Sequence[str] | None, Outcome]]:
     """(line, its text, its cells if it has any, outcome) of each line, in the order of the file."""
-    name, lines = found.path.name, []
+    name = found.path.name
+    lines: list[tuple[int, str, Sequence[str] | None, Outcome]] = []
     for index, row in enumerate(batch.rows):
         line = batch.lines[index]
         outcome = changes_of(row, found.columns, where._replace(place=f"{name} line {line}"))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from adapters.settings import LOOPBACK, READER
 from devstack.clickhouse.errors import AUTHENTICATION_FAILED, ClickHouseError, refuse
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-def no_pages(host: str) -> Handler:
+def no_pages(host: str) -> Middleware:
     """Middleware: refuses what a browser was made to ask by a page, and names that are not this machine's."""
     ours = LOOPBACK | {host}
 
@@ -32,7 +31,7 @@ def no_pages(host: str) -> Handler:
             answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer
 
-    return check  # type: ignore[return-value]
+    return check
 
 
 class Users:

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
-
-import chdb
+from typing import Final
 
 from devstack.clickhouse.disk import DataDirectory, remove
+from devstack.clickhouse.embedded import Connection, Result, connect
 from devstack.clickhouse.errors import (
     NOT_ENOUGH_SPACE,
     SYNTAX_ERROR,
@@ -99,9 +98,9 @@ class Engine:
         # The default database takes an identifier for a file of the working directory: there, none is.
         directory.empty.mkdir(mode=0o700, exist_ok=True)
         os.chdir(directory.empty)
-        self._keeper = chdb.connect(f"{self._path}?config-file={config}")
+        self._keeper = connect(f"{self._path}?config-file={config}")
         self._printing = threading.Lock()
-        self._printer = chdb.connect(self._path)
+        self._printer = connect(self._path)
         self._printer.query(f"SET max_query_size = {_LONGEST_STATEMENT}", "Null")
         found = self._keeper.query(_FOREIGN, "TSVRaw").data().split()
         self._foreign = (frozenset(found) - TABLE_FUNCTIONS) | FUNCTIONS
@@ -188,7 +187,7 @@ class Engine:
         literal = sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
         try:
             with self._printing:
-                found: str = self._printer.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").data()
+                found = self._printer.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").data()
         except Exception as error:
             known = from_exception(error)
             text, scope, _ = known.text.partition(": In scope ")
@@ -203,8 +202,8 @@ class Engine:
         return summary
 
     @contextmanager
-    def _connection(self, context: Context) -> Iterator[Any]:
-        connection = chdb.connect(self._path)
+    def _connection(self, context: Context) -> Iterator[Connection]:
+        connection = connect(self._path)
         try:
             if context.database != "default":
                 connection.query(f"USE {quote(context.database, '`')}", "Null")
@@ -237,8 +236,8 @@ def _assignments(context: Context) -> str:
     return ", ".join(f"{name} = {quote(value)}" for name, value in values.items())
 
 
-def _append(connection: Any, sql: bytes, form: str, data: bytes) -> Summary:
-    inserter: Any = connection.send_insert(sql.decode(), form)
+def _append(connection: Connection, sql: bytes, form: str, data: bytes) -> Summary:
+    inserter = connection.send_insert(sql.decode(), form)
     try:
         inserter.append(data)
         done = inserter.finish()
@@ -274,7 +273,7 @@ def _from_file(insert: Insert, form: str, path: str, encoding: str | None) -> by
     return sql[: found.start()] + source + sql[inside.end :]
 
 
-def _summary(result: Any) -> Summary:
+def _summary(result: Result) -> Summary:
     return Summary(
         result.storage_rows_read(),
         result.storage_bytes_read(),

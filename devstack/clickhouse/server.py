@@ -8,13 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from devstack.clickhouse import request as requests
-from devstack.clickhouse.access import Handler, Users, no_pages
+from devstack.clickhouse.access import Users, no_pages
 from devstack.clickhouse.answer import Answer
 from devstack.clickhouse.disk import DataDirectory
 from devstack.clickhouse.engine import Context, Engine, Summary
@@ -62,13 +63,13 @@ class Server:
         app.router.add_route("*", "/", self._handle)
         return app
 
-    def watched(self, protocol: web.RequestHandler[Any]) -> asyncio.Protocol:
+    def watched(self, protocol: web.RequestHandler) -> asyncio.Protocol:
         """A new connection: closed when the head of its first request is not whole in time."""
         self._silent.add(protocol)
         asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close_silent, protocol)
         return protocol
 
-    def _close_silent(self, protocol: web.RequestHandler[Any]) -> None:
+    def _close_silent(self, protocol: web.RequestHandler) -> None:
         if protocol in self._silent:
             self._silent.discard(protocol)
             protocol.force_close()

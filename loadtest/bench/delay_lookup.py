@@ -47,9 +47,7 @@ def _timed(into: list[float], do: Callable[[], Any]) -> None:
 
 
 def _pick(state: LaneState, now: int) -> None:
-    chosen = pick(
-        state, Picked(), FairShare(), lambda numbers: [False] * len(numbers), now, messages=100, segments=200
-    )
+    chosen = pick(state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, messages=100, segments=200)
     assert chosen is not None
 
 

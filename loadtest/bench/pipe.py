@@ -14,6 +14,7 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing.queues import Queue
 from typing import Any
 
 import aiohttp
@@ -58,7 +59,7 @@ def measure(recipients: int) -> float:
     chunks = recipients // 500
     with private_stack("", only=("kafka", "clickhouse", "aggregator")) as stack:
         spawn = multiprocessing.get_context("spawn")
-        times = spawn.Queue()
+        times: Queue[float] = spawn.Queue()
         bodies = (_insert, _relay)
         processes = [spawn.Process(target=_in_loop, args=(one, stack.settings, chunks, times)) for one in bodies]
         for process in processes:
@@ -77,7 +78,7 @@ def _in_loop(body: Callable[..., Any], *args: Any) -> None:
     uvloop.run(body(*args))
 
 
-async def _relay(settings: Settings, chunks: int, times: Any) -> None:
+async def _relay(settings: Settings, chunks: int, times: Queue[float]) -> None:
     hops = _Hops(settings, samples())
     times.put(time.monotonic())
     await hops.run(chunks)
@@ -89,7 +90,6 @@ class _Hops:
         self._samples = sizes
         self._producer = Producer(settings.kafka)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._results = 0
 
     async def run(self, chunks: int) -> None:
         self._session = aiohttp.ClientSession()
@@ -150,7 +150,7 @@ class _Hops:
         self._slots.release()
 
 
-async def _insert(settings: Settings, chunks: int, times: Any) -> None:
+async def _insert(settings: Settings, chunks: int, times: Queue[float]) -> None:
     sink = StatusSink(Store(settings.clickhouse))
     consumer = AIOKafkaConsumer(
         STATUS,

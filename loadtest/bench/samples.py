@@ -47,14 +47,14 @@ def samples() -> Samples:
     n = 500
     ordinals, numbers = list(range(500_000, 500_000 + n)), list(range(FIRST_NUMBER, FIRST_NUMBER + n))
     fields = {"first_name": ["Marguerite"] * n, "city": ["Philadelphia"] * n}
-    columns = {"numbers": numbers, "zones": ["America/New_York"], "zone": [0] * n, "fields": fields}
+    zones, zone = ["America/New_York"], [0] * n
     chunk = RecipientChunk(
         campaign=CAMPAIGN, revision=2, message=0, first=500_000, countries=["US"], country=[0] * n, regions=["NY"],
-        region=[0] * n, **columns,
+        region=[0] * n, numbers=numbers, zones=zones, zone=zone, fields=fields,
     )  # fmt: skip
     work = Work(
         campaign=CAMPAIGN, message=0, at=AT, ordinals=ordinals, segments=[1] * n, prices=[7900] * n, dues=[(n, AT)],
-        **columns,
+        numbers=numbers, zones=zones, zone=zone, fields=fields,
     )  # fmt: skip
     ids = [f"agg-{one:012d}" for one in ordinals]
     intent = Intent(epoch=7, campaign=CAMPAIGN, message=0, slices=[(123_456, 0, n)], at=AT)
