@@ -33,9 +33,9 @@ from schemas.wire import DecodeError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-FETCH_MS = 250
+FETCH_MS = 500
 """How long a broker keeps a fetch that brings nothing."""
-CURRENT_FETCH_MS = 100
+CURRENT_FETCH_MS = 200
 """The same where the view's age matters: what the brokers have is asked again after each such fetch."""
 RECORDS_AT_ONCE = 5000
 """Applied without a break: some 20 ms in which nothing else runs."""
