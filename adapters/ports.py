@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,23 @@ class SubmitOutcome:
     """Whether it takes nothing else of this account either until then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an aggregator account can do."""
+
+    batch: int
+    """Messages in one submission at most."""
+    refuses_repeats: bool
+    """It does not send a message id that it has processed again, and repeats its first answer (idempotency keys)."""
+    answers_queries: bool
+    """It says what became of a message id (`AggregatorPort.lookup`)."""
+
+
 class AggregatorPort(Protocol):
     """An aggregator account."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     def connection(self) -> AbstractAsyncContextManager[None]:
         """Wait for one of the account's connections and hold it. A submission holds one from before its last check to
@@ -73,8 +90,9 @@ class AggregatorPort(Protocol):
         written: Callable[[], None] = lambda: None,
         may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
-        """Hand over up to 500 messages; one outcome each, in order. Never raises for what the aggregator or the
-        network does: a failure is mapped to retry (not sent), rejected (refused) or unknown (maybe sent).
+        """Hand over up to `capabilities.batch` messages; one outcome each, in order. Never raises for what the
+        aggregator or the network does: a failure is mapped to retry (not sent), rejected (refused) or unknown
+        (maybe sent).
 
         `written` is called when the request has been handed to the socket, so that rate limits can tell when the
         batch arrives at the earliest; not called for what was certainly not sent.
@@ -90,9 +108,9 @@ class AggregatorPort(Protocol):
         ...
 
     async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
-        """What became of up to 500 message ids, in order: accepted or rejected; `retry` = never seen, so not taken
-        if nothing of it is under way; `unknown` = it cannot tell. A text says why there is no answer now. Never
-        raises for what the aggregator or the network does."""
+        """What became of up to `capabilities.batch` message ids, in order: accepted or rejected; `retry` = never
+        seen, so not taken if nothing of it is under way; `unknown` = it cannot tell. A text says why there is no
+        answer now. Never raises for what the aggregator or the network does."""
         ...
 
     async def knock(self) -> str:
@@ -101,3 +119,40 @@ class AggregatorPort(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class ReceiptItem(msgspec.Struct):
+    """A delivery receipt as an aggregator sends it: our message id, a state in the words of
+    `pipeline.feedback.receipt_items`, the carrier's code, and when (seconds, milliseconds or ISO 8601)."""
+
+    id: str
+    status: str
+    code: str | int | None = ""
+    at: int | str | None = None
+
+
+class CallbackPort(Protocol):
+    """How an aggregator account calls back: the ingress has one for each, and knows nothing else of its protocol."""
+
+    def verify(self, header: Callable[[str], str | None], body: bytes, now: int) -> str:
+        """Whether only the aggregator can have made this request, at about `now` (ms): "" if so, else what is wrong,
+        for whoever sent it. `header` gives a header by name, None without one. Never raises over what came in."""
+        ...
+
+    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Any]:
+        """The receipts of a request, one for each item, in order. Where something in the body is odd: each a decoded
+        JSON value with the fields of `ReceiptItem`, as far as it has them; the ingress takes it item by item.
+
+        Raises:
+            ValueError: it is no list of receipts.
+        """
+        ...
+
+    def texts(self, body: bytes) -> list[Any]:
+        """The texts of a request: decoded JSON values with the fields `id`, `from`, `to`, `text` and `at`, as far as
+        they have them.
+
+        Raises:
+            ValueError: it is no list of texts.
+        """
+        ...

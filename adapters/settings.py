@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
 from adapters.private_files import read_password
 from schemas.account import account_tag
 from schemas.ids import Name, Zone
@@ -32,7 +33,7 @@ class SettingsError(Exception):
     """Wrong settings; the text is for the user."""
 
 
-LOCAL_SECRET, LOCAL_TOKEN_KEY = "local-aggregator-secret", "local-only-token-key-change-it"
+LOCAL_TOKEN_KEY = "local-only-token-key-change-it"
 _PUBLISHED = frozenset({LOCAL_SECRET, LOCAL_TOKEN_KEY, "choose-a-long-random-key"})
 """Everybody can read these in our source: they hold on one machine with the simulated aggregator only."""
 LEAST_SECRET = 16
@@ -120,22 +121,6 @@ class Api(Listen):
 
     hosts: tuple[str, ...] = ()
     """Further names under which it may be asked; its own address and that of `public_url` may always."""
-
-
-class Aggregator(_Strict):
-    """One aggregator account: how to speak to it."""
-
-    kind: Literal["http-batch"] = "http-batch"
-    url: str = "http://127.0.0.1:18090/v1/messages"
-    batch: Annotated[int, Field(ge=1, le=500)] = 500
-    timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
-    connections: Annotated[int, Field(ge=1, le=256)] = 64
-    secret: SecretStr = SecretStr(LOCAL_SECRET)
-    """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
-    idempotency_keys: bool = True
-    """It refuses to send a message id twice; needed for `unknown = "resend-with-key"`."""
-    query_url: str = ""
-    """Where it says what became of message ids; needed for `unknown = "query"`. "": nowhere."""
 
 
 class Sender(_Strict):
@@ -282,7 +267,7 @@ class Settings(BaseSettings):
             senders={"main": Sender(number="+18885550100", segments_per_second=5000)},
         )
     }
-    aggregators: dict[Name, Aggregator] = {"local": Aggregator(query_url="http://127.0.0.1:18090/v1/query")}
+    aggregators: dict[Name, AnyAggregator] = {"local": HttpBatchSettings(query_url="http://127.0.0.1:18090/v1/query")}
     worker: Worker = Worker()
     receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     """A campaign is finished when all receipts are in, or when none has come for this long."""
@@ -367,9 +352,10 @@ class Settings(BaseSettings):
             return {}
         far = self.ingress.is_reached_from_outside()
         used = {
-            f"aggregators.{name}.secret": one.secret
+            f"aggregators.{name}.{setting}": secret
             for name, one in self.aggregators.items()
             if far or not _is_on_this_machine(one.url)
+            for setting, secret in one.secrets().items()
         }
         return {"token_key": self.token_key, **used}
 
@@ -413,6 +399,12 @@ def _is_on_this_machine(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
+def _setting(place: tuple[int | str, ...]) -> str:
+    """The name of the setting at a place of a validation error, which names the kind of an aggregator too."""
+    parts = place[:2] + place[3:] if place[:1] == ("aggregators",) else place
+    return ".".join(map(str, parts)) or "settings"
+
+
 def config_file() -> Path:
     """The settings file: `$LONGWAVE_CONFIG`, else `longwave.toml` in the working directory (may be absent)."""
     return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
@@ -434,5 +426,5 @@ def load() -> Settings:
     except RecursionError as error:
         raise SettingsError(f"{path} or a LONGWAVE_* variable is nested too deep: no setting is") from error
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+        lines = [f"  {_setting(e['loc'])}: {e['msg']}" for e in error.errors()]
         raise SettingsError(f"wrong settings in {path} or LONGWAVE_* variables:\n" + "\n".join(lines)) from error

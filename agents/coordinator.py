@@ -58,11 +58,11 @@ class Coordinator:
             return f"{error}; add it to the settings or choose one that is there"
         settings = self._context.settings
         name = settings.accounts[spec.account].senders[spec.sender].aggregator
-        known = settings.aggregators[name]
-        return (
-            unsupported(spec.unknown, name, idempotency_keys=known.idempotency_keys, query_url=known.query_url)
-            or terms
+        able = settings.aggregators[name].capabilities
+        why = unsupported(
+            spec.unknown, name, refuses_repeats=able.refuses_repeats, answers_queries=able.answers_queries
         )
+        return why or terms
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
         match effect:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.settings import Settings, load
 from adapters.terminal import WrongUse
 from loadtest.aggregator.script import Script, read_script
@@ -37,4 +38,6 @@ def _account(settings: Settings, name: str, ingress: str | None) -> Account:
     if known is None:
         names = ", ".join(sorted(settings.aggregators))
         raise WrongUse(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
+    if not isinstance(known, HttpBatchSettings):
+        raise WrongUse(f"--account {name}: the simulated aggregator speaks http-batch, not {known.kind}")
     return Account(known.secret.get_secret_value().encode(), name, ingress or settings.ingress.url)

@@ -63,8 +63,8 @@ from aiohttp.payload import BytesPayload
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.batch_answer import ANSWERS, NOT_PROCESSED, away, found, judge, reason_of, same
-from adapters.ports import Submission, SubmitOutcome
-from adapters.settings import Aggregator
+from adapters.aggregators.settings import HttpBatchSettings
+from adapters.ports import Capabilities, Submission, SubmitOutcome
 from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
 
 IDLE_SECONDS: Final = 3.0
@@ -139,8 +139,9 @@ class HttpBatch:
     redirects are not followed, because 307 and 308 would repeat the POST elsewhere.
     """
 
-    def __init__(self, name: str, settings: Aggregator) -> None:
+    def __init__(self, name: str, settings: HttpBatchSettings) -> None:
         """`name` labels the metrics; `settings` is `aggregators.NAME` of the settings."""
+        self.capabilities: Capabilities = settings.capabilities
         self._name = name
         self._url = settings.url
         self._query_url = settings.query_url

@@ -10,8 +10,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
-from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.factory import make_adapter
 from adapters.logs import LIBRDKAFKA
+from adapters.ports import AggregatorPort
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.lane.breaker import AggregatorBreaker
@@ -34,7 +35,7 @@ class Lanes:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._owners: dict[int, LaneOwner] = {}
-        self._aggregators: dict[str, HttpBatch] = {}
+        self._aggregators: dict[str, AggregatorPort] = {}
         self._breakers: dict[str, AggregatorBreaker] = {}
         self._consumer: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +108,7 @@ class Lanes:
         account = settings.accounts[names[0]]
         sender = account.senders[names[1]]
         if sender.aggregator not in self._aggregators:
-            made = HttpBatch(sender.aggregator, settings.aggregators[sender.aggregator])
+            made = make_adapter(sender.aggregator, settings.aggregators[sender.aggregator])
             self._aggregators[sender.aggregator] = made
             self._breakers[sender.aggregator] = AggregatorBreaker(
                 sender.aggregator, made, settings.worker.breaker_failures
@@ -117,7 +118,7 @@ class Lanes:
             account=names[0],
             sender=sender.number,
             rate=share(account, sender),
-            batch=settings.aggregators[sender.aggregator].batch,
+            batch=self._aggregators[sender.aggregator].capabilities.batch,
             carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
             quiet=self._context.quiet(names[0]),
             breaker=self._breakers[sender.aggregator],

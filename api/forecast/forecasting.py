@@ -49,7 +49,7 @@ def forecast_of(
     plan = draft_plan(settings, spec, now)
     recipients = sum(one.recipients for one in crowds)
     mean_parts = sum(one.segments for one in crowds) / max(1, recipients)
-    batch = settings.aggregators[sender.aggregator].batch
+    batch = settings.aggregators[sender.aggregator].capabilities.batch
     kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
     horizon = last_due(crowds, plan, now) + HORIZON_DAYS * 86_400_000
     return forecast(

@@ -25,10 +25,10 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from adapters import clock
+from adapters.aggregators.factory import make_callbacks
 from adapters.errors import EmitError
 from adapters.ports import Emitter
 from adapters.settings import Settings
-from api.ingress.callbacks import genuine_body
 from api.ingress.clicks import Campaigns, Clicks
 from api.ingress.http import (
     RETRY_AFTER_SECONDS,
@@ -40,6 +40,7 @@ from api.ingress.http import (
     Send,
     header,
     json_answer,
+    read_body,
     send_answer,
 )
 from api.ingress.inbound import Inbound
@@ -59,8 +60,9 @@ class Ingress:
     def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
         self.ready = asyncio.Event()
         self._settings = settings
-        self._receipts = Receipts(settings, emitter, campaigns)
-        self._inbound = Inbound(settings, emitter)
+        self._callbacks = make_callbacks(settings.aggregators)
+        self._receipts = Receipts(settings, emitter, campaigns, self._callbacks)
+        self._inbound = Inbound(settings, emitter, self._callbacks)
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
         self._campaigns = campaigns
@@ -121,11 +123,21 @@ class Ingress:
         raise Refused(404, "no such address")
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
-        body = await genuine_body(self._settings, aggregator, scope, receive)
+        body = await self._genuine_body(aggregator, scope, receive)
         taker = self._receipts if kind == "receipts" else self._inbound
         taken = await taker.take(body, clock.now_ms(), aggregator)
         INGRESS_ITEMS.labels(kind).inc(taken.count)
         return json_answer(202, taken.answer())
+
+    async def _genuine_body(self, aggregator: str, scope: Scope, receive: Receive) -> bytes:
+        """The body of a callback that only the aggregator named in the path can have made."""
+        callbacks = self._callbacks.get(aggregator)
+        if callbacks is None:
+            raise Refused(404, f"no aggregator {aggregator!r} is configured")
+        body = await read_body(scope, receive)
+        if wrong := callbacks.verify(lambda name: header(scope, name), body, clock.now_ms()):
+            raise Refused(401, wrong)
+        return body
 
     async def _click(self, token: str, scope: Scope) -> Answer:
         if not self.ready.is_set():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from adapters.ports import Emitter
 from api.ingress.coalesce import all_of
@@ -24,6 +25,17 @@ class Aside(NamedTuple):
     place: int
     reason: str
     raw: bytes
+
+
+def raw_of(item: Any, body: bytes) -> bytes:
+    """An item of `body` as JSON again; half surrogates stay escapes.
+
+    What is nested as deep as can just be read cannot be written again: it is kept as the whole body.
+    """
+    try:
+        return json.dumps(item).encode()
+    except RecursionError:
+        return body
 
 
 async def set_aside(emitter: Emitter, topic: topics.Topic, aggregator: str, items: list[Aside], now: int) -> None:

@@ -15,12 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from adapters.ports import Emitter
+from adapters.ports import CallbackPort, Emitter
 from adapters.settings import Settings
-from api.ingress.aside import Aside, set_aside
-from api.ingress.callbacks import decode_leniently, items_of, raw_of
+from api.ingress.aside import Aside, raw_of, set_aside
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
 from pipeline.feedback.inbound import Scope, closing_of
@@ -66,12 +63,13 @@ class Receiver(NamedTuple):
 class Inbound:
     """Takes texts in: into topic `inbound`, and what closes into topic `optouts`."""
 
-    def __init__(self, settings: Settings, emitter: Emitter) -> None:
+    def __init__(self, settings: Settings, emitter: Emitter, callbacks: Mapping[str, CallbackPort]) -> None:
+        self._callbacks = callbacks
         self._emitter = emitter
         self._scope: Scope = settings.consent.scope
         self._receivers = receivers(settings)
 
-    async def take(self, body: bytes, now: int, aggregator: str = "") -> Taken:
+    async def take(self, body: bytes, now: int, aggregator: str) -> Taken:
         """Take the texts of a request; returns when Kafka has acknowledged them and what they close.
 
         Raises:
@@ -79,7 +77,7 @@ class Inbound:
             EmitError: not acknowledged; some may have been written, and repeating all loses nothing.
         """
         try:
-            items = _items(body)
+            items = self._callbacks[aggregator].texts(body)
         except ValueError as error:
             await set_aside(self._emitter, topics.INBOUND, aggregator, [Aside(-1, str(error), body)], now)
             raise Refused(400, f"not a list of texts: {error}; it is kept as a dead letter") from error
@@ -155,19 +153,6 @@ def read_item(item: Any, aggregator: str, now: int, ours: Mapping[str, Receiver]
         notes.append("unread_sender")
         return UnreadText(person=person, **common)
     return InboundText(number=number, **common)
-
-
-def _items(body: bytes) -> list[Any]:
-    """The items of a body. Texts may have been cut inside a character: what JSON forbids in them is let pass here.
-
-    Raises:
-        ValueError: it is no JSON object with a list `texts`.
-    """
-    try:
-        read_body = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        read_body = decode_leniently(body)
-    return items_of(read_body, "texts")
 
 
 def _clean(text: str) -> str:

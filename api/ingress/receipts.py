@@ -10,15 +10,15 @@ can have got from us (`pipeline.feedback.receipt_items`); a receipt of a campaig
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from adapters.ports import Emitter
+from adapters.ports import CallbackPort, Emitter, ReceiptItem
 from adapters.settings import Settings
-from api.ingress.aside import Aside, set_aside
-from api.ingress.callbacks import decode_leniently, items_of, raw_of
+from api.ingress.aside import Aside, raw_of, set_aside
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
@@ -32,19 +32,6 @@ from schemas.wire import encode
 
 _REPLY_SERIES: Final = 4
 _REPLY_MESSAGES: Final = 2
-
-
-class _Usual(msgspec.Struct):
-    """An item as it should be: read some times faster than one that may be anything."""
-
-    id: str
-    status: str
-    code: str | int | None = ""
-    at: int | str | None = None
-
-
-class _UsualBody(msgspec.Struct):
-    receipts: list[_Usual]
 
 
 class _Row(NamedTuple):
@@ -70,13 +57,15 @@ class Taken:
 
 
 _Key = tuple[str, int]
-_usual_bodies = msgspec.json.Decoder(_UsualBody)
 
 
 class Receipts:
     """Takes receipts in and writes them to topic `receipts`."""
 
-    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
+    def __init__(
+        self, settings: Settings, emitter: Emitter, campaigns: Campaigns, callbacks: Mapping[str, CallbackPort]
+    ) -> None:
+        self._callbacks = callbacks
         self._settings = settings
         self._emitter = emitter
         self._campaigns = campaigns
@@ -91,7 +80,7 @@ class Receipts:
             EmitError: not acknowledged; some may have been written, and repeating all changes nothing more.
         """
         try:
-            items = _items(body)
+            items = self._callbacks[aggregator].receipts(body)
         except ValueError as error:
             await set_aside(self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body)], now)
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
@@ -105,7 +94,7 @@ class Receipts:
         await self._coalescer.close()
 
     def _sorted_out(
-        self, items: list[Any] | list[_Usual], body: bytes, now: int, aggregator: str
+        self, items: list[ReceiptItem] | list[Any], body: bytes, now: int, aggregator: str
     ) -> tuple[dict[_Key, list[_Row]], list[Aside]]:
         groups: dict[_Key, list[_Row]] = {}
         refused: list[Aside] = []
@@ -174,22 +163,10 @@ def _reply_campaigns(settings: Settings) -> dict[str, Sent]:
 
 
 def _read(item: Any, now: int) -> Receipt | Refusal:
-    if isinstance(item, _Usual):
+    if isinstance(item, ReceiptItem):
         return read_fields(item.id, item.status, item.code, item.at, now)
     return read_item(item, now)
 
 
 def _plain(item: Any) -> Any:
-    return msgspec.to_builtins(item) if isinstance(item, _Usual) else item
-
-
-def _items(body: bytes) -> list[Any] | list[_Usual]:
-    """The items of a body. What JSON forbids in texts (half a surrogate pair) is let pass here.
-
-    Raises:
-        ValueError: it is no JSON object with a list `receipts`.
-    """
-    try:
-        return _usual_bodies.decode(body).receipts
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return items_of(decode_leniently(body), "receipts")
+    return msgspec.to_builtins(item) if isinstance(item, ReceiptItem) else item

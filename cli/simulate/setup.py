@@ -80,7 +80,7 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
     senders = sum(one.segments_per_second for one in account.senders.values())
     count = len(sender.lanes)
     rate = lane_share(sender.segments_per_second, account.segments_per_second, senders, count)
-    batch = settings.aggregators[sender.aggregator].batch
+    batch = settings.aggregators[sender.aggregator].capabilities.batch
     limits = Limits(
         rate=rate,
         batch=batch,

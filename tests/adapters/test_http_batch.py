@@ -22,8 +22,8 @@ from prometheus_client import REGISTRY
 
 from adapters.aggregators import batch_answer, http_batch, signing
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
-from adapters.settings import Aggregator
 
 SECRET = "a-secret-of-the-test"
 BATCH = [Submission(f"1a2b3c4d-0-{n}", 12125550100 + n, f"hello {n} é €") for n in range(3)]
@@ -97,7 +97,7 @@ async def client(url_or_port: str | int, timeout: float = 5.0, connections: int 
     url = url_or_port if isinstance(url_or_port, str) else f"http://127.0.0.1:{url_or_port}/v1/messages"
     made = HttpBatch(
         "test",
-        Aggregator.model_validate(
+        HttpBatchSettings.model_validate(
             {"url": url, "query_url": url, "timeout": timeout, "secret": SECRET, "connections": connections}
         ),
     )
@@ -547,7 +547,7 @@ async def test_a_query_that_meets_nobody_or_silence_says_so() -> None:
 
 
 async def test_where_there_is_no_query_url_nobody_can_tell() -> None:
-    made = HttpBatch("test", Aggregator(query_url=""))
+    made = HttpBatch("test", HttpBatchSettings(query_url=""))
     assert await made.lookup(["a", "b"]) == [SubmitOutcome("unknown", "no-query-url")] * 2
     await made.close()
 

@@ -19,11 +19,12 @@ from confluent_kafka import Consumer, TopicPartition
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.errors import LongwaveError
 from adapters.kafka import topics
 from adapters.kafka.producer import Producer
 from adapters.ports import Submission
-from adapters.settings import Aggregator, Kafka, Listen
+from adapters.settings import Kafka, Listen
 from api.ingress.http import BODY_LIMIT
 from api.ingress.server import listen
 from devstack import ready
@@ -461,7 +462,7 @@ async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_pa
     with running([*words, "--ingress", ingress.url], variables, tmp_path) as child:
         url = f"http://127.0.0.1:{port}"
         ready.wait_for("aggregator", lambda: ready.http_answers(f"{url}/v1/stats"), lambda: child.poll() is None)
-        client = HttpBatch("x", Aggregator.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
+        client = HttpBatch("x", HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
         tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(300)]
         batch = [
             Submission(f"{campaign}-0-{n}", 12125550000 + n, f"see https://s.example/c/{token}")

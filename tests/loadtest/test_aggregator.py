@@ -22,8 +22,8 @@ from aiohttp import web
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission
-from adapters.settings import Aggregator
 from cli.main import run
 from devstack import ready
 from loadtest.aggregator.submissions import Submissions
@@ -51,7 +51,7 @@ def simulator(
 @contextlib.asynccontextmanager
 async def client(url: str, timeout: float = 5.0) -> AsyncIterator[HttpBatch]:
     settings = {"url": f"{url}/v1/messages", "query_url": f"{url}/v1/query", "secret": SECRET, "timeout": timeout}
-    made = HttpBatch("test", Aggregator.model_validate(settings))
+    made = HttpBatch("test", HttpBatchSettings.model_validate(settings))
     yield made
     await made.close()
 

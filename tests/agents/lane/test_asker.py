@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
 from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
 from adapters.ports import Submission
-from adapters.settings import Aggregator, Kafka, Settings, Worker
+from adapters.settings import Kafka, Settings, Worker
 from agents.app import build
 from loadtest.aggregator.submissions import Submissions
 from pipeline.identity.tokens import message_ids
@@ -42,7 +43,7 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
     own_kafka: Server, tmp_path: Path
 ) -> None:
     with simulator(tmp_path / "aggregator", SCRIPT) as (url, _):
-        aggregator = Aggregator.model_validate(
+        aggregator = HttpBatchSettings.model_validate(
             {
                 "url": f"{url}/v1/messages",
                 "query_url": f"{url}/v1/query",

@@ -14,8 +14,9 @@ import pytest
 from aiohttp import web
 
 from adapters.aggregators.http_batch import HttpBatch
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
-from adapters.settings import Aggregator, Settings, Worker
+from adapters.settings import Settings, Worker
 from agents.context import Context
 from agents.lane import outage as lane_outage
 from agents.lane.breaker import AggregatorBreaker
@@ -62,7 +63,7 @@ async def peer() -> AsyncIterator[tuple[Peer, HttpBatch, AggregatorBreaker]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     made.port = runner.addresses[0][1]
-    client = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
+    client = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
     breaker = AggregatorBreaker("down", client, LIMIT)
     breaker.rule._pause = rules.FIRST_PAUSE
     yield made, client, breaker
@@ -115,12 +116,12 @@ async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_knock() ->
         assert await client.knock() == ""  # too fast is alive
         made.status = 503
         assert await client.knock() == "http-503"
-    nobody = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
+    nobody = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
     assert await nobody.knock() == "connect"
     await nobody.close()
     silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(30), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
-    mute = HttpBatch("down", Aggregator(url=f"http://127.0.0.1:{port}/", timeout=0.3))
+    mute = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{port}/", timeout=0.3))
     assert await mute.knock() == "no-answer"
     await mute.close()
     silent.close()

@@ -14,11 +14,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
+from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
 from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
 from adapters.ports import AggregatorPort, Submission, SubmitOutcome
-from adapters.settings import Aggregator, Kafka, Settings, Worker
+from adapters.settings import Kafka, Settings, Worker
 from agents.app import GROUP, build
 from agents.context import Context
 from agents.lane import owner as lane_owner
@@ -435,7 +436,7 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
         settings = Settings(
             kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
             data=tmp_path / "data",
-            aggregators={"local": Aggregator.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
+            aggregators={"local": HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
             accounts=_accounts(),
             worker=Worker(checkpoint_bytes=100_000),
         )

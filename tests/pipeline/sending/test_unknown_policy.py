@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from adapters.settings import Aggregator, Settings
+from adapters.aggregators.settings import HttpBatchSettings
+from adapters.settings import Settings
 from agents.context import Context
 from agents.coordinator import Coordinator
 from pipeline.campaign.plan import Terms
@@ -16,13 +17,13 @@ from schemas.campaign import CampaignSpec, UnknownPolicy
 
 @pytest.mark.parametrize("policy", get_args(UnknownPolicy))
 @pytest.mark.parametrize("keys", [False, True])
-@pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/v1/query"])
-def test_only_what_the_aggregator_cannot_do_is_refused(policy: UnknownPolicy, keys: bool, url: str) -> None:
-    refused = {"resend-with-key": not keys, "query": not url}.get(policy, False)
-    said = unsupported(policy, "north", idempotency_keys=keys, query_url=url)
+@pytest.mark.parametrize("queries", [False, True])
+def test_only_what_the_aggregator_cannot_do_is_refused(policy: UnknownPolicy, keys: bool, queries: bool) -> None:
+    refused = {"resend-with-key": not keys, "query": not queries}.get(policy, False)
+    said = unsupported(policy, "north", refuses_repeats=keys, answers_queries=queries)
     assert bool(said) == refused
     if refused:
-        assert "aggregators.north." in said
+        assert "aggregators.north " in said
         assert "choose" in said
 
 
@@ -39,11 +40,11 @@ def test_a_launch_on_a_sender_whose_aggregator_lacks_it_is_refused(policy: str, 
         }
     )
 
-    def terms(aggregator: Aggregator) -> Terms | str:
+    def terms(aggregator: HttpBatchSettings) -> Terms | str:
         context = Context(Settings(aggregators={"local": aggregator}), "tested")
         return Coordinator(context, None)._terms(spec)  # type: ignore[arg-type]
 
-    said = terms(Aggregator(idempotency_keys=False))
+    said = terms(HttpBatchSettings(idempotency_keys=False))
     assert isinstance(said, str)
     assert setting in said
-    assert isinstance(terms(Aggregator(query_url="http://127.0.0.1:1/")), Terms)
+    assert isinstance(terms(HttpBatchSettings(query_url="http://127.0.0.1:1/")), Terms)

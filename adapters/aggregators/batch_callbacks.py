@@ -1,0 +1,71 @@
+"""Callbacks of the generic HTTP batch protocol: signed as `signing` says, items as the ingress reads them.
+
+    {"receipts": [{"id": "1a2b3c4d-0-17", "status": "delivered", "code": "", "at": 1764000000000}, …]}
+    {"texts": [{"id": "…", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000}, …]}
+
+What JSON forbids in texts (bytes that are not UTF-8, half a surrogate pair, NaN) is let pass: an aggregator may have
+cut a text inside a character, and its neighbors are not to blame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from adapters.aggregators import signing
+from adapters.aggregators.settings import HttpBatchSettings
+from adapters.ports import ReceiptItem
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[ReceiptItem]
+
+
+_receipts = msgspec.json.Decoder(_Receipts)
+
+
+class BatchCallbacks:
+    """How an account calls back (a `ports.CallbackPort`)."""
+
+    def __init__(self, settings: HttpBatchSettings) -> None:
+        self._secret = settings.secret.get_secret_value().encode()
+
+    def verify(self, header: Callable[[str], str | None], body: bytes, now: int) -> str:
+        """Check the signature and its age (see `ports.CallbackPort.verify`)."""
+        timestamp, signature = header(signing.TIMESTAMP_HEADER), header(signing.SIGNATURE_HEADER)
+        verdict = signing.check(self._secret, timestamp, signature, body, now)
+        if verdict == "ok":
+            return ""
+        return f"signature {verdict}: sign timestamp + '.' + body with the shared secret"
+
+    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Any]:
+        """The list `receipts` (see `ports.CallbackPort.receipts`)."""
+        try:
+            return _receipts.decode(body).receipts
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _items(_decode_leniently(body), "receipts")
+
+    def texts(self, body: bytes) -> list[Any]:
+        """The list `texts` (see `ports.CallbackPort.texts`)."""
+        try:
+            content = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            content = _decode_leniently(body)
+        return _items(content, "texts")
+
+
+def _decode_leniently(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _items(content: Any, name: str) -> list[Any]:
+    items = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        raise ValueError(f'it is no object with a list "{name}"')
+    return items
