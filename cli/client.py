@@ -6,13 +6,13 @@ import http.client
 import shutil
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from adapters.http import request
 from adapters.terminal import UserError
 
 TIMEOUT = 30.0
@@ -25,8 +25,6 @@ class Client:
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
         self.url = url
         self._timeout = timeout
-        # A proxy of the environment is for the outside, never for the stack beside us.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """GET; query values that are None are left out.
@@ -78,16 +76,14 @@ class Client:
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
         headers = {"Content-Type": kind} if body is not None else {}
-        request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
-            answer: http.client.HTTPResponse = self._opener.open(request, timeout=self._timeout)
+            return request(self.url + path, timeout=self._timeout, method=method, body=body, headers=headers)
         except urllib.error.HTTPError as error:
             raise UserError(_refusal(error)) from error
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
             raise UserError(
                 f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"
             ) from error
-        return answer
 
 
 def our_api(timeout: float = TIMEOUT) -> Client:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters import http
 from adapters.settings import Listen, Settings
 from adapters.terminal import WrongUse
 from devstack import ready
@@ -100,7 +101,7 @@ def _kafka(settings: Settings) -> Process:
 def _clickhouse(settings: Settings) -> Process:
     port = Port(settings.clickhouse.port, settings.clickhouse.host, "clickhouse.port")
     url = f"{clickhouse_url(settings)}/ping"
-    return Process("clickhouse", ["run", "clickhouse"], [port], lambda: ready.http_answers(url), SERVERS, _CLICKHOUSE)
+    return Process("clickhouse", ["run", "clickhouse"], [port], lambda: http.answers(url), SERVERS, _CLICKHOUSE)
 
 
 def _script(script: Path | None) -> list[str]:
@@ -112,7 +113,7 @@ def _http(
 ) -> Process:
     url = f"{_reachable(listen)}{path}"
     port = Port(listen.port, listen.host, f"{name}.port")
-    return Process(name, ["run", name, *options], [port], lambda: ready.http_answers(url), tier, needs)
+    return Process(name, ["run", name, *options], [port], lambda: http.answers(url), tier, needs)
 
 
 def _worker(settings: Settings, index: int) -> Process:

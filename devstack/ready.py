@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from adapters import http
 from adapters.terminal import UserError
 
 
@@ -29,52 +30,19 @@ def wait_for(
 
 def kafka_answers(bootstrap: str) -> bool:
     """True when a broker gives its metadata (an open port alone is not yet a broker)."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+    from adapters.kafka import admin
 
-    if not any(port_open(*split_address(one)) for one in bootstrap.split(",")):
-        return False
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 2000})
-    try:
-        return bool(client.list_topics(timeout=2).brokers)
-    except KafkaException:
-        return False
-
-
-def http_answers(url: str) -> bool:
-    """True when `url` answers below 500."""
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(url, timeout=2) as answer:
-            return bool(answer.status < 500)
-    except HTTPError as error:
-        return error.code < 500
-    except OSError:
-        return False
+    return any(port_open(*split_address(one)) for one in bootstrap.split(",")) and admin.answers(bootstrap)
 
 
 def works(url: str) -> bool:
     """True when the metrics at `url` say that the process does all that it is assigned (`longwave_worker_ready`)."""
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(url, timeout=2) as answer:
-            return b"\nlongwave_worker_ready 1.0\n" in answer.read()
-    except OSError:
-        return False
+    return "\nlongwave_worker_ready 1.0\n" in http.page(url)
 
 
 def metric(url: str, name: str) -> float | None:
     """A metric without labels, from the page at `url`; None where it is not exported or nobody answers."""
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(url, timeout=2) as answer:
-            lines = answer.read().decode().splitlines()
-    except OSError:
-        return None
+    lines = http.page(url).splitlines()
     return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
 
 

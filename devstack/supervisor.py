@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from adapters import http
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from adapters.terminal import UserError
@@ -121,7 +122,7 @@ class Supervisor:
             if made := topics.ensure(self.settings.kafka):
                 self.report(f"made {len(made)} topics")
         if "clickhouse" in needed:
-            self._await("clickhouse", others, lambda: ready.http_answers(f"{clickhouse_url(self.settings)}/ping"))
+            self._await("clickhouse", others, lambda: http.answers(f"{clickhouse_url(self.settings)}/ping"))
             from adapters.clickhouse import migrate
 
             if files := migrate(self.settings):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters import http
 from adapters.settings import ClickHouse
 from devstack import children, ready
 from loadtest.bench.stack import port_range
@@ -95,7 +96,7 @@ def running_clickhouse(data: Path) -> Iterator[Server]:
     with running(["run", "clickhouse"], environment(data, clickhouse_port=port), data) as child:
         server = Server("127.0.0.1", port, child.pid, data)
         url = f"http://{server.address}/ping"
-        ready.wait_for(f"ClickHouse ({data}/log)", lambda: ready.http_answers(url), lambda: child.poll() is None)
+        ready.wait_for(f"ClickHouse ({data}/log)", lambda: http.answers(url), lambda: child.poll() is None)
         yield server
 
 

@@ -21,6 +21,16 @@ CLOCKS_AND_IO = {
     "confluent_kafka", "clickhouse_connect", "chdb", "faust", "prometheus_client",
 }  # fmt: skip
 
+CLIENTS = {
+    "confluent_kafka": {"AdminClient", "Consumer", "Producer"},
+    "aiokafka": {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"},
+    "aiohttp": {"ClientSession", "TCPConnector"},
+    "urllib": {"urlopen", "build_opener", "Request"},
+    "http": {"HTTPConnection", "HTTPSConnection"},
+    "clickhouse_connect": {"get_client", "get_async_client"},
+}
+"""What makes a client, by library: only `adapters/` calls it."""
+
 
 def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
@@ -87,6 +97,36 @@ def test_only_agents_import_faust() -> None:
         if name == "faust"
     ]
     assert not wrong
+
+
+def made_clients(path: Path) -> Iterator[tuple[str, int]]:
+    """(dotted name, line) of each call that makes a client."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name.split(".")[0]: alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            first, *rest = ast.unparse(node.func).split(".")
+            parts = [*names.get(first, "").split("."), *rest]
+            if parts[-1] in CLIENTS.get(parts[0], ()):
+                yield ".".join(parts), node.lineno
+
+
+def test_only_adapters_make_clients() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} makes a {name}"
+        for package in PACKAGES
+        if package != "adapters"
+        for path in modules(package)
+        for name, line in made_clients(path)
+    ]
+    assert not wrong
+    made = {name for path in modules("adapters") for name, _ in made_clients(path)}
+    assert {name.split(".")[0] for name in made} == {*CLIENTS} - {"http"}, "the search finds those of adapters/"
 
 
 def test_every_module_has_a_docstring() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from adapters.clock import now_ms
+from adapters.kafka.reading import reader
 from adapters.ports import Emitter
 from adapters.settings import Kafka
 from schemas import topics
@@ -64,9 +65,7 @@ async def _resolve(emitter: Emitter, letter: DeadLetter, how: str, by: str) -> N
 
 
 async def _records(kafka: Kafka) -> Iterable[bytes | None]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = reader(kafka)
     await consumer.start()
     try:
         metadata = await consumer._client.fetch_all_metadata()

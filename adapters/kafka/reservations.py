@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from adapters.kafka.reading import reader
 from adapters.settings import Kafka
 from schemas import topics
 
@@ -77,14 +78,7 @@ class ReservationsReader:
             return Buckets(self._file, dict(self._places))
 
     async def _catch_up(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka.bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=4_194_304,
-        )
+        consumer = reader(self._kafka, fetch_max_wait_ms=100, max_partition_fetch_bytes=4_194_304)
         await consumer.start()
         try:
             metadata = await consumer._client.fetch_all_metadata()

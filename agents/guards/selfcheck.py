@@ -13,23 +13,20 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
-from adapters.logs import LIBRDKAFKA
+from adapters.kafka.reading import Ends, ends
 from adapters.settings import Kafka
 from agents.guards.table import AckedStore, AckedTable
 
 log = logging.getLogger(__name__)
 
 MARKER: Final = "running"
-SECONDS: Final = 10.0
-Ends = Callable[[str, int], int]
-"""(topic, partition) → the offset after the last record."""
 
 
 @dataclass(slots=True)
@@ -91,19 +88,3 @@ def _defect(store: AckedStore, path: Path, end: int) -> str:
     if offset is not None and int(offset) >= end:
         return f"has offset {int(offset)}, its changelog ends at {end}"
     return ""
-
-
-def ends(kafka: Kafka) -> Ends:
-    """Where changelogs end, by asking the broker.
-
-    Raises (when called):
-        KafkaException: it does not answer.
-    """
-    options = {"bootstrap.servers": kafka.bootstrap, "group.id": "longwave-selfcheck", "log_level": 3}
-    consumer = Consumer({**options, "enable.auto.commit": False}, logger=LIBRDKAFKA)
-
-    def of(topic: str, partition: int) -> int:
-        _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
-        return int(high)
-
-    return of

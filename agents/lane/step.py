@@ -6,12 +6,10 @@ import asyncio
 import logging
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from adapters.aggregators.factory import make_adapter
-from adapters.logs import LIBRDKAFKA
+from adapters.kafka.admin import delete_records
 from adapters.ports import AggregatorPort
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
@@ -137,7 +135,7 @@ class Lanes:
         # The commit goes first: a log that begins above the committed offset would only be read from its beginning,
         # which is the same place, but a commit above the log's beginning needs no such luck.
         await self._consumer.commit()
-        await asyncio.to_thread(delete_records, self._context.settings, lane, offset)
+        await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
 
 
 def share(account: Account, sender: Sender) -> float:
@@ -155,14 +153,3 @@ def lane_weights(settings: Settings) -> dict[int, int]:
         for sender in account.senders.values()
         for lane in sender.lanes
     }
-
-
-def delete_records(settings: Settings, lane: int, offset: int) -> None:
-    """Delete a lane's records below `offset`; a failure only costs disk, and the next mark makes up for it."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 3}, logger=LIBRDKAFKA)
-    target = TopicPartition(topics.LANES.name, lane, offset)
-    for future in admin.delete_records([target]).values():
-        try:
-            future.result(timeout=30)
-        except KafkaException as error:
-            log.warning("lane %s: records below %s not deleted: %s", lane, offset, error)

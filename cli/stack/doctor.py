@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from adapters import http
 from adapters import settings as configuration
 from adapters.errors import LongwaveError
 from adapters.kafka import topics
@@ -136,7 +137,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 def _clickhouse(settings: Settings) -> Iterator[Finding]:
     url = plan.clickhouse_url(settings)
-    if not ready.http_answers(f"{url}/ping"):
+    if not http.answers(f"{url}/ping"):
         fix = "start it (`longwave up`, or your own server) or correct clickhouse.host and clickhouse.port"
         yield Finding("clickhouse", False, f"{url} does not answer", fix)
         return

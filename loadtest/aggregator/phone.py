@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from adapters import clock
+from adapters import clock, http
 from adapters.aggregators import signing
 from loadtest.aggregator.callbacks import Channel
 from loadtest.aggregator.fates import Event
@@ -27,11 +27,7 @@ class Phone:
         self._ingress = ingress.rstrip("/")
         self._name = name
         self._secret = secret
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=128),
-            timeout=aiohttp.ClientTimeout(total=15),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = http.session(connections=128, timeout=15)
         self.retries = 0
         self.trouble = ""
         """Why the last attempt failed, "" once one has succeeded."""

@@ -11,18 +11,17 @@ through the API.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import statistics
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters import http
 from adapters.clock import now_ms
 from loadtest.aggregator.record import entries
 from loadtest.bench import delay_lookup
@@ -271,10 +270,9 @@ class _Load:
         """Values by metric and lane, of each worker that answers."""
         found = []
         for worker in range(WORKERS):
-            with contextlib.suppress(OSError):
-                url = f"http://127.0.0.1:{self.stack.settings.metrics_port + worker}/metrics"
-                with urllib.request.urlopen(url, timeout=5) as answer:
-                    found.append(_by_lane(answer.read().decode()))
+            url = f"http://127.0.0.1:{self.stack.settings.metrics_port + worker}/metrics"
+            if metrics := http.page(url, timeout=5):
+                found.append(_by_lane(metrics))
         return found
 
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable
 
 import orjson
-from confluent_kafka import Producer
 
+from adapters.kafka.bulk import BulkWriter
 from loadtest.bench.campaigns import FIRST_NUMBER
 from schemas import topics
 from schemas.lane import Control, LaneMessage, LaneSettings
@@ -68,44 +68,18 @@ def control(campaign: str, at: int) -> Control:
 
 
 class LaneWriter:
-    """Writes to lanes as a worker's producer does, and counts what the broker has not."""
+    """Writes into lanes."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._failed = 0
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
-                "linger.ms": 10,
-                "compression.type": "lz4",
-                "batch.size": 1_000_000,
-                "message.max.bytes": 8_388_608,
-                "queue.buffering.max.kbytes": 65_536,
-            }
-        )
+        self._writer = BulkWriter(bootstrap)
 
     def controls(self, campaign: str, at: int, lanes: Iterable[int]) -> None:
         for lane in lanes:
             self.write(lane, encode(control(campaign, at)))
 
     def write(self, lane: int, value: bytes) -> None:
-        while True:
-            try:
-                self._producer.produce(topics.LANES.name, value, partition=lane, on_delivery=self._delivered)
-                self._producer.poll(0)
-                return
-            except BufferError:
-                self._producer.poll(0.1)
-
-    def _delivered(self, error: object, _: object) -> None:
-        self._failed += error is not None
+        self._writer.write(topics.LANES.name, lane, value)
 
     def flush(self) -> None:
-        """Wait for the broker.
-
-        Raises:
-            RuntimeError: it did not take everything.
-        """
-        left = self._producer.flush(60)
-        if left or self._failed:
-            raise RuntimeError(f"{left + self._failed} records did not get into the lanes")
+        """Wait for the broker (see `BulkWriter.flush`)."""
+        self._writer.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
-from loadtest.bench import topic_log
+from adapters.kafka import reading
 from schemas import topics
 from schemas.lane import LANES, Control, Intent, LaneRecord, Work
 
@@ -22,8 +22,8 @@ class Lines:
 
 
 def records(bootstrap: str, lane: int) -> Iterator[tuple[int, LaneRecord]]:
-    """(offset, record) of everything that the log has now (see `topic_log.records`)."""
-    return topic_log.records(bootstrap, topics.LANES, lane, LANES)
+    """(offset, record) of everything that the log has now (see `reading.records`)."""
+    return reading.records(bootstrap, topics.LANES, lane, LANES)
 
 
 def by_cancel(log: Iterator[tuple[int, LaneRecord]]) -> dict[str, Lines]:

@@ -10,14 +10,15 @@ import asyncio
 import statistics
 import time
 
-import aiohttp
 import orjson
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.kafka.producer import Producer
+from adapters.kafka.reading import reader
 from adapters.settings import Settings
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
@@ -110,7 +111,7 @@ def _latencies(stack: Stack, dues: list[int]) -> list[float]:
 async def _bare(settings: Settings, rounds: int) -> list[float]:
     """Milliseconds of: one record written to Kafka and read back, then one request to the aggregator."""
     producer = Producer(settings.kafka)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap, fetch_max_wait_ms=50)
+    consumer = reader(settings.kafka, fetch_max_wait_ms=50)
     await consumer.start()
     place = TopicPartition(topics.CLICKS.name, 0)
     consumer.assign([place])
@@ -119,7 +120,7 @@ async def _bare(settings: Settings, rounds: int) -> list[float]:
     aggregator = settings.aggregators["local"]
     secret = aggregator.secret.get_secret_value().encode()
     times = []
-    async with aiohttp.ClientSession() as session:
+    async with http.session() as session:
         for n in range(rounds):
             await asyncio.sleep(APART_MS / 1000)
             started = time.perf_counter()

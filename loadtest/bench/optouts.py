@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import uvloop
 
+from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.kafka.producer import Producer
@@ -151,7 +152,7 @@ async def _text_stops(settings: Settings, stops: int, start: int) -> list[int]:
             answer.raise_for_status()
         return at
 
-    async with aiohttp.ClientSession() as session:
+    async with http.session() as session:
         return list(await asyncio.gather(*(one(session, stop) for stop in range(stops))))
 
 

@@ -17,15 +17,16 @@ from collections.abc import Callable
 from multiprocessing.queues import Queue
 from typing import Any
 
-import aiohttp
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from adapters import http
 from adapters.aggregators import signing
 from adapters.clickhouse import Store
 from adapters.clickhouse.statuses import StatusSink
 from adapters.clock import now_ms
 from adapters.kafka.producer import Producer
+from adapters.kafka.reading import reader
 from adapters.settings import Settings
 from agents.writer import SECONDS
 from loadtest.bench.report import Result
@@ -92,7 +93,7 @@ class _Hops:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def run(self, chunks: int) -> None:
-        self._session = aiohttp.ClientSession()
+        self._session = http.session()
         feed = asyncio.create_task(self._feed(chunks))
         recipients = asyncio.create_task(self._each(RECIPIENTS, chunks, self._work))
         await self._each(LANES, 3 * chunks, self._lane)
@@ -108,11 +109,7 @@ class _Hops:
             future.add_done_callback(lambda _: window.release())
 
     async def _each(self, topic: str, count: int, take: Callable[[bytes], Any]) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka.bootstrap,
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=4_194_304,
-        )
+        consumer = reader(self._settings.kafka, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_194_304)
         await consumer.start()
         consumer.assign([TopicPartition(topic, 0)])
         await consumer.seek_to_beginning()
@@ -152,12 +149,7 @@ class _Hops:
 
 async def _insert(settings: Settings, chunks: int, times: Queue[float]) -> None:
     sink = StatusSink(Store(settings.clickhouse))
-    consumer = AIOKafkaConsumer(
-        STATUS,
-        bootstrap_servers=settings.kafka.bootstrap,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4_194_304,
-    )
+    consumer = reader(settings.kafka, STATUS, max_partition_fetch_bytes=4_194_304)
     await consumer.start()
     left = 3 * chunks
     while left:

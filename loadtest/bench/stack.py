@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from adapters import http
 from adapters.settings import CONFIG_VARIABLE, Settings, load
 from devstack import record
 from loadtest.aggregator.submissions import Submissions
@@ -60,7 +60,7 @@ class Stack:
 
     def accepted(self) -> int:
         """Messages that the aggregator has accepted so far, by its own count."""
-        with urllib.request.urlopen(f"{self.settings.aggregator.url}/v1/stats", timeout=10) as answer:
+        with http.request(f"{self.settings.aggregator.url}/v1/stats", timeout=10) as answer:
             return int(json.load(answer)["accepted"])
 
     def processes(self) -> dict[str, psutil.Process]:

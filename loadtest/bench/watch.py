@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
 
+from adapters import http
 from adapters.terminal import UserError
 from devstack import record
 from loadtest.bench.campaigns import Api
@@ -99,12 +98,9 @@ def scraped(ports: list[int]) -> dict[str, float]:
     """`METRICS` of the processes at these ports; what does not answer is left out."""
     found: dict[str, float] = {}
     for port in ports:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=3) as answer:
-                lines = answer.read().decode().splitlines()
-            for name, value in _values(lines):
-                before = found.get(name, 0.0)
-                found[name] = before + value if name.endswith(("_recipients", "_campaigns")) else max(before, value)
+        for name, value in _values(http.page(f"http://127.0.0.1:{port}/metrics", timeout=3).splitlines()):
+            before = found.get(name, 0.0)
+            found[name] = before + value if name.endswith(("_recipients", "_campaigns")) else max(before, value)
     return found
 
 

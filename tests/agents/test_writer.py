@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters import http
 from adapters.clickhouse import Store, migrate
 from adapters.clickhouse.statuses import StatusSink
 from adapters.errors import StoreRefused
@@ -40,7 +41,7 @@ class Endpoint:
         variables = environment(self._data, clickhouse_port=self._port)
         child = self._life.enter_context(running(["run", "clickhouse"], variables, self._data))
         url = f"http://127.0.0.1:{self._port}/ping"
-        ready.wait_for("ClickHouse", lambda: ready.http_answers(url), lambda: child.poll() is None)
+        ready.wait_for("ClickHouse", lambda: http.answers(url), lambda: child.poll() is None)
 
     def stop(self) -> None:
         self._life.close()

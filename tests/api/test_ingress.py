@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from adapters import clock
+from adapters import clock, http
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
@@ -109,7 +109,7 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
     variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
     with running(["run", "ingress"], variables, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("ingress", lambda: ready.http_answers(f"{url}/metrics"), lambda: child.poll() is None)
+        ready.wait_for("ingress", lambda: http.answers(f"{url}/metrics"), lambda: child.poll() is None)
         yield Ingress(url, child, kafka)
 
 
@@ -461,7 +461,7 @@ async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_pa
     variables = {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET}
     with running([*words, "--ingress", ingress.url], variables, tmp_path) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("aggregator", lambda: ready.http_answers(f"{url}/v1/stats"), lambda: child.poll() is None)
+        ready.wait_for("aggregator", lambda: http.answers(f"{url}/v1/stats"), lambda: child.poll() is None)
         client = HttpBatch("x", HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
         tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(300)]
         batch = [

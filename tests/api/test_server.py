@@ -17,6 +17,7 @@ import orjson
 import pytest
 from pyarrow import parquet
 
+from adapters import http
 from adapters.kafka import topics
 from adapters.settings import Kafka
 from devstack import ready
@@ -50,7 +51,7 @@ def api_alone(folder: Path, bootstrap: str, clickhouse_port: int = 0) -> Iterato
     variables = environment(folder, kafka_bootstrap=bootstrap, api_port=port, clickhouse_port=clickhouse_port)
     with running(["run", "api"], variables, folder) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("the API", lambda: ready.http_answers(f"{url}/healthz"), lambda: child.poll() is None)
+        ready.wait_for("the API", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None)
         yield url
 
 

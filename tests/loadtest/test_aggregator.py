@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from adapters import clock
+from adapters import clock, http
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
@@ -44,7 +44,7 @@ def simulator(
     words = ["aggregator", "--port", str(port), "--data", str(data), "--ingress", ingress]
     with running([*words, "--script", str(data / "script.toml")], VARIABLES, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("aggregator", lambda: ready.http_answers(f"{url}/v1/stats"), lambda: child.poll() is None)
+        ready.wait_for("aggregator", lambda: http.answers(f"{url}/v1/stats"), lambda: child.poll() is None)
         yield url, child
 
 

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from adapters import http
 from devstack import children
 from loadtest.bench.campaigns import wait_until
 from loadtest.bench.crash.plan import Blow
@@ -216,10 +216,4 @@ class Killer:
     def _metrics(self, worker: str) -> str:
         """A worker's metrics; "" where it does not answer."""
         port = self._stack.settings.metrics_port + int(worker.removeprefix("worker-"))
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer,
-        ):
-            text: str = answer.read().decode()
-            return text
-        return ""
+        return http.page(f"http://127.0.0.1:{port}/metrics", timeout=5)

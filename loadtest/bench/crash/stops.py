@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
+from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.settings import Settings
@@ -109,11 +108,10 @@ class Stops:
 
     def _post(self, body: bytes) -> bool:
         headers = signing.signed(self._secret, now_ms(), body)
-        request = urllib.request.Request(self._url, data=body, headers=headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                return 200 <= int(answer.status) < 300
-        except (OSError, urllib.error.HTTPError):
+            with http.request(self._url, timeout=TIMEOUT, method="POST", body=body, headers=headers) as answer:
+                return answer.status < 300
+        except OSError:
             return False
 
 

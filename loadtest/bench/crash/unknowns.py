@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from adapters.kafka.reading import records
 from adapters.settings import Kafka
-from loadtest.bench.topic_log import records
 from pipeline.lane.doubt import LOST
 from schemas import topics
 from schemas.status import STATUSES, StatusChunk
