@@ -87,6 +87,12 @@ def test_a_page_names_only_files_that_are_there(page: Path) -> None:
     assert not [path for path in sorted(named) if not list(ROOT.glob(path.rstrip("/")))]
 
 
+def test_the_pages_name_only_metrics_that_are_declared() -> None:
+    declared = {metric._name + ("_total" if metric._type == "counter" else "") for metric in metrics.ALL}
+    named = {name for page in PAGES for name in re.findall(r"`(longwave_\w+)`", page.read_text(encoding="utf-8"))}
+    assert named <= declared
+
+
 def test_the_code_names_only_documents_that_are_there() -> None:
     missing = [
         f"{path.relative_to(ROOT)}: {page}"
