@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
 
+from schemas.times import iso_of
+
 SECONDS = 10.0
 """How often a client may say the same thing."""
 
@@ -81,7 +83,7 @@ class UtcFormatter(logging.Formatter):
 def stamp(seconds: float | None = None) -> str:
     """A time as logs have it, now by default: ISO 8601 in UTC, to the millisecond."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_of(moment)
 
 
 def to_stderr() -> None:

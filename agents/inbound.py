@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from adapters.clock import now_ms
 from adapters.errors import EmitError
+from adapters.kafka.consents import send_consent
 from adapters.ports import Delivered
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
@@ -94,7 +95,7 @@ class Inbound:
         return Known(place.offset, blocked, "" if opens_all and otherwise == OPTED_OUT else otherwise, opens_all)
 
     def _send(self, consent: Consent) -> asyncio.Future[Delivered]:
-        return self._context.producer.send(topics.OPTOUTS.name, encode(consent), key=consent_key(consent))
+        return send_consent(self._context.producer, consent)
 
     def _remember(self, consent: Consent) -> None:
         # Here at once: the next text of the same person must not meet a view that has not read this yet.

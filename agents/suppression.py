@@ -19,12 +19,12 @@ from adapters.clickhouse.unreachable import Failures, failures_since, submitted_
 from adapters.clock import now_ms
 from adapters.errors import StoreRefused
 from agents.context import Context
+from agents.inbound import consent_output
 from agents.rounds import in_rounds
 from agents.runner import Output, output, write
 from pipeline.eligibility.unreachable import DAY, WRITTEN
 from schemas import metrics, topics
-from schemas.feedback import OPTED_OUT, OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason, consent_key
-from schemas.wire import encode
+from schemas.feedback import OPTED_OUT, OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Suppression:
         for record in news:
             if record.reason == OPTED_OUT_AT_CARRIER:
                 hold = hold_of(record)
-                outputs.append(Output(topics.OPTOUTS.name, encode(hold), consent_key(hold)))
+                outputs.append(consent_output(hold))
             outputs.append(output(topics.UNREACHABLE, record, str(record.number)))
         await write(self._context.producer, outputs, "suppression")
         for record in news:

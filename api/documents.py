@@ -6,10 +6,10 @@ from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
-from api.web.times import utc
 from pipeline.campaign.outcome import REACHED_NOBODY, nobody_why
 from pipeline.campaign.resolving import RESOLVABLE
 from schemas.campaign import CampaignDocument, Status
+from schemas.times import iso_or_none
 
 _ALWAYS = ("duplicate",)
 _ACTIONS: dict[Status, tuple[str, ...]] = {
@@ -37,10 +37,10 @@ def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "outcome": REACHED_NOBODY if why else "",
         "outcome_why": why,
         "revision": document.revision,
-        "created": utc(document.created),
-        "updated": utc(document.updated),
-        "launched": utc(document.launched),
-        "finished": utc(document.finished),
+        "created": iso_or_none(document.created),
+        "updated": iso_or_none(document.updated),
+        "launched": iso_or_none(document.launched),
+        "finished": iso_or_none(document.finished),
         "send_at": spec.get("send_at"),
         "recipients": document.recipients,
         "actions": [*_ACTIONS.get(document.status, ()), *_resolve(services, document), *_ALWAYS],
@@ -71,7 +71,7 @@ def figures(services: Services, campaign: str) -> dict[str, Any] | None:
     if snapshot is None:
         return None
     age = max(0, now_ms() - snapshot.as_of) / 1000
-    return {**snapshot.figures, "as_of": utc(snapshot.as_of), "age_seconds": round(age, 1)}
+    return {**snapshot.figures, "as_of": iso_or_none(snapshot.as_of), "age_seconds": round(age, 1)}
 
 
 def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "spec": document.spec,
         "lanes": document.lanes,
         "resolved": [
-            {"as": one.verdict, "recipients": one.recipients, "by": one.by, "at": utc(one.at)}
+            {"as": one.verdict, "recipients": one.recipients, "by": one.by, "at": iso_or_none(one.at)}
             for one in document.resolved
         ],
         "history": services.figures.history(document.id),
@@ -91,15 +91,15 @@ def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
 def sources(services: Services) -> dict[str, Any]:
     """Whether Kafka and ClickHouse answer, with since when not."""
     return {
-        "now": utc(now_ms()),
+        "now": iso_or_none(now_ms()),
         "kafka": {
             "ok": not services.kafka.problem,
             "problem": services.kafka.problem,
-            "since": utc(services.kafka.down_since),
+            "since": iso_or_none(services.kafka.down_since),
         },
         "clickhouse": {
             "ok": not services.figures.problem,
             "problem": services.figures.problem,
-            "since": utc(services.figures.down_since),
+            "since": iso_or_none(services.figures.down_since),
         },
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from adapters.ports import Emitter
 from adapters.settings import Settings
 from adapters.terminal import UserError, note, say, to_json
 from schemas.deadletter import DeadLetter, to_bytes
+from schemas.times import iso
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -39,7 +39,7 @@ def list_(json: Annotated[bool, typer.Option("--json", help="JSON on standard ou
         say(to_json([_as_json(letter) for letter in letters]))
         return
     for letter in letters:
-        say(f"{letter.origin}  {_utc(letter.at)}  step {letter.step}\n    {letter.error}\n    {_begin(letter)}")
+        say(f"{letter.origin}  {iso(letter.at)}  step {letter.step}\n    {letter.error}\n    {_begin(letter)}")
     say(f"{len(letters)} dead letters" if letters else "no dead letters")
 
 
@@ -94,7 +94,7 @@ def _as_json(letter: DeadLetter) -> dict[str, object]:
         "offset": letter.offset,
         "step": letter.step,
         "error": letter.error,
-        "at": _utc(letter.at),
+        "at": iso(letter.at),
         "key": letter.key,
         "value": letter.value,
     }
@@ -106,7 +106,3 @@ def _begin(letter: DeadLetter) -> str:
         return "(no value)"
     shown = ascii(raw[:SHOWN_BYTES].decode("utf-8", "replace"))
     return f"{shown}{' …' if len(raw) > SHOWN_BYTES else ''} ({len(raw):,} bytes)"
-
-
-def _utc(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.succession import PERSON, SHOWN
+from schemas.times import iso
 from simulation.run import Outcome
 from simulation.tally import Tally
 from simulation.timeline import Timeline
@@ -21,8 +21,8 @@ def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed
     return {
         "seed": seed,
         "script": script,
-        "start": instant(outcome.start),
-        "ended": instant(outcome.ended),
+        "start": iso(outcome.start),
+        "ended": iso(outcome.ended),
         "outages": outcome.outages,
         "slices": "coarse" if outcome.coarse else "as production's",
         **first,
@@ -51,13 +51,13 @@ def _campaign(
         "texts": dict(sorted(texts.items())),
         "residual": figures.residual,
         "worst_residual": max((abs(sample.residual) for sample in timeline.samples), default=0),
-        "finish": None if finish is None else instant(finish),
+        "finish": None if finish is None else iso(finish),
         "seconds": None if finish is None else (finish - start) / 1000,
         "unfinished": unsent,
         "expired": figures.states["expired"],
         "timeline": [
             {
-                "at": instant(sample.at),
+                "at": iso(sample.at),
                 "seconds": (sample.at - start) / 1000,
                 "states": sample.states,
                 "zones": sample.zones,
@@ -74,8 +74,3 @@ def by_number(tally: Tally, numbers: list[int]) -> dict[int, tuple[str, str]]:
         number: (SHOWN[state], tally.reasons[reason])
         for number, state, reason in zip(numbers, tally.state.tolist(), tally.reason.tolist(), strict=True)
     }
-
-
-def instant(at: int) -> str:
-    """ISO 8601 in UTC, milliseconds."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from adapters.kafka.consents import emit_consent
 from adapters.ports import CallbackPort, Emitter
 from adapters.settings import Settings
 from api.ingress.aside import Aside, raw_of, set_aside
@@ -26,7 +27,7 @@ from pipeline.feedback.inbound_time import read_time
 from pipeline.feedback.keywords import classify
 from pipeline.numbers.numbering import Accepted, read
 from schemas import topics
-from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText, consent_key
+from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText
 from schemas.metrics import INGRESS_NOTED
 from schemas.wire import encode
 
@@ -108,7 +109,7 @@ class Inbound:
         written = await self._emitter.emit(topics.INBOUND.name, encode(text), key=str(text.number).encode())
         closing = closing_of(text, written.offset, self._scope)
         if closing is not None:
-            await self._emitter.emit(topics.OPTOUTS.name, encode(closing), key=consent_key(closing))
+            await emit_consent(self._emitter, closing)
 
 
 def receivers(settings: Settings) -> dict[str, Receiver]:

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from html import escape
 from typing import Final
 
+from adapters.kafka.consents import emit_consent
 from adapters.ports import Emitter
 from api.ingress.http import Answer, Refused
 from pipeline.identity.optout_links import OptOutToken, parse_optout_token
 from pipeline.identity.tokens import without_tail
-from schemas import topics
-from schemas.feedback import Consent, consent_key
-from schemas.wire import encode
+from schemas.feedback import Consent
 
 AGENT_LIMIT: Final = 256
 _HEADERS: Final = {
@@ -70,7 +69,7 @@ class OptOutLinks:
             account=self._account_of(said.campaign), number=said.number, state="out", at=now, source="link",
             evidence=evidence, campaign=said.campaign,
         )  # fmt: skip
-        await self._emitter.emit(topics.OPTOUTS.name, encode(record), key=consent_key(record))
+        await emit_consent(self._emitter, record)
         return _page("Unsubscribed", f"<p>{_shown(said)} will get no more texts. Text START to come back.</p>")
 
     def _genuine(self, token: str) -> OptOutToken:

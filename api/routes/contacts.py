@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse.person import person
 from adapters.clock import now_ms
+from adapters.kafka.consents import emit_consent
 from api.services import Services, services
 from api.web.errors import ApiError
 from api.web.numbers import number_of
-from api.web.times import iso, utc
 from schemas import topics
-from schemas.feedback import Consent, Erasure, consent_key
+from schemas.feedback import Consent, Erasure
+from schemas.times import iso_of, iso_or_none
 from schemas.wire import encode
 
 router = APIRouter(prefix="/v1", tags=["contacts"])
@@ -56,7 +57,7 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> dict[str, Any]:
         raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was erased")
     now = now_ms()
     out = Consent(number=digits, state="out", at=now, source="erasure", evidence=body.evidence, who=body.who)
-    await shared.producer.emit(topics.OPTOUTS.name, encode(out), key=consent_key(out))
+    await emit_consent(shared.producer, out)
     record = Erasure(number=digits, at=now, who=body.who)
     key = str(digits).encode()
     await shared.producer.emit(topics.INBOUND.name, encode(record), key=key)
@@ -68,7 +69,10 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Times as ISO 8601; statuses have theirs in ms."""
     if isinstance(value, dict):
-        return {key: utc(one) if key == "at" and isinstance(one, int) else _plain(one) for key, one in value.items()}
+        return {
+            key: iso_or_none(one) if key == "at" and isinstance(one, int) else _plain(one)
+            for key, one in value.items()
+        }
     if isinstance(value, list):
         return [_plain(one) for one in value]
-    return iso(value) if isinstance(value, datetime) else value
+    return iso_of(value) if isinstance(value, datetime) else value

@@ -13,7 +13,7 @@ from api.services import Services, services
 from api.web import cursor as cursors
 from api.web.errors import ApiError
 from api.web.numbers import number_of
-from api.web.times import iso
+from schemas.times import iso_of
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
 Shared = Annotated[Services, Depends(services)]
@@ -65,7 +65,7 @@ def read_place(cursor: str) -> Place:
 def _as_json(line: Line) -> dict[str, Any]:
     answer = line.answer
     return {
-        "at": iso(line.at),
+        "at": iso_of(line.at),
         "number": f"+{line.number}" if line.number else "",
         "person": line.person,
         "account": line.account,
@@ -73,7 +73,7 @@ def _as_json(line: Line) -> dict[str, Any]:
         "sender": line.sender,
         "id": line.id,
         "text": line.text,
-        "said": iso(line.said),
+        "said": iso_of(line.said),
         "notes": list(line.notes),
         "change": line.state,
         "hold": line.hold,
@@ -82,5 +82,5 @@ def _as_json(line: Line) -> dict[str, Any]:
         "who": line.who,
         "source": line.source,
         "evidence": line.evidence,
-        "answer": None if answer is None else {"kind": answer.kind, "text": answer.text, "at": iso(answer.at)},
+        "answer": None if answer is None else {"kind": answer.kind, "text": answer.text, "at": iso_of(answer.at)},
     }

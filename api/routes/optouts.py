@@ -12,16 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.clickhouse.consents import COLUMNS, Change, current_changes, export, history, reply_figures
 from adapters.clock import now_ms
+from adapters.kafka.consents import emit_consent
 from api.csv_answer import csv_answer
 from api.services import Services, services
 from api.web.errors import ApiError
 from api.web.numbers import number_of, refusal
-from api.web.times import iso
 from pipeline.eligibility.optouts import reason_of
 from pipeline.numbers.numbering import Accepted, read
-from schemas import topics
-from schemas.feedback import OPTED_OUT, Consent, consent_key
-from schemas.wire import encode
+from schemas.feedback import OPTED_OUT, Consent
+from schemas.times import iso_of
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
 Shared = Annotated[Services, Depends(services)]
@@ -188,9 +187,7 @@ def _known_account(shared: Services, account: str) -> None:
 async def _write(shared: Services, changes: list[Consent]) -> None:
     if shared.kafka.problem:
         raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was recorded")
-    writes = [
-        shared.producer.emit(topics.OPTOUTS.name, encode(change), key=consent_key(change)) for change in changes
-    ]
+    writes = [emit_consent(shared.producer, change) for change in changes]
     for result in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
@@ -210,8 +207,8 @@ def _numbers(texts: list[str]) -> tuple[list[int], list[dict[str, str]]]:
 
 def _as_json(change: Change) -> dict[str, Any]:
     return {
-        "at": iso(change.at),
-        "recorded": iso(change.recorded),
+        "at": iso_of(change.at),
+        "recorded": iso_of(change.recorded),
         "account": change.account,
         "state": change.state,
         "hold": change.hold,
@@ -224,7 +221,7 @@ def _as_json(change: Change) -> dict[str, Any]:
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    said = {"number": f"+{change.number}", "at": iso(change.at), "recorded": iso(change.recorded)}
+    said = {"number": f"+{change.number}", "at": iso_of(change.at), "recorded": iso_of(change.recorded)}
     # What ends a hold is no opt-in: the current consent has a row of its own.
     said["out"] = "cleared" if change.hold and change.state == "in" else change.state
     return tuple(said.get(name) or getattr(change, name) for name in COLUMNS)

@@ -16,10 +16,10 @@ from api.csv_answer import csv_answer
 from api.services import Services, services
 from api.web.errors import ApiError
 from api.web.numbers import number_of
-from api.web.times import iso
 from pipeline.eligibility.unreachable import REASONS
 from schemas import topics
 from schemas.feedback import OPTED_OUT_AT_CARRIER, Unreachable
+from schemas.times import iso_of
 from schemas.wire import encode
 
 router = APIRouter(prefix="/v1", tags=["unreachable"])
@@ -71,8 +71,8 @@ async def clear(
 def _row(shared: Services, one: Listed) -> tuple[str, str, str, str | None, str, str]:
     account = shared.settings.accounts.get(one.account)
     days = 90 if account is None else account.unreachable_retry_days
-    retry = None if one.reason == OPTED_OUT_AT_CARRIER or not days else iso(one.at + timedelta(days=days))
-    return f"+{one.number}", one.reason, iso(one.at) or "", retry, one.account, one.campaign
+    retry = None if one.reason == OPTED_OUT_AT_CARRIER or not days else iso_of(one.at + timedelta(days=days))
+    return f"+{one.number}", one.reason, iso_of(one.at) or "", retry, one.account, one.campaign
 
 
 def _line(shared: Services, one: Listed) -> tuple[str | None, ...]:

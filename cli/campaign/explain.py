@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapters.terminal import UserError, WrongUse, say, write_json
+from schemas.times import iso, iso_of, iso_or_none
 
 if TYPE_CHECKING:
     from adapters.clickhouse.consents import Change
@@ -157,11 +157,11 @@ def as_json(story: Story) -> dict[str, Any]:
     """The story with times as ISO 8601 in UTC."""
     value = asdict(story)
     value["campaign"] = {key: item for key, item in value["campaign"].items() if key != "spec"}
-    value["campaign"]["launched"] = _utc(story.campaign.launched) if story.campaign.launched else None
+    value["campaign"]["launched"] = iso_or_none(story.campaign.launched)
     for part in (*value["events"], *([value["blocker"]] if value["blocker"] else [])):
-        part["at"] = _utc(part["at"])
+        part["at"] = iso(part["at"])
     for part in value["consents"]:
-        part |= {name: part[name].isoformat(timespec="milliseconds") for name in ("at", "recorded")}
+        part |= {name: iso_of(part[name]) for name in ("at", "recorded")}
     value["state"] = _state(story)
     return value
 
@@ -212,8 +212,4 @@ def _both(at: int, story: Story) -> str:
                     key=lambda item: item[1])  # fmt: skip
     shown = [clock for clock, _ in clocks]
     local = shown[0] if len(shown) == 1 else f"{shown[0]} to {shown[-1]}" if shown else "local time unknown"
-    return f"{_utc(at)} ({local})"
-
-
-def _utc(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
+    return f"{iso(at)} ({local})"

@@ -126,14 +126,15 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _forecast_lines(ahead: dict[str, Any] | None) -> Iterator[str]:
-    from pipeline.insight.forecast_words import duration, utc
+    from pipeline.insight.forecast_words import duration
+    from schemas.times import to_minute
 
     if ahead is None:
         return
     if ahead["finish"] is not None:
-        yield f"launched now it would finish at {utc(ahead['finish'])}, after {duration(ahead['seconds'])}"
+        yield f"launched now it would finish at {to_minute(ahead['finish'])}, after {duration(ahead['seconds'])}"
     elif ahead["beyond_horizon"]:
-        yield f"launched now it would not finish before {utc(ahead['horizon'])}, and no forecast looks further"
+        yield f"launched now it would not finish before {to_minute(ahead['horizon'])}, and no forecast looks further"
     else:
         yield f"launched now it would not reach {ahead['unreached']:,} of {ahead['recipients']:,}"
     yield f"  {ahead['why']}"

@@ -175,17 +175,14 @@ def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float)
 
 async def publish(kafka: Any, consents: list[Any]) -> None:
     """Write changes of consent to Kafka, in order; returns when all are acknowledged."""
+    from adapters.kafka.consents import send_consents
     from adapters.kafka.producer import Producer
-    from schemas import topics, wire
-    from schemas.feedback import consent_key
 
     producer = Producer(kafka)
     try:
         for first in range(0, len(consents), _EMIT_AT_ONCE):
             part = consents[first : first + _EMIT_AT_ONCE]
-            await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, wire.encode(r), key=consent_key(r)) for r in part)
-            )
+            await send_consents(producer, part)
     finally:
         await producer.close()
 

@@ -18,6 +18,7 @@ from adapters.clock import now_ms
 from adapters.contacts.files import Batch, ContactFile, ContactFileError, Reading, open_contacts
 from adapters.contacts.rejects import Rejects
 from adapters.errors import EmitError, StoreError
+from adapters.kafka.consents import send_consents
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings, load
 from adapters.terminal import UserError
@@ -37,9 +38,7 @@ from pipeline.audience.rejections import RejectedLines, in_words
 from pipeline.audience.survey import Survey
 from pipeline.eligibility.optouts import without_decided
 from pipeline.numbers.judging import Choice, Verdict
-from schemas import topics
-from schemas.feedback import Consent, consent_key
-from schemas.wire import encode
+from schemas.feedback import Consent
 
 AT_ONCE = 10_000
 """Lines read, and records that wait for Kafka, together."""
@@ -149,9 +148,7 @@ async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejec
                 _count(counts, raw, kept)
                 if kept.rejection is not None:
                     rejects.add(raw, cells, in_words(kept.rejection, kept.detail))
-            await asyncio.gather(
-                *(producer.send(topics.OPTOUTS.name, encode(one), key=consent_key(one)) for one in changes)
-            )
+            await send_consents(producer, changes)
     finally:
         await producer.close()
 

@@ -21,6 +21,7 @@ import uvloop
 from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
+from adapters.kafka.consents import emit_consent, send_consents
 from adapters.kafka.producer import Producer
 from adapters.kafka.views import View
 from adapters.settings import Settings
@@ -170,7 +171,7 @@ async def _bare(settings: Settings, rounds: int) -> list[float]:
     for n in range(rounds):
         record = Consent(number=BARE_FIRST + n, state="out", at=now_ms(), source="bench")
         key = consent_key(record)
-        await producer.emit(topics.OPTOUTS.name, encode(record), key=key)
+        await emit_consent(producer, record)
         at = time.time_ns()
         while key not in seen:
             await view.changed(0.5)
@@ -189,7 +190,7 @@ async def _loading(settings: Settings, count: int) -> dict[str, Any]:
         records = [
             Consent(number=n, state="out", at=1, source="import", evidence="optouts.csv line 7") for n in numbers
         ]
-        await asyncio.gather(*(producer.send(topics.OPTOUTS.name, encode(r), key=consent_key(r)) for r in records))
+        await send_consents(producer, records)
     await producer.close()
     packed = OptOuts()
 

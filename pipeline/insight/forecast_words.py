@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from pipeline.insight.forecast import CompetingCampaign, Flow, Group, Held, flow
 from pipeline.timing import tz
+from schemas.times import to_minute
 
 Binding = Literal["rate", "other_campaigns", "quiet_hours", "deadline", "nobody"]
 _WORTH_SAYING_MS: Final = 60_000
@@ -136,7 +136,7 @@ def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: 
     if _known_end(asked, whole, crowded) - crowded > _WORTH_SAYING_MS:
         parts.append(_quiet(whole, asked.begin))
     if unreached and asked.deadline is not None and asked.deadline <= asked.horizon:
-        parts.append(f"{unreached:,} are not reached before the deadline at {utc(asked.deadline)}")
+        parts.append(f"{unreached:,} are not reached before the deadline at {to_minute(asked.deadline)}")
     elif unreached:
         parts.append(_beyond(asked, unreached))
     return "; ".join(parts)
@@ -145,8 +145,8 @@ def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: 
 def _beyond(asked: Question, unreached: int) -> str:
     reached = round(sum(group.recipients for group in asked.groups)) - unreached
     return (
-        f"the finish lies beyond the horizon of {asked.days} days: by {utc(asked.horizon)} {reached:,} are handed "
-        f"over, what becomes of the other {unreached:,} is not known"
+        f"the finish lies beyond the horizon of {asked.days} days: by {to_minute(asked.horizon)} {reached:,} are "
+        f"handed over, what becomes of the other {unreached:,} is not known"
     )
 
 
@@ -196,10 +196,6 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
-
-
-def utc(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _local(at: int, zone: str, day: bool = False) -> str:

@@ -11,7 +11,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from pipeline.content.render import Template
@@ -21,6 +21,7 @@ from pipeline.lane.lateness import late_rule
 from pipeline.numbers.refusals import WORDS, Refusal
 from pipeline.timing import tz
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
+from schemas.times import to_minute
 
 if TYPE_CHECKING:
     from pipeline.eligibility.rehearsal import Rehearsal
@@ -220,14 +221,14 @@ def _check_times(spec: CampaignSpec, zone: str, now: int, problems: list[Finding
     deadline = None if spec.deadline is None else tz.instant(spec.deadline, zone)
     if send_at is not None and send_at < now - PAST_GRACE_MS:
         problems.append(
-            Finding("send_at", f"{_shown(send_at)} is past; remove it to send at once, or set a later time")
+            Finding("send_at", f"{to_minute(send_at)} is past; remove it to send at once, or set a later time")
         )
     elif send_at is not None and send_at < now:
-        warnings.append(Finding("send_at", f"{_shown(send_at)} is just past: it will be sent at once"))
+        warnings.append(Finding("send_at", f"{to_minute(send_at)} is just past: it will be sent at once"))
     if deadline is not None and deadline <= now:
-        problems.append(Finding("deadline", f"{_shown(deadline)} is past: nothing would be sent; set a later one"))
+        problems.append(Finding("deadline", f"{to_minute(deadline)} is past: nothing would be sent; set a later one"))
     elif deadline is not None and send_at is not None and deadline <= send_at:
-        problems.append(Finding("deadline", f"{_shown(deadline)} is not after send_at {_shown(send_at)}"))
+        problems.append(Finding("deadline", f"{to_minute(deadline)} is not after send_at {to_minute(send_at)}"))
 
 
 def written_instant(text: str, zone: str) -> int:
@@ -244,10 +245,6 @@ def written_instant(text: str, zone: str) -> int:
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise ValueError(f"{text!r}: the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
     return tz.instant(at, zone)
-
-
-def _shown(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:

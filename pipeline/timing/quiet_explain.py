@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 from pipeline.timing import tz
@@ -11,6 +11,7 @@ from pipeline.timing.location_key import Place, place_name
 from pipeline.timing.quiet_hours import HORIZON, NEVER, QuietHours
 from pipeline.timing.quiet_rules import Rule, rule_for
 from pipeline.timing.zones import ZoneSet
+from schemas.times import to_second
 
 _ZONES_SHOWN: Final = 6
 
@@ -34,10 +35,10 @@ def explain(quiet: QuietHours, now: int, zones: ZoneSet, place: Place) -> str:
 def _verdict(now: int, start: int, end: int) -> str:
     if start == NEVER:
         days = HORIZON // tz.DAY
-        return f"{_utc(now)}: no moment in the next {days} days is allowed in every time zone that may be theirs"
+        return f"{to_second(now)}: no moment in the next {days} days is allowed in every time zone that may be theirs"
     if start == now:
-        return f"{_utc(now)}: allowed, until {_utc(end)}"
-    return f"{_utc(now)}: held until {_utc(start)}"
+        return f"{to_second(now)}: allowed, until {to_second(end)}"
+    return f"{to_second(now)}: held until {to_second(start)}"
 
 
 def _rule(quiet: QuietHours, place: Place, day: date) -> str:
@@ -82,7 +83,3 @@ def _week(week: Week) -> str:
 
 def _clock(local: datetime) -> str:
     return f"{local:%a %Y-%m-%d %H:%M} {local:%Z}"
-
-
-def _utc(at: int) -> str:
-    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from adapters.settings import Settings
 from api.forecast.forecasting import HORIZON_DAYS, forecast_of
 from api.forecast.text import told
-from api.web.times import utc
 from cli.campaign.wording import _forecast_lines
 from cli.forecast.command import lines
 from pipeline.eligibility.rehearsal import Crowd
 from schemas.campaign import CampaignSpec
+from schemas.times import iso_or_none
 
 START = datetime(2026, 11, 26, 10, tzinfo=UTC)
 NOW = int(START.timestamp()) * 1000
@@ -40,7 +40,7 @@ def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands(
     found = forecast_of(Settings(), spec(), [crowd(20_000_000_000)], NOW)
     answer = told("Ahead", "20,000,000,000 contacts", found, {})
     assert (answer["finish"], answer["beyond_horizon"]) == (None, True)
-    assert answer["horizon"] == utc(NOW + 30 * DAY)
+    assert answer["horizon"] == iso_or_none(NOW + 30 * DAY)
     assert "the finish lies beyond the horizon of 30 days" in answer["why"]
     reached = answer["recipients"] - answer["unreached"]
     said = "\n".join(lines(answer))
