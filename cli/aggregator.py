@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.aggregators.settings import HttpBatchSettings
 from adapters.settings import Settings, load
 from adapters.terminal import WrongUse
+from loadtest.aggregator.phone import shared_secret
 from loadtest.aggregator.script import Script, read_script
 from loadtest.aggregator.server import Account, serve
 
@@ -34,10 +34,7 @@ def aggregator(
 
 
 def _account(settings: Settings, name: str, ingress: str | None) -> Account:
-    known = settings.aggregators.get(name)
-    if known is None:
+    if name not in settings.aggregators:
         names = ", ".join(sorted(settings.aggregators))
         raise WrongUse(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
-    if not isinstance(known, HttpBatchSettings):
-        raise WrongUse(f"--account {name}: the simulated aggregator speaks http-batch, not {known.kind}")
-    return Account(known.secret.get_secret_value().encode(), name, ingress or settings.ingress.url)
+    return Account(shared_secret(settings, name), name, ingress or settings.ingress.url)

@@ -48,11 +48,9 @@ the aggregator is there.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -62,10 +60,10 @@ from aiohttp.payload import BytesPayload
 
 from adapters import clock
 from adapters.aggregators import signing
+from adapters.aggregators.account import Account
 from adapters.aggregators.batch_answer import ANSWERS, NOT_PROCESSED, away, found, judge, reason_of, same
 from adapters.aggregators.settings import HttpBatchSettings
-from adapters.ports import Capabilities, Submission, SubmitOutcome
-from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
+from adapters.ports import Submission, SubmitOutcome
 
 IDLE_SECONDS: Final = 3.0
 """A connection idle for longer is not used again: most servers close theirs at 5 s or later, and a POST that meets
@@ -132,7 +130,7 @@ def _traced() -> aiohttp.TraceConfig:
     return traced
 
 
-class HttpBatch:
+class HttpBatch(Account):
     """An aggregator account that speaks the protocol above (a `ports.AggregatorPort`).
 
     Made and used in one event loop. aiohttp 3.14 repeats idempotent methods on a stale connection, never POST;
@@ -141,13 +139,11 @@ class HttpBatch:
 
     def __init__(self, name: str, settings: HttpBatchSettings) -> None:
         """`name` labels the metrics; `settings` is `aggregators.NAME` of the settings."""
-        self.capabilities: Capabilities = settings.capabilities
-        self._name = name
+        super().__init__(name, settings.capabilities, settings.connections)
         self._url = settings.url
         self._query_url = settings.query_url
         self._timeout = settings.timeout
         self._secret = settings.secret.get_secret_value().encode()
-        self._connections = asyncio.Semaphore(settings.connections)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
             # `connect` includes the wait for a free connection, so the total must leave time for the answer:
@@ -166,28 +162,12 @@ class HttpBatch:
             trace_configs=[_traced()],
         )
 
-    def connection(self) -> AbstractAsyncContextManager[None]:
-        """One of `connections` (see `ports.AggregatorPort.connection`)."""
-        return self._connections
-
-    @property
-    def is_busy(self) -> bool:
-        return self._connections.locked()
-
-    async def submit(
-        self,
-        sender: str,
-        batch: list[Submission],
-        written: Callable[[], None] = lambda: None,
-        may_go: Callable[[], bool] = lambda: True,
+    async def _submit(
+        self, sender: str, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
     ) -> list[SubmitOutcome]:
-        """Hand over a batch in one request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
-        started = time.perf_counter()
-        body = _Body(_encode(sender, batch), written, started + self._timeout, may_go)
-        outcomes = await self._post(body, batch)
-        AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
-        self._count(outcomes)
-        return outcomes
+        """One request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
+        until = time.perf_counter() + self._timeout
+        return await self._post(_Body(_encode(sender, batch), written, until, may_go), batch)
 
     @property
     def settled_after(self) -> float:
@@ -229,13 +209,6 @@ class HttpBatch:
         """POST `body`, signed."""
         headers = _JSON | signing.signed(self._secret, clock.now_ms(), body._value)
         return self._session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=body)
-
-    def _count(self, outcomes: Iterable[SubmitOutcome]) -> None:
-        totals: dict[str, int] = {}
-        for outcome in outcomes:
-            totals[outcome.outcome] = totals.get(outcome.outcome, 0) + 1
-        for name, n in totals.items():
-            AGGREGATOR_OUTCOMES.labels(self._name, name).inc(n)
 
 
 def _encode(sender: str, batch: list[Submission]) -> bytes:

@@ -11,6 +11,9 @@ import orjson
 
 from adapters import clock, http
 from adapters.aggregators import signing
+from adapters.aggregators.settings import HttpBatchSettings
+from adapters.errors import LongwaveError
+from adapters.settings import Settings
 from loadtest.aggregator.callbacks import Channel
 from loadtest.aggregator.fates import Event
 
@@ -18,6 +21,18 @@ FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 3.0
 GONE: Final = frozenset({404, 405, 410})
 """Answers to a visit after which a person gives up."""
+
+
+def shared_secret(settings: Settings, name: str = "local") -> bytes:
+    """What signs the callbacks of the account `aggregators.NAME`.
+
+    Raises:
+        LongwaveError: it is no account of the protocol that the simulated aggregator speaks.
+    """
+    account = settings.aggregators[name]
+    if not isinstance(account, HttpBatchSettings):
+        raise LongwaveError(f"aggregators.{name}: the simulated aggregator speaks http-batch, not {account.kind}")
+    return account.secret.get_secret_value().encode()
 
 
 class Phone:

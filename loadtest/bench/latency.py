@@ -20,6 +20,7 @@ from adapters.clock import now_ms
 from adapters.kafka.producer import Producer
 from adapters.kafka.reading import reader
 from adapters.settings import Settings
+from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
@@ -117,8 +118,8 @@ async def _bare(settings: Settings, rounds: int) -> list[float]:
     consumer.assign([place])
     await consumer.seek_to_end()
     await consumer.position(place)
-    aggregator = settings.aggregators["local"]
-    secret = aggregator.secret.get_secret_value().encode()
+    url = settings.aggregators["local"].url
+    secret = shared_secret(settings)
     times = []
     async with http.session() as session:
         for n in range(rounds):
@@ -129,7 +130,7 @@ async def _bare(settings: Settings, rounds: int) -> list[float]:
             message = {"id": f"0000bare-0-{n}", "to": "+12125550100", "text": "Your code is 000000"}
             body = orjson.dumps({"from": "+18885550100", "messages": [message]})
             headers = {"Content-Type": "application/json"} | signing.signed(secret, now_ms(), body)
-            async with session.post(aggregator.url, data=body, headers=headers) as answer:
+            async with session.post(url, data=body, headers=headers) as answer:
                 await answer.read()
             times.append((time.perf_counter() - started) * 1000)
     await consumer.stop()

@@ -25,6 +25,7 @@ from adapters.kafka.consents import emit_consent, send_consents
 from adapters.kafka.producer import Producer
 from adapters.kafka.views import View
 from adapters.settings import Settings
+from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
@@ -141,7 +142,7 @@ def _work(first: int, number: int, dues: list[int]) -> Work:
 
 async def _text_stops(settings: Settings, stops: int, start: int) -> list[int]:
     """Text STOP from each number at its time; when (ns) the ingress acknowledged each."""
-    secret = settings.aggregators["local"].secret.get_secret_value().encode()
+    secret = shared_secret(settings)
     url = f"{settings.ingress.url}/v1/inbound/local"
 
     async def one(session: aiohttp.ClientSession, stop: int) -> int:

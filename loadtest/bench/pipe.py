@@ -29,6 +29,7 @@ from adapters.kafka.producer import Producer
 from adapters.kafka.reading import reader
 from adapters.settings import Settings
 from agents.writer import SECONDS
+from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.report import Result
 from loadtest.bench.samples import Samples, samples
 from loadtest.bench.stack import private_stack
@@ -88,6 +89,7 @@ async def _relay(settings: Settings, chunks: int, times: Queue[float]) -> None:
 class _Hops:
     def __init__(self, settings: Settings, sizes: Samples) -> None:
         self._settings = settings
+        self._secret = shared_secret(settings)
         self._samples = sizes
         self._producer = Producer(settings.kafka)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -138,9 +140,7 @@ class _Hops:
     async def _post(self) -> None:
         aggregator = self._settings.aggregators["local"]
         body = self._samples.batch()
-        headers = {"Content-Type": "application/json"} | signing.signed(
-            aggregator.secret.get_secret_value().encode(), now_ms(), body
-        )
+        headers = {"Content-Type": "application/json"} | signing.signed(self._secret, now_ms(), body)
         async with self._session.post(aggregator.url, data=body, headers=headers) as answer:
             await answer.read()
         self._producer.send(LANES, self._samples.result, partition=0)

@@ -47,9 +47,9 @@ def test_http_batch_is_the_kind_where_none_is_named(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ('kind = "pigeon"', "'http-batch'"),
+        ('kind = "no-such-kind"', "'http-batch'"),
         ("batch = 501", "aggregators.local.batch: "),
-        ("pigeons = 3", "aggregators.local.pigeons: "),
+        ("batches = 3", "aggregators.local.batches: "),
     ],
 )
 def test_wrong_settings_name_the_setting(

@@ -15,6 +15,7 @@ from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.settings import Settings
+from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.campaigns import FIRST_NUMBER
 
 LATE_SECONDS: Final = 1.0
@@ -52,7 +53,7 @@ class Stops:
 
     def __init__(self, settings: Settings, people: int, per_second: float, seed: int) -> None:
         self._url = f"{settings.ingress.url}/v1/inbound/local"
-        self._secret = settings.aggregators["local"].secret.get_secret_value().encode()
+        self._secret = shared_secret(settings)
         self._sender = next(iter(settings.accounts["demo"].senders.values())).number
         self._per_second = per_second
         order = list(range(people))

@@ -1,0 +1,53 @@
+"""What the adapters of all kinds share: the account's connections, and figures of its submissions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from adapters.ports import Capabilities, Submission, SubmitOutcome
+from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
+
+
+class Account(ABC):
+    """The part of a `ports.AggregatorPort` that does not depend on the protocol. Made and used in one event loop."""
+
+    def __init__(self, name: str, capabilities: Capabilities, connections: int) -> None:
+        """`name` labels the metrics; `connections`: how many submissions there may be at once."""
+        self.capabilities: Capabilities = capabilities
+        self._name = name
+        self._connections = asyncio.Semaphore(connections)
+
+    def connection(self) -> AbstractAsyncContextManager[None]:
+        """Hold one of the connections (see `ports.AggregatorPort.connection`)."""
+        return self._connections
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether every connection is held."""
+        return self._connections.locked()
+
+    async def submit(
+        self,
+        sender: str,
+        batch: list[Submission],
+        written: Callable[[], None] = lambda: None,
+        may_go: Callable[[], bool] = lambda: True,
+    ) -> list[SubmitOutcome]:
+        """Hand over a batch, measured and counted (see `ports.AggregatorPort.submit`)."""
+        started = time.perf_counter()
+        outcomes = await self._submit(sender, batch, written, may_go)
+        AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
+        for outcome, count in Counter(one.outcome for one in outcomes).items():
+            AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
+        return outcomes
+
+    @abstractmethod
+    async def _submit(
+        self, sender: str, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
+    ) -> list[SubmitOutcome]:
+        """`ports.AggregatorPort.submit` in the protocol of the kind."""
