@@ -17,8 +17,8 @@ from pipeline.campaign.plan import CampaignPlan
 from schemas import topics
 from schemas.campaign import Frozen, Note
 from schemas.chunk import FanoutRange, Freeze
+from schemas.reasons import Reason, split, written
 
-WAITING = "waiting for ClickHouse"
 SILENT_SECONDS = 10.0
 """How long ClickHouse may take for one task before the campaign says that it waits."""
 
@@ -73,12 +73,14 @@ class Fanout:
 
     def _wait(self, campaign: str, why: str) -> None:
         self._noted.add(campaign)
-        self._note(campaign, f"{WAITING}: {why}")
+        self._note(campaign, written(Reason.WAITING_FOR_CLICKHOUSE, why))
 
     def _waited(self, campaign: str) -> None:
         """ClickHouse did it: take back what was noted, here or by a worker that is gone."""
         document = self._context.campaigns.get(campaign)
-        if campaign in self._noted or (document is not None and document.reason.startswith(WAITING)):
+        if campaign in self._noted or (
+            document is not None and split(document.reason)[0] is Reason.WAITING_FOR_CLICKHOUSE
+        ):
             self._noted.discard(campaign)
             self._note(campaign, "")
 

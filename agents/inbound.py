@@ -21,7 +21,6 @@ from pipeline.feedback.inbound_sender import sender_key
 from pipeline.feedback.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
 from schemas import topics
 from schemas.feedback import (
-    OPTED_OUT,
     REPLIES,
     Consent,
     Conversation,
@@ -31,6 +30,7 @@ from schemas.feedback import (
     UnreadText,
     consent_key,
 )
+from schemas.reasons import Reason
 from schemas.wire import Codec, DecodeError, Record, encode
 
 R = TypeVar("R", bound=Record)
@@ -91,8 +91,10 @@ class Inbound:
         account, optouts = scope_of(text.account, self._scope), self._context.optouts
         blocked = optouts.blocked_many(account, [text.number])[0]
         otherwise = optouts.blocked_otherwise(account, text.number)
-        opens_all = self._alone and bool(account) and optouts.blocked_many("", [text.number])[0] == OPTED_OUT
-        return Known(place.offset, blocked, "" if opens_all and otherwise == OPTED_OUT else otherwise, opens_all)
+        opens_all = self._alone and bool(account) and optouts.blocked_many("", [text.number])[0] == Reason.OPTED_OUT
+        return Known(
+            place.offset, blocked, "" if opens_all and otherwise == Reason.OPTED_OUT else otherwise, opens_all
+        )
 
     def _send(self, consent: Consent) -> asyncio.Future[Delivered]:
         return send_consent(self._context.producer, consent)

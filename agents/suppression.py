@@ -22,9 +22,10 @@ from agents.context import Context
 from agents.inbound import consent_output
 from agents.rounds import in_rounds
 from agents.runner import Output, output, write
-from pipeline.eligibility.unreachable import DAY, WRITTEN
+from pipeline.eligibility.unreachable import DAY
 from schemas import metrics, topics
-from schemas.feedback import OPTED_OUT, OPTED_OUT_AT_CARRIER, Consent, Unreachable, UnreachableReason
+from schemas.feedback import Consent, Unreachable
+from schemas.reasons import UNREACHABLE_REASONS, Reason
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ AT_ONCE: Final = 10_000
 """Recipients asked for in one statement."""
 
 
-_Waiting = tuple[UnreachableReason, int, int]
+_Waiting = tuple[str, int, int]
 """Reason, when it failed, until when it is waited for."""
 
 
@@ -74,7 +75,7 @@ class Suppression:
     async def _read(self, now: int) -> bool:
         """Take the next page in; whether there may be another."""
         since = self._since
-        rows = await asyncio.to_thread(failures_since, self._store, since, sorted(WRITTEN))
+        rows = await asyncio.to_thread(failures_since, self._store, since, UNREACHABLE_REASONS)
         for row in rows:
             self._take(row, now)
         newest = max((row.inserted for row in rows), default=since)
@@ -91,7 +92,7 @@ class Suppression:
         waiting = self._waiting[row.campaign, row.message]
         until = max(now, row.inserted) + PATIENCE_MS
         for ordinal in row.ordinals:
-            waiting[ordinal] = (WRITTEN[row.reason], row.at, until)
+            waiting[ordinal] = (row.reason, row.at, until)
 
     async def _decide(self, key: tuple[str, int], now: int) -> int:
         waiting = self._waiting[key]
@@ -114,7 +115,7 @@ class Suppression:
         self,
         key: tuple[str, int],
         numbers: Mapping[int, int],
-        waiting: Mapping[int, tuple[UnreachableReason, int, int]],
+        waiting: Mapping[int, _Waiting],
     ) -> int:
         account = self._account_of(key[0])
         records = [
@@ -127,7 +128,7 @@ class Suppression:
         news = [one for one in records if self._is_news(one)]
         outputs: list[Output] = []
         for record in news:
-            if record.reason == OPTED_OUT_AT_CARRIER:
+            if record.reason == Reason.OPTED_OUT_AT_CARRIER:
                 hold = hold_of(record)
                 outputs.append(consent_output(hold))
             outputs.append(output(topics.UNREACHABLE, record, str(record.number)))
@@ -140,7 +141,7 @@ class Suppression:
     def _is_news(self, record: Unreachable) -> bool:
         """Of who is opted out of every account nothing is noted: nothing goes to them, and of who was erased nothing
         may come back."""
-        is_out = self._context.blocked("", [record.number]) == [OPTED_OUT]
+        is_out = self._context.blocked("", [record.number]) == [Reason.OPTED_OUT]
         return not is_out and self._context.unreachable.is_news(record.number, record.reason, record.at)
 
     def _account_of(self, campaign: str) -> str:

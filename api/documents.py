@@ -8,6 +8,7 @@ from adapters.clock import now_ms
 from api.services import Services
 from pipeline.campaign.outcome import REACHED_NOBODY, nobody_why
 from pipeline.campaign.resolving import RESOLVABLE
+from pipeline.campaign.suspension import reason_in_words
 from schemas.campaign import CampaignDocument, Status
 from schemas.times import iso_or_none
 
@@ -24,7 +25,7 @@ _ACTIONS: dict[Status, tuple[str, ...]] = {
 
 def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
     """What the list shows of a campaign; `figures` is None before the first reading. `outcome` says that it reached
-    nobody, `outcome_why` why; both are "" otherwise."""
+    nobody, `outcome_why` why; both are "" otherwise. `reason` is of `schemas.reasons`, `reason_text` says it."""
     spec, why = document.spec, _nobody(services, document)
     return {
         "id": document.id,
@@ -34,6 +35,7 @@ def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "sender": spec.get("sender", ""),
         "status": document.status,
         "reason": document.reason,
+        "reason_text": reason_in_words(document),
         "outcome": REACHED_NOBODY if why else "",
         "outcome_why": why,
         "revision": document.revision,

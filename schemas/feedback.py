@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -104,8 +104,6 @@ class Erasure(Record, tag="erasure", kw_only=True):
     who: str = ""
 
 
-OPTED_OUT, HELD = "opted_out", "held_for_review"
-"""The reasons to skip a number for the sake of consent."""
 ConsentState = Literal["out", "in", "held"]
 
 
@@ -154,19 +152,14 @@ def consent_key(record: Consent) -> bytes:
     return (f"{key}/{record.hold}" if record.hold else key).encode()
 
 
-OPTED_OUT_AT_CARRIER: Final = "opted_out_at_carrier"
-
-
-UnreachableReason = Literal["landline", "unknown_number", "not_a_mobile", "opted_out_at_carrier"]
-
-
 class Unreachable(Record, tag="unreachable", kw_only=True):
     """Topic `unreachable`, keyed by number, compacted: a carrier said that this number cannot be reached, or an
     operator cleared it."""
 
     number: Number
     state: Literal["unreachable", "cleared"] = "unreachable"
-    reason: UnreachableReason | Literal[""] = ""
+    reason: str = ""
+    """One of `schemas.reasons.UNREACHABLE_REASONS`, "" of a number that was cleared."""
     at: Millis
     """When the carrier said so, or the operator cleared it."""
     account: str = ""

@@ -32,12 +32,8 @@ SUBMITTED: Final = ("unknown", "accepted", "rejected", "undelivered", "delivered
 """What came of a submission, from the lowest rank to the highest."""
 BY_ATTEMPT: Final = (*WAITING, "unknown")
 """States that a recipient may be in several times, each time one attempt later; within an attempt in this order."""
-NOT_SENT_AFTER_ALL: Final = "not_sent_by_lost_owner"
-"""Reason of a recipient who was unknown until its lost owner said that it had not submitted."""
 BILLED: Final = ("accepted", "unknown")
 """States whose sets are kept by segments and price (`schemas/clickhouse/0003_statuses.sql`)."""
-PERSON: Final = "person"
-"""Reason of a click that a person made."""
 EVENTS: Final = ("clicked", "opted_out", "replied")
 SHOWN: Final = ("pending", *WAITING, *SUBMITTED, *FINAL)
 """States that figures show."""

@@ -16,6 +16,8 @@ from adapters.ports import SubmitOutcome
 from loadtest.aggregator.fates import BOTS, PERSON_AGENT, delays
 from loadtest.aggregator.limit import Limit
 from loadtest.aggregator.script import REJECT_CODES, Script, by_ending
+from schemas.carrier_codes import reason_of_code
+from schemas.reasons import Reason, written
 
 ACCEPTED: Final = SubmitOutcome("accepted")
 
@@ -45,7 +47,7 @@ class ModelledAggregator:
         self._draw = np.random.default_rng([seed, script.seed, 3])
         self._start = start_ms
         self._limit = Limit(script.throttle, start_ms * 1_000_000)
-        self._rejected = {code: SubmitOutcome("rejected", code) for code in REJECT_CODES}
+        self._rejected = {code: SubmitOutcome("rejected", reason_of_code(code)) for code in REJECT_CODES}
         rates = [script.errors.get(code, 0.0) for code in REJECT_CODES]
         self._steps = np.cumsum(rates)
 
@@ -61,8 +63,8 @@ class ModelledAggregator:
         """What it says of each message of a request that arrives at `now` (ms)."""
         n, throttle = len(numbers), self.script.throttle
         if self.is_out(now):
-            return [SubmitOutcome("retry", "http-503", "", throttle.retry_after)] * n
-        later = SubmitOutcome("retry", "throttled", "", throttle.retry_after)
+            return [SubmitOutcome("retry", written(Reason.HTTP, "503"), "", throttle.retry_after)] * n
+        later = SubmitOutcome("retry", Reason.THROTTLED, "", throttle.retry_after)
         if throttle.rate and self._draw.random() < throttle.rate:
             return [later] * n
         passed = self._limit.passed_segments(now * 1_000_000, segments)
@@ -125,8 +127,10 @@ class ModelledAggregator:
             return None
         drawn = self._draw.random()
         if drawn < faults.server_error:
-            return SubmitOutcome("unknown", "http-500")
-        return SubmitOutcome("unknown", "connection-lost") if drawn < faults.server_error + faults.reset else None
+            return SubmitOutcome("unknown", written(Reason.HTTP, "500"))
+        return (
+            SubmitOutcome("unknown", Reason.CONNECTION_LOST) if drawn < faults.server_error + faults.reset else None
+        )
 
     def _taken(self, numbers: list[int]) -> list[SubmitOutcome]:
         answers = [ACCEPTED] * len(numbers)

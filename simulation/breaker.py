@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.ports import SubmitOutcome
 from pipeline.sending.breaker import Breaker
+from schemas.reasons import Reason, written
 from simulation.aggregator import ModelledAggregator
 from simulation.clock import Clock
 
@@ -67,7 +68,7 @@ class SimulatedBreaker:
         self._clock.after(self._rule.knock_at - self._clock.seconds, self._knock)
 
     def _knock(self) -> None:
-        away = "http-503" if self._aggregator.is_out(self._clock.ms) else ""
+        away = written(Reason.HTTP, "503") if self._aggregator.is_out(self._clock.ms) else ""
         self._rule.knocked(self._clock.seconds, away, NO_JITTER)
         if self._rule.state == "open":
             self._knock_later()

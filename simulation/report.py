@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
-from schemas.succession import PERSON, SHOWN
+from schemas.reasons import Reason
+from schemas.succession import SHOWN
 from schemas.times import iso
 from simulation.run import Outcome
 from simulation.tally import Tally
@@ -47,7 +48,10 @@ def _campaign(
         "submitted": figures.accepted_ever + figures.states["rejected"] + figures.states["unknown"],
         "segments": figures.segments,
         "spend": figures.spend / MICRO,
-        "clicked": {"people": clicks.get(PERSON, 0), "bots": sum(clicks.values()) - clicks.get(PERSON, 0)},
+        "clicked": {
+            "people": clicks.get(Reason.PERSON, 0),
+            "bots": sum(clicks.values()) - clicks.get(Reason.PERSON, 0),
+        },
         "texts": dict(sorted(texts.items())),
         "residual": figures.residual,
         "worst_residual": max((abs(sample.residual) for sample in timeline.samples), default=0),

@@ -10,8 +10,9 @@ from pyroaring import BitMap
 
 from pipeline.insight.accounting import figures
 from schemas.figures import Figures, MessageSets, Settled, StateSet
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
-from schemas.succession import BILLED, BY_ATTEMPT, EVENTS, FINAL, NOT_SENT_AFTER_ALL, SHOWN, WAITING, rank
+from schemas.succession import BILLED, BY_ATTEMPT, EVENTS, FINAL, SHOWN, WAITING, rank
 
 SetKey = tuple[str, str, int, int, int]
 """(state, reason, attempt, segments, price), as `schemas/clickhouse/0003_statuses.sql` splits the sets."""
@@ -112,7 +113,7 @@ class Tally:
         return BitMap().union(*(found for key, found in self._sets.items() if key[0] in states))
 
     def _settled(self) -> list[Settled] | None:
-        moved_on = any(key[1] == NOT_SENT_AFTER_ALL for key in self._sets)
+        moved_on = any(key[1] == Reason.NOT_SENT_BY_LOST_OWNER for key in self._sets)
         if not moved_on and not self._union("unknown") & self._union("rejected"):
             return None
         known = self._union("delivered", "undelivered") - self._union("accepted")

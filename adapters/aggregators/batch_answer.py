@@ -16,6 +16,8 @@ import msgspec
 
 from adapters import clock
 from adapters.ports import Submission, SubmitOutcome
+from schemas.carrier_codes import reason_of_code
+from schemas.reasons import Reason, written
 
 ANSWERS: Final = frozenset({200, 201, 202, 207})
 """The batch was processed, and the body says what became of each message."""
@@ -27,10 +29,9 @@ wait until somebody has mended that, and the breaker opens."""
 NOT_PROCESSED: Final = OURS_TO_MEND | {408, 425, 429, 503}
 """Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol)."""
 
-_REASONS: Final = {402: "payment-required", 429: "throttled"}
+_REASONS: Final = {402: Reason.PAYMENT_REQUIRED, 429: Reason.THROTTLED}
 
 RETRY_AFTER_LIMIT: Final = 3600.0
-LONGEST_CODE: Final = 64
 LONGEST_ID: Final = 256
 
 
@@ -64,7 +65,7 @@ def judge(status: int, retry_after: str, content: bytes, batch: list[Submission]
 
 def reason_of(status: int) -> str:
     """The reason that a status of a whole batch gives."""
-    return _REASONS.get(status) or f"http-{status}"
+    return _REASONS.get(status) or written(Reason.HTTP, str(status))
 
 
 def away(status: int) -> str:
@@ -77,7 +78,7 @@ def away(status: int) -> str:
 def found(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
     """What the answer to a query says of each id, in their order; a text where it says nothing at all."""
     items = _items(content)
-    return "bad-answer" if items is None else _match(items, ids, _found)
+    return Reason.BAD_ANSWER if items is None else _match(items, ids, _found)
 
 
 def same(
@@ -90,7 +91,7 @@ def same(
 def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
     items = _items(content)
     if items is None:
-        return same(batch, "unknown", "bad-answer" if content.strip() else "no-content")
+        return same(batch, "unknown", Reason.BAD_ANSWER if content.strip() else Reason.NO_CONTENT)
     if len(items) == len(batch) and all(item.id == one.id for item, one in zip(items, batch, strict=True)):
         return [_outcome(item) for item in items]
     return _match(items, [one.id for one in batch], _outcome)
@@ -141,18 +142,18 @@ def _match(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], Sub
     for item in items:
         outcome = outcome_of(item)
         if said.setdefault(item.id, outcome) != outcome:
-            said[item.id] = SubmitOutcome("unknown", "answered-twice")
-    missing = SubmitOutcome("unknown", "not-in-answer")
+            said[item.id] = SubmitOutcome("unknown", Reason.ANSWERED_TWICE)
+    missing = SubmitOutcome("unknown", Reason.NOT_IN_ANSWER)
     return [said.get(one, missing) for one in ids]
 
 
 def _found(item: _Item) -> SubmitOutcome:
     status = _status(item)
     if status == "not_seen":
-        return SubmitOutcome("retry", "not_seen")
+        return SubmitOutcome("retry", Reason.NOT_SEEN)
     if status in {"accepted", "rejected"}:
         return _outcome(item)
-    return SubmitOutcome("unknown", "cannot_tell")
+    return SubmitOutcome("unknown", Reason.CANNOT_TELL)
 
 
 def _outcome(item: _Item) -> SubmitOutcome:
@@ -160,13 +161,13 @@ def _outcome(item: _Item) -> SubmitOutcome:
         case "accepted":
             return SubmitOutcome("accepted", "", item.aggregator_id[:LONGEST_ID])
         case "rejected":
-            return SubmitOutcome("rejected", str(item.code)[:LONGEST_CODE] or "rejected")
+            return SubmitOutcome("rejected", reason_of_code(str(item.code)) or Reason.REFUSED)
         case "throttled":
-            return SubmitOutcome("retry", "throttled", "", _bounded(item.retry_after))
+            return SubmitOutcome("retry", Reason.THROTTLED, "", _bounded(item.retry_after))
         case "":
-            return SubmitOutcome("unknown", "bad-answer")
+            return SubmitOutcome("unknown", Reason.BAD_ANSWER)
         case _:
-            return SubmitOutcome("unknown", "unknown-status")
+            return SubmitOutcome("unknown", Reason.UNDEFINED_STATUS)
 
 
 def _status(item: _Item) -> str:
@@ -187,9 +188,9 @@ def _bounded(seconds: float) -> float:
 
 
 def _refusal(content: bytes) -> str:
-    """The code of a refused batch, "" if it says none."""
+    """The reason that the code of a refused batch gives, "" if it says none."""
     try:
         answer = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return ""
-    return _word(answer.get("code"))[:LONGEST_CODE] if isinstance(answer, dict) else ""
+    return reason_of_code(_word(answer.get("code"))) if isinstance(answer, dict) else ""

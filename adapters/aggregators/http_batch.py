@@ -64,6 +64,7 @@ from adapters.aggregators.account import Account
 from adapters.aggregators.batch_answer import ANSWERS, NOT_PROCESSED, away, found, judge, reason_of, same
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
+from schemas.reasons import Reason
 
 IDLE_SECONDS: Final = 3.0
 """A connection idle for longer is not used again: most servers close theirs at 5 s or later, and a POST that meets
@@ -71,8 +72,6 @@ a closing connection is unknown."""
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_LIMIT: Final = 4_000_000
-_NO_CONNECTION: Final = "no-free-connection"
-"""All of ours wait for an answer."""
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -177,7 +176,7 @@ class HttpBatch(Account):
     async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
         """Ask what became of messages, in one request (see `ports.AggregatorPort.lookup`)."""
         if not self._query_url:
-            return [SubmitOutcome("unknown", "no-query-url")] * len(ids)
+            return [SubmitOutcome("unknown", Reason.NO_QUERY_URL)] * len(ids)
         body = _Body(orjson.dumps({"ids": ids}))
         try:
             async with self._request(self._query_url, body) as answer:
@@ -245,25 +244,25 @@ def _unanswered(error: BaseException, body: _Body) -> str:
 def _unsent(error: BaseException, body: _Body) -> str:
     """Why the request never left."""
     if body.too_late:
-        return _NO_CONNECTION if body.waited else "too-late"
+        return Reason.NO_FREE_CONNECTION if body.waited else Reason.NOT_WRITTEN_IN_TIME
     if body.waits and isinstance(error, TimeoutError):
-        return _NO_CONNECTION
-    kinds: tuple[tuple[type[BaseException], str], ...] = (
-        (aiohttp.ClientConnectorDNSError, "dns"),
-        (aiohttp.ClientSSLError, "tls"),
-        (aiohttp.ClientConnectorCertificateError, "tls"),
-        (aiohttp.ServerFingerprintMismatch, "tls"),
-        (TimeoutError, "connect-timeout"),
-        (aiohttp.ClientConnectorError, "connect"),
-        (aiohttp.InvalidURL, "bad-url"),
+        return Reason.NO_FREE_CONNECTION
+    kinds: tuple[tuple[type[BaseException], Reason], ...] = (
+        (aiohttp.ClientConnectorDNSError, Reason.DNS),
+        (aiohttp.ClientSSLError, Reason.TLS),
+        (aiohttp.ClientConnectorCertificateError, Reason.TLS),
+        (aiohttp.ServerFingerprintMismatch, Reason.TLS),
+        (TimeoutError, Reason.CONNECT_TIMEOUT),
+        (aiohttp.ClientConnectorError, Reason.CONNECT),
+        (aiohttp.InvalidURL, Reason.BAD_URL),
     )
-    return next((name for kind, name in kinds if isinstance(error, kind)), "not-sent")
+    return next((name for kind, name in kinds if isinstance(error, kind)), Reason.NOT_SENT)
 
 
 def _lost(error: BaseException) -> str:
     """Why no answer came to a request that left."""
     if isinstance(error, TimeoutError):
-        return "no-answer"
+        return Reason.NO_ANSWER
     if isinstance(error, aiohttp.ClientResponseError | ValueError):
-        return "bad-answer"
-    return "connection-lost"
+        return Reason.BAD_ANSWER
+    return Reason.CONNECTION_LOST

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
-from schemas.feedback import HELD, OPTED_OUT, Consent, Conversation
+from schemas.feedback import Consent, Conversation
+from schemas.reasons import Reason
 from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, rank_sql, shown_sql
 
 PAGE: Final = 100_000
@@ -62,7 +63,7 @@ def blocked_sql(numbers: str) -> str:
     """A query of (number, reason): who must not be written to by account `{account:String}` now, of the numbers that
     the subquery `numbers` gives. The same rule as `pipeline.eligibility.optouts`."""
     return f"""
-    SELECT number, if(max(hold = ''), '{OPTED_OUT}', '{HELD}') AS reason FROM
+    SELECT number, if(max(hold = ''), '{Reason.OPTED_OUT}', '{Reason.HELD_FOR_REVIEW}') AS reason FROM
     (
         SELECT {_KEY} FROM consents WHERE account IN ('', {{account:String}}) AND number IN ({numbers})
         GROUP BY {_KEY} HAVING argMax(state, log_offset) != 'in'

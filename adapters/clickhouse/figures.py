@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 from adapters.clickhouse.connection import Store
 from adapters.clickhouse.recorded import BY_LANES, HAS_RECEIPTS, RECORDED
 from schemas.figures import Clicks, MessageSets, Settled, StateSet
-from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, NOT_SENT_AFTER_ALL, PERSON, RECEIPTS, rank_sql
+from schemas.reasons import Reason
+from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, RECEIPTS, rank_sql
 
 _EVENTS: Final = str(EVENTS)
 _CHAIN: Final = (*BILLED, "rejected")
@@ -82,8 +83,8 @@ SELECT message, bitmapCardinality(people), bitmapAndCardinality(people, received
 FROM
 (
     SELECT message,
-        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason = '{PERSON}') AS people,
-        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason != '{PERSON}') AS bots,
+        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason = '{Reason.PERSON}') AS people,
+        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason != '{Reason.PERSON}') AS bots,
         groupBitmapMergeStateIf(ordinals, state = 'delivered') AS received
     FROM {RECORDED}
     GROUP BY message
@@ -180,7 +181,7 @@ def _moved_on(rows: Sequence[Sequence[Any]]) -> bool:
     were in it before."""
     if not any(row[0] == "unknown" for row in rows):
         return False
-    if any(row[1] == NOT_SENT_AFTER_ALL for row in rows):
+    if any(row[1] == Reason.NOT_SENT_BY_LOST_OWNER for row in rows):
         return True
     billed = max(row[5] for row in rows if row[0] in BILLED)
     submitted = max((row[5] for row in rows if row[0] == "rejected"), default=billed)

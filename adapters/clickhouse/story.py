@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
+from schemas.reasons import Reason
 from schemas.succession import BY_LANE, FINAL, RECEIPTS, rank_sql, shown_sql
 
 
@@ -112,16 +113,12 @@ def recipient_events(store: Store, campaign: str, ordinal: int) -> list[Recipien
     return [_event(row, rows) for row in rows]
 
 
-NOT_COUNTED: Final = "not_counted"
-"""Reason of a receipt that counts for nothing (`adapters.clickhouse.recorded`)."""
-
-
 def _event(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> RecipientEvent:
     said = {other[-1] for other in rows if other[0] == row[0]}
     event = RecipientEvent(row[0], _millis(row[1]), *row[2:-1])
     if row[-1] not in RECEIPTS or (said & {*BY_LANE} and not said & {*FINAL}):
         return event
-    return replace(event, rank=-1, reason=NOT_COUNTED)
+    return replace(event, rank=-1, reason=Reason.NOT_COUNTED)
 
 
 def _millis(at: datetime | None) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from adapters.clickhouse.recorded import SUBMITTED_SETS
-from schemas.feedback import Unreachable, UnreachableReason
+from schemas.feedback import Unreachable
 
 _PAGE: Final = 500
 _MS: Final = pa.timestamp("ms", "UTC")
@@ -117,7 +117,7 @@ class Listed:
     """An unreachable number as it is listed."""
 
     number: int
-    reason: UnreachableReason
+    reason: str
     at: datetime
     account: str
     campaign: str

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from adapters.clock import now_ms
 from adapters.ports import AggregatorPort
 from agents.runner import output
-from pipeline.lane.doubt import LOST
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight
 from pipeline.sending.ask import ASKED_FOR_MS, HEARD_BY_MS, answered, ask_after, given_up, open_ids, pause_before
 from schemas import topics
 from schemas.lane import Result
+from schemas.reasons import Reason
 
 if TYPE_CHECKING:
     from agents.lane.owner import LaneOwner
@@ -67,7 +67,7 @@ class Asker:
     async def _wait_for_owner(self, offset: int) -> None:
         await asyncio.sleep(HEARD_BY_MS / 1000)
         if (flight := self._still_asked(offset)) is not None:
-            self._report(given_up(flight, now_ms(), LOST))
+            self._report(given_up(flight, now_ms(), Reason.OWNER_LOST))
 
     async def _ask_aggregator(self, offset: int) -> None:
         await asyncio.sleep(ask_after(self._aggregator.settled_after) / 1000)

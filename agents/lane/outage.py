@@ -19,6 +19,7 @@ from agents.runner import output
 from pipeline.lane.state import LaneState
 from schemas import metrics, topics
 from schemas.campaign import CampaignDocument, Note, Suspension
+from schemas.reasons import Reason, written
 
 PAUSE = 0.5
 """Seconds between two looks."""
@@ -73,7 +74,7 @@ class Outage:
     def _say(self, document: CampaignDocument, now: float) -> None:
         if document.status != "sending":
             return
-        reason = f"{self._prefix}{self._breaker.rule.reason}"
+        reason = self._waits(self._breaker.rule.reason)
         self._note(document, reason)
         since = max(self._breaker.rule.opened_at, self._suspended.get(document.id, 0.0))
         if now - since >= self._context.settings.worker.suspend_after:
@@ -83,7 +84,7 @@ class Outage:
     def _say_throttled(self, document: CampaignDocument) -> None:
         if document.status == "sending":
             until = datetime.fromtimestamp(self._breaker.held_until_ms / 1000, UTC)
-            self._note(document, f"{self._prefix}throttled until {until:%H:%M:%S} UTC")
+            self._note(document, self._waits(f"throttled until {until:%H:%M:%S} UTC"))
 
     def _note(self, document: CampaignDocument, reason: str) -> None:
         if self._noted.get(document.id) != reason:
@@ -92,7 +93,7 @@ class Outage:
 
     def _take_back(self, document: CampaignDocument, now: float, waiting: set[str]) -> None:
         held = self._holds(document)
-        noted = document.status == "sending" and document.reason.startswith(self._prefix)
+        noted = document.status == "sending" and document.reason.startswith(self._waits(""))
         if not held and not noted:
             if document.id not in waiting:
                 self._waiting.discard(document.id)
@@ -119,9 +120,8 @@ class Outage:
             for document in documents
         )
 
-    @property
-    def _prefix(self) -> str:
-        return f"waiting for aggregator {self._breaker.name}: "
+    def _waits(self, why: str) -> str:
+        return written(Reason.WAITING_FOR_AGGREGATOR, f"{self._breaker.name}: {why}")
 
     def _send(self, campaign: str, record: Note | Suspension) -> None:
         self._outbox.send(output(topics.COMMANDS, record, campaign))

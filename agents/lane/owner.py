@@ -45,6 +45,7 @@ from schemas.lane import (
     Result,
     ResultGroup,
 )
+from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import DecodeError, encode
 
@@ -174,7 +175,7 @@ class LaneOwner:
 
     def _give_back(self, intent: int) -> None:
         now = now_ms()
-        groups = [ResultGroup(outcome="retry", reason="handed_over", due=now)]
+        groups = [ResultGroup(outcome="retry", reason=Reason.HANDED_OVER, due=now)]
         self.outbox.send(output(topics.LANES, Result(intent=intent, groups=groups, at=now), partition=self.lane))
 
     async def close(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from adapters.ports import Delivered
 from agents.context import Context
-from pipeline.lane.lateness import TOO_LATE
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import unpack
 from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments, slots
@@ -18,6 +17,7 @@ from pipeline.sending.picker import Pick, Picked, expired, pick
 from pipeline.sending.poison import poisonous
 from schemas import metrics, topics
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
+from schemas.reasons import Reason
 from schemas.wire import encode
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ class Proposer:
         slices, error = found
         chunk = slices[0][0]
         self._owner.dead(chunk, unpack(state.chunks[chunk].packed), error)
-        self._propose(Drop(epoch=state.epoch, slices=slices, state="skipped", reason="unreadable", at=now), slices)
+        self._propose(
+            Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now), slices
+        )
         return True
 
     def _chosen(self, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
@@ -172,7 +174,7 @@ class Proposer:
 
     def _propose(self, record: Intent | Drop | Defer, slices: list[tuple[int, int, int]]) -> None:
         self._picked.add(slices)
-        if isinstance(record, Drop) and record.reason == TOO_LATE:
+        if isinstance(record, Drop) and record.reason == Reason.TOO_LATE:
             metrics.LANE_TOO_LATE.labels(self._owner.lane).inc(sum(stop - start for _, start, stop in slices))
         future = self._context.producer.send(topics.LANES.name, encode(record), partition=self._owner.lane)
         epoch = self._owner.state.epoch

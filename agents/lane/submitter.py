@@ -22,6 +22,7 @@ from pipeline.limits.rate import Charge, Queue, Window
 from pipeline.sending.submission import away, held_all, held_back, hours_of, is_stale, result_groups
 from schemas import metrics, topics
 from schemas.lane import LaneMessage, Result, ResultGroup
+from schemas.reasons import Reason, written
 
 if TYPE_CHECKING:
     from agents.lane.owner import LaneOwner
@@ -111,7 +112,7 @@ class Submitter:
             # Eligibility rendered the same template with the same columns, so this is a defect, and no retry helps.
             # Whatever it is, the flight needs a RESULT: its neighbours wait for its slot.
             log.exception("lane %s: cannot render %s", self._owner.lane, flight.key)
-            self._report(flight, [ResultGroup(outcome="rejected", reason=f"cannot_render: {error!r}"[:200])])
+            self._report(flight, [ResultGroup(outcome="rejected", reason=written(Reason.CANNOT_RENDER, repr(error)))])
             return
         outcomes: list[SubmitOutcome] = []
         async with contextlib.AsyncExitStack() as turn:
@@ -164,7 +165,7 @@ class Submitter:
         """Submit, and charge the slice to the second in which it arrived. A slice that a failure kept from being
         written is charged too: the retry's back-off is longer than the window."""
         written: list[float] = []
-        outcomes = [SubmitOutcome("unknown", "adapter_error")] * len(batch)
+        outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(batch)
         try:
             outcomes = await self._aggregator.submit(self._sender, batch, lambda: written.append(monotonic()), may_go)
             return outcomes

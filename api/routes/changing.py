@@ -22,8 +22,8 @@ from api.web.errors import ApiError
 from api.web.idempotency import keyed
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.identity.tokens import new_campaign_id
-from pipeline.lane.lateness import TOO_LATE
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.reasons import Reason
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
@@ -135,7 +135,7 @@ def _failed_numbers(shared: Services, campaign: str) -> list[int]:
     numbers: list[int] = []
     for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
         expired = pc.equal(table["state"], pa.scalar("expired"))
-        of_deadline = pc.and_(expired, pc.not_equal(table["reason"], pa.scalar(TOO_LATE)))
+        of_deadline = pc.and_(expired, pc.not_equal(table["reason"], pa.scalar(Reason.TOO_LATE)))
         numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
         if len(numbers) > RETRY_LIMIT:
             raise ApiError(

@@ -19,7 +19,8 @@ from api.web.errors import ApiError
 from api.web.numbers import number_of, refusal
 from pipeline.eligibility.optouts import reason_of
 from pipeline.numbers.numbering import Accepted, read
-from schemas.feedback import OPTED_OUT, Consent
+from schemas.feedback import Consent
+from schemas.reasons import Reason
 from schemas.times import iso_of
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
@@ -158,7 +159,7 @@ async def show(number: str, shared: Shared) -> dict[str, Any]:
     accounts = {name: reason_of(name, states) for name in names}
     return {
         "number": f"+{digits}",
-        "opted_out": OPTED_OUT in accounts.values(),
+        "opted_out": Reason.OPTED_OUT in accounts.values(),
         "held": any(hold and state == "held" for (_, hold), state in states.items()),
         "accounts": accounts,
         "history": [_as_json(change) for change in changes],

@@ -16,9 +16,9 @@ from api.csv_answer import csv_answer
 from api.services import Services, services
 from api.web.errors import ApiError
 from api.web.numbers import number_of
-from pipeline.eligibility.unreachable import REASONS
 from schemas import topics
-from schemas.feedback import OPTED_OUT_AT_CARRIER, Unreachable
+from schemas.feedback import Unreachable
+from schemas.reasons import Reason, in_words
 from schemas.times import iso_of
 from schemas.wire import encode
 
@@ -71,9 +71,9 @@ async def clear(
 def _row(shared: Services, one: Listed) -> tuple[str, str, str, str | None, str, str]:
     account = shared.settings.accounts.get(one.account)
     days = 90 if account is None else account.unreachable_retry_days
-    retry = None if one.reason == OPTED_OUT_AT_CARRIER or not days else iso_of(one.at + timedelta(days=days))
+    retry = None if one.reason == Reason.OPTED_OUT_AT_CARRIER or not days else iso_of(one.at + timedelta(days=days))
     return f"+{one.number}", one.reason, iso_of(one.at) or "", retry, one.account, one.campaign
 
 
 def _line(shared: Services, one: Listed) -> tuple[str | None, ...]:
-    return (*_row(shared, one), REASONS.get(one.reason, ""))
+    return (*_row(shared, one), in_words(one.reason))

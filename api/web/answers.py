@@ -24,6 +24,7 @@ class Campaign(_Answer):
     sender: str
     status: Status
     reason: str
+    reason_text: str
     revision: int
     created: str | None
     updated: str | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapters.terminal import UserError, WrongUse, say, write_json
+from schemas.reasons import Reason, in_words
 from schemas.times import iso, iso_of, iso_or_none
 
 if TYPE_CHECKING:
@@ -125,12 +126,12 @@ def _place(
     """Zones, where they are from, and the quiet hours in words as of `at` (ms)."""
     from pipeline.timing.quiet_explain import explain as quiet_words
     from pipeline.timing.quiet_hours import quiet_of
-    from pipeline.timing.zones import UNKNOWN_ZONE, candidate_zones, zones_of
+    from pipeline.timing.zones import candidate_zones, zones_of
 
     account = settings.accounts.get(campaign.account)
     store_zone = account.store_zone if account else "UTC"
     zones = zones_of(found.zone, number, store_zone, account.unknown_zone if account else "store")
-    if zones == UNKNOWN_ZONE:
+    if zones == Reason.UNKNOWN_ZONE:
         return (), "nothing says where this is, and the account skips such recipients", ""
     whence = "the contact" if found.zone else "the number" if candidate_zones(number) else "the store"
     if account is None:
@@ -179,7 +180,7 @@ def lines(story: Story) -> Iterator[str]:
     place = "-".join(part for part in (found.country, found.region) if part) or "unknown"
     whom = f"+{story.number}, recipient {found.ordinal:,} of {campaign.recipients:,}"
     yield f"{whom} in {campaign.name} [{campaign.id}]"
-    why = f", {campaign.reason}" if campaign.reason else ""
+    why = f", {in_words(campaign.reason)}" if campaign.reason else ""
     yield f"now        {_state(story)}   (campaign: {campaign.status}{why})"
     yield f"place      {place}"
     yield f"zones      {', '.join(story.zones) or '-'}   (by {story.zones_from})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from schemas.reasons import in_words
+
 CREDIT = 1_000_000
 
 
@@ -50,7 +52,7 @@ def seconds(shown: dict[str, Any]) -> float | None:
 def progress_line(shown: dict[str, Any]) -> str:
     """`sending  43,210 of 100,000 handed over (43.2 %)  5,012/s  residual 0  figures 0.4 s old`."""
     figures = shown["figures"]
-    status = f"{status_of(shown):<10}" + (f" ({shown['reason']})" if shown["reason"] else "")
+    status = f"{status_of(shown):<10}" + (f" ({shown['reason_text']})" if shown["reason"] else "")
     if not figures or not figures["targeted"]:
         return f"{status} {_trouble(shown)}".rstrip()
     share = 100 * figures["submitted"] / figures["targeted"]
@@ -74,7 +76,7 @@ def _trouble(shown: dict[str, Any]) -> str:
 def show_lines(shown: dict[str, Any]) -> Iterator[str]:
     """Everything about one campaign."""
     yield f"{shown['name']}  [{shown['id']}]  {', '.join(shown['tags'])}".rstrip()
-    yield f"status     {status_of(shown)}" + (f": {shown['reason']}" if shown["reason"] else "")
+    yield f"status     {status_of(shown)}" + (f": {shown['reason_text']}" if shown["reason"] else "")
     if shown.get("outcome_why"):
         yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
@@ -95,7 +97,7 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
         if count:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"
     for reason in figures["reasons"]:
-        yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}"
+        yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}  ({in_words(reason['reason'])})"
 
 
 def _click_rate(clicked: dict[str, Any]) -> str:
@@ -109,7 +111,7 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
         f"{found['cost'] / CREDIT:,.2f} credits, at least {found['seconds']:,.0f} s at the sender's limit"
     )
     for reason, count in found["skipped"].items():
-        yield f"  skipped: {reason} {count:,}"
+        yield f"  skipped: {reason} {count:,}  ({in_words(reason)})"
     if found["expiring"]:
         yield f"  expiring: not allowed before the deadline {found['expiring']:,}"
     yield from _forecast_lines(found.get("forecast"))

@@ -10,6 +10,7 @@ import typer
 
 from adapters.terminal import UserError, WrongUse, one_line, say, to_json
 from cli.client import our_api
+from schemas.reasons import in_words
 
 Number = Annotated[str, typer.Argument(help="With + and country code.")]
 
@@ -76,4 +77,4 @@ def delete(
 def _reachability(said: dict[str, Any]) -> str:
     if said["state"] == "cleared":
         return f"unreachable till {one_line(said['by']) or 'an operator'} cleared it"
-    return f"unreachable ({said['reason'].replace('_', ' ')}), said of campaign {said['campaign']}"
+    return f"unreachable ({in_words(said['reason'])}), said of campaign {said['campaign']}"

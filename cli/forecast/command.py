@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.terminal import FAILED, UserError, note, say, write_json
+from schemas.reasons import in_words
 
 ZONES_SHOWN = 12
 
@@ -68,7 +69,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
 
     yield f"{result['name']}: {result['recipients']:,} recipients, about {result['segments']:,} segments"
     for reason, count in result["skipped"].items():
-        yield f"skipped    {count:,} {reason}"
+        yield f"skipped    {count:,} {reason}  ({in_words(reason)})"
     if result["finish"] is not None:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
     elif result["beyond_horizon"]:

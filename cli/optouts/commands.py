@@ -31,6 +31,7 @@ from cli.contacts.options import (
     say_summary,
 )
 from cli.contacts.options import Numbers as HowNumbers
+from schemas.reasons import in_words
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -123,7 +124,7 @@ def show(
     blocked = {name: why for name, why in found["accounts"].items() if why}
     say(f"{found['number']} {'is opted out' if found['opted_out'] else 'is not opted out'}")
     for name, why in blocked.items():
-        say(f"  {name} must not write to it: {why.replace('_', ' ')}")
+        say(f"  {name} must not write to it: {in_words(why)}")
     for change in found["history"]:
         said = " ".join(part for part in (_words(change), change["source"], change["account"], change["who"]) if part)
         say(f"  {change['recorded']}  {said}  {one_line(change['evidence'])}")

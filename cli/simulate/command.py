@@ -13,6 +13,7 @@ import typer
 from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign.launch_time import begin_of
 from cli.campaign.spec_file import read_campaign
+from schemas.reasons import in_words
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 72
@@ -129,7 +130,9 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         if count:
             yield f"  {state:<12} {count:>12,}  {_share(count, result):5.1f} %  {_spark(result, state)}"
             reasons = result["reasons"].get(state, {})
-            yield from (f"    {reason}: {number:,}" for reason, number in reasons.items() if reason)
+            yield from (
+                f"    {reason}: {number:,}  ({in_words(reason)})" for reason, number in reasons.items() if reason
+            )
     yield "settled by zone"
     yield from _zones(result)
 

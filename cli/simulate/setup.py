@@ -23,7 +23,7 @@ from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share, slots
 from schemas.campaign import CampaignDocument, CampaignSpec
-from schemas.feedback import HELD, OPTED_OUT
+from schemas.reasons import Reason
 from simulation.audience import Audience, sample
 from simulation.lane import Limits
 from simulation.run import REVISION, Before, Launch
@@ -136,7 +136,8 @@ def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audien
         raise SetupError("audience: nobody to send to; import contacts, or give --recipients N for sample people")
     blocked = blocked_of(store, spec.account, np.asarray(page.numbers).tolist())
     out, held = (
-        np.array([n for n, why in blocked.items() if why == reason], np.uint64) for reason in (OPTED_OUT, HELD)
+        np.array([n for n, why in blocked.items() if why == reason], np.uint64)
+        for reason in (Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
     )
     source = f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}"
     return Audience(page, out, source, held)

@@ -36,7 +36,7 @@ export function update(data) {
   const first = current === null;
   current = data;
   const f = data.figures;
-  show(parts.head, [data.name, data.tags, data.status, data.reason, data.outcome_why, data.created, data.launched, data.finished], () => head(data));
+  show(parts.head, [data.name, data.tags, data.status, data.reason_text, data.outcome_why, data.created, data.launched, data.finished], () => head(data));
   show(parts.actions, [data.actions, data.status], () => data.actions.map((action) => button(action, data)));
   show(parts.facts, [data.recipients, data.rate, f?.segments, f?.spend, f?.residual, f?.submitted, f?.targeted], () => facts(data));
   show(parts.states, [f?.states, f?.targeted], () => (f ? states(f) : []));
@@ -62,7 +62,7 @@ function head(data) {
   const times = [`${data.id} · created ${utc(data.created)} UTC`, data.launched && `launched ${utc(data.launched)}`, data.finished && `finished ${utc(data.finished)}`];
   return [
     el("h2", { id: "panel-title", tabindex: "-1" }, data.name), status, " ", el("span", { id: "panel-age", class: "meta" }),
-    data.reason ? el("p", { class: "meta" }, data.reason) : null,
+    data.reason ? el("p", { class: "meta" }, data.reason_text) : null,
     data.outcome ? el("p", { class: "outcome" }, `No recipient got this message: ${data.outcome_why}.`) : null,
     el("p", { class: "meta" }, times.filter(Boolean).join(" · ")),
     el("div", { class: "tags" }, ...data.tags.map((tag) => el("span", { class: "tag" }, tag))),

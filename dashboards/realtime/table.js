@@ -81,7 +81,7 @@ function hideEmpty(node) {
 }
 
 export function paintStatus(node, data) {
-  const why = data.reason || data.outcome_why;
+  const why = data.reason_text || data.outcome_why;
   node.dataset.s = data.outcome ? "nobody" : data.status;
   node.replaceChildren(el("span", why ? { class: "why", title: why } : {}, data.outcome ? `${data.status}, ${data.outcome}` : data.status));
   if (why) node.append(el("span", { class: "unseen" }, `: ${why}`));

@@ -33,6 +33,7 @@ from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch, resident_mb
 from pipeline.limits.rate import in_doubt
+from schemas.reasons import Reason
 from schemas.wire import CHUNK_LIMIT
 
 LIST = "bench"
@@ -258,7 +259,7 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
         "breaker_open_after_s": _first(
             during, began, lambda one: one.metrics.get("longwave_aggregator_breaker") == 1
         ),
-        "reason_after_s": _first(during, began, lambda one: one.reason.startswith("waiting for aggregator")),
+        "reason_after_s": _first(during, began, lambda one: one.reason.startswith(Reason.WAITING_FOR_AGGREGATOR)),
         "suspended_after_s": _first(during, began, lambda one: one.status == "suspended"),
         "suspended_by_metric": most("longwave_lane_suspended_campaigns") > 0,
         "reasons": sorted({one.reason for one in during if one.reason}),

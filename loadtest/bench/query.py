@@ -45,7 +45,7 @@ STATES: Final = (
     ("rejected", ("bad_number", "blocked"), 0, "h BETWEEN 250 AND 279"),
     ("accepted", ("",), 0, "h BETWEEN 300 AND 929 OR h BETWEEN 80 AND 199 OR h BETWEEN 215 AND 249 OR h = 939"),
     ("delivered", ("",), 0, "h BETWEEN 350 AND 849 OR h = 939"),
-    ("undelivered", ("absent", "blocked", "unknown"), 0, "h BETWEEN 850 AND 899"),
+    ("undelivered", ("absent_subscriber", "blocked", "unknown_error"), 0, "h BETWEEN 850 AND 899"),
     ("clicked", ("",), 0, "h BETWEEN 400 AND 439"),
     ("clicked", ("preview",), 0, "h BETWEEN 420 AND 449"),
     ("withdrawn", ("",), 0, "h >= 990"),

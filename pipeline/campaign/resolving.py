@@ -13,6 +13,7 @@ from typing import Final, Literal
 from pipeline.campaign.transitions import Effect, EmitStatuses, ReleaseReservations
 from pipeline.limits.reservations import releases
 from schemas.campaign import CampaignDocument, Command, Resolution, Resolved, Status, Verdict
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
 
 RESOLVABLE: Final[frozenset[Status]] = frozenset({"sent", "finished", "canceled"})
@@ -20,9 +21,9 @@ RESOLVABLE: Final[frozenset[Status]] = frozenset({"sent", "finished", "canceled"
 KEPT_RESOLVED: Final = 64
 """Decisions that a document keeps."""
 
-_AS: Final[dict[Verdict, tuple[Literal["accepted", "rejected"], str]]] = {
-    "sent": ("accepted", "operator"),
-    "not-sent": ("rejected", "operator_not_sent"),
+_AS: Final[dict[Verdict, tuple[Literal["accepted", "rejected"], Reason]]] = {
+    "sent": ("accepted", Reason.OPERATOR),
+    "not-sent": ("rejected", Reason.OPERATOR_NOT_SENT),
 }
 _AT_ONCE: Final = 5000
 

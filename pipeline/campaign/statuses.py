@@ -19,10 +19,8 @@ from pipeline.campaign.status_commands import command, due
 from pipeline.campaign.suspension import suspend
 from pipeline.campaign.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
+from schemas.reasons import Reason
 
-EMPTY_AUDIENCE = (
-    "the audience is empty: its lists and numbers name nobody; import contacts or edit it, then launch again"
-)
 _NOTED: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
 """Statuses whose reason a note may set; that of a suspended campaign says who holds it."""
 _BEFORE_SENT: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
@@ -57,7 +55,7 @@ def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
     if "processing" not in (document.status, document.resume_to):
         return Transition(document)
     if not record.recipients:
-        back = successor(document, now, **AS_DRAFT, reason=EMPTY_AUDIENCE)
+        back = successor(document, now, **AS_DRAFT, reason=Reason.EMPTY_AUDIENCE)
         return Transition(back, changed=True)
     return _begin(document, record, now)
 

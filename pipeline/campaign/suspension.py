@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pipeline.campaign.transitions import Transition, successor
 from schemas.campaign import CampaignDocument, Hold, Suspension
-
-NO_REASON = "held by the system"
+from schemas.reasons import Reason, in_words, with_remedy
 
 
 def suspend(document: CampaignDocument, record: Suspension, now: int) -> Transition:
@@ -16,7 +15,7 @@ def suspend(document: CampaignDocument, record: Suspension, now: int) -> Transit
     known = next((hold for hold in document.holds if hold.by == record.by), None)
     if known is not None and record.at <= known.at:
         return Transition(document)
-    reason = (record.reason or NO_REASON) if record.suspended else ""
+    reason = (record.reason or Reason.HELD_BY_SYSTEM) if record.suspended else ""
     holds = [hold for hold in document.holds if hold.by != record.by]
     holds.append(Hold(by=record.by, reason=reason, at=record.at))
     if document.status == "paused":
@@ -25,16 +24,23 @@ def suspend(document: CampaignDocument, record: Suspension, now: int) -> Transit
 
 
 def where_to(holds: list[Hold]) -> dict[str, object]:
-    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold."""
-    why = why_held(holds)
-    if why:
-        return {"status": "suspended", "resume_to": "sending", "reason": why}
+    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold. The reason is that of the
+    first holder by name; `reason_in_words` says it of all."""
+    reason = next((hold.reason for hold in _holding(holds)), "")
+    if reason:
+        return {"status": "suspended", "resume_to": "sending", "reason": reason}
     return {"status": "sending", "resume_to": None, "reason": ""}
 
 
-def why_held(holds: list[Hold]) -> str:
-    """The reasons of those that hold, with their names; "" where nobody does."""
-    return "; ".join(f"{hold.reason} ({hold.by})" for hold in sorted(holds, key=lambda one: one.by) if hold.reason)
+def reason_in_words(document: CampaignDocument) -> str:
+    """Why a campaign waits or is held, for people: of a suspended one each reason with who gave it."""
+    if document.status == "suspended":
+        return "; ".join(f"{in_words(hold.reason)} ({hold.by})" for hold in _holding(document.holds))
+    return with_remedy(document.reason)
+
+
+def _holding(holds: list[Hold]) -> list[Hold]:
+    return sorted((hold for hold in holds if hold.reason), key=lambda hold: hold.by)
 
 
 def released(holds: list[Hold]) -> list[Hold]:

@@ -12,6 +12,7 @@ import msgspec
 from pipeline.campaign.plan import Terms
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
 from schemas.chunk import Freeze, Release
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusRange
 
 TermsOf = Callable[[CampaignSpec], Terms | str]
@@ -144,7 +145,12 @@ def withdraw(document: CampaignDocument, at: int) -> tuple[Withdraw, ...]:
         return ()
     ranges = tuple(
         StatusRange(
-            campaign=document.id, message=index, at=at, first=0, last=document.recipients, reason="campaign_canceled"
+            campaign=document.id,
+            message=index,
+            at=at,
+            first=0,
+            last=document.recipients,
+            reason=Reason.CAMPAIGN_CANCELED,
         )
         for index in range(len(document.parsed().messages))
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final, Protocol
 
 import numpy as np
@@ -19,34 +18,16 @@ from pipeline.campaign.when import Dues, dues
 from pipeline.eligibility.optouts import REASONS as CONSENT
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
-from pipeline.limits.caps import ACCOUNT, LEGAL, Limit, legal_limits
+from pipeline.limits.caps import Limit, legal_limits
 from pipeline.limits.carrier_day import FIELD as CARRIER
 from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
-from pipeline.timing.quiet_gate import REASON as QUIET
 from pipeline.timing.quiet_hours import Instants
-from pipeline.timing.zones import UNKNOWN, UNKNOWN_ZONE, ZoneIds, id_of, zone_ids
+from pipeline.timing.zones import UNKNOWN, ZoneIds, id_of, zone_ids
 from schemas.audience import Indices
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
-
-
-class Reason(StrEnum):
-    """Why a recipient gets nothing. Where several apply, the first in this order is given."""
-
-    INVALID_NUMBER = "invalid_number"
-    OPTED_OUT = "opted_out"
-    HELD_FOR_REVIEW = "held_for_review"
-    UNREACHABLE = "unreachable"
-    EMPTY_TEXT = "empty_text"
-    TOO_MANY_SEGMENTS = "too_many_segments"
-    UNKNOWN_ZONE = UNKNOWN_ZONE
-    LOCAL_TIME_PASSED = "local_time_passed"
-    NO_ALLOWED_HOURS = "no_allowed_hours"
-    SMART_SENDING = "smart_sending"
-    LEGAL_CAP = LEGAL
-    ACCOUNT_CAP = ACCOUNT
-
 
 SHORTEST_NUMBER: Final = 1_000_000
 """Seven digits with the country code: no shorter number that takes texts is assigned under E.164."""
@@ -176,7 +157,12 @@ def reason_of(code: int) -> Reason:
 
 _ACCOUNTED: Final = frozenset({"canceled", "sent", "finished"})
 """Statuses in which each recipient has a final state, or a message that only waits for its receipt."""
-_REASONS: Final = tuple(Reason)
+_REASONS: Final = (
+    Reason.INVALID_NUMBER, Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW, Reason.UNREACHABLE, Reason.EMPTY_TEXT,
+    Reason.TOO_MANY_SEGMENTS, Reason.UNKNOWN_ZONE, Reason.LOCAL_TIME_PASSED, Reason.NO_ALLOWED_HOURS,
+    Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP,
+)  # fmt: skip
+"""Why a recipient gets nothing. Where several apply, the first in this order is given."""
 _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
 """Reasons that lie in other messages."""
 _MAY_GO: Final = 0
@@ -300,7 +286,7 @@ def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]
     starts = np.flatnonzero(np.concatenate(([True], (due[1:] != due[:-1]) | (quiet[1:] != quiet[:-1]))))
     counts = np.diff(np.append(starts, len(due)))
     runs = list(zip(counts.tolist(), due[starts].tolist(), strict=True))
-    return runs, [QUIET if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
+    return runs, [Reason.QUIET_HOURS if held else "" for held in quiet[starts].tolist()] if quiet.any() else []
 
 
 def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: dict[int, str], now: int) -> list[StatusChunk]:
@@ -311,7 +297,5 @@ def _skipped(chunk: RecipientChunk, reasons: Reasons, blockers: dict[int, str], 
         places = np.flatnonzero(reasons == code)
         reason = _REASONS[code - 1]
         ids = [blockers[place] for place in places.tolist()] if reason in _BLOCKED else None
-        groups.append(
-            StatusGroup(state="skipped", reason=reason.value, ordinals=(places + chunk.first).tolist(), ids=ids)
-        )
+        groups.append(StatusGroup(state="skipped", reason=reason, ordinals=(places + chunk.first).tolist(), ids=ids))
     return [StatusChunk(campaign=chunk.campaign, message=chunk.message, at=now, groups=groups)] if groups else []

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.identity.buckets import Hashes, Numbers, hash_of, hashes
 from pipeline.identity.hash_set import MERGE_AT, HashSet
-from schemas.feedback import HELD, OPTED_OUT, OPTOUTS, Consent
+from schemas.feedback import OPTOUTS, Consent
+from schemas.reasons import Reason
 from schemas.wire import DecodeError
 
-REASONS: Final = ("", OPTED_OUT, HELD)
+REASONS: Final = ("", Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
 """Why a number is blocked, by the code that `codes_of` gives."""
 LATEST_STOPS: Final = 100_000
 """Texts that stopped, of which the place is remembered: a START is dealt with seconds after it came, so that of the
@@ -44,7 +45,7 @@ def parse_key(key: bytes) -> ConsentKey | None:
 def reason_of(account: str, states: Mapping[tuple[str, str], str]) -> str:
     """Why `account` may not write to a number, "" if it may, of the number's states by (account, hold)."""
     closed = [hold for (whose, hold), state in states.items() if whose in ("", account) and state != "in"]
-    return "" if not closed else OPTED_OUT if "" in closed else HELD
+    return "" if not closed else Reason.OPTED_OUT if "" in closed else Reason.HELD_FOR_REVIEW
 
 
 def without_decided(changes: Sequence[Consent], ended: Container[tuple[str, int, str]]) -> list[Consent]:
@@ -131,7 +132,7 @@ class OptOuts:
         codes = _contains(self._out, self._out_by_account, account, wanted).astype(np.uint8)
         if not (self._held.is_empty and self._held_by_account.is_empty):
             held = _contains(self._held, self._held_by_account, account, wanted)
-            codes[held & (codes == 0)] = REASONS.index(HELD)
+            codes[held & (codes == 0)] = REASONS.index(Reason.HELD_FOR_REVIEW)
         return codes
 
     def blocked_many(self, account: str, numbers: list[int]) -> list[str]:
@@ -142,7 +143,7 @@ class OptOuts:
     def blocked_otherwise(self, account: str, number: int) -> str:
         """Why `account` may not write to a number, its own current consent apart; "" if that alone is in the way."""
         if self._holds.get((account, number)) or self._holds.get(("", number)):
-            return HELD
+            return Reason.HELD_FOR_REVIEW
         return self.blocked_many("", [number])[0] if account else ""
 
     def has(self, consent: Consent) -> bool:

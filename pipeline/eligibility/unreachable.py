@@ -12,24 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.feedback.receipts import CODES
 from pipeline.identity.buckets import hash_of, hashes
 from pipeline.identity.hash_set import HashSet
 from schemas.audience import Indices
-from schemas.feedback import OPTED_OUT_AT_CARRIER, UNREACHABLE, Unreachable, UnreachableReason
+from schemas.feedback import UNREACHABLE, Unreachable
+from schemas.reasons import Reason
 from schemas.wire import DecodeError
 
-REASONS: Final[dict[UnreachableReason, str]] = {
-    "landline": "a landline",
-    "unknown_number": "a number that nobody has",
-    "not_a_mobile": "no mobile number",
-    OPTED_OUT_AT_CARRIER: "opted out at the carrier",
-}
-"""Reasons of receipts and rejections that make a number unreachable, in words."""
-WRITTEN: Final[dict[str, UnreachableReason]] = {
-    said: reason for reason in REASONS for said in (reason, *(code for code, why in CODES.items() if why == reason))
-}
-"""Reason as it is recorded (of receipts) or the aggregator's code (of rejections) → reason of `REASONS`."""
 DAY: Final = 86_400_000
 MERGE_AT: Final = 65_536
 
@@ -58,7 +47,7 @@ class UnreachableNumbers:
             self._cleared[record.number] = record.at
             self._at_carrier.pop(record.number, None)
             self._set(record.number, 0)
-        elif record.reason == OPTED_OUT_AT_CARRIER:
+        elif record.reason == Reason.OPTED_OUT_AT_CARRIER:
             self._at_carrier[record.number] = record.at
         else:
             self._set(record.number, record.at // DAY)
@@ -85,7 +74,7 @@ class UnreachableNumbers:
         failure was noted, since then it does not."""
         if at <= self._cleared.get(number, -1):
             return False
-        if reason == OPTED_OUT_AT_CARRIER:
+        if reason == Reason.OPTED_OUT_AT_CARRIER:
             return at > self._at_carrier.get(number, -1)
         return not self._members.contains_many(hashes([number]))[0] or at // DAY > self._day_of(number)
 

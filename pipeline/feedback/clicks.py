@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import Final, Literal, get_args
 
 from schemas.feedback import Click, ClickBatch
+from schemas.reasons import Reason, written
 from schemas.status import StatusChunk, StatusGroup
-from schemas.succession import PERSON
 
 TOO_FAST_MS: Final = 1_500
 """No person reads a text and follows its link sooner after the aggregator took it."""
@@ -66,16 +66,16 @@ def statuses(batch: ClickBatch, sent: Mapping[int, int] = NOT_KNOWN) -> StatusCh
 
 
 def reason_of(click: Click, sent: int | None = None) -> str:
-    """`person`, or why not: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too-fast`. `sent` in ms."""
+    """`person`, or why not: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too_fast`. `sent` in ms."""
     if click.method.upper() == "HEAD":
-        return "bot:head"
+        return written(Reason.BOT, "head")
     if any(word in click.purpose.casefold() for word in _AHEAD):
-        return "bot:prefetch"
+        return written(Reason.BOT, "prefetch")
     folded = click.user_agent.strip().casefold()
-    named = next((f"bot:{bot.name}" for bot in BOTS if bot.fits(folded)), None)
+    named = next((written(Reason.BOT, bot.name) for bot in BOTS if bot.fits(folded)), None)
     if named is not None:
         return named
-    return "bot:too-fast" if sent is not None and click.at - sent < TOO_FAST_MS else PERSON
+    return written(Reason.BOT, "too_fast") if sent is not None and click.at - sent < TOO_FAST_MS else Reason.PERSON
 
 
 def _load() -> tuple[Bot, ...]:

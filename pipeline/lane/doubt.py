@@ -9,13 +9,10 @@ from pipeline.lane.outcomes import cut_part
 from pipeline.lane.state import Flight, LaneState, subtract
 from pipeline.lane.status import Part
 from schemas.lane import Slice
+from schemas.reasons import Reason
 
 CERTAIN = frozenset({"canceled", "skipped", "expired"})
 """States that say that nothing was submitted."""
-LOST = "owner_lost"
-"""Reason of what an owner left behind without a RESULT."""
-UNANSWERED = "no_answer"
-"""Reason of what an earlier attempt had no answer for, and no later one did."""
 
 
 def doubt(state: LaneState, one: Slice) -> None:
@@ -63,9 +60,9 @@ def _may_be_wrong(state: LaneState, part: Part, lost: list[Flight]) -> bool:
 
 def _split(state: LaneState, part: Part, lost: list[Flight]) -> list[Part]:
     chunk, start, stop = part.slice
-    why = dict.fromkeys(_positions(state.chunks[chunk].doubts, part.slice), UNANSWERED)
+    why = dict.fromkeys(_positions(state.chunks[chunk].doubts, part.slice), Reason.EARLIER_ATTEMPT_UNANSWERED)
     for flight in lost:
-        why |= dict.fromkeys(_positions(_still_open(flight), part.slice), LOST)
+        why |= dict.fromkeys(_positions(_still_open(flight), part.slice), Reason.OWNER_LOST)
     pieces: list[Part] = []
     for reason, run in groupby(range(start, stop), key=why.get):
         positions = list(run)

@@ -28,7 +28,6 @@ KEPT_MS: Final = 30 * 24 * 3_600_000
 """How long downtime is kept in mind; longer than any limit on lateness."""
 KEPT: Final = 1000
 """Times of downtime kept in mind."""
-TOO_LATE: Final = "too_late"
 
 
 @dataclass(slots=True)

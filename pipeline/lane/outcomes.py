@@ -13,11 +13,9 @@ from itertools import accumulate
 from pipeline.lane.state import Flight, subtract
 from pipeline.lane.status import Part
 from schemas.lane import ResultGroup, Slice
+from schemas.reasons import Reason
 
 Outcome = tuple[ResultGroup, Part]
-
-NOT_NAMED = "not_in_result"
-"""Reason of a recipient that no group of its RESULT names."""
 
 
 def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], list[str]]:
@@ -38,7 +36,7 @@ def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], 
     missing = [index for index in due if index not in named]
     if missing:
         wrong.append(f"{len(missing)} recipients are in no group")
-        rest = ResultGroup(outcome="unknown", reason=NOT_NAMED)
+        rest = ResultGroup(outcome="unknown", reason=Reason.NOT_IN_RESULT)
         found += [(rest, part) for part in _cut(flight, rest, missing, None)]
     return found, wrong
 

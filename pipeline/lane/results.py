@@ -21,16 +21,15 @@ or an operator has resolved its unknown messages: then they are rejected, `not_s
 
 from __future__ import annotations
 
-from pipeline.lane.doubt import LOST, doubt, honest, is_spent
+from pipeline.lane.doubt import doubt, honest, is_spent
 from pipeline.lane.effects import Ask, Effect, Malformed
 from pipeline.lane.lateness import move
 from pipeline.lane.outcomes import Outcome, outcomes, without
 from pipeline.lane.release import moves, releases
 from pipeline.lane.state import Flight, LaneState, next_attempt
 from pipeline.lane.status import Part, status_of
-from pipeline.timing.quiet_gate import REASON as QUIET
 from schemas.lane import Result, ResultGroup
-from schemas.succession import NOT_SENT_AFTER_ALL
+from schemas.reasons import Reason
 
 NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
 """Outcomes of recipients that the aggregator certainly did not take."""
@@ -85,7 +84,7 @@ def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
     parts = [
         done
         for left, attempt in flight.open()
-        for done in _resend(state, flight, Part(left, attempt, "unknown", LOST), at, at)
+        for done in _resend(state, flight, Part(left, attempt, "unknown", Reason.OWNER_LOST), at, at)
     ]
     return [*status_of(state, flight.key, parts, at)]
 
@@ -104,7 +103,7 @@ def _settle(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at
     if group.outcome == "retry" and state.canceled(flight.key[0]):
         return [Part(piece.slice, piece.attempt, "canceled", group.reason) for piece in left]
     if group.outcome == "retry":
-        if group.reason == QUIET:
+        if group.reason == Reason.QUIET_HOURS:
             for piece in left:
                 move(state.chunks[piece.slice[0]], piece.slice, group.due)
         return [_again(state, piece, group.due, at, group.reason) for piece in left]
@@ -139,8 +138,8 @@ def _not_sent_after_all(state: LaneState, part: Part, at: int) -> list[Part]:
     """Who was unknown, and was certainly not submitted by this flight. Who had an earlier attempt stays unknown."""
     sure = [piece for piece, doubted in is_spent(state, part, 1) if not doubted]
     if state.may_wait_again(state.chunks[part.slice[0]].key[0]):
-        return [_again(state, piece, at, at, NOT_SENT_AFTER_ALL) for piece in sure]
-    return [Part(piece.slice, piece.attempt, "rejected", NOT_SENT_AFTER_ALL) for piece in sure]
+        return [_again(state, piece, at, at, Reason.NOT_SENT_BY_LOST_OWNER) for piece in sure]
+    return [Part(piece.slice, piece.attempt, "rejected", Reason.NOT_SENT_BY_LOST_OWNER) for piece in sure]
 
 
 def _settle_elsewhere(state: LaneState, part: Part) -> None:

@@ -20,9 +20,8 @@ from pipeline.timing import tz
 from pipeline.timing.location_key import Place
 from pipeline.timing.quiet_hours import Instants, QuietHours
 from pipeline.timing.quiet_rules import Cap, Reading, rule_for
+from schemas.reasons import Reason
 
-LEGAL: Final = "legal_cap"
-ACCOUNT: Final = "account_cap"
 LONGEST: Final = 7 * tz.DAY
 """No span is longer, because the table of reservations reaches no further back."""
 _HOUR: Final = 3_600_000
@@ -34,7 +33,7 @@ class Limit:
     """At most `messages` in any `span` (ms). `account`: only messages with this tag count, None: all do. `whom`: the
     recipients for whom it counts, None: all."""
 
-    reason: Literal["legal_cap", "account_cap"]
+    reason: Literal[Reason.LEGAL_CAP, Reason.ACCOUNT_CAP]
     messages: int
     span: int
     account: int | None = None
@@ -58,7 +57,7 @@ class Held:
 def account_limits(tag: int, day: int | None, week: int | None) -> tuple[Limit, ...]:
     """The limits of an account's settings; None: it has none."""
     limits = ((day, tz.DAY), (week, 7 * tz.DAY))
-    return tuple(Limit(ACCOUNT, messages, span, tag) for messages, span in limits if messages is not None)
+    return tuple(Limit(Reason.ACCOUNT_CAP, messages, span, tag) for messages, span in limits if messages is not None)
 
 
 def legal_limits(quiet: QuietHours, rule_ids: Instants, now: int) -> list[Limit]:
@@ -72,7 +71,7 @@ def legal_limits(quiet: QuietHours, rule_ids: Instants, now: int) -> list[Limit]
         if cap is not None:
             mine = rule_ids == rule_id
             found[cap] = found[cap] | mine if cap in found else mine
-    return [Limit(LEGAL, cap.messages, cap.hours * _HOUR, None, whom) for cap, whom in found.items()]
+    return [Limit(Reason.LEGAL_CAP, cap.messages, cap.hours * _HOUR, None, whom) for cap, whom in found.items()]
 
 
 @lru_cache(maxsize=20_000)

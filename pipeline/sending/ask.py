@@ -11,11 +11,11 @@ from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.submission import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, STALE_MS, Answered
 from schemas.lane import Result, ResultGroup
+from schemas.reasons import Reason
 
 MARGIN_MS: Final = 1000
 ASKED_FOR_MS: Final = 24 * 3_600_000
 """How long after its INTENT a flight is asked for at most; what is open then is unknown for good."""
-NO_ANSWER: Final = "no_answer_to_query"
 HEARD_BY_MS: Final = STALE_MS + 9000
 """How long a lost owner is waited for. One that lives gives up what it has not submitted when the INTENT is
 `STALE_MS` old, and its RESULT has longer than that to be written while the group is still unsettled. What it says
@@ -63,7 +63,7 @@ def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], a
     return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
 
 
-def given_up(flight: Flight, at: int, reason: str = NO_ANSWER) -> Result:
+def given_up(flight: Flight, at: int, reason: Reason = Reason.NO_ANSWER_TO_QUERY) -> Result:
     """The RESULT of a flight that was asked for long enough without an answer."""
     groups = [ResultGroup(outcome="unknown", reason=reason, indices=open_indices(flight))]
     return Result(intent=flight.offset, groups=groups, at=at, asked=True)

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.sending.submission import THROTTLED, Answered
+from pipeline.sending.submission import Answered
+from schemas.reasons import Reason
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -145,7 +146,7 @@ def failure(outcomes: Iterable[tuple[str, str]]) -> str:
     """
     first = ""
     for outcome, reason in outcomes:
-        if outcome not in {"retry", "unknown"} or reason == THROTTLED:
+        if outcome not in {"retry", "unknown"} or reason == Reason.THROTTLED:
             return ""
         first = first or reason or outcome
     return first

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from pipeline.lane.delay_table import Span
-from pipeline.lane.lateness import TOO_LATE, is_too_late
+from pipeline.lane.lateness import is_too_late
 from pipeline.lane.scheduler import FairShare, Key
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import FIELD, next_day, normal
-from pipeline.timing.quiet_gate import REASON, held_until
+from pipeline.timing.quiet_gate import held_until
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import Defer, Drop, Intent, Slice, Work
+from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
 """Slices in one Drop of those that are past the deadline or too late: it stays well below what a broker takes."""
@@ -99,7 +100,7 @@ def pick(
         return None
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
-        return Pick(None, [_expire(state, _free(state, picked, key), "deadline", now)], 0)
+        return Pick(None, [_expire(state, _free(state, picked, key), Reason.DEADLINE, now)], 0)
     check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
     hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
     taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
@@ -114,7 +115,7 @@ def pick(
             break
     chosen = _records(state, key, taken, now)
     if late:
-        chosen.drops.append(_expire(state, late, TOO_LATE, now))
+        chosen.drops.append(_expire(state, late, Reason.TOO_LATE, now))
     return chosen
 
 
@@ -130,9 +131,9 @@ def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
             continue
         deadline = state.campaigns[key[0]].settings.deadline
         if deadline is not None and now >= deadline and _has_free(state, picked, key):
-            return _expire(state, _free(state, picked, key), "deadline", now)
+            return _expire(state, _free(state, picked, key), Reason.DEADLINE, now)
         if late := _too_late(state, picked, key, now):
-            return _expire(state, late, TOO_LATE, now)
+            return _expire(state, late, Reason.TOO_LATE, now)
     return None
 
 
@@ -245,11 +246,11 @@ class _Slice:
                 self._messages -= 1
                 continue
             if held is not None and held[position - start]:
-                self._defer(held[position - start], REASON, chunk, position)
+                self._defer(held[position - start], Reason.QUIET_HOURS, chunk, position)
                 continue
             cost = work.segments[position]
             if not self._carrier_has_room(work, position, cost):
-                self._defer(self._tomorrow, "carrier_day", chunk, position)
+                self._defer(self._tomorrow, Reason.CARRIER_DAY, chunk, position)
                 continue
             if self.used and self.used + cost > self._segments:
                 self.full = True

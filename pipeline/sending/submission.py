@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
 from pipeline.lane.state import Flight, LaneState
-from pipeline.timing.quiet_gate import REASON, held_until
+from pipeline.timing.quiet_gate import held_until
 from pipeline.timing.quiet_hours import QuietHours
-from schemas.feedback import HELD, OPTED_OUT
 from schemas.lane import Control, ResultGroup
+from schemas.reasons import Reason
 
 STALE_MS: Final = 3000
 """An INTENT older than this is not submitted: its owner stalled, and what the checks rest on may be stale too."""
@@ -25,12 +25,6 @@ THROTTLED_BACKOFF_MS: Final = 8_000
 time would leave these messages minutes behind the others."""
 FIRST_RESEND_MS: Final = 5_000
 """The same where the message may have arrived: an aggregator that hangs has time to recover."""
-
-
-TOO_LATE: Final = "too-late"
-"""The reason of a message that was not written in time after its last check."""
-THROTTLED: Final = "throttled"
-"""The reason of a message that was too fast."""
 
 
 class Answered(Protocol):
@@ -64,11 +58,13 @@ def held_back(
     if control.state != "running" or is_stale(flight, now):
         return held_all(len(numbers), now)
     if control.settings.deadline is not None and now >= control.settings.deadline:
-        return [ResultGroup(outcome="expired", reason="deadline")] * len(numbers)
+        return [ResultGroup(outcome="expired", reason=Reason.DEADLINE)] * len(numbers)
     asleep = [_asleep(due) for due in quiet or [0] * len(numbers)]
     if control.settings.messages[flight.key[1]].to_opted_out:
         return asleep
-    skips = {why: ResultGroup(outcome="skipped", reason=why) for why in (OPTED_OUT, HELD)}
+    skips: dict[str, ResultGroup] = {
+        why: ResultGroup(outcome="skipped", reason=why) for why in (Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
+    }
     return [skips.get(why, later) for why, later in zip(blocked(numbers), asleep, strict=True)]
 
 
@@ -78,7 +74,7 @@ def is_stale(flight: Flight, now: int) -> bool:
 
 
 def _asleep(due: int) -> ResultGroup | None:
-    return ResultGroup(outcome="retry", reason=REASON, due=due) if due else None
+    return ResultGroup(outcome="retry", reason=Reason.QUIET_HOURS, due=due) if due else None
 
 
 def hours_of(state: LaneState, flight: Flight, quiet: QuietHours, now: int) -> list[int] | None:
@@ -98,14 +94,14 @@ def starts_full(last_intent_at: int, owned_at: int) -> bool:
 
 def held_all(count: int, now: int) -> list[ResultGroup | None]:
     """Everybody goes back into the queue."""
-    return [ResultGroup(outcome="retry", reason="held_back", due=now)] * count
+    return [ResultGroup(outcome="retry", reason=Reason.HELD_BACK, due=now)] * count
 
 
 def away(held: Sequence[ResultGroup | None], seconds: float, now: int) -> list[ResultGroup | None]:
     """`held` where the aggregator takes nothing: those that could go wait, for `seconds` where it said how long (0:
     until it is there again). `now` in ms."""
     why = ResultGroup(
-        outcome="retry", reason="throttled" if seconds else "aggregator_away", due=now + int(seconds * 1000)
+        outcome="retry", reason=Reason.THROTTLED if seconds else Reason.AGGREGATOR_AWAY, due=now + int(seconds * 1000)
     )
     return [one or why for one in held]
 
@@ -144,8 +140,8 @@ def _one(answer: Answered, attempt: int, at: int) -> ResultGroup:
     if answer.outcome == "rejected":
         return ResultGroup(outcome="rejected", reason=answer.reason)
     first = FIRST_RESEND_MS if answer.outcome == "unknown" else FIRST_BACKOFF_MS
-    last = THROTTLED_BACKOFF_MS if answer.reason == THROTTLED else LAST_BACKOFF_MS
-    if answer.reason == TOO_LATE:
+    last = THROTTLED_BACKOFF_MS if answer.reason == Reason.THROTTLED else LAST_BACKOFF_MS
+    if answer.reason == Reason.NOT_WRITTEN_IN_TIME:
         attempt = 0  # a process that was slow is no reason to wait longer each time
     # Where the whole account waits (`holds`), that is the pause; the message's own would only come on top.
     backoff = 0 if answer.holds else min(first * 2 ** min(attempt, 7), last)

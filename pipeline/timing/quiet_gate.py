@@ -10,7 +10,6 @@ from schemas.lane import Work
 
 ARRIVAL_MS: Final = 2_000
 """What goes now must still be allowed this much later (ms): the aggregator has it then, and may pass it on."""
-REASON: Final = "quiet_hours"
 
 
 def held_until(quiet: QuietHours, work: Work, start: int, stop: int, now: int) -> list[int] | None:

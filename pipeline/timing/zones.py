@@ -25,14 +25,13 @@ from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 from pipeline.numbers.placed import are_placed
 from schemas.audience import Indices
 from schemas.ids import zone_names
+from schemas.reasons import Reason
 
 ZoneSet = tuple[str, ...]
 ZoneIds = NDArray[np.int32]
 Policy = Literal["store", "skip"]
 
 UNKNOWN: Final = 0
-UNKNOWN_ZONE: Final = "unknown_zone"
-"""The reason of those who are skipped because nothing says where they are."""
 _DIGITS: Final = 15
 _NORTH_AMERICA: Final = 1
 
@@ -42,11 +41,13 @@ def candidate_zones(number: int) -> ZoneSet:
     return zone_sets()[int(candidate_ids(np.array([number], np.uint64))[0])]
 
 
-def zones_of(contact_zone: str, number: int, store_zone: str, unknown: Policy) -> ZoneSet | Literal["unknown_zone"]:
+def zones_of(
+    contact_zone: str, number: int, store_zone: str, unknown: Policy
+) -> ZoneSet | Literal[Reason.UNKNOWN_ZONE]:
     """Zones in all of which a message must be allowed, or the reason to skip. A contact's zone that the pinned data
     does not have counts as none."""
     index = int(zone_ids(np.array([number], np.uint64), [contact_zone], [0], store_zone, unknown)[0])
-    return zone_sets()[index] if index else UNKNOWN_ZONE
+    return zone_sets()[index] if index else Reason.UNKNOWN_ZONE
 
 
 def zone_ids(

@@ -18,8 +18,9 @@ from adapters.clickhouse.statuses import StatusSink
 from api.figures_source import as_json
 from pipeline.insight.accounting import figures
 from schemas.figures import Clicks
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup, StatusRange
-from schemas.succession import EVENTS, FINAL, NOT_SENT_AFTER_ALL, SUBMITTED, WAITING
+from schemas.succession import EVENTS, FINAL, SUBMITTED, WAITING
 from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.pipeline.insight.accounting_model import Record, billed, states
 from tests.stack import Server
@@ -254,7 +255,7 @@ def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(stor
         chunk("in_flight", range(9), lane=0, **kind),
         chunk("unknown", range(9), lane=0, reason="owner_lost", **kind),
         chunk("delivered", [8], lane=0),
-        chunk("queued", range(4), lane=0, attempt=1, reason=NOT_SENT_AFTER_ALL, **kind),
+        chunk("queued", range(4), lane=0, attempt=1, reason=Reason.NOT_SENT_BY_LOST_OWNER, **kind),
         chunk("canceled", [0], lane=0, attempt=1),
         chunk("in_flight", [1, 2], lane=0, attempt=1, **kind),
         chunk("unknown", [1], lane=0, attempt=1, reason="owner_lost", **kind),

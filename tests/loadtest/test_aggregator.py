@@ -167,7 +167,7 @@ async def test_faults_reach_the_client_as_what_they_prove(tmp_path: Path) -> Non
                 outcomes = await made.submit("+1", batch(n, 1))
                 assert outcomes[0].outcome == "unknown"
                 reasons[outcomes[0].reason] += 1
-    assert set(reasons) == {"http-500", "connection-lost"}
+    assert set(reasons) == {"http:500", "connection_lost"}
     assert 5 < len(Submissions.read(tmp_path).received) < 35
 
 
@@ -176,7 +176,7 @@ async def test_silent_outage_leaves_the_client_without_an_answer(tmp_path: Path)
     with simulator(tmp_path, outage) as (url, child):
         async with client(url, timeout=0.3) as made:
             outcomes = await made.submit("+1", batch(0, 2))
-        assert [(o.outcome, o.reason) for o in outcomes] == [("unknown", "no-answer")] * 2
+        assert [(o.outcome, o.reason) for o in outcomes] == [("unknown", "no_answer")] * 2
         child.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(child.wait, 10) == 0
     assert Submissions.read(tmp_path).received == set()

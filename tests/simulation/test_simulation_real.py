@@ -161,9 +161,9 @@ def test_every_recipient_has_the_same_outcome(both: Both) -> None:
     seen = Counter(real.values())
     for outcome in [
         ("delivered", ""),
-        ("undelivered", "unreachable"),
+        ("undelivered", "absent_subscriber"),
         ("rejected", "30003"),
-        ("rejected", "30007"),
+        ("rejected", "filtered"),
         ("skipped", "opted_out"),
         ("skipped", "smart_sending"),
         ("skipped", "invalid_number"),

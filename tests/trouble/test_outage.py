@@ -7,9 +7,9 @@ import json
 
 from loadtest.bench import outage
 
-WAITING = "waiting for aggregator local: "
-HANGS = {"no-answer", "no-free-connection"}
-GONE = {"connection-lost", "connect", "connect-timeout"}
+WAITING = "waiting_for_aggregator:local: "
+HANGS = {"no_answer", "no_free_connection"}
+GONE = {"connection_lost", "connect", "connect_timeout"}
 
 
 def test_an_outage_of_the_aggregator_costs_memory_and_people_nothing() -> None:

@@ -40,7 +40,7 @@ def test_a_rough_aggregator_gets_nobody_twice(stage: Scene) -> None:
     assert {"delivered", "undelivered", "rejected", "unknown"} == set(account.states)
     assert stage.arrivals.count(campaign.id) > campaign.arrived()
     unknown = {one["reason"] for one in account.shown["figures"]["reasons"] if one["state"] == "unknown"}
-    assert unknown <= {"http-500", "connection-lost"}
+    assert unknown <= {"http:500", "connection_lost"}
 
 
 def test_the_aggregator_killed_in_the_middle(stage: Scene) -> None:

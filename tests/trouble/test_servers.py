@@ -63,7 +63,7 @@ def test_clickhouse_away_when_the_audience_is_to_be_frozen(stage: Scene) -> None
         stage.command(draft, "launch")
         shown = draft.until("it says what it waits for", lambda one: bool(one["reason"]))
         assert (shown["status"], shown["recipients"]) == ("processing", 0)
-        assert "waiting for ClickHouse" in shown["reason"]
+        assert shown["reason"].startswith("waiting_for_clickhouse:")
         for word in ("review", "launch"):
             said = stage.longwave("campaign", word, other.id, code=1)
             assert said.startswith("error: ClickHouse cannot be reached")

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from api.figures_source import HANDED_OVER
 from cli.client import Client
+from schemas.reasons import Reason
 
 NOT_SENT: Final = ("skipped", "canceled", "expired")
-LATE: Final = "not_sent_by_lost_owner"
-"""See the table of `pipeline.lane.results`."""
 
 
 @dataclass(slots=True)
@@ -75,7 +74,7 @@ def _states(client: Client, campaign: str, folder: Path) -> tuple[NDArray[np.str
     states = np.full(int(ordinals.max(initial=-1)) + 1, "missing", dtype="U16")
     states[ordinals] = rows["state"].to_numpy().astype("U16")
     not_sent = np.zeros(len(states), dtype=np.bool_)
-    not_sent[ordinals] = rows["reason"].to_numpy() == LATE
+    not_sent[ordinals] = rows["reason"].to_numpy() == Reason.NOT_SENT_BY_LOST_OWNER
     return states, not_sent & (states == "rejected")
 
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from adapters.kafka.reading import records
 from adapters.settings import Kafka
-from pipeline.lane.doubt import LOST
 from schemas import topics
+from schemas.reasons import Reason
 from schemas.status import STATUSES, StatusChunk
 
 _CLAIM: Final = re.compile(r"^(\S+Z) .* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
@@ -51,7 +51,7 @@ Message = tuple[int, str, int]
 
 def _lost(chunk: StatusChunk) -> Iterator[Message]:
     for group in chunk.groups:
-        if group.reason == LOST:
+        if group.reason == Reason.OWNER_LOST:
             yield from ((chunk.lane, chunk.campaign, ordinal) for ordinal in group.ordinals)
 
 

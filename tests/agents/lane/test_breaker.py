@@ -115,14 +115,14 @@ async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_knock() ->
         made.status = 429
         assert await client.knock() == ""  # too fast is alive
         made.status = 503
-        assert await client.knock() == "http-503"
+        assert await client.knock() == "http:503"
     nobody = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
     assert await nobody.knock() == "connect"
     await nobody.close()
     silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(30), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     mute = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{port}/", timeout=0.3))
-    assert await mute.knock() == "no-answer"
+    assert await mute.knock() == "no_answer"
     await mute.close()
     silent.close()
 
@@ -160,11 +160,11 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     outage.look(log.state)
     assert said.take() == []
     for _ in range(LIMIT):
-        breaker.rule.failed(monotonic(), "http-503", 0.0)
+        breaker.rule.failed(monotonic(), "http:503", 0.0)
     outage.look(log.state)
     (note,) = said.take()
     assert isinstance(note, Note)
-    assert note.reason == "waiting for aggregator down: http-503"
+    assert note.reason == "waiting_for_aggregator:down: http:503"
     outage.look(log.state)
     assert said.take() == []  # once
     context.campaigns._documents[A] = document(reason=note.reason)
@@ -216,7 +216,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
         outage.look(log.state)
         (note,) = said.take()
         assert isinstance(note, Note)
-        assert re.fullmatch(r"waiting for aggregator down: throttled until \d\d:\d\d:\d\d UTC", note.reason)
+        assert re.fullmatch(r"waiting_for_aggregator:down: throttled until \d\d:\d\d:\d\d UTC", note.reason)
         context.campaigns._documents[A] = document(reason=note.reason)
         await until(lambda: metrics.AGGREGATOR_HELD.labels("down")._value.get() == 0)
         assert woken == [0.0]
@@ -231,7 +231,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
 
 async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
-    reason = "waiting for aggregator down: connect"
+    reason = "waiting_for_aggregator:down: connect"
     for stored, kind in ((document("suspended", reason, reason), Suspension), (document(reason=reason), Note)):
         context = Context(Settings(), "another")
         said, breaker, log = Said(), AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]

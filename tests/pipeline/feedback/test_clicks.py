@@ -45,13 +45,13 @@ def test_who_fetches_ahead_is_no_person(purpose: str) -> None:
 
 
 def test_a_hit_within_moments_of_the_sending_is_no_person() -> None:
-    assert reason_of(click(at=11_499), sent=10_000) == "bot:too-fast"
+    assert reason_of(click(at=11_499), sent=10_000) == "bot:too_fast"
     assert reason_of(click(at=11_500), sent=10_000) == "person"
-    assert reason_of(click(at=9_000), sent=10_000) == "bot:too-fast"
+    assert reason_of(click(at=9_000), sent=10_000) == "bot:too_fast"
     assert reason_of(click(agent=SAMSUNG, at=11_000), sent=10_000) == "bot:samsung-preview"
     chunk = statuses(ClickBatch(campaign="0000000a", message=0, clicks=[click(3, at=20), click(5, at=20)]), {5: 0})
     assert chunk is not None
-    assert [(g.reason, g.ordinals) for g in chunk.groups] == [("person", [3]), ("bot:too-fast", [5])]
+    assert [(g.reason, g.ordinals) for g in chunk.groups] == [("person", [3]), ("bot:too_fast", [5])]
 
 
 def test_head_is_no_person() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.feedback.receipts import reason_of, statuses
+from pipeline.feedback.receipts import statuses
+from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
 from schemas.status import STATUSES
 from schemas.wire import encode
@@ -32,7 +33,7 @@ def test_one_group_per_state_and_reason() -> None:
     assert [(g.state, g.reason, g.ordinals) for g in chunk.groups] == [
         ("delivered", "", [1, 3]),
         ("undelivered", "landline", [2]),
-        ("undelivered", "unreachable", [4]),
+        ("undelivered", "absent_subscriber", [4]),
     ]
 
 
@@ -53,4 +54,4 @@ def test_an_empty_batch_gives_nothing() -> None:
     ],
 )
 def test_reasons(code: str, reason: str) -> None:
-    assert reason_of(code) == reason
+    assert reason_of_code(code) == reason

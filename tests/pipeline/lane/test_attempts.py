@@ -17,7 +17,7 @@ from schemas.lane import ResultGroup as Group
 from schemas.wire import encode
 from tests.pipeline.lane.records import Log, control, intent, owner, result, said, work
 
-NO_ANSWER = Group(outcome="unknown", reason="no-answer", due=50)
+NO_ANSWER = Group(outcome="unknown", reason="no_answer", due=50)
 
 
 def begun(unknown: str = "resend", **more: Any) -> Log:
@@ -57,7 +57,7 @@ def test_an_attempt_that_was_certainly_not_processed_does_not_count() -> None:
         assert attempt(log, Group(outcome="retry", reason="throttled", due=50))[0][0] == "queued"
     assert attempt(log)[0][0] == "queued"
     assert attempt(log, Group(outcome="retry", due=50))[0][0] == "queued"
-    assert attempt(log) == [("unknown", [0, 1], "no-answer", 7)]
+    assert attempt(log) == [("unknown", [0, 1], "no_answer", 7)]
 
 
 def test_a_lost_owner_that_had_not_submitted_gives_the_attempt_back() -> None:
@@ -73,14 +73,14 @@ def test_a_lost_owner_that_had_no_answer_either_does_not() -> None:
     log.add(result(log.end - 2, NO_ANSWER, at=71))
     assert log.state.chunks[2].doubts == [(2, 0, 2)]
     canceled = log.add(control(state="canceled", revision=2, unknown="resend"))
-    assert said(canceled) == [("unknown", [0, 1], "no_answer", 1)]
+    assert said(canceled) == [("unknown", [0, 1], "earlier_attempt_unanswered", 1)]
 
 
 def test_each_recipient_has_its_own_attempts() -> None:
     log = begun()
     groups = Group(outcome="unknown", indices=[0], due=50), Group(outcome="retry", indices=[1], due=50)
     attempt(log, *groups)
-    assert attempt(log) == [("unknown", [0], "no-answer", 1), ("queued", [1], "no-answer", 2)]
+    assert attempt(log) == [("unknown", [0], "no_answer", 1), ("queued", [1], "no_answer", 2)]
     assert lose_owner_of(log, (2, 1, 2)) == [("unknown", [1], "owner_lost", 2)]
 
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_keeps_count() -> None:
     last = result(again, NO_ANSWER, at=61)
     for forget in (0, 1_000_000):  # with the lost owner's flight, and given up
         restored = restore(snapshot(log.state, forget))
-        assert said(applied(restored, log.end, last)) == [("unknown", [0, 1], "no-answer", 2)]
+        assert said(applied(restored, log.end, last)) == [("unknown", [0, 1], "no_answer", 2)]
 
 
 def applied(state: Any, offset: int, record: LaneRecord) -> Any:
@@ -120,7 +120,7 @@ def test_there_is_a_pause_between_attempts_that_may_have_arrived(attempt: int) -
     log.add(intent(1, [(2, 0, 2)], at=60))
     flight = log.state.flights[3]
     flight.attempts = [attempt]
-    (group,) = result_groups([None, None], [SubmitOutcome("unknown", "no-answer")] * 2, flight, 1000)
+    (group,) = result_groups([None, None], [SubmitOutcome("unknown", "no_answer")] * 2, flight, 1000)
     assert group.due == 1000 + min(FIRST_RESEND_MS * 2**attempt, LAST_BACKOFF_MS)
 
 

@@ -16,7 +16,7 @@ from schemas.lane import ResultGroup as Group
 from schemas.wire import encode
 from tests.pipeline.lane.records import Log, control, intent, owner, result, said, work
 
-NO_ANSWER = "no_answer"
+NO_ANSWER = "earlier_attempt_unanswered"
 
 
 def waiting_again(unknown: str = "resend", **more: Any) -> Log:

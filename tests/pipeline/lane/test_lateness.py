@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from pipeline.lane.checkpoint import restore, snapshot
-from pipeline.lane.lateness import SILENCE_MS, TOO_LATE, Downtime, late_rule, lateness
+from pipeline.lane.lateness import SILENCE_MS, Downtime, late_rule, lateness
 from pipeline.lane.scheduler import FairShare
 from pipeline.sending.picker import Picked, expired, pick
 from schemas.chunk import Release
 from schemas.lane import Defer, Drop, Heartbeat
 from schemas.lane import ResultGroup as Group
+from schemas.reasons import Reason
 from tests.pipeline.lane.records import A, Log, control, intent, owner, result, said, work
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -54,9 +55,9 @@ def test_a_night_without_machines_is_lateness_and_the_queue_is_not() -> None:
     log.add(owner("next", at=13 * HOUR))
     assert late(log, 13 * HOUR) == 3 * HOUR + 15_000
     (drop,), count = chosen(log, 13 * HOUR)
-    assert (drop.state, drop.reason, drop.slices, count) == ("expired", TOO_LATE, [(2, 0, 4)], 0)
+    assert (drop.state, drop.reason, drop.slices, count) == ("expired", Reason.TOO_LATE, [(2, 0, 4)], 0)
     effects = log.add(drop)
-    assert said(effects) == [("expired", [0, 1, 2, 3], TOO_LATE, 0)]
+    assert said(effects) == [("expired", [0, 1, 2, 3], Reason.TOO_LATE, 0)]
     assert [len(one.numbers) for one in effects if isinstance(one, Release)] == [4]
 
 
@@ -86,7 +87,7 @@ def test_an_aggregator_that_is_away_counts_and_people_expire_meanwhile() -> None
     assert expired(log.state, Picked(), 2 * HOUR + MINUTE) is None
     drop = expired(log.state, Picked(), 2 * HOUR + MINUTE + 1)
     assert drop is not None
-    assert (drop.reason, drop.slices) == (TOO_LATE, [(2, 0, 4)])
+    assert (drop.reason, drop.slices) == (Reason.TOO_LATE, [(2, 0, 4)])
     taken = Picked()
     taken.add([(2, 0, 4)])
     assert expired(log.state, taken, 3 * HOUR) is None
@@ -112,7 +113,7 @@ def test_work_that_comes_late_is_late_and_nothing_counts_twice() -> None:
     chunk = log.state.chunks[3]
     assert lateness(log.state, chunk, 0, 4 * HOUR) == 2 * HOUR + MINUTE
     (drop,), _ = chosen(log, 4 * HOUR)
-    assert drop.reason == TOO_LATE
+    assert drop.reason == Reason.TOO_LATE
 
 
 def test_who_was_moved_by_a_rule_is_late_from_there_on() -> None:

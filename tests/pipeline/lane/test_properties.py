@@ -27,13 +27,13 @@ import pipeline.lane.results
 import pipeline.sending.picker
 from adapters.ports import SubmitOutcome
 from pipeline.identity.tokens import message_id
-from pipeline.lane.doubt import LOST
 from pipeline.lane.fold import apply
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.ask import answered, given_up, open_ids
 from pipeline.timing.location_key import read_key
 from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
+from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from tests.pipeline.lane.model import Accounting, check_counts, check_lateness, check_model, plain
 from tests.pipeline.lane.records import A, B, C, D, E, F, control, intent, result, work
@@ -275,7 +275,7 @@ class LaneMachine(RuleBasedStateMachine):
         elif not worker.state.asks(flight.key[0]):
             # Its owner was waited for. However short that was, nobody may be lost or sent to twice.
             worker.asks.discard(offset)
-            worker.outbox.append(given_up(flight, self.now, LOST))
+            worker.outbox.append(given_up(flight, self.now, Reason.OWNER_LOST))
             tried["waited"] += 1
         elif self.now > flight.at + self.world.ask_after:
             worker.asks.discard(offset)
@@ -292,7 +292,7 @@ class LaneMachine(RuleBasedStateMachine):
         made = self.world.fate.get(key)
         if made is None:
             return SubmitOutcome("retry", "not_seen")
-        return SubmitOutcome("accepted", "", "id") if made == "accepted" else SubmitOutcome("rejected", "30006")
+        return SubmitOutcome("accepted", "", "id") if made == "accepted" else SubmitOutcome("rejected", "landline")
 
     @precondition(lambda self: self.world.truth.flights)
     @rule(picks=st.booleans())
@@ -696,7 +696,7 @@ def _answers_nothing(machine: LaneMachine, worker: Worker) -> None:
         while worker.todo:
             flight = worker.todo.popleft()
             world.submit(flight, ["accepted"])
-            group = ResultGroup(outcome="unknown", reason="bad-answer", due=machine.now)
+            group = ResultGroup(outcome="unknown", reason="bad_answer", due=machine.now)
             world.append(result(flight.offset, group, at=machine.now))
         world.catch_up(worker)
         machine.time_passes(2500)

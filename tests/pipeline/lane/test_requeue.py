@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from pipeline.lane.checkpoint import restore, snapshot
-from pipeline.lane.doubt import LOST
 from pipeline.lane.fold import apply
 from pipeline.sending import ask as lane_ask
 from schemas.chunk import Move, Release
 from schemas.lane import LANES, Finish
 from schemas.lane import ResultGroup as Group
+from schemas.reasons import Reason
 from schemas.wire import encode
 from tests.pipeline.lane.model import waiting
 from tests.pipeline.lane.records import A, Log, control, intent, owner, result, said, work
@@ -27,8 +27,8 @@ def told_unknown(**more: Any) -> Log:
     log = Log()
     for record in (owner(), control(**more), work([0, 1, 2, 3]), intent(1, [(2, 0, 3)], at=60), owner("next", at=70)):
         log.add(record)
-    told = said(log.add(lane_ask.given_up(log.state.flights[3], 15_000, LOST)))
-    assert told == [("unknown", [0, 1, 2], LOST, 0)]
+    told = said(log.add(lane_ask.given_up(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
+    assert told == [("unknown", [0, 1, 2], Reason.OWNER_LOST, 0)]
     return log
 
 
@@ -92,7 +92,7 @@ def test_whose_earlier_attempt_may_have_arrived_stays_unknown() -> None:
     log.add(intent(1, [(2, 0, 2)], at=60))
     at = log.end - 1
     log.add(owner("next"))
-    log.add(lane_ask.given_up(log.state.flights[at], 15_000, LOST))
+    log.add(lane_ask.given_up(log.state.flights[at], 15_000, Reason.OWNER_LOST))
     assert said(log.add(result(at, HELD_BACK, at=LATE))) == [("queued", [1], NOT_SENT, 1)]
 
 

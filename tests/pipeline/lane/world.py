@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from pipeline.lane.checkpoint import Loader, parts, snapshot
 from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
-from pipeline.lane.lateness import TOO_LATE
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Flight, LaneState, flight_of
 from pipeline.limits.rate import Window
@@ -24,6 +23,7 @@ from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Release
 from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
+from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import encode
 from tests.pipeline.lane.model import Accounting, Model, plain
@@ -211,7 +211,7 @@ class World:
     def _check_lateness(self, state: LaneState, chosen: Pick) -> None:
         """Nobody is picked who is too late, and only who is too late expires for it; by what the worker has read."""
         going = list(chosen.intent.slices) if chosen.intent else []
-        late = [one for drop in chosen.drops if drop.reason == TOO_LATE for one in drop.slices]
+        late = [one for drop in chosen.drops if drop.reason == Reason.TOO_LATE for one in drop.slices]
         for slices, expected in ((going, False), (late, True)):
             for chunk, start, stop in slices:
                 limit = state.campaigns[state.chunks[chunk].key[0]].settings.lateness

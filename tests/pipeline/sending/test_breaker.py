@@ -33,12 +33,12 @@ def opened(now: float = 0.0) -> Breaker:
 def test_it_opens_after_n_failures_in_a_row_and_not_before() -> None:
     breaker = Breaker(N)
     for _ in range(N - 1):
-        breaker.failed(0.0, "http-500", 0.0)
+        breaker.failed(0.0, "http:500", 0.0)
     breaker.succeeded()
     for n in range(N):
         assert breaker.state == "closed"
-        breaker.failed(float(n), "http-503", 0.0)
-    assert (breaker.state, breaker.reason, breaker.opened_at) == ("open", "http-503", N - 1)
+        breaker.failed(float(n), "http:503", 0.0)
+    assert (breaker.state, breaker.reason, breaker.opened_at) == ("open", "http:503", N - 1)
     assert breaker.allowance(1e9, 0) == 0
     assert not breaker.admit(NOW)
 
@@ -46,7 +46,7 @@ def test_it_opens_after_n_failures_in_a_row_and_not_before() -> None:
 def test_after_a_first_failure_slices_go_one_at_a_time() -> None:
     breaker = Breaker(N)
     assert breaker.allowance(0.0, 15) == UNLIMITED
-    breaker.failed(0.0, "no-answer", 0.0)
+    breaker.failed(0.0, "no_answer", 0.0)
     assert [breaker.allowance(0.0, under_way) for under_way in (2, 1, 0)] == [0, 0, UNLIMITED]
     breaker.succeeded()
     assert breaker.allowance(0.0, 15) == UNLIMITED
@@ -72,7 +72,7 @@ def test_a_probe_that_fails_opens_it_again_for_longer_and_the_outage_began_when_
     breaker.knocked(11.0, "", 0.0)
     breaker.proposed(11.0)
     assert breaker.admit(NOW)
-    breaker.failed(12.0, "http-500", 0.0)
+    breaker.failed(12.0, "http:500", 0.0)
     assert (breaker.state, breaker.opened_at, breaker.knock_at) == ("open", 10.0, 12.0 + 2 * FIRST_PAUSE)
 
 
@@ -100,7 +100,7 @@ def test_the_back_off_doubles_up_to_a_bound_and_begins_anew_after_a_success(jitt
 
 def test_late_answers_of_what_was_under_way() -> None:
     breaker = opened(0.0)
-    breaker.failed(5.0, "no-answer", 0.0)
+    breaker.failed(5.0, "no_answer", 0.0)
     assert (breaker.opened_at, breaker.knock_at) == (0.0, FIRST_PAUSE)  # a late failure changes nothing
     breaker.succeeded()
     assert breaker.state == "closed"
@@ -143,7 +143,7 @@ def test_a_429_that_does_not_say_how_long_holds_longer_each_time() -> None:
 def test_an_aggregator_that_is_away_and_says_for_how_long_is_left_alone_until_then() -> None:
     breaker = Breaker(N)
     for _ in range(N):
-        breaker.judge(0.0, too_fast(30.0, "http-503"), 0.0)
+        breaker.judge(0.0, too_fast(30.0, "http:503"), 0.0)
     assert breaker.state == "open"
     breaker.knocked(2.0, "", 0.0)
     assert (breaker.state, breaker.allowance(29.0, 0), breaker.admit(29.0)) == ("half-open", 0, False)
@@ -166,7 +166,7 @@ def test_a_throttled_account_costs_few_requests(lanes: int) -> None:
     assert requests <= 1 + seconds / 5
 
 
-EVENTS = st.lists(st.sampled_from(["turn", "fail", "succeed", "knock", "no-answer", "later"]), max_size=60)
+EVENTS = st.lists(st.sampled_from(["turn", "fail", "succeed", "knock", "no_answer", "later"]), max_size=60)
 
 
 @given(EVENTS)
@@ -188,7 +188,7 @@ def test_with_any_sequence_nothing_is_let_through_while_open_and_one_while_half_
                 breaker.succeeded()
             case "knock":
                 breaker.knocked(now, "", 0.3)
-            case "no-answer":
+            case "no_answer":
                 breaker.knocked(now, "connect", 0.3)
             case "later":
                 now += 10
@@ -203,15 +203,15 @@ def test_with_any_sequence_nothing_is_let_through_while_open_and_one_while_half_
     ("outcomes", "why"),
     [
         ([("retry", "connect")] * 2, "connect"),
-        ([("retry", "http-503")], "http-503"),
-        ([("unknown", "http-500")], "http-500"),
-        ([("unknown", "no-answer")] * 3, "no-answer"),
-        ([("retry", "http-401")], "http-401"),
+        ([("retry", "http:503")], "http:503"),
+        ([("unknown", "http:500")], "http:500"),
+        ([("unknown", "no_answer")] * 3, "no_answer"),
+        ([("retry", "http:401")], "http:401"),
         ([("unknown", "")], "unknown"),
         ([("retry", "throttled")] * 2, ""),
         ([("rejected", "30006")] * 2, ""),
         ([("accepted", "")], ""),
-        ([("unknown", "not-in-answer"), ("accepted", "")], ""),
+        ([("unknown", "not_in_answer"), ("accepted", "")], ""),
         ([], ""),
     ],
 )

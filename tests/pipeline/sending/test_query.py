@@ -49,7 +49,7 @@ def test_the_answer_is_the_truth_and_what_was_not_seen_waits_again() -> None:
         answer(
             at,
             Group(outcome="accepted", indices=[0], ids=["a"]),
-            Group(outcome="rejected", reason="30006", indices=[1]),
+            Group(outcome="rejected", reason="landline", indices=[1]),
             Group(outcome="retry", reason="not_seen", indices=[2], due=50),
             Group(outcome="unknown", reason="cannot_tell", indices=[3]),
             at=20,
@@ -57,7 +57,7 @@ def test_the_answer_is_the_truth_and_what_was_not_seen_waits_again() -> None:
     )
     assert said(effects) == [
         ("accepted", [0], "", 0),
-        ("rejected", [1], "30006", 0),
+        ("rejected", [1], "landline", 0),
         ("delayed", [2], "not_seen", 1),
         ("unknown", [3], "cannot_tell", 0),
     ]
@@ -71,7 +71,7 @@ def test_only_what_the_live_owner_does_not_know_is_asked_for() -> None:
     log, at = flying(4)
     first = (
         Group(outcome="accepted", indices=[0, 3], ids=["a", "d"]),
-        Group(outcome="unknown", reason="no-answer", indices=[1, 2]),
+        Group(outcome="unknown", reason="no_answer", indices=[1, 2]),
     )
     effects = log.add(result(at, *first))
     assert said(effects) == [("accepted", [0, 3], "", 0)]

@@ -14,7 +14,6 @@ from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 from pipeline.timing.zones import (
-    UNKNOWN_ZONE,
     candidate_ids,
     candidate_zones,
     id_of,
@@ -22,6 +21,7 @@ from pipeline.timing.zones import (
     zone_sets,
     zones_of,
 )
+from schemas.reasons import Reason
 
 NORTH_AMERICA = tuple(TIMEZONE_DATA["1"])
 OVERLAYS = {"1364": "1270", "1448": "1850", "1458": "1541", "1879": "1709", "1930": "1812"}
@@ -135,7 +135,7 @@ def test_the_contacts_own_zone_wins_then_the_number_then_the_store() -> None:
     assert zones_of("Asia/Tokyo", idaho, "Europe/Paris", "store") == ("Asia/Tokyo",)
     assert zones_of("", idaho, "Europe/Paris", "store") == ("America/Boise", "America/Los_Angeles")
     assert zones_of("", nowhere, "Europe/Paris", "store") == ("Europe/Paris",)
-    assert zones_of("", nowhere, "Europe/Paris", "skip") == UNKNOWN_ZONE
+    assert zones_of("", nowhere, "Europe/Paris", "skip") == Reason.UNKNOWN_ZONE
     assert zones_of("Asia/Tokyo", nowhere, "Europe/Paris", "skip") == ("Asia/Tokyo",)
     assert zones_of("Mars/Olympus", idaho, "Europe/Paris", "skip") == candidate_zones(idaho)
 
@@ -149,7 +149,7 @@ def test_a_chunk_is_decided_as_each_of_its_recipients() -> None:
         ids = zone_ids(np.array(many, np.uint64), zones, zone, "Asia/Tokyo", policy)  # type: ignore[arg-type]
         for number, own, index in zip(many, zone, ids.tolist(), strict=True):
             each = zones_of(zones[own], number, "Asia/Tokyo", policy)  # type: ignore[arg-type]
-            assert (zone_sets()[index] or UNKNOWN_ZONE) == each
+            assert (zone_sets()[index] or Reason.UNKNOWN_ZONE) == each
     assert len(zone_ids(np.array([], np.uint64), zones, [], "Asia/Tokyo", "skip")) == 0
 
 
