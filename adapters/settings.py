@@ -49,12 +49,15 @@ class Kafka(_Strict):
     """Where the brokers are and how topics are made."""
 
     bootstrap: str = "127.0.0.1:19092"
+    """Addresses of brokers, separated by commas. `longwave up` starts a broker at a local address."""
     replication: Annotated[int, Field(ge=1, le=15)] = 1
+    """Copies of each partition; 3 in production, with three brokers or more."""
     partitions: Annotated[int, Field(ge=1, le=1024)] = 8
     """Partitions of every topic but `lanes`; must not change on a live system (table co-partitioning)."""
     lanes: Annotated[int, Field(ge=1, le=1024)] = 8
     """Partitions of `lanes` = how many lanes there can be."""
     session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0
+    """Seconds after which the consumer group gives the partitions of a silent worker to others."""
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 0.5
     """How soon a worker hears of a rebalance: every lane stands still from the first to the last that hears."""
 
@@ -69,14 +72,21 @@ class ClickHouse(_Strict):
     """The ClickHouse HTTP interface (a server, or the local chDB endpoint)."""
 
     host: str = "127.0.0.1"
+    """Where the server is; at a local address `longwave up` serves it."""
     port: Annotated[int, Field(ge=1, le=65535)] = 18123
+    """Port of the HTTP interface."""
     database: str = "longwave"
+    """The database that holds all tables."""
     user: str = WRITER
+    """The user of processes that write."""
     password: SecretStr = SecretStr("")
+    """Password of `user`. "": none; on the local endpoint the one in its folder."""
     reader: str = ""
     """The user of processes that only read (API and page). "": `user`; on the local endpoint its reader."""
     reader_password: SecretStr = SecretStr("")
+    """Password of `reader`."""
     secure: bool = False
+    """Whether to use HTTPS."""
     local: Path | None = None
     """The folder of the local endpoint, whose passwords hold where none are set. Set by itself from `data`."""
 
@@ -104,8 +114,11 @@ class Listen(_Strict):
     """An HTTP server of ours: where it listens and, if others must reach it elsewhere, its public address."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 is every address."""
     port: Annotated[int, Field(ge=1, le=65535)]
+    """The port to listen on."""
     public_url: str = ""
+    """Where others reach it, for example behind a proxy. "": at `host` and `port`."""
 
     @property
     def url(self) -> str:
@@ -127,8 +140,11 @@ class Sender(_Strict):
     """A sender number (or short code) with its limits and the lanes that carry it."""
 
     number: str
+    """The number or short code that messages come from."""
     aggregator: Name = "local"
+    """The name of the aggregator that takes its messages."""
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0
+    """Most segments that the sender submits in any second."""
     lanes: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Partitions of `lanes`, each owned by one sender only. Shares of the limit are equal and sum to it."""
     carrier_daily: dict[str, Annotated[int, Field(ge=0)]] = {}
@@ -150,6 +166,7 @@ class Replies(_Strict):
     stopped: ReplyText = "You are unsubscribed and will get no more messages. Reply START to resubscribe."
     """The one confirmation of a STOP; the law wants no marketing in it."""
     started: ReplyText = "You are subscribed again. Reply HELP for help, STOP to unsubscribe."
+    """The answer to a START that ends an opt-out."""
     help: ReplyText = "This number sends our news and offers. Reply STOP to unsubscribe."
     """Add how you can be reached."""
     auto: ReplyText = ""
@@ -157,6 +174,7 @@ class Replies(_Strict):
     per_hour: Annotated[int, Field(ge=0, le=20)] = 3
     """Replies to one number at most, so that two machines do not talk for ever."""
     per_day: Annotated[int, Field(ge=0, le=30)] = 10
+    """The same for a day."""
 
     def of(self, kind: Literal["stopped", "started", "help", "auto"], site_name: str) -> str:
         """The text as it goes out, "" where there is none."""
@@ -177,8 +195,11 @@ class Account(_Strict):
     """A shop."""
 
     site_name: str = ""
+    """The name that goes in front of each message. "": none."""
     store_zone: Zone = "America/New_York"
+    """The account's own time zone."""
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
+    """Most segments that the account submits in any second, over all its senders."""
     unknown_zone: Literal["store", "skip"] = "store"
     """A recipient whose zone nothing tells: by the store's clock, or not at all."""
     quiet_reading: Literal["cautious", "common", "none"] | None = None
@@ -210,7 +231,9 @@ class Worker(_Strict):
     """What a worker holds and how it sends."""
 
     chunk: Annotated[int, Field(ge=1, le=500)] = 500
+    """Most recipients in a Kafka record."""
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
+    """Ordinals in one task of fan-out."""
     in_flight: Annotated[int, Field(ge=1, le=64)] = 16
     """Batches a lane may have in flight, or smaller slices with no more messages together
     (`pipeline.limits.rate.slots`): this bounds what a crash leaves unknown."""
@@ -227,6 +250,7 @@ class Prices(_Strict):
     """Millionths of a credit per segment by ISO country; `default` for the others."""
 
     default: Annotated[int, Field(ge=0)] = 40_000
+    """For countries that are not listed."""
     countries: dict[Annotated[str, Field(pattern="^[A-Z]{2}$")], Annotated[int, Field(ge=0)]] = {
         "US": 7_900,
         "CA": 7_900,
@@ -234,6 +258,7 @@ class Prices(_Strict):
         "FR": 79_800,
         "IN": 83_200,
     }
+    """By ISO country code."""
 
 
 class ConsentRules(_Strict):
@@ -259,6 +284,7 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65000)] = 18200
     """Worker i serves metrics on this port + i; the writer on port - 1."""
     metrics_host: str = "127.0.0.1"
+    """The address on which workers and the writer serve metrics."""
     token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)
     """Key of the MAC in click tokens; set your own in production."""
     accounts: dict[Name, Account] = {

@@ -1,0 +1,1 @@
+"""The `longwave` command, one package for each group of commands."""

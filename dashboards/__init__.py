@@ -1,0 +1,1 @@
+"""The live page: HTML, scripts and styles that the API serves."""

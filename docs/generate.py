@@ -147,6 +147,13 @@ def pipeline() -> str:
     return "```text\n" + "\n".join(drawing) + "\n```\n\n" + "\n\n".join(sections)
 
 
+def reasons() -> str:
+    """Every reason with its states, its meaning, and what to do."""
+    from schemas.reasons import reasons_markdown
+
+    return reasons_markdown()
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
@@ -154,6 +161,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "routes": routes,
     "states": states,
+    "reasons": reasons,
     "packages": packages,
     "pipeline": pipeline,
 }

@@ -1,0 +1,1 @@
+"""The simulated aggregator, sample data, and the benchmarks."""

@@ -1,0 +1,1 @@
+"""What travels through Kafka and what ClickHouse stores: topics, records, states, metrics and migrations."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas import metrics, topics
+from schemas.reasons import Reason
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -55,15 +56,18 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert not [address for address in loads.addresses if "//" in address], page.name
 
 
-def test_the_references_have_every_metric_topic_and_setting(site: Path) -> None:
+def test_the_references_have_every_metric_reason_topic_and_setting(site: Path) -> None:
     described = (site / "operating" / "metrics.html").read_text(encoding="utf-8")
     assert not [metric._name for metric in metrics.ALL if metric._name not in described]
+    explained = (site / "operating" / "reasons.html").read_text(encoding="utf-8")
+    assert not [reason for reason in Reason if f"<code>{reason}" not in explained]
     architecture = (site / "internals" / "architecture.html").read_text(encoding="utf-8")
     assert not [topic.name for topic in topics.ALL if f"<code>{topic.name}</code>" not in architecture]
     settings = (site / "operating" / "settings.html").read_text(encoding="utf-8")
     example = (ROOT / "longwave.toml.example").read_text(encoding="utf-8")
     names = set(re.findall(r"^(\w+) = ", example, re.MULTILINE)) - {"US", "CA"}
     assert not [name for name in names if f"<code>{name}</code>" not in settings]
+    assert "<td></td>" not in settings, "a setting without a docstring"
 
 
 def _paths_named(text: str) -> Iterator[str]:
