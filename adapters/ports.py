@@ -123,7 +123,7 @@ class AggregatorPort(Protocol):
 
 class ReceiptItem(msgspec.Struct):
     """A delivery receipt as an aggregator sends it: our message id, a state in the words of
-    `pipeline.feedback.receipt_items`, the carrier's code, and when (seconds, milliseconds or ISO 8601)."""
+    `pipeline.feedback.receipts`, the carrier's code, and when (seconds, milliseconds or ISO 8601)."""
 
     id: str
     status: str

@@ -16,7 +16,7 @@ from pipeline.campaign.terms import terms_of
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import UnreachableNumbers
 from pipeline.timing.quiet_hours import QuietHours, quiet_of
-from pipeline.timing.readiness import read_rules
+from pipeline.timing.zones import read_rules
 from schemas import topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 

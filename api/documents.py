@@ -6,8 +6,8 @@ from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
-from pipeline.campaign.outcome import REACHED_NOBODY, nobody_why
 from pipeline.campaign.resolving import RESOLVABLE
+from pipeline.campaign.settlement import REACHED_NOBODY, nobody_why
 from pipeline.campaign.suspension import reason_in_words
 from schemas.campaign import CampaignDocument, Status
 from schemas.times import iso_or_none

@@ -18,7 +18,7 @@ from adapters.settings import Settings
 from api.eligibility_state import EligibilityState
 from api.figures import FiguresService
 from api.web.errors import ApiError, field_errors
-from pipeline.timing.readiness import read_rules
+from pipeline.timing.zones import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument, CampaignSpec
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
 from adapters.clock import now_ms
 from adapters.settings import Settings
@@ -17,6 +18,7 @@ from pipeline.lane.scheduler import rank_of
 from pipeline.limits.rate import lane_share, slots, sustained
 from pipeline.timing.quiet_hours import quiet_of
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.times import iso_or_none
 from schemas.wire import CHUNK_LIMIT
 
 DECIDED_PER_SECOND: Final = 30_000
@@ -98,3 +100,12 @@ def terms_in(settings: Settings, spec: CampaignSpec) -> Terms:
     account = settings.accounts[spec.account]
     quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now_ms())
     return terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)
+
+
+def forecast_json(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) -> dict[str, Any]:
+    """The forecast of the campaign `name`, times as ISO 8601 in UTC; `audience` says in words whom it is about,
+    `skipped` (reason -> recipients) who of them would get nothing."""
+    value = asdict(found)
+    times = {key: value[key] and iso_or_none(value[key]) for key in ("begin", "finish", "horizon")}
+    zones = [{**zone, "finish": zone["finish"] and iso_or_none(zone["finish"])} for zone in value["zones"]]
+    return {"name": name, "audience": audience, **value, **times, "zones": zones, "skipped": dict(skipped)}

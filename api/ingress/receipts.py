@@ -4,7 +4,7 @@
 
 Each item is taken by itself: the answer names those that are refused, with index and reason, and they are kept as
 dead letters. `code` and `at` may be absent or odd. Refused is what is no receipt of a message that this aggregator
-can have got from us (`pipeline.feedback.receipt_items`); a receipt of a campaign that is not known here yet is taken.
+can have got from us (`pipeline.feedback.receipts`); a receipt of a campaign that is not known here yet is taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from api.ingress.aside import Aside, raw_of, set_aside
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
-from pipeline.feedback.receipt_items import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
+from pipeline.feedback.receipts import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
 from schemas.campaign import CampaignDocument

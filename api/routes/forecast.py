@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from adapters.clock import now_ms
 from api.account_facts import account_facts
 from api.forecast.facts import competing_campaigns
-from api.forecast.forecasting import forecast_of
+from api.forecast.forecasting import forecast_json, forecast_of
 from api.forecast.rehearsing import rehearsed
-from api.forecast.text import told
 from api.reviewing import audience_facts
 from api.services import Services, services
 from api.web.body import SPEC_BODY, spec_of
@@ -50,7 +49,7 @@ async def forecast(
         found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, competitors)
     except PlanError as error:
         raise ApiError(422, str(error)) from error
-    return told(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
+    return forecast_json(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
 
 
 def _instant(start: str, account: AccountFacts) -> int:

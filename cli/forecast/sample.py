@@ -9,8 +9,7 @@ from adapters.clock import now_ms
 from adapters.settings import load
 from adapters.terminal import UserError
 from api.account_facts import account_facts
-from api.forecast.forecasting import draft_plan, forecast_of
-from api.forecast.text import told
+from api.forecast.forecasting import draft_plan, forecast_json, forecast_of
 from cli.campaign.launch_time import given
 from cli.campaign.spec_file import read_campaign
 from pipeline.campaign.plan import PlanError
@@ -37,4 +36,4 @@ def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -
         found = forecast_of(settings, spec, acted.crowds.values(), now)
     except PlanError as error:
         raise UserError(f"{file}: {error}") from error
-    return told(spec.name, audience.source, found, acted.skipped)
+    return forecast_json(spec.name, audience.source, found, acted.skipped)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from pipeline.audience.column_words import NAMES, names_number
+from pipeline.audience.column_words import NAMES, field_name, fold, names_number
 from pipeline.audience.consent_columns import (
     ConsentColumn,
     Polarity,
@@ -16,7 +16,6 @@ from pipeline.audience.consent_columns import (
     tells_itself,
     verdict_of,
 )
-from pipeline.audience.field_names import field_name, fold
 from pipeline.audience.rejections import is_rejection
 from pipeline.audience.survey import Profile
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, Literal
 
-from pipeline.audience.column_words import consent_words, is_empty, is_failed_formula, value_words
-from pipeline.audience.field_names import fold
+from pipeline.audience.column_words import consent_words, fold, is_empty, is_failed_formula, value_words
 
 Polarity = Literal["out", "in", ""]
 """What "yes" means: must not be written to, may be written to, or nobody knows."""

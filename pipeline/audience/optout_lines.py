@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from pipeline.audience.column_words import country_named, names_number
+from pipeline.audience.column_words import country_named, fold, names_number
 from pipeline.audience.columns import Choices, ColumnsError, first_named, named_width, position_of, quoted
 from pipeline.audience.consent_columns import ConsentColumn, kind_of
-from pipeline.audience.field_names import fold
 from pipeline.audience.rejections import Rejection, is_rejection
 from pipeline.audience.survey import Profile
 from pipeline.numbers.mentions import possible_numbers

@@ -1,15 +1,20 @@
-"""How far a campaign is, by its accounting."""
+"""How far a campaign is, by its accounting; and what to say of one that is over and reached nobody, where "finished"
+alone would look like a success."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 from schemas.campaign import CampaignDocument
 from schemas.figures import Figures
 
 UNSENT: Final = ("pending", "delayed", "queued", "in_flight")
 """States in which something is still to be done before a message is handed over, or not."""
+REACHED_NOBODY: Final = "reached nobody"
+_OVER: Final = frozenset({"sent", "finished"})
+_REACHED: Final = ("accepted", "delivered", "unknown")
+"""States of those who have the message, or may have it."""
 
 
 def reached(
@@ -27,3 +32,17 @@ def reached(
     awaiting = any(one.states["accepted"] for one in found)
     newest = max(one.newest_at for one in found)
     return "sent" if awaiting and now < newest + receipt_window else "finished"
+
+
+def nobody_why(status: str, states: Mapping[str, int], targeted: int, reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Why a campaign reached nobody, in words; "" if it reached somebody or is not over.
+
+    `states`: recipients by state; `targeted`: all of them; `reasons`: state, reason and count, most frequent first.
+    """
+    if status not in _OVER or any(states.get(state, 0) for state in _REACHED):
+        return ""
+    if not targeted:
+        return "the audience was empty when it was frozen"
+    state, count = max(states.items(), key=lambda pair: pair[1])
+    reason = next((one["reason"] for one in reasons if one["state"] == state), "")
+    return f"{count:,} of {targeted:,} {state}" + (f", most of them for {reason}" if reason else "")

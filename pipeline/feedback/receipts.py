@@ -1,10 +1,133 @@
-"""Delivery receipts become states of recipients. The order in which they come does not matter: states have ranks."""
+"""Delivery receipts: what each item of an aggregator says, or why it is set aside; and the states that they become.
+
+A receipt is set aside where it cannot belong to a message that went out through the aggregator that sends it. Whether
+its recipient was ever submitted is for the figures to judge (`adapters.clickhouse.recorded`), since a receipt may be
+here before the lane's own word is. The order in which receipts come does not matter: states have ranks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from pipeline.feedback.inbound_time import read_time
+from pipeline.identity.tokens import parse_message_id
 from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
 from schemas.status import StatusChunk, StatusGroup
+
+State = Literal["delivered", "undelivered", "accepted", "rejected"]
+Aside = Literal[
+    "not_an_object", "foreign_id", "unknown_status", "never_launched", "no_such_message", "no_such_recipient",
+    "other_aggregator",
+]  # fmt: skip
+"""Why a receipt is set aside; labels of a metric."""
+
+STATES: Final[dict[str, State]] = {
+    "delivered": "delivered",
+    "delivrd": "delivered",
+    "read": "delivered",
+    "undelivered": "undelivered",
+    "undeliv": "undelivered",
+    "undeliverable": "undelivered",
+    "failed": "undelivered",
+    "expired": "undelivered",
+    "deleted": "undelivered",
+    "accepted": "accepted",
+    "acceptd": "accepted",
+    "enroute": "accepted",
+    "queued": "accepted",
+    "sending": "accepted",
+    "sent": "accepted",
+    "unknown": "accepted",
+    "rejected": "rejected",
+    "rejectd": "rejected",
+}
+"""What SMPP, Twilio and the generic protocol say, in lower case. "unknown" (SMPP) says that the network does not
+know yet, so the message stays accepted."""
+
+CODE_LIMIT: Final = 64
+"""Characters of a code that are kept."""
+LAST_ORDINAL: Final = 0xFFFF_FFFE
+"""Of `schemas.wire.Ordinal`: one beyond it would spoil the record of all others."""
+
+
+class Receipt(NamedTuple):
+    """What an item says of one message of ours."""
+
+    campaign: str
+    message: int
+    ordinal: int
+    state: State
+    code: str
+    at: int
+
+
+class Refusal(NamedTuple):
+    """Why an item is set aside, for counting and in words."""
+
+    why: Aside
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What can have been sent of a campaign. `recipients` 0: not frozen yet, as far as is known here."""
+
+    launched: bool
+    messages: int
+    recipients: int
+    aggregators: Collection[str]
+    """Which may carry it; empty where that is not known."""
+
+
+def read_item(item: Any, now: int) -> Receipt | Refusal:
+    """What an item says. An odd code or time does not matter: a code is cut, a time replaced by `now`."""
+    if not isinstance(item, dict):
+        return Refusal("not_an_object", "it is no object")
+    return read_fields(item.get("id"), item.get("status"), item.get("code"), item.get("at"), now)
+
+
+def read_fields(name: object, status: object, code: object, at: object, now: int) -> Receipt | Refusal:
+    """What an item with these fields says."""
+    named = parse_message_id(name) if isinstance(name, str) else None
+    if named is None or named.ordinal > LAST_ORDINAL:
+        return Refusal("foreign_id", f"id: {_shown(name)} is none of our message ids")
+    state = STATES.get(status) or STATES.get(status.strip().lower()) if isinstance(status, str) else None
+    if state is None:
+        return Refusal("unknown_status", f"status: {_shown(status)} is no known state")
+    moment = now if at is None else read_time(at, now)[0]
+    return Receipt(*named, state, _code(code), moment)
+
+
+def misfit(receipt: Receipt, sent: Sent, aggregator: str) -> Refusal | None:
+    """Why a receipt cannot be of anything that was sent; None if it can."""
+    if not sent.launched:
+        return Refusal("never_launched", f"campaign {receipt.campaign} was never launched")
+    if receipt.message >= sent.messages:
+        return Refusal(
+            "no_such_message", f"campaign {receipt.campaign} has {sent.messages} message(s), none {receipt.message}"
+        )
+    if sent.recipients and receipt.ordinal >= sent.recipients:
+        return Refusal("no_such_recipient", f"campaign {receipt.campaign} has no recipient {receipt.ordinal}")
+    if sent.aggregators and aggregator not in sent.aggregators:
+        return Refusal("other_aggregator", f"campaign {receipt.campaign} is not sent through {aggregator}")
+    return None
+
+
+def _code(code: object) -> str:
+    if isinstance(code, bool) or not isinstance(code, str | int):
+        return ""
+    written = str(code) if isinstance(code, str) or abs(code) < 10**CODE_LIMIT else ""
+    return written.encode("utf-8", "replace").decode()[:CODE_LIMIT]
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:66].encode("utf-8", "replace").decode()
+
+
+ASIDE: Final = get_args(Aside)
 
 
 def statuses(batch: ReceiptBatch) -> StatusChunk | None:

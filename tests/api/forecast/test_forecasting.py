@@ -6,8 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from adapters.settings import Settings
-from api.forecast.forecasting import HORIZON_DAYS, forecast_of
-from api.forecast.text import told
+from api.forecast.forecasting import HORIZON_DAYS, forecast_json, forecast_of
 from cli.campaign.wording import _forecast_lines
 from cli.forecast.command import lines
 from pipeline.eligibility.rehearsal import Crowd
@@ -38,7 +37,7 @@ def test_a_campaign_that_is_sent_in_two_months_has_a_finish() -> None:
 
 def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands() -> None:
     found = forecast_of(Settings(), spec(), [crowd(20_000_000_000)], NOW)
-    answer = told("Ahead", "20,000,000,000 contacts", found, {})
+    answer = forecast_json("Ahead", "20,000,000,000 contacts", found, {})
     assert (answer["finish"], answer["beyond_horizon"]) == (None, True)
     assert answer["horizon"] == iso_or_none(NOW + 30 * DAY)
     assert "the finish lies beyond the horizon of 30 days" in answer["why"]

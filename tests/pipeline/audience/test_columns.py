@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.audience.column_words import field_name
 from pipeline.audience.columns import Choices, Columns, ColumnsError, columns_of
 from pipeline.audience.consent_columns import kind_of, verdict_of
-from pipeline.audience.field_names import field_name
 from pipeline.audience.rejections import in_words
 from pipeline.audience.survey import Survey
 from pipeline.content.placeholders import is_name

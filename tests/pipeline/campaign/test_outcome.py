@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.campaign.outcome import nobody_why
+from pipeline.campaign.settlement import nobody_why
 
 SMART: list[dict[str, Any]] = [{"state": "skipped", "reason": "smart_sending", "count": 1950}]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.feedback.receipt_items import ASIDE, CODE_LIMIT, Receipt, Refusal, Sent, misfit, read_item
+from pipeline.feedback.receipts import ASIDE, CODE_LIMIT, Receipt, Refusal, Sent, misfit, read_item
 
 NOW = 1_764_000_000_000
 GOOD = {"id": "1a2b3c4d-0-17", "status": "delivered"}
