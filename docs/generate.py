@@ -59,7 +59,7 @@ def metrics() -> str:
     rows = (
         (
             f"`{metric._name}{'_total' if metric._type == 'counter' else ''}`",
-            metric._type,
+            str(metric._type),
             ", ".join(f"`{label}`" for label in metric._labelnames) or "–",
             metric._documentation,
         )
@@ -269,13 +269,16 @@ def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
         (class_body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         assert isinstance(class_body, ast.ClassDef)
         for field, text in zip(class_body.body, class_body.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
-                docs[field.target.id] = _joined(ast.literal_eval(text.value))
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _text_of(text):
+                docs[field.target.id] = _joined(_text_of(text))
     return docs
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _text_of(node: ast.stmt) -> str:
+    """The text of a docstring, "" for any other statement."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value
+    return ""
 
 
 def _commands(group: Any, context: Any, name: str, path: str) -> Iterator[tuple[str, str]]:
