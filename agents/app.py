@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import faust
 import uvloop
+from faust.types import TP, TopicT
+from faust.types.agents import AgentFun
 from mode.supervisors import CrashingSupervisor
 from prometheus_client import start_http_server
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
+from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from agents import receipts
 from agents.clicks import Clicks
@@ -23,6 +27,7 @@ from agents.context import Context
 from agents.coordinator import Coordinator
 from agents.eligibility import Eligibility
 from agents.fanout import Fanout
+from agents.faust_port import AgentBody, Stream
 from agents.guards import selfcheck
 from agents.guards.assignor import LaneAssignor
 from agents.guards.coordination import METADATA_MAX_AGE_MS
@@ -41,9 +46,10 @@ log = logging.getLogger(__name__)
 GROUP = "longwave"
 
 
-def faust_app(
-    settings: Settings, group: str, data: Path, app_class: type[GuardedApp] = GuardedApp, **options: Any
-) -> Any:
+A = TypeVar("A", bound=GuardedApp)
+
+
+def faust_app(settings: Settings, group: str, data: Path, app_class: type[A], **options: Any) -> A:
     """A Faust app with this project's settings, and further `options` of Faust's.
 
     docs/internals/faust.md gives the reason for each.
@@ -85,19 +91,26 @@ def faust_app(
     )
 
 
-def raw_topic(app: Any, topic: Topic) -> Any:
+def raw_topic(app: GuardedApp, topic: Topic) -> TopicT:
     return app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def table(app: Any, name: str, **options: Any) -> AckedTable:
-    made: AckedTable = app.Table(
+def table(app: GuardedApp, name: str, changelog: Topic) -> AckedTable:
+    """A table of keys and values as they are, whose changelog is `changelog`."""
+    made = app.Table(
         name,
         key_type=bytes,
         value_type=bytes,
         partitions=app.conf.topic_partitions,
-        **options,
+        changelog_topic=raw_topic(app, changelog),
     )
+    assert isinstance(made, AckedTable), "faust_app sets the class of tables"
     return made
+
+
+def add_agent(app: GuardedApp, topic: Topic, name: str, body: AgentBody) -> None:
+    """Have `body` consume the topic's records on this worker."""
+    app.agent(raw_topic(app, topic), name=name)(cast(AgentFun[bytes], body))
 
 
 class WorkerApp(GuardedApp):
@@ -141,16 +154,16 @@ def build(settings: Settings, index: int) -> WorkerApp:
     GuardedConsumer.capped_topics = frozenset({topics.LANES.name})
     # Nobody asks there; but what Faust tells each worker of the others' partitions it keeps by this address.
     url = f"http://{socket.gethostname()}:{settings.metrics_port + index}"
-    app: WorkerApp = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp, canonical_url=url)
+    app = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp, canonical_url=url)
     context = app.context = Context(settings, worker=f"worker-{index}")
     lanes = app.lanes = Lanes(context)
     LaneAssignor.weights = lane_weights(settings)
     store = AudienceStore(Store(settings.clickhouse))
-    campaigns = table(app, "campaigns", changelog_topic=raw_topic(app, topics.CAMPAIGNS))
-    reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
-    replies = table(app, "replies", changelog_topic=raw_topic(app, topics.REPLIES))
+    campaigns = table(app, "campaigns", topics.CAMPAIGNS)
+    reservations = table(app, "reservations", topics.RESERVATIONS)
+    replies = table(app, "replies", topics.REPLIES)
 
-    def producer() -> Any:
+    def producer() -> Producer:
         return context.producer
 
     _agent(
@@ -169,21 +182,25 @@ def build(settings: Settings, index: int) -> WorkerApp:
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))
 
     @app.on_partitions_assigned.connect
-    async def assigned(app: Any, /, *partitions: Any, **kwargs: Any) -> None:
-        await lanes.assigned(app.consumer, partitions[0])
+    async def assigned(_: object, /, *partitions: set[TP], **kwargs: object) -> None:
+        await lanes.assigned(app.guarded_consumer, partitions[0])
 
     @app.on_partitions_revoked.connect
-    async def revoked(app: Any, /, *partitions: Any, **kwargs: Any) -> None:
+    async def revoked(_: object, /, *partitions: set[TP], **kwargs: object) -> None:
         await lanes.revoked()
 
     return app
 
 
-def _agent(app: Any, topic: Topic, make: Any) -> None:
-    async def body(stream: Any) -> None:
+class _Runs(Protocol):
+    async def run(self, stream: Stream) -> None: ...
+
+
+def _agent(app: WorkerApp, topic: Topic, make: Callable[[], _Runs]) -> None:
+    async def body(stream: Stream) -> None:
         await make().run(stream)
 
-    app.agent(raw_topic(app, topic), name=f"agents.{topic.name}")(body)
+    add_agent(app, topic, f"agents.{topic.name}", body)
 
 
 def run_worker(settings: Settings, index: int) -> None:
@@ -207,7 +224,7 @@ def serve_metrics(settings: Settings, port: int) -> None:
         ) from error
 
 
-def run(app: Any) -> None:
+def run(app: GuardedApp) -> None:
     """Run a Faust app in this process until SIGTERM or SIGINT."""
     # Our own logging stays (`adapters.logs`); what Faust prints beside it has no time.
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)

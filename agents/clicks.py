@@ -8,12 +8,13 @@ by then, the click counts as a person's. Holds no state.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.sent_times import sent_between
 from adapters.clock import now_ms
 from agents.context import Context
+from agents.faust_port import Event
 from agents.runner import Emissions, output
 from pipeline.feedback.clicks import TOO_FAST_MS, statuses
 from schemas import topics
@@ -32,7 +33,7 @@ class Clicks:
         self._context = context
         self._store = store
 
-    async def handle(self, batch: ClickBatch, event: Any) -> Emissions:
+    async def handle(self, batch: ClickBatch, event: Event) -> Emissions:
         status = statuses(batch, await self._sent(batch))
         if status is None:
             return Emissions()

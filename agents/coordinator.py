@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adapters.clock import now_ms
 from agents.context import Context
+from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, Transient, output
 from pipeline.audience.fanout import ranges
@@ -36,7 +35,7 @@ class Coordinator:
         self._context = context
         self._table = table
 
-    def handle(self, record: CommandsRecord, event: Any) -> Emissions:
+    def handle(self, record: CommandsRecord, event: Event) -> Emissions:
         key = record.campaign.encode()
         stored = self._table.get(key)
         document = None if stored is None else CAMPAIGNS.decode(stored)

@@ -4,10 +4,10 @@ recipients that got nothing in the end are given back, those of recipients that 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
 
 from adapters.clock import now_ms
 from agents.context import Context
+from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, output
 from pipeline.eligibility.decide import decide
@@ -53,7 +53,7 @@ class Eligibility:
         self._context = context
         self._table = table
 
-    def handle(self, record: RecipientChunk | Release | Move, event: Any) -> Emissions:
+    def handle(self, record: RecipientChunk | Release | Move, event: Event) -> Emissions:
         return self._decide(record) if isinstance(record, RecipientChunk) else self._change(record)
 
     def _change(self, record: Release | Move) -> Emissions:

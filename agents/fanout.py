@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clock import now_ms
 from adapters.errors import StoreUnavailable
 from agents.context import Context
+from agents.faust_port import Event
 from agents.outbox import Outbox
 from agents.runner import Emissions, output
 from pipeline.audience.fanout import chunks
@@ -32,7 +32,7 @@ class Fanout:
         self._outbox: Outbox | None = None
         self._noted: set[str] = set()
 
-    async def handle(self, record: Freeze | FanoutRange, event: Any) -> Emissions:
+    async def handle(self, record: Freeze | FanoutRange, event: Event) -> Emissions:
         plan = self._context.plan(record.campaign, record.revision)
         if plan is None or plan.canceled:
             return Emissions()

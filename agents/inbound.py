@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from adapters.clock import now_ms
 from adapters.errors import EmitError
@@ -13,6 +13,7 @@ from adapters.kafka.consents import send_consent
 from adapters.ports import Delivered
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
+from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
 from pipeline.campaign.terms import price_list
@@ -55,7 +56,7 @@ class Inbound:
         self._starts: dict[tuple[str, int], int] = {}
         """Place of the last START of account and number that this process has dealt with, the latest ones."""
 
-    def handle(self, text: InboundText | UnreadText | Erasure, event: Any) -> Emissions:
+    def handle(self, text: InboundText | UnreadText | Erasure, event: Event) -> Emissions:
         if isinstance(text, UnreadText):
             return Emissions()  # an operator reads it: the writer puts it into the inbox
         key = str(text.number).encode()

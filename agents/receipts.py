@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from agents.faust_port import Event
 from agents.runner import Emissions, output
 from pipeline.feedback.receipts import statuses
 from schemas import topics
 from schemas.feedback import ReceiptBatch
 
 
-def handle(batch: ReceiptBatch, event: Any) -> Emissions:
+def handle(batch: ReceiptBatch, event: Event) -> Emissions:
     status = statuses(batch)
     if status is None:
         return Emissions()

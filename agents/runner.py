@@ -23,12 +23,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from adapters.clock import now_ms
 from adapters.errors import EmitError, EmitRefused, LongwaveError, StoreUnavailable
 from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
+from agents.faust_port import Event, Stream
 from agents.guards.table import StaleGeneration, is_current
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
@@ -94,7 +95,7 @@ class Step(Generic[R]):
         self,
         name: str,
         codec: Codec[R],
-        handle: Callable[[R, Any], Emissions | Awaitable[Emissions]],
+        handle: Callable[[R, Event], Emissions | Awaitable[Emissions]],
         producer: Callable[[], Producer],
         in_flight: int = IN_FLIGHT,
     ) -> None:
@@ -106,7 +107,7 @@ class Step(Generic[R]):
         self._tasks: set[asyncio.Task[None]] = set()
         count_from_zero(name)
 
-    async def run(self, stream: Any) -> None:
+    async def run(self, stream: Stream) -> None:
         """Consume a stream for ever (the body of a Faust agent). `handle(record, event)` must not await when it
         writes to tables: Faust finds a table's partition through the event that is being iterated.
 
@@ -120,7 +121,7 @@ class Step(Generic[R]):
             finally:
                 await self._wind_up()
 
-    async def _take(self, group: asyncio.TaskGroup, stream: Any, event: Any) -> None:
+    async def _take(self, group: asyncio.TaskGroup, stream: Stream, event: Event) -> None:
         await self._slots.acquire()
         started = perf_counter()
         metrics.STEP_UNACKED.labels(self.name).inc()
@@ -150,7 +151,7 @@ class Step(Generic[R]):
         metrics.STEP_UNACKED.labels(self.name).dec()
         self._slots.release()
 
-    async def _attempt(self, event: Any) -> Emissions | None:
+    async def _attempt(self, event: Event) -> Emissions | None:
         """What the event leads to; None when it is not ours any more."""
         try:
             record = self._codec.decode(event.message.value)
@@ -177,16 +178,16 @@ class Step(Generic[R]):
             pause = min(2 * pause, LAST_PAUSE)
         return None
 
-    def _dead(self, event: Any, error: Exception) -> Emissions:
+    def _dead(self, event: Event, error: Exception) -> Emissions:
         return Emissions([dead_letter(self.name, event, error)])
 
-    async def _write(self, event: Any, outputs: list[Output]) -> None:
+    async def _write(self, event: Event, outputs: list[Output]) -> None:
         try:
             await write(self._producer(), outputs, self.name)
         except EmitRefused as error:
             await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
 
-    async def _finish(self, stream: Any, event: Any, emissions: Emissions, started: float) -> None:
+    async def _finish(self, stream: Stream, event: Event, emissions: Emissions, started: float) -> None:
         try:
             await self._write(event, emissions.outputs)
             for settled in emissions.settled:
@@ -236,11 +237,11 @@ def count_from_zero(step: str) -> None:
     metrics.STEP_DEAD_LETTERS.labels(step)
 
 
-def _origin(event: Any) -> str:
+def _origin(event: Event) -> str:
     return f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
 
 
-def dead_letter(step: str, event: Any, error: Exception) -> Output:
+def dead_letter(step: str, event: Event, error: Exception) -> Output:
     """The dead letter of an event that `step` gives up, with its origin and its bytes as they came."""
     metrics.STEP_DEAD_LETTERS.labels(step).inc()
     message = event.message

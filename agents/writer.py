@@ -12,10 +12,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from adapters.errors import StoreMisfit, StoreRefused, StoreUnavailable
 from adapters.kafka.producer import Producer
+from agents.faust_port import Event, Message, Stream
 from agents.runner import FIRST_PAUSE, LAST_PAUSE, count_from_zero, dead_letter, write
 from schemas import metrics
 from schemas.wire import DecodeError
@@ -41,7 +42,7 @@ class BatchStep(Generic[R]):
     def __init__(
         self,
         name: str,
-        decode: Callable[[Any], R],
+        decode: Callable[[Message], R],
         insert: Callable[[Sequence[R]], object],
         producer: Callable[[], Producer],
     ) -> None:
@@ -49,13 +50,13 @@ class BatchStep(Generic[R]):
         self._decode = decode
         self._insert = insert
         self._producer = producer
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(RECORDS)
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(RECORDS)
         self._queued_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         count_from_zero(name)
 
-    async def run(self, stream: Any) -> None:
+    async def run(self, stream: Stream) -> None:
         """The body of the Faust agent.
 
         Raises:
@@ -69,7 +70,7 @@ class BatchStep(Generic[R]):
             finally:
                 inserting.cancel()
 
-    async def _take(self, event: Any) -> None:
+    async def _take(self, event: Event) -> None:
         await self._room.wait()
         self._count(len(event.message.value or b""))
         await self._queue.put(event)
@@ -81,13 +82,13 @@ class BatchStep(Generic[R]):
         else:
             self._room.clear()
 
-    async def _insert_for_ever(self, stream: Any) -> None:
+    async def _insert_for_ever(self, stream: Stream) -> None:
         while True:
             batch = await self._decoded(stream, await self._batch())
             if batch:
                 await self._insert_all(stream, batch)
 
-    async def _batch(self) -> list[Any]:
+    async def _batch(self) -> list[Event]:
         batch = [await self._queue.get()]
         until, size = monotonic() + SECONDS, len(batch[0].message.value or b"")
         while len(batch) < RECORDS and size < BYTES:
@@ -100,8 +101,8 @@ class BatchStep(Generic[R]):
         self._count(-size)
         return batch
 
-    async def _decoded(self, stream: Any, events: list[Any]) -> list[tuple[Any, R]]:
-        batch: list[tuple[Any, R]] = []
+    async def _decoded(self, stream: Stream, events: list[Event]) -> list[tuple[Event, R]]:
+        batch: list[tuple[Event, R]] = []
         for event in events:
             try:
                 batch.append((event, self._decode(event.message)))
@@ -109,7 +110,7 @@ class BatchStep(Generic[R]):
                 await self._give_up(stream, event, error)
         return batch
 
-    async def _insert_all(self, stream: Any, batch: list[tuple[Any, R]]) -> None:
+    async def _insert_all(self, stream: Stream, batch: list[tuple[Event, R]]) -> None:
         try:
             await self._persist([record for _, record in batch])
         except Exception as error:
@@ -122,7 +123,7 @@ class BatchStep(Generic[R]):
             await stream.ack(event)
         metrics.STEP_RECORDS.labels(self.name).inc(len(batch))
 
-    async def _split(self, stream: Any, batch: list[tuple[Any, R]], error: Exception) -> None:
+    async def _split(self, stream: Stream, batch: list[tuple[Event, R]], error: Exception) -> None:
         # In halves: what is refused is found in a few inserts, and its neighbours go in together.
         if len(batch) == 1:
             await self._give_up(stream, batch[0][0], error)
@@ -160,6 +161,6 @@ class BatchStep(Generic[R]):
         finally:
             inserting.cancel()
 
-    async def _give_up(self, stream: Any, event: Any, error: Exception) -> None:
+    async def _give_up(self, stream: Stream, event: Event, error: Exception) -> None:
         await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
         await stream.ack(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from aiokafka.errors import IllegalStateError, KafkaError
 
@@ -17,9 +17,10 @@ from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, inser
 from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
 from adapters.clock import now_ms
 from adapters.settings import Settings
-from agents.app import faust_app, raw_topic, run, serve_metrics
+from agents.app import add_agent, faust_app, run, serve_metrics
 from agents.attribution import Attribution
 from agents.context import Context
+from agents.faust_port import Consumer, Message, Stream
 from agents.guards.durable import GuardedApp
 from agents.settlement import Settlement
 from agents.suppression import Suppression
@@ -33,13 +34,14 @@ from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
 GROUP = "longwave-writer"
+R = TypeVar("R")
 
 
 FRESHNESS_SECONDS = 1.0
 """Seconds between two measurements of the figures' age, and how long one may take."""
 
 
-async def measure_freshness(consumer: Any, tell: Callable[[int | None], None] = lambda until: None) -> None:
+async def measure_freshness(consumer: Consumer, tell: Callable[[int | None], None] = lambda until: None) -> None:
     """Keep `longwave_freshness_seconds` for as long as this task runs, and tell until when (ms) ClickHouse has all
     statuses that were written, None where that is not known."""
     age = Freshness()
@@ -75,7 +77,7 @@ class WriterApp(GuardedApp):
         self.add_future(Settlement(self.context, self.store).run())
         self.add_future(self.context.until_broken())
         self.add_future(Suppression(self.context, self.store).run())
-        self.add_future(measure_freshness(self.consumer, self._tell))
+        self.add_future(measure_freshness(self.guarded_consumer, self._tell))
         self.add_future(Attribution(self.context, self.store, lambda: self._current_until).run())
         await super().on_start()
 
@@ -86,7 +88,7 @@ class WriterApp(GuardedApp):
 
 def build(settings: Settings) -> WriterApp:
     """The writer's app."""
-    app: WriterApp = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
+    app = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
     context = app.context = Context(settings, worker="writer")
     store = app.store = Store(settings.clickhouse)
     sink = StatusSink(store)
@@ -113,11 +115,13 @@ def build(settings: Settings) -> WriterApp:
             if isinstance(gone, Forgotten):
                 forget_unreachable(store, gone)
 
-    def agent(topic: topics.Topic, name: str, decode: Any, insert: Any) -> None:
-        async def body(stream: Any) -> None:
+    def agent(
+        topic: topics.Topic, name: str, decode: Callable[[Message], R], insert: Callable[[Sequence[R]], object]
+    ) -> None:
+        async def body(stream: Stream) -> None:
             await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
 
-        app.agent(raw_topic(app, topic), name=f"agents.writer.{topic.name}")(body)
+        add_agent(app, topic, f"agents.writer.{topic.name}", body)
 
     agent(topics.STATUSES, "writer-statuses", lambda message: STATUSES.decode(message.value), sink.insert)
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
@@ -128,30 +132,30 @@ def build(settings: Settings) -> WriterApp:
     return app
 
 
-def _document(message: Any) -> tuple[str, CampaignDocument | None]:
+def _document(message: Message) -> tuple[str, CampaignDocument | None]:
     value = message.value
     return (message.key or b"").decode("ascii", "replace"), None if value is None else CAMPAIGNS.decode(value)
 
 
-def _consent(message: Any) -> Placed | None:
+def _consent(message: Message) -> Placed | None:
     if message.value is None:
         return None
     recorded = int(message.timestamp * 1000)
     return Placed(message.partition, message.offset, recorded, OPTOUTS.decode(message.value))
 
 
-def _conversation(message: Any) -> Conversation | None:
+def _conversation(message: Message) -> Conversation | None:
     return None if message.value is None else REPLIES.decode(message.value)
 
 
-def _text(message: Any) -> InboundText | UnreadText | Erasure | None:
+def _text(message: Message) -> InboundText | UnreadText | Erasure | None:
     try:
         return INBOUND.decode(message.value)
     except DecodeError:
         return None  # the step of the workers that reads it too has put it among the dead letters
 
 
-def _unreachable(message: Any) -> PlacedUnreachable | Forgotten | None:
+def _unreachable(message: Message) -> PlacedUnreachable | Forgotten | None:
     if message.value is not None:
         return PlacedUnreachable(message.offset, UNREACHABLE.decode(message.value))
     key = message.key or b""

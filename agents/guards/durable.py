@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, cast
 
 import faust
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, ConsumerT, Message
 from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
@@ -89,15 +89,16 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             if self._consumer is not None:
                 await self._consumer._client.close()
 
-    async def seek_to_committed(self) -> Any:
+    async def seek_to_committed(self) -> Mapping[TP, int]:
         """Hazard: with no active partition, as in a moment of each recovery, aiokafka fetches from any one, Faust
         drops what came, and relies on this seek, which in aiokafka leaves a partition without a committed offset
         where it is: its records would never be read. They are read from the beginning of its log."""
-        return await self.call_thread(self._seek_streams)
+        offsets: Mapping[TP, int] = await self.call_thread(self._seek_streams)
+        return offsets
 
-    async def _seek_streams(self) -> Any:
+    async def _seek_streams(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
-        offsets = await consumer.seek_to_committed()
+        offsets: Mapping[TP, int] = await consumer.seek_to_committed()
         uncommitted = [tp for tp, offset in offsets.items() if not offset and not self.consumer._is_changelog_tp(tp)]
         if uncommitted:
             await consumer.seek_to_beginning(*uncommitted)
@@ -134,7 +135,7 @@ class GuardedConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unacked_messages: set[Any] = set()
+        self._unacked_messages: set[Message] = set()
         self._progress: dict[TP, Progress] = {}
         self._caps: dict[TP, int] = {}
         self._sought = True
@@ -162,7 +163,7 @@ class GuardedConsumer(driver.Consumer):
         self._caps[tp] = offset
         self._progress.setdefault(tp, Progress())
 
-    async def _hand_out(self, message: Any) -> None:
+    async def _hand_out(self, message: Message) -> None:
         if self._is_current(message) and not self._is_changelog_tp(message.tp):
             self._progress.setdefault(message.tp, Progress()).track(message.offset, int(message.timestamp * 1000))
         await self._pass_on(message)
@@ -187,10 +188,10 @@ class GuardedConsumer(driver.Consumer):
             read_positions[tp.partition] = ReadPosition(done or 0, ends[tp], since)
         return read_positions
 
-    def _is_current(self, message: Any) -> bool:
+    def _is_current(self, message: Message) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)
 
-    def ack(self, message: Any) -> bool:
+    def ack(self, message: Message) -> bool:
         if message.acked:
             return False
         message.acked = True
@@ -222,7 +223,7 @@ class GuardedConsumer(driver.Consumer):
         await super().perform_seek()
         self._to_seek = True
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Nothing of a stream is handed out between a revocation and a seek that no fetch overlaps. Faust calls this
         from one task, one fetch after the other."""
         if self._to_seek:
@@ -263,7 +264,7 @@ class GuardedConsumer(driver.Consumer):
             self._sought = True
             self._show(assigned or (), ready=True)
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+    def _filter_tps_with_pending_acks(self, topics: Container[TP | str] | None = None) -> Iterator[TP]:
         if not self._sought:
             return iter(())
         return (tp for tp in list(self._progress) if topics is None or tp in topics or tp.topic in topics)
@@ -321,7 +322,7 @@ class GuardedConsumer(driver.Consumer):
 class GuardedTransport(driver.Transport):
     """The aiokafka transport with the guarded consumer."""
 
-    Consumer: ClassVar[Any] = GuardedConsumer
+    Consumer: ClassVar[type[ConsumerT]] = GuardedConsumer
 
 
 class GuardedFlow(FlowControlEvent):
@@ -343,8 +344,13 @@ class GuardedApp(faust.App):
     async def on_start(self) -> None:
         await super().on_start()
         # Made here: the thread that serves metrics must only look.
-        consumer: Any = self.consumer
+        consumer = self.guarded_consumer
         metrics.WORKER_READY.set_function(lambda: float(consumer.ready and consumer.is_member and self.works))
+
+    @property
+    def guarded_consumer(self) -> GuardedConsumer:
+        """The consumer, which `_new_transport` makes a guarded one."""
+        return cast(GuardedConsumer, self.consumer)
 
     @property
     def works(self) -> bool:
@@ -357,5 +363,5 @@ class GuardedApp(faust.App):
         await self.agents.stop()
         await super().on_stop()
 
-    def _new_transport(self) -> Any:
+    def _new_transport(self) -> GuardedTransport:
         return GuardedTransport(self.conf.broker_consumer, self)

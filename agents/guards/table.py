@@ -11,11 +11,13 @@ import faust
 import rocksdict
 from faust.stores.rocksdb import Store
 from faust.streams import current_event
-from faust.types import TP
+from faust.types import TP, CollectionT
+from yarl import URL
 
 from adapters.errors import EmitError
 from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
+from agents.faust_port import Event
 
 RESEND_SECONDS = 0.5
 
@@ -24,7 +26,7 @@ class StaleGeneration(Exception):
     """The event that is being handled was taken before a rebalance: its partition may be somebody else's now."""
 
 
-def is_current(event: Any) -> bool:
+def is_current(event: Event) -> bool:
     """Whether an event's partition has been ours ever since the event was taken, and the worker is not stopping."""
     app = event.app
     return bool(app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id)
@@ -50,7 +52,7 @@ class AckedStore(Store):
 
     table: AckedTable
 
-    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+    def revoke_partitions(self, table: CollectionT, tps: set[TP]) -> None:
         """Close what is no longer ours.
 
         Faust leaves that to a full garbage collection a table, at every rebalance and even if nothing went away: with
@@ -132,7 +134,7 @@ class AckedTable(faust.Table[bytes, bytes]):
         self.newest: dict[bytes, Write] = {}
         """The newest write of each key that the broker has not acknowledged."""
 
-    def _new_store_by_url(self, url: Any) -> AckedStore:
+    def _new_store_by_url(self, url: str | URL) -> AckedStore:
         return AckedStore(
             url,
             self.app,

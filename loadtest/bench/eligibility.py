@@ -28,10 +28,11 @@ from adapters.clock import now_ms
 from adapters.kafka import topics as topic_admin
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings
-from agents.app import faust_app, raw_topic, table
+from agents.app import add_agent, faust_app, table
 from agents.context import Context
 from agents.eligibility import BucketTable, Eligibility
-from agents.guards.durable import AckedTable
+from agents.faust_port import Event, Stream
+from agents.guards.durable import AckedTable, GuardedApp
 from agents.runner import Emissions, Output, Step
 from loadtest.bench.campaigns import TEXT, wait_until
 from loadtest.bench.report import Result
@@ -160,17 +161,17 @@ def _alone(inputs: Inputs) -> tuple[float, dict[str, int]]:
     return inputs.recipients / seconds, dict(outcomes)
 
 
-Handle = Callable[[RecipientChunk | Release | Move, Any], Emissions]
-Worker = Callable[[Any, Context], Handle]
+Handle = Callable[[RecipientChunk | Release | Move, Event], Emissions]
+Worker = Callable[[GuardedApp, Context], Handle]
 
 
-def _with_rules(app: Any, context: Context) -> Handle:
-    reservations = table(app, "reservations", changelog_topic=raw_topic(app, topics.RESERVATIONS))
+def _with_rules(app: GuardedApp, context: Context) -> Handle:
+    reservations = table(app, "reservations", topics.RESERVATIONS)
     return Eligibility(context, reservations).handle
 
 
-def _bare(app: Any, context: Context) -> Handle:
-    kept = table(app, "bare", changelog_topic=raw_topic(app, _BARE_LOG))
+def _bare(app: GuardedApp, context: Context) -> Handle:
+    kept = table(app, "bare", _BARE_LOG)
     return _Bare(kept).handle
 
 
@@ -180,7 +181,7 @@ class _Bare:
 
     table: AckedTable
 
-    def handle(self, chunk: RecipientChunk | Release | Move, event: Any) -> Emissions:
+    def handle(self, chunk: RecipientChunk | Release | Move, event: Event) -> Emissions:
         view = BucketTable(self.table)
         found, counts = np.unique(buckets(chunk.numbers), return_counts=True)
         for bucket, count in zip(found.tolist(), counts.tolist(), strict=True):
@@ -262,10 +263,10 @@ async def _worker(settings: Settings, inputs: Inputs, source: Topic, worker: Wor
     producer = AckedTable.producer = Producer(settings.kafka)
     context = _Prepared(settings, "worker-0")
     context.prepare(inputs, producer)
-    app = faust_app(settings, f"bench-{source.name}", settings.data / f"bench-{source.name}")
+    app = faust_app(settings, f"bench-{source.name}", settings.data / f"bench-{source.name}", GuardedApp)
     handle = worker(app, context)
 
-    def counted(record: RecipientChunk | Release | Move, event: Any) -> Emissions:
+    def counted(record: RecipientChunk | Release | Move, event: Event) -> Emissions:
         emissions = handle(record, event)
 
         async def count() -> None:
@@ -274,9 +275,9 @@ async def _worker(settings: Settings, inputs: Inputs, source: Topic, worker: Wor
         emissions.settled = [*emissions.settled, count]
         return emissions
 
-    async def body(stream: Any) -> None:
+    async def body(stream: Stream) -> None:
         await Step("eligibility", RECIPIENTS, counted, lambda: producer).run(stream)
 
-    app.agent(raw_topic(app, source), name=f"bench.{source.name}")(body)
+    add_agent(app, source, f"bench.{source.name}", body)
     await app.start()
     await asyncio.Event().wait()

@@ -14,6 +14,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from adapters.settings import Account, Kafka, Sender, Settings
 from agents.app import faust_app
 from agents.guards.assignor import LANES, LaneAssignor, TopicsUnseen
+from agents.guards.durable import GuardedApp
 from agents.lane.step import lane_weights
 
 PARTITIONS = 8
@@ -27,7 +28,7 @@ def settings(data: Path) -> Settings:
 
 
 def assignor(data: Path, made: type[PartitionAssignor] = LaneAssignor) -> Any:
-    app = faust_app(settings(data), "assigning", data)
+    app = faust_app(settings(data), "assigning", data, GuardedApp)
     LaneAssignor.weights = lane_weights(settings(data))
     return made(app)
 

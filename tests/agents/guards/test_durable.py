@@ -449,7 +449,7 @@ def test_the_quick_parts_are_really_in_use() -> None:
 
 
 def test_the_driver_waits_long_without_us(tmp_path: Path) -> None:
-    app = faust_app(Settings(), "waits", tmp_path)
+    app = faust_app(Settings(), "waits", tmp_path, GuardedApp)
     consumer = app.transport.create_consumer(
         callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
     )
