@@ -9,12 +9,12 @@ from typing import TypeVar
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
+from adapters.clickhouse.connection import Placed
+from adapters.clickhouse.consents import insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable
-from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from agents.app import add_agent, faust_app, run, serve_metrics
@@ -29,7 +29,18 @@ from pipeline.feedback.inbound import evidence_of, identity_of
 from pipeline.insight.freshness import Freshness
 from schemas import metrics, topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.feedback import INBOUND, OPTOUTS, REPLIES, UNREACHABLE, Conversation, Erasure, InboundText, UnreadText
+from schemas.feedback import (
+    INBOUND,
+    OPTOUTS,
+    REPLIES,
+    UNREACHABLE,
+    Consent,
+    Conversation,
+    Erasure,
+    InboundText,
+    Unreachable,
+    UnreadText,
+)
 from schemas.status import STATUSES
 from schemas.wire import DecodeError
 
@@ -96,7 +107,7 @@ def build(settings: Settings) -> WriterApp:
     def documents(records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
         _write_documents(store, records)
 
-    def consents(records: Sequence[Placed | None]) -> None:
+    def consents(records: Sequence[Placed[Consent] | None]) -> None:
         insert_consents(store, [record for record in records if record is not None])
 
     def replies(records: Sequence[Conversation | None]) -> None:
@@ -109,8 +120,8 @@ def build(settings: Settings) -> WriterApp:
             if isinstance(one, Erasure):
                 erase(store, one.number, one.at)
 
-    def unreachable(records: Sequence[PlacedUnreachable | Forgotten | None]) -> None:
-        insert_unreachable(store, [record for record in records if isinstance(record, PlacedUnreachable)])
+    def unreachable(records: Sequence[Placed[Unreachable] | Forgotten | None]) -> None:
+        insert_unreachable(store, [record for record in records if isinstance(record, Placed)])
         for gone in records:
             if isinstance(gone, Forgotten):
                 forget_unreachable(store, gone)
@@ -132,16 +143,19 @@ def build(settings: Settings) -> WriterApp:
     return app
 
 
+def _placed(message: Message, record: R) -> Placed[R]:
+    return Placed(message.partition, message.offset, int(message.timestamp * 1000), record)
+
+
 def _document(message: Message) -> tuple[str, CampaignDocument | None]:
     value = message.value
     return (message.key or b"").decode("ascii", "replace"), None if value is None else CAMPAIGNS.decode(value)
 
 
-def _consent(message: Message) -> Placed | None:
+def _consent(message: Message) -> Placed[Consent] | None:
     if message.value is None:
         return None
-    recorded = int(message.timestamp * 1000)
-    return Placed(message.partition, message.offset, recorded, OPTOUTS.decode(message.value))
+    return _placed(message, OPTOUTS.decode(message.value))
 
 
 def _conversation(message: Message) -> Conversation | None:
@@ -155,9 +169,9 @@ def _text(message: Message) -> InboundText | UnreadText | Erasure | None:
         return None  # the step of the workers that reads it too has put it among the dead letters
 
 
-def _unreachable(message: Message) -> PlacedUnreachable | Forgotten | None:
+def _unreachable(message: Message) -> Placed[Unreachable] | Forgotten | None:
     if message.value is not None:
-        return PlacedUnreachable(message.offset, UNREACHABLE.decode(message.value))
+        return _placed(message, UNREACHABLE.decode(message.value))
     key = message.key or b""
     return Forgotten(message.offset, int(key)) if key.isdigit() else None
 

@@ -11,9 +11,6 @@ from pydantic import AfterValidator, Field
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """A short identifier: lower-case letters, digits, `-` and `_`."""
 
-CampaignId = Annotated[str, Field(pattern=r"^[0-9a-hjkmnp-tv-z]{8}$")]
-"""8 characters of Crockford base 32, lower case (40 bits)."""
-
 
 @cache
 def zone_names() -> frozenset[str]:

@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.reasons import Reason
-from schemas.succession import SHOWN
 from schemas.times import iso
 from simulation.run import Outcome
 from simulation.tally import Tally
@@ -69,12 +68,4 @@ def _campaign(
             }
             for sample in timeline.samples
         ],
-    }
-
-
-def by_number(tally: Tally, numbers: list[int]) -> dict[int, tuple[str, str]]:
-    """Each recipient's state and reason at the end; `numbers` in order of ordinals."""
-    return {
-        number: (SHOWN[state], tally.reasons[reason])
-        for number, state, reason in zip(numbers, tally.state.tolist(), tally.reason.tolist(), strict=True)
     }

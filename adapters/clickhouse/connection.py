@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import clickhouse_connect
 import numpy as np
@@ -19,6 +19,17 @@ from schemas.audience import TypedNumbers
 
 Numbers = Sequence[int] | TypedNumbers
 Parameters = Mapping[str, Any]
+R = TypeVar("R")
+
+
+class Placed(NamedTuple, Generic[R]):
+    """A record of a compacted topic and its place in the log, by which rows replace each other. `written` in ms, by
+    the clock of who wrote it."""
+
+    partition: int
+    offset: int
+    written: int
+    record: R
 
 
 class Store:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final
 
 import pyarrow as pa
 
-from adapters.clickhouse.connection import Store
+from adapters.clickhouse.connection import Placed, Store
 from schemas.feedback import Consent, Conversation
 from schemas.reasons import Reason
 from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, rank_sql, shown_sql
@@ -89,16 +89,7 @@ class Change:
     who: str
 
 
-class Placed(NamedTuple):
-    """A record of topic `optouts` and where it stands; `recorded` in ms, by the clock of who wrote it."""
-
-    partition: int
-    offset: int
-    recorded: int
-    consent: Consent
-
-
-def insert_consents(store: Store, changes: Sequence[Placed]) -> None:
+def insert_consents(store: Store, changes: Sequence[Placed[Consent]]) -> None:
     """Changes of consent with their places in the log.
 
     Raises:
@@ -106,13 +97,13 @@ def insert_consents(store: Store, changes: Sequence[Placed]) -> None:
     """
     if not changes:
         return
-    said = [one.consent for one in changes]
+    said = [one.record for one in changes]
     texts = ("account", "hold", "state", "source", "evidence", "word", "rule", "who", "campaign")
     store.insert_arrow("consents", pa.table({
         "number": pa.array([one.number for one in said], pa.uint64()),
         "log_partition": pa.array([one.partition for one in changes], pa.uint16()),
         "log_offset": pa.array([one.offset for one in changes], pa.uint64()),
-        "recorded": pa.array([one.recorded for one in changes], _MS),
+        "recorded": pa.array([one.written for one in changes], _MS),
         "at": pa.array([one.at for one in said], _MS),
         **{name: pa.array([getattr(one, name) for one in said], pa.string()) for name in texts},
     }))  # fmt: skip

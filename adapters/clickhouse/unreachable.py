@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from adapters.clickhouse.connection import Store
+from adapters.clickhouse.connection import Placed, Store
 from adapters.clickhouse.recorded import SUBMITTED_SETS
 from schemas.feedback import Unreachable
 
@@ -69,14 +69,7 @@ def submitted_numbers(store: Store, campaign: str, message: int, ordinals: Seque
     return {row[0]: row[1] for row in store.rows(_NUMBERS, asked)}
 
 
-class Placed(NamedTuple):
-    """A record of topic `unreachable` and its offset."""
-
-    offset: int
-    record: Unreachable
-
-
-def insert_unreachable(store: Store, changes: Sequence[Placed]) -> None:
+def insert_unreachable(store: Store, changes: Sequence[Placed[Unreachable]]) -> None:
     """Records of the topic; of a number the last one stays.
 
     Raises:

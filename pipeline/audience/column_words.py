@@ -7,9 +7,8 @@ import tomllib
 import unicodedata
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-Role = Literal["phone", "country", "region", "zone", "at", "evidence"]
 LONGEST: Final = 64
 
 

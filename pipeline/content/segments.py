@@ -27,9 +27,6 @@ BASIC: Final = (
 EXTENSION: Final = "\f^{}\\[~]|€"
 """Characters of two septets: escape and code, which must stay in the same part."""
 
-MAX_PARTS: Final = 255
-"""The concatenation header numbers parts in one octet: a longer text cannot be sent as one message."""
-
 GSM7_SINGLE: Final = 160
 GSM7_PART: Final = 153
 UCS2_SINGLE: Final = 70

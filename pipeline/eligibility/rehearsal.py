@@ -75,11 +75,6 @@ class Rehearsal:
     crowds: dict[tuple[int, int], Crowd] = field(default_factory=dict)
     """By zones and place; of the expiring too, since a forecast says when windows open."""
 
-    @property
-    def mean_segments(self) -> float:
-        """Segments of a text on average."""
-        return self.segments / self.going if self.going else 0.0
-
 
 def rehearse(
     into: Rehearsal,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.feedback.inbound_time import read_time
 from pipeline.identity.tokens import parse_message_id
@@ -125,9 +125,6 @@ def _code(code: object) -> str:
 
 def _shown(value: object) -> str:
     return repr(value)[:66].encode("utf-8", "replace").decode()
-
-
-ASIDE: Final = get_args(Aside)
 
 
 def statuses(batch: ReceiptBatch) -> StatusChunk | None:

@@ -84,11 +84,6 @@ def parse_message_id(text: str) -> MessageId | None:
     return parsed if parsed.message <= MAX_MESSAGE and parsed.ordinal <= MAX_ORDINAL else None
 
 
-def click_token(key: bytes, campaign: str, message: int, ordinal: int, link: int) -> str:
-    """The token of one link in one message. Raises ValueError for what is out of range or a bad key."""
-    return click_tokens(key, campaign, message, link, [ordinal])[0]
-
-
 def click_tokens(key: bytes, campaign: str, message: int, link: int, ordinals: Ordinals) -> list[str]:
     """The tokens of one link for a chunk, in the order of `ordinals`. `key`: 16 to 64 secret octets."""
     signer = _signer(key)

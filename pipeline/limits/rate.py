@@ -51,10 +51,6 @@ class Pace:
         """A slice was picked."""
         self._tat = max(self._tat, now) + segments / self.rate
 
-    def refund(self, segments: int) -> None:
-        """A picked slice was not submitted."""
-        self._tat -= segments / self.rate
-
 
 @dataclass(slots=True, eq=False)
 class Charge:

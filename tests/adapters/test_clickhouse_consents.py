@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.connection import Placed
 from adapters.clickhouse.consents import (
-    Placed,
     blocked_of,
     current_changes,
     ended_holds,
@@ -38,7 +38,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
         yield store
 
 
-def change(place: int, number: int, state: ConsentState, account: str = "shop", hold: str = "") -> Placed:
+def change(place: int, number: int, state: ConsentState, account: str = "shop", hold: str = "") -> Placed[Consent]:
     """`at` goes backwards, because it decides nothing."""
     said = Consent(
         account=account, number=number, state=state, at=NOW - place, source="api", evidence=f"record {place}",
@@ -57,7 +57,7 @@ def test_every_change_is_exported_in_the_order_of_the_log_whatever_the_page(stor
     for page in (1, 2, 3, 1000):
         rows = [row for part in export(store, current=False, page=page) for row in part]
         assert [(row.number, row.state, row.evidence) for row in rows] == [
-            (one.consent.number, one.consent.state, one.consent.evidence) for one in MADE
+            (one.record.number, one.record.state, one.record.evidence) for one in MADE
         ]
     changes = history(store, FIRST + 3)
     assert [one.state for one in changes] == ["out", "in", "out", "in"]
@@ -104,7 +104,7 @@ def test_ended_holds_are_those_whose_last_record_ends_them(store: Store) -> None
 def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(store: Store, seed: int) -> None:
     draw, view = random.Random(seed), OptOuts()
     numbers = range(FIRST + 1000 * (seed + 1), FIRST + 1000 * (seed + 1) + 60)
-    made: list[Placed] = []
+    made: list[Placed[Consent]] = []
     ends: Counter[int] = Counter()
     for _ in range(600):
         hold = draw.choice(["", "", "aa", "bb"])
@@ -137,7 +137,7 @@ def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(s
         reviewed = blocked_of(store, account, list(numbers))
         assert lanes == shown == exported == {number: reviewed.get(number, "") for number in numbers}
     everything = [row for part in export(store, current=False, page=50) for row in part if row.number in numbers]
-    assert Counter(row.evidence for row in everything) == Counter(one.consent.evidence for one in made)
+    assert Counter(row.evidence for row in everything) == Counter(one.record.evidence for one in made)
 
 
 def reply(ordinal: int, kind: ReplyKind, text: str = "Shop: bye") -> SentReply:

@@ -1,4 +1,4 @@
-"""The campaign list and the export."""
+"""The export of a campaign."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from adapters.clickhouse import export as exporting
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.export import export
 from adapters.clickhouse.figures import message_sets
-from adapters.clickhouse.listing import campaign_rows
-from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
+from adapters.clickhouse.statuses import StatusSink
 from adapters.errors import StoreRefused
 from pipeline.insight.accounting import figures
 from schemas.campaign import CampaignDocument
@@ -33,25 +32,6 @@ def document(place: int, **given: Any) -> CampaignDocument:
     spec = {"name": f"Sale {place}", "tags": ["spring", f"t{place % 2}"], "account": "demo", "sender": "main"}
     defaults = {"status": "draft", "revision": 1, "created": NOW + place, "updated": NOW}
     return CampaignDocument(id=f"camp{place:04d}", spec=spec, **{**defaults, **given})
-
-
-def test_the_list_searches_filters_and_pages(store: Store) -> None:
-    insert_campaigns(store, [document(place) for place in range(7)])
-    insert_campaigns(store, [document(3, status="sending", revision=3, recipients=9, launched=NOW)])
-    insert_campaigns(store, [document(3, revision=2)])
-    total, rows = campaign_rows(store, page=2, size=3)
-    assert (total, [row.id for row in rows]) == (7, ["camp0003", "camp0002", "camp0001"])
-    assert (rows[0].status, rows[0].revision, rows[0].recipients) == ("sending", 3, 9)
-    assert rows[0].launched is not None
-    assert rows[1].launched is None
-    assert rows[0].spec["name"] == "Sale 3"
-    assert campaign_rows(store, status="sending")[0] == 1
-    assert campaign_rows(store, tag="t1")[0] == 3
-    assert campaign_rows(store, search="SALE 5")[0] == 1
-    assert campaign_rows(store, search="camp0006")[0] == 1
-    assert campaign_rows(store, search="' OR 1=1")[0] == 0
-    forget_campaign(store, "camp0006")
-    assert campaign_rows(store)[0] == 6
 
 
 def rows(store: Store, **given: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
-from adapters.clickhouse.consents import Placed, insert_consents
+from adapters.clickhouse.connection import Placed
+from adapters.clickhouse.consents import insert_consents
 from adapters.clickhouse.figures import message_sets
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns

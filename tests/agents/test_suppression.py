@@ -10,8 +10,9 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.connection import Placed
 from adapters.clickhouse.statuses import StatusSink
-from adapters.clickhouse.unreachable import Placed, count, insert_unreachable, listed
+from adapters.clickhouse.unreachable import count, insert_unreachable, listed
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.suppression import PATIENCE_MS, Suppression
@@ -127,8 +128,8 @@ async def test_nothing_is_noted_of_who_was_erased_though_the_failure_is_read_aga
 def test_the_list_has_who_is_unreachable_now_a_page_at_a_time(store: Store) -> None:
     records = [Unreachable(number=FIRST + n, reason="landline", at=1000 + n, campaign=CAMPAIGN) for n in range(3)]
     cleared = Unreachable(number=FIRST + 1, state="cleared", at=9000, by="op")
-    insert_unreachable(store, [Placed(n, record) for n, record in enumerate([*records, cleared])])
-    insert_unreachable(store, [Placed(n, record) for n, record in enumerate(records)])  # read again
+    insert_unreachable(store, [Placed(0, n, 1000, record) for n, record in enumerate([*records, cleared])])
+    insert_unreachable(store, [Placed(0, n, 1000, record) for n, record in enumerate(records)])  # read again
     assert [one.number for one in listed(store)] == [FIRST, FIRST + 2]
     assert [one.number for one in listed(store, after=FIRST, limit=1)] == [FIRST + 2]
     assert count(store) == {"landline": 2}

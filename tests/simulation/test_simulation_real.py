@@ -24,8 +24,9 @@ from loadtest.sample.contacts import Recipe, write
 from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.ids import bucket_sql
-from simulation.report import by_number
+from schemas.succession import SHOWN
 from simulation.run import Outcome, simulate
+from simulation.tally import Tally
 
 SCRIPT = """
 rejected_endings = { "7" = "30003", "33" = "30007" }
@@ -55,6 +56,14 @@ SALE: dict[str, Any] = {
         {"text": "Hi {first_name|there} of {city|your town}: {link}", "links": {"default": "https://shop.example/"}}
     ],
 }
+
+
+def by_number(tally: Tally, numbers: list[int]) -> dict[int, tuple[str, str]]:
+    """Each recipient's state and reason at the end; `numbers` in order of ordinals."""
+    return {
+        number: (SHOWN[state], tally.reasons[reason])
+        for number, state, reason in zip(numbers, tally.state.tolist(), tally.reason.tolist(), strict=True)
+    }
 
 
 @dataclass(frozen=True)

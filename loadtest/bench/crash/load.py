@@ -15,7 +15,6 @@ from cli.client import Client
 from loadtest.bench.campaigns import TEXT
 
 PERIOD: Final = 0.5
-ENDED: Final = ("finished", "sent")
 
 
 class Load:

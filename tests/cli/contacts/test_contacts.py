@@ -15,7 +15,8 @@ from confluent_kafka import Consumer
 
 from adapters import settings
 from adapters.clickhouse import Store, migrate
-from adapters.clickhouse.consents import Placed, insert_consents
+from adapters.clickhouse.connection import Placed
+from adapters.clickhouse.consents import insert_consents
 from adapters.contacts import store as contact_store
 from adapters.kafka import topics
 from adapters.kafka.producer import Producer
