@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from adapters.settings import Settings
 from schemas import metrics, topics
 from schemas.reasons import Reason
 
@@ -95,6 +98,48 @@ def test_the_pages_name_only_metrics_that_are_declared() -> None:
     declared = {metric._name + ("_total" if metric._type == "counter" else "") for metric in metrics.ALL}
     named = {name for page in PAGES for name in re.findall(r"`(longwave_\w+)`", page.read_text(encoding="utf-8"))}
     assert named <= declared
+
+
+def test_the_pages_name_only_settings_that_there_are() -> None:
+    known = {
+        f"{table}.{name}" for table, field in Settings.model_fields.items()
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel)
+        for name in field.annotation.model_fields
+    }  # fmt: skip
+    tables = "|".join({name.partition(".")[0] for name in known})
+    named = {
+        name for page in PAGES for name in re.findall(rf"`((?:{tables})\.\w+)", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= known
+
+
+def test_the_pages_name_only_commands_that_there_are(site: Path) -> None:
+    reference = (site / "operating" / "commands.html").read_text(encoding="utf-8")
+    known = set(re.findall(r"<code>longwave ([\w -]+)</code>", reference))
+    first, pairs = {command.split()[0] for command in known}, {tuple(command.split()[:2]) for command in known}
+    grouped = {pair[0] for pair in pairs if len(pair) > 1}
+    wrong = []
+    for page in PAGES:
+        for words in re.findall(
+            r"(?:`|\$ )longwave ((?:[a-z][\w-]*)(?: [a-z][\w-]*)?)", page.read_text(encoding="utf-8")
+        ):
+            name, _, second = words.partition(" ")
+            if name not in first or (name in grouped and second and (name, second) not in pairs):
+                wrong.append(f"{page.name}: longwave {words}")
+    assert not wrong
+
+
+def test_the_pages_name_only_routes_that_there_are(site: Path) -> None:
+    reference = (site / "connecting" / "api.html").read_text(encoding="utf-8")
+    known = {re.sub(r"\{\w+\}", "*", path) for path in re.findall(r"<code>[A-Z]+ (/v1/[^<]+)</code>", reference)}
+    named = {
+        re.sub(r"\{\w+\}|(?<=/)[A-Z]+", "*", path)
+        for page in PAGES
+        for path in re.findall(r"`(?:GET|POST|PUT|DELETE) (/v1/[\w/{}-]+)`", page.read_text(encoding="utf-8"))
+    }
+    ingress = {"/v1/receipts/*", "/v1/inbound/*"}
+    assert named - ingress <= known
 
 
 def test_the_code_names_only_documents_that_are_there() -> None:
