@@ -41,17 +41,17 @@ class Tally:
         """Record what happened."""
         self.newest = max(self.newest, chunk.at)
         for group in chunk.groups:
-            self._take(group, chunk.at)
+            self._take(group, str(group.reason), chunk.at)
 
-    def _take(self, group: StatusGroup, at: int) -> None:
+    def _take(self, group: StatusGroup, reason: str, at: int) -> None:
         if group.state in EVENTS:
-            self._sets[group.state, group.reason, 0, 0, 0].update(group.ordinals)
+            self._sets[group.state, reason, 0, 0, 0].update(group.ordinals)
             return
         state, waiting = group.state, group.state in WAITING
         billed = state in BILLED
         key = (
             state,
-            group.reason,
+            reason,
             group.attempt * (state in BY_ATTEMPT),
             group.segments * billed,
             group.price * billed,
@@ -62,7 +62,7 @@ class Tally:
         rising = ordinals[self._rank[ordinals] < height]
         self._rank[rising] = height
         self.state[rising] = SHOWN.index(state)
-        self.reason[rising] = self._index(group.reason)
+        self.reason[rising] = self._index(reason)
         if group.segments:
             self.segments[rising], self.price[rising] = group.segments, group.price
         if not waiting and state not in ("delivered", "undelivered"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.web.errors import ApiError
 from pipeline.numbers.numbering import Accepted, read
-from pipeline.numbers.refusals import WORDS, Refusal
+from schemas.reasons import Reason, with_remedy
 
 _WITHOUT_PLUS = "the number has no +, so it may be another person's"
 
@@ -21,7 +21,7 @@ def number_of(text: str) -> int:
     return outcome.number
 
 
-def refusal(reason: Refusal) -> str:
+def refusal(reason: Reason) -> str:
     """What is wrong with a number in a request, its code first, and how to write it."""
-    words = _WITHOUT_PLUS if reason == "no_country" else WORDS[reason]
+    words = _WITHOUT_PLUS if reason == Reason.NO_COUNTRY else with_remedy(reason)
     return f"{reason}: {words}; write the number with + and country code, for instance +33612345678"

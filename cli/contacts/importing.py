@@ -25,17 +25,17 @@ from pipeline.audience.column_words import EMPTY
 from pipeline.audience.columns import Columns
 from pipeline.audience.contact_lines import (
     Contacts,
-    Reason,
     Statement,
     country_of_line,
     derived_region,
     normalise,
     statements_of_broken,
 )
-from pipeline.audience.rejections import RejectedLines, in_words
+from pipeline.audience.rejections import RejectedLines, explained
 from pipeline.eligibility.optouts import without_decided
 from pipeline.numbers.judging import explain_refusal
 from schemas.feedback import Consent
+from schemas.reasons import Reason
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ def _put_together(found: ContactColumns, batch: Batch, contacts: Contacts, colum
 def _rejected(batch: Batch, contacts: Contacts) -> Iterator[tuple[str, Sequence[str] | None, Reason]]:
     """(text, cells, reason) of the rejected lines, in the order of the file."""
     lines: list[tuple[int, str, Sequence[str] | None, Reason]] = [
-        (line.line, line.raw, None, "malformed") for line in batch.broken
+        (line.line, line.raw, None, Reason.MALFORMED) for line in batch.broken
     ]
     lines += [(batch.lines[row], batch.raw(row), batch.rows[row], reason) for row, reason in contacts.rejects]
     for _, raw, cells, reason in sorted(lines, key=lambda line: line[0]):
@@ -178,8 +178,8 @@ def _rejected(batch: Batch, contacts: Contacts) -> Iterator[tuple[str, Sequence[
 
 
 def _explained(reason: Reason, cells: Sequence[str] | None, columns: Columns, country: str) -> str:
-    if reason != "ambiguous" or cells is None:
-        return in_words(reason)
+    if reason != Reason.AMBIGUOUS or cells is None:
+        return explained(reason)
     return f"{reason}: {explain_refusal(reason, cells[columns.phone], country_of_line(cells, columns, country))}"
 
 

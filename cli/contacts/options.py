@@ -146,10 +146,10 @@ def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
 
 def _say_rejected(summary: dict[str, Any]) -> None:
     """How many lines were rejected for which reason, and where they are."""
-    from pipeline.audience.rejections import in_words
+    from pipeline.audience.rejections import explained
 
     for reason, count in summary["rejected"].items():
-        say(f"  {count:,} rejected: {in_words(reason)}")
+        say(f"  {count:,} rejected: {explained(reason)}")
     if summary["rejects"]:
         say(f"  the rejected lines as they came, with the reason: {summary['rejects']} (mend it and import it)")
 

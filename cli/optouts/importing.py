@@ -34,11 +34,12 @@ from cli.contacts.plan import (
 )
 from pipeline.audience.columns import Choices, ColumnsError
 from pipeline.audience.optout_lines import NOTES, Columns, Outcome, Where, changes_of, changes_of_broken, columns_of
-from pipeline.audience.rejections import RejectedLines, in_words
+from pipeline.audience.rejections import RejectedLines, explained
 from pipeline.audience.survey import Survey
 from pipeline.eligibility.optouts import without_decided
 from pipeline.numbers.judging import Choice, Verdict
 from schemas.feedback import Consent
+from schemas.reasons import Reason
 
 AT_ONCE = 10_000
 """Lines read, and records that wait for Kafka, together."""
@@ -147,7 +148,7 @@ async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejec
                 changes += kept.changes
                 _count(counts, raw, kept)
                 if kept.rejection is not None:
-                    rejects.add(raw, cells, in_words(kept.rejection, kept.detail))
+                    rejects.add(raw, cells, explained(kept.rejection, kept.detail))
             await send_consents(producer, changes)
     finally:
         await producer.close()
@@ -165,7 +166,7 @@ def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, st
         cells = broken.raw.split(found.file.dialect.delimiter)
         outcome = changes_of_broken(cells, found.columns, where._replace(place=f"{name} line {broken.line}"))
         if outcome.rejection is not None:
-            outcome = outcome._replace(rejection="malformed")
+            outcome = outcome._replace(rejection=Reason.MALFORMED)
         lines.append((broken.line, broken.raw, None, outcome))
     yield from sorted(lines, key=lambda one: one[0])
 

@@ -17,7 +17,7 @@ from schemas.reasons import in_words
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 72
-SCRIPTS = Path(__file__).parent.parent / "loadtest" / "aggregator" / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "loadtest" / "aggregator" / "scripts"
 
 
 def simulate(

@@ -156,7 +156,7 @@ def _alone(inputs: Inputs) -> tuple[float, dict[str, int]]:
             decision = decide(chunk, plan, reservations, optouts, inputs.began)
             outcomes["work"] += sum(len(work.ordinals) for _, work in decision.work)
             for status in decision.statuses:
-                outcomes.update({group.reason: len(group.ordinals) for group in status.groups})
+                outcomes.update({str(group.reason): len(group.ordinals) for group in status.groups})
         seconds = time.process_time() - before
     return inputs.recipients / seconds, dict(outcomes)
 

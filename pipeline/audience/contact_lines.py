@@ -18,10 +18,9 @@ from pipeline.audience.column_words import country_named
 from pipeline.audience.columns import Columns
 from pipeline.numbers.area_codes import CA_NAMES, US_NAMES, state_of_number
 from pipeline.numbers.mentions import possible_numbers
-from pipeline.numbers.numbering import Bare, Refusal, read
+from pipeline.numbers.numbering import Bare, read
 from schemas.ids import zone_names
-
-Reason = Literal[Refusal, "unknown_country", "unknown_zone", "wrong_columns", "malformed"]
+from schemas.reasons import Reason
 
 _DEPARTMENT = re.compile(r"0[1-9]|[1-8]\d|9[0-5]|2[AB]")
 
@@ -68,13 +67,13 @@ def _read_row(
 ) -> Reason | None:
     if not columns.fits(row):
         out.statements += statements_of_broken(row, columns, country, index)
-        return "wrong_columns"
+        return Reason.WRONG_COLUMNS
     home = country
     if columns.country is not None and row[columns.country].strip():
         home = country_named(row[columns.country])
         if not home:
             out.statements += _statements(row, columns, country, index)
-            return "unknown_country"
+            return Reason.UNKNOWN_COUNTRY
     outcome = read(row[columns.phone], home, bare)
     if columns.consents:
         out.statements += _statements(row, columns, home, index)
@@ -82,7 +81,7 @@ def _read_row(
         return outcome
     zone = row[columns.zone].strip() if columns.zone is not None else ""
     if zone and zone not in zone_names():
-        return "unknown_zone"
+        return Reason.NO_SUCH_ZONE
     number, region = outcome.number, row[columns.region] if columns.region is not None else ""
     out.rows.append(index)
     out.numbers.append(number)

@@ -16,11 +16,12 @@ from typing import Final, Literal, NamedTuple
 from pipeline.audience.column_words import country_named, fold, names_number
 from pipeline.audience.columns import Choices, ColumnsError, first_named, named_width, position_of, quoted
 from pipeline.audience.consent_columns import ConsentColumn, kind_of
-from pipeline.audience.rejections import Rejection, is_rejection
+from pipeline.audience.rejections import is_rejection
 from pipeline.audience.survey import Profile
 from pipeline.numbers.mentions import possible_numbers
 from pipeline.numbers.numbering import Accepted, Bare, read
 from schemas.feedback import Consent
+from schemas.reasons import Reason
 
 Note = Literal[
     "time_replaced",
@@ -110,7 +111,7 @@ class Outcome(NamedTuple):
 
     changes: list[Consent]
     notes: list[Note]
-    rejection: Rejection | None = None
+    rejection: Reason | None = None
     detail: str = ""
 
 
@@ -206,7 +207,7 @@ def changes_of(row: Sequence[str], columns: Columns, where: Where) -> Outcome:
         elif not meant and rejection is None:
             rejection, detail = _refusal(row[position], country, where.bare), f"column {columns.header[position]!r}"
     if not numbers:
-        return Outcome([], notes, rejection or "missing_number", detail)
+        return Outcome([], notes, rejection or Reason.MISSING_NUMBER, detail)
     at = _time_of(row, columns, where.now)
     if at is None:
         notes.append("time_replaced")
@@ -219,9 +220,9 @@ def changes_of(row: Sequence[str], columns: Columns, where: Where) -> Outcome:
     )
 
 
-def _refusal(text: str, country: str, bare: Bare) -> Rejection:
+def _refusal(text: str, country: str, bare: Bare) -> Reason:
     outcome = read(text, country, bare)
-    return "not_a_number" if isinstance(outcome, Accepted) else outcome
+    return Reason.NOT_A_NUMBER if isinstance(outcome, Accepted) else outcome
 
 
 def changes_of_broken(cells: Sequence[str], columns: Columns, where: Where) -> Outcome:
@@ -229,7 +230,7 @@ def changes_of_broken(cells: Sequence[str], columns: Columns, where: Where) -> O
     likely = (cell.strip(' "') for cell in cells if sum(c.isdigit() for c in cell) >= _SHORTEST)
     numbers = list(dict.fromkeys(n for cell in likely for n in possible_numbers(cell, where.country, where.bare)))
     if not numbers:
-        return Outcome([], [], "wrong_columns")
+        return Outcome([], [], Reason.WRONG_COLUMNS)
     changes = [_change(n, "out", where.now, where, _printable(" ".join(cells).strip())) for n in numbers]
     return Outcome(changes, ["cells_do_not_fit"])
 

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final
 
-from pipeline.numbers.refusals import WORDS as REFUSALS
-from pipeline.numbers.refusals import Refusal
+from schemas.reasons import Reason, of_kind, with_remedy
 
-Rejection = Literal[Refusal, "unknown_country", "unknown_zone", "wrong_columns", "malformed"]
-REJECTIONS: Final[tuple[str, ...]] = get_args(Rejection)
-
-_WORDS: Final[Mapping[str, str]] = {
-    **{str(reason): words for reason, words in REFUSALS.items()},
-    "unknown_country": "the country is not known: write its two letters or its name",
-    "unknown_zone": "the time zone is not known: write it as America/New_York, or leave it empty",
-    "wrong_columns": "the line does not have as many cells as the header",
-    "malformed": "the line cannot be read: look for a quotation mark that is not closed, or an unreadable character",
-}
-
+_REJECTIONS: Final = of_kind("number", "line")
 
 EXAMPLES: Final = 3
 """Rejected lines of each reason that are shown."""
@@ -34,20 +22,19 @@ class RejectedLines:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, reason: str, raw: str) -> None:
+    def add(self, reason: Reason, raw: str) -> None:
         """Take in a line; what could not be decoded in it is shown as question marks."""
-        self.counts[reason] += 1
-        examples = self.examples.setdefault(reason, [])
+        self.counts[reason.value] += 1
+        examples = self.examples.setdefault(reason.value, [])
         if len(examples) < EXAMPLES:
             examples.append(raw[:_SHOWN].encode("utf-8", "replace").decode())
 
 
-def in_words(reason: str, detail: str = "") -> str:
+def explained(reason: str, detail: str = "") -> str:
     """The reason, its code first, as it is written beside a rejected line."""
-    words = _WORDS.get(reason, reason.replace("_", " "))
-    return f"{reason}: {words}{f' ({detail})' if detail else ''}"
+    return f"{reason}: {with_remedy(reason)}{f' ({detail})' if detail else ''}"
 
 
 def is_rejection(text: str) -> bool:
-    """Whether a cell is what `in_words` wrote: such a column is no attribute of a person."""
-    return text.partition(":")[0] in REJECTIONS
+    """Whether a cell is what `explained` wrote: such a column is no attribute of a person."""
+    return text.partition(":")[0] in _REJECTIONS

@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
 from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
 from pipeline.lane.lateness import late_rule
-from pipeline.numbers.refusals import WORDS, Refusal
 from pipeline.timing import tz
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
+from schemas.reasons import Reason, with_remedy
 from schemas.times import to_minute
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Fin
         return
     reasons = Counter(outcome.skipped)
     if outcome.expiring:
-        reasons["deadline"] = outcome.expiring
+        reasons[Reason.DEADLINE] = outcome.expiring
     why = shares(reasons)
     if outcome.going:
         left = n - outcome.going
@@ -189,7 +189,7 @@ def _number_warnings(audience: AudienceFacts) -> list[Finding]:
 
 def _left_out(reason: str, texts: list[str]) -> Finding:
     more = f" and {len(texts) - SHOWN_NUMBERS:,} more" if len(texts) > SHOWN_NUMBERS else ""
-    words = _WITHOUT_PLUS if reason == "no_country" else WORDS[cast(Refusal, reason)]
+    words = _WITHOUT_PLUS if reason == Reason.NO_COUNTRY else with_remedy(reason)
     return Finding("audience.numbers", f"{len(texts):,} left out: {', '.join(texts[:SHOWN_NUMBERS])}{more}: {words}")
 
 

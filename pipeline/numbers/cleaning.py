@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-from pipeline.numbers.refusals import Refusal
+from schemas.reasons import Reason
 
 LONGEST_CELL: Final = 250
 _DASHES: Final = "\\-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d"
@@ -42,18 +42,18 @@ _AREA_ABROAD: Final = 9
 _LEAST_AFTER_AREA: Final = 4
 
 
-def clean(text: str) -> str | Refusal:
+def clean(text: str) -> str | Reason:
     """The number in a cell, in digits and separators only, perhaps with `+`; or why it cannot be told."""
     text = _unwrapped(text)
     if not text:
-        return "missing_number"
+        return Reason.MISSING_NUMBER
     if len(text) > LONGEST_CELL or not any(c.isdecimal() for c in text):
-        return "not_a_number"
+        return Reason.NOT_A_NUMBER
     if _SCIENTIFIC.fullmatch(text):
-        return "digits_lost"
+        return Reason.DIGITS_LOST
     whole = _whole(text)
     if whole is None:
-        return "not_a_number"
+        return Reason.NOT_A_NUMBER
     return _only_number(_LABEL.sub("", whole, count=1))
 
 
@@ -87,15 +87,15 @@ def _whole(text: str) -> str | None:
     return None if len(decimal[2]) <= 2 and "." in text else text
 
 
-def _only_number(text: str) -> str | Refusal:
+def _only_number(text: str) -> str | Reason:
     if _EXTENSION.search(text) or is_line_of_exchange(text):
-        return "extension"
+        return Reason.EXTENSION
     parts = [part for part in _BETWEEN.split(text) if any(c.isdecimal() for c in part)]
     if len(parts) > 1 or _has_second_plus(text) or not _slash_is_after_area(text):
-        return "several_numbers"
+        return Reason.SEVERAL_NUMBERS
     if any(c.isalpha() for c in text):
-        return "letters"
-    return text if _NUMBER.fullmatch(text) else "not_a_number"
+        return Reason.LETTERS
+    return text if _NUMBER.fullmatch(text) else Reason.NOT_A_NUMBER
 
 
 def is_line_of_exchange(text: str) -> bool:

@@ -25,14 +25,13 @@ from typing import Final, Literal
 from pipeline.numbers.numbering import (
     Accepted,
     Bare,
-    Refusal,
     digits_of,
     is_bare,
     is_written_at_home,
     read_international,
     read_national,
 )
-from pipeline.numbers.refusals import WORDS
+from schemas.reasons import Reason, with_remedy
 
 Choice = Literal["", "national", "international"]
 SAMPLES: Final = 3
@@ -137,7 +136,7 @@ class NumberJudge:
             )
         return ""
 
-    def _weigh(self, text: str, national: Accepted | Refusal, international: Accepted | Refusal) -> None:
+    def _weigh(self, text: str, national: Accepted | Reason, international: Accepted | Reason) -> None:
         here, abroad = isinstance(national, Accepted), isinstance(international, Accepted)
         if national == international or not (here or abroad):
             return
@@ -174,11 +173,11 @@ class NumberJudge:
         )
 
 
-def explain_refusal(reason: Refusal, text: str, country: str) -> str:
-    """The reason in words; of an ambiguous number both readings."""
+def explain_refusal(reason: Reason, text: str, country: str) -> str:
+    """The reason in words, with what to do; of an ambiguous number both readings."""
     digits = digits_of(text)
-    if reason != "ambiguous" or not digits.isdecimal():
-        return WORDS[reason]
+    if reason != Reason.AMBIGUOUS or not digits.isdecimal():
+        return with_remedy(reason)
     national, international = read_national(digits, country), read_international(digits)
     here = f"as a number of {country} {_told(national)}" if country else "its country is not known"
     return (
@@ -187,9 +186,9 @@ def explain_refusal(reason: Refusal, text: str, country: str) -> str:
     )
 
 
-def _shown(outcome: Accepted | Refusal) -> str:
+def _shown(outcome: Accepted | Reason) -> str:
     return f"+{outcome.number}" if isinstance(outcome, Accepted) else ""
 
 
-def _told(outcome: Accepted | Refusal) -> str:
+def _told(outcome: Accepted | Reason) -> str:
     return f"it is +{outcome.number}" if isinstance(outcome, Accepted) else "it is none"

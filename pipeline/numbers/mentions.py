@@ -9,12 +9,13 @@ import re
 from itertools import pairwise
 from typing import Final
 
-from pipeline.numbers.numbering import Accepted, Bare, Refusal, digits_of, read, read_international, read_national
+from pipeline.numbers.numbering import Accepted, Bare, digits_of, read, read_international, read_national
+from schemas.reasons import Reason
 
 _PIECE: Final = re.compile(r"[+＋]?[\d\s().\-–\u2010\u2011]*\d")
 _LEAST_DIGITS: Final = 7
 _MOST_PIECES: Final = 20
-_INSIDE: Final[frozenset[Refusal]] = frozenset({"several_numbers", "extension", "letters"})
+_INSIDE: Final[frozenset[Reason]] = frozenset({Reason.SEVERAL_NUMBERS, Reason.EXTENSION, Reason.LETTERS})
 """Refusals of cells in which a number stands beside something else."""
 
 
@@ -32,7 +33,7 @@ def _meant(text: str, country: str, bare: Bare) -> list[int]:
     outcome = read(text, country, bare)
     if isinstance(outcome, Accepted):
         return [outcome.number]
-    if outcome not in ("ambiguous", "no_country"):
+    if outcome not in (Reason.AMBIGUOUS, Reason.NO_COUNTRY):
         return []
     digits = digits_of(text)
     if not digits.isdecimal():

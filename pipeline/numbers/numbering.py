@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, PhoneNumberType, ValidationResult
 from phonenumbers import phonenumberutil as util
@@ -20,10 +20,10 @@ from phonenumbers.phonenumber import CountryCodeSource, PhoneNumber
 from phonenumbers.re_util import enable_pattern_cache
 
 from pipeline.numbers.cleaning import clean, is_line_of_exchange
-from pipeline.numbers.refusals import Refusal
 from pipeline.numbers.twins import canonical, canonical_many, spellings
+from schemas.reasons import Reason, of_kind
 
-__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "Refusal", "canonical", "canonical_many", "digits_of",
+__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "canonical", "canonical_many", "digits_of",
            "is_bare", "is_written_at_home", "read", "read_international", "read_national", "spellings"]  # fmt: skip
 
 Bare = Literal["alone", "national", "international", "undecided"]
@@ -38,7 +38,7 @@ _PUNCTUATION = {ord(c): None for c in " -()\u00a0"}
 _DOTTED = re.compile(r"\+?\d{1,6}(?:\.\d{1,4}){2,}")
 """Dots between groups; a single one may begin a decimal part."""
 _NORTH_AMERICAN = re.compile(r"\s*(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\s*")
-_REFUSALS = frozenset(get_args(Refusal))
+_REFUSALS = of_kind("number")
 _COSTLY = (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
 _NOWHERE = "001"
 """phonenumbers' region of calling codes that belong to no country."""
@@ -53,7 +53,7 @@ class Accepted(NamedTuple):
     country: str
 
 
-def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Refusal:
+def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Reason:
     """The number in `text`, in its canonical spelling; `country` (ISO, or "") is where it is from if written
     without `+`, and `bare` how digits are read that could be meant as national or as international.
 
@@ -62,7 +62,7 @@ def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Refusal:
     """
     digits = digits_of(text)
     if digits in _REFUSALS:
-        return cast(Refusal, digits)
+        return cast(Reason, digits)
     if is_bare(digits) and is_written_at_home(text, country):
         return read_national(digits, country)
     return _read_bare(digits, country, bare) if is_bare(digits) else read_explicit(digits, country)
@@ -73,7 +73,7 @@ def is_written_at_home(text: str, country: str) -> bool:
     return _calling_code(country) == "1" and _NORTH_AMERICAN.fullmatch(text) is not None
 
 
-def digits_of(text: str) -> str | Refusal:
+def digits_of(text: str) -> str | Reason:
     """The ASCII digits of a cell, after `+` if it has one; or why they cannot be told."""
     digits = _digits(text)
     if digits is not None:
@@ -90,7 +90,7 @@ def is_bare(digits: str) -> bool:
     return digits[:1] not in ("+", "0")
 
 
-def read_explicit(digits: str, country: str) -> Accepted | Refusal:
+def read_explicit(digits: str, country: str) -> Accepted | Reason:
     """What begins with `+` or 0. `00` is taken as `+` where that is no number of the country's own."""
     outcome = _quick(digits, country) or read_slowly(digits, country)
     if isinstance(outcome, str) and digits.startswith("00"):
@@ -99,20 +99,20 @@ def read_explicit(digits: str, country: str) -> Accepted | Refusal:
     return outcome
 
 
-def _read_bare(digits: str, country: str, bare: Bare) -> Accepted | Refusal:
+def _read_bare(digits: str, country: str, bare: Bare) -> Accepted | Reason:
     if bare == "national":
         return _or_ambiguous(read_national(digits, country), lambda: read_international(digits))
     if bare == "international":
         return _or_ambiguous(read_international(digits), lambda: read_national(digits, country))
     if not country:
-        return "no_country"
+        return Reason.NO_COUNTRY
     national, international = read_national(digits, country), read_international(digits)
     if national == international:
         return national
     if isinstance(national, str) and isinstance(international, str):
         return national
     if bare == "undecided" or not (isinstance(national, str) or isinstance(international, str)):
-        return "ambiguous"
+        return Reason.AMBIGUOUS
     if isinstance(national, Accepted):
         return national
     # Digits that begin with the country's own calling code; those of others stay as they would be read at home.
@@ -120,24 +120,24 @@ def _read_bare(digits: str, country: str, bare: Bare) -> Accepted | Refusal:
     return international if own else national
 
 
-def _or_ambiguous(taken: Accepted | Refusal, other: Callable[[], Accepted | Refusal]) -> Accepted | Refusal:
+def _or_ambiguous(taken: Accepted | Reason, other: Callable[[], Accepted | Reason]) -> Accepted | Reason:
     """The reading that was decided on; where it is no number but the other would be, the row contradicts its file."""
-    return taken if isinstance(taken, Accepted) or isinstance(other(), str) else "ambiguous"
+    return taken if isinstance(taken, Accepted) or isinstance(other(), str) else Reason.AMBIGUOUS
 
 
-def read_international(digits: str) -> Accepted | Refusal:
+def read_international(digits: str) -> Accepted | Reason:
     """Bare digits as calling code and number, as if a `+` stood before them."""
     split = _international(digits)
     quick = _accepted(split) if split is not None else None
     if quick is None and split is not None and _is_surely_none(*split):
-        return "not_valid"
+        return Reason.NOT_VALID
     return quick or read_slowly(f"+{digits}", "")
 
 
-def read_national(digits: str, country: str) -> Accepted | Refusal:
+def read_national(digits: str, country: str) -> Accepted | Reason:
     """Bare digits as a number of `country`, never as one that begins with its calling code."""
     if not country:
-        return "no_country"
+        return Reason.NO_COUNTRY
     plan = _plan(country)
     begins_with_code = plan is not None and digits.startswith(plan.code)
     prefix = plan.prefix.match(digits) if plan is not None and plan.prefix is not None and begins_with_code else None
@@ -149,18 +149,18 @@ def read_national(digits: str, country: str) -> Accepted | Refusal:
     except NumberParseException as error:
         return _refusal_of(error, digits)
     if parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
-        return "not_valid"
+        return Reason.NOT_VALID
     return read_slowly(digits, country)
 
 
-def read_slowly(text: str, country: str) -> Accepted | Refusal:
+def read_slowly(text: str, country: str) -> Accepted | Reason:
     """The number in clean text, by phonenumbers alone."""
     try:
         parsed = util.parse(text, country or None)
     except NumberParseException as error:
         return _refusal_of(error, text)
     if parsed.extension:
-        return "extension"
+        return Reason.EXTENSION
     outcomes = [_judge(spelled) for spelled in _spelled(parsed)]
     return next((one for one in outcomes if isinstance(one, Accepted)), outcomes[0])
 
@@ -172,29 +172,29 @@ def _spelled(parsed: PhoneNumber) -> Iterator[PhoneNumber]:
         yield parsed if spelling == number else util.parse(f"+{spelling}", None)
 
 
-def _judge(parsed: PhoneNumber) -> Accepted | Refusal:
+def _judge(parsed: PhoneNumber) -> Accepted | Reason:
     possible = util.is_possible_number_with_reason(parsed)
     if possible != ValidationResult.IS_POSSIBLE:
-        return "not_possible"
+        return Reason.NOT_POSSIBLE
     if not util.is_valid_number(parsed):
-        return "not_valid"
+        return Reason.NOT_VALID
     if util.number_type(parsed) in _COSTLY:
-        return "premium_rate"
+        return Reason.PREMIUM_RATE
     number = canonical(_e164(parsed))
     region = util.region_code_for_number(parsed)
-    return Accepted(number, region) if number <= MAX_E164 and region else "not_possible"
+    return Accepted(number, region) if number <= MAX_E164 and region else Reason.NOT_POSSIBLE
 
 
 def _e164(parsed: PhoneNumber) -> int:
     return int(util.format_number(parsed, util.PhoneNumberFormat.E164)[1:])
 
 
-def _refusal_of(error: NumberParseException, text: str) -> Refusal:
+def _refusal_of(error: NumberParseException, text: str) -> Reason:
     if error.error_type == NumberParseException.INVALID_COUNTRY_CODE:
-        return "not_possible" if text.lstrip(" (").startswith(("+", "＋")) else "no_country"
+        return Reason.NOT_POSSIBLE if text.lstrip(" (").startswith(("+", "＋")) else Reason.NO_COUNTRY
     if error.error_type == NumberParseException.NOT_A_NUMBER:
-        return "not_a_number"
-    return "not_possible"
+        return Reason.NOT_A_NUMBER
+    return Reason.NOT_POSSIBLE
 
 
 def _digits(text: str) -> str | None:

@@ -36,7 +36,7 @@ ONE_OF_EACH: dict[str, bytes] = {
     "premium_rate": b"+19002345678,,,,,x",
     "digits_lost": b"1.2127365E+10,,,,,x",
     "unknown_country": b"2127365000,Ruritania,,,,x",
-    "unknown_zone": b"+12127365000,,,Mars/Olympus,,x",
+    "no_such_zone": b"+12127365000,,,Mars/Olympus,,x",
     "wrong_columns": b"+12127365000,US",
     "malformed": b'"+12127365000"x,,,,,x',
 }

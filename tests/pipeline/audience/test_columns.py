@@ -7,9 +7,10 @@ import pytest
 from pipeline.audience.column_words import field_name
 from pipeline.audience.columns import Choices, Columns, ColumnsError, columns_of
 from pipeline.audience.consent_columns import kind_of, verdict_of
-from pipeline.audience.rejections import in_words
+from pipeline.audience.rejections import explained
 from pipeline.audience.survey import Survey
 from pipeline.content.placeholders import is_name
+from schemas.reasons import Reason
 
 
 def surveyed(header: tuple[str, ...], rows: list[list[str]], choices: Choices | None = None) -> Columns:
@@ -169,7 +170,7 @@ def test_values_tell_a_column_about_consent_whatever_it_is_called() -> None:
 
 
 def test_the_reasons_of_an_earlier_rejection_are_no_attribute() -> None:
-    reasons = [["+12127365000", in_words("not_possible")], ["+12127365001", in_words("no_country")]]
+    reasons = [["+12127365000", explained(Reason.NOT_POSSIBLE)], ["+12127365001", explained(Reason.NO_COUNTRY)]]
     columns = surveyed(("phone", "reason"), reasons)
     assert columns.has_reason
     assert columns.attributes == ()

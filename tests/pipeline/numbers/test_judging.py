@@ -10,7 +10,8 @@ import phonenumbers
 import pytest
 
 from pipeline.numbers.judging import LOOK_AT_FIRST, Choice, NumberJudge, Verdict, explain_refusal
-from pipeline.numbers.numbering import Accepted, Bare, Refusal, read
+from pipeline.numbers.numbering import Accepted, Bare, read
+from schemas.reasons import Reason
 
 
 def judged(texts: list[str], country: str, choice: Choice = "") -> Verdict:
@@ -126,12 +127,11 @@ def test_digits_are_read_as_the_file_has_them(text: str, country: str, bare: Bar
 
 
 def test_an_ambiguous_number_is_told_of_with_both_readings() -> None:
-    told = explain_refusal("ambiguous", "33612345678", "DE")
+    told = explain_refusal(Reason.AMBIGUOUS, "33612345678", "DE")
     assert "+4933612345678" in told
     assert "+33612345678" in told
     assert "--numbers" in told
-    refusal: Refusal = "letters"
-    assert "letters" in explain_refusal(refusal, "1-800-FLOWERS", "US")
+    assert "letters" in explain_refusal(Reason.LETTERS, "1-800-FLOWERS", "US")
 
 
 def test_a_large_file_is_looked_at_from_end_to_end_in_bounded_time() -> None:
