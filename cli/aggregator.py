@@ -17,12 +17,14 @@ from loadtest.aggregator.server import Account, serve
 def aggregator(
     host: Annotated[str | None, typer.Option(help="Address to listen on [aggregator.host].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [aggregator.port].", min=1, max=65535)] = None,
-    data: Annotated[Path | None, typer.Option(help="Where its record is kept [DATA/aggregator].")] = None,
-    script: Annotated[Path | None, typer.Option(help="TOML file: latency, errors, receipts, clicks …")] = None,
-    ingress: Annotated[str | None, typer.Option(help="URL that gets the callbacks [ingress].")] = None,
-    account: Annotated[str, typer.Option(help="Aggregator in the settings whose secret it shares.")] = "local",
+    data: Annotated[Path | None, typer.Option(help="Folder for its record [DATA/aggregator].")] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="TOML file that sets latency, errors, receipts, clicks …")
+    ] = None,
+    ingress: Annotated[str | None, typer.Option(help="URL that receives the callbacks [ingress].")] = None,
+    account: Annotated[str, typer.Option(help="Aggregator of the settings whose secret it shares.")] = "local",
 ) -> None:
-    """Run a simulated aggregator: it answers as scripted and records every submission to disk."""
+    """Run a simulated aggregator. It answers as its script says and records every submission on disk."""
     settings = load()
     serve(
         host or settings.aggregator.host,
@@ -36,5 +38,5 @@ def aggregator(
 def _account(settings: Settings, name: str, ingress: str | None) -> Account:
     if name not in settings.aggregators:
         names = ", ".join(sorted(settings.aggregators))
-        raise WrongUse(f"--account {name}: no [aggregators.{name}] in the settings; there is {names}")
+        raise WrongUse(f"--account {name}: the settings have no [aggregators.{name}]; configured: {names}")
     return Account(shared_secret(settings, name), name, ingress or settings.ingress.url)

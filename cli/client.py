@@ -1,4 +1,4 @@
-"""The CLI's way to the REST API: plain HTTP, refusals as errors for the user."""
+"""The CLI's client of the REST API: plain HTTP; refusals become errors for the user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Client:
         """GET; query values that are None are left out.
 
         Raises:
-            UserError: the API cannot be reached, or refuses; the text is the API's.
+            UserError: the API cannot be reached or refuses; the text is the API's.
         """
         return self._json("GET", _with_query(path, query))
 
@@ -41,10 +41,10 @@ class Client:
         return self._json(method, _with_query(path, query), body, kind)
 
     def download(self, path: str, to: Path, **query: Any) -> None:
-        """Stream an answer into a file that appears whole or not at all.
+        """Stream an answer into a file, which is written as a whole or not at all.
 
         Raises:
-            UserError: as `get`, or the file cannot be written, or the answer broke off.
+            UserError: as `get`, or the file cannot be written, or the connection ended early.
         """
         partial = to.with_name(to.name + ".part")
         try:
@@ -56,12 +56,12 @@ class Client:
                 f"cannot write {to}: {error.strerror or error}; choose another file with --out"
             ) from error
         except http.client.HTTPException as error:
-            raise UserError(f"the export broke off ({error!r}); {to} was not written, repeat the command") from error
+            raise UserError(f"the export broke off ({error!r}); {to} was not written. Repeat the command") from error
         finally:
             partial.unlink(missing_ok=True)
 
     def download_csv(self, path: str, to: Path, **query: Any) -> int:
-        """As `download`, of a CSV file with a header; how many lines it has besides."""
+        """Download a CSV file (see `download`); returns its number of lines without the header."""
         self.download(path, to, **query)
         with to.open("rb") as file:
             return max(0, sum(1 for _ in file) - 1)
@@ -71,7 +71,7 @@ class Client:
             try:
                 found: dict[str, Any] = orjson.loads(answer.read())
             except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-                raise UserError(f"the API at {self.url} broke off its answer ({_why(error)}); try again") from error
+                raise UserError(f"the API at {self.url} ended its answer early ({_why(error)}); try again") from error
         return found
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
@@ -94,7 +94,7 @@ def our_api(timeout: float = TIMEOUT) -> Client:
 
 
 def retrying(call: Callable[[], dict[str, Any]], patience: float, sleep: Callable[[float], None]) -> dict[str, Any]:
-    """`call` until it works, as long as the API is away or says that it waits; the last error after `patience` s."""
+    """Repeat `call` while the API is away or not ready; after `patience` seconds raise its last error."""
     waited = 0.0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""`longwave dead-letters list | replay | drop`: what could not be processed."""
+"""`longwave dead-letters list | replay | drop`: records that could not be processed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SHOWN_BYTES = 160
 
 @app.callback()
 def _group() -> None:
-    """What could not be processed: list, replay, drop."""
+    """Records that could not be processed: list, replay, drop."""
 
 
 @app.command("list")
 def list_(json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False) -> None:
-    """Letters that nobody has dealt with, oldest first, each with its origin, step and error."""
+    """List open dead letters, oldest first, each with its origin, step and error."""
     letters = _read(configuration.load())
     if json:
         say(to_json([_as_json(letter) for letter in letters]))
@@ -45,13 +45,13 @@ def list_(json: Annotated[bool, typer.Option("--json", help="JSON on standard ou
 
 @app.command()
 def replay(origins: Origins) -> None:
-    """Put the original bytes back to their topic and partition: after what was wrong has been mended."""
+    """Write the original bytes to their topic and partition again, once the cause is fixed."""
     _deal(origins, dead_letters.replay, "replayed")
 
 
 @app.command()
 def drop(origins: Origins) -> None:
-    """Give letters up; they are no longer listed."""
+    """Drop dead letters: they are not processed and no longer listed."""
     _deal(origins, dead_letters.drop, "dropped")
 
 
@@ -61,7 +61,7 @@ def _deal(origins: list[str], how: Deal, done: str) -> None:
     unknown = [origin for origin in origins if origin not in waiting]
     if unknown:
         raise UserError(
-            f"no dead letter waits at {', '.join(unknown)}; nothing was done, see `longwave dead-letters list`"
+            f"no open dead letter at {', '.join(unknown)}; nothing was done. See `longwave dead-letters list`"
         )
     chosen = [waiting[origin] for origin in dict.fromkeys(origins)]
     asyncio.run(_each(settings, chosen, how, done))

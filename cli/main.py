@@ -1,4 +1,4 @@
-"""The `longwave` command: its groups are imported only when they are used, so that help is quick."""
+"""The `longwave` command. Its groups are imported only when they are used, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from adapters.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, UserError, W
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: where it is (`module:attribute`, a Typer or a function) and what the list of commands says."""
+    """A command: where it is (`module:attribute`, a Typer or a function) and its line in the list of commands."""
 
     where: str
     help: str
@@ -30,24 +30,24 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("cli.demo.command:demo", "A sample campaign on the local stack, watched live."),
     "up": Entry("cli.stack.commands:up", "Start the local stack."),
     "down": Entry("cli.stack.commands:down", "Stop the local stack; its data stays."),
-    "status": Entry("cli.stack.commands:status", "What runs, since when, how often restarted."),
-    "doctor": Entry("cli.stack.commands:doctor", "What is wrong with this installation and how to fix it."),
+    "status": Entry("cli.stack.commands:status", "Show what runs, since when, and how often it was restarted."),
+    "doctor": Entry("cli.stack.commands:doctor", "Check this installation and say how to fix what is wrong."),
     "contacts": Entry("cli.contacts.commands:app", "Import contacts; show, export or erase one contact."),
     "optouts": Entry("cli.optouts.commands:app", "Opt-outs: import, add, remove, review, export, show."),
     "sample": Entry("cli.sample:app", "Generate sample contacts."),
-    "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, steer and export campaigns."),
-    "forecast": Entry("cli.forecast.command:forecast", "Whether and when a campaign can be sent, before launch."),
-    "simulate": Entry("cli.simulate.command:simulate", "Run a campaign on the virtual clock."),
-    "explain": Entry("cli.campaign.explain:explain", "The whole story of one recipient of a campaign."),
-    "dead-letters": Entry("cli.dead_letters:app", "What could not be processed: list, replay, drop."),
-    "bench": Entry("cli.bench:app", "Measure, beside the bare limit of this machine."),
-    "aggregator": Entry("cli.aggregator:aggregator", "The simulated aggregator alone, scripted."),
-    "run": Entry("cli.run:app", "One process in the foreground (worker, writer, api, …)."),
+    "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, control and export campaigns."),
+    "forecast": Entry("cli.forecast.command:forecast", "Forecast whether and when a campaign can be sent."),
+    "simulate": Entry("cli.simulate.command:simulate", "Simulate a campaign on a virtual clock."),
+    "explain": Entry("cli.campaign.explain:explain", "Show all events of one recipient of a campaign."),
+    "dead-letters": Entry("cli.dead_letters:app", "Records that could not be processed: list, replay, drop."),
+    "bench": Entry("cli.bench:app", "Measure Longwave beside the bare limit of this machine."),
+    "aggregator": Entry("cli.aggregator:aggregator", "Run the simulated aggregator alone."),
+    "run": Entry("cli.run:app", "Run one process in the foreground (worker, writer, api, …)."),
 }
 
 
 class _Lazy(TyperGroup):
-    """A group whose commands are looked up in COMMANDS; one whose module is not installed is not listed."""
+    """A group whose commands are looked up in COMMANDS. A command whose module is not installed is not listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [name for name, entry in COMMANDS.items() if importlib.util.find_spec(entry.where.partition(":")[0])]
@@ -84,10 +84,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings file (else $LONGWAVE_CONFIG, else longwave.toml).")
+        Path | None, typer.Option("--config", help="Settings file [$LONGWAVE_CONFIG, else longwave.toml].")
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """SMS campaigns at scale. Settings come from longwave.toml and LONGWAVE_* variables (`longwave doctor`)."""
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; gives its exit code. A user's mistake is one message, never a traceback."""
+    """Run one command line and return its exit code. A user's mistake is one message, never a traceback."""
     try:
         typer_command(app)(arguments, prog_name="longwave")
     except SystemExit as end:
@@ -124,7 +124,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _is_ours(error: Exception) -> bool:
-    # Imported here: settings pull in pydantic, which `longwave --help` has no use for.
+    # Imported here: settings need pydantic, which would slow down `longwave --help`.
     from adapters.errors import LongwaveError
     from adapters.settings import SettingsError
 

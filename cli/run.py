@@ -1,4 +1,4 @@
-"""`longwave run NAME`: one process in the foreground, until SIGTERM. The supervisor and docker-compose use it."""
+"""`longwave run NAME`: run one process in the foreground until SIGTERM; the supervisor and docker-compose use it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 
 @app.callback()
 def _before() -> None:
-    """Run one process of Longwave in the foreground, until SIGTERM; settings as everywhere."""
+    """Run one process of Longwave in the foreground until SIGTERM."""
     logs.to_stderr()
     if not sys.stderr.isatty():
         console.with_times()
     follow_parent()
     os.umask(OTHERS)
-    # While the process still starts it has nothing to finish; later it has a handler of its own.
+    # A process that is still starting has nothing to finish; later it installs its own handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _settings(name: str) -> Settings:
-    """The settings, and a note that process `name` runs with them."""
+    """The settings, recorded as those that process `name` runs with."""
     settings = configuration.load()
     in_force.leave(settings, name)
     return settings
@@ -48,7 +48,7 @@ def kafka(
         typer.Option(metavar="PATH", hidden=True, help="Leave an archive of its classes there."),
     ] = None,
 ) -> None:
-    """The local Apache Kafka (needs Java); its data in DATA/kafka."""
+    """Run the local Apache Kafka (needs Java); its data is in DATA/kafka."""
     from devstack import kafka as local
     from devstack.ready import split_address
 
@@ -59,7 +59,7 @@ def kafka(
 
 @app.command()
 def clickhouse() -> None:
-    """The local ClickHouse endpoint; its data in DATA/clickhouse."""
+    """Run the local ClickHouse endpoint; its data is in DATA/clickhouse."""
     from devstack import clickhouse as clickhouse_endpoint
 
     settings = _settings("clickhouse")
@@ -68,29 +68,29 @@ def clickhouse() -> None:
 
 @app.command()
 def topics() -> None:
-    """Make the missing topics, then end."""
+    """Create the missing topics, then end."""
     from adapters.kafka import topics as brokers
     from adapters.terminal import say
 
     made = brokers.ensure(configuration.load().kafka)
-    say(f"made {', '.join(made)}" if made else "every topic is there")
+    say(f"created {', '.join(made)}" if made else "all topics exist")
 
 
 @app.command()
 def migrate() -> None:
-    """Bring ClickHouse's tables to this version, then end."""
+    """Migrate ClickHouse's tables to this version, then end."""
     from adapters.clickhouse import migrate as apply
     from adapters.terminal import say
 
     applied = apply(configuration.load())
-    say(f"applied {', '.join(applied)}" if applied else "up to date")
+    say(f"applied {', '.join(applied)}" if applied else "all migrations were applied before")
 
 
 @app.command()
 def worker(
     index: Annotated[int, typer.Option(min=0, help="Which worker this is; its metrics port follows.")] = 0,
 ) -> None:
-    """A Faust worker: coordinator, fan-out, eligibility, lanes."""
+    """Run a Faust worker: coordinator, fan-out, eligibility, lanes."""
     from agents.app import run_worker
 
     leave_out_what_stays()
@@ -99,7 +99,7 @@ def worker(
 
 @app.command()
 def writer() -> None:
-    """The ClickHouse writer: status chunks into sets."""
+    """Run the writer, which writes statuses and other records to ClickHouse."""
     from agents.writer_app import run_writer
 
     leave_out_what_stays()
@@ -108,7 +108,7 @@ def writer() -> None:
 
 @app.command()
 def api() -> None:
-    """The REST API and the Realtime Campaigns page."""
+    """Run the REST API and the campaigns page."""
     from api.server import serve
 
     leave_out_what_stays()
@@ -117,7 +117,7 @@ def api() -> None:
 
 @app.command()
 def ingress() -> None:
-    """What comes in: receipts, clicks, inbound texts."""
+    """Run the ingress, which receives receipts, clicks and inbound texts."""
     from api.ingress import serve
 
     leave_out_what_stays()
@@ -126,9 +126,11 @@ def ingress() -> None:
 
 @app.command()
 def aggregator(
-    script: Annotated[Path | None, typer.Option(help="How it behaves: latency, errors, receipts, replies.")] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="TOML file that sets latency, errors, receipts, replies.")
+    ] = None,
 ) -> None:
-    """The simulated aggregator; its record in DATA/aggregator."""
+    """Run the simulated aggregator; its record is in DATA/aggregator."""
     from cli.aggregator import aggregator as alone
 
     leave_out_what_stays()

@@ -1,4 +1,4 @@
-"""`longwave sample`: contacts and campaigns to try things with."""
+"""`longwave sample`: generate contacts and campaigns to try Longwave with."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 
 @app.callback()
 def _group() -> None:
-    """Sample contacts and campaigns."""
+    """Generate sample contacts and campaigns."""
 
 
 @app.command()
 def contacts(
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
-    count: Annotated[int, typer.Option("--count", min=1, max=100_000_000, help="Lines.")] = 10_000,
+    count: Annotated[int, typer.Option("--count", min=1, max=100_000_000, help="Number of lines.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same file.")] = 1,
     invalid: Annotated[float, typer.Option("--invalid", min=0, max=1, help="Share that an import rejects.")] = 0.01,
-    duplicates: Annotated[float, typer.Option("--duplicates", min=0, max=0.5, help="Share of repeats.")] = 0.01,
+    duplicates: Annotated[float, typer.Option("--duplicates", min=0, max=0.5, help="Share of duplicates.")] = 0.01,
     opted_out: Annotated[float, typer.Option("--opted-out", min=0, max=1, help="Share opted out.")] = 0.02,
 ) -> None:
-    """Write believable contacts of five countries. The numbers are well-formed and may exist: never send to them."""
+    """Write realistic contacts of five countries. The numbers are well-formed and may exist: never send to them."""
     from loadtest.sample.contacts import Recipe, write
 
     if out.suffix not in (".csv", ".parquet"):
@@ -47,7 +47,7 @@ def contacts(
 
 @app.command()
 def campaigns(out: Annotated[Path, typer.Option("--out", help="Folder to write the TOML files to.")]) -> None:
-    """Write the sample campaigns; each can be given to `longwave campaign create`."""
+    """Write the sample campaigns, for `longwave campaign create`."""
     from loadtest.sample.campaigns import texts
 
     try:

@@ -1,4 +1,4 @@
-"""`longwave campaign …`: make, review, launch, steer, show and export campaigns over the REST API."""
+"""`longwave campaign …`: create, review, launch, control, show and export campaigns over the REST API."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ SETTLED = {"finished", "canceled", "failed"}
 
 @app.callback()
 def _group() -> None:
-    """Create, review, launch, steer and export campaigns."""
+    """Create, review, launch, control and export campaigns."""
 
 
 @app.command()
 def create(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")], json: Json = None
 ) -> None:
-    """Create a draft from a TOML file; prints its id."""
+    """Create a draft from a TOML file and print its id."""
     raw = _read(file)
     try:
         made = our_api().send("POST", "/v1/campaigns", raw, "application/toml")
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     say(made["id"])
-    _tell_pending(made)
+    _say_pending(made)
     write_json(json, made)
 
 
@@ -53,7 +53,7 @@ def _read(file: Path) -> bytes:
 
 @app.command()
 def review(campaign: Id, json: Json = None) -> None:
-    """What a launch would mean: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
+    """Show what a launch would do: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
     found = our_api().get(f"/v1/campaigns/{_id(campaign)}/review")
     for line in text.review_lines(found):
         say(line)
@@ -67,14 +67,15 @@ def launch(
     campaign: Id,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until the campaign has ended.")] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Even if the review says that nobody would get it.")
+        bool,
+        typer.Option("--allow-empty", help="Launch even if the review says that no recipient would get the message."),
     ] = False,
     json: Json = None,
 ) -> None:
-    """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0 and reached somebody."""
+    """Review and launch. With --wait the exit code is 1 unless it finishes with residual 0 and reaches someone."""
     api = our_api()
     answer = api.send("POST", f"/v1/campaigns/{_id(campaign)}/launch", allow_empty=allow_empty or None)
-    _tell(answer, "launched")
+    _say_done(answer, "launched")
     if not wait:
         write_json(json, answer)
         return
@@ -87,7 +88,7 @@ def launch(
 
 
 def follow(api: Client, campaign: str, tell: Callable[[dict[str, Any]], None], every: float = 1.0) -> dict[str, Any]:
-    """Poll until the campaign has ended; `tell` hears each state; gives the last one."""
+    """Poll a campaign until it has ended; `tell` gets each state that is read. Returns the last one."""
     while True:
         shown = api.get(f"/v1/campaigns/{_id(campaign)}")
         tell(shown)
@@ -98,43 +99,43 @@ def follow(api: Client, campaign: str, tell: Callable[[dict[str, Any]], None], e
 
 @app.command()
 def pause(campaign: Id) -> None:
-    """Stop handing over; `resume` goes on."""
+    """Pause a campaign: nothing more is submitted until `resume`."""
     _act(campaign, "pause", "paused")
 
 
 @app.command()
 def resume(campaign: Id) -> None:
-    """Go on after a pause."""
+    """Resume a paused campaign."""
     _act(campaign, "resume", "resumed")
 
 
 @app.command()
 def cancel(campaign: Id) -> None:
-    """End for good: once recorded nothing more is handed over; what was handed over is counted."""
+    """Cancel a campaign for good. Nothing more is submitted; messages already submitted are counted."""
     _act(campaign, "cancel", "canceled")
 
 
 @app.command()
 def duplicate(
-    campaign: Id, name: Annotated[str | None, typer.Option(help="Name of the copy (else `… (copy)`).")] = None
+    campaign: Id, name: Annotated[str | None, typer.Option(help="Name of the copy [`NAME (copy)`].")] = None
 ) -> None:
-    """A new draft with the same definition; prints its id."""
+    """Create a draft with the same definition and print its id."""
     body = orjson.dumps({} if name is None else {"name": name})
     made = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/duplicate", body)
     say(made["id"])
-    _tell_pending(made)
+    _say_pending(made)
 
 
 @app.command()
 def delete(campaign: Id) -> None:
     """Delete a draft."""
     answer = our_api().send("DELETE", f"/v1/campaigns/{_id(campaign)}")
-    _tell_pending(answer) if _is_pending(answer) else say(f"{campaign} deleted")
+    _say_pending(answer) if _is_pending(answer) else say(f"{campaign} deleted")
 
 
 @app.command()
 def show(campaign: Id, json: Json = None) -> None:
-    """One campaign: status, where everybody is, reasons, spend."""
+    """Show one campaign: status, recipients by state, reasons, spend."""
     found = our_api().get(f"/v1/campaigns/{_id(campaign)}")
     if str(json) != "-":
         for line in text.show_lines(found):
@@ -151,7 +152,7 @@ def list_(
     size: Annotated[int, typer.Option(min=1, max=500)] = 50,
     json: Json = None,
 ) -> None:
-    """Campaigns, newest first."""
+    """List campaigns, newest first."""
     found = our_api().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
     if str(json) != "-":
         text.print_list(found)
@@ -164,7 +165,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="FILE.csv or FILE.parquet.")],
     state: Annotated[list[str] | None, typer.Option(help="Only this state (may be repeated).")] = None,
 ) -> None:
-    """One row per recipient: number, state, reason, times."""
+    """Export one row per recipient: number, state, reason, times."""
     kind = out.suffix.removeprefix(".").lower()
     if kind not in ("csv", "parquet"):
         raise WrongUse(f"{out}: name the file FILE.csv or FILE.parquet")
@@ -175,13 +176,13 @@ def export(
 
 @app.command("retry-failed")
 def retry_failed(campaign: Id) -> None:
-    """A draft to the numbers that were rejected or undelivered; prints its id."""
+    """Create a draft to the numbers whose message was rejected or undelivered, and print its id."""
     api = our_api()
     made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
     numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
-    note(f"{len(numbers):,} numbers; review and launch it" if numbers else "review and launch it")
+    note(f"{len(numbers):,} numbers; review it, then launch it" if numbers else "review it, then launch it")
     say(made["id"])
-    _tell_pending(made)
+    _say_pending(made)
 
 
 @app.command()
@@ -189,50 +190,54 @@ def resolve(
     campaign: Id,
     outcome: Annotated[
         str,
-        typer.Option("--as", metavar="sent|not-sent|resend", help="What became of them (resend: a draft to them)."),
+        typer.Option(
+            "--as", metavar="sent|not-sent|resend", help="Their outcome (resend: also create a draft to them)."
+        ),
     ],
     numbers: Annotated[
         Path | None,
-        typer.Option("--numbers", metavar="FILE", help="Only these: a number a line, or an export (CSV) of unknown."),
+        typer.Option(
+            "--numbers", metavar="FILE", help="Only these: one number per line, or an export of unknown (CSV)."
+        ),
     ] = None,
     json: Json = None,
 ) -> None:
-    """Say what became of messages of unknown outcome (all of them without --numbers)."""
+    """Record the outcome of unknown messages: of all, or of those in --numbers."""
     if outcome not in ("sent", "not-sent", "resend"):
-        raise WrongUse(f"--as {outcome}: say sent, not-sent or resend")
+        raise WrongUse(f"--as {outcome}: choose sent, not-sent or resend")
     body = {"as": outcome, "by": user(), **({"numbers": read_numbers(numbers)} if numbers else {})}
     answer = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/resolve", orjson.dumps(body))
-    told = answer["resolution"]
+    resolution = answer["resolution"]
     verdict = "sent" if outcome == "sent" else "not sent"
     if _is_pending(answer):
-        _tell_pending(answer)
+        _say_pending(answer)
     else:
-        say(f"{campaign}: {told['recipients']:,} resolved as {verdict}")
-    if "resend" in told:
-        note("a draft to them; review and launch it")
-        say(told["resend"])
+        say(f"{campaign}: {resolution['recipients']:,} resolved as {verdict}")
+    if "resend" in resolution:
+        note("a draft to these recipients was created; review it, then launch it")
+        say(resolution["resend"])
     write_json(json, answer)
 
 
 def _act(campaign: str, action: str, done: str) -> None:
-    _tell(our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
+    _say_done(our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
 
 
-def _tell(answer: dict[str, Any], done: str) -> None:
-    _tell_pending(answer) if _is_pending(answer) else say(f"{answer['id']} {done}: {answer['status']}")
+def _say_done(answer: dict[str, Any], done: str) -> None:
+    _say_pending(answer) if _is_pending(answer) else say(f"{answer['id']} {done}: {answer['status']}")
 
 
 def _is_pending(answer: dict[str, Any]) -> bool:
     return answer.get("carried_out") is False
 
 
-def _tell_pending(answer: dict[str, Any]) -> None:
+def _say_pending(answer: dict[str, Any]) -> None:
     if _is_pending(answer):
         note(answer["message"])
 
 
 def _id(campaign: str) -> str:
-    # An id goes into a path: what is no id must not become another path.
+    # The id becomes part of a URL: text that is not an id must not become another path.
     if not campaign.isalnum() or not campaign.isascii():
         raise UserError(f"no campaign {campaign!r}; see `longwave campaign list`")
     return campaign

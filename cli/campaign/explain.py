@@ -1,4 +1,4 @@
-"""`longwave explain CAMPAIGN NUMBER`: the whole story of one recipient, each time in UTC and in theirs."""
+"""`longwave explain CAMPAIGN NUMBER`: all events of one recipient, in UTC and in the recipient's local time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 def explain(
     campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id.")],
-    number: Annotated[str, typer.Argument(metavar="NUMBER", help="With its country: +33612345678.")],
+    number: Annotated[
+        str, typer.Argument(metavar="NUMBER", help="With + and country code, for instance +33612345678.")
+    ],
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
     ] = None,
 ) -> None:
-    """Why one recipient got the message when they did, or why not."""
-    story = _tell(campaign, _number(number))
+    """Show why one recipient got the message when they did, or why they did not get it."""
+    story = _story(campaign, _number(number))
     if str(json) != "-":
         for line in lines(story):
             say(line)
@@ -37,7 +39,7 @@ def explain(
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All there is. `zones`: those the recipient may be in; `rule`: quiet hours in words at the first decision."""
+    """What is known of one recipient. `zones`: where they may be; `rule`: the quiet hours at the first decision."""
 
     campaign: CampaignRow
     number: int
@@ -48,12 +50,12 @@ class Story:
     events: list[RecipientEvent]
     blocker: Blocker | None
     consents: list[Change]
-    """Those of the campaign's account and of every account."""
+    """Consent changes for the campaign's account and for every account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """The message that smart sending kept apart; `at` (ms) is its planned time."""
+    """The other message that blocks this one by smart sending; `at` (ms) is its planned time."""
 
     campaign: str
     name: str
@@ -69,11 +71,13 @@ def _number(text: str) -> int:
         return found.number
     digits = re.sub(r"[\s().+-]", "", text)
     if not digits.isdecimal() or not 0 < len(digits) <= 15:
-        raise WrongUse(f"{text!r} is no telephone number; write it with its country, as in +33612345678")
+        raise WrongUse(
+            f"{text!r} is not a telephone number; write it with + and country code, for instance +33612345678"
+        )
     return canonical(int(digits))
 
 
-def _tell(campaign: str, number: int) -> Story:
+def _story(campaign: str, number: int) -> Story:
     from adapters.clickhouse import Store
     from adapters.clickhouse.story import campaign_row
     from adapters.settings import load
@@ -98,17 +102,17 @@ def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number:
         if not campaign.recipients:
             raise UserError(f"campaign {campaign.id} has no audience yet: it is {campaign.status}; launch it first")
         raise UserError(
-            f"+{number} is not in the audience of {campaign.id} ({campaign.name}), which was frozen with "
-            f"{campaign.recipients:,} recipients; `longwave campaign export {campaign.id}` lists them"
+            f"+{number} is not in the audience of {campaign.id} ({campaign.name}), whose "
+            f"{campaign.recipients:,} recipients are listed by `longwave campaign export {campaign.id}`"
         )
     events = story.recipient_events(store, campaign.id, found.ordinal)
-    zones, whence, rule = _place(settings, campaign, found, number, _decided_at(campaign, events))
+    zones, zones_from, rule = _place(settings, campaign, found, number, _decided_at(campaign, events))
     return Story(
         campaign=campaign,
         number=number,
         recipient=found,
         zones=zones,
-        zones_from=whence,
+        zones_from=zones_from,
         rule=rule,
         events=events,
         blocker=_blocker(store, events),
@@ -132,14 +136,14 @@ def _place(
     store_zone = account.store_zone if account else "UTC"
     zones = zones_of(found.zone, number, store_zone, account.unknown_zone if account else "store")
     if zones == Reason.UNKNOWN_ZONE:
-        return (), "nothing says where this is, and the account skips such recipients", ""
-    whence = "the contact" if found.zone else "the number" if candidate_zones(number) else "the store"
+        return (), "not known from contact or number, and the account skips such recipients", ""
+    zones_from = "the contact" if found.zone else "the number" if candidate_zones(number) else "the store"
     if account is None:
-        return zones, whence, f"account {campaign.account} is not configured any more: its rules are not known"
+        return zones, zones_from, f"account {campaign.account} is no longer configured, so its rules are not known"
     if campaign.spec.get("transactional"):
-        return zones, whence, "transactional: quiet hours and smart sending do not hold it back"
+        return zones, zones_from, "transactional: quiet hours and smart sending do not apply"
     quiet = quiet_of(settings.quiet_reading(campaign.account), account.quiet_hours, at)
-    return zones, whence, quiet_words(quiet, at, zones, (found.country, found.region))
+    return zones, zones_from, quiet_words(quiet, at, zones, (found.country, found.region))
 
 
 def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
@@ -150,7 +154,7 @@ def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
         found = read_blocker(one.id) if one.state == "skipped" else None
         if found is not None:
             other = campaign_row(store, found[0])
-            return Blocker(found[0], other.name if other else "a campaign that is deleted", found[1], found[2])
+            return Blocker(found[0], other.name if other else "a deleted campaign", found[1], found[2])
     return None
 
 
@@ -206,7 +210,7 @@ def lines(story: Story) -> Iterator[str]:
 
 
 def _both(at: int, story: Story) -> str:
-    """An instant in UTC and on the recipient's clock; of several zones the first and the last clock."""
+    """An instant in UTC and in the recipient's local time; of several zones the earliest and the latest."""
     from pipeline.timing import tz
 
     clocks = sorted({f"{tz.local(at, zone):%a %H:%M %Z}": tz.offset(zone, at) for zone in story.zones}.items(),

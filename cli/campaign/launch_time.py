@@ -1,4 +1,4 @@
-"""When a campaign is taken to be launched, by those commands that only look ahead."""
+"""The launch time that forecasts and simulations assume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def given(start: str, store_zone: str) -> int:
     """The instant (ms) of `--start`; without an offset it is the store's time.
 
     Raises:
-        WrongUse: it is no time.
+        WrongUse: it is not a time.
     """
     from pipeline.insight.review import written_instant
 
@@ -23,7 +23,7 @@ def given(start: str, store_zone: str) -> int:
 
 
 def begin_of(start: str | None, send_at: datetime | None, store_zone: str) -> int:
-    """When a simulation starts (ms): given, else `send_at`, else noon today in the store's zone: a default that holds
+    """When a simulation starts (ms): `start`, else `send_at`, else noon today in the store's zone. That default holds
     all day, so that the same command gives the same result."""
     from adapters.clock import now_ms
     from pipeline.timing.tz import instant

@@ -12,7 +12,7 @@ def read_campaign(file: Path) -> CampaignSpec:
     """The campaign in a TOML file, checked as the API checks it.
 
     Raises:
-        UserError: it cannot be read, or is no campaign; the text says where and why.
+        UserError: the file cannot be read or is not a campaign; the text says where and why.
     """
     from api.web.body import parse
     from api.web.refusal import ApiError

@@ -1,4 +1,4 @@
-"""A campaign in words, for the terminal, and as the JSON result that all campaign runs give."""
+"""A campaign as text for the terminal, and as the JSON result of all commands that run campaigns."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def residual(shown: dict[str, Any]) -> int | None:
 
 
 def result(shown: dict[str, Any]) -> dict[str, Any]:
-    """campaign, status, targeted, states, residual, submitted, seconds; `received`, `received_twice` and `lost` are
-    for whoever knows the aggregator's own record (the demo, the benchmarks): None here."""
+    """The JSON result: campaign, status, targeted, states, residual, submitted, seconds. `received`, `received_twice`
+    and `lost` are None here; the demo and the benches fill them from the aggregator's own record."""
     figures = shown["figures"] or {}
     return {
         "campaign": shown["id"],
@@ -40,7 +40,7 @@ def result(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def seconds(shown: dict[str, Any]) -> float | None:
-    """Launch to finish, None where it has not finished."""
+    """Seconds from launch to finish; None if the campaign has not finished."""
     from datetime import datetime
 
     if not shown["launched"] or not shown["finished"]:
@@ -50,21 +50,21 @@ def seconds(shown: dict[str, Any]) -> float | None:
 
 
 def progress_line(shown: dict[str, Any]) -> str:
-    """`sending  43,210 of 100,000 handed over (43.2 %)  5,012/s  residual 0  figures 0.4 s old`."""
+    """`sending  43,210 of 100,000 submitted (43.2 %)  5,012/s  residual 0  figures 0.4 s old`."""
     figures = shown["figures"]
     status = f"{status_of(shown):<10}" + (f" ({shown['reason_text']})" if shown["reason"] else "")
     if not figures or not figures["targeted"]:
         return f"{status} {_trouble(shown)}".rstrip()
     share = 100 * figures["submitted"] / figures["targeted"]
     return (
-        f"{status} {figures['submitted']:,} of {figures['targeted']:,} handed over ({share:.1f} %)  "
+        f"{status} {figures['submitted']:,} of {figures['targeted']:,} submitted ({share:.1f} %)  "
         f"{shown['rate']:,.0f}/s  residual {figures['residual']:,}  figures {figures['age_seconds']} s old"
         f"{_trouble(shown)}"
     )
 
 
 def status_of(shown: dict[str, Any]) -> str:
-    """The status, and what came of a campaign that reached nobody: `finished, reached nobody`."""
+    """The status, with the outcome of a campaign that reached no recipient: `finished, reached nobody`."""
     return f"{shown['status']}, {shown['outcome']}" if shown.get("outcome") else str(shown["status"])
 
 
@@ -74,25 +74,25 @@ def _trouble(shown: dict[str, Any]) -> str:
 
 
 def show_lines(shown: dict[str, Any]) -> Iterator[str]:
-    """Everything about one campaign."""
+    """One campaign in full, line by line."""
     yield f"{shown['name']}  [{shown['id']}]  {', '.join(shown['tags'])}".rstrip()
     yield f"status     {status_of(shown)}" + (f": {shown['reason_text']}" if shown["reason"] else "")
     if shown.get("outcome_why"):
         yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
-    yield f"may        {', '.join(shown['actions'])}"
+    yield f"actions    {', '.join(shown['actions'])}"
     figures = shown["figures"]
     if not figures:
-        yield f"figures    none yet{_trouble(shown)}"
+        yield f"figures    not yet{_trouble(shown)}"
         return
     yield f"figures    {figures['age_seconds']} s old, residual {figures['residual']:,}{_trouble(shown)}"
-    yield f"targeted   {figures['targeted']:,}, handed over {figures['submitted']:,}"
+    yield f"targeted   {figures['targeted']:,}, submitted {figures['submitted']:,}"
     yield f"segments   {figures['segments']:,}"
     yield f"spend      {figures['spend']:,.4f} credits"
     yield f"clicked    {figures['clicked']['people']:,} people{_click_rate(figures['clicked'])}, " + (
-        f"{figures['clicked']['bots']:,} visited by bots"
+        f"{figures['clicked']['bots']:,} opened by bots only"
     )
-    yield f"wrote back {figures['replied']:,} people; {figures['opted_out']:,} opted out because of it"
+    yield f"replied    {figures['replied']:,} people; {figures['opted_out']:,} opted out"
     for state, count in sorted(figures["states"].items(), key=lambda item: -item[1]):
         if count:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"
@@ -101,19 +101,20 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
 
 
 def _click_rate(clicked: dict[str, Any]) -> str:
-    return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered to)"
+    return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered)"
 
 
 def review_lines(found: dict[str, Any]) -> Iterator[str]:
-    """The review: what it is about, then warnings, then what forbids it."""
+    """The review: recipients and cost, then warnings, then problems that forbid a launch."""
     yield (
-        f"{found['sendable']:,} of {found['recipients']:,} recipients would get it: {found['segments']:,} segments, "
+        f"{found['sendable']:,} of {found['recipients']:,} recipients will get the message: "
+        f"{found['segments']:,} segments, "
         f"{found['cost'] / CREDIT:,.2f} credits, at least {found['seconds']:,.0f} s at the sender's limit"
     )
     for reason, count in found["skipped"].items():
         yield f"  skipped: {reason} {count:,}  ({in_words(reason)})"
     if found["expiring"]:
-        yield f"  expiring: not allowed before the deadline {found['expiring']:,}"
+        yield f"  expired: not due before the deadline {found['expiring']:,}"
     yield from _forecast_lines(found.get("forecast"))
     for message in found["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
@@ -127,23 +128,23 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
     yield "can be launched" if found["ok"] else "cannot be launched"
 
 
-def _forecast_lines(ahead: dict[str, Any] | None) -> Iterator[str]:
+def _forecast_lines(forecast: dict[str, Any] | None) -> Iterator[str]:
     from pipeline.insight.forecast_words import duration
     from schemas.times import to_minute
 
-    if ahead is None:
+    if forecast is None:
         return
-    if ahead["finish"] is not None:
-        yield f"launched now it would finish at {to_minute(ahead['finish'])}, after {duration(ahead['seconds'])}"
-    elif ahead["beyond_horizon"]:
-        yield f"launched now it would not finish before {to_minute(ahead['horizon'])}, and no forecast looks further"
+    if forecast["finish"] is not None:
+        yield f"if launched now, it finishes at {to_minute(forecast['finish'])}, after {duration(forecast['seconds'])}"
+    elif forecast["beyond_horizon"]:
+        yield f"if launched now, it does not finish before {to_minute(forecast['horizon'])}, the end of the forecast"
     else:
-        yield f"launched now it would not reach {ahead['unreached']:,} of {ahead['recipients']:,}"
-    yield f"  {ahead['why']}"
+        yield f"if launched now, it does not reach {forecast['unreached']:,} of {forecast['recipients']:,} recipients"
+    yield f"  {forecast['why']}"
 
 
 def print_list(found: dict[str, Any]) -> None:
-    """The list as a table on standard output."""
+    """Print the list of campaigns as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

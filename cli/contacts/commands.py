@@ -1,4 +1,4 @@
-"""`longwave contacts`: bring a shop's contacts in."""
+"""`longwave contacts import`: read a file of contacts into a list."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ _EMIT_AT_ONCE = 10_000
 
 @app.callback()
 def _group() -> None:
-    """Contacts and lists."""
+    """Import contacts; show, export or erase one contact."""
 
 
 @app.command("import")
 def import_(
     file: File,
-    list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (made if new).")],
+    list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (created if new).")],
     region: Region = "",
     numbers: Numbers = "",
     rejects: RejectsTo = None,
     dry_run: DryRun = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Contacts that are there already lose what this file does not have.")
+        bool, typer.Option("--replace", help="Existing contacts lose the values that this file does not have.")
     ] = False,
     column: Column = None,
     ignore_column: IgnoreColumn = None,
@@ -70,11 +70,11 @@ def import_(
     account: Account = "",
     json: Json = None,
 ) -> None:
-    """Import contacts and add them to a list. Importing a file again is safe: nothing is doubled.
+    """Import contacts and add them to a list. Importing a file again is safe: contacts are not duplicated.
 
     Columns are known by their headers in many languages: the number, its country, region (US state, Canadian
     province, French department), time zone, and what they say about consent; every other column becomes an attribute
-    for personalisation. Contacts that are there already keep what this file does not have. --dry-run shows how the
+    for personalization. Existing contacts keep the values that this file does not have. --dry-run shows how the
     file is understood.
     """
     from cli.contacts.plan import reading_of
@@ -142,11 +142,11 @@ def _run(
             where = f"Kafka at {settings.kafka.bootstrap} (the file's opt-outs are published there)"
         raise UserError(
             f"the import stopped: {where} cannot be used ({error}). Check it with `longwave status`, then run the "
-            "same command again: what is stored already is not doubled"
+            "same command again: stored contacts are not duplicated"
         ) from error
     except StoreRefused as error:
         raise UserError(
-            f"ClickHouse refused the contacts: {error}. If its tables are missing, make them with "
+            f"ClickHouse refused the contacts: {error}. If its tables are missing, create them with "
             "`longwave run migrate`, then run the same command again"
         ) from error
     summary = _summary(plan, file, list_name, counts, started)
@@ -174,7 +174,7 @@ def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float)
 
 
 async def publish(kafka: Any, consents: list[Any]) -> None:
-    """Write changes of consent to Kafka, in order; returns when all are acknowledged."""
+    """Write consent changes to Kafka in order; returns when all are acknowledged."""
     from adapters.kafka.consents import send_consents
     from adapters.kafka.producer import Producer
 
@@ -188,7 +188,7 @@ async def publish(kafka: Any, consents: list[Any]) -> None:
 
 
 class _View:
-    """The progress bar; on anything but a terminal, only what went wrong."""
+    """The progress bar; without a terminal, only the problems."""
 
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar, self._task = bar, task
@@ -222,16 +222,14 @@ def _outcome(summary: dict[str, Any]) -> list[str]:
         shown = list(summary["countries"].items())[:12]
         said.append(f"  countries: {', '.join(f'{country} {count:,}' for country, count in shown)}")
     if summary["duplicates"]:
-        said.append(f"  {summary['duplicates']:,} duplicate lines (their values are put together, the last ones win)")
+        said.append(f"  {summary['duplicates']:,} duplicate lines (their values are merged; the last line wins)")
     if summary["opted_out"]:
         said.append(f"  {summary['opted_out']:,} {would}opted out")
     if summary["held"]:
         said.append(
-            f"  {summary['held']:,} {would}held: what the file says about their consent is doubtful, so nothing "
-            "is sent to them until somebody has looked (`longwave optouts review`)"
+            f"  {summary['held']:,} {would}held: their consent in the file is unclear, so nothing "
+            "is sent to them until an operator has decided (`longwave optouts review`)"
         )
     if summary["decided"]:
-        said.append(
-            f"  {summary['decided']:,} not held again: an operator has decided about the same line of the same file"
-        )
+        said.append(f"  {summary['decided']:,} not held again: an operator has decided about the same line before")
     return said

@@ -1,7 +1,7 @@
-"""A contacts file → ClickHouse: read, normalise, store, batch by batch; every line is accounted for.
+"""Imports a contacts file into ClickHouse, batch by batch; every line is counted.
 
-While one batch is being stored the next one is read, so at most three batches are in memory. What a batch says about
-consent is published before its contacts are stored: nobody joins a list before the rest knows not to write to them.
+While one batch is stored the next one is read, so at most three batches are in memory. The consent changes of a batch
+are published before its contacts are stored, so no opted-out number is in a list before the opt-out is known.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from schemas.reasons import Reason
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the lines: `lines` = `imported` + `duplicates` + all that are `rejected`.
+    """Counts of an import: `lines` = `imported` + `duplicates` + all `rejected` lines.
 
     `imported` are distinct numbers; `duplicates` are lines whose number a later or earlier line has too (their values
     are put together, the last ones win). `opted_out` and `held` are the numbers that lines say something about, and
@@ -59,7 +59,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where an import writes. `publish(consents)` returns once they are safe; `account` "" is every one.
+    """Where an import writes. `publish(consents)` returns when Kafka has acknowledged; `account` "" is every account.
 
     `progress(done, counts)` hears of each stored batch, `done` counting up to the file's total.
     """
@@ -104,7 +104,7 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
 
 
 def look_through(plan: Plan, *, country: str = "") -> Counts:
-    """What an import would do with the lines, by the file alone: nothing is written, and nobody is asked."""
+    """What an import would do with the lines, judged from the file alone. Nothing is written or read elsewhere."""
     counts, seen = Counts(), BitMap64()
     for batch in plan.file.batches(BATCH):
         contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
@@ -126,7 +126,7 @@ class _Task:
 
 
 def _columns(batch: Batch, contacts: Contacts, columns: Columns, *, merges: bool) -> ContactColumns:
-    """The contacts with distinct numbers: of each the last line, and what only its earlier ones have."""
+    """The contacts with distinct numbers: the last line of each, completed from its earlier lines."""
     numbers = np.array(contacts.numbers, np.uint64)
     distinct, from_end = np.unique(numbers[::-1], return_index=True)
     last = (len(numbers) - 1 - from_end).tolist()
@@ -154,7 +154,7 @@ def _columns(batch: Batch, contacts: Contacts, columns: Columns, *, merges: bool
 
 
 def _put_together(found: ContactColumns, batch: Batch, contacts: Contacts, columns: Columns, last: set[int]) -> None:
-    """Fill what the last line of a number leaves empty from the lines before it, the later ones first."""
+    """Fill what the last line of a number leaves empty from its earlier lines, latest first."""
     places = {number: place for place, number in enumerate(found.numbers.tolist())}
     for i in range(len(contacts.numbers) - 1, -1, -1):
         if i in last:
@@ -184,7 +184,7 @@ def _explained(reason: Reason, cells: Sequence[str] | None, columns: Columns, co
 
 
 def _statements(batch: Batch, contacts: Contacts, plan: Plan, country: str) -> Iterator[tuple[int, Statement]]:
-    """(line, statement) of all that the batch says about consent, broken lines included."""
+    """(line, consent statement) of a batch, broken lines included."""
     for statement in contacts.statements:
         yield batch.lines[statement.row], statement
     for line in batch.broken:

@@ -1,4 +1,4 @@
-"""A file that names numbers: one a line, or a CSV with a column `number`, as the export writes."""
+"""Reads a file of numbers: one number per line, or a CSV file with a column `number` as the export writes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.numbers.cleaning import has_plus
 
 
 def read_numbers(file: Path) -> list[str]:
-    """The numbers of a file as they are written there, each with its `+`: without it nobody knows whose it is.
+    """The numbers of a file as they are written there, each with its `+`: without it, a number may be someone else's.
 
     Raises:
         UserError: it cannot be read, is empty, is a CSV without that column, or has a number without `+`.
@@ -21,11 +21,11 @@ def read_numbers(file: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is no text: give a number a line, or an export as CSV") from error
+        raise UserError(f"{file} is not a text file: use one number per line, or an export as CSV") from error
     lines = text.splitlines()
     found = [number for number in (_column(file, lines) if _is_csv(lines) else lines) if number.strip()]
     if not found:
-        raise UserError(f"{file} names nobody: give a number a line, or an export as CSV")
+        raise UserError(f"{file} has no numbers: use one number per line, or an export as CSV")
     bare = [number for number in found if not has_plus(number)]
     if bare:
         raise UserError(
@@ -36,7 +36,7 @@ def read_numbers(file: Path) -> list[str]:
 
 
 def user() -> str:
-    """Who runs this command, as it is kept with what they decided."""
+    """The name of the user who runs this command; it is kept with the decision."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -50,5 +50,5 @@ def _is_csv(lines: list[str]) -> bool:
 def _column(file: Path, lines: list[str]) -> list[str]:
     rows = csv.DictReader(lines)
     if "number" not in (rows.fieldnames or ()):
-        raise UserError(f"{file}: its first line names no column `number`; take an export, or a number a line")
+        raise UserError(f"{file}: its first line has no column `number`; use an export, or one number per line")
     return [row["number"] or "" for row in rows]

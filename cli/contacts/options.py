@@ -1,4 +1,4 @@
-"""The options of every import of a file of numbers, and how its outcome is said."""
+"""Options that all imports share, and the text of an import's summary."""
 
 from __future__ import annotations
 
@@ -13,60 +13,56 @@ File = Annotated[Path, typer.Argument(help="CSV (any encoding; , ; tab or |) or 
 Region = Annotated[
     str, typer.Option("--region", help="Country (ISO) of numbers written without + and country column.")
 ]
-RejectsTo = Annotated[
-    Path | None, typer.Option("--rejects", help="Where rejected lines go (default: FILE.rejects.csv).")
-]
+RejectsTo = Annotated[Path | None, typer.Option("--rejects", help="File for the rejected lines [FILE.rejects.csv].")]
 Encoding = Annotated[
     str,
-    typer.Option("--encoding", help="Of the text, for instance cp1252 or utf-16 (default: decided by its bytes)."),
+    typer.Option("--encoding", help="Encoding of the file, for instance cp1252 or utf-16 [detected]."),
 ]
-Delimiter = Annotated[
-    str, typer.Option("--delimiter", help="Between cells: one character, or tab (default: decided by the file).")
-]
+Delimiter = Annotated[str, typer.Option("--delimiter", help="Character between cells, or tab [detected].")]
 NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="The first line is a contact; name columns by their place, from 1.")
+    bool, typer.Option("--no-header", help="The first line is a contact; columns are named by position, from 1.")
 ]
 Numbers = Annotated[
     str,
-    typer.Option("--numbers", help="How digits without + are meant: national or international (default: judged from "
+    typer.Option("--numbers", help="How to read digits without +: national or international (default: judged from "
                  "the whole file)."),
 ]  # fmt: skip
 Column = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="ROLE=NAME", help="What a column is: phone, country, region, zone, consent (yes "
+    typer.Option("--column", metavar="ROLE=NAME", help="Role of a column: phone, country, region, zone, consent (yes "
                  "allows), opted_out (yes forbids) or attribute. May be repeated."),
 ]  # fmt: skip
 IgnoreColumn = Annotated[
-    list[str] | None, typer.Option("--ignore-column", metavar="NAME", help="A column to leave out. May be repeated.")
+    list[str] | None, typer.Option("--ignore-column", metavar="NAME", help="A column to ignore. May be repeated.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what the file is and what would become of it; write nothing.")
+    bool, typer.Option("--dry-run", help="Show how the file is read and what an import would do; write nothing.")
 ]
-Account = Annotated[
-    str, typer.Option("--account", help="Whose opt-outs these are (default: opted out of every account).")
+Account = Annotated[str, typer.Option("--account", help="Account of these opt-outs [every account].")]
+Json = Annotated[
+    Path | None, typer.Option("--json", help="Write the summary as JSON to this file (- = standard output).")
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the summary there (- = output).")]
 
 
 def country_of(region: str) -> str:
     """The country of `--region`, "" where it was not given.
 
     Raises:
-        WrongUse: it is no country.
+        WrongUse: it is not a country.
     """
     from pipeline.audience.column_words import country_named
 
     country = country_named(region) if region else ""
     if region and not country:
-        raise WrongUse(f"--region {region!r} is no country code: give two letters, for instance US or FR")
+        raise WrongUse(f"--region {region!r} is not a country code: use two letters, for instance US or FR")
     return country
 
 
 def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Any:
-    """What the operator decided about columns, as pipeline.audience.columns.Choices.
+    """The operator's choices of columns, as `pipeline.audience.columns.Choices`.
 
     Raises:
-        WrongUse: a role that there is not.
+        WrongUse: an unknown role.
     """
     from pipeline.audience.columns import CHOICES, Choices
 
@@ -80,13 +76,13 @@ def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Any:
 
 
 def numbers_of(text: str) -> Any:
-    """The choice of `--numbers`, "" where the file is to be judged.
+    """The choice of `--numbers`; "" if the file is to be judged.
 
     Raises:
         WrongUse: it is none.
     """
     if text not in ("", "national", "international"):
-        raise WrongUse(f"--numbers {text!r}: say national or international")
+        raise WrongUse(f"--numbers {text!r}: choose national or international")
     return text
 
 
@@ -98,18 +94,18 @@ def delimiter_of(text: str) -> str:
     """
     delimiter = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(text.lower(), text)
     if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise WrongUse(f"--delimiter {text!r}: give one character, or tab")
+        raise WrongUse(f"--delimiter {text!r}: use one character, or tab")
     return delimiter
 
 
 def account_of(account: str, accounts: Any) -> str:
-    """The account of `--account`, "" for every one.
+    """The account of `--account`; "" for every account.
 
     Raises:
         WrongUse: there is no such account.
     """
     if account and account not in accounts:
-        raise WrongUse(f"--account {account!r} is not configured; there is {', '.join(accounts)}")
+        raise WrongUse(f"--account {account!r} is not configured; configured: {', '.join(accounts)}")
     return account
 
 
@@ -121,12 +117,12 @@ def rejects_of(file: Path, rejects: Path | None) -> Path:
     """
     target = rejects or file.with_name(f"{file.name}.rejects.csv")
     if target.exists() and file.exists() and target.samefile(file):
-        raise WrongUse(f"--rejects {target} is the file to import itself: name another one")
+        raise WrongUse(f"--rejects {target} is the file to import; choose another file")
     return target
 
 
 def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
-    """What an import did, or a dry run found: `outcome` says what became of the numbers."""
+    """Print the summary of an import or a dry run; `outcome` says what happened to the numbers."""
     is_dry = summary.get("dry_run", False)
     if is_dry:
         say(f"{summary['file']}: {summary['read_as']}, {summary['lines']:,} lines. Nothing was written.")
@@ -145,17 +141,17 @@ def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
 
 
 def _say_rejected(summary: dict[str, Any]) -> None:
-    """How many lines were rejected for which reason, and where they are."""
+    """Print how many lines were rejected for each reason, and where they are."""
     from pipeline.audience.rejections import explained
 
     for reason, count in summary["rejected"].items():
         say(f"  {count:,} rejected: {explained(reason)}")
     if summary["rejects"]:
-        say(f"  the rejected lines as they came, with the reason: {summary['rejects']} (mend it and import it)")
+        say(f"  the rejected lines with their reasons are in {summary['rejects']}: correct them and import that file")
 
 
 def _say_judgement(verdict: dict[str, Any]) -> None:
-    """How digits without + were read, and why."""
+    """Print how digits without + were read, and why."""
     if verdict["why"]:
         say(f"  {verdict['why']}.")
         for sample in verdict["samples"]:
@@ -164,7 +160,7 @@ def _say_judgement(verdict: dict[str, Any]) -> None:
 
 
 def _say_columns(columns: list[dict[str, Any]]) -> None:
-    """What each column is taken for, with samples."""
+    """Print the role of each column, with samples."""
     width = max((len(one["column"]) for one in columns), default=0)
     for one in columns:
         samples = "  ·  ".join(map(_short, one["samples"]))

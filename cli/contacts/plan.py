@@ -1,4 +1,4 @@
-"""The first pass over a contacts file: what it is, before anything is written."""
+"""The first pass over a contacts file: encoding, columns and numbers, before anything is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Places = tuple[tuple[int, ...], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file that was read to its end once, what its columns are taken for, and what was seen in them."""
+    """A file that was read once to its end: the roles of its columns, and a survey of their values."""
 
     file: ContactFile
     columns: Columns
@@ -33,15 +33,15 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """What an operator should know, a sentence each."""
+        """Sentences that the operator should read before the import."""
         return [*reading_notes(self.file), *self.columns.notes]
 
 
 def plan_import(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
-    """Read the whole file; `numbers` is how the operator says that digits without + are meant.
+    """Read the whole file; `numbers` is the operator's choice for digits without +.
 
     Raises:
-        ContactFileError: it cannot be read to its end, or has no rows.
+        ContactFileError: the file cannot be read to its end, or has no rows.
         ColumnsError: its columns cannot be used.
     """
     file = open_contacts(path, reading)
@@ -67,7 +67,7 @@ def _places(columns: Columns) -> Places:
 
 @dataclass(slots=True)
 class NumberWatch:
-    """Judges a file's numbers while it is read for the first time, in the columns that its first rows suggest.
+    """Judges a file's numbers during the first pass, in the columns that its first rows suggest.
 
     `suggest(profiles)` gives these; `country` (ISO or "") is that of numbers without + and country.
     """
@@ -78,12 +78,12 @@ class NumberWatch:
     places: Places | None = None
 
     def begin(self, profiles: Sequence[Profile]) -> None:
-        """Find the columns; without them nothing is judged yet."""
+        """Find the columns of numbers; without them nothing is judged."""
         with suppress(ColumnsError):
             self.places = self.suggest(profiles)
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
-        """Take in rows."""
+        """Judge the numbers of some rows."""
         if self.places is None:
             return
         (phones, of_country), look, country = self.places, self.judge.look, self.country
@@ -96,7 +96,7 @@ class NumberWatch:
 
 
 def judge_numbers(file: ContactFile, places: Places, watch: NumberWatch, choice: Choice) -> Verdict:
-    """How the file means digits without +, judged from all of its numbers: those that were watched, if they are in
+    """How the file means digits without +, judged from all its numbers: those already watched, if they are in
     the columns that it turned out to have.
 
     Raises:
@@ -108,7 +108,9 @@ def judge_numbers(file: ContactFile, places: Places, watch: NumberWatch, choice:
             watch.add(batch.rows)
     rounding = watch.judge.rounding()
     if rounding:
-        raise ContactFileError(f"{rounding}. Nothing was imported: take the numbers from their source again, as text")
+        raise ContactFileError(
+            f"{rounding}. Nothing was imported: export the numbers from their source again, as text"
+        )
     return watch.judge.verdict(choice)
 
 
@@ -153,7 +155,7 @@ def survey_of(file: ContactFile, watch: NumberWatch) -> Survey:
 
 
 def reading_of(encoding: str, delimiter: str, country: str, *, has_header: bool, lenient: bool = False) -> Reading:
-    """How a file is to be read; a lenient one also sees by itself that a file has no header."""
+    """How a file is to be read. A lenient reading also detects that a file has no header."""
     return Reading(
         encoding=encoding,
         delimiter=delimiter,
@@ -170,16 +172,17 @@ def _is_contact(record: Sequence[str]) -> bool:
 
 
 def reading_notes(file: ContactFile) -> list[str]:
-    """How the file was read, where that was a guess, and what could not be."""
+    """Notes on how the file was read: what was guessed, and what could not be read."""
     notes = []
     if file.dialect.guess:
         shown = "  ·  ".join(file.dialect.guess)
         notes.append(
-            f"the file is not Unicode; it was read as {file.dialect.described.split(',')[0]}, which is a guess: "
+            f"the file is not Unicode. It was read as {file.dialect.described.split(',')[0]}, which is a guess: "
             f"{shown}. If that is wrong, name the encoding with --encoding"
         )
     notes += [
-        f"column {name!r} holds {kind}, which is no text: it is left out" for name, kind in file.unusable.items()
+        f"column {name!r} holds {kind}, which is not text: the column is ignored"
+        for name, kind in file.unusable.items()
     ]
     return notes
 
@@ -187,7 +190,7 @@ def reading_notes(file: ContactFile) -> list[str]:
 def summary_of(
     file: ContactFile, columns: Any, survey: Survey, verdict: Verdict, rejected: RejectedLines
 ) -> dict[str, Any]:
-    """What the summary of every import says of its file."""
+    """The part of a summary that describes the file; all imports have it."""
     return {
         "read_as": file.dialect.described,
         "columns": described_columns(file, columns, survey),
@@ -199,7 +202,7 @@ def summary_of(
 
 
 def open_rejects(path: Path, file: ContactFile, columns: Any) -> Rejects:
-    """Where the rejected lines of a file go.
+    """The writer of a file's rejected lines.
 
     Raises:
         UserError: it cannot be written.
@@ -211,12 +214,12 @@ def open_rejects(path: Path, file: ContactFile, columns: Any) -> Rejects:
 
 
 def _encodable(text: str) -> str:
-    """A text without the signs that a lenient reading leaves for bytes that fit no encoding."""
+    """A text without the marks that a lenient reading leaves for undecodable bytes."""
     return text.encode("utf-8", "replace").decode()
 
 
 def described_columns(file: ContactFile, columns: Any, survey: Survey) -> list[dict[str, Any]]:
-    """Each column: its name, what it is taken for, and samples."""
+    """Each column's name, role and samples."""
     return [
         {
             "column": _encodable(name),

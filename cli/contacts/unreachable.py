@@ -16,16 +16,16 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 
 @app.callback()
 def _group() -> None:
-    """Numbers that carriers cannot reach, which campaigns skip: landlines, unknown numbers, no mobiles."""
+    """Numbers that carriers cannot reach and that campaigns skip: landlines, numbers not in use."""
 
 
 @app.command("list")
 def list_(
-    cursor: Annotated[str, typer.Option("--cursor", help="Show those that follow, as the list before says.")] = "",
+    cursor: Annotated[str, typer.Option("--cursor", help="Show the next page, as the page before says.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Who is skipped as unreachable, why, since when, and when each is tried again."""
+    """List unreachable numbers: why, since when, and when each is tried again."""
     found = our_api().get("/v1/unreachable", cursor=cursor or None, limit=limit)
     if json:
         say(to_json(found))
@@ -33,7 +33,7 @@ def list_(
     total = sum(found["counts"].values())
     say(f"{total:,} unreachable numbers" + "".join(f", {n:,} {why}" for why, n in sorted(found["counts"].items())))
     for one in found["numbers"]:
-        again = f"tried again from {one['retry_at']}" if one["retry_at"] else "not tried again by itself"
+        again = f"tried again from {one['retry_at']}" if one["retry_at"] else "not tried again automatically"
         said = f"campaign {one['campaign']}" if one["campaign"] else ""
         say(f"  {one['number']:<16}  {one['reason']:<20}  {one['at']}  {again}  {said}".rstrip())
     if found["next"]:
@@ -42,7 +42,7 @@ def list_(
 
 @app.command()
 def export(out: Annotated[Path, typer.Option("--out", help="CSV file to write.")]) -> None:
-    """All of them as CSV."""
+    """Export all unreachable numbers as CSV."""
     say(f"{out}: {our_api().download_csv('/v1/unreachable/export', out):,} numbers")
 
 
@@ -51,8 +51,8 @@ def clear(
     numbers: Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")],
     who: Annotated[str, typer.Option("--who", help="Who decided; kept with the change.")] = "",
 ) -> None:
-    """Let campaigns try numbers again. Who is opted out at the carrier stays held for review."""
+    """Let campaigns try numbers again. Numbers opted out at the carrier stay held for review."""
     client = our_api()
     for number in numbers:
         said = client.send("DELETE", f"/v1/unreachable/{quote(number)}", who=who or None)
-        say(f"{said['cleared']} is tried again")
+        say(f"{said['cleared']} will be tried again")

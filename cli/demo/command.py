@@ -31,12 +31,12 @@ SEED = 1
 SAMPLE_EVERY = 0.5
 STILL_SECONDS = 60.0
 API_PATIENCE = 60.0
-"""Seconds that the demo waits for an API that is away (a restart) before it gives up."""
+"""Seconds that the demo waits for an API that does not answer, for instance during a restart."""
 
 
 def demo(
     recipients: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="Lines of the sample of contacts.")
+        int, typer.Option(min=1, max=10_000_000, help="Lines of the sample contacts file.")
     ] = 100_000,
     exit: Annotated[bool, typer.Option("--exit", help="End when the campaign has finished.")] = False,
     json: Annotated[
@@ -47,7 +47,7 @@ def demo(
         Path | None, typer.Option("--data", help="Where the stack keeps its data (setting `data`).")
     ] = None,
 ) -> None:
-    """Start the local stack, send a sample campaign to the simulated aggregator, show it live; Ctrl-C ends it all.
+    """Start the local stack, send a sample campaign to the simulated aggregator and show it live. Ctrl-C ends all.
 
     With --exit the exit code is 1 unless it finished, with residual 0 all along, nothing lost, nothing sent twice.
     """
@@ -69,11 +69,11 @@ def demo(
 
 @contextlib.contextmanager
 def _stack(settings: Settings, workers: int) -> Iterator[None]:
-    """The running stack: one that is up already is used and left alone, else ours, stopped in the end."""
+    """A running stack: one that is already up (and stays up), else one that is started and stopped at the end."""
     from devstack import background, plan
 
     if background.is_up(settings.data):
-        note(f"stack    already up on {settings.data}")
+        note(f"stack    already running on {settings.data}")
         yield
         return
     note("stack    starting Kafka, ClickHouse, the aggregator, a worker and the API …")
@@ -103,7 +103,7 @@ def _longwave(*words: str) -> None:
     from cli.main import run
 
     if run(list(words)):
-        raise UserError(f"`longwave {' '.join(words)}` failed (see above); the demo ends here")
+        raise UserError(f"`longwave {' '.join(words)}` failed (see above), so the demo ends")
 
 
 def _campaign(settings: Settings) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _is_still(samples: list[dict[str, Any]]) -> bool:
 def _spec() -> dict[str, Any]:
     from loadtest.sample.campaigns import texts
 
-    # Without smart sending the demo can be run again at once: else everybody just got a message.
+    # With smart sending a second demo would skip everyone, because they just got a message.
     return {**tomllib.loads(texts()[SAMPLE]), "smart_sending_hours": 0}
 
 

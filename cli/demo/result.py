@@ -1,4 +1,4 @@
-"""The demo's result: what the page says against what the aggregator's own record says."""
+"""The demo's result: our figures compared with the aggregator's own record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.client import Client
 
 
 def sample(shown: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """One look at the campaign, `seconds` after its launch."""
+    """One sample of the campaign, `seconds` after its launch."""
     figures = shown["figures"] or {}
     return {
         "seconds": round(seconds, 3),
@@ -59,7 +59,7 @@ def count(settings: Settings, api: Client, shown: dict[str, Any], samples: list[
 
 
 def _unknown(api: Client, campaign: str) -> set[str]:
-    """Message ids whose submission was under way when a process died."""
+    """Ids of messages whose outcome is unknown."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "unknown.csv"
         api.download(f"/v1/campaigns/{campaign}/export", file, format="csv", state="unknown")
@@ -68,15 +68,17 @@ def _unknown(api: Client, campaign: str) -> set[str]:
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
-    """The result for people."""
+    """The result as text."""
     states = ", ".join(f"{state} {count:,}" for state, count in result["states"].items() if count)
     yield f"{result['campaign']} {result['status']} after {result['seconds']} s: {result['targeted'] or 0:,} targeted"
     yield f"  states             {states}"
-    looks = f"at most {result['residual_most']} over {result['samples']} looks"
+    looks = f"at most {result['residual_most']} in {result['samples']} samples"
     yield f"  residual           {result['residual']} ({looks})"
-    yield f"  submitted          {result['submitted'] or 0:,} by our account"
+    yield f"  submitted          {result['submitted'] or 0:,} by our figures"
     yield f"  received           {result['received']:,} by the aggregator's own record"
     yield f"  twice, lost        {result['received_twice']:,}, {result['lost']:,}"
     if result["states"].get("unknown"):
-        yield "  unknown            interrupted while being handed over: not sent again, listed by export"
-    yield "  everybody is accounted for" if result["ok"] else "  NOT everybody is accounted for, see above"
+        yield "  unknown            interrupted during submission: not sent again; the export lists them"
+    yield (
+        "  every recipient is accounted for" if result["ok"] else "  NOT every recipient is accounted for, see above"
+    )

@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: the stack's own lines while it starts, then a campaign as it goes."""
+"""What the demo shows in the terminal: the stack's messages while it starts, then the campaign's progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cli.campaign import wording as campaign_text
 
 Show = Callable[[dict[str, Any]], None]
 PLAIN_EVERY = 2.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between progress lines without a terminal."""
 
 STATES = {
     "delivered": "green",
@@ -37,12 +37,12 @@ STATES = {
     "delayed": "medium_purple1",
     "pending": "white",
 }
-"""Order and colours as on the page."""
+"""Order and colors are those of the page."""
 
 
 @contextlib.contextmanager
 def echo(log: Path) -> Iterator[None]:
-    """Repeat on standard error what is added to `log` meanwhile (downloads, what is being started).
+    """Repeat new lines of `log` on standard error (downloads, processes that start).
 
     In a thread of its own: the stack must be started by a thread that lives as long as the process.
     """
@@ -69,13 +69,13 @@ def _follow(log: Path, position: int, stop: threading.Event) -> None:
         whole = new[: new.rfind(b"\n") + 1]
         position += len(whole)
         for line in whole.decode("utf-8", "replace").splitlines():
-            if not line.startswith("error: "):  # whoever waits for the start tells it
+            if not line.startswith("error: "):  # the caller reports errors itself
                 note(f"  {line}")
 
 
 @contextlib.contextmanager
 def live() -> Iterator[Show]:
-    """A function that shows the campaign's newest state: a live table on a terminal, else a line now and then."""
+    """A function that shows the campaign's newest state: a live table, or a line every few seconds."""
     if not sys.stderr.isatty():
         yield _lines()
         return
@@ -86,19 +86,19 @@ def live() -> Iterator[Show]:
 
 
 def _lines() -> Show:
-    told, status = 0.0, ""
+    last_line_at, status = 0.0, ""
 
     def show(shown: dict[str, Any]) -> None:
-        nonlocal told, status
-        if shown["status"] != status or time.monotonic() - told >= PLAIN_EVERY:
+        nonlocal last_line_at, status
+        if shown["status"] != status or time.monotonic() - last_line_at >= PLAIN_EVERY:
             note(campaign_text.progress_line(shown))
-            told, status = time.monotonic(), shown["status"]
+            last_line_at, status = time.monotonic(), shown["status"]
 
     return show
 
 
 def render(shown: dict[str, Any]) -> Group:
-    """The live picture of one campaign."""
+    """The live table of one campaign."""
     figures = shown["figures"]
     head = Text(campaign_text.progress_line(shown), style="bold")
     if not figures or not figures["targeted"]:
@@ -106,12 +106,12 @@ def render(shown: dict[str, Any]) -> Group:
     head.stylize("bold green" if figures["residual"] == 0 else "bold white on red")
     done = ProgressBar(total=figures["targeted"], completed=_settled(figures["states"]), width=60)
     table = Table(box=None, pad_edge=False, show_header=False)
-    for state, colour in STATES.items():
+    for state, color in STATES.items():
         count = figures["states"].get(state, 0)
         if count:
             share = count / figures["targeted"]
             table.add_row(
-                Text(state, colour), f"{count:,}", f"{100 * share:.1f} %", Text("█" * round(40 * share), colour)
+                Text(state, color), f"{count:,}", f"{100 * share:.1f} %", Text("█" * round(40 * share), color)
             )
     return Group(head, done, table)
 

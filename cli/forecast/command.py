@@ -1,6 +1,6 @@
-"""`longwave forecast FILE`: when a campaign would finish, who would not be reached, and what binds.
+"""`longwave forecast FILE`: when a campaign would finish, who would not be reached, and what limits it.
 
-The API answers, which has loaded all it takes; sample people are reckoned here, without any stack.
+The API answers, because it has loaded the data. A forecast for sample recipients needs no stack.
 """
 
 from __future__ import annotations
@@ -22,19 +22,16 @@ def forecast(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
     recipients: Annotated[
         int | None,
-        typer.Option(min=1, max=20_000_000, help="So many sample people (else the campaign's own contacts)."),
+        typer.Option(min=1, max=20_000_000, help="Number of sample recipients [the campaign's contacts]."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample people.")] = 1,
-    start: Annotated[
-        str | None, typer.Option(metavar="ISO", help="Launch at this time, in the store's zone (else now).")
-    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample recipients.")] = 1,
+    start: Annotated[str | None, typer.Option(metavar="ISO", help="Launch time, in store time [now].")] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
     ] = None,
 ) -> None:
-    """Whether and when a campaign can be sent. Exit code 1 if somebody would not be reached, as far
-    as is known."""
-    result = _asked(file, start) if recipients is None else _sampled(file, recipients, seed, start)
+    """Forecast whether and when a campaign can be sent. The exit code is 1 if recipients would not be reached."""
+    result = _from_api(file, start) if recipients is None else _sampled(file, recipients, seed, start)
     note(f"{result['name']}: {result['audience']}")
     if str(json) != "-":
         for line in lines(result):
@@ -44,7 +41,7 @@ def forecast(
         raise typer.Exit(FAILED)
 
 
-def _asked(file: Path, start: str | None) -> dict[str, Any]:
+def _from_api(file: Path, start: str | None) -> dict[str, Any]:
     from cli.client import our_api
 
     try:
@@ -64,7 +61,7 @@ def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> dict[
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
-    """The forecast in words."""
+    """The forecast as text."""
     from pipeline.insight.forecast_words import duration
 
     yield f"{result['name']}: {result['recipients']:,} recipients, about {result['segments']:,} segments"
@@ -74,14 +71,14 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"finish     {result['finish']}, after {duration(result['seconds'])}"
     elif result["beyond_horizon"]:
         reached = result["recipients"] - result["unreached"]
-        yield f"finish     not known: beyond the horizon at {result['horizon']}; {reached:,} are handed over by then"
+        yield f"finish     after {result['horizon']}, the end of the forecast; {reached:,} are submitted by then"
     else:
         yield f"not reached {result['unreached']:,} of {result['recipients']:,}"
-    yield f"binds      {result['binding'].replace('_', ' ')}"
+    yield f"limited by {result['binding'].replace('_', ' ')}"
     yield f"why        {result['why']}"
     sizes = Counter({one["zone"]: one["recipients"] for one in result["zones"]})
     by_zone = {one["zone"]: one for one in result["zones"]}
-    left = "beyond the horizon" if result["beyond_horizon"] else "not reached"
+    left = "after the end of the forecast" if result["beyond_horizon"] else "not reached"
     for zone, size in sizes.most_common(ZONES_SHOWN):
         one = by_zone[zone]
         end = one["finish"] or f"{one['unreached']:,} {left}"

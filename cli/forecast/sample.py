@@ -1,4 +1,4 @@
-"""A forecast to sample people, the same as `longwave simulate` takes; nobody else queues, no stack is needed."""
+"""A forecast for sample recipients, the same as those of `longwave simulate`; no other campaigns, no stack."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -
     """The forecast of a campaign file launched at `start` (in the store's zone; None: now).
 
     Raises:
-        UserError: the file cannot be read or is no campaign, or its account or sender is not configured.
-        WrongUse: `start` is no time.
+        UserError: the file cannot be read or is not a campaign, or its account or sender is not configured.
+        WrongUse: `start` is not a time.
     """
     settings, spec = load(), read_campaign(file)
     account, missing = account_facts(settings, spec)

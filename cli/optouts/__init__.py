@@ -1,1 +1,1 @@
-"""`longwave optouts`: who must not be sent to."""
+"""`longwave optouts`: numbers that must not get messages."""

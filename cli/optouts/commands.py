@@ -1,4 +1,4 @@
-"""`longwave optouts import | add | remove | review | confirm | clear | export | show`: who must not be written to."""
+"""`longwave optouts import | add | remove | review | confirm | clear | export | show`: who must not get messages."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=Fa
 
 Numbers = Annotated[list[str], typer.Argument(metavar="NUMBER…", help="With + and country code.")]
 Number = Annotated[str, typer.Argument(help="With + and country code.")]
-Account = Annotated[str, typer.Option("--account", help="Of this account only; else of every account.")]
-Why = Annotated[str, typer.Option("--evidence", help="Why; kept for ever.")]
+Account = Annotated[str, typer.Option("--account", help="For this account only [every account].")]
+Why = Annotated[str, typer.Option("--evidence", help="Why; kept forever.")]
 
 
 @app.callback()
 def _group() -> None:
-    """Opt-outs: who must not be written to, with the evidence of every change."""
+    """Numbers that must not get messages, with the evidence of every change."""
 
 
 @app.command("import")
@@ -63,9 +63,9 @@ def import_(
 ) -> None:
     """Import opt-outs. Importing a file again is safe.
 
-    Every column of numbers counts, and whatever else is wrong with a line, a number that can be read is opted out.
-    Columns out or opted_out, and others about consent, are honoured, and so is what `longwave optouts export` wrote.
-    Ends when Kafka has acknowledged everything; the exit status is 1 if a line was not taken.
+    Every column of numbers counts. A readable number is opted out whatever else is wrong with its line.
+    Columns out, opted_out and others about consent are used, and so are files of `longwave optouts export`.
+    The command ends when Kafka has acknowledged everything. The exit code is 1 if a line was rejected.
     """
     from cli.contacts.plan import reading_of
     from cli.optouts.importing import look_through, plan, run
@@ -84,39 +84,39 @@ def import_(
 @app.command()
 def add(
     numbers: Numbers,
-    evidence: Annotated[str, typer.Option("--evidence", help="What the person said or did; kept for ever.")] = "",
+    evidence: Annotated[str, typer.Option("--evidence", help="What the person change or did; kept forever.")] = "",
     account: Account = "",
 ) -> None:
-    """Opt numbers out: all or none. Within a second nothing is sent to them, waiting messages included."""
+    """Opt numbers out, all or none. Within a second nothing more is sent to them, waiting messages included."""
     import orjson
 
     body = {"numbers": numbers, "evidence": evidence, "account": account}
-    said = our_api().send("POST", "/v1/optouts", orjson.dumps(body))
-    say(f"{said['recorded']} opted out")
+    change = our_api().send("POST", "/v1/optouts", orjson.dumps(body))
+    say(f"{change['recorded']} opted out")
 
 
 @app.command()
 def remove(
     number: Number,
-    evidence: Annotated[str, typer.Option("--evidence", help="What they agreed to, when and how; kept for ever.")],
+    evidence: Annotated[str, typer.Option("--evidence", help="What they agreed to, when and how; kept forever.")],
     account: Account = "",
 ) -> None:
-    """Let a number be written to again: by every account, or by one. A text that waits for a decision still holds it
+    """Opt a number in again, for every account or for one. A text that waits for a decision still holds the number
     (`optouts review`)."""
     import orjson
 
     body = {"evidence": evidence, "account": account}
-    said = our_api().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
-    say(f"{number} may be written to again" + (f" by {account}" if account else ""))
-    if said["held"]:
-        say("  once you have decided about a text of theirs that still holds it: longwave optouts review")
+    change = our_api().send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps(body))
+    say(f"{number} may get messages again" + (f" from {account}" if account else ""))
+    if change["held"]:
+        say("  but a text of theirs still holds it until you decide: longwave optouts review")
 
 
 @app.command()
 def show(
     number: Number, json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False
 ) -> None:
-    """Who may not write to a number, and every change with its evidence."""
+    """Show which accounts may not write to a number, and every consent change with its evidence."""
     found = our_api().get(f"/v1/optouts/{quote(number)}")
     if json:
         say(to_json(found))
@@ -124,17 +124,18 @@ def show(
     blocked = {name: why for name, why in found["accounts"].items() if why}
     say(f"{found['number']} {'is opted out' if found['opted_out'] else 'is not opted out'}")
     for name, why in blocked.items():
-        say(f"  {name} must not write to it: {in_words(why)}")
+        say(f"  {name} must not send to it: {in_words(why)}")
     for change in found["history"]:
-        said = " ".join(part for part in (_words(change), change["source"], change["account"], change["who"]) if part)
-        say(f"  {change['recorded']}  {said}  {one_line(change['evidence'])}")
+        parts = (_words(change), change["source"], change["account"], change["who"])
+        text = " ".join(part for part in parts if part)
+        say(f"  {change['recorded']}  {text}  {one_line(change['evidence'])}")
 
 
 @app.command()
 def review(
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """List the texts that may be an opt-out: nothing is sent to these numbers until you have decided."""
+    """List texts that may be an opt-out. Nothing is sent to these numbers until you decide."""
     lines = list(_held())
     if json:
         say(to_json({"lines": lines}))
@@ -145,7 +146,7 @@ def review(
     if lines:
         say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
     else:
-        say("nothing waits for a decision")
+        say("no texts wait for a decision")
 
 
 def _held() -> Iterator[dict[str, Any]]:
@@ -160,14 +161,14 @@ def _held() -> Iterator[dict[str, Any]]:
 
 @app.command()
 def confirm(number: Number, evidence: Why = "") -> None:
-    """The texts of a number that wait for a decision are opt-outs."""
+    """Decide that the waiting texts of a number are opt-outs."""
     _decide(number, "out", evidence, "opted out")
 
 
 @app.command()
 def clear(number: Number, evidence: Why = "") -> None:
-    """The texts of a number that wait for a decision are no opt-outs: it is not held any more."""
-    _decide(number, "clear", evidence, "not held any more")
+    """Decide that the waiting texts of a number are not opt-outs: the number is no longer held."""
+    _decide(number, "clear", evidence, "no longer held")
 
 
 def _decide(number: str, decision: str, evidence: str, done: str) -> None:
@@ -176,8 +177,8 @@ def _decide(number: str, decision: str, evidence: str, done: str) -> None:
     import orjson
 
     body = {"decision": decision, "evidence": evidence, "who": getpass.getuser()}
-    said = our_api().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
-    say(f"{number} is {done} ({said['decided']} decided)")
+    change = our_api().send("POST", f"/v1/optouts/{quote(number)}/holds", orjson.dumps(body))
+    say(f"{number} is {done} ({change['decided']} decided)")
 
 
 def _words(change: dict[str, Any]) -> str:
@@ -189,9 +190,9 @@ def _words(change: dict[str, Any]) -> str:
 @app.command()
 def export(
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
-    current: Annotated[bool, typer.Option("--current", help="Only who is opted out now.")] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only numbers that are opted out now.")] = False,
 ) -> None:
-    """Every consent change with its time, source and evidence, as CSV."""
+    """Export every consent change with its time, source and evidence as CSV."""
     lines = our_api().download_csv("/v1/optouts/export", out, current="true" if current else None)
     say(f"{out}: {lines:,} lines")
 
@@ -204,15 +205,15 @@ def classify(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """What an inbound text would be taken for, with the word and the rule that decide; nothing is recorded.
+    """Classify an inbound text, with the word and the rule that decide. Nothing is recorded.
 
-    `doubtful` texts look like an opt-out: their number is held until an operator has looked. With --corpus the exit
+    `doubtful` texts may be an opt-out: their number is held until an operator decides. With --corpus the exit
     status is 1 if an opt-out is overlooked.
     """
     from pipeline.feedback.keywords import classify as read
 
     if (text is None) == (corpus is None):
-        raise typer.BadParameter("give a text, or --corpus FILE")
+        raise typer.BadParameter("pass a text, or --corpus FILE")
     if corpus is not None:
         _measure(corpus)
     elif text is not None:
@@ -238,13 +239,13 @@ def _measure(corpus: Path) -> None:
 
 def _outcome(summary: dict[str, Any]) -> list[str]:
     would = "would be " if summary.get("dry_run", False) else ""
-    said = {
-        "opted_in": f"{would}opted in again, as the file says",
-        "held": f"{would}held until somebody has looked (`longwave optouts review`)",
-        "cleared": f"{would}free of a hold that an operator ended, as the file says",
-        "no_change": "lines change nothing: nobody opted out by them, or it was decided since",
+    change = {
+        "opted_in": f"{would}opted in again",
+        "held": f"{would}held until an operator decides (`longwave optouts review`)",
+        "cleared": f"{would}cleared of a hold that an operator had ended",
+        "no_change": "lines without a change: no opt-out, or superseded by a later decision",
     }
     return [
         f"{summary['imported']:,} {would}opted out from {summary['lines']:,} lines",
-        *(f"  {summary[name]:,} {words}" for name, words in said.items() if summary[name]),
+        *(f"  {summary[name]:,} {words}" for name, words in change.items() if summary[name]),
     ]

@@ -1,4 +1,4 @@
-"""An opt-out file → Kafka: read, checked, written batch by batch; every line is accounted for."""
+"""Imports a file of opt-outs into Kafka, batch by batch; every line is counted."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from schemas.feedback import Consent
 from schemas.reasons import Reason
 
 AT_ONCE = 10_000
-"""Lines read, and records that wait for Kafka, together."""
+"""Lines that are read at once, and records that wait for Kafka at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file that was read to its end once, and what its columns are taken for."""
+    """A file that was read once to its end, and the roles of its columns."""
 
     path: Path
     file: ContactFile
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the lines: each is `taken`, `rejected`, or says that nobody opted out (`no_change`).
+    """Counts of an import: each line is `taken`, `rejected`, or has no opt-out (`no_change`).
 
     A line whose one number is taken and whose other one is not counts as taken and as rejected.
     """
@@ -72,7 +72,7 @@ class Counts:
 
 
 def plan(path: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
-    """Read the whole file; `numbers` is how the operator says that digits without + are meant.
+    """Read the whole file; `numbers` is the operator's choice for digits without +.
 
     Raises:
         UserError, ContactFileError: it cannot be read or used.
@@ -99,28 +99,28 @@ def _places(columns: Columns) -> Places:
     return columns.phones, columns.country
 
 
-def look_through(found: Plan, country: str) -> dict[str, Any]:
-    """What an import would do, without writing anything."""
+def look_through(import_plan: Plan, country: str) -> dict[str, Any]:
+    """The summary of a dry run: what an import would do. Nothing is written."""
     started, counts = time.monotonic(), Counts()
-    where = Where("", country, "", frozenset(), now_ms(), found.numbers.bare)
-    for batch in found.file.batches(AT_ONCE):
-        for _, raw, _, outcome in _outcomes(batch, found, where):
+    where = Where("", country, "", frozenset(), now_ms(), import_plan.numbers.bare)
+    for batch in import_plan.file.batches(AT_ONCE):
+        for _, raw, _, outcome in _outcomes(batch, import_plan, where):
             _count(counts, raw, outcome)
-    return {"dry_run": True, **_summary(found, counts, started)}
+    return {"dry_run": True, **_summary(import_plan, counts, started)}
 
 
-def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any]:
-    """Import a file; returns the summary when Kafka has acknowledged everything.
+def run(import_plan: Plan, country: str, account: str, rejects: Path) -> dict[str, Any]:
+    """Import a file. Returns the summary when Kafka has acknowledged everything.
 
     Raises:
         UserError, ContactFileError: the file cannot be read or used, Kafka or ClickHouse does not answer.
     """
     started, settings, counts = time.monotonic(), load(), Counts()
     accounts = frozenset(settings.accounts)
-    where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), found.numbers.bare)
+    where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), import_plan.numbers.bare)
     try:
-        with open_rejects(rejects, found.file, found.columns) as rejected:
-            asyncio.run(_publish(settings, found, where, rejected, counts))
+        with open_rejects(rejects, import_plan.file, import_plan.columns) as rejected:
+            asyncio.run(_publish(settings, import_plan, where, rejected, counts))
     except EmitError as error:
         raise UserError(
             f"the import stopped: Kafka cannot be used ({error}). Check it with `longwave status`, then run the same "
@@ -128,18 +128,18 @@ def run(found: Plan, country: str, account: str, rejects: Path) -> dict[str, Any
         ) from error
     except StoreError as error:
         raise UserError(
-            f"the import stopped: the file opts numbers in or holds them, and ClickHouse cannot say what was decided "
-            f"about them since ({error}). Check it with `longwave status`, then run the same command again"
+            "the import stopped: the file opts numbers in or holds them, and ClickHouse cannot be asked for later "
+            f"decisions about them ({error}). Check it with `longwave status`, then run the same command again"
         ) from error
-    return _summary(found, counts, started) | {"rejects": str(rejects) if counts.rejected.counts else None}
+    return _summary(import_plan, counts, started) | {"rejects": str(rejects) if counts.rejected.counts else None}
 
 
-async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejects, counts: Counts) -> None:
+async def _publish(settings: Settings, import_plan: Plan, where: Where, rejects: Rejects, counts: Counts) -> None:
     producer, store = Producer(settings.kafka), Store(settings.clickhouse)
     try:
-        for batch in found.file.batches(AT_ONCE):
+        for batch in import_plan.file.batches(AT_ONCE):
             changes: list[Consent] = []
-            outcomes = list(_outcomes(batch, found, where))
+            outcomes = list(_outcomes(batch, import_plan, where))
             said = [one for *_, outcome in outcomes for one in outcome.changes]
             later = _later_opt_outs(store, said)
             ended = ended_holds(store, [one.number for one in said if one.state == "held"])
@@ -154,17 +154,19 @@ async def _publish(settings: Settings, found: Plan, where: Where, rejects: Rejec
         await producer.close()
 
 
-def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, str, Sequence[str] | None, Outcome]]:
-    """(line, its text, its cells if it has any, outcome) of each line, in the order of the file."""
-    name = found.path.name
+def _outcomes(
+    batch: Batch, import_plan: Plan, where: Where
+) -> Iterator[tuple[int, str, Sequence[str] | None, Outcome]]:
+    """(line number, text, cells if it can be split, outcome) of each line, in the order of the file."""
+    name = import_plan.path.name
     lines: list[tuple[int, str, Sequence[str] | None, Outcome]] = []
     for index, row in enumerate(batch.rows):
         line = batch.lines[index]
-        outcome = changes_of(row, found.columns, where._replace(place=f"{name} line {line}"))
+        outcome = changes_of(row, import_plan.columns, where._replace(place=f"{name} line {line}"))
         lines.append((line, batch.raw(index), row, outcome))
     for broken in batch.broken:
-        cells = broken.raw.split(found.file.dialect.delimiter)
-        outcome = changes_of_broken(cells, found.columns, where._replace(place=f"{name} line {broken.line}"))
+        cells = broken.raw.split(import_plan.file.dialect.delimiter)
+        outcome = changes_of_broken(cells, import_plan.columns, where._replace(place=f"{name} line {broken.line}"))
         if outcome.rejection is not None:
             outcome = outcome._replace(rejection=Reason.MALFORMED)
         lines.append((broken.line, broken.raw, None, outcome))
@@ -172,15 +174,14 @@ def _outcomes(batch: Batch, found: Plan, where: Where) -> Iterator[tuple[int, st
 
 
 def _later_opt_outs(store: Store, said: Sequence[Consent]) -> dict[tuple[int, str], int]:
-    """When (ms) the numbers that are opted in stand opted out by what is recorded, by number and account."""
+    """Times (ms) of recorded opt-outs of the numbers that the file opts in, by number and account."""
     numbers = [one.number for one in said if one.state == "in" and not one.hold]
     latest = latest_of(store, numbers)
     return {key: at for key, (state, at) in latest.items() if state == "out"}
 
 
 def _without(outcome: Outcome, later: dict[tuple[int, str], int], ended: Container[tuple[str, int, str]]) -> Outcome:
-    """The outcome without opt-ins that an opt-out recorded meanwhile has overtaken, and without holds that somebody
-    has ended."""
+    """The outcome without opt-ins that a later recorded opt-out supersedes, and without holds that were ended."""
     open_yet = without_decided(outcome.changes, ended)
     kept = [
         one for one in open_yet if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
@@ -205,13 +206,13 @@ def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
         counts.rejected.add(outcome.rejection, raw)
 
 
-def _summary(found: Plan, counts: Counts, started: float) -> dict[str, Any]:
+def _summary(import_plan: Plan, counts: Counts, started: float) -> dict[str, Any]:
     notes = [f"{count:,} lines: {NOTES[note]}" for note, count in counts.notes.most_common()]
     out = counts.states.get("out", BitMap64())
     return {
-        **summary_of(found.file, found.columns, found.survey, found.numbers, counts.rejected),
-        "file": str(found.path),
-        "notes": [*reading_notes(found.file), *notes],
+        **summary_of(import_plan.file, import_plan.columns, import_plan.survey, import_plan.numbers, counts.rejected),
+        "file": str(import_plan.path),
+        "notes": [*reading_notes(import_plan.file), *notes],
         "noted": dict(counts.notes.most_common()),
         "lines": counts.lines,
         "taken": counts.taken,

@@ -1,4 +1,4 @@
-"""`longwave simulate FILE`: the whole campaign on a virtual clock, with the production rules, in seconds."""
+"""`longwave simulate FILE`: run a campaign through the production rules on a virtual clock, in seconds."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 1,
     recipients: Annotated[
         int | None,
-        typer.Option(min=1, max=20_000_000, help="So many sample people (else the campaign's own contacts)."),
+        typer.Option(min=1, max=20_000_000, help="Number of sample recipients [the campaign's contacts]."),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="ISO", help="Launch at this time, in the store's zone (else send_at, else noon today)."),
+        typer.Option(metavar="ISO", help="Launch time, in store time [send_at, else noon today]."),
     ] = None,
     script: Annotated[
-        Path, typer.Option(metavar="FILE.toml", help="What the aggregator does (as `longwave aggregator`).")
+        Path, typer.Option(metavar="FILE.toml", help="Script of the aggregator (as for `longwave aggregator`).")
     ] = SCRIPTS / "calm.toml",
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="FILE.toml", help="Another campaign launched with it (may be repeated)."),
+        typer.Option(
+            "--with", metavar="FILE.toml", help="Another campaign, launched at the same time (may be repeated)."
+        ),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Slices as small as production's, however long it takes.")
+        bool, typer.Option("--exact", help="Use slices as small as in production, however long it takes.")
     ] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
@@ -48,7 +50,7 @@ def simulate(
         Path | None, typer.Option("--chart", metavar="FILE", help="Chart to FILE.svg or FILE.png.")
     ] = None,
 ) -> None:
-    """Run a campaign on the virtual clock before it is launched: nothing is sent, nothing is kept."""
+    """Simulate a campaign before it is launched. Nothing is sent and nothing is stored."""
     if chart is not None and chart.suffix not in (".svg", ".png"):
         raise WrongUse(f"--chart {chart}: name the file FILE.svg or FILE.png")
     begun = time.monotonic()
@@ -75,21 +77,23 @@ def _result(
     from simulation.run import Before
     from simulation.run import simulate as run
 
-    settings, told = load(), read_script(script)
+    settings, aggregator_script = load(), read_script(script)
     specs = [read_campaign(one) for one in (file, *beside)]
     try:
         launches = launches_of(settings, specs, recipients, seed)
         begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
-        # Millions of objects stay until the end, and each full collection would walk over all of them.
+        # Millions of objects live until the end; each full collection would visit all of them.
         gc.disable()
         before = before_of(settings) if recipients is None else Before()
-        outcome = run(launches, told, seed, begin, settings.kafka.partitions, exact, before)
+        outcome = run(launches, aggregator_script, seed, begin, settings.kafka.partitions, exact, before)
     except (SetupError, PlanError) as error:
         raise UserError(f"{file}: {error}") from error
     finally:
         gc.enable()
     if before is None:
-        note("Kafka does not answer: nobody counts as written to before or as unreachable, so more may be skipped")
+        note(
+            "Kafka does not answer, so earlier messages and unreachable numbers are not known: a launch may skip more"
+        )
     for launch in launches:
         note(f"{launch.spec.name}: {launch.audience.source}")
     return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)
@@ -104,11 +108,11 @@ def _draw(result: dict[str, Any], path: Path) -> None:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; choose another file with --chart"
         ) from error
-    note(f"chart in {path}")
+    note(f"chart written to {path}")
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
-    """The result in words, with a chart of one line per state and zone."""
+    """The result as text, with one line of chart per state and zone."""
     from pipeline.insight.forecast_words import duration
 
     yield f"{result['name']}: {result['targeted']:,} recipients, from {result['start']}"
@@ -121,11 +125,11 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"outages    the circuit breaker opened {result['outages']:,} times"
     clicked, texts = result["clicked"], result["texts"]
     if any(clicked.values()):
-        yield f"clicked    {clicked['people']:,} people, {clicked['bots']:,} previews and scanners"
+        yield f"clicked    {clicked['people']:,} people, {clicked['bots']:,} bots"
     if texts:
-        said = ", ".join(f"{count:,} {kind.upper()}" for kind, count in texts.items() if kind != "opted_out")
-        yield f"wrote back {said}; {texts.get('opted_out', 0):,} opted out by it"
-    yield f"residual   {result['worst_residual']} at {len(result['timeline'])} sampled instants"
+        replies = ", ".join(f"{count:,} {kind.upper()}" for kind, count in texts.items() if kind != "opted_out")
+        yield f"replied    {replies}; {texts.get('opted_out', 0):,} opted out"
+    yield f"residual   {result['worst_residual']} at {len(result['timeline'])} samples"
     for state, count in result["states"].items():
         if count:
             yield f"  {state:<12} {count:>12,}  {_share(count, result):5.1f} %  {_spark(result, state)}"
@@ -142,7 +146,7 @@ def _share(count: int, result: dict[str, Any]) -> float:
 
 
 def _columns(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The samples that stand for WIDTH equal spans of time."""
+    """The samples at the ends of WIDTH equal spans of time."""
     samples = result["timeline"]
     last = samples[-1]["seconds"] or 1.0
     found, place = [], 0

@@ -1,4 +1,4 @@
-"""From the settings and a campaign to what a simulation runs: terms, limits and audience, as production has them."""
+"""What a simulation runs: terms, limits and audience of a campaign, from the settings as in production."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SAMPLE_SIZE = 100_000
 
 
 class SetupError(ValueError):
-    """What stands in the way of a simulation; the text is for the user."""
+    """A simulation cannot be set up; the text is for the user."""
 
 
 def launches_of(settings: Settings, specs: Sequence[CampaignSpec], recipients: int | None, seed: int) -> list[Launch]:
-    """One launch per spec, the first the campaign that is asked about. `recipients`: so many sample people; None: the
-    contacts of its lists and its typed numbers in ClickHouse, or sample people where that does not answer.
+    """One launch per spec; the first is the simulated campaign. `recipients`: number of sample recipients; None: the
+    contacts of its lists and its typed numbers in ClickHouse, or sample recipients if ClickHouse does not answer.
 
     Raises:
-        SetupError: an account, sender or list does not exist, or nobody is on it.
+        SetupError: an account, sender or list does not exist, or the list is empty.
         pipeline.campaign.plan.PlanError: a campaign cannot be sent as it is written.
     """
     context = Context(settings, "simulation")
@@ -61,7 +61,7 @@ def _launch(context: Context, name: str, spec: CampaignSpec, recipients: int | N
 
 
 def terms_of(context: Context, spec: CampaignSpec) -> Terms:
-    """What the settings say of a spec's account and sender.
+    """The settings of a spec's account and sender.
 
     Raises:
         SetupError: they are not configured.
@@ -70,7 +70,7 @@ def terms_of(context: Context, spec: CampaignSpec) -> Terms:
         return context.terms(spec)
     except Transient as error:
         known = ", ".join(f"{a}.{s}" for a, one in context.settings.accounts.items() for s in one.senders)
-        raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; there is {known}") from error
+        raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; configured: {known}") from error
 
 
 def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int, Limits]:
@@ -93,7 +93,7 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
 
 
 def before_of(settings: Settings) -> Before | None:
-    """What is known of numbers now, as the workers have it; None where Kafka does not answer."""
+    """Reservations and unreachable numbers as the workers have them; None if Kafka does not answer."""
     try:
         return asyncio.run(_before(EligibilityState(settings)))
     except (KafkaError, OSError, ApiError):
@@ -112,7 +112,7 @@ async def _before(eligibility: EligibilityState) -> Before:
 def audience_of(
     settings: Settings, spec: CampaignSpec, fields: Sequence[str], recipients: int | None, seed: int
 ) -> Audience:
-    """Sample people, or the contacts of the campaign (see `launches_of`)."""
+    """Sample recipients, or the contacts of the campaign (see `launches_of`)."""
     if recipients is not None:
         return sample(recipients, seed, fields)
     store = Store(settings.clickhouse, timeout=30.0)
@@ -129,11 +129,11 @@ def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audien
     missing = unknown_lists(store, spec.audience.lists)
     if missing:
         raise SetupError(
-            f"audience.lists: no list {missing[0]!r}; import contacts into it, or give --recipients N for a sample"
+            f"audience.lists: no list {missing[0]!r}; import contacts into it, or use --recipients N for a sample"
         )
     page = preview(store, spec.audience.lists, typed_numbers(spec.audience.numbers)[0], fields)
     if not len(page):
-        raise SetupError("audience: nobody to send to; import contacts, or give --recipients N for sample people")
+        raise SetupError("audience: no recipients; import contacts, or use --recipients N for sample recipients")
     blocked = blocked_of(store, spec.account, np.asarray(page.numbers).tolist())
     out, held = (
         np.array([n for n, why in blocked.items() if why == reason], np.uint64)

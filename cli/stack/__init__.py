@@ -1,1 +1,1 @@
-"""The local stack: Kafka, the ClickHouse endpoint and our own processes under one supervisor."""
+"""`longwave up`, `down`, `status`, `doctor`: the local stack of Kafka, ClickHouse and our processes."""

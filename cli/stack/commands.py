@@ -31,7 +31,7 @@ def up(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Faust workers.")] = 1,
     data: Data = None,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when all is ready; `down` stops it.")
+        bool, typer.Option("--detach", "-d", help="Return when everything is ready; `longwave down` stops it.")
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(plan.NAMES)}.")] = None,
     no_kafka: Annotated[bool, typer.Option("--no-kafka", help="Kafka runs elsewhere (kafka.bootstrap).")] = False,
@@ -39,9 +39,9 @@ def up(
     no_aggregator: Annotated[bool, typer.Option("--no-aggregator", help="No simulated aggregator.")] = False,
     script: Annotated[Path | None, typer.Option(help="How the simulated aggregator behaves (TOML).")] = None,
 ) -> None:
-    """Start the local stack and keep it running; Ctrl-C stops it.
+    """Start the local stack and keep it running. Ctrl-C stops it.
 
-    Kafka, ClickHouse and aggregators that the settings place on other machines are waited for, not started.
+    Kafka, ClickHouse and aggregators on other machines (see the settings) are waited for, not started.
     """
     follow_parent()
     settings = _settings(data)
@@ -68,7 +68,7 @@ def down(data: Data = None) -> None:
 
 
 def status(data: Data = None, json: Json = False) -> None:
-    """What runs, since when, how often restarted. Exit code 1 when nothing runs or something is not ready."""
+    """Show what runs, since when, and how often it was restarted. The exit code is 1 unless everything is ready."""
     settings = _settings(data)
     found = view.gather(settings.data)
     if json:
@@ -84,7 +84,7 @@ def status(data: Data = None, json: Json = False) -> None:
 
 
 def doctor(data: Data = None, json: Json = False) -> None:
-    """The effective settings (secrets masked) and what is wrong, each with how to fix it. Exit code 1 if anything."""
+    """Show the effective settings (secrets masked), and each problem with its fix. Exit code 1 if there is one."""
     from cli.stack import doctor as checks
 
     settings = _settings(data)
@@ -115,7 +115,7 @@ def _count(processes: list[plan.Process]) -> str:
 
 def _foreground(settings: Settings, processes: list[plan.Process]) -> None:
     if not sys.stderr.isatty():
-        console.with_times()  # it is DATA/logs/supervisor.log, or whatever collects it
+        console.with_times()  # the output is DATA/logs/supervisor.log, or goes to a log collector
     asked = _Stop()
     supervisor = Supervisor(settings, processes, note)
     with asked.on_signals():
@@ -140,7 +140,7 @@ def _keep(supervisor: Supervisor, asked: _Stop) -> None:
 
 
 class _Stop:
-    """Turns signals into a flag that the loops look at, so that nothing is interrupted half-way."""
+    """Turns signals into a flag that the loops check, so that no work is interrupted halfway."""
 
     def __init__(self) -> None:
         self.stop = False

@@ -1,4 +1,4 @@
-"""What `longwave doctor` looks at; every failing line says how to fix it."""
+"""The checks of `longwave doctor`; every failing check says how to fix it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DISK, _MEMORY = 5 << 30, 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `fix` is empty when it is ok."""
+    """The result of one check. `fix` is empty if it is ok."""
 
     what: str
     ok: bool
@@ -32,7 +32,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; never raises for what it finds."""
+    """Run all checks; a failing check is a result, not an exception."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
         _in_force,
         _workers,
@@ -46,23 +46,23 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def effective_text(settings: Settings) -> str:
-    """The settings, one `name = value` a line, secrets masked."""
+    """The settings, one `name = value` per line, secrets masked."""
     return "\n".join(f"  {name} = {value}" for name, value in in_force.flat(in_force.masked(settings)))
 
 
 def _in_force(settings: Settings) -> Iterator[Finding]:
-    """What runs has read the settings when it started: the file may say something else by now."""
+    """Processes read the settings when they start; the file may have changed since."""
     running = in_force.running(settings.data)
     found = in_force.differences(settings)
     for difference in found:
-        fix = f"restart it (`longwave down`, `longwave up`) if what {configuration.config_file()} says shall hold"
+        fix = f"restart it (`longwave down`, `longwave up`) if {configuration.config_file()} is right"
         yield Finding("settings in force", False, str(difference), fix)
     if running and not found:
         yield Finding("settings in force", True, f"{', '.join(running)} run with the settings above")
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
-    """Whether each worker works now: a process that was ready once may not be any more."""
+    """Whether each worker works now; a process that was ready may no longer be."""
     offsets = {
         name: int(name.removeprefix("worker-")) for name in in_force.running(settings.data) if "worker-" in name
     }
@@ -71,16 +71,16 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         ready_now = ready.metric(url, "longwave_worker_ready")
         unowned = ready.metric(url, "longwave_lanes_unowned") or 0
         if ready_now:
-            yield Finding(name, True, "works: its partitions are read and its lanes are its own")
+            yield Finding(name, True, "works: it reads its partitions and owns its lanes")
         elif ready_now is None:
             yield Finding(
                 name, False, f"does not answer at {url}", f"see {plan.log_of(settings.data.absolute(), name)}"
             )
         elif unowned:
-            what = f"{unowned:.0f} lanes have no worker: their senders' messages wait"
-            yield Finding(name, False, what, "restart one worker: the group then assigns again")
+            what = f"{unowned:.0f} lanes have no worker, so the messages of their senders wait"
+            yield Finding(name, False, what, "restart one worker: the consumer group then assigns all lanes again")
         else:
-            what = "is not ready: it recovers its tables, reads its lanes, or is out of the consumer group"
+            what = "is not ready: it is recovering tables, reading lanes, or not in the consumer group"
             yield Finding(name, False, what, f"see {plan.log_of(settings.data.absolute(), name)}")
 
 
@@ -180,14 +180,14 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _clock() -> Finding:
-    """Sending windows are in local time: a clock that is not kept by NTP may send at night."""
+    """Quiet hours are in local time: with a wrong clock, messages may go out at night."""
     tool = shutil.which("timedatectl")
     if tool is None:
-        return Finding("clock", True, "cannot tell whether it is synchronised (no timedatectl)")
+        return Finding("clock", True, "cannot check whether it is synchronized (no timedatectl)")
     said = subprocess.run(
         [tool, "show", "-p", "NTPSynchronized", "--value"], capture_output=True, text=True, check=False
     )
     answer = said.stdout.strip()
     if answer == "no":
-        return Finding("clock", False, "not synchronised", "turn on NTP: `sudo timedatectl set-ntp true`")
-    return Finding("clock", True, "synchronised" if answer == "yes" else "cannot tell whether it is synchronised")
+        return Finding("clock", False, "not synchronized", "turn on NTP: `sudo timedatectl set-ntp true`")
+    return Finding("clock", True, "synchronized" if answer == "yes" else "cannot check whether it is synchronized")

@@ -192,6 +192,6 @@ def test_wrong_use_exits_with_2(alone: dict[str, str], words: list[str]) -> None
 
 def test_an_outcome_that_there_is_not_and_a_file_that_is_not_there(alone: dict[str, str], tmp_path: Path) -> None:
     words = ["campaign", "resolve", "0000000a", "--as"]
-    assert "say sent, not-sent or resend" in said([*words, "perhaps"], alone, 2)
+    assert "choose sent, not-sent or resend" in said([*words, "perhaps"], alone, 2)
     absent = str(tmp_path / "absent.txt")
     assert f"cannot read {absent}" in one_line([*words, "sent", "--numbers", absent], alone)

@@ -16,7 +16,7 @@ def test_an_answer_that_breaks_off_is_one_line_for_the_user(sent: bytes) -> None
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_answer, args=(server, sent))
         thread.start()
-        with pytest.raises(UserError, match="broke off"):
+        with pytest.raises(UserError, match="ended its answer early"):
             Client(f"http://127.0.0.1:{server.getsockname()[1]}").get("/v1/campaigns")
         thread.join()
 

@@ -332,7 +332,7 @@ def test_when_clickhouse_stays_away_the_error_says_what_to_do(
     assert run(["contacts", "import", str(file), "--list", "vip"]) == 1
     said = capsys.readouterr().err
     assert f"ClickHouse at 127.0.0.1:{port} cannot be used" in said
-    assert "run the same command again: what is stored already is not doubled" in said
+    assert "run the same command again: stored contacts are not duplicated" in said
     assert "Traceback" not in said
 
 
@@ -398,12 +398,12 @@ def test_an_opt_out_file_of_mixed_encodings_is_read_and_shown(
         (b"phone,a\n1,Zo\xc3\xab\n2,Zo\xeb\n", [], 1, "line 3 is not UTF-8"),
         (b"phone\n1\n", ["--column", "color=phone"], 2, "one of the roles phone, country"),
         (b"phone\n1\n", ["--column", "phone=x"], 1, "there is no column 'x'; the file has 'phone'"),
-        (b"phone\n1\n", ["--delimiter", "::"], 2, "give one character"),
-        (b"phone\n1\n", ["--numbers", "perhaps"], 2, "say national or international"),
+        (b"phone\n1\n", ["--delimiter", "::"], 2, "use one character"),
+        (b"phone\n1\n", ["--numbers", "perhaps"], 2, "choose national or international"),
         (b"PAR1xxxx", [], 1, "is not a readable Parquet file"),
         (b"phone\n1\n", ["--list", "My List"], 2, "lower-case letters"),
-        (b"phone\n1\n", ["--region", "Atlantis"], 2, "is no country code"),
-        (b"phone\n1\n", ["--rejects", "people.csv"], 2, "is the file to import itself"),
+        (b"phone\n1\n", ["--region", "Atlantis"], 2, "is not a country code"),
+        (b"phone\n1\n", ["--rejects", "people.csv"], 2, "is the file to import; choose"),
         (b"phone\n1\n", ["--rejects", "no/such/folder.csv"], 1, "choose another file with --rejects"),
     ],
 )

@@ -29,10 +29,10 @@ def test_numbers_of_a_file(tmp_path: Path, text: str, numbers: list[str]) -> Non
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "names nobody"),
+        (b"", "has no numbers"),
         (b"+33612345678\n4915123456789\n", "1 of 2 numbers have no [+]"),
         (b"ordinal,phone\n1,2\n", "no column `number`"),
-        (b"\xff\xfe\x00", "is no text"),
+        (b"\xff\xfe\x00", "is not a text file"),
     ],
 )
 def test_other_files_are_refused_with_what_to_do(tmp_path: Path, content: bytes, why: str) -> None:
