@@ -135,7 +135,8 @@ def _forecast_lines(forecast: dict[str, Any] | None) -> Iterator[str]:
     if forecast is None:
         return
     if forecast["finish"] is not None:
-        yield f"if launched now, it finishes at {to_minute(forecast['finish'])}, after {duration(forecast['seconds'])}"
+        finish, span = to_minute(forecast["finish"]), duration(forecast["seconds"])
+        yield f"if launched now, it finishes at {finish}, after {span}"
     elif forecast["beyond_horizon"]:
         yield f"if launched now, it does not finish before {to_minute(forecast['horizon'])}, the end of the forecast"
     else:
