@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from adapters.clickhouse import Store
 from adapters.clickhouse.review import survey
 from adapters.clock import now_ms
-from api.account_facts import account_facts
 from api.forecast.facts import competing_campaigns
 from api.forecast.forecasting import forecast_of
 from api.forecast.rehearsing import rehearsed
 from api.services import Services
+from api.terms import terms_in, unconfigured
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import PlanError
 from pipeline.content.render import compile_template
@@ -33,16 +33,17 @@ async def review_of(
         StoreUnavailable: ClickHouse does not answer, so nobody can say who would get it.
         ApiError: 503, Kafka does not answer.
     """
-    account, unconfigured = account_facts(services.settings, spec)
+    missing = unconfigured(services.settings, spec)
+    terms = None if missing else terms_in(services.settings, spec)
     audience = await asyncio.to_thread(audience_facts, services.figures.store, spec)
     now = now_ms()
     acted = None
-    if account is not None and audience.recipients:
+    if terms is not None and audience.recipients:
         try:
             acted = await rehearsed(services, spec, audience.recipients, now, but=but, until_somebody=until_somebody)
         except PlanError:
             acted = None  # the review says what is wrong with it
-    return review(spec, account, unconfigured, audience, acted, now), acted
+    return review(spec, terms, missing, audience, acted, now), acted
 
 
 def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:

@@ -6,17 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from adapters.clock import now_ms
 from adapters.settings import Settings
+from api.terms import terms_in
 from pipeline.campaign.plan import CampaignPlan, compile_plan
-from pipeline.campaign.terms import Terms, terms_of
 from pipeline.eligibility.rehearsal import Crowd
 from pipeline.insight.forecast import CompetingCampaign
 from pipeline.insight.forecast_groups import groups_of, last_due
 from pipeline.insight.forecast_words import Forecast, Question, forecast
 from pipeline.lane.scheduler import rank_of
 from pipeline.limits.rate import lane_share, slots, sustained
-from pipeline.timing.quiet_hours import quiet_of
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.times import iso_or_none
 from schemas.wire import CHUNK_LIMIT
@@ -89,17 +87,6 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
         launched=now,
     )
     return compile_plan(draft, terms_in(settings, spec))
-
-
-def terms_in(settings: Settings, spec: CampaignSpec) -> Terms:
-    """What the settings say of a spec's account and sender.
-
-    Raises:
-        KeyError: they are not configured.
-    """
-    account = settings.accounts[spec.account]
-    quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now_ms())
-    return terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)
 
 
 def forecast_json(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) -> dict[str, Any]:

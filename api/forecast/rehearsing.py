@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from adapters.clickhouse.audience import preview
 from adapters.clickhouse.review import survey
-from api.forecast.forecasting import draft_plan, terms_in
+from api.forecast.forecasting import draft_plan
 from api.services import Services
+from api.terms import terms_in
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.when import begins

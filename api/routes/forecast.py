@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from adapters.clock import now_ms
-from api.account_facts import account_facts
 from api.forecast.facts import competing_campaigns
 from api.forecast.forecasting import forecast_json, forecast_of
 from api.forecast.rehearsing import rehearsed
 from api.reviewing import audience_facts
 from api.services import Services, services
+from api.terms import unconfigured
 from api.web.body import SPEC_BODY, spec_of
 from api.web.refusal import ApiError
 from pipeline.campaign.plan import PlanError
-from pipeline.insight.review import AccountFacts, written_instant
+from pipeline.insight.review import written_instant
 from schemas.campaign import CampaignSpec
 
 router = APIRouter(prefix="/v1", tags=["campaigns"])
@@ -32,10 +32,10 @@ async def forecast(
 ) -> dict[str, Any]:
     """Whether and when a campaign (JSON or TOML) can be sent to its contacts of now; nothing is made or kept."""
     spec = await spec_of(request)
-    account, missing = account_facts(shared.settings, spec)
-    if account is None:
+    missing = unconfigured(shared.settings, spec)
+    if missing:
         raise ApiError(422, missing)
-    begin = _instant(start, account) if start else now_ms()
+    begin = _instant(start, shared.settings.accounts[spec.account].store_zone) if start else now_ms()
     store = shared.figures.store
     try:
         audience, competitors = await asyncio.gather(
@@ -52,9 +52,9 @@ async def forecast(
     return forecast_json(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
 
 
-def _instant(start: str, account: AccountFacts) -> int:
+def _instant(start: str, store_zone: str) -> int:
     try:
-        return written_instant(start, account.store_zone)
+        return written_instant(start, store_zone)
     except ValueError as error:
         raise ApiError(422, f"start: {error}", fields=[{"field": "start", "error": "not a time"}]) from error
 

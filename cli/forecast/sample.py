@@ -8,8 +8,8 @@ from typing import Any
 from adapters.clock import now_ms
 from adapters.settings import load
 from adapters.terminal import UserError
-from api.account_facts import account_facts
 from api.forecast.forecasting import draft_plan, forecast_json, forecast_of
+from api.terms import unconfigured
 from cli.campaign.launch_time import given
 from cli.campaign.spec_file import read_campaign
 from pipeline.campaign.plan import PlanError
@@ -25,10 +25,10 @@ def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -
         WrongUse: `start` is not a time.
     """
     settings, spec = load(), read_campaign(file)
-    account, missing = account_facts(settings, spec)
-    if account is None:
+    missing = unconfigured(settings, spec)
+    if missing:
         raise UserError(f"{file}: {missing}")
-    now = now_ms() if start is None else given(start, account.store_zone)
+    now = now_ms() if start is None else given(start, settings.accounts[spec.account].store_zone)
     try:
         plan = draft_plan(settings, spec, now)
         audience = sample(recipients, seed, plan.fields)

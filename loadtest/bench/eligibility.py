@@ -125,7 +125,7 @@ class Inputs:
         terms = Terms(
             site_name="Harbor & Pine", store_zone="America/New_York", lanes=tuple(range(8)),
             prices=PriceList(40_000, {"US": 7_900}), link_base="http://127.0.0.1:18081",
-            quiet=QuietHours("cautious"), day_cap=2, week_cap=5,
+            segments_per_second=5000.0, quiet=QuietHours("cautious"), day_cap=2, week_cap=5,
         )  # fmt: skip
         spec = CampaignSpec.model_validate(written).model_dump(mode="json")
         document = CampaignDocument(

@@ -23,6 +23,8 @@ class Terms:
     prices: PriceList
     link_base: str
     """Public address of the ingress, without a slash at its end."""
+    segments_per_second: float
+    """What the sender may send at most, alone in its account."""
     unknown_zone: Policy = "store"
     """What becomes of a recipient whose time zone nothing tells: the store's counts, or it is skipped."""
     quiet: QuietHours = field(default_factory=QuietHours)
@@ -61,6 +63,8 @@ class AccountValues(Protocol):
     @property
     def store_zone(self) -> str: ...
     @property
+    def segments_per_second(self) -> float: ...
+    @property
     def unknown_zone(self) -> Policy: ...
     @property
     def caps(self) -> CapValues: ...
@@ -81,6 +85,8 @@ class SenderValues(Protocol):
 
     @property
     def lanes(self) -> Sequence[int]: ...
+    @property
+    def segments_per_second(self) -> float: ...
     @property
     def carrier_daily(self) -> Mapping[str, int]: ...
 
@@ -104,6 +110,7 @@ def terms_of(
         lanes=sender.lanes,
         prices=price_list(prices),
         link_base=link_base,
+        segments_per_second=min(sender.segments_per_second, account.segments_per_second),
         carriers=bool(sender.carrier_daily),
         unknown_zone=account.unknown_zone,
         quiet=quiet,

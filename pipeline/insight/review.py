@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from pipeline.campaign.terms import Terms
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
 from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
 from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
+from pipeline.timing.tz import HOUR
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
 from schemas.reasons import Reason, with_remedy
 from schemas.times import to_minute
@@ -33,18 +35,6 @@ _WITHOUT_PLUS: Final = "without + a number may be another person's: write it wit
 LOUD_SHARE: Final = 0.5
 """A warning says so where at least this share of the recipients would get nothing."""
 _SHOWN_CULPRITS: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFacts:
-    """What the settings say of the campaign's account and sender."""
-
-    site_name: str
-    store_zone: str
-    segments_per_second: float
-    lateness_hours: float = 0.0
-    """How late machines may make a marketing message (0: however late)."""
-    transactional_lateness_hours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +86,25 @@ class Review:
 
 def review(
     spec: CampaignSpec,
-    account: AccountFacts | None,
+    terms: Terms | None,
     unconfigured: str,
     audience: AudienceFacts,
     rehearsed: Rehearsed | None,
     now: int,
 ) -> Review:
-    """Check a campaign against the facts. `unconfigured` says why `account` is None ("" where it is not)."""
+    """Check a campaign against the facts. `unconfigured` says why `terms` are None ("" where they are not)."""
     problems: list[Finding] = []
     warnings: list[Finding] = []
-    if account is None:
+    if terms is None:
         problems.append(Finding("sender", unconfigured))
-    templates, wrong = check_texts(spec, account.site_name if account else "")
+    templates, wrong = check_texts(spec, terms.site_name if terms else "")
     problems += wrong
     problems += _audience_problems(spec, audience)
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
     warnings += _number_warnings(audience)
-    _check_times(spec, account.store_zone if account else "UTC", now, problems, warnings)
+    _check_times(spec, terms.store_zone if terms else "UTC", now, problems, warnings)
     outcome = None if rehearsed is None else rehearsed.outcome
     if rehearsed is not None:
         _check_reach(rehearsed.outcome, problems, warnings)
@@ -132,13 +122,14 @@ def review(
         texts=rehearsed.texts if rehearsed else (),
         segments=segments,
         cost=outcome.cost if outcome else 0,
-        seconds=segments / account.segments_per_second if account else 0.0,
-        lateness=_lateness(spec, account) if account else "",
+        seconds=segments / terms.segments_per_second if terms else 0.0,
+        lateness=_lateness(spec, terms) if terms else "",
     )
 
 
-def _lateness(spec: CampaignSpec, account: AccountFacts) -> str:
-    return late_rule(account.transactional_lateness_hours if spec.transactional else account.lateness_hours)
+def _lateness(spec: CampaignSpec, terms: Terms) -> str:
+    limit = terms.transactional_lateness if spec.transactional else terms.lateness
+    return late_rule(0 if limit is None else limit / HOUR)
 
 
 def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:

@@ -18,6 +18,7 @@ TERMS = Terms(
     lanes=(4, 2),
     prices=PriceList(40_000, {"US": 7_900}),
     link_base="https://hp.example",
+    segments_per_second=100.0,
     quiet=QuietHours("none"),
 )
 

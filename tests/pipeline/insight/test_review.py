@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import compile_lane_message
 from pipeline.content.render import compile_template
 from pipeline.content.text_estimate import TextEstimate, TextSurvey
 from pipeline.content.texts import NOBODY_REACHED
 from pipeline.eligibility.rehearsal import Rehearsal
-from pipeline.insight.review import AccountFacts, AudienceFacts, Rehearsed, Review, review
-from pipeline.timing.tz import instant
+from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
+from pipeline.timing.tz import HOUR, instant
 from schemas.campaign import CampaignSpec
 from schemas.lane import LaneMessage
+from tests.pipeline.campaigns import TERMS
 
 NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp() * 1000)
-ACCOUNT = AccountFacts(
-    site_name="Harbor & Pine", store_zone="America/New_York", segments_per_second=100.0, lateness_hours=2.0
-)
+LAUNCHED = replace(TERMS, lateness=2 * HOUR)
 PEOPLE = AudienceFacts(recipients=1000, with_value={"first_name": 900}, attributes=["city", "first_name"])
 ALL_GO = Rehearsal(recipients=1000, going=1000, segments=1000, cost=900 * 10_000 + 100 * 80_000)
 ONE_PART = TextEstimate(
@@ -33,15 +34,15 @@ ONE_PART = TextEstimate(
 
 def reviewed(
     audience: AudienceFacts = PEOPLE,
-    account: AccountFacts | None = ACCOUNT,
+    terms: Terms | None = LAUNCHED,
     outcome: Rehearsal = ALL_GO,
     text: TextEstimate = ONE_PART,
     **changes: Any,
 ) -> Review:
     values = {"name": "x", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}], **changes}
-    acted = Rehearsed(outcome=outcome, texts=(text,)) if account and audience.recipients else None
+    acted = Rehearsed(outcome=outcome, texts=(text,)) if terms and audience.recipients else None
     spec = CampaignSpec.model_validate(values)
-    return review(spec, account, "" if account else "no account", audience, acted, NOW)
+    return review(spec, terms, "" if terms else "no account", audience, acted, NOW)
 
 
 def whats(findings: tuple[Any, ...]) -> str:
@@ -162,7 +163,7 @@ def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
 def test_audience_and_account() -> None:
     assert "no list 'b'" in whats(reviewed(AudienceFacts(recipients=0, unknown_lists=["b"])).problems)
     assert "nobody to send to: a hold" in whats(reviewed(AudienceFacts(recipients=0)).problems)
-    assert "sender: no account" in whats(reviewed(account=None).problems)
+    assert "sender: no account" in whats(reviewed(terms=None).problems)
     refused = [*((f"{n}", "not_possible") for n in range(7)), ("33612345678", "no_country")]
     said = whats(reviewed(AudienceFacts(recipients=1, refused_numbers=refused)).warnings)
     assert "7 left out: '0', '1', '2', '3', '4' and 2 more: the number has too few or too many digits" in said
@@ -178,4 +179,4 @@ def test_local_times_around_changes_of_clocks() -> None:
 @pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "However late")])
 def test_it_says_what_becomes_of_a_message_that_machines_make_late(transactional: bool, words: str) -> None:
     assert words in reviewed(transactional=transactional).lateness
-    assert reviewed(account=None).lateness == ""
+    assert reviewed(terms=None).lateness == ""
