@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.sent_times import sent_between
+from adapters.clickhouse.attribution import sent_between
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.faust_port import Event

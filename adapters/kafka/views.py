@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError
 
 from adapters import logs
 from adapters.clock import boot_seconds
+from adapters.kafka.reading import reader
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
@@ -124,14 +125,8 @@ class View:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka.bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=CURRENT_FETCH_MS if self._aging else FETCH_MS,
-            max_partition_fetch_bytes=4_194_304,
-        )
+        fetch_ms = CURRENT_FETCH_MS if self._aging else FETCH_MS
+        consumer = reader(self._kafka, fetch_max_wait_ms=fetch_ms, max_partition_fetch_bytes=4_194_304)
         try:
             await consumer.start()
             partitions = [TopicPartition(self._topic, p) for p in sorted(await self._partitions(consumer))]

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.attribution import sent_between
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.export import export
 from adapters.clickhouse.figures import message_sets, versions
-from adapters.clickhouse.sent_times import sent_between
 from adapters.clickhouse.statuses import StatusSink
 from api.figures_source import as_json
 from pipeline.insight.accounting import figures
