@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-Interval = tuple[int, int]
-"""[start, end) in ms."""
+from pipeline.timing.intervals import Interval
+
 ALWAYS: Final[Sequence[Interval]] = ((0, 1 << 62),)
 _LEFT: Final = 1e-6
 """Segments that count as none."""

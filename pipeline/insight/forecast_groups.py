@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pipeline.campaign.plan import CampaignPlan
 from pipeline.campaign.when import PASSED
 from pipeline.eligibility.rehearsal import Crowd
-from pipeline.insight.forecast import Group, Interval
+from pipeline.insight.forecast import Group
+from pipeline.timing.intervals import Interval, append
 from pipeline.timing.location_key import Place
 from pipeline.timing.quiet_hours import NEVER
 from pipeline.timing.zones import ZoneSet
@@ -47,9 +48,6 @@ def _windows(plan: CampaignPlan, zones: ZoneSet, place: Place, asked: int, until
         start, end = plan.quiet.window(now, zones, place)
         if start == NEVER or start >= until:
             break
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
+        append(found, start, end)
         now = end
     return found

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-Hours = tuple[tuple[int, int], ...]
+from pipeline.timing.intervals import Interval
+
+Hours = tuple[Interval, ...]
 """Windows of a local day, (start, end) in minutes after midnight by the clock, end excluded: rising, apart."""
 Week = tuple[Hours, Hours, Hours, Hours, Hours, Hours, Hours]
 """Hours by weekday, Monday first."""
@@ -38,7 +40,7 @@ def read_hours(text: str) -> Hours:
     Raises:
         ValueError: not of this form; the text is for the user.
     """
-    hours: list[tuple[int, int]] = []
+    hours: list[Interval] = []
     for part in text.split(","):
         match = _WINDOW.fullmatch(part.strip())
         if match is None:
@@ -49,12 +51,6 @@ def read_hours(text: str) -> Hours:
             raise ValueError(f"{text!r}: windows must rise, end by 24:00 and lie apart")
         hours.append((start, end))
     return tuple(hours)
-
-
-def both(a: Hours, b: Hours) -> Hours:
-    """The minutes that are in both."""
-    common = ((max(p, r), min(q, s)) for p, q in a for r, s in b)
-    return tuple(sorted((start, end) for start, end in common if start < end))
 
 
 def show(hours: Hours) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.timing import tz
+from pipeline.timing.intervals import Interval, append, intersect
 from pipeline.timing.location_key import Place, write_key
 from pipeline.timing.quiet_rules import NO_CUSTOM, Custom, Day, Reading, custom_hours, day_of
 from pipeline.timing.zones import ZoneSet, zone_sets
@@ -29,7 +30,6 @@ NEVER: Final = 2**53 - 1
 """No instant within `HORIZON` is allowed in all zones. Later than every instant, and exact in JSON."""
 HORIZON: Final = 14 * tz.DAY
 Instants = NDArray[np.int64]
-Interval = tuple[int, int]
 
 _BLOCK: Final = 7
 _EPOCH: Final = date(1970, 1, 1).toordinal()
@@ -142,7 +142,7 @@ class QuietHours:
                 self._tables.clear()
             intervals = self._intervals(zones[0], place, block)
             for zone in zones[1:]:
-                intervals = _both(intervals, self._intervals(zone, place, block))
+                intervals = intersect(intervals, self._intervals(zone, place, block))
             found = self._tables[key] = [start for start, _ in intervals], [end for _, end in intervals]
         return found
 
@@ -154,7 +154,7 @@ class QuietHours:
                 for day in range((start + offset) // tz.DAY, (end + offset - 1) // tz.DAY + 1):
                     midnight = day * tz.DAY - offset
                     for a, b in self.day(place, day).hours:
-                        _append(found, max(start, midnight + a * _MINUTE), min(end, midnight + b * _MINUTE))
+                        append(found, max(start, midnight + a * _MINUTE), min(end, midnight + b * _MINUTE))
         return found
 
 
@@ -167,24 +167,3 @@ def quiet_of(reading: Reading | Literal["none"], hours: Mapping[str, Mapping[str
     if reading == "none":
         return QuietHours(reading)
     return QuietHours(reading, custom_hours(hours, date.fromordinal(_EPOCH + now // tz.DAY), reading))
-
-
-def _append(intervals: list[Interval], start: int, end: int) -> None:
-    if start >= end:
-        return
-    if intervals and intervals[-1][1] == start:
-        intervals[-1] = (intervals[-1][0], end)
-    else:
-        intervals.append((start, end))
-
-
-def _both(a: list[Interval], b: list[Interval]) -> list[Interval]:
-    """The instants that are in both; each rising and apart."""
-    found: list[Interval] = []
-    i = j = 0
-    while i < len(a) and j < len(b):
-        start, end = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if start < end:
-            found.append((start, end))
-        i, j = (i + 1, j) if a[i][1] < b[j][1] else (i, j + 1)
-    return found

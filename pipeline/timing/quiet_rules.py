@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, get_args
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from pipeline.timing.hours import DAYS, Hours, Week, both, read_week, show
+from pipeline.timing.hours import DAYS, Hours, Week, read_week, show
+from pipeline.timing.intervals import intersect
 from pipeline.timing.public_holidays import calendar_of, holiday
 
 Reading = Literal["cautious", "common"]
@@ -109,7 +110,7 @@ def day_of(country: str, region: str, on: date, reading: Reading, custom: Custom
         if calendar and (found := holiday(calendar, on)):
             return Day((), found)
     hours, own = rule.week[on.weekday()], custom.week(country, region)
-    return Day(hours if own is None else both(hours, own[on.weekday()]))
+    return Day(hours if own is None else tuple(intersect(hours, own[on.weekday()])))
 
 
 @cache
@@ -151,7 +152,7 @@ def _from_precise(country: str, region: str) -> tuple[str, ...]:
 
 def _check_narrower(place: str, week: Week, rule: Rule) -> None:
     for name, mine, allowed in zip(DAYS, week, rule.week, strict=True):
-        if both(mine, allowed) != mine:
+        if tuple(intersect(mine, allowed)) != mine:
             raise ValueError(
                 f"quiet hours for {place}: {name} {show(mine)} is wider than {show(allowed)}, which "
                 f"{rule.source} allows (since {rule.valid_from}); an account's hours can only be narrower"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.timing.hours import both, read_hours, read_week, show
+from pipeline.timing.hours import read_hours, read_week, show
+from pipeline.timing.intervals import intersect
 
 
 @pytest.mark.parametrize("text", ["08:00-20:00", "00:00-24:00", "10:00-13:00, 14:30-20:00", "23:59-24:00"])
@@ -40,7 +41,6 @@ def test_a_day_twice_is_refused() -> None:
 
 
 def test_what_is_in_both() -> None:
-    assert both(read_hours("08:00-12:00, 14:00-20:00"), read_hours("10:00-15:00, 19:00-24:00")) == read_hours(
-        "10:00-12:00, 14:00-15:00, 19:00-20:00"
-    )
-    assert both(read_hours("08:00-12:00"), read_hours("12:00-20:00")) == ()
+    common = intersect(read_hours("08:00-12:00, 14:00-20:00"), read_hours("10:00-15:00, 19:00-24:00"))
+    assert tuple(common) == read_hours("10:00-12:00, 14:00-15:00, 19:00-20:00")
+    assert intersect(read_hours("08:00-12:00"), read_hours("12:00-20:00")) == []
