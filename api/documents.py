@@ -6,21 +6,13 @@ from typing import Any
 
 from adapters.clock import now_ms
 from api.services import Services
-from pipeline.campaign.resolving import RESOLVABLE
+from pipeline.campaign.actions import ACTIONS
 from pipeline.campaign.settlement import REACHED_NOBODY, nobody_why
 from pipeline.campaign.suspension import reason_in_words
-from schemas.campaign import CampaignDocument, Status
+from schemas.campaign import CampaignDocument
 from schemas.times import iso_or_none
 
 _ALWAYS = ("duplicate",)
-_ACTIONS: dict[Status, tuple[str, ...]] = {
-    "draft": ("launch", "edit", "delete"),
-    "scheduled": ("cancel", "delete"),
-    "processing": ("pause", "cancel"),
-    "sending": ("pause", "cancel"),
-    "paused": ("resume", "cancel"),
-    "suspended": ("resume", "pause", "cancel"),
-}
 
 
 def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
@@ -45,17 +37,17 @@ def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
         "finished": iso_or_none(document.finished),
         "send_at": spec.get("send_at"),
         "recipients": document.recipients,
-        "actions": [*_ACTIONS.get(document.status, ()), *_resolve(services, document), *_ALWAYS],
+        "actions": _actions(services, document),
         "rate": round(services.figures.rate(document.id), 1),
         "figures": figures(services, document.id),
     }
 
 
-def _resolve(services: Services, document: CampaignDocument) -> tuple[str, ...]:
+def _actions(services: Services, document: CampaignDocument) -> list[str]:
+    """What is of use now: nobody is resolved while nobody is unknown."""
     snapshot = services.figures.latest(document.id)
-    if document.status not in RESOLVABLE or snapshot is None or not snapshot.figures["states"]["unknown"]:
-        return ()
-    return ("resolve",)
+    unknown = snapshot is not None and snapshot.figures["states"]["unknown"]
+    return [*(action for action in ACTIONS[document.status] if action != "resolve" or unknown), *_ALWAYS]
 
 
 def _nobody(services: Services, document: CampaignDocument) -> str:

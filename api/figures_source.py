@@ -11,9 +11,8 @@ from adapters.clickhouse.figures import message_sets
 from pipeline.campaign.money import MICRO
 from pipeline.insight.accounting import figures as account
 from schemas.figures import Figures
-from schemas.succession import SHOWN
+from schemas.succession import HANDED_OVER, SHOWN
 
-HANDED_OVER = ("accepted", "rejected", "undelivered", "delivered")
 """States of which the aggregator certainly has the message; `unknown` ones it may have."""
 
 

@@ -15,7 +15,8 @@ from adapters.clickhouse.export import export
 from api.services import definition_of
 from api.web.errors import ApiError
 from pipeline.audience.typed_numbers import typed_numbers
-from pipeline.campaign.resolving import RESOLVABLE, not_resolvable
+from pipeline.campaign.actions import is_allowed
+from pipeline.campaign.resolving import not_resolvable
 from schemas.campaign import CampaignDocument, Resolution, Verdict
 
 LIMIT = 50_000
@@ -48,7 +49,7 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
         ApiError: 409 nothing to resolve or not yet or too many, 422 a number that is none or is not unknown.
         StoreError: ClickHouse does not answer.
     """
-    if document.status not in RESOLVABLE:
+    if not is_allowed("resolve", document.status):
         raise ApiError(409, not_resolvable(document))
     wanted = None if body.numbers is None else wanted_numbers(body.numbers)
     found = [

@@ -28,6 +28,7 @@ from api.routes import inbox as routes_inbox
 from api.routes import optouts as routes_optouts
 from api.routes import reading as routes_reading
 from api.routes import unreachable as routes_unreachable
+from api.routes import vocabulary as routes_vocabulary
 from api.services import running
 from api.web import errors
 from api.web.deadlines import DeadlineProtocol
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_contacts.router)
     app.include_router(routes_unreachable.router)
     app.include_router(routes_health.router)
+    app.include_router(routes_vocabulary.router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app

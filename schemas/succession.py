@@ -35,8 +35,12 @@ BY_ATTEMPT: Final = (*WAITING, "unknown")
 BILLED: Final = ("accepted", "unknown")
 """States whose sets are kept by segments and price (`schemas/clickhouse/0003_statuses.sql`)."""
 EVENTS: Final = ("clicked", "opted_out", "replied")
-SHOWN: Final = ("pending", *WAITING, *SUBMITTED, *FINAL)
+UNSENT: Final = ("pending", *WAITING)
+"""States in which something is still to be done before a message is submitted, or not."""
+SHOWN: Final = (*UNSENT, *SUBMITTED, *FINAL)
 """States that figures show."""
+HANDED_OVER: Final = SUBMITTED[1:]
+"""States of those whom an aggregator certainly answered about."""
 BY_LANE: Final = ("unknown", "accepted", "rejected")
 """What a lane says of whom it submitted; receipts count for these only."""
 ACKNOWLEDGED: Final = "acknowledged"

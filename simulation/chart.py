@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.succession import SHOWN
+from schemas.succession import SHOWN, UNSENT
 
 COLOURS: Final = {
     "pending": "#d0d4da",
@@ -23,7 +23,7 @@ COLOURS: Final = {
     "canceled": "#4a4d52",
 }
 ZONES_SHOWN: Final = 24
-_DONE: Final = frozenset(SHOWN) - {"pending", "delayed", "queued", "in_flight"}
+_DONE: Final = frozenset(SHOWN) - {*UNSENT}
 
 
 def draw(result: dict[str, Any], path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.reasons import Reason
+from schemas.succession import UNSENT
 from schemas.times import iso
 from simulation.run import Outcome
 from simulation.tally import Tally
@@ -35,7 +36,7 @@ def _campaign(
 ) -> dict[str, Any]:
     figures = tally.figures()
     clicks = figures.events.get("clicked", {})
-    unsent = sum(figures.states[state] for state in ("pending", "delayed", "queued", "in_flight"))
+    unsent = sum(figures.states[state] for state in UNSENT)
     finish = None if unsent else tally.last_handed
     return {
         "name": spec.name,

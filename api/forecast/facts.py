@@ -9,11 +9,11 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from adapters.settings import Settings
 from api.forecast.forecasting import draft_plan
-from pipeline.campaign.settlement import UNSENT
 from pipeline.insight.accounting import figures
 from pipeline.insight.forecast import CompetingCampaign
 from pipeline.lane.scheduler import rank_of
 from schemas.campaign import CampaignSpec
+from schemas.succession import UNSENT
 
 _UNDER_WAY: Final = """
 SELECT toString(id), name, spec FROM campaigns FINAL

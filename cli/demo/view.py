@@ -18,6 +18,7 @@ from rich.text import Text
 
 from adapters.terminal import note
 from cli.campaign import wording as campaign_text
+from schemas.succession import UNSENT
 
 Show = Callable[[dict[str, Any]], None]
 PLAIN_EVERY = 2.0
@@ -117,4 +118,4 @@ def render(shown: dict[str, Any]) -> Group:
 
 
 def _settled(states: dict[str, int]) -> int:
-    return sum(count for state, count in states.items() if state not in ("pending", "delayed", "queued", "in_flight"))
+    return sum(count for state, count in states.items() if state not in UNSENT)

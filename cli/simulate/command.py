@@ -14,6 +14,7 @@ from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign.launch_time import begin_of
 from cli.campaign.spec_file import read_campaign
 from schemas.reasons import in_words
+from schemas.succession import UNSENT
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 72
@@ -168,7 +169,7 @@ def _blocks(values: list[int], most: int) -> str:
 
 
 def _zones(result: dict[str, Any]) -> Iterator[str]:
-    waiting = ("pending", "delayed", "queued", "in_flight")
+    waiting = UNSENT
     sizes = {zone: sum(cells.values()) for zone, cells in result["timeline"][-1]["zones"].items()}
     columns = _columns(result)
     for zone in sorted(sizes, key=lambda name: (-sizes[name], name))[:15]:

@@ -2,6 +2,7 @@
 import { call, path } from "./api.js";
 import { $, el, toast } from "./dom.js";
 import { count, credits } from "./format.js";
+import { inWords } from "./states.js";
 
 export async function act(action, data, { onEdit, onCreated, onDeleted }) {
   if (action === "edit") return onEdit(data);
@@ -50,9 +51,9 @@ async function launchConfirmed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
   const about = el("p", {}, `${count(review.sendable)} of ${count(review.recipients)} recipients will get this message. It takes ${count(review.segments)} segments, costs ${credits(review.cost / 1e6)} credits, and needs at least ${count(Math.ceil(review.seconds))} s at the sender’s limit.`);
-  const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)} ${reason}`);
+  const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)}: ${inWords(reason)}`);
   if (review.expiring) skips.push(`${count(review.expiring)} not due before the deadline`);
-  const skipped = skips.length ? [el("p", {}, `Skipped: ${skips.join(", ")}.`)] : [];
+  const skipped = skips.length ? [el("p", {}, `Skipped: ${skips.join("; ")}.`)] : [];
   const forecast = review.forecast;
   const until = (at) => new Date(at).toLocaleString();
   const when = forecast && el("p", {}, (forecast.finish ? `If launched now, it finishes at ${until(forecast.finish)}: ` : forecast.beyond_horizon ? `If launched now, it does not finish before ${until(forecast.horizon)}, the end of the forecast: ` : `If launched now, it does not reach ${count(forecast.unreached)} of ${count(forecast.recipients)} recipients: `) + `${forecast.why}.`);

@@ -4,7 +4,7 @@ import { $, el, show } from "./dom.js";
 import { age, count, credits, percent, rate, utc } from "./format.js";
 import { secondsSince } from "./live.js";
 import { spark } from "./spark.js";
-import { STATES, meaning } from "./states.js";
+import { STATES, inWords, meaning, remedy } from "./states.js";
 import { paintStatus, residual } from "./table.js";
 
 const LABELS = { launch: "Launch", edit: "Edit", pause: "Pause", resume: "Resume", cancel: "Cancel", resolve: "Resolve unknown …", duplicate: "Duplicate", delete: "Delete" };
@@ -96,7 +96,7 @@ function states(f) {
 }
 
 function reasons(f) {
-  const rows = f.reasons.map((r) => el("tr", {}, el("td", {}, el("span", { class: "swatch", color: r.state, "aria-hidden": "true" }), r.reason), el("td", { class: "n soft" }, r.state), el("td", { class: "n" }, count(r.count))));
+  const rows = f.reasons.map((r) => el("tr", { title: remedy(r.reason) || null }, el("td", {}, el("span", { class: "swatch", color: r.state, "aria-hidden": "true" }), inWords(r.reason)), el("td", { class: "n soft" }, r.state), el("td", { class: "n" }, count(r.count))));
   return [el("h3", {}, "Reasons"), el("table", {}, el("tbody", {}, ...rows))];
 }
 

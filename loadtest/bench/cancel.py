@@ -20,7 +20,7 @@ from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.lane_log import by_cancel, records, submitted_after_cancel
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.campaign.settlement import UNSENT
+from schemas.succession import UNSENT
 
 P99_MS = 1000.0
 CAMPAIGNS = 8

@@ -26,7 +26,6 @@ from typing import Any
 import psutil
 
 from adapters.settings import Worker
-from api.figures_source import HANDED_OVER
 from devstack import record
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
@@ -34,6 +33,7 @@ from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch, resident_mb
 from pipeline.limits.rate import in_doubt
 from schemas.reasons import Reason
+from schemas.succession import HANDED_OVER
 from schemas.wire import CHUNK_LIMIT
 
 LIST = "bench"

@@ -22,6 +22,7 @@ from loadtest.bench.campaigns import fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.sample.contacts import Recipe, write
+from schemas.succession import UNSENT
 
 WITHIN: Final = 0.01
 SETTINGS: Final = """
@@ -120,7 +121,7 @@ def wait_over(api: Client, campaign: str, seconds: float) -> dict[str, Any]:
             found["status"] in ("sent", "finished")
             and bool(figures)
             and figures["targeted"] == found["recipients"]
-            and not any(figures["states"][state] for state in ("pending", "delayed", "queued", "in_flight"))
+            and not any(figures["states"][state] for state in UNSENT)
         )
 
     wait_until(f"{campaign} is sent", is_over, seconds, pause=0.3)

@@ -12,12 +12,10 @@ from typing import Final, Literal
 
 from pipeline.campaign.transitions import Effect, EmitStatuses, ReleaseReservations
 from pipeline.limits.reservations import releases
-from schemas.campaign import CampaignDocument, Command, Resolution, Resolved, Status, Verdict
+from schemas.campaign import CampaignDocument, Command, Resolution, Resolved, Verdict
 from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
 
-RESOLVABLE: Final[frozenset[Status]] = frozenset({"sent", "finished", "canceled"})
-"""Statuses in which nobody but a late receipt changes who is unknown."""
 KEPT_RESOLVED: Final = 64
 """Decisions that a document keeps."""
 

@@ -8,9 +8,8 @@ from typing import Any, Final, Literal
 
 from schemas.campaign import CampaignDocument
 from schemas.figures import Figures
+from schemas.succession import UNSENT
 
-UNSENT: Final = ("pending", "delayed", "queued", "in_flight")
-"""States in which something is still to be done before a message is handed over, or not."""
 REACHED_NOBODY: Final = "reached nobody"
 _OVER: Final = frozenset({"sent", "finished"})
 _REACHED: Final = ("accepted", "delivered", "unknown")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
-from pipeline.campaign.resolving import KEPT_RESOLVED, RESOLVABLE, consequences, not_resolvable, notes
+from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
 from pipeline.campaign.suspension import released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
@@ -21,10 +22,8 @@ from pipeline.campaign.transitions import (
     withdraw,
 )
 from pipeline.campaign.when import begins
-from schemas.campaign import CampaignDocument, CampaignSpec, Command, Status, UnreadableSpec, stored
+from schemas.campaign import CampaignDocument, CampaignSpec, Command, UnreadableSpec, stored
 from schemas.chunk import Freeze
-
-_CANCELABLE: Final[frozenset[Status]] = frozenset({"processing", "sending", "paused", "suspended"})
 
 
 def command(document: CampaignDocument | None, record: Command, now: int, terms_of: TermsOf) -> Transition:
@@ -85,7 +84,7 @@ def _no_such(record: Command) -> Transition:
 
 
 def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status != "draft":
+    if not is_allowed("edit", document.status):
         return _refuse(document, record, now, _only_draft(document, "edited"))
     spec, error = _spec(record.spec)
     if spec is None:
@@ -94,13 +93,13 @@ def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
 
 
 def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status not in ("draft", "scheduled"):
+    if not is_allowed("delete", document.status):
         return _refuse(document, record, now, _only_draft(document, "deleted"))
     return Transition(None, changed=True, delete=True)
 
 
 def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
-    if document.status != "draft":
+    if not is_allowed("launch", document.status):
         return _refuse(document, record, now, _only_draft(document, "launched"))
     # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
     # followed (it was taken back, deleted) follows again.
@@ -148,7 +147,7 @@ def _too_late(plan: CampaignPlan, now: int) -> str:
 
 
 def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status not in ("processing", "sending", "suspended"):
+    if not is_allowed("pause", document.status):
         why = f"campaign {document.id} is {document.status}; only processing and sending campaigns can be paused"
         return _refuse(document, record, now, why)
     back = document.resume_to if document.status == "suspended" else document.status
@@ -159,7 +158,7 @@ def _resume(document: CampaignDocument, record: Command, now: int) -> Transition
     if document.status == "suspended":
         holds = released(document.holds)
         return _controlled(document, record, now, **where_to(holds), holds=holds)
-    if document.status != "paused":
+    if not is_allowed("resume", document.status):
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
     if document.resume_to == "processing":
         return _controlled(document, record, now, status="processing", resume_to=None, reason="")
@@ -169,7 +168,7 @@ def _resume(document: CampaignDocument, record: Command, now: int) -> Transition
 def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:
     if document.status == "scheduled":
         return _done(document, record, now, **AS_DRAFT, reason="")
-    if document.status not in _CANCELABLE:
+    if not is_allowed("cancel", document.status):
         return _refuse(document, record, now, _not_cancelable(document))
     transition = _controlled(document, record, now, status="canceled", resume_to=None, reason="", holds=[])
     assert transition.document is not None
@@ -178,7 +177,7 @@ def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition
 
 
 def _resolve(document: CampaignDocument, record: Command, now: int) -> Transition:
-    if document.status not in RESOLVABLE:
+    if not is_allowed("resolve", document.status):
         return _refuse(document, record, now, not_resolvable(document))
     if not any(one.ordinals for one in record.resolutions):
         return _refuse(document, record, now, f"campaign {document.id}: nobody was named, so nothing is resolved")

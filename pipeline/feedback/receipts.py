@@ -15,14 +15,10 @@ from pipeline.feedback.inbound_time import read_time
 from pipeline.identity.tokens import parse_message_id
 from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
 
 State = Literal["delivered", "undelivered", "accepted", "rejected"]
-Aside = Literal[
-    "not_an_object", "foreign_id", "unknown_status", "never_launched", "no_such_message", "no_such_recipient",
-    "other_aggregator",
-]  # fmt: skip
-"""Why a receipt is set aside; labels of a metric."""
 
 STATES: Final[dict[str, State]] = {
     "delivered": "delivered",
@@ -67,7 +63,7 @@ class Receipt(NamedTuple):
 class Refusal(NamedTuple):
     """Why an item is set aside, for counting and in words."""
 
-    why: Aside
+    why: Reason
     text: str
 
 
@@ -85,7 +81,7 @@ class Sent:
 def read_item(item: Any, now: int) -> Receipt | Refusal:
     """What an item says. An odd code or time does not matter: a code is cut, a time replaced by `now`."""
     if not isinstance(item, dict):
-        return Refusal("not_an_object", "it is no object")
+        return Refusal(Reason.NOT_AN_OBJECT, "it is no object")
     return read_fields(item.get("id"), item.get("status"), item.get("code"), item.get("at"), now)
 
 
@@ -93,10 +89,10 @@ def read_fields(name: object, status: object, code: object, at: object, now: int
     """What an item with these fields says."""
     named = parse_message_id(name) if isinstance(name, str) else None
     if named is None or named.ordinal > LAST_ORDINAL:
-        return Refusal("foreign_id", f"id: {_shown(name)} is none of our message ids")
+        return Refusal(Reason.FOREIGN_ID, f"id: {_shown(name)} is none of our message ids")
     state = STATES.get(status) or STATES.get(status.strip().lower()) if isinstance(status, str) else None
     if state is None:
-        return Refusal("unknown_status", f"status: {_shown(status)} is no known state")
+        return Refusal(Reason.UNKNOWN_STATUS, f"status: {_shown(status)} is no known state")
     moment = now if at is None else read_time(at, now)[0]
     return Receipt(*named, state, _code(code), moment)
 
@@ -104,15 +100,16 @@ def read_fields(name: object, status: object, code: object, at: object, now: int
 def misfit(receipt: Receipt, sent: Sent, aggregator: str) -> Refusal | None:
     """Why a receipt cannot be of anything that was sent; None if it can."""
     if not sent.launched:
-        return Refusal("never_launched", f"campaign {receipt.campaign} was never launched")
+        return Refusal(Reason.NEVER_LAUNCHED, f"campaign {receipt.campaign} was never launched")
     if receipt.message >= sent.messages:
         return Refusal(
-            "no_such_message", f"campaign {receipt.campaign} has {sent.messages} message(s), none {receipt.message}"
+            Reason.NO_SUCH_MESSAGE,
+            f"campaign {receipt.campaign} has {sent.messages} message(s), none {receipt.message}",
         )
     if sent.recipients and receipt.ordinal >= sent.recipients:
-        return Refusal("no_such_recipient", f"campaign {receipt.campaign} has no recipient {receipt.ordinal}")
+        return Refusal(Reason.NO_SUCH_RECIPIENT, f"campaign {receipt.campaign} has no recipient {receipt.ordinal}")
     if sent.aggregators and aggregator not in sent.aggregators:
-        return Refusal("other_aggregator", f"campaign {receipt.campaign} is not sent through {aggregator}")
+        return Refusal(Reason.OTHER_AGGREGATOR, f"campaign {receipt.campaign} is not sent through {aggregator}")
     return None
 
 

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from pipeline.limits.smart_sending import read_blocker
 from schemas.reasons import in_words
-
-_STATES: Final[Mapping[str, str]] = {
-    "delayed": "waits until it is due",
-    "queued": "due, waits for its turn in the lane",
-    "in_flight": "about to be handed to the aggregator",
-    "accepted": "handed to the aggregator",
-    "rejected": "refused by the aggregator",
-    "unknown": "handed over, and nobody knows whether it arrived",
-    "delivered": "delivered, says the receipt",
-    "undelivered": "not delivered, says the receipt",
-    "canceled": "canceled before it was handed over",
-    "expired": "not sent in time",
-    "skipped": "skipped",
-    "clicked": "followed the link",
-    "opted_out": "opted out",
-    "replied": "replied",
-}
+from schemas.states import EVENTS, STATES
 
 
 def sentence(state: str, reason: str, segments: int, price: int, identity: str) -> str:
     """A status in words. `price` in millionths of a credit per segment; `identity` is what the status has as id."""
-    text = _STATES.get(state, state)
+    text = STATES[state].entry if state in STATES else EVENTS.get(state, state)
     if reason:
         text += f": {in_words(reason)}"
     blocker = read_blocker(identity)

@@ -10,8 +10,9 @@ from pipeline.lane.state import Flight, LaneState, subtract
 from pipeline.lane.status import Part
 from schemas.lane import Slice
 from schemas.reasons import Reason
+from schemas.succession import FINAL
 
-CERTAIN = frozenset({"canceled", "skipped", "expired"})
+CERTAIN = frozenset(FINAL)
 """States that say that nothing was submitted."""
 
 

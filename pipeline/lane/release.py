@@ -13,8 +13,9 @@ from pipeline.lane.scheduler import Key
 from pipeline.lane.state import LaneState
 from pipeline.lane.status import Chunks, Part
 from schemas.chunk import Move, Release
+from schemas.succession import FINAL
 
-UNSENT: Final = frozenset({"canceled", "expired", "skipped", "rejected"})
+UNSENT: Final = frozenset({*FINAL, "rejected"})
 """States of a part that say that its recipients got nothing from us."""
 
 _CERTAIN: Final = "canceled"

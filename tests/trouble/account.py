@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from api.figures_source import HANDED_OVER
 from pipeline.campaign.settlement import UNSENT
+from schemas.succession import HANDED_OVER
 from tests.trouble.scene import Campaign
 
 ENDED = ("sent", "finished")

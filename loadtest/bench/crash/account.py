@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from api.figures_source import HANDED_OVER
 from cli.client import Client
 from schemas.reasons import Reason
-
-NOT_SENT: Final = ("skipped", "canceled", "expired")
+from schemas.succession import FINAL, HANDED_OVER
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class Account:
         state, not_sent = _states(client, campaign, folder)
         listed = _listed(client, campaign, folder)
         handed_over, unknown = np.isin(state, HANDED_OVER), state == "unknown"
-        lost = (taken == 0) & ~np.isin(state, [*NOT_SENT, "unknown"]) & ~not_sent
+        lost = (taken == 0) & ~np.isin(state, [*FINAL, "unknown"]) & ~not_sent
         unaccounted = (taken > 0) & (not_sent | (~handed_over & ~unknown))
         self.not_sent += int(not_sent.sum())
         self.never_handed_over += int((unknown & (taken == 0)).sum())
