@@ -22,11 +22,11 @@ from schemas.reasons import Reason, written
 ANSWERS: Final = frozenset({200, 201, 202, 207})
 """The batch was processed, and the body says what became of each message."""
 
-OURS_TO_MEND: Final = frozenset({307, 308, 401, 402, 403, 404, 405, 407, 410, 413, 421, 426})
-"""Nothing was processed, and no recipient is to blame: our URL, secret, account or size of a batch is. The messages
-wait until somebody has mended that, and the breaker opens."""
+OURS_TO_FIX: Final = frozenset({307, 308, 401, 402, 403, 404, 405, 407, 410, 413, 421, 426})
+"""Nothing was processed, and the cause is our URL, secret, account or batch size, not a recipient. The messages wait
+until somebody has fixed that, and the breaker opens."""
 
-NOT_PROCESSED: Final = OURS_TO_MEND | {408, 425, 429, 503}
+NOT_PROCESSED: Final = OURS_TO_FIX | {408, 425, 429, 503}
 """Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol)."""
 
 _REASONS: Final = {402: Reason.PAYMENT_REQUIRED, 429: Reason.THROTTLED}
@@ -50,8 +50,8 @@ class _Answer(msgspec.Struct):
 _answers = msgspec.json.Decoder(_Answer)
 
 
-def judge(status: int, retry_after: str, content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
-    """Outcomes of a batch, in its order. `retry_after` is the header, "" without one. Never raises."""
+def batch_outcomes(status: int, retry_after: str, content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
+    """The outcome of each message of a batch, in order. `retry_after` is the header, "" without one. Never raises."""
     if status in ANSWERS:
         return _by_message(content, batch)
     if status in NOT_PROCESSED:
@@ -59,29 +59,29 @@ def judge(status: int, retry_after: str, content: bytes, batch: list[Submission]
         holds = status == 429 or (status == 503 and seconds > 0)
         return [SubmitOutcome("retry", reason_of(status), "", seconds, holds)] * len(batch)
     if 400 <= status < 500 and status != 409:
-        return same(batch, "rejected", _refusal(content) or reason_of(status))
-    return same(batch, "unknown", reason_of(status))
+        return all_same(batch, "rejected", _refusal(content) or reason_of(status))
+    return all_same(batch, "unknown", reason_of(status))
 
 
 def reason_of(status: int) -> str:
-    """The reason that a status of a whole batch gives."""
+    """The reason for an outcome that the HTTP status of the whole batch gives."""
     return _REASONS.get(status) or written(Reason.HTTP, str(status))
 
 
-def away(status: int) -> str:
-    """What the answer to an empty batch says: "" when a batch with messages may go, else why not."""
+def why_unavailable(status: int) -> str:
+    """What the answer to an empty batch means: "" if a batch with messages may go, else why not."""
     if status >= 500 or (status in NOT_PROCESSED and status != 429):
         return reason_of(status)
     return ""
 
 
-def found(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
-    """What the answer to a query says of each id, in their order; a text where it says nothing at all."""
+def query_outcomes(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
+    """What the answer to a query says about each id, in their order; the reason where it cannot be read at all."""
     items = _items(content)
-    return Reason.BAD_ANSWER if items is None else _match(items, ids, _found)
+    return Reason.BAD_ANSWER if items is None else _match(items, ids, _query_outcome)
 
 
-def same(
+def all_same(
     batch: list[Submission], outcome: Literal["rejected", "retry", "unknown"], reason: str
 ) -> list[SubmitOutcome]:
     """One outcome for the whole batch."""
@@ -91,7 +91,7 @@ def same(
 def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
     items = _items(content)
     if items is None:
-        return same(batch, "unknown", Reason.BAD_ANSWER if content.strip() else Reason.NO_CONTENT)
+        return all_same(batch, "unknown", Reason.BAD_ANSWER if content.strip() else Reason.NO_CONTENT)
     if len(items) == len(batch) and all(item.id == one.id for item, one in zip(items, batch, strict=True)):
         return [_outcome(item) for item in items]
     return _match(items, [one.id for one in batch], _outcome)
@@ -106,7 +106,7 @@ def _items(content: bytes) -> list[_Item] | None:
 
 
 def _items_one_by_one(content: bytes) -> list[_Item] | None:
-    """Slow, for an answer in which something is odd."""
+    """Slower, for an answer in which something is malformed."""
     try:
         # Unlike msgspec this lets pass what spoils one text only: half a surrogate, a byte that is not UTF-8.
         answer = json.loads(content.decode("utf-8-sig", "replace"))
@@ -137,7 +137,7 @@ def _word(value: object) -> str:
 
 
 def _match(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], SubmitOutcome]) -> list[SubmitOutcome]:
-    """The outcome of each id. Whose id comes twice with different outcomes is unknown, as who is missing."""
+    """The outcome of each id. An id that is missing, or there twice with different outcomes, is unknown."""
     said: dict[str, SubmitOutcome] = {}
     for item in items:
         outcome = outcome_of(item)
@@ -147,7 +147,7 @@ def _match(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], Sub
     return [said.get(one, missing) for one in ids]
 
 
-def _found(item: _Item) -> SubmitOutcome:
+def _query_outcome(item: _Item) -> SubmitOutcome:
     status = _status(item)
     if status == "not_seen":
         return SubmitOutcome("retry", Reason.NOT_SEEN)
@@ -188,7 +188,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _refusal(content: bytes) -> str:
-    """The reason that the code of a refused batch gives, "" if it says none."""
+    """The reason that the code of a refused batch gives, "" if there is no code."""
     try:
         answer = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):

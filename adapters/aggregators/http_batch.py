@@ -18,29 +18,29 @@ docs/connecting/answers.md.
 What may have happened is decided by one fact, not by the kind of error: `_Body.handed_over`, set in the same turn
 of the event loop as the one write that carries headers and body to the socket. Until then nothing can have been
 processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection that was found closed): NotSent,
-"retry". After it, only an answer tells; without a clear one it is MaybeSent, "unknown".
+"retry". After it, only an answer decides; without a clear one it is MaybeSent, "unknown".
 
 | | outcome |
 |---|---|
 | any failure before the body was handed to the socket | retry |
 | 429, and 503 with Retry-After | retry; the whole account waits until then |
 | 408, 425, 503 | retry |
-| 307, 308, 401 to 405, 407, 410, 413, 421, 426 | retry, once our settings are mended (402: the balance) |
-| other 4xx but 409, with `{"code": "…"}` if it can say why; message answered "rejected" | rejected |
+| 307, 308, 401 to 405, 407, 410, 413, 421, 426 | retry, once our settings are corrected (402: the balance) |
+| other 4xx but 409, with `{"code": "…"}` if it gives a reason; message answered "rejected" | rejected |
 | other status (204, 301 to 303, 409, 5xx); no, half or garbled answer | unknown |
 | message missing in the answer, or there twice differently, or with a status that we do not know | unknown |
 
-What became of a request that nobody answered can be asked for where the aggregator has a `query_url`:
+If the aggregator has a `query_url`, it can be asked what became of messages whose request got no answer:
 
     POST QUERY_URL
     {"ids": ["1a2b3c4d-0-17", …]}
 
 Answer 200, one entry per id: accepted and rejected as above, `{"id": "…", "status": "not_seen"}` for one that it has
-never taken, any other status where it cannot tell. Every other answer means: ask again. "not seen" is worth something
-only once the request cannot arrive any more, so nothing is written to a socket later than `timeout` after the begin
-of `submit`, and the connection is closed after twice that: then the query may follow (`settled_after`). A process
-that stands still just between its last look at the clock and the write that follows at once is held only by the
-signature's timestamp, which the aggregator refuses when it is old.
+never taken, any other status where it cannot tell. Every other answer means: ask again. "not seen" can be relied on
+only once the request cannot arrive any more. So nothing is written to a socket later than `timeout` after `submit`
+began, and the connection is closed after twice that time; then the query may follow (`settled_after`). One gap is
+left: a process that is stopped between its last look at the clock and the write that follows at once. There the
+aggregator refuses the signature, because its timestamp is old.
 
 A knock is the same POST with no messages: any answer but 5xx, and those that take nothing from anybody, says that
 the aggregator is there.
@@ -61,7 +61,15 @@ from aiohttp.payload import BytesPayload
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.account import Account
-from adapters.aggregators.batch_answer import ANSWERS, NOT_PROCESSED, away, found, judge, reason_of, same
+from adapters.aggregators.batch_answer import (
+    ANSWERS,
+    NOT_PROCESSED,
+    all_same,
+    batch_outcomes,
+    query_outcomes,
+    reason_of,
+    why_unavailable,
+)
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
 from schemas.reasons import Reason
@@ -83,9 +91,9 @@ class _Body(BytesPayload):
     waits = False
     """Whether the request waits until one of our connections is free."""
     waited = False
-    """Whether it ever did."""
+    """Whether it ever waited for one."""
     too_late = False
-    """Whether the time in which it may be written was over when it had a connection."""
+    """Whether it got its connection only after the time in which it may be written."""
 
     def __init__(
         self,
@@ -113,19 +121,23 @@ class _Body(BytesPayload):
         self._written()
 
 
-async def _queues(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedStartParams) -> None:
+async def _queue_entered(
+    session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedStartParams
+) -> None:
     body = context.trace_request_ctx
     body.waits = body.waited = True
 
 
-async def _leaves(session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedEndParams) -> None:
+async def _queue_left(
+    session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedEndParams
+) -> None:
     context.trace_request_ctx.waits = False
 
 
-def _traced() -> aiohttp.TraceConfig:
+def _queue_tracing() -> aiohttp.TraceConfig:
     traced = aiohttp.TraceConfig()
-    traced.on_connection_queued_start.append(_queues)
-    traced.on_connection_queued_end.append(_leaves)
+    traced.on_connection_queued_start.append(_queue_entered)
+    traced.on_connection_queued_end.append(_queue_left)
     return traced
 
 
@@ -158,7 +170,7 @@ class HttpBatch(Account):
             auto_decompress=True,
             trust_env=False,
             # aiohttp says the same of an aggregator that cannot be reached and of one that answers on none of ours.
-            trace_configs=[_traced()],
+            trace_configs=[_queue_tracing()],
         )
 
     async def _submit(
@@ -180,18 +192,20 @@ class HttpBatch(Account):
         body = _Body(orjson.dumps({"ids": ids}))
         try:
             async with self._request(self._query_url, body) as answer:
-                return found(await _read(answer), ids) if answer.status in ANSWERS else reason_of(answer.status)
+                if answer.status not in ANSWERS:
+                    return reason_of(answer.status)
+                return query_outcomes(await _read(answer), ids)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unanswered(error, body)
+            return _why_unanswered(error, body)
 
     async def knock(self) -> str:
         """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
         body = _Body(_encode("", []))
         try:
             async with self._request(self._url, body) as answer:
-                return away(answer.status)
+                return why_unavailable(answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unanswered(error, body)
+            return _why_unanswered(error, body)
 
     async def close(self) -> None:
         await self._session.close()
@@ -199,10 +213,11 @@ class HttpBatch(Account):
     async def _post(self, body: _Body, batch: list[Submission]) -> list[SubmitOutcome]:
         try:
             async with self._request(self._url, body) as answer:
-                return judge(answer.status, answer.headers.get("Retry-After", ""), await _read(answer), batch)
+                retry_after = answer.headers.get("Retry-After", "")
+                return batch_outcomes(answer.status, retry_after, await _read(answer), batch)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
-            return same(batch, "unknown" if body.handed_over else "retry", _unanswered(error, body))
+            return all_same(batch, "unknown" if body.handed_over else "retry", _why_unanswered(error, body))
 
     def _request(self, url: str, body: _Body) -> Any:
         """POST `body`, signed."""
@@ -236,12 +251,12 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _unanswered(error: BaseException, body: _Body) -> str:
-    """Why there is no answer; only a label, the outcome does not depend on it."""
-    return _lost(error) if body.handed_over else _unsent(error, body)
+def _why_unanswered(error: BaseException, body: _Body) -> str:
+    """Why there is no answer. It is only a label: the outcome does not depend on it."""
+    return _why_lost(error) if body.handed_over else _why_unsent(error, body)
 
 
-def _unsent(error: BaseException, body: _Body) -> str:
+def _why_unsent(error: BaseException, body: _Body) -> str:
     """Why the request never left."""
     if body.too_late:
         return Reason.NO_FREE_CONNECTION if body.waited else Reason.NOT_WRITTEN_IN_TIME
@@ -259,7 +274,7 @@ def _unsent(error: BaseException, body: _Body) -> str:
     return next((name for kind, name in kinds if isinstance(error, kind)), Reason.NOT_SENT)
 
 
-def _lost(error: BaseException) -> str:
+def _why_lost(error: BaseException) -> str:
     """Why no answer came to a request that left."""
     if isinstance(error, TimeoutError):
         return Reason.NO_ANSWER

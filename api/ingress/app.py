@@ -11,8 +11,8 @@
 
 503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
 
-Any Host name is answered: a STOP may come by a name that nobody has told us, and whoever leads a browser here has
-neither signature nor MAC.
+Any Host name is answered: a STOP may come by a name that is not in the settings, and a page that leads a browser here
+has neither signature nor MAC.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Ingress:
         kind, argument = _route(scope["path"])
         status = _CLIENT_GONE
         try:
-            answer = await self._safely(kind, argument, scope, receive)
+            answer = await self._answer_or_error(kind, argument, scope, receive)
             status = answer.status
             await send_answer(send, answer)
         except Gone:
@@ -89,32 +89,32 @@ class Ingress:
             INGRESS_REQUESTS.labels(kind, str(status)).inc()
             INGRESS_SECONDS.labels(kind).observe(time.perf_counter() - started)
 
-    async def _safely(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
+    async def _answer_or_error(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
         try:
             return await self._answer(kind, argument, scope, receive)
         except Refused as refused:
-            return json_answer(refused.status, {"error": refused.why}, refused.headers)
+            return json_answer(refused.status, {"error": refused.reason}, refused.headers)
         except EmitError as error:
             log.warning("%s not taken: %s", kind, error)
             return json_answer(503, {"error": "not recorded yet: try again"}, _LATER)
         except (Gone, asyncio.CancelledError):
             raise
         except Exception:
-            # A defect. The sender hears that it may come again, and nothing of it is a dead letter by then that the
-            # repetition would double: what is set aside is the same letter when it comes again.
+            # A defect. The sender is asked to repeat the request. That doubles nothing: an item that was set aside is
+            # the same dead letter when it comes again.
             log.exception("%s failed", kind)
             return json_answer(500, {"error": "a defect of ours: it is in our log; try again later"}, _LATER)
 
     async def _answer(self, kind: str, argument: str, scope: Scope, receive: Receive) -> Answer:
         match kind:
             case "receipts" | "inbound":
-                _only(scope, "POST")
+                _require_method(scope, "POST")
                 return await self._callback(kind, argument, scope, receive)
             case "clicks":
-                _only(scope, "GET", "HEAD")
+                _require_method(scope, "GET", "HEAD")
                 return await self._click(argument, scope)
             case "optouts":
-                _only(scope, "GET", "HEAD", "POST")
+                _require_method(scope, "GET", "HEAD", "POST")
                 return await self._opt_out(argument, scope)
             case "health":
                 return self._health()
@@ -185,11 +185,11 @@ def _route(path: str) -> tuple[str, str]:
 
 
 def _purpose(scope: Scope) -> str:
-    """What a request says it is for: browsers and apps that fetch ahead say so in one of these."""
+    """The purpose that a request states: browsers and apps that fetch ahead state it in one of these headers."""
     names = ("sec-purpose", "purpose", "x-purpose", "x-moz")
-    return next((said for name in names if (said := header(scope, name))), "")
+    return next((value for name in names if (value := header(scope, name))), "")
 
 
-def _only(scope: Scope, *methods: str) -> None:
+def _require_method(scope: Scope, *methods: str) -> None:
     if scope["method"] not in methods:
         raise Refused(405, f"only {' and '.join(methods)}", {"Allow": ", ".join(methods)})

@@ -1,7 +1,7 @@
 """GET and HEAD /c/{token}: a short link. Redirects to the campaign's own URL after the click was acknowledged.
 
-Everything with a genuine token is recorded, link previews and scanners too: who counts as a person is decided by
-a rule later, from the method and the user agent.
+Every request with a genuine token is recorded, those of link previews and scanners too: which of them were people is
+decided by a rule later, from the method and the user agent.
 """
 
 from __future__ import annotations
@@ -52,34 +52,34 @@ class Clicks:
             Refused: 404, the token is not genuine or its campaign or link is not known.
             EmitError: not acknowledged.
         """
-        said = parse_click_token(self._key, without_tail(token))
-        if said is None:
+        parsed = parse_click_token(self._key, without_tail(token))
+        if parsed is None:
             raise Refused(404, "no such link")
-        target = self._target(said)
+        target = self._target(parsed)
         click = Click(
-            ordinal=said.ordinal,
-            link=said.link,
+            ordinal=parsed.ordinal,
+            link=parsed.link,
             at=now,
             method=method,
             user_agent=user_agent[:AGENT_LIMIT],
             purpose=purpose[:PURPOSE_LIMIT],
         )
-        await self._coalescer.add((said.campaign, said.message), [click])
+        await self._coalescer.add((parsed.campaign, parsed.message), [click])
         return Answer(302, headers={"Location": target, "Cache-Control": "no-store"})
 
     async def close(self) -> None:
         await self._coalescer.close()
 
-    def _target(self, said: ClickToken) -> str:
-        document = self._campaigns.get(said.campaign)
+    def _target(self, parsed: ClickToken) -> str:
+        document = self._campaigns.get(parsed.campaign)
         if document is None:
             raise Refused(404, "no such campaign")
-        known = self._targets.get(said.campaign)
+        known = self._targets.get(parsed.campaign)
         if known is None or known[0] != document.revision:
             # Checking a spec takes longer than all else here, so its outcome is kept.
-            known = self._targets[said.campaign] = (document.revision, targets(document))
+            known = self._targets[parsed.campaign] = (document.revision, targets(document))
         try:
-            return known[1][said.message][said.link]
+            return known[1][parsed.message][parsed.link]
         except IndexError:
             raise Refused(404, "no such link in its campaign") from None
 

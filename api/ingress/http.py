@@ -1,4 +1,4 @@
-"""The little HTTP that the ingress needs over raw ASGI: a request with a bounded body, an answer, and refusals."""
+"""The part of HTTP that the ingress needs over raw ASGI: a request with a bounded body, an answer, and refusals."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""On every answer: an opt-out is not clicked through a frame, and the token of a link is not told to the shop."""
+"""On every answer: no frame tricks anybody into opting out, and the shop does not see the token of a link."""
 
 
 class Refused(Exception):
     """A request that is answered with an error: `status`, and text that says what is wrong and where."""
 
-    def __init__(self, status: int, why: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(why)
+    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(reason)
         self.status = status
-        self.why = why
+        self.reason = reason
         self.headers = headers or {}
 
 

@@ -2,9 +2,9 @@
 
     {"texts": [{"id": "…", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000}, …]}
 
-Each text is taken by itself, however odd its neighbours are; only what has no text at all is refused, named in the
-answer and kept as a dead letter. A sender that cannot be read, a time that cannot be right, a text that is too long:
-all are kept, with a note. `at` is seconds, milliseconds, microseconds or ISO 8601, and may be absent.
+Each text is taken by itself, however malformed its neighbors are. Only an item without any text is refused: the
+answer names it, and it is kept as a dead letter. A sender that cannot be read, a time that cannot be right and a text
+that is too long are kept, with a note. `at` is seconds, milliseconds, microseconds or ISO 8601, and may be absent.
 
 A STOP is in topic `optouts` before the answer: whichever worker is away, every lane knows of it.
 """
@@ -101,8 +101,8 @@ class Inbound:
 
     async def _write(self, text: InboundText | UnreadText) -> None:
         """The text, and after it, because its place is the order of a person's texts, what it closes."""
-        for said in text.notes:
-            INGRESS_NOTED.labels(said).inc()
+        for note in text.notes:
+            INGRESS_NOTED.labels(note).inc()
         if isinstance(text, UnreadText):
             await self._emitter.emit(topics.INBOUND.name, encode(text), key=text.person.encode("utf-8", "replace"))
             return

@@ -52,9 +52,9 @@ class OptOutLinks:
         Raises:
             Refused: 404, the token is not genuine.
         """
-        said = self._genuine(token)
-        body = f'<p>{_shown(said)} will get no more texts.</p><form method="post"><button>Unsubscribe</button></form>'
-        return _page("Unsubscribe?", body)
+        parsed = self._genuine(token)
+        form = '<form method="post"><button>Unsubscribe</button></form>'
+        return _page("Unsubscribe?", f"<p>{_shown(parsed)} will get no more texts.</p>{form}")
 
     async def opt_out(self, token: str, user_agent: str, now: int) -> Answer:
         """The page that says that it is done, once the opt-out was acknowledged. Repeating it changes nothing more.
@@ -63,25 +63,25 @@ class OptOutLinks:
             Refused: 404, the token is not genuine.
             EmitError: not acknowledged.
         """
-        said = self._genuine(token)
-        evidence = f"opt-out link of campaign {said.campaign}, confirmed by button: {user_agent[:AGENT_LIMIT]}"
+        parsed = self._genuine(token)
+        evidence = f"opt-out link of campaign {parsed.campaign}, confirmed by button: {user_agent[:AGENT_LIMIT]}"
         record = Consent(
-            account=self._account_of(said.campaign), number=said.number, state="out", at=now, source="link",
-            evidence=evidence, campaign=said.campaign,
+            account=self._account_of(parsed.campaign), number=parsed.number, state="out", at=now, source="link",
+            evidence=evidence, campaign=parsed.campaign,
         )  # fmt: skip
         await emit_consent(self._emitter, record)
-        return _page("Unsubscribed", f"<p>{_shown(said)} will get no more texts. Text START to come back.</p>")
+        return _page("Unsubscribed", f"<p>{_shown(parsed)} will get no more texts. Text START to come back.</p>")
 
     def _genuine(self, token: str) -> OptOutToken:
-        said = parse_optout_token(self._key, without_tail(token))
-        if said is None:
+        parsed = parse_optout_token(self._key, without_tail(token))
+        if parsed is None:
             raise Refused(404, "no such link")
-        return said
+        return parsed
 
 
-def _shown(said: OptOutToken) -> str:
-    """The number as its owner recognises it and nobody else does."""
-    return escape(f"The number that ends in {said.number % 100:02d}")
+def _shown(parsed: OptOutToken) -> str:
+    """The number as its owner recognizes it and nobody else does."""
+    return escape(f"The number that ends in {parsed.number % 100:02d}")
 
 
 def _page(title: str, body: str) -> Answer:

@@ -84,7 +84,7 @@ class Receipts:
         except ValueError as error:
             await set_aside(self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body)], now)
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
-        groups, refused = self._sorted_out(items, body, now, aggregator)
+        groups, refused = self._group(items, body, now, aggregator)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
         await all_of(writes)
         await set_aside(self._emitter, topics.RECEIPTS, aggregator, refused, now)
@@ -93,7 +93,7 @@ class Receipts:
     async def close(self) -> None:
         await self._coalescer.close()
 
-    def _sorted_out(
+    def _group(
         self, items: list[ReceiptItem] | list[Any], body: bytes, now: int, aggregator: str
     ) -> tuple[dict[_Key, list[_Row]], list[Aside]]:
         groups: dict[_Key, list[_Row]] = {}

@@ -235,20 +235,20 @@ def test_an_odd_item_is_judged_alone_and_its_neighbors_keep_their_answers(item: 
     content = f'{{"messages": [{GOOD % FIRST}, {odd}, {GOOD % LAST}]}}'.encode()
     taken = SubmitOutcome("accepted", "", "a")
     for status in (200, 201, 202, 207):
-        assert batch_answer.judge(status, "", content, BATCH) == [taken, expected, taken]
+        assert batch_answer.batch_outcomes(status, "", content, BATCH) == [taken, expected, taken]
 
 
 def test_bytes_that_are_not_utf_8_spoil_only_their_own_text() -> None:
     items = b", ".join((GOOD % one).encode() for one in (FIRST, ODD, LAST)).replace(b'"a"', b'"\xe9"', 1)
     for mark in (b"", b"\xef\xbb\xbf"):
-        judged = batch_answer.judge(200, "", mark + b'{"messages": [' + items + b"]}", BATCH)
+        judged = batch_answer.batch_outcomes(200, "", mark + b'{"messages": [' + items + b"]}", BATCH)
         assert [one.outcome for one in judged] == ["accepted"] * 3
         assert [one.aggregator_id for one in judged] == ["\ufffd", "a", "a"]
 
 
 def test_a_query_is_read_item_by_item_too() -> None:
     content = b'{"messages": [{"id": "a", "status": "NOT_SEEN", "code": null}, {"id": "b", "status": "?"}, 5]}'
-    assert batch_answer.found(content, ["a", "b", "c"]) == [
+    assert batch_answer.query_outcomes(content, ["a", "b", "c"]) == [
         SubmitOutcome("retry", "not_seen"),
         SubmitOutcome("unknown", "cannot_tell"),
         SubmitOutcome("unknown", "not_in_answer"),
@@ -308,12 +308,12 @@ async def test_retry_after(header: str, least: float, most: float) -> None:
     [(429, "", True), (429, "9", True), (503, "9", True), (503, "", False), (408, "9", False), (402, "9", False)],
 )
 def test_who_asks_for_time_holds_the_whole_account(status: int, header: str, holds: bool) -> None:
-    assert {one.holds for one in batch_answer.judge(status, header, b"", BATCH)} == {holds}
+    assert {one.holds for one in batch_answer.batch_outcomes(status, header, b"", BATCH)} == {holds}
 
 
 @pytest.mark.parametrize("header", ["Thu, 99 Nov 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -9999", "inf", "٣"])
 def test_a_retry_after_that_is_none_is_bounded(header: str) -> None:
-    assert all(0 <= one.retry_after <= 3600 for one in batch_answer.judge(429, header, b"", BATCH))
+    assert all(0 <= one.retry_after <= 3600 for one in batch_answer.batch_outcomes(429, header, b"", BATCH))
 
 
 async def test_retry_after_as_a_date() -> None:
@@ -661,8 +661,8 @@ def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_mom
         if error is not aiohttp.WSMessageTypeError:
             assert issubclass(error, aiohttp.ClientError | OSError | ValueError), error
         made = error.__new__(error)
-        assert http_batch._unsent(made, http_batch._Body(b""))
-        assert http_batch._lost(made) in {"no_answer", "bad_answer", "connection_lost"}
+        assert http_batch._why_unsent(made, http_batch._Body(b""))
+        assert http_batch._why_lost(made) in {"no_answer", "bad_answer", "connection_lost"}
 
 
 async def test_outcomes_are_counted() -> None:
