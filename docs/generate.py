@@ -123,6 +123,14 @@ def states() -> str:
     )
 
 
+def actions() -> str:
+    """What a person may do to a campaign in each status."""
+    from pipeline.campaign.actions import ACTIONS
+
+    rows = ((f"`{status}`", ", ".join(allowed)) for status, allowed in ACTIONS.items() if allowed)
+    return table(("status", "allows"), rows)
+
+
 def packages() -> str:
     """The packages, with what each may import."""
     allowed = _layout()["packages"]
@@ -162,6 +170,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "routes": routes,
     "states": states,
     "reasons": reasons,
+    "actions": actions,
     "packages": packages,
     "pipeline": pipeline,
 }
