@@ -1,4 +1,4 @@
-"""A request becomes a Command for the coordinator; the answer is what the coordinator made of it."""
+"""Sends commands to the coordinator and answers with their outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Re
 from schemas.wire import encode
 
 ANSWER_SECONDS = 10.0
-"""How long a request waits for the coordinator before it says "accepted, not yet carried out"."""
+"""Seconds that a request waits for the coordinator before it answers "accepted, not yet carried out"."""
 
 
 async def carry_out(

@@ -1,4 +1,4 @@
-"""Lists as CSV files: streamed page by page, with nothing in them that a spreadsheet runs."""
+"""Streams lists as CSV files, page by page, with no cell that a spreadsheet would run as a formula."""
 
 from __future__ import annotations
 

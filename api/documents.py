@@ -1,4 +1,4 @@
-"""Campaigns as JSON: the document of Kafka merged with the figures of ClickHouse, and what may be done to it."""
+"""Campaigns as JSON: the document from Kafka, the figures from ClickHouse, and the allowed actions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _actions(services: Services, document: CampaignDocument) -> list[str]:
 
 def _nobody(services: Services, document: CampaignDocument) -> str:
     snapshot = services.figures.latest(document.id)
-    # Figures of an earlier status may not have everybody yet.
+    # Figures that were read at an earlier status may not be complete.
     if snapshot is None or snapshot.revision != document.revision:
         return ""
     found = snapshot.figures
@@ -60,7 +60,7 @@ def _nobody(services: Services, document: CampaignDocument) -> str:
 
 
 def figures(services: Services, campaign: str) -> dict[str, Any] | None:
-    """The last figures with `as_of` and `age_seconds`."""
+    """The newest figures of a campaign, with `as_of` and `age_seconds`."""
     snapshot = services.figures.latest(campaign)
     if snapshot is None:
         return None
@@ -69,7 +69,7 @@ def figures(services: Services, campaign: str) -> dict[str, Any] | None:
 
 
 def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
-    """Everything about one campaign."""
+    """One campaign in full, as JSON."""
     return {
         **row(services, document),
         "spec": document.spec,
@@ -83,7 +83,7 @@ def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
 
 
 def sources(services: Services) -> dict[str, Any]:
-    """Whether Kafka and ClickHouse answer, with since when not."""
+    """Whether Kafka and ClickHouse answer, and since when they do not."""
     return {
         "now": iso_or_none(now_ms()),
         "kafka": {

@@ -1,4 +1,4 @@
-"""What eligibility goes by beside the campaign itself, for the review, the forecast and the launch.
+"""The state that eligibility decides by, for the review, the forecast and the launch.
 
 Consents and unreachable numbers are followed as workers follow them, the smart-sending reservations are read when
 they are asked for.
@@ -26,7 +26,7 @@ WAIT = 5.0
 
 
 class EligibilityState:
-    """Started once per process; needs Kafka only when it is asked."""
+    """Consents, unreachable numbers and reservations; one per process. Needs Kafka only when it is asked."""
 
     def __init__(self, settings: Settings) -> None:
         self.optouts = OptOuts()
@@ -51,14 +51,14 @@ class EligibilityState:
                 await self._consents.ready.wait()
                 await self._unreachable.ready.wait()
         except TimeoutError as error:
-            raise ApiError(503, "the consents are still being read from Kafka: try again") from error
+            raise ApiError(503, "opt-outs are still being read from Kafka; try again in a few seconds") from error
 
     async def stop(self) -> None:
         await self._consents.stop()
         await self._unreachable.stop()
 
     async def reservations(self) -> Buckets:
-        """The reservations of now.
+        """The current smart-sending reservations.
 
         Raises:
             ApiError: 503, they cannot be read.
@@ -67,7 +67,7 @@ class EligibilityState:
             return await self._reservations.read()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("reservations: %r", error)
-            why = "Kafka does not give the smart-sending reservations, so nobody can say who would be skipped"
+            why = "the smart-sending reservations cannot be read from Kafka, so it is not known who would be skipped"
             raise ApiError(503, f"{why}: try again") from error
 
     def _consent(self, key: bytes, value: bytes | None) -> None:

@@ -49,11 +49,11 @@ async def stream(services: Services, document: CampaignDocument, kind: str, stat
     """
     wrong = [state for state in states if state not in SHOWN]
     if wrong:
-        raise ApiError(422, f"state: there is no state {wrong[0]!r}; one of {', '.join(SHOWN)}")
+        raise ApiError(422, f"state: unknown state {wrong[0]!r}; use one of {', '.join(SHOWN)}")
     if not document.recipients:
         raise ApiError(409, f"campaign {document.id} has no audience yet: it is {document.status}; launch it first")
     batches = tables(services.figures.store, document.id, states)
-    # The first page decides about the status: what fails later can only break the connection off.
+    # The first page decides the HTTP status: a later failure can only end the connection.
     first = await asyncio.to_thread(next, batches, None)
     pages = _csv(first, batches) if kind == "csv" else _parquet(first, batches)
     name = f"{document.id}{'-' + '-'.join(states) if states else ''}.{kind}"

@@ -1,6 +1,6 @@
-"""The figures of campaigns, read from ClickHouse once for all who look, kept while it is away, never without age.
+"""Reads the figures of campaigns from ClickHouse once for all viewers, and keeps them while it does not answer.
 
-Sending campaigns are looked at each second, those that somebody looks at too, the others now and then; they are
+Campaigns that are sending or being watched are read each second, the others now and then. They are
 measured again only where anything was recorded since. A snapshot that could not be renewed stays and gets older; the
 page and the JSON show its age.
 """
@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0
 ANSWER = 10.0
-"""Seconds that ClickHouse has for one answer."""
+"""Timeout of a query, in seconds."""
 SETTLED_EVERY_MS = 30_000
 SENT_EVERY_MS = 3_000
-"""While only receipts still come; a campaign may stay sent for days."""
+"""Milliseconds between readings while only receipts still arrive; a campaign may stay sent for days."""
 HISTORY = 120
 HISTORY_STEP_MS = 900
-"""Not every look is a point: whoever polls must not push the last two minutes out."""
+"""Milliseconds between points of the history, so that frequent polling keeps the last two minutes."""
 RATE_OVER_MS = 5_000
 _LIVE = {"processing", "sending", "paused", "suspended"}
 
@@ -81,7 +81,7 @@ class FiguresService:
         return list(self._history.get(campaign, ()))
 
     def rate(self, campaign: str) -> float:
-        """Messages handed over per second, over the last seconds; 0 when nothing moved lately."""
+        """Messages submitted per second over the last seconds; 0 if none were submitted lately."""
         points = self._history.get(campaign)
         if not points or now_ms() - points[-1][0] > 2 * RATE_OVER_MS:
             return 0.0
@@ -91,7 +91,7 @@ class FiguresService:
 
     @contextlib.contextmanager
     def watching(self, campaign: str) -> Iterator[None]:
-        """While somebody looks at a campaign its figures are renewed each second."""
+        """Within this context the figures of the campaign are read each second."""
         self._watched[campaign] = self._watched.get(campaign, 0) + 1
         try:
             yield
@@ -101,7 +101,7 @@ class FiguresService:
                 del self._watched[campaign]
 
     async def fresh(self, document: CampaignDocument) -> Snapshot | None:
-        """Read now; the last snapshot where ClickHouse does not answer."""
+        """Read the figures now; the last snapshot if ClickHouse does not answer."""
         await self._renew([document])
         return self.latest(document.id)
 
@@ -126,7 +126,7 @@ class FiguresService:
         if not documents and not self.down_since:
             return
         try:
-            found = await asyncio.to_thread(self._read, documents)
+            snapshots = await asyncio.to_thread(self._read, documents)
         except StoreError as error:
             log.warning("figures could not be read: %s", error)
             self._failed("ClickHouse does not answer, or refuses; see the log of the API")
@@ -135,7 +135,7 @@ class FiguresService:
             self._failed("figures could not be read; see the log of the API")
         else:
             self.down_since, self.problem = 0, ""
-            for campaign, snapshot in found.items():
+            for campaign, snapshot in snapshots.items():
                 self._keep(campaign, snapshot)
 
     def _read(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
@@ -150,7 +150,7 @@ class FiguresService:
         return {one.id: Snapshot(figures[one.id], as_of, one.revision, now.get(one.id, 0)) for one in documents}
 
     def _same(self, document: CampaignDocument, version: int) -> Snapshot | None:
-        """The snapshot that still holds, if there is one."""
+        """The snapshot that is still current, if there is one."""
         known = self._snapshots.get(document.id)
         # While it is processed its audience comes to be, of which `version` knows nothing.
         if known is None or document.status == "processing":

@@ -13,11 +13,11 @@ from pipeline.insight.accounting import figures as account
 from schemas.figures import Figures
 from schemas.succession import HANDED_OVER, SHOWN
 
-"""States of which the aggregator certainly has the message; `unknown` ones it may have."""
+"""States in which the aggregator certainly has the message; it may have the `unknown` ones."""
 
 
 def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Campaign → its figures, all zero where no audience was frozen yet.
+    """The figures of each campaign, all zero before its audience is frozen.
 
     Raises:
         StoreError: ClickHouse does not answer or refuses.
@@ -60,8 +60,11 @@ def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
 
 
 def _ranked(messages: Sequence[Figures]) -> list[dict[str, Any]]:
-    found: Counter[tuple[str, str]] = Counter()
+    counts_by_reason: Counter[tuple[str, str]] = Counter()
     for one in messages:
         for state, reasons in one.reasons.items():
-            found.update({(state, reason): count for reason, count in reasons.items() if reason and count})
-    return [{"state": state, "reason": reason, "count": count} for (state, reason), count in found.most_common()]
+            counts_by_reason.update({(state, reason): count for reason, count in reasons.items() if reason and count})
+    return [
+        {"state": state, "reason": reason, "count": count}
+        for (state, reason), count in counts_by_reason.most_common()
+    ]

@@ -1,4 +1,4 @@
-"""Search, filters and pages of the campaign list; the REST list and the live page use the same."""
+"""Search, filters and pages of the campaign list, for the REST API and the live page."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Filter:
 
     def select(self, documents: list[CampaignDocument]) -> tuple[list[CampaignDocument], int]:
         """(documents of the page, how many match); a page past the end is the last one."""
-        found = [document for document in documents if self.matches(document)]
+        matching = [document for document in documents if self.matches(document)]
         after = self.after
         if after is not None:
-            return [one for one in found if _place(one).comes_after(after)][: self.size], len(found)
-        first = (self.page_of(len(found)) - 1) * self.size
-        return found[first : first + self.size], len(found)
+            return [one for one in matching if _place(one).comes_after(after)][: self.size], len(matching)
+        first = (self.page_of(len(matching)) - 1) * self.size
+        return matching[first : first + self.size], len(matching)
 
     def next_of(self, shown: list[CampaignDocument]) -> str:
         """The cursor of what follows, "" where the page is not full: nothing does."""

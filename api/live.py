@@ -22,19 +22,19 @@ EVERY = 1.0
 
 
 class Feed:
-    """What one listener has been told; `next` gives what is new."""
+    """The events for one listener; `next` returns what is new since the last one."""
 
     def __init__(self, shared: Services, wanted: Filter, campaign: str) -> None:
         self._shared = shared
         self._wanted = wanted
         self._campaign = campaign
-        self._told: dict[str, bytes] = {}
+        self._sent: dict[str, bytes] = {}
 
     def next(self) -> dict[str, Any]:
         """`order` and `rows` (changed only) of the list's page, `detail` of the chosen campaign if it changed (None
         with `gone` when it was deleted), ages of all figures shown, `sources`."""
-        found, total = self._wanted.select(self._shared.campaigns.all())
-        rows = {document.id: row(self._shared, document) for document in found}
+        documents, total = self._wanted.select(self._shared.campaigns.all())
+        rows = {document.id: row(self._shared, document) for document in documents}
         event = {
             "order": list(rows),
             "rows": [value for key, value in rows.items() if self._is_new(key, value)],
@@ -59,10 +59,10 @@ class Feed:
     def _is_new(self, key: str, value: dict[str, Any]) -> bool:
         # The age grows each second and alone is no news: the page counts it on from `as_of`.
         figures = value["figures"] and {k: v for k, v in value["figures"].items() if k != "age_seconds"}
-        told = orjson.dumps({**value, "figures": figures})
-        if self._told.get(key) == told:
+        encoded = orjson.dumps({**value, "figures": figures})
+        if self._sent.get(key) == encoded:
             return False
-        self._told[key] = told
+        self._sent[key] = encoded
         return True
 
 

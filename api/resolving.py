@@ -1,4 +1,4 @@
-"""Who of a campaign is unknown, for an operator to resolve."""
+"""Finds the unknown messages of a campaign that an operator resolves."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ResolveBody(BaseModel):
 
     outcome: Annotated[Literal["sent", "not-sent", "resend"], Field(alias="as")]
     numbers: list[str] | None = None
-    """Only these; None: everybody who is unknown."""
+    """Only these numbers; None: all unknown ones."""
     by: Annotated[str, Field(min_length=1, max_length=100)] = "api"
-    """Who decided it, as it is kept."""
+    """Who decided; kept with the decision."""
 
     @property
     def verdict(self) -> Verdict:
@@ -43,7 +43,7 @@ class ResolveBody(BaseModel):
 
 
 def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> list[Resolution]:
-    """What the body means, by message; nobody is in it who is not unknown now.
+    """The resolutions of a request, one per message; only recipients that are unknown now are in them.
 
     Raises:
         ApiError: 409 nothing to resolve or not yet or too many, 422 a number that is none or is not unknown.
@@ -52,16 +52,16 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
     if not is_allowed("resolve", document.status):
         raise ApiError(409, not_resolvable(document))
     wanted = None if body.numbers is None else wanted_numbers(body.numbers)
-    found = [
+    resolved = [
         _resolution(body.verdict, message, table)
         for message in range(len(definition_of(document).messages))
         for table in _unknown(store, document.id, message, wanted)
     ]
-    count = sum(len(one.ordinals) for one in found)
+    count = sum(len(one.ordinals) for one in resolved)
     if wanted is not None:
-        _check_all_unknown(document.id, wanted, found)
+        _check_all_unknown(document.id, wanted, resolved)
     if not count:
-        raise ApiError(409, f"campaign {document.id}: no message is of unknown outcome, nothing to resolve")
+        raise ApiError(409, f"campaign {document.id}has no unknown messages, so there is nothing to resolve")
     if count > LIMIT:
         raise ApiError(
             409,
@@ -69,7 +69,7 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
             f"them (`longwave campaign export {document.id} --state unknown --out FILE.csv`) and give them in parts "
             f"(`longwave campaign resolve {document.id} --as {body.outcome} --numbers PART.csv`)",
         )
-    return found
+    return resolved
 
 
 def _unknown(store: Store, campaign: str, message: int, wanted: list[int] | None) -> Iterator[pa.Table]:
@@ -108,15 +108,15 @@ def wanted_numbers(typed: Sequence[str]) -> list[int]:
     taken, refused = typed_numbers(tuple(typed))
     numbers = list(taken.numbers)
     for text, why in refused:
-        # Numbering plans change: who is in the campaign is named as its export names them, whatever is valid today.
+        # Numbering plans change: a number of the campaign counts as its export writes it, valid today or not.
         if not _EXPORTED.fullmatch(text):
             raise ApiError(422, f"numbers: {text!r}: {why}; write each with its country, as +12125550123")
         numbers.append(int(text))
     return list(dict.fromkeys(numbers))
 
 
-def _check_all_unknown(campaign: str, wanted: Sequence[int], found: Sequence[Resolution]) -> None:
-    unknown = {number for one in found for number in one.numbers}
+def _check_all_unknown(campaign: str, wanted: Sequence[int], resolved: Sequence[Resolution]) -> None:
+    unknown = {number for one in resolved for number in one.numbers}
     others = [f"+{number}" for number in wanted if number not in unknown]
     if others:
         shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")

@@ -42,12 +42,12 @@ async def review_of(
         try:
             acted = await rehearsed(services, spec, audience.recipients, now, but=but, until_somebody=until_somebody)
         except PlanError:
-            acted = None  # the review says what is wrong with it
+            acted = None  # the review reports the problem
     return review(spec, terms, missing, audience, acted, now), acted
 
 
 def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:
-    """What ClickHouse says of the audience of a spec.
+    """The facts about a spec's audience, read from ClickHouse.
 
     Raises:
         StoreUnavailable, StoreRefused.
@@ -85,5 +85,5 @@ def _fields(spec: CampaignSpec) -> Sequence[str]:
         try:
             fields.update(dict.fromkeys(compile_template(text).fields))
         except TemplateError:
-            continue  # the review says what is wrong with it
+            continue  # the review reports the problem
     return list(fields)

@@ -2,7 +2,7 @@
 
     longwave run api
 
-Starts whether or not Kafka and ClickHouse are there; what needs them answers 503 with the reason until they are.
+Starts without Kafka and ClickHouse too; routes that need them answer 503 with the reason until they are up.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.services = services
             yield
 
-    app = FastAPI(title="Longwave", version="1", lifespan=lifespan, description="Campaigns: make, send, watch.")
+    app = FastAPI(
+        title="Longwave", version="1", lifespan=lifespan, description="Create, send and watch SMS campaigns."
+    )
     errors.install(app)
     app.add_middleware(Idempotency)
     app.add_middleware(Gate, listen=settings.api)
@@ -70,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class Server(uvicorn.Server):
-    """Tells the endless streams to end before uvicorn waits for them."""
+    """Ends the event streams before uvicorn waits for open connections."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         services = getattr(getattr(self.config.app, "state", None), "services", None)

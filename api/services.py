@@ -1,4 +1,4 @@
-"""What the routes share: the settings, Kafka's producer and view, the figures. Made once per process."""
+"""Everything that the routes share: settings, producer, views and figures. One instance per process."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Services:
     kafka: KafkaHealth
     eligibility: EligibilityState
     loading: asyncio.Task[None]
-    """Ends when the campaigns have been read from Kafka."""
+    """Is done when the campaigns have been read from Kafka."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the process is asked to end: endless streams end."""
+    """Set when the process is to stop, so that event streams end."""
 
     @property
     def loaded(self) -> bool:
@@ -72,7 +72,7 @@ class Services:
 
 
 def definition_of(document: CampaignDocument) -> CampaignSpec:
-    """The checked definition of a campaign that is stored.
+    """The validated spec of a stored campaign.
 
     Raises:
         ApiError: 409 this version cannot read it; it is still listed, and can be edited or deleted.
@@ -88,9 +88,9 @@ def definition_of(document: CampaignDocument) -> CampaignSpec:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Start everything, stop it in the end; needs neither Kafka nor ClickHouse to be there."""
+    """Start all services and stop them at the end; works without Kafka and ClickHouse."""
     producer = Producer(settings.kafka, end_process)
-    metrics.LANES.set(len(settings.sender_lanes))  # known here too: no worker may be left to say it
+    metrics.LANES.set(len(settings.sender_lanes))  # exported here too, in case no worker runs
     campaigns = CampaignView(settings.kafka)
     kafka = KafkaHealth(settings.kafka)
     figures = FiguresService(settings, campaigns)
@@ -116,5 +116,5 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
 def services(request: Request) -> Services:
     """Dependency of the routes."""
-    found: Services = request.app.state.services
-    return found
+    shared: Services = request.app.state.services
+    return shared

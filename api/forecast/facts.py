@@ -1,4 +1,4 @@
-"""Gathers what a forecast must know of ClickHouse: who queues on the same lanes."""
+"""Reads from ClickHouse which other campaigns wait on the same lanes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def competing_campaigns(
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    found = []
+    campaigns = []
     for campaign, name, written in store.rows(_UNDER_WAY, {"account": spec.account, "sender": spec.sender}):
         if campaign == but:
             continue
@@ -41,5 +41,7 @@ def competing_campaigns(
             waiting = sum(counted.states[state] for state in UNSENT)
             mean = counted.segments / counted.accepted_ever if counted.accepted_ever else 1.0
             if waiting:
-                found.append(CompetingCampaign(name, waiting * mean, rank_of(other.priority, deadline), other.weight))
-    return found
+                campaigns.append(
+                    CompetingCampaign(name, waiting * mean, rank_of(other.priority, deadline), other.weight)
+                )
+    return campaigns

@@ -1,4 +1,4 @@
-"""A campaign's forecast from its people, its competitors and the settings; for whoever has gathered them."""
+"""The forecast of a campaign from its recipients, the competing campaigns and the settings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from schemas.wire import CHUNK_LIMIT
 DECIDED_PER_SECOND: Final = 30_000
 """Recipients that the steps before the lanes pass in a second (`longwave bench whole`)."""
 TYPICAL_LATENCY: Final = 0.05
-"""Seconds until an aggregator answers, where nobody has measured it."""
+"""Seconds until an aggregator answers, if it was not measured."""
 HORIZON_DAYS: Final = 30
-"""How far a forecast looks ahead of when the last recipient may be sent to."""
+"""Days that a forecast looks beyond the time at which the last recipient may be sent to."""
 _DRAFT: Final = "00000000"
 
 

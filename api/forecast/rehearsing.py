@@ -30,7 +30,7 @@ from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.ids import BUCKETS
 
 PENDING_LIMIT: Final = 500_000
-"""Recipients of campaigns before this one that are rehearsed too, because they have not reserved yet."""
+"""Most recipients of earlier campaigns that are rehearsed too because they have not reserved yet."""
 _BEFORE_LANES: Final = frozenset({"scheduled", "processing"})
 _UNDER_WAY: Final = frozenset({"sending", "paused", "suspended"})
 
@@ -96,8 +96,8 @@ def _count(
     answered: _Answered,
     at: int,
 ) -> None:
-    found, goes = rehearse(outcome, page, plan, message, table, answered, at, answered)
-    texts.add(page.fields, found.segments, goes)
+    judgment, goes = rehearse(outcome, page, plan, message, table, answered, at, answered)
+    texts.add(page.fields, judgment.segments, goes)
 
 
 async def _pages(
@@ -143,7 +143,7 @@ async def _reservations(
         ).recipients
         if size > left:
             uncounted.append(
-                f"campaign {other.spec.name!r} comes first and its {size:,} recipients are not counted as written to "
+                f"campaign {other.spec.name!r} is sent first, and its {size:,} recipients do not count as messaged "
                 "yet: review again when it is sending"
             )
             continue
@@ -156,7 +156,7 @@ async def _reservations(
 
 def _pending(services: Services, at: int, but: str) -> list[CampaignDocument]:
     """Campaigns that are launched and reserve before `at` (ms) what they have not reserved yet, in their order."""
-    found = [
+    judgment = [
         document
         for document in services.campaigns.all()
         if document.id != but
@@ -165,7 +165,7 @@ def _pending(services: Services, at: int, but: str) -> list[CampaignDocument]:
             or (document.status in _UNDER_WAY and _has_pending(services, document))
         )
     ]
-    return sorted(found, key=lambda document: max(document.begins, document.launched))
+    return sorted(judgment, key=lambda document: max(document.begins, document.launched))
 
 
 def _has_pending(services: Services, document: CampaignDocument) -> bool:
@@ -178,4 +178,4 @@ def _plan(services: Services, document: CampaignDocument) -> CampaignPlan | None
         spec = document.parsed()
         return compile_plan(document, terms_in(services.settings, spec))
     except (PlanError, ValueError, KeyError):
-        return None  # it cannot be sent, so it reserves nothing
+        return None  # a campaign that cannot be sent reserves nothing

@@ -38,7 +38,7 @@ def _fresh_id() -> str:
 
 @router.post("", status_code=201, openapi_extra=SPEC_BODY)
 async def create(request: Request, shared: Shared) -> JSONResponse:
-    """Create a draft from JSON or TOML; refused (422) where a placeholder would go out as it stands."""
+    """Create a draft from JSON or TOML; refused (422) if a placeholder would be sent as written."""
     spec = _checked(await spec_of(request))
     await shared.ready()
     return await carry_out(shared, _fresh_id(), "create", spec)
@@ -64,7 +64,7 @@ async def launch(
     campaign: str,
     shared: Shared,
     allow_empty: Annotated[
-        bool, Query(description="Launch it even if the review says that nobody would get it.")
+        bool, Query(description="Launch even if the review says that no recipient would get the message.")
     ] = False,
 ) -> JSONResponse:
     """Review, then launch; refused (409) with the review's problems."""
@@ -95,7 +95,7 @@ async def _check_review(shared: Services, document: CampaignDocument, allow_empt
 async def duplicate(
     campaign: str, shared: Shared, changes: Annotated[dict[str, Any] | None, Body()] = None
 ) -> JSONResponse:
-    """A new draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
+    """Create a draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
     document = await shared.document(campaign)
     name = f"{_name_of(document)} (copy)"
     return await carry_out(shared, _fresh_id(), "create", _copied(document, {"name": name, **(changes or {})}))
@@ -107,21 +107,21 @@ def _name_of(document: CampaignDocument) -> str:
 
 
 def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
-    # Times of the original are past or taken; a copy goes out when its owner says so.
+    # A copy has no send time: that of the original is past or not meant for it.
     merged = {**document.spec, "send_at": None, "deadline": None, **changes}
     return _checked(checked(merged, now_ms()))
 
 
 @router.post("/{campaign}/retry-failed", status_code=201)
 async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
-    """A new draft to the numbers whose message was rejected or undelivered, or expired because machines were down."""
+    """Create a draft to the numbers whose message was rejected or undelivered, or expired after a downtime."""
     document = await shared.document(campaign)
     if document.status not in ("sent", "finished", "canceled"):
         raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
     numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
     if not numbers:
         raise ApiError(
-            409, f"campaign {campaign}: no message was rejected, undelivered or too late, nothing to retry"
+            409, f"campaign {campaign}has no rejected, undelivered or late messages, so there is nothing to retry"
         )
     return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
 
@@ -140,44 +140,44 @@ def _failed_numbers(shared: Services, campaign: str) -> list[int]:
         if len(numbers) > RETRY_LIMIT:
             raise ApiError(
                 409,
-                f"campaign {campaign}: more than {RETRY_LIMIT:,} messages failed, too many to type. Export them "
-                f"(`longwave campaign export {campaign} --state rejected --state undelivered --out FILE.csv`), "
-                "import the file (`longwave contacts import FILE.csv --list NAME`) and write to that list",
+                f"campaign {campaign}: more than {RETRY_LIMIT:,} messages failed, too many for one draft. Export "
+                f"them (`longwave campaign export {campaign} --state rejected --state undelivered --out FILE.csv`), "
+                "import the file (`longwave contacts import FILE.csv --list NAME`) and create a campaign to it",
             )
     return numbers
 
 
 @router.post("/{campaign}/resolve")
 async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) -> JSONResponse:
-    """Say what became of the messages of unknown outcome; `resend` also makes a draft to their numbers."""
+    """Record the outcome of unknown messages; `resend` also creates a draft to their numbers."""
     document = await shared.document(campaign)
-    found = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
-    extra: dict[str, Any] = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in found)}
+    resolutions = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
+    extra: dict[str, Any] = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in resolutions)}
     if body.outcome == "resend":
-        # The draft first: it sends nothing by itself, and whoever is not unknown any more is not found again.
-        numbers = sorted({number for one in found for number in one.numbers})
+        # The draft first: it sends nothing by itself, and resolved messages could not be resolutions again.
+        numbers = sorted({number for one in resolutions for number in one.numbers})
         draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=body.by)
         extra["resend"] = orjson.loads(draft.body)["id"]
-    answer = await carry_out(shared, campaign, "resolve", by=body.by, resolutions=found)
+    answer = await carry_out(shared, campaign, "resolve", by=body.by, resolutions=resolutions)
     return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
 
 
 @router.post("/{campaign}/pause")
 async def pause(campaign: str, shared: Shared) -> JSONResponse:
-    """Hold what was not submitted yet until it is resumed."""
+    """Pause a campaign: messages that were not submitted wait until it is resumed."""
     await shared.document(campaign)
     return await carry_out(shared, campaign, "pause")
 
 
 @router.post("/{campaign}/resume")
 async def resume(campaign: str, shared: Shared) -> JSONResponse:
-    """Go on with a campaign that is held."""
+    """Resume a paused or suspended campaign."""
     await shared.document(campaign)
     return await carry_out(shared, campaign, "resume")
 
 
 @router.post("/{campaign}/cancel")
 async def cancel(campaign: str, shared: Shared) -> JSONResponse:
-    """Submit nothing more; a scheduled campaign becomes a draft again."""
+    """Cancel a campaign: nothing more is submitted. A scheduled campaign becomes a draft again."""
     await shared.document(campaign)
     return await carry_out(shared, campaign, "cancel")

@@ -1,4 +1,4 @@
-"""POST /v1/forecast: how a campaign would go that nobody has made yet."""
+"""POST /v1/forecast: forecast a campaign that has not been created."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Shared = Annotated[Services, Depends(services)]
 async def forecast(
     request: Request,
     shared: Shared,
-    start: Annotated[str, Query(max_length=40, description="Launch then: ISO 8601, in the store's zone.")] = "",
+    start: Annotated[str, Query(max_length=40, description="Launch time: ISO 8601, in store time.")] = "",
 ) -> dict[str, Any]:
-    """Whether and when a campaign (JSON or TOML) can be sent to its contacts of now; nothing is made or kept."""
+    """Forecast whether and when a campaign (JSON or TOML) can be sent to its current contacts. Nothing is stored."""
     spec = await spec_of(request)
     missing = unconfigured(shared.settings, spec)
     if missing:
@@ -46,10 +46,10 @@ async def forecast(
         if not audience.recipients:
             raise ApiError(422, _nobody(spec))
         crowds = acted.outcome.crowds.values()
-        found = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, competitors)
+        result = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, competitors)
     except PlanError as error:
         raise ApiError(422, str(error)) from error
-    return forecast_json(spec.name, f"{acted.outcome.recipients:,} contacts", found, acted.outcome.skipped)
+    return forecast_json(spec.name, f"{acted.outcome.recipients:,} contacts", result, acted.outcome.skipped)
 
 
 def _instant(start: str, store_zone: str) -> int:
@@ -62,6 +62,6 @@ def _instant(start: str, store_zone: str) -> int:
 def _nobody(spec: CampaignSpec) -> str:
     names = ", ".join(spec.audience.lists) or "the typed numbers"
     return (
-        f"audience: nobody to send to on {names}; import contacts (`longwave contacts import`), or take sample "
-        "people (`longwave forecast FILE --recipients N`)"
+        f"audience: no recipients on {names}; import contacts (`longwave contacts import`), or use sample "
+        "recipients (`longwave forecast FILE --recipients N`)"
     )

@@ -1,4 +1,4 @@
-"""GET /v1/inbox: what people wrote, what it changed, what we answered, and every other change of consent."""
+"""GET /v1/inbox: inbound texts with their consent changes and our replies, and all other consent changes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _MARK: Final = re.compile("[0-9a-f~.]{1,40}")
 @router.get("/inbox")
 async def lines(
     shared: Shared,
-    what: Annotated[What, Query(description="Texts by what they ask for, or changes that no text caused.")] = "",
-    number: Annotated[str, Query(max_length=40, description="Of this number only.")] = "",
+    what: Annotated[What, Query(description="Texts by intent, or consent changes without a text.")] = "",
+    number: Annotated[str, Query(max_length=40, description="Only this number.")] = "",
     size: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
 ) -> dict[str, Any]:

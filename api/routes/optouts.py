@@ -1,4 +1,4 @@
-"""Routes of opt-outs: who may not be written to, since when and why; and what was answered to people's texts."""
+"""Routes of opt-outs and holds, and of our replies to inbound texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from schemas.times import iso_of
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
 Shared = Annotated[Services, Depends(services)]
 MOST_NUMBERS = 10_000
-"""In one request; more belong in a file: `longwave optouts import`."""
+"""Most numbers in one request; for more use `longwave optouts import`."""
 
 
 Account = Annotated[str, Field(max_length=64, pattern="^([a-z0-9][a-z0-9_-]*)?$")]
@@ -34,20 +34,20 @@ Account = Annotated[str, Field(max_length=64, pattern="^([a-z0-9][a-z0-9_-]*)?$"
 
 
 class OptOutsBody(BaseModel):
-    """Numbers that opted out, and what is known about how."""
+    """Numbers to opt out, with the evidence."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     numbers: Annotated[list[str], Field(min_length=1, max_length=MOST_NUMBERS)]
     """With + and country code."""
     evidence: Annotated[str, Field(max_length=2000)] = ""
-    """What the person said or did, kept for ever."""
+    """What the person said or did; kept forever."""
     account: Account = ""
-    """Whose messages they do not want; "" = anybody's."""
+    """The account whose messages they do not want; "" = every account."""
 
 
 class OptInBody(BaseModel):
-    """Why a number may be written to again."""
+    """Why a number may get messages again."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -122,7 +122,9 @@ async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
         if hold and last.state == "held" and body.hold in ("", hold)
     ]
     if not waiting:
-        raise ApiError(404, f"+{digits}: nothing of this number waits for a decision (any more)")
+        raise ApiError(
+            404, f"+{digits}: no text of this number waits for a decision; someone may have decided already"
+        )
     now = now_ms()
     released = [
         Consent(
@@ -168,10 +170,10 @@ async def show(number: str, shared: Shared) -> dict[str, Any]:
 
 @router.get("/replies")
 async def replies(shared: Shared) -> dict[str, Any]:
-    """Answers to people's texts by sender: kinds, states, segments, what they cost in millionths of a credit."""
-    found = await asyncio.to_thread(reply_figures, shared.figures.store)
+    """Our replies by sender: kinds, states, segments, and cost in millionths of a credit."""
+    figures = await asyncio.to_thread(reply_figures, shared.figures.store)
     names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
-    return {"senders": [{name: getattr(one, name) for name in names} for one in found]}
+    return {"senders": [{name: getattr(one, name) for name in names} for one in figures]}
 
 
 def _evidence(held: Change, body: HoldBody) -> str:
@@ -182,7 +184,7 @@ def _evidence(held: Change, body: HoldBody) -> str:
 def _known_account(shared: Services, account: str) -> None:
     if account and account not in shared.settings.accounts:
         known = ", ".join(shared.settings.accounts)
-        raise ApiError(422, f"no account {account!r} is configured; there is {known}. Nothing was recorded")
+        raise ApiError(422, f"no account {account!r} is configured; configured: {known}. Nothing was recorded")
 
 
 async def _write(shared: Services, changes: list[Consent]) -> None:
@@ -198,11 +200,11 @@ def _numbers(texts: list[str]) -> tuple[list[int], list[dict[str, str]]]:
     numbers: list[int] = []
     wrong: list[dict[str, str]] = []
     for index, text in enumerate(texts):
-        found = read(text, "")
-        if isinstance(found, Accepted):
-            numbers.append(found.number)
+        figures = read(text, "")
+        if isinstance(figures, Accepted):
+            numbers.append(figures.number)
         else:
-            wrong.append({"field": f"numbers.{index}", "error": f"{text[:40]!r}: {refusal(found)}"})
+            wrong.append({"field": f"numbers.{index}", "error": f"{text[:40]!r}: {refusal(figures)}"})
     return numbers, wrong
 
 

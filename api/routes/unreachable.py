@@ -42,14 +42,14 @@ async def numbers(
     store = shared.figures.store
     page = await asyncio.to_thread(listed, store, int(cursor.lstrip("+") or 0), limit)
     counts = await asyncio.to_thread(count, store)
-    rows = [dict(zip(COLUMNS, _row(shared, one), strict=True)) for one in page]
+    rows = [dict(zip(COLUMNS, _row(shared, row), strict=True)) for row in page]
     following = rows[-1]["number"] if len(page) == limit else ""
     return {"counts": counts, "numbers": rows, "next": following}
 
 
 @router.get("/unreachable/export")
 async def exported(shared: Shared) -> StreamingResponse:
-    """All of them as CSV."""
+    """Export all unreachable numbers as CSV."""
     header = (*COLUMNS, "meaning")
     return await csv_answer("unreachable.csv", header, all_listed(shared.figures.store), partial(_line, shared))
 
@@ -68,12 +68,12 @@ async def clear(
     return {"cleared": f"+{digits}"}
 
 
-def _row(shared: Services, one: Listed) -> tuple[str, str, str, str | None, str, str]:
-    account = shared.settings.accounts.get(one.account)
+def _row(shared: Services, row: Listed) -> tuple[str, str, str, str | None, str, str]:
+    account = shared.settings.accounts.get(row.account)
     days = 90 if account is None else account.unreachable_retry_days
-    retry = None if one.reason == Reason.OPTED_OUT_AT_CARRIER or not days else iso_of(one.at + timedelta(days=days))
-    return f"+{one.number}", one.reason, iso_of(one.at) or "", retry, one.account, one.campaign
+    retry = None if row.reason == Reason.OPTED_OUT_AT_CARRIER or not days else iso_of(row.at + timedelta(days=days))
+    return f"+{row.number}", row.reason, iso_of(row.at) or "", retry, row.account, row.campaign
 
 
-def _line(shared: Services, one: Listed) -> tuple[str | None, ...]:
-    return (*_row(shared, one), in_words(one.reason))
+def _line(shared: Services, row: Listed) -> tuple[str | None, ...]:
+    return (*_row(shared, row), in_words(row.reason))

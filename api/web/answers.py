@@ -49,14 +49,14 @@ class CampaignList(_Answer):
 
 
 class Deleted(_Answer):
-    """A campaign that is gone."""
+    """A deleted campaign."""
 
     id: str
     deleted: bool
 
 
 class Accepted(_Answer):
-    """A command that is kept and not yet carried out."""
+    """A command that is accepted and not yet carried out."""
 
     id: str
     command: str
@@ -74,7 +74,7 @@ class Health(_Answer):
 
 
 class Inbox(_Answer):
-    """A page of texts and changes of consent."""
+    """A page of inbound texts and consent changes."""
 
     lines: list[dict[str, Any]]
     next: str
@@ -87,13 +87,13 @@ class Recorded(_Answer):
 
 
 class Replies(_Answer):
-    """Answers to people's texts by sender."""
+    """Our replies to inbound texts, by sender."""
 
     senders: list[dict[str, Any]]
 
 
 class Consents(_Answer):
-    """Who may write to a number, and every change of it."""
+    """Which accounts may write to a number, and every consent change."""
 
     number: str
     opted_out: bool

@@ -21,7 +21,7 @@ AHEAD: Final = timedelta(days=731)
 """How far ahead a campaign may be sent: a year that was mistyped would wait for ever."""
 DEEPEST: Final = 16
 """Levels of tables and arrays; a campaign has five."""
-_DEEP: Final = f"nested more than {DEEPEST} levels deep: that is no campaign"
+_DEEP: Final = f"nested more than {DEEPEST} levels deep, so it is not a campaign"
 SPEC_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

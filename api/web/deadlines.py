@@ -1,4 +1,4 @@
-"""Requests that never end: a head or a body that is sent by halves, or byte by byte, is given up."""
+"""Ends requests whose head or body does not arrive in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEAD_SECONDS: Final = 10.0
 """A request's head is whole that long after the connection or its first byte,"""
 BODY_SECONDS: Final = 30.0
 """and its body that long after the head."""
-_LATE: Final = b'{"error":"the request was not whole in time: send it again","fields":[]}'
+_LATE: Final = b'{"error":"the request did not arrive completely in time; send it again","fields":[]}'
 _LATE_HEAD: Final = (
     f"content-type: application/json\r\ncontent-length: {len(_LATE)}\r\nconnection: close\r\n\r\n".encode()
 )

@@ -60,12 +60,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _answer(500, {"error": "a defect of Longwave, not of your request; its log says more", "fields": []})
+        return _answer(
+            500,
+            {"error": "an internal error of Longwave, not of your request; its log has the details", "fields": []},
+        )
 
     @app.exception_handler(EmitError)
     async def _kafka(_: Request, error: EmitError) -> JSONResponse:
         log.warning("Kafka did not acknowledge: %s", error)
-        text = "Kafka did not acknowledge: whether anything was changed is not certain, look, then try again"
+        text = "Kafka did not acknowledge, so the change may or may not have been made; check, then try again"
         return _answer(503, {"error": text, "fields": []})
 
     @app.exception_handler(StoreUnavailable)
@@ -76,4 +79,4 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StoreRefused)
     async def _store_refused(_: Request, error: StoreRefused) -> JSONResponse:
         log.error("ClickHouse refused: %s", error)
-        return _answer(500, {"error": "ClickHouse refused; the API's log says what", "fields": []})
+        return _answer(500, {"error": "ClickHouse refused the query; the API's log has the details", "fields": []})

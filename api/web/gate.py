@@ -1,4 +1,4 @@
-"""What every request to the API and the page passes first: names, origins, bodies, and the headers of answers.
+"""The checks that every request passes first: host names, origins, body sizes; and the headers of all answers.
 
 There is no log-in yet, so the browser of anybody on this machine could be used against the API: by pages of others
 (Origin), by names that lead here (Host), in frames. Bodies are read whole here, so that no route can forget a bound.

@@ -1,4 +1,4 @@
-"""A number in a request."""
+"""Reads phone numbers in requests."""
 
 from __future__ import annotations
 

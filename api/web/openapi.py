@@ -30,11 +30,11 @@ PROBLEM: Final[dict[str, Any]] = {
     },
 }
 _ALWAYS: Final = {
-    "403": "asked under a name, or by a page, that is not ours",
-    "500": "a defect, or a refusal of ClickHouse; the API's log says more",
+    "403": "the host name or the origin of the request is not allowed",
+    "500": "an internal error; the API's log has the details",
     "503": "Kafka or ClickHouse does not answer; try again (Retry-After)",
 }
-_WITH_BODY: Final = {"408": "the body was not whole in time", "413": "the body is too large"}
+_WITH_BODY: Final = {"408": "the body did not arrive completely in time", "413": "the body is too large"}
 _OF_CAMPAIGN: Final = {"404": "there is no such campaign"}
 _CHANGING: Final = {"409": "not in this state, or the same request is still under way"}
 _INVALID: Final = {"422": "a parameter, the body, or the Idempotency-Key is wrong; `fields` says which and how"}

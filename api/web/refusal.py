@@ -1,4 +1,4 @@
-"""A refusal of the API, and what pydantic says in words of the campaign file; known without the web framework."""
+"""Refusals of the API, and pydantic's errors in the words of the campaign file; no web framework needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def field_errors(error: ValidationError | RequestValidationError) -> list[dict[s
 
 
 def _shown(text: str) -> str:
-    # Half a surrogate pair is a text of Python's and none of JSON's.
+    # Python strings may hold half a surrogate pair, which JSON cannot.
     return text[:500].encode("utf-8", "replace").decode()
 
 

@@ -50,13 +50,13 @@ def test_the_command_says_what_the_api_knows(
     assert "cannot read" in capsys.readouterr().err
     file.write_text(TOML.replace('"people"', '"nobody"'))
     assert run(["forecast", str(file)]) == 1
-    assert f"{file}: audience: nobody to send to on nobody; import contacts" in capsys.readouterr().err
+    assert f"{file}: audience: no recipients on nobody; import contacts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("changes", "start", "said"),
     [
-        ({"audience": {"lists": ["nowhere"]}}, "", "nobody to send to on nowhere"),
+        ({"audience": {"lists": ["nowhere"]}}, "", "no recipients on nowhere"),
         ({"account": "none"}, "", "no account 'none' is configured"),
         ({"messages": [{"text": "Hi {first_name"}]}, "", "messages.0.text"),
         ({"smart_sending_hours": 500}, "", "smart_sending_hours"),

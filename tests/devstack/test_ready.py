@@ -60,7 +60,7 @@ def test_a_metric_is_read_by_its_whole_name(url: str) -> None:
 @pytest.mark.parametrize(
     ("says", "fine", "found"),
     [
-        (b"longwave_worker_ready 1.0\nlongwave_lanes_unowned 0.0\n", True, "its lanes are its own"),
+        (b"longwave_worker_ready 1.0\nlongwave_lanes_unowned 0.0\n", True, "owns its lanes"),
         (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 4.0\n", False, "4 lanes have no worker"),
         (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 0.0\n", False, "is not ready"),
     ],

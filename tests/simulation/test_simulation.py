@@ -247,7 +247,7 @@ def test_a_deadline_leaves_as_many_unreached_as_the_simulation() -> None:
         (["forecast", "nowhere.toml"], "cannot read nowhere.toml"),
         (["forecast", str(CAMPAIGNS / "loyalty.toml"), "--recipients", "5", "--start", "soon"], "not a time"),
         (["explain", "nothing!", "+12125550100"], "no campaign 'nothing!'"),
-        (["explain", "0000000a", "call me"], "is no telephone number"),
+        (["explain", "0000000a", "call me"], "is not a telephone number"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def not_sent_on_the_page(stage: Scene, campaign: str, count: int) -> None:
         page.goto(stage.settings.api.url)
         page.locator(f'#rows tr[data-id="{campaign}"]').click()
         page.click('#panel [data-action="resolve"]')
-        expect(page.locator("#confirm-text")).to_contain_text(f"{count:,} messages were being handed over")
+        expect(page.locator("#confirm-text")).to_contain_text(f"{count:,} messages have no known outcome")
         page.check('#confirm-text input[value="not-sent"]')
         page.click("#confirm-yes")
         expect(page.locator("#toast")).to_contain_text(f"{count:,} resolved")

@@ -119,7 +119,7 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Scene) -> None:
     stage.longwave("dead-letters", "drop", *(one["origin"] for one in listed(stage)))
     assert stage.longwave("dead-letters", "list") == "no dead letters"
     said = stage.longwave("dead-letters", "drop", chosen["origin"], code=1)
-    assert said.startswith("error: no dead letter waits at")
+    assert said.startswith("error: no open dead letter at")
 
 
 def listed(stage: Scene) -> list[dict[str, str]]:

@@ -43,8 +43,8 @@ def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands(
     assert "the finish lies beyond the horizon of 30 days" in answer["why"]
     reached = answer["recipients"] - answer["unreached"]
     said = "\n".join(lines(answer))
-    assert f"not known: beyond the horizon at 2026-12-26T10:00:00.000Z; {reached:,} are handed over by then" in said
-    assert f"{answer['unreached']:,} beyond the horizon" in said
+    assert f"after 2026-12-26T10:00:00.000Z, the end of the forecast; {reached:,} are submitted by then" in said
+    assert f"{answer['unreached']:,} after the end of the forecast" in said
     assert "not reached" not in said
     review = "\n".join(_forecast_lines(asdict(found)))
-    assert "would not finish before 2026-12-26 10:00 UTC, and no forecast looks further" in review
+    assert "does not finish before 2026-12-26 10:00 UTC, the end of the forecast" in review
