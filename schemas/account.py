@@ -1,4 +1,4 @@
-"""The tag that names an account where there is room for two octets only: the reservations of smart sending."""
+"""Account tags: two-byte names of accounts, for the compact reservations of smart sending."""
 
 from __future__ import annotations
 

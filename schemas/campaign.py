@@ -31,10 +31,10 @@ UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
 
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
-"""Of times in a campaign: beyond them, arithmetic with zones and milliseconds leaves what can be written down."""
+"""Years allowed in a campaign's times; outside them, arithmetic with time zones overflows."""
 
 
-def _sensible(at: datetime) -> datetime:
+def _allowed_year(at: datetime) -> datetime:
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise ValueError(f"the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
     return at
@@ -51,9 +51,9 @@ def _printable(text: str) -> str:
     return text
 
 
-Moment = Annotated[datetime, AfterValidator(_sensible)]
+Moment = Annotated[datetime, AfterValidator(_allowed_year)]
 Line = Annotated[str, AfterValidator(_one_line)]
-"""Text on one line, which no terminal obeys."""
+"""One line of text without control characters."""
 Link = Annotated[HttpUrl, UrlConstraints(max_length=2000)]
 
 
@@ -70,15 +70,15 @@ class MessageSpec(_Strict):
 
 
 class AudienceSpec(_Strict):
-    """Who: every contact of the lists, and the typed numbers; a recipient counts once."""
+    """The recipients: every contact of the lists and the typed numbers, each number once."""
 
     lists: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     numbers: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100_000)] = ()
 
     @model_validator(mode="after")
-    def _names_somebody(self) -> AudienceSpec:
+    def _has_recipients(self) -> AudienceSpec:
         if not self.lists and not self.numbers:
-            raise ValueError("names nobody: give lists = [...] or numbers = [...]")
+            raise ValueError("has no recipients: set lists = [...] or numbers = [...]")
         return self
 
 
@@ -96,7 +96,7 @@ class CampaignSpec(_Strict):
     local_time: bool = False
     """`send_at` is the time on each recipient's own clock; it has no offset then."""
     if_passed: Literal["next_day", "at_once", "skip"] = "next_day"
-    """With `local_time`: for those whose clock is past it at the launch."""
+    """With `local_time`: what happens if the local time has passed at the launch."""
     deadline: Moment | None = None
     """Nothing is sent from this instant on."""
     smart_sending_hours: Annotated[int, Field(ge=0, le=168)] = 8
@@ -109,7 +109,7 @@ class CampaignSpec(_Strict):
     """Text appended to each message, for instance "Reply STOP to opt out"."""
 
     @model_validator(mode="after")
-    def _clock_of_each(self) -> CampaignSpec:
+    def _local_time_has_no_offset(self) -> CampaignSpec:
         if self.local_time and (self.send_at is None or self.send_at.tzinfo is not None):
             raise ValueError(
                 "local_time = true needs a send_at without an offset, as in 2026-12-01T10:00:00: it is the time on "
@@ -126,7 +126,7 @@ class CampaignSpec(_Strict):
 
 
 class UnreadableSpec(ValueError):
-    """A definition that would not be the same when it is read back; the text says where."""
+    """A spec that would not be the same when it is read back; the text says where."""
 
 
 def stored(spec: CampaignSpec) -> dict[str, Any]:
@@ -142,26 +142,26 @@ def stored(spec: CampaignSpec) -> dict[str, Any]:
             return form
     except ValueError as error:
         raise UnreadableSpec(f"the campaign cannot be stored: {error}") from error
-    raise UnreadableSpec("the campaign cannot be stored: it would be read back otherwise than it was written")
+    raise UnreadableSpec("the campaign cannot be stored: it would be different when read back")
 
 
 class Outcome(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What became of a command: `error` is "" where it was carried out."""
+    """The outcome of a command; `error` is "" if it was carried out."""
 
     command: str
     error: str = ""
 
 
 KEPT_OUTCOMES = 8
-"""Outcomes that a document keeps."""
+"""Number of command outcomes that a document keeps."""
 
 
 Verdict = Literal["sent", "not-sent"]
-"""What an operator knows of a message whose outcome we do not know."""
+"""An operator's decision about an unknown message."""
 
 
 class Resolution(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Columns of recipients of one message that are unknown, as the accounting has them, and what they are."""
+    """An operator's verdict on the unknown recipients of one message, in columns."""
 
     verdict: Verdict
     message: MessageIndex
@@ -175,7 +175,7 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Resolved(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Who resolved how many unknown messages as what, and when."""
+    """The record of a resolve: who decided what about how many unknown messages, and when."""
 
     command: str
     by: str
@@ -185,7 +185,7 @@ class Resolved(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The last `Suspension` that `by` gave; `reason` is "" where it holds the campaign no longer."""
+    """The last `Suspension` from `by`; `reason` is "" if it no longer holds the campaign."""
 
     by: str
     reason: str
@@ -210,21 +210,21 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     launch_revision: Count = 0
     """Revision of the document that the launch wrote; `Freeze`, `Frozen` and all chunks carry it. 0: not launched."""
     begins: Millis = 0
-    """When the processing of a scheduled campaign begins, some time before anybody is due."""
+    """When processing of a scheduled campaign begins (ms): some time before the first recipient is due."""
     finished: Millis = 0
     recipients: Count = 0
     lanes: list[Count] = msgspec.field(default_factory=list)
     resume_to: Status | None = None
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)
-    """Who of the system held the campaign, each once."""
+    """Parts of the system that held the campaign, each once."""
     resolved: list[Resolved] = msgspec.field(default_factory=list)
-    """What operators decided about messages of unknown outcome, newest last."""
+    """Operators' decisions about unknown messages, newest last."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
     def parsed(self) -> CampaignSpec:
-        """The spec, checked again."""
+        """The validated spec."""
         return CampaignSpec.model_validate(self.spec)
 
 
@@ -271,7 +271,7 @@ class Progress(Record, tag="progress", kw_only=True):
 
 
 class Suspension(Record, tag="suspension", kw_only=True):
-    """Topic `commands`: the system holds a campaign (`suspended`), or does so no longer.
+    """Topic `commands`: a part of the system suspends a campaign, or no longer does.
 
     `by` names what holds it for as long as it does, whoever runs it: `lane 3`, not a worker. A campaign goes on when
     each that held it has said so, or an operator resumes it. Of one `by` a record that is not later (`at`) than the

@@ -1,4 +1,4 @@
-"""Dead letters: what could not be processed, with its origin and the bytes as they came."""
+"""Dead letters: records that could not be processed, with their origin and original bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.wire import Codec, Count, Millis, Record
 class DeadLetter(Record, tag="dead-letter", kw_only=True):
     """Topic `dead-letters`. `value` and `key` are base64 of the original bytes (None where there were none).
 
-    `step` is the agent that gave up, `resolution` is set in a later record with the same origin: a letter was
+    `step` is the step that failed, `resolution` is set in a later record with the same origin: a letter was
     replayed or dropped by an operator.
     """
 

@@ -50,7 +50,7 @@ class ClickBatch(Record, tag="clicks", kw_only=True):
 Intent = Literal["stop", "start", "help", "doubtful", "other"]
 """What a text asks for; `doubtful` looks like an opt-out, and a person must look at it."""
 TEXT_LIMIT = 4096
-"""Characters of a text that are kept."""
+"""Most characters of a text that are kept."""
 
 
 class InboundText(Record, tag="inbound", kw_only=True):
@@ -60,7 +60,7 @@ class InboundText(Record, tag="inbound", kw_only=True):
     sender: str
     """Our sender, as the aggregator spells it."""
     account: str = ""
-    """Whose sender that is; "" where it is nobody's."""
+    """The account of that sender; "" if no account has it."""
     aggregator: str = ""
     text: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
     at: Millis
@@ -74,7 +74,7 @@ class InboundText(Record, tag="inbound", kw_only=True):
     rule: str = ""
     """Which word and rule decided."""
     notes: list[str] = msgspec.field(default_factory=list)
-    """What was odd about it: a time that was replaced, a text that was cut."""
+    """Corrections that were made: a time that was replaced, a text that was cut."""
 
 
 class UnreadText(Record, tag="unread", kw_only=True):
@@ -122,7 +122,7 @@ class Consent(Record, tag="consent", kw_only=True):
     state: ConsentState
     """`in` with a `hold` ends that hold and changes nothing else."""
     at: Millis
-    """When the person said so, for people to read."""
+    """When the person decided (ms), for people to read."""
     source: str
     """inbound (a text), link, import, api, review (an operator decided about a hold)."""
     evidence: str = ""
@@ -195,15 +195,15 @@ class SentReply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The aggregator's id of the inbound text."""
 
 
-class Heard(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An inbound text that was dealt with."""
+class ProcessedText(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An inbound text that was processed."""
 
     identity: str
     offset: Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Stated(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a person asked of one account last, by text."""
+class TextConsent(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A person's last consent change by text, for one account."""
 
     account: str
     state: Literal["out", "in"]
@@ -213,7 +213,7 @@ class Stated(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Conversation(Record, tag="replies", kw_only=True):
-    """Topic `replies`, keyed by number, compacted: what we said to a number lately, and which texts we dealt with.
+    """Topic `replies`, keyed by number, compacted: our recent replies to a number, and the texts that were processed.
 
     Changelog of the inbound step's table, and what the writer records of replies.
     """
@@ -221,14 +221,14 @@ class Conversation(Record, tag="replies", kw_only=True):
     number: Number
     replies: list[SentReply]
     """Those of the last day, newest last."""
-    heard: list[Heard]
+    heard: list[ProcessedText]
     """The last texts, newest last."""
     starts: list[str] = msgspec.field(default_factory=list)
     """Identities of the last STARTs: one that an aggregator repeats must not undo a later STOP."""
-    stated: list[Stated] = msgspec.field(default_factory=list)
+    stated: list[TextConsent] = msgspec.field(default_factory=list)
     """By account."""
     last_text: str = ""
-    """What the number said last, folded: a robot repeats itself."""
+    """The number's last text, folded, to detect robots that repeat themselves."""
     last_at: Millis = 0
 
 

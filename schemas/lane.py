@@ -48,7 +48,7 @@ class Work(Record, tag="work", kw_only=True):
 
 
 class Owner(Record, tag="owner", kw_only=True):
-    """A worker took the lane. The record's own offset + 1 is its epoch: it grows, and nobody can choose it."""
+    """A worker took over the lane. Its epoch is the record's offset + 1, so epochs grow and cannot be chosen."""
 
     worker: str
     nonce: str
@@ -57,7 +57,7 @@ class Owner(Record, tag="owner", kw_only=True):
 
 
 class Heartbeat(Record, tag="heartbeat", kw_only=True):
-    """The owner of `epoch` lives; `able`: its aggregator works. Between two that are far apart the lane was down."""
+    """The owner of `epoch` is alive; `able`: its aggregator works. A long gap between heartbeats is a downtime."""
 
     epoch: Epoch
     able: bool
@@ -71,11 +71,11 @@ class LaneMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     links: list[str]
     """Names of the links in order of their index in click tokens."""
     to_opted_out: bool = False
-    """Goes to numbers that are opted out: the one confirmation of a STOP, and nothing else."""
+    """Whether it goes to opted-out numbers: only the confirmation of a STOP does."""
 
 
 class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a lane must know of a campaign."""
+    """The settings of a campaign that a lane needs."""
 
     messages: list[LaneMessage]
     priority: Literal["urgent", "normal", "bulk"]
@@ -83,16 +83,16 @@ class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     deadline: Millis | None
     unknown: UnknownPolicy
     resend_attempts: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
-    """Submissions of a message at most that may have arrived, under policy `resend`."""
+    """Most submissions of an unknown message under policy `resend`."""
     transactional: bool
     lateness: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """How late (ms) machines may make a message; later it is not sent any more. None: however late."""
+    """Most lateness (ms) by downtime at which a message is still sent. None: no limit."""
     resolved: bool = False
     """An operator said what became of the unknown ones: none of them waits again, whatever a lost owner says."""
 
 
 class Control(Record, tag="control", kw_only=True):
-    """What an operator decided about a campaign, at this place in the lane's order."""
+    """A campaign's control state (running, paused, canceled), valid from this place in the log."""
 
     campaign: Campaign
     revision: Annotated[int, msgspec.Meta(ge=1)]
@@ -137,7 +137,7 @@ class Result(Record, tag="result", kw_only=True):
     groups: list[ResultGroup]
     at: Millis
     asked: bool = False
-    """It is what the aggregator said when it was asked afterwards (policy `query`): unknown is unknown for good."""
+    """Whether the aggregator was queried for it afterwards (policy `query`); then unknown is final."""
 
 
 class Finish(Record, tag="finish", kw_only=True):

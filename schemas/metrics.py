@@ -242,7 +242,7 @@ ALL: tuple[_Known, ...] = tuple(
 
 
 def forget_lane(lane: int) -> None:
-    """Export no more of a lane that this process has lost: whoever has it now does."""
+    """Stop exporting the metrics of a lane that this process no longer owns; its new owner exports them."""
     for metric in ALL:
         if metric._labelnames == ("lane",):
             metric.remove(lane)

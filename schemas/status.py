@@ -25,14 +25,14 @@ State = Literal[
     "canceled",
     "expired",
 ]
-"""States of the conservation accounting that are recorded; `pending` is what has none of them."""
+"""States of a recipient that are recorded; a recipient without one is `pending`."""
 
 Event = Literal["clicked", "opted_out", "replied"]
-"""Things that happen to a recipient beside the states; not part of the conservation."""
+"""Events of a recipient that are not states and not part of the conservation."""
 
 
 class StatusGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Recipients that share all of this. `attempt` counts how often they came back to wait in the lane before
+    """Recipients with the same status. `attempt` counts how often they had waited in the lane before
     this happened (0 the first time); it orders delayed, queued and in_flight of several attempts."""
 
     state: State | Event

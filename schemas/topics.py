@@ -22,7 +22,7 @@ _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3600 * 1000)}
 _COMPACT = {"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}
 _BY_OWNER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _FOREVER = {**_BY_OWNER, "max.message.bytes": "8388608"}
-"""A letter has the bytes of what it is about, 4 MB at most, in base64."""
+"""A dead letter holds the original bytes, 4 MB at most, in base64."""
 
 COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_WEEK)
 CAMPAIGNS = Topic("campaigns", "campaign", "each campaign's document and status", config=_COMPACT)

@@ -22,15 +22,15 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Campaign = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-hjkmnp-tv-z]{8}$")]
 
 CHUNK_LIMIT = 500
-"""Recipients in a chunk at most."""
+"""Most recipients in a chunk."""
 
 
 class DecodeError(ValueError):
-    """A record that is not what its topic carries; the text says what and where in the record."""
+    """A record that does not match its topic's schema; the text says what is wrong and where."""
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
-    """Base of everything that travels. `v` is the version of the record's kind."""
+    """Base of all records in Kafka. `v` is the version of the record's kind."""
 
     v: Version = 1
 

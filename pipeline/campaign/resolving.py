@@ -1,6 +1,6 @@
-"""What follows when an operator says what became of messages whose outcome is unknown.
+"""The effects of an operator's decision about unknown messages.
 
-`sent` is told as accepted, so that it is billed; `not-sent` as rejected, and its reservation is given back. A receipt
+`sent` is recorded as accepted and billed; `not-sent` as rejected, and its reservation is released. A receipt
 that comes later wins over both (`schemas.succession`).
 """
 
@@ -28,7 +28,7 @@ _AT_ONCE: Final = 5000
 
 def not_resolvable(document: CampaignDocument) -> str:
     """Why the campaign's unknown messages cannot be resolved now, and what to do."""
-    why = f"campaign {document.id} is {document.status}: it may still learn what became of them by itself"
+    why = f"campaign {document.id} is {document.status}: the outcome of its unknown messages may still arrive"
     return f"{why}; wait until it is sent, or cancel it, then resolve"
 
 

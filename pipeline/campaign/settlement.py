@@ -1,5 +1,4 @@
-"""How far a campaign is, by its accounting; and what to say of one that is over and reached nobody, where "finished"
-alone would look like a success."""
+"""Decides from the figures whether a campaign is sent or finished, and why one that is over reached no recipient."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from schemas.succession import UNSENT
 REACHED_NOBODY: Final = "reached nobody"
 _OVER: Final = frozenset({"sent", "finished"})
 _REACHED: Final = ("accepted", "delivered", "unknown")
-"""States of those who have the message, or may have it."""
+"""States in which the recipient has the message, or may have it."""
 
 
 def reached(
     document: CampaignDocument, found: Sequence[Figures], now: int, receipt_window: int
 ) -> Literal["sent", "finished"] | None:
-    """`sent`: everybody was handed over or will not be. `finished`: the receipts are in too, or `receipt_window`
+    """`sent`: no message is still to be submitted. `finished`: the receipts are in too, or `receipt_window`
     (ms) has passed since the last status. None while neither holds, or while the figures do not balance.
 
     `found` has one entry per message of the campaign; `now` in ms.
@@ -34,7 +33,7 @@ def reached(
 
 
 def nobody_why(status: str, states: Mapping[str, int], targeted: int, reasons: Sequence[Mapping[str, Any]]) -> str:
-    """Why a campaign reached nobody, in words; "" if it reached somebody or is not over.
+    """Why a campaign reached no recipient, as text; "" if it reached one or is not over.
 
     `states`: recipients by state; `targeted`: all of them; `reasons`: state, reason and count, most frequent first.
     """

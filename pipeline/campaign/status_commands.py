@@ -56,7 +56,7 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
 
 
 def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
-    """The effects of a command that was carried out before, as of now: a later one may have overtaken it."""
+    """The effects of a repeated command, as of now: a later command may have superseded it."""
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
@@ -80,7 +80,7 @@ def _create(record: Command, now: int) -> Transition:
 
 
 def _no_such(record: Command) -> Transition:
-    return Transition(None, error=f"no campaign {record.campaign}; `longwave campaign list` shows those there are")
+    return Transition(None, error=f"no campaign {record.campaign}; see `longwave campaign list`")
 
 
 def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
@@ -133,7 +133,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
 
 
 def due(document: CampaignDocument, at: int, now: int) -> Transition:
-    """The time `at` (ms) has come: processing of a campaign that is scheduled for it, or for earlier, begins."""
+    """Begin processing a campaign that is scheduled for `at` (ms) or earlier."""
     if document.status != "scheduled" or at < document.begins:
         return Transition(document, effects=(_freeze(document),) if document.status == "processing" else ())
     begun = successor(document, now, status="processing", reason="")
@@ -180,7 +180,9 @@ def _resolve(document: CampaignDocument, record: Command, now: int) -> Transitio
     if not is_allowed("resolve", document.status):
         return _refuse(document, record, now, not_resolvable(document))
     if not any(one.ordinals for one in record.resolutions):
-        return _refuse(document, record, now, f"campaign {document.id}: nobody was named, so nothing is resolved")
+        return _refuse(
+            document, record, now, f"campaign {document.id}: no recipients were given, so nothing is resolved"
+        )
     resolved = [*document.resolved, *notes(record)][-KEPT_RESOLVED:]
     transition = _done(document, record, now, resolved=resolved)
     assert transition.document is not None
@@ -191,9 +193,9 @@ def _resolve(document: CampaignDocument, record: Command, now: int) -> Transitio
 
 def _not_cancelable(document: CampaignDocument) -> str:
     if document.status == "draft":
-        return f"campaign {document.id} is a draft: nothing is under way; delete it if it is not wanted"
+        return f"campaign {document.id} is a draft, so there is nothing to cancel; delete it if it is not wanted"
     if document.status in ("sent", "finished"):
-        return f"campaign {document.id} is {document.status}: everything was handed over; it can only be duplicated"
+        return f"campaign {document.id} is {document.status}: all messages were submitted; it can only be duplicated"
     return f"campaign {document.id} is {document.status} already; it can only be duplicated"
 
 

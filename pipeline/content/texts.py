@@ -63,7 +63,7 @@ def _links(index: int, template: Template, links: Mapping[str, object]) -> list[
     found = [
         Finding(
             f"messages.{index}.text",
-            f"{'{link}' if name == 'default' else f'{{link:{name}}}'} leads nowhere; "
+            f"{'{link}' if name == 'default' else f'{{link:{name}}}'} has no address; "
             f'add links = {{{name} = "https://…"}} to the message',
         )
         for name in template.links

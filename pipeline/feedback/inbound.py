@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal
 
-from schemas.feedback import Consent, ConsentState, Conversation, InboundText, ReplyKind, Stated, UnreadText
+from schemas.feedback import Consent, ConsentState, Conversation, InboundText, ReplyKind, TextConsent, UnreadText
 
 Scope = Literal["account", "global"]
 """Whom a text opts out of: the account whose sender it was sent to, or every account."""
@@ -47,7 +47,7 @@ class Outcome:
     """What the ingress wrote before; to be written where the view does not come to know of it."""
     reply: ReplyKind | None = None
     """The answer that is due, if the account gives one and `pipeline.feedback.replies` finds nothing against it."""
-    stated: Stated | None = None
+    stated: TextConsent | None = None
     """What the person has now said to the account, if that is new."""
 
 
@@ -118,7 +118,7 @@ def erased(before: Conversation) -> Conversation:
     )
 
 
-def stated_of(before: Conversation | None, account: str) -> Stated | None:
+def stated_of(before: Conversation | None, account: str) -> TextConsent | None:
     """What the number has last said to an account by text."""
     stated = before.stated if before is not None else []
     return next((one for one in stated if one.account == account), None)
@@ -129,10 +129,10 @@ def evidence_of(text: InboundText | UnreadText) -> str:
     return f"{text.sender} {text.id}: {text.text[:EVIDENCE_CHARACTERS]}"
 
 
-def _stop(text: InboundText, said: Stated | None, known: Known, scope: Scope) -> Outcome:
+def _stop(text: InboundText, said: TextConsent | None, known: Known, scope: Scope) -> Outcome:
     account = scope_of(text.account, scope)
     closing = _consent(text, known.place, account, "out")
-    stated = Stated(account=account, state="out", at=text.at, place=known.place)
+    stated = TextConsent(account=account, state="out", at=text.at, place=known.place)
     first = said is None or said.state == "in"
     if said is not None and said.state == "in":
         # The START may stand behind this STOP in the log of consents, although the person said it before.
@@ -140,7 +140,7 @@ def _stop(text: InboundText, said: Stated | None, known: Known, scope: Scope) ->
     return Outcome((), closing, "stopped" if first else None, stated)
 
 
-def _start(text: InboundText, said: Stated | None, known: Known, scope: Scope) -> Outcome:
+def _start(text: InboundText, said: TextConsent | None, known: Known, scope: Scope) -> Outcome:
     if not text.account or not _is_silent(said, known):
         return Outcome()  # nobody knows whom they want to hear from, or nothing is closed
     if said is not None and said.state == "out" and text.at < said.at:
@@ -148,12 +148,12 @@ def _start(text: InboundText, said: Stated | None, known: Known, scope: Scope) -
     account = scope_of(text.account, scope)
     whose = [account, ""] if known.opens_all else [account]
     opening = [_consent(text, known.place, one, "in") for one in whose]
-    stated = Stated(account=account, state="in", at=text.at, place=known.place)
+    stated = TextConsent(account=account, state="in", at=text.at, place=known.place)
     is_open = not known.blocked_otherwise
     return Outcome(tuple(opening), None, "started" if is_open else None, stated)
 
 
-def _is_silent(said: Stated | None, known: Known) -> bool:
+def _is_silent(said: TextConsent | None, known: Known) -> bool:
     return bool(known.blocked) or (said is not None and said.state == "out")
 
 

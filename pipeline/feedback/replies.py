@@ -17,7 +17,7 @@ from pipeline.content.segments import count
 from pipeline.feedback.inbound import identity_of
 from pipeline.identity.crockford import CAMPAIGN_OCTETS, campaign_from_octets
 from pipeline.numbers.numbering import Accepted, read
-from schemas.feedback import Conversation, Heard, InboundText, ReplyKind, SentReply
+from schemas.feedback import Conversation, InboundText, ProcessedText, ReplyKind, SentReply
 from schemas.lane import Control, LaneMessage, LaneSettings, Work
 
 HOUR: Final = 3_600_000
@@ -99,9 +99,10 @@ def converse(
     if kind is not None and terms is not None and not _silent(before, recent, text, folded, kind, terms, now):
         reply = _reply(text, kind, terms, place, now)
         recent.append(reply)
-    heard = [*(before.heard if before is not None else []), Heard(identity=identity_of(text), offset=place.offset)][
-        -HEARD:
-    ]
+    heard = [
+        *(before.heard if before is not None else []),
+        ProcessedText(identity=identity_of(text), offset=place.offset),
+    ][-HEARD:]
     after = Conversation(
         number=text.number,
         replies=recent,

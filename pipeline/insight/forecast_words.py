@@ -1,4 +1,4 @@
-"""What a forecast says: the finish, who is not reached, and the constraint that binds, in words."""
+"""The forecast of a campaign as a result and a sentence: finish, recipients not reached, limiting constraint."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def forecast(question: Question) -> Forecast:
 
 
 def _known_end(asked: Question, whole: Flow, crowded: float) -> float:
-    """The end as far as is known: what quiet hours cost beyond the horizon, nobody knows."""
+    """The end as far as it is known: the effect of quiet hours after the horizon is not."""
     return max(float(asked.horizon), crowded) if whole.finish is None else float(whole.finish)
 
 
@@ -126,7 +126,7 @@ def _binding(asked: Question, alone: float, crowded: float, whole: float, unreac
 
 def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: int) -> str:
     if not asked.groups:
-        return "nobody to send to"
+        return "no recipients to send to"
     needs = (alone - asked.begin) / 1000
     parts = [f"{asked.sender} {asked.limit:g} segments/s: needs {duration(needs)}"]
     if crowded - alone > _WORTH_SAYING_MS:
@@ -145,21 +145,21 @@ def _why(asked: Question, alone: float, crowded: float, whole: Flow, unreached: 
 def _beyond(asked: Question, unreached: int) -> str:
     reached = round(sum(group.recipients for group in asked.groups)) - unreached
     return (
-        f"the finish lies beyond the horizon of {asked.days} days: by {to_minute(asked.horizon)} {reached:,} are "
-        f"handed over, what becomes of the other {unreached:,} is not known"
+        f"the finish is later than the {asked.days} days of the forecast: by {to_minute(asked.horizon)} {reached:,} "
+        f"are submitted, and the finish of the other {unreached:,} is not known"
     )
 
 
 def _quiet(whole: Flow, begin: int) -> str:
-    """The closing that held back the most, else the opening that was waited for the longest."""
+    """The window that closed on the most recipients, else the one that opened last."""
     closed = [one for one in whole.held if one.at > begin and one.recipients >= 1]
     if closed:
         return _closing(max(closed, key=lambda one: one.recipients))
     waited = max(whole.held, key=lambda one: float("inf") if one.until is None else one.until, default=None)
     if waited is None:
-        return "no window opens for some"
+        return "some recipients are never outside quiet hours"
     if waited.until is None:
-        return f"no window opens in {waited.zone}"
+        return f"quiet hours never end in {waited.zone}"
     return f"window opens at {_local(waited.until, waited.zone)} in {waited.zone} for {waited.recipients:,.0f}"
 
 

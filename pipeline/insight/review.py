@@ -39,7 +39,7 @@ _SHOWN_CULPRITS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceFacts:
-    """What ClickHouse says of the audience."""
+    """The facts about the audience, read from ClickHouse."""
 
     unknown_lists: Sequence[str] = ()
     refused_numbers: Sequence[tuple[str, str]] = ()
@@ -69,7 +69,7 @@ class Review:
     warnings: tuple[Finding, ...]
     recipients: int
     sendable: int
-    """Recipients who would be handed over."""
+    """Recipients whose message would be submitted."""
     skipped: Mapping[str, int]
     """Reason -> recipients who would be skipped."""
     expiring: int
@@ -81,7 +81,7 @@ class Review:
     seconds: float
     """Shortest time that the sender's limit allows."""
     lateness: str
-    """What becomes of a message that machines make late, in words."""
+    """A sentence about messages that are late after a downtime."""
 
 
 def review(
@@ -133,7 +133,7 @@ def _lateness(spec: CampaignSpec, terms: Terms) -> str:
 
 
 def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:
-    """Say loudly that nobody, or only the smaller part, would get it."""
+    """Report that no recipients, or fewer than half of them, would get the message."""
     n = outcome.recipients
     if not n or outcome.going > n * (1 - LOUD_SHARE):
         return
@@ -143,12 +143,12 @@ def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Fin
     why = shares(reasons)
     if outcome.going:
         left = n - outcome.going
-        warnings.append(
-            Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) would get nothing: {why}")
-        )
+        warnings.append(Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) will get nothing: {why}"))
         return
     remedy = "change the time, the audience or smart_sending_hours, or confirm it (launch --allow-empty)"
-    problems.append(Finding("audience", f"nobody of {n:,} recipients would get it: {why}; {remedy}", NOBODY_REACHED))
+    problems.append(
+        Finding("audience", f"none of {n:,} recipients will get the message: {why}; {remedy}", NOBODY_REACHED)
+    )
 
 
 def shares(counts: Mapping[str, int], most: int = 3) -> str:
@@ -166,12 +166,12 @@ def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Find
     ]
     if not audience.recipients and not found:
         names = ", ".join(spec.audience.lists) or "the typed numbers"
-        found.append(Finding("audience", f"nobody to send to: {names} hold no valid number; import contacts first"))
+        found.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
     return found
 
 
 def _number_warnings(audience: AudienceFacts) -> list[Finding]:
-    """Which typed numbers are left out, a finding for each reason."""
+    """One finding per reason for the typed numbers that are left out."""
     texts: dict[str, list[str]] = {}
     for text, reason in audience.refused_numbers:
         texts.setdefault(reason, []).append(repr(text))
@@ -202,7 +202,7 @@ def _check_fields(
             meant = f"write {{{near[0]}}}, which contacts have, or {remedy}" if near else remedy
             problems.append(Finding(where, f"no contact of the audience has a value of {{{name}}}; {meant}"))
         elif not having:
-            warnings.append(Finding(where, f"no contact has {{{name}}}: everybody gets its default"))
+            warnings.append(Finding(where, f"no contact has {{{name}}}: all recipients get its default"))
         elif strict:
             warnings.append(Finding(where, f"{missing:,} recipients have no {{{name}}} and get a gap; {remedy}"))
 
@@ -217,7 +217,9 @@ def _check_times(spec: CampaignSpec, zone: str, now: int, problems: list[Finding
     elif send_at is not None and send_at < now:
         warnings.append(Finding("send_at", f"{to_minute(send_at)} is just past: it will be sent at once"))
     if deadline is not None and deadline <= now:
-        problems.append(Finding("deadline", f"{to_minute(deadline)} is past: nothing would be sent; set a later one"))
+        problems.append(
+            Finding("deadline", f"{to_minute(deadline)} is past, so nothing would be sent; set a later one")
+        )
     elif deadline is not None and send_at is not None and deadline <= send_at:
         problems.append(Finding("deadline", f"{to_minute(deadline)} is not after send_at {to_minute(send_at)}"))
 

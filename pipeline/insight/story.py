@@ -1,4 +1,4 @@
-"""What a status means, in a sentence, for `longwave explain`."""
+"""Describes a recipient's status in a sentence, for `longwave explain`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sentence(state: str, reason: str, segments: int, price: int, identity: str) 
 
 
 def consent_words(state: str, hold: str) -> str:
-    """A change of consent in words."""
+    """A consent change as text."""
     if hold:
         return "held for review" if state == "held" else "hold ended"
     return "opted out" if state == "out" else "opted in"

@@ -143,7 +143,7 @@ def test_create_by_fields_and_its_errors_beside_them(live: Live, page: Page) -> 
     page.fill("#f-smart", "500")
     page.click("#create [type=submit]")
     expect(page.locator('[data-field="smart_sending_hours"] .fault')).to_contain_text("168")
-    expect(page.locator("#create-errors")).to_contain_text("names nobody")
+    expect(page.locator("#create-errors")).to_contain_text("has no recipients")
     page.fill("#f-smart", "8")
     page.fill("#f-lists", "people")
     page.click("#create [type=submit]")

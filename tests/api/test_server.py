@@ -188,7 +188,7 @@ def test_unknown_campaign_is_404_with_its_id(live: Live) -> None:
         ({**spec(), "colour": 1}, "colour", "unknown field"),
         ({**spec(), "messages": []}, "messages", "at least 1"),
         ({**spec(), "messages": [{"text": "a", "txet": "b"}]}, "messages.0.txet", "unknown field"),
-        ({**spec(), "audience": {}}, "audience", "names nobody"),
+        ({**spec(), "audience": {}}, "audience", "has no recipients"),
         ({"name": "x"}, "audience", "is missing"),
         ({**spec(), "smart_sending_hours": 169}, "smart_sending_hours", "168"),
         ([], "", "dictionary"),
@@ -227,12 +227,12 @@ def test_too_large_a_body_says_what_to_do(live: Live) -> None:
         ({"audience": {"lists": ["nowhere"]}}, "audience.lists", "no list 'nowhere'"),
         ({"messages": [{"text": "Your {shoe_size}"}]}, "messages.0.text", "no contact of the audience has"),
         ({"messages": [{"text": "Hi {first_name"}]}, "messages.0.text", "never closed"),
-        ({"messages": [{"text": "Go {link}"}]}, "messages.0.text", "leads nowhere"),
+        ({"messages": [{"text": "Go {link}"}]}, "messages.0.text", "has no address"),
         ({"account": "acme"}, "sender", "no account 'acme'"),
         ({"sender": "second"}, "sender", "no sender 'second'"),
         ({"send_at": "2020-01-01T09:00:00"}, "send_at", "past"),
         ({"send_at": in_minutes(2880), "deadline": in_minutes(1440)}, "deadline", "not after send_at"),
-        ({"audience": {"numbers": ["12"]}}, "audience", "nobody to send to"),
+        ({"audience": {"numbers": ["12"]}}, "audience", "no recipients: "),
     ],
 )
 def test_launch_is_refused_with_the_reviews_problems(

@@ -62,7 +62,7 @@ def test_a_field_that_no_contact_has_is_named(live: Live) -> None:
 
 def test_an_audience_that_is_nobody(live: Live) -> None:
     line = refused(live, "Nobody", audience={"numbers": ["999999"]})
-    assert "audience: nobody to send to" in line
+    assert "audience: no recipients" in line
 
 
 def test_launched_twice(live: Live) -> None:

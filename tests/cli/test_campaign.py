@@ -111,7 +111,7 @@ def test_commands_that_do_not_fit_the_status_are_refused(stack: Live, campaign: 
         (TOML + "\n[[", "line"),
         (TOML + '\ncolour = "red"\n', "messages.0.colour: unknown field"),
         (TOML.replace("tags", "tag"), "tag: unknown field"),
-        (TOML.replace('["people"]', "[]"), "audience: names nobody"),
+        (TOML.replace('["people"]', "[]"), "audience: has no recipients"),
     ],
 )
 def test_a_wrong_file_names_itself_and_the_place(

@@ -198,7 +198,7 @@ def test_explain_tells_each_story(both: Both, capsys: pytest.CaptureFixture[str]
     of = {(row["state"], row["reason"]): row["number"] for row in both.rows}
     code, out, _ = told(["explain", both.campaign, of["delivered", ""]], capsys)
     assert (code, "now        delivered" in out) == (0, True), out
-    assert "handed to the aggregator, " in out
+    assert "accepted by the aggregator, " in out
     assert "credits" in out
     code, out, _ = told(["explain", both.campaign, of["skipped", "smart_sending"]], capsys)
     assert f"blocked by Earlier [{both.earlier}], message 0, planned 20" in out

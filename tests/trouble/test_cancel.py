@@ -78,14 +78,14 @@ def test_a_cancel_frees_those_who_got_nothing_for_the_next_campaign_and_nobody_e
     assert after.states == {"accepted": before.states["canceled"], "skipped": before.states["accepted"]}
     assert numbers(stage, second, "accepted").keys() == numbers(stage, first, "canceled").keys()
     said = stage.longwave("campaign", "cancel", second.id, code=1)
-    assert "everything was handed over; it can only be duplicated" in said
+    assert "all messages were submitted; it can only be duplicated" in said
 
 
 def test_unknown_messages_are_listed_and_resolved_by_a_person(stage: Scene) -> None:
     with stage.sending(9000, **HOURS) as campaign:
         campaign.until_arrived(1000)
         early = stage.longwave("campaign", "resolve", campaign.id, "--as", "sent", code=1)
-        assert "it may still learn what became of them by itself" in early
+        assert "the outcome of its unknown messages may still arrive" in early
         stage.kill("worker-0")
         before = accounted(campaign)
         unknown = numbers(stage, campaign, "unknown")

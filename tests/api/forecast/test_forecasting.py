@@ -40,7 +40,7 @@ def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands(
     answer = forecast_json("Ahead", "20,000,000,000 contacts", found, {})
     assert (answer["finish"], answer["beyond_horizon"]) == (None, True)
     assert answer["horizon"] == iso_or_none(NOW + 30 * DAY)
-    assert "the finish lies beyond the horizon of 30 days" in answer["why"]
+    assert "the finish is later than the 30 days of the forecast" in answer["why"]
     reached = answer["recipients"] - answer["unreached"]
     said = "\n".join(lines(answer))
     assert f"after 2026-12-26T10:00:00.000Z, the end of the forecast; {reached:,} are submitted by then" in said

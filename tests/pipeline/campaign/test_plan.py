@@ -55,8 +55,8 @@ def test_window_is_in_ms() -> None:
     ("changes", "text"),
     [
         ({"text": "Hi {first_name"}, "messages.0.text: character 4: { is never closed"),
-        ({"text": "Go {link}"}, 'messages.0.text: {link} leads nowhere; add links = {default = "https://…"}'),
-        ({"text": "Go {link:x}"}, "{link:x} leads nowhere"),
+        ({"text": "Go {link}"}, 'messages.0.text: {link} has no address; add links = {default = "https://…"}'),
+        ({"text": "Go {link:x}"}, "{link:x} has no address"),
         ({"text": "Hi", "opt_out_language": "Reply {STOP"}, "opt_out_language: character"),
     ],
 )

@@ -137,10 +137,10 @@ def test_every_action_in_every_status(status: str, action: Action) -> None:
         ("canceled", "cancel", "it can only be duplicated"),
         ("canceled", "launch", "only a draft can be launched: it can only be duplicated"),
         ("canceled", "pause", "only processing and sending campaigns can be paused"),
-        ("finished", "cancel", "everything was handed over; it can only be duplicated"),
+        ("finished", "cancel", "all messages were submitted; it can only be duplicated"),
         ("sending", "edit", "only a draft can be edited: cancel it and duplicate it"),
         ("suspended", "edit", "only a draft can be edited: cancel it and duplicate it"),
-        ("draft", "cancel", "nothing is under way; delete it"),
+        ("draft", "cancel", "there is nothing to cancel; delete it"),
         ("sending", "launch", "only a draft can be launched"),
         ("sent", "pause", "only processing and sending campaigns can be paused"),
     ],
@@ -313,18 +313,18 @@ def test_unknown_ones_that_were_not_sent_are_rejected_and_give_their_reservation
 @pytest.mark.parametrize("status", ["processing", "sending", "paused", "suspended"])
 def test_what_may_still_change_is_not_resolved(status: str) -> None:
     refused = step(document(status, resume_to="sending"), command("resolve", resolutions=[resolution()]))
-    assert "it may still learn what became of them by itself; wait until it is sent" in refused.error
+    assert "the outcome of its unknown messages may still arrive; wait until it is sent" in refused.error
     assert refused.effects == ()
 
 
 def test_nobody_cannot_be_resolved() -> None:
-    assert "nobody was named" in step(document("sent"), command("resolve")).error
+    assert "no recipients were given" in step(document("sent"), command("resolve")).error
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"text": "Go {link}"}, "messages.0.text: {link} leads nowhere"),
+        ({"text": "Go {link}"}, "messages.0.text: {link} has no address"),
         ({"deadline": "2020-01-01T00:00:00Z"}, "deadline: it is not after the time of sending"),
         (
             {"deadline": "2027-06-01T00:00:00Z", "send_at": "2027-06-02T00:00:00Z"},

@@ -32,8 +32,8 @@ def test_a_finish_beyond_the_horizon_is_said_to_be_so_with_what_is_known_until_t
     assert (found.finish, found.seconds, found.beyond_horizon, found.unreached) == (None, None, True, 1000)
     assert found.binding == "rate", "not the quiet hours, of which there are none"
     assert found.why.endswith(
-        "the finish lies beyond the horizon of 30 days: by 2026-12-26 10:00 UTC 2,592,000 are handed over, what "
-        "becomes of the other 1,000 is not known"
+        "the finish is later than the 30 days of the forecast: by 2026-12-26 10:00 UTC 2,592,000 are "
+        "submitted, and the finish of the other 1,000 is not known"
     )
     assert found.zones[0].finish is None
 
@@ -41,8 +41,8 @@ def test_a_finish_beyond_the_horizon_is_said_to_be_so_with_what_is_known_until_t
 def test_no_window_within_the_horizon_is_not_known_either() -> None:
     found = forecast(question([], 10))
     assert (found.beyond_horizon, found.unreached, found.binding) == (True, 10, "quiet_hours")
-    assert "no window opens for some" in found.why
-    assert "0 are handed over" in found.why
+    assert "some recipients are never outside quiet hours" in found.why
+    assert "0 are submitted" in found.why
 
 
 def test_a_finish_within_the_horizon_and_a_deadline_before_it_are_known() -> None:

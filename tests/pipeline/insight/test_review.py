@@ -62,14 +62,14 @@ def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
     [
         (
             Rehearsal(recipients=1960, skipped=Counter(smart_sending=1950, opted_out=10)),
-            "nobody of 1,960 recipients would get it: 1,950 smart_sending, 10 opted_out",
+            "none of 1,960 recipients will get the message: 1,950 smart_sending, 10 opted_out",
             "",
         ),
-        (Rehearsal(recipients=10, expiring=10), "nobody of 10 recipients would get it: 10 deadline", ""),
+        (Rehearsal(recipients=10, expiring=10), "none of 10 recipients will get the message: 10 deadline", ""),
         (
             Rehearsal(recipients=100, skipped=Counter(a=30, b=20, c=10, d=5), going=35, segments=35),
             "",
-            "65 of 100 recipients (65%) would get nothing: 30 a, 20 b, 10 c and 1 more reason",
+            "65 of 100 recipients (65%) will get nothing: 30 a, 20 b, 10 c and 1 more reason",
         ),
         (Rehearsal(recipients=100, skipped=Counter(opted_out=49), going=51, segments=51), "", ""),
     ],
@@ -127,10 +127,10 @@ def test_long_texts_of_plain_characters_blame_no_character() -> None:
         ("Hi {first_name}", "", "100 recipients have no {first_name}"),
         ("Hi {first_name|you}", "", ""),
         ("Hi {nobody_has_it}", "no contact of the audience has a value of {nobody_has_it}", ""),
-        ("Hi {nobody_has_it|you}", "", "everybody gets its default"),
+        ("Hi {nobody_has_it|you}", "", "all recipients get its default"),
         ("Hi {", "never closed", ""),
-        ("Go {link}", "{link} leads nowhere", ""),
-        ("Go {link:shop}", "{link:shop} leads nowhere", ""),
+        ("Go {link}", "{link} has no address", ""),
+        ("Go {link:shop}", "{link:shop} has no address", ""),
     ],
 )
 def test_templates(text: str, problem: str, warning: str) -> None:
@@ -162,7 +162,7 @@ def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
 
 def test_audience_and_account() -> None:
     assert "no list 'b'" in whats(reviewed(AudienceFacts(recipients=0, unknown_lists=["b"])).problems)
-    assert "nobody to send to: a hold" in whats(reviewed(AudienceFacts(recipients=0)).problems)
+    assert "no recipients: a have" in whats(reviewed(AudienceFacts(recipients=0)).problems)
     assert "sender: no account" in whats(reviewed(terms=None).problems)
     refused = [*((f"{n}", "not_possible") for n in range(7)), ("33612345678", "no_country")]
     said = whats(reviewed(AudienceFacts(recipients=1, refused_numbers=refused)).warnings)
