@@ -20,19 +20,19 @@ class StateWords:
 
 
 STATES: Final[Mapping[str, StateWords]] = {
-    "delivered": StateWords("Delivered", "The carrier confirmed delivery.", "delivered, says the receipt"),
+    "delivered": StateWords("Delivered", "The carrier confirmed delivery.", "delivered, according to the receipt"),
     "accepted": StateWords(
-        "Accepted", "The aggregator took the message. No receipt has come yet.", "handed to the aggregator"
+        "Accepted", "The aggregator took the message. No receipt has come yet.", "accepted by the aggregator"
     ),
     "undelivered": StateWords(
-        "Undelivered", "The carrier could not deliver the message.", "not delivered, says the receipt"
+        "Undelivered", "The carrier could not deliver the message.", "not delivered, according to the receipt"
     ),
     "rejected": StateWords("Rejected", "The aggregator refused the message.", "refused by the aggregator"),
     "unknown": StateWords(
         "Unknown",
         "A process stopped or no answer came while the message was being submitted. It may have been sent. It is not "
         "sent again.",
-        "handed over, and nobody knows whether it arrived",
+        "submitted, and not known whether it arrived",
     ),
     "skipped": StateWords("Skipped", "The rules do not allow a message to this recipient.", "skipped"),
     "expired": StateWords(
@@ -43,14 +43,12 @@ STATES: Final[Mapping[str, StateWords]] = {
     "canceled": StateWords(
         "Canceled",
         "The campaign was canceled before the message was submitted.",
-        "canceled before it was handed over",
+        "canceled before it was submitted",
     ),
     "in_flight": StateWords(
-        "In flight", "The message is being submitted now.", "about to be handed to the aggregator"
+        "In flight", "The message is being submitted now.", "is being submitted to the aggregator"
     ),
-    "queued": StateWords(
-        "Queued", "The message is due and waits for the sender’s limit.", "due, waits for its turn in the lane"
-    ),
+    "queued": StateWords("Queued", "The message is due and waits for the sender’s limit.", "due, waits in the lane"),
     "delayed": StateWords("Delayed", "The message waits for its send time.", "waits until it is due"),
     "pending": StateWords("Pending", "No decision has been made yet.", "not looked at yet"),
 }
