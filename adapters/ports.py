@@ -113,7 +113,7 @@ class AggregatorPort(Protocol):
         answer now. Never raises for what the aggregator or the network does."""
         ...
 
-    async def knock(self) -> str:
+    async def check_health(self) -> str:
         """Whether the aggregator is there: a request without messages. "" when it answers like one that would take
         a batch, else why not. Never raises for what the aggregator or the network does."""
         ...

@@ -1,4 +1,4 @@
-"""The circuit breaker of the modelled aggregator on the virtual clock: the production rule, its knocks and probe."""
+"""The circuit breaker of the modelled aggregator on the virtual clock: the production rule, its checks and probe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulation.aggregator import ModelledAggregator
 from simulation.clock import Clock
 
 NO_JITTER = 0.0
-"""One worker knocks, so there is nobody to keep apart from."""
+"""One worker checks, so there is nobody to keep apart from."""
 
 
 class SimulatedBreaker:
@@ -61,17 +61,17 @@ class SimulatedBreaker:
             return
         if self._rule.state == "open":
             self.opened += before == "closed"
-            self._knock_later()
+            self._check_later()
         self._awake()
 
-    def _knock_later(self) -> None:
-        self._clock.after(self._rule.knock_at - self._clock.seconds, self._knock)
+    def _check_later(self) -> None:
+        self._clock.after(self._rule.check_at - self._clock.seconds, self._check_health)
 
-    def _knock(self) -> None:
+    def _check_health(self) -> None:
         away = written(Reason.HTTP, "503") if self._aggregator.is_out(self._clock.ms) else ""
-        self._rule.knocked(self._clock.seconds, away, NO_JITTER)
+        self._rule.record_health_check(self._clock.seconds, away, NO_JITTER)
         if self._rule.state == "open":
-            self._knock_later()
+            self._check_later()
         else:
             self._awake()
 

@@ -42,8 +42,8 @@ began, and the connection is closed after twice that time; then the query may fo
 left: a process that is stopped between its last look at the clock and the write that follows at once. There the
 aggregator refuses the signature, because its timestamp is old.
 
-A knock is the same POST with no messages: any answer but 5xx, and those that take nothing from anybody, says that
-the aggregator is there.
+A health check is the same POST with no messages. Any answer means that the aggregator is there, except 5xx and those
+that mean that it takes nothing from us.
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ class HttpBatch(Account):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _why_unanswered(error, body)
 
-    async def knock(self) -> str:
-        """An empty batch, which every aggregator refuses in some way: who answers it is there (see `ports`)."""
+    async def check_health(self) -> str:
+        """Post an empty batch, which every aggregator refuses in some way: any answer shows that it is there."""
         body = _Body(_encode("", []))
         try:
             async with self._request(self._url, body) as answer:

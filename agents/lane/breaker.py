@@ -1,4 +1,4 @@
-"""The breaker of one aggregator on this worker, shared by its lanes: the clock, the jitter and the knocks."""
+"""The breaker of one aggregator on this worker, shared by its lanes: the clock, the jitter and the health checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AggregatorBreaker:
         self.name = name
         self.rule = Breaker(limit)
         self._aggregator = aggregator
-        self._knocking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._wake: set[Callable[[], None]] = set()
         self.held_until_ms = 0
         """Until when the aggregator wants nothing of this account (ms), as it said last."""
@@ -68,8 +68,8 @@ class AggregatorBreaker:
             self._hold(first=not held)
 
     async def close(self) -> None:
-        if self._knocking is not None:
-            self._knocking.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
         if self._held_timer is not None:
             self._held_timer.cancel()
 
@@ -100,18 +100,18 @@ class AggregatorBreaker:
             log.warning("aggregator %s answers again", self.name)
         elif state == "open":
             log.warning("aggregator %s does not work (%s): nothing is submitted to it", self.name, self.rule.reason)
-            if self._knocking is not None:
-                self._knocking.cancel()
-            self._knocking = asyncio.create_task(self._knock(), name=f"knock-{self.name}")
+            if self._checking is not None:
+                self._checking.cancel()
+            self._checking = asyncio.create_task(self._check_health(), name=f"health-check-{self.name}")
         for wake in self._wake:
             wake()
 
-    async def _knock(self) -> None:
+    async def _check_health(self) -> None:
         while self.rule.state == "open":
-            await asyncio.sleep(max(0.0, self.rule.knock_at - monotonic()))
-            reason = await self._aggregator.knock()
+            await asyncio.sleep(max(0.0, self.rule.check_at - monotonic()))
+            reason = await self._aggregator.check_health()
             before = self.rule.state
-            self.rule.knocked(monotonic(), reason, random.random())
+            self.rule.record_health_check(monotonic(), reason, random.random())
             self._changed(before)
 
     def _show(self, state: str) -> None:

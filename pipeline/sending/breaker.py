@@ -1,9 +1,9 @@
 """The circuit breaker of one aggregator on one worker (Nygard, Release It!, "Circuit Breaker").
 
-    closed ──N failed batches in a row──▶ open ──back-off, then it answers a knock──▶ half-open ──a probe──▶ closed
+    closed ──N failed batches in a row──▶ open ──back-off, then a health check──▶ half-open ──a probe──▶ closed
                                            ▲ longer each time ◀──no answer─┘   └──the probe fails──▶ open
 
-While it is open no INTENT is written, so nobody becomes unknown or loses a turn. A knock is a request without
+While it is open no INTENT is written, so nobody becomes unknown or loses a turn. A health check is a request without
 messages; it costs nobody anything, however long the outage. Only who answers it is given a probe, one message.
 After a first failure slices go one at a time: when the aggregator hangs with the window full, what fails is that
 window and nothing more.
@@ -27,7 +27,7 @@ from schemas.reasons import Reason
 BreakerState = Literal["closed", "open", "half-open"]
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 10.0
-"""Seconds from opening to the first knock, doubled with each that fails; up to `JITTER` of it is added."""
+"""Seconds from opening to the first health check, doubled with each that fails; up to `JITTER` of it is added."""
 JITTER: Final = 0.25
 PROBE_MESSAGES: Final = 1
 PROBE_PATIENCE: Final = 30.0
@@ -49,8 +49,8 @@ class Breaker:
     """Of the newest failure, "" since the last success."""
     opened_at: float = 0.0
     """When the outage under way began; probes that fail do not move it."""
-    knock_at: float = 0.0
-    """When to knock next, while open."""
+    check_at: float = 0.0
+    """When the next health check is due, while open."""
     worked: bool = False
     """Whether the newest answer was a success; False before the first one."""
     throttles: int = 0
@@ -122,8 +122,8 @@ class Breaker:
             self.opened_at = now
             self._open(now, jitter)
 
-    def knocked(self, now: float, reason: str, jitter: float) -> None:
-        """The outcome of a knock: "" when somebody is there, else why not."""
+    def record_health_check(self, now: float, reason: str, jitter: float) -> None:
+        """The outcome of a health check: "" when somebody is there, else why not."""
         if self.state != "open":
             return
         if not reason:
@@ -135,7 +135,7 @@ class Breaker:
 
     def _open(self, now: float, jitter: float) -> None:
         self.state = "open"
-        self.knock_at = now + self._pause * (1 + JITTER * jitter)
+        self.check_at = now + self._pause * (1 + JITTER * jitter)
 
 
 def failure(outcomes: Iterable[tuple[str, str]]) -> str:

@@ -608,9 +608,9 @@ async def test_waiting_for_a_free_connection_was_not_sent() -> None:
         all_are(first, "unknown", "no_answer")
         all_are(second, "retry", "no_free_connection")
         assert len(peer.requests) == 1
-        third, knocked = await asyncio.gather(made.submit("+1", BATCH), made.knock())
+        third, health = await asyncio.gather(made.submit("+1", BATCH), made.check_health())
         all_are(third, "unknown", "no_answer")
-        assert knocked == "no_free_connection"
+        assert health == "no_free_connection"
 
 
 async def test_it_is_busy_while_every_connection_is_held() -> None:
@@ -648,7 +648,7 @@ async def test_a_question_whose_connection_is_lost_says_so() -> None:
         writer.transport.abort()
 
     async with serving(die) as peer, client(peer.port) as made:
-        assert await made.knock() == "connection_lost"
+        assert await made.check_health() == "connection_lost"
         assert await made.lookup(["a"]) == "connection_lost"
 
 

@@ -132,7 +132,7 @@ def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     undisturbed = ran(held, spec(), exact=True)
     assert figures.states["accepted"] == undisturbed.tallies[0].figures().accepted_ever
     late = found.tallies[0].last_handed - undisturbed.tallies[0].last_handed
-    assert 299_000 < late < 315_000, "the outage, and at most one pause between two knocks"
+    assert 299_000 < late < 315_000, "the outage, and at most one pause between two health checks"
     assert undisturbed.outages == 0
 
 

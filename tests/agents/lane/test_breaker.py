@@ -33,18 +33,18 @@ PLAN = [Submission(f"{A}-0-0", 12125550100, "hello")]
 
 
 class Peer:
-    """An aggregator whose status the test sets; counts batches with messages and knocks."""
+    """An aggregator whose status the test sets; counts batches with messages and health checks."""
 
     def __init__(self) -> None:
         self.status = 200
         self.batches = 0
-        self.knocks = 0
+        self.health_checks = 0
         self.port = 0
 
     async def answer(self, request: web.Request) -> web.Response:
         messages = (await request.json())["messages"]
         self.batches += bool(messages)
-        self.knocks += not messages
+        self.health_checks += not messages
         if self.status != 200:
             return web.Response(status=self.status)
         if not messages:
@@ -87,7 +87,7 @@ def shown() -> float:
 
 
 @pytest.mark.parametrize("status", [500, 503, 401, 402])
-async def test_knocks_cost_no_message_and_one_probe_closes_it(status: int) -> None:
+async def test_health_checks_cost_no_message_and_one_probe_closes_it(status: int) -> None:
     async with peer() as (made, client, breaker):
         woken: list[float] = []
         breaker.join(lambda: woken.append(shown()))
@@ -96,8 +96,8 @@ async def test_knocks_cost_no_message_and_one_probe_closes_it(status: int) -> No
             assert breaker.allowance(0)
             await submit(client, breaker)
         assert (shown(), breaker.allowance(0), breaker.admit()) == (1, 0, False)
-        await until(lambda: made.knocks >= 1)
-        await until(lambda: made.knocks >= 2)
+        await until(lambda: made.health_checks >= 1)
+        await until(lambda: made.health_checks >= 2)
         assert (made.batches, breaker.rule.state) == (LIMIT, "open")
         made.status = 200
         await until(lambda: shown() == 2)
@@ -109,20 +109,20 @@ async def test_knocks_cost_no_message_and_one_probe_closes_it(status: int) -> No
         assert woken == [1, 2, 0]
 
 
-async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_knock() -> None:
+async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_health_check() -> None:
     async with peer() as (made, client, _):
-        assert await client.knock() == ""
+        assert await client.check_health() == ""
         made.status = 429
-        assert await client.knock() == ""  # too fast is alive
+        assert await client.check_health() == ""  # too fast is alive
         made.status = 503
-        assert await client.knock() == "http:503"
+        assert await client.check_health() == "http:503"
     nobody = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{made.port}/", timeout=1.0))
-    assert await nobody.knock() == "connect"
+    assert await nobody.check_health() == "connect"
     await nobody.close()
     silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(30), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     mute = HttpBatch("down", HttpBatchSettings(url=f"http://127.0.0.1:{port}/", timeout=0.3))
-    assert await mute.knock() == "no_answer"
+    assert await mute.check_health() == "no_answer"
     await mute.close()
     silent.close()
 

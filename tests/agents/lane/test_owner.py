@@ -65,7 +65,7 @@ class Nobody:
     async def submit(self, *args: Any) -> Any:
         raise AssertionError("submitted")
 
-    async def knock(self) -> str:
+    async def check_health(self) -> str:
         return "connect"
 
     async def close(self) -> None:
@@ -135,7 +135,7 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
         await asyncio.sleep(0.7)
         assert made.active
         assert (made.proposer._out, log_end(own_kafka)) == (0, end)
-        made._breaker.rule.knocked(0.0, "", 0.0)
+        made._breaker.rule.record_health_check(0.0, "", 0.0)
         made.wake()
         await until(lambda: log_end(own_kafka) == end + 1)
         await asyncio.sleep(0.7)

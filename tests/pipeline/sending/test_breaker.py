@@ -52,9 +52,9 @@ def test_after_a_first_failure_slices_go_one_at_a_time() -> None:
     assert breaker.allowance(0.0, 15) == UNLIMITED
 
 
-def test_a_knock_that_is_answered_leads_to_one_probe_that_closes_it() -> None:
+def test_a_health_check_that_is_answered_leads_to_one_probe_that_closes_it() -> None:
     breaker = opened()
-    breaker.knocked(1.0, "", 0.0)
+    breaker.record_health_check(1.0, "", 0.0)
     assert breaker.state == "half-open"
     assert breaker.allowance(1.0, 1) == 0
     assert breaker.allowance(1.0, 0) == 1
@@ -68,17 +68,17 @@ def test_a_knock_that_is_answered_leads_to_one_probe_that_closes_it() -> None:
 
 def test_a_probe_that_fails_opens_it_again_for_longer_and_the_outage_began_when_it_did() -> None:
     breaker = opened(10.0)
-    assert breaker.knock_at == 10.0 + FIRST_PAUSE
-    breaker.knocked(11.0, "", 0.0)
+    assert breaker.check_at == 10.0 + FIRST_PAUSE
+    breaker.record_health_check(11.0, "", 0.0)
     breaker.proposed(11.0)
     assert breaker.admit(NOW)
     breaker.failed(12.0, "http:500", 0.0)
-    assert (breaker.state, breaker.opened_at, breaker.knock_at) == ("open", 10.0, 12.0 + 2 * FIRST_PAUSE)
+    assert (breaker.state, breaker.opened_at, breaker.check_at) == ("open", 10.0, 12.0 + 2 * FIRST_PAUSE)
 
 
 def test_a_probe_whose_intent_came_to_nothing_makes_way() -> None:
     breaker = opened()
-    breaker.knocked(1.0, "", 0.0)
+    breaker.record_health_check(1.0, "", 0.0)
     breaker.proposed(1.0)
     assert breaker.allowance(1.0 + PROBE_PATIENCE, 0) == 0
     assert breaker.allowance(1.1 + PROBE_PATIENCE, 0) == 1
@@ -88,23 +88,23 @@ def test_a_probe_whose_intent_came_to_nothing_makes_way() -> None:
 def test_the_back_off_doubles_up_to_a_bound_and_begins_anew_after_a_success(jitter: float) -> None:
     breaker, pauses = opened(), []
     for n in range(8):
-        breaker.knocked(float(n), "connect", jitter)
-        pauses.append(breaker.knock_at - n)
+        breaker.record_health_check(float(n), "connect", jitter)
+        pauses.append(breaker.check_at - n)
     plain = [min(LAST_PAUSE, FIRST_PAUSE * 2 ** (n + 1)) for n in range(8)]
     assert pauses == pytest.approx([pause * (1 + JITTER * jitter) for pause in plain])
     breaker.succeeded()
     for _ in range(N):
         breaker.failed(100.0, "connect", 0.0)
-    assert breaker.knock_at == 100.0 + FIRST_PAUSE
+    assert breaker.check_at == 100.0 + FIRST_PAUSE
 
 
 def test_late_answers_of_what_was_under_way() -> None:
     breaker = opened(0.0)
     breaker.failed(5.0, "no_answer", 0.0)
-    assert (breaker.opened_at, breaker.knock_at) == (0.0, FIRST_PAUSE)  # a late failure changes nothing
+    assert (breaker.opened_at, breaker.check_at) == (0.0, FIRST_PAUSE)  # a late failure changes nothing
     breaker.succeeded()
     assert breaker.state == "closed"
-    breaker.knocked(6.0, "connect", 0.0)  # a knock that was under way
+    breaker.record_health_check(6.0, "connect", 0.0)  # a health check that was under way
     assert breaker.state == "closed"
 
 
@@ -145,7 +145,7 @@ def test_an_aggregator_that_is_away_and_says_for_how_long_is_left_alone_until_th
     for _ in range(N):
         breaker.judge(0.0, too_fast(30.0, "http:503"), 0.0)
     assert breaker.state == "open"
-    breaker.knocked(2.0, "", 0.0)
+    breaker.record_health_check(2.0, "", 0.0)
     assert (breaker.state, breaker.allowance(29.0, 0), breaker.admit(29.0)) == ("half-open", 0, False)
     assert breaker.allowance(30.0, 0) == 1
 
@@ -166,7 +166,7 @@ def test_a_throttled_account_costs_few_requests(lanes: int) -> None:
     assert requests <= 1 + seconds / 5
 
 
-EVENTS = st.lists(st.sampled_from(["turn", "fail", "succeed", "knock", "no_answer", "later"]), max_size=60)
+EVENTS = st.lists(st.sampled_from(["turn", "fail", "succeed", "health_check", "no_answer", "later"]), max_size=60)
 
 
 @given(EVENTS)
@@ -186,17 +186,17 @@ def test_with_any_sequence_nothing_is_let_through_while_open_and_one_while_half_
                 breaker.failed(now, "connect", 0.3)
             case "succeed":
                 breaker.succeeded()
-            case "knock":
-                breaker.knocked(now, "", 0.3)
+            case "health_check":
+                breaker.record_health_check(now, "", 0.3)
             case "no_answer":
-                breaker.knocked(now, "connect", 0.3)
+                breaker.record_health_check(now, "connect", 0.3)
             case "later":
                 now += 10
         if before != breaker.state:
             through = 0
         assert through <= 1
         assert (breaker.state == "closed") or breaker.failures >= N
-        assert breaker.knock_at <= now + LAST_PAUSE * (1 + JITTER)
+        assert breaker.check_at <= now + LAST_PAUSE * (1 + JITTER)
 
 
 @pytest.mark.parametrize(
