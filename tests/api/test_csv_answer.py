@@ -28,7 +28,7 @@ def test_formulas_are_neutralised() -> None:
     assert [one["number"] for one in found] == ["+12125550123", "+12125550124"]
     assert found[1]["reason"] == "'=cmd|'/c calc'!A1"
     assert (found[1]["account"], found[1]["campaign"]) == ("'@account", "'+1+2")
-    assert (found[0]["reason"], found[0]["meaning"]) == ("landline", "a landline")
+    assert (found[0]["reason"], found[0]["meaning"]) == ("landline", "the number is a landline")
 
 
 def pages(*found: list[int], then: Exception | None = None) -> Iterator[list[int]]:
