@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi.responses import JSONResponse
 
@@ -15,6 +14,7 @@ from api.web.errors import ApiError
 from api.web.idempotency import keyed
 from schemas import topics
 from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
+from schemas.json import JsonObject
 from schemas.wire import encode
 
 ANSWER_SECONDS = 10.0
@@ -79,7 +79,7 @@ def _check_refused(document: CampaignDocument, command: Command) -> None:
 
 
 def _not_yet(services: Services, command: Command) -> JSONResponse:
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "id": command.campaign,
         "command": command.id,
         "accepted": True,

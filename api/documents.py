@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adapters.clock import now_ms
 from api.services import Services
 from pipeline.campaign.actions import ACTIONS
 from pipeline.campaign.settlement import REACHED_NOBODY, nobody_why
 from pipeline.campaign.suspension import reason_in_words
 from schemas.campaign import CampaignDocument
+from schemas.json import JsonObject
 from schemas.times import iso_or_none
 
 _ALWAYS = ("duplicate",)
 
 
-def row(services: Services, document: CampaignDocument) -> dict[str, Any]:
+def row(services: Services, document: CampaignDocument) -> JsonObject:
     """What the list shows of a campaign; `figures` is None before the first reading. `outcome` says that it reached
     nobody, `outcome_why` why; both are "" otherwise. `reason` is of `schemas.reasons`, `reason_text` says it."""
     spec, why = document.spec, _nobody(services, document)
@@ -59,7 +58,7 @@ def _nobody(services: Services, document: CampaignDocument) -> str:
     return nobody_why(document.status, found["states"], found["targeted"], found["reasons"])
 
 
-def figures(services: Services, campaign: str) -> dict[str, Any] | None:
+def figures(services: Services, campaign: str) -> JsonObject | None:
     """The newest figures of a campaign, with `as_of` and `age_seconds`."""
     snapshot = services.figures.latest(campaign)
     if snapshot is None:
@@ -68,7 +67,7 @@ def figures(services: Services, campaign: str) -> dict[str, Any] | None:
     return {**snapshot.figures, "as_of": iso_or_none(snapshot.as_of), "age_seconds": round(age, 1)}
 
 
-def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
+def as_json(services: Services, document: CampaignDocument) -> JsonObject:
     """One campaign in full, as JSON."""
     return {
         **row(services, document),
@@ -82,7 +81,7 @@ def as_json(services: Services, document: CampaignDocument) -> dict[str, Any]:
     }
 
 
-def sources(services: Services) -> dict[str, Any]:
+def sources(services: Services) -> JsonObject:
     """Whether Kafka and ClickHouse answer, and since when they do not."""
     return {
         "now": iso_or_none(now_ms()),

@@ -13,7 +13,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import versions
@@ -23,6 +22,7 @@ from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
 from api.figures_source import read_figures
 from schemas.campaign import CampaignDocument
+from schemas.json import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _LIVE = {"processing", "sending", "paused", "suspended"}
 class Snapshot:
     """Figures of one campaign `as_of` (ms) a revision of its document and a `version` of what is recorded of it."""
 
-    figures: dict[str, Any]
+    figures: JsonObject
     as_of: int
     revision: int
     version: int

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from pipeline.campaign.money import MICRO
 from pipeline.insight.accounting import figures as account
 from schemas.figures import Figures
+from schemas.json import JsonObject
 from schemas.succession import HANDED_OVER, SHOWN
 
 """States in which the aggregator certainly has the message; it may have the `unknown` ones."""
 
 
-def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
+def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, JsonObject]:
     """The figures of each campaign, all zero before its audience is frozen.
 
     Raises:
@@ -25,7 +25,7 @@ def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, 
     return {campaign: as_json([account(sets) for sets in message_sets(store, campaign)]) for campaign in campaigns}
 
 
-def as_json(messages: Sequence[Figures]) -> dict[str, Any]:
+def as_json(messages: Sequence[Figures]) -> JsonObject:
     """The figures of all messages of a campaign added up: `states` hold every state, `reasons` are ranked,
     `submitted` is what the aggregator has, `spend` in credits, times in ms (0 = never). `clicked`: recipients, each
     once; its `rate` is those of the delivered who clicked, divided by the delivered, null where nobody was."""
@@ -59,7 +59,7 @@ def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return added
 
 
-def _ranked(messages: Sequence[Figures]) -> list[dict[str, Any]]:
+def _ranked(messages: Sequence[Figures]) -> list[JsonObject]:
     counts_by_reason: Counter[tuple[str, str]] = Counter()
     for one in messages:
         for state, reasons in one.reasons.items():

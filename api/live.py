@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
@@ -15,6 +15,7 @@ from api.documents import as_json, row, sources
 from api.listing import Filter
 from api.routes.reading import filtered
 from api.services import Services, services
+from schemas.json import JsonObject
 
 router = APIRouter(tags=["live"])
 
@@ -30,7 +31,7 @@ class Feed:
         self._campaign = campaign
         self._sent: dict[str, bytes] = {}
 
-    def next(self) -> dict[str, Any]:
+    def next(self) -> JsonObject:
         """`order` and `rows` (changed only) of the list's page, `detail` of the chosen campaign if it changed (None
         with `gone` when it was deleted), ages of all figures shown, `sources`."""
         documents, total = self._wanted.select(self._shared.campaigns.all())
@@ -47,7 +48,7 @@ class Feed:
         }
         return {**event, **self._chosen()}
 
-    def _chosen(self) -> dict[str, Any]:
+    def _chosen(self) -> JsonObject:
         if not self._campaign:
             return {}
         document = self._shared.campaigns.get(self._campaign)
@@ -56,7 +57,7 @@ class Feed:
         value = as_json(self._shared, document)
         return {"detail": value} if self._is_new(f"detail {document.id}", value) else {}
 
-    def _is_new(self, key: str, value: dict[str, Any]) -> bool:
+    def _is_new(self, key: str, value: JsonObject) -> bool:
         # The age grows each second and alone is no news: the page counts it on from `as_of`.
         figures = value["figures"] and {k: v for k, v in value["figures"].items() if k != "age_seconds"}
         encoded = orjson.dumps({**value, "figures": figures})

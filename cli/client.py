@@ -14,6 +14,7 @@ import orjson
 
 from adapters.http import request
 from adapters.terminal import UserError
+from schemas.json import JsonObject
 
 TIMEOUT = 30.0
 """Seconds; the API itself waits up to 10 for the coordinator."""
@@ -26,7 +27,7 @@ class Client:
         self.url = url
         self._timeout = timeout
 
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, path: str, **query: Any) -> JsonObject:
         """GET; query values that are None are left out.
 
         Raises:
@@ -36,7 +37,7 @@ class Client:
 
     def send(
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/json", **query: Any
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """POST, PUT or DELETE (see `get` for queries and errors)."""
         return self._json(method, _with_query(path, query), body, kind)
 
@@ -66,10 +67,10 @@ class Client:
         with to.open("rb") as file:
             return max(0, sum(1 for _ in file) - 1)
 
-    def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any]:
+    def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> JsonObject:
         with self._open(method, path, body, kind) as answer:
             try:
-                found: dict[str, Any] = orjson.loads(answer.read())
+                found: JsonObject = orjson.loads(answer.read())
             except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
                 raise UserError(f"the API at {self.url} ended its answer early ({_why(error)}); try again") from error
         return found
@@ -93,7 +94,7 @@ def our_api(timeout: float = TIMEOUT) -> Client:
     return Client(load().api.url, timeout)
 
 
-def retrying(call: Callable[[], dict[str, Any]], patience: float, sleep: Callable[[float], None]) -> dict[str, Any]:
+def retrying(call: Callable[[], JsonObject], patience: float, sleep: Callable[[float], None]) -> JsonObject:
     """Repeat `call` while the API is away or not ready; after `patience` seconds raise its last error."""
     waited = 0.0
     while True:
@@ -106,7 +107,7 @@ def retrying(call: Callable[[], dict[str, Any]], patience: float, sleep: Callabl
         waited += 0.5
 
 
-def _with_query(path: str, query: dict[str, Any]) -> str:
+def _with_query(path: str, query: JsonObject) -> str:
     given = {key: value for key, value in query.items() if value not in (None, "", [], ())}
     return f"{path}?{urllib.parse.urlencode(given, doseq=True)}" if given else path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from adapters.settings import Settings
 from api.terms import terms_in
@@ -16,6 +16,7 @@ from pipeline.insight.forecast_words import Forecast, Question, forecast
 from pipeline.lane.scheduler import rank_of
 from pipeline.limits.rate import lane_share, slots, sustained
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.json import JsonObject
 from schemas.times import iso_or_none
 from schemas.wire import CHUNK_LIMIT
 
@@ -89,7 +90,7 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
     return compile_plan(draft, terms_in(settings, spec))
 
 
-def forecast_json(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) -> dict[str, Any]:
+def forecast_json(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) -> JsonObject:
     """The forecast of the campaign `name`, times as ISO 8601 in UTC; `audience` says in words whom it is about,
     `skipped` (reason -> recipients) who of them would get nothing."""
     value = asdict(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import pyarrow as pa
@@ -23,6 +23,7 @@ from api.web.idempotency import keyed
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.identity.tokens import new_campaign_id
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.json import JsonObject
 from schemas.reasons import Reason
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
@@ -93,7 +94,7 @@ async def _check_review(shared: Services, document: CampaignDocument, allow_empt
 
 @router.post("/{campaign}/duplicate", status_code=201)
 async def duplicate(
-    campaign: str, shared: Shared, changes: Annotated[dict[str, Any] | None, Body()] = None
+    campaign: str, shared: Shared, changes: Annotated[JsonObject | None, Body()] = None
 ) -> JSONResponse:
     """Create a draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
     document = await shared.document(campaign)
@@ -106,7 +107,7 @@ def _name_of(document: CampaignDocument) -> str:
     return str(document.spec.get("name") or document.id)[:190]
 
 
-def _copied(document: CampaignDocument, changes: dict[str, Any]) -> CampaignSpec:
+def _copied(document: CampaignDocument, changes: JsonObject) -> CampaignSpec:
     # A copy has no send time: that of the original is past or not meant for it.
     merged = {**document.spec, "send_at": None, "deadline": None, **changes}
     return _checked(checked(merged, now_ms()))
@@ -152,7 +153,7 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
     """Record the outcome of unknown messages; `resend` also creates a draft to their numbers."""
     document = await shared.document(campaign)
     resolutions = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
-    extra: dict[str, Any] = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in resolutions)}
+    extra: JsonObject = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in resolutions)}
     if body.outcome == "resend":
         # The draft first: it sends nothing by itself, and resolved messages could not be resolutions again.
         numbers = sorted({number for one in resolutions for number in one.numbers})

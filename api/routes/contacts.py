@@ -17,6 +17,7 @@ from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
 from schemas.feedback import Consent, Erasure
+from schemas.json import JsonObject
 from schemas.times import iso_of, iso_or_none
 from schemas.wire import encode
 
@@ -41,14 +42,14 @@ class EraseBody(BaseModel):
 
 
 @router.get("/contacts/{number}")
-async def show(number: str, shared: Shared) -> dict[str, Any]:
+async def show(number: str, shared: Shared) -> JsonObject:
     """Everything that is stored about a number; as ClickHouse has it, a second behind Kafka."""
     found = await asyncio.to_thread(person, shared.figures.store, number_of(number))
     return dict(_plain(found))
 
 
 @router.delete("/contacts/{number}")
-async def erase(number: str, body: EraseBody, shared: Shared) -> dict[str, Any]:
+async def erase(number: str, body: EraseBody, shared: Shared) -> JsonObject:
     """Erase what is stored about a number, and opt it out of every account: nothing more goes to it, campaigns under
     way included, and an import that brings it back does not change that. `stays` says what is kept and why. The
     answer comes when Kafka has acknowledged all of it; ClickHouse follows in a second."""

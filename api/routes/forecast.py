@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
@@ -19,6 +19,7 @@ from api.web.refusal import ApiError
 from pipeline.campaign.plan import PlanError
 from pipeline.insight.review import written_instant
 from schemas.campaign import CampaignSpec
+from schemas.json import JsonObject
 
 router = APIRouter(prefix="/v1", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
@@ -29,7 +30,7 @@ async def forecast(
     request: Request,
     shared: Shared,
     start: Annotated[str, Query(max_length=40, description="Launch time: ISO 8601, in store time.")] = "",
-) -> dict[str, Any]:
+) -> JsonObject:
     """Forecast whether and when a campaign (JSON or TOML) can be sent to its current contacts. Nothing is stored."""
     spec = await spec_of(request)
     missing = unconfigured(shared.settings, spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
@@ -10,12 +10,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.documents import sources
 from api.services import Services, services
+from schemas.json import JsonObject
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def health(shared: Annotated[Services, Depends(services)]) -> dict[str, Any]:
+async def health(shared: Annotated[Services, Depends(services)]) -> JsonObject:
     """200 while this process serves; `sources` says what it can reach (the page shows it too)."""
     return {"ok": True, "loading": not shared.loaded, "sources": sources(shared)}
 

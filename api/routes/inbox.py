@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 
@@ -13,6 +13,7 @@ from api.services import Services, services
 from api.web import cursor as cursors
 from api.web.errors import ApiError
 from api.web.numbers import number_of
+from schemas.json import JsonObject
 from schemas.times import iso_of
 
 router = APIRouter(prefix="/v1", tags=["opt-outs"])
@@ -27,7 +28,7 @@ async def lines(
     number: Annotated[str, Query(max_length=40, description="Only this number.")] = "",
     size: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
-) -> dict[str, Any]:
+) -> JsonObject:
     """Newest first, as ClickHouse has it, a second behind Kafka. `at` is when it came, `said` when it was
     sent, as others say. `change`: out, in, held or null; `hold` names what waits for a decision
     (`POST /v1/optouts/{number}/holds`); `answer` may be null. `number` is "" where the sender cannot be read:
@@ -62,7 +63,7 @@ def read_place(cursor: str) -> Place:
         raise ApiError(422, f"cursor: {why}", fields=[{"field": "cursor", "error": why}]) from error
 
 
-def _as_json(line: Line) -> dict[str, Any]:
+def _as_json(line: Line) -> JsonObject:
     answer = line.answer
     return {
         "at": iso_of(line.at),

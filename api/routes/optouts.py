@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
@@ -20,6 +20,7 @@ from api.web.numbers import number_of, refusal
 from pipeline.eligibility.optouts import reason_of
 from pipeline.numbers.numbering import Accepted, read
 from schemas.feedback import Consent
+from schemas.json import JsonObject
 from schemas.reasons import Reason
 from schemas.times import iso_of
 
@@ -73,7 +74,7 @@ class HoldBody(BaseModel):
 
 
 @router.post("/optouts")
-async def add(body: OptOutsBody, shared: Shared) -> dict[str, Any]:
+async def add(body: OptOutsBody, shared: Shared) -> JsonObject:
     """Record opt-outs: all or none. The answer comes when Kafka has acknowledged them; within a second no lane
     submits to these numbers any more, waiting messages included."""
     numbers, wrong = _numbers(body.numbers)
@@ -89,7 +90,7 @@ async def add(body: OptOutsBody, shared: Shared) -> dict[str, Any]:
 
 
 @router.delete("/optouts/{number}")
-async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]:
+async def remove(number: str, body: OptInBody, shared: Shared) -> JsonObject:
     """Record that a number may be written to again, by one account or by all. A text of theirs that waits for an
     operator still holds them: `POST /v1/optouts/{number}/holds` decides about that."""
     digits = number_of(number)
@@ -111,7 +112,7 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> dict[str, Any]
 
 
 @router.post("/optouts/{number}/holds")
-async def decide(number: str, body: HoldBody, shared: Shared) -> dict[str, Any]:
+async def decide(number: str, body: HoldBody, shared: Shared) -> JsonObject:
     """Decide about texts that look like an opt-out and hold their number. Deciding ends just those holds: a STOP that
     came meanwhile stays, and so does the hold of another text."""
     digits = number_of(number)
@@ -151,7 +152,7 @@ async def exported(
 
 
 @router.get("/optouts/{number}")
-async def show(number: str, shared: Shared) -> dict[str, Any]:
+async def show(number: str, shared: Shared) -> JsonObject:
     """Who may write to a number, and every change of it; as ClickHouse has it, a second behind Kafka. `accounts` says
     for each account why it may not ("" = it may), by the rule that lanes go by."""
     digits = number_of(number)
@@ -169,7 +170,7 @@ async def show(number: str, shared: Shared) -> dict[str, Any]:
 
 
 @router.get("/replies")
-async def replies(shared: Shared) -> dict[str, Any]:
+async def replies(shared: Shared) -> JsonObject:
     """Our replies by sender: kinds, states, segments, and cost in millionths of a credit."""
     figures = await asyncio.to_thread(reply_figures, shared.figures.store)
     names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
@@ -208,7 +209,7 @@ def _numbers(texts: list[str]) -> tuple[list[int], list[dict[str, str]]]:
     return numbers, wrong
 
 
-def _as_json(change: Change) -> dict[str, Any]:
+def _as_json(change: Change) -> JsonObject:
     return {
         "at": iso_of(change.at),
         "recorded": iso_of(change.recorded),

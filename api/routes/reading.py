@@ -14,6 +14,7 @@ from api.services import Services, definition_of, services
 from api.web.cursor import read
 from api.web.errors import ApiError
 from schemas.campaign import Status
+from schemas.json import JsonObject
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
@@ -37,7 +38,7 @@ def filtered(
 
 
 @router.get("")
-async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]) -> dict[str, Any]:
+async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]) -> JsonObject:
     """Campaigns, newest first, with status from Kafka and figures as of the last reading. `next` is the cursor of
     those that follow ("": none do): what is made or deleted meanwhile repeats and loses nobody."""
     await shared.ready()
@@ -53,7 +54,7 @@ async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]
 
 
 @router.get("/{campaign}")
-async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
+async def campaign(campaign: str, shared: Shared) -> JsonObject:
     """One campaign with figures of now, or the last known with their age where ClickHouse does not answer."""
     document = await shared.document(campaign)
     await shared.figures.fresh(document)
@@ -61,7 +62,7 @@ async def campaign(campaign: str, shared: Shared) -> dict[str, Any]:
 
 
 @router.get("/{campaign}/review")
-async def review(campaign: str, shared: Shared) -> dict[str, Any]:
+async def review(campaign: str, shared: Shared) -> JsonObject:
     """What would forbid a launch, warnings, who would get it and who would be skipped for which reason, segments,
     cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
     document = await shared.document(campaign)

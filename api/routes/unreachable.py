@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
@@ -18,6 +18,7 @@ from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
 from schemas.feedback import Unreachable
+from schemas.json import JsonObject
 from schemas.reasons import Reason, in_words
 from schemas.times import iso_of
 from schemas.wire import encode
@@ -35,7 +36,7 @@ async def numbers(
         str, Query(max_length=16, pattern=r"^(\+[0-9]{1,15})?$", description="`next` of the page before.")
     ] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Numbers that campaigns skip as `unreachable`, in order, a page at a time: why, since when, said about which
     campaign's message, and when each is tried again (null: not by itself). `counts`: reason to numbers, of all.
     `next` is the cursor of those that follow ("": none do)."""
@@ -57,7 +58,7 @@ async def exported(shared: Shared) -> StreamingResponse:
 @router.delete("/unreachable/{number}")
 async def clear(
     number: str, shared: Shared, who: Annotated[str, Query(max_length=100, description="Who decided.")] = ""
-) -> dict[str, Any]:
+) -> JsonObject:
     """Let campaigns try a number again. Who is opted out at the carrier stays held: `POST
     /v1/optouts/{number}/holds` decides about that. Clearing a number that is not listed changes nothing."""
     digits = number_of(number)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.insight.forecast_words import Binding
 from schemas.campaign import Status
+from schemas.json import JsonObject
 
 
 class _Answer(BaseModel):
@@ -34,7 +35,7 @@ class Campaign(_Answer):
     recipients: int
     actions: list[str]
     rate: float
-    figures: dict[str, Any] | None
+    figures: JsonObject | None
 
 
 class CampaignList(_Answer):
@@ -45,7 +46,7 @@ class CampaignList(_Answer):
     page: int
     pages: int
     next: str
-    sources: dict[str, Any]
+    sources: JsonObject
 
 
 class Deleted(_Answer):
@@ -70,13 +71,13 @@ class Health(_Answer):
 
     ok: bool
     loading: bool
-    sources: dict[str, Any]
+    sources: JsonObject
 
 
 class Inbox(_Answer):
     """A page of inbound texts and consent changes."""
 
-    lines: list[dict[str, Any]]
+    lines: list[JsonObject]
     next: str
 
 
@@ -89,7 +90,7 @@ class Recorded(_Answer):
 class Replies(_Answer):
     """Our replies to inbound texts, by sender."""
 
-    senders: list[dict[str, Any]]
+    senders: list[JsonObject]
 
 
 class Consents(_Answer):
@@ -99,7 +100,7 @@ class Consents(_Answer):
     opted_out: bool
     held: bool
     accounts: dict[str, str]
-    history: list[dict[str, Any]]
+    history: list[JsonObject]
 
 
 class OptedIn(_Answer):
@@ -119,13 +120,13 @@ class Person(_Answer):
     """Everything that is stored about a number."""
 
     number: str
-    contact: dict[str, Any] | None
-    lists: list[dict[str, Any]]
-    messages: list[dict[str, Any]]
-    texts: list[dict[str, Any]]
-    answers: list[dict[str, Any]]
-    consents: list[dict[str, Any]]
-    unreachable: dict[str, Any] | None
+    contact: JsonObject | None
+    lists: list[JsonObject]
+    messages: list[JsonObject]
+    texts: list[JsonObject]
+    answers: list[JsonObject]
+    consents: list[JsonObject]
+    unreachable: JsonObject | None
 
 
 class Erased(_Answer):
@@ -210,12 +211,12 @@ class Review(_Answer):
     sendable: int
     skipped: dict[str, int]
     expiring: int
-    texts: list[dict[str, Any]]
+    texts: list[JsonObject]
     segments: int
     cost: int
     seconds: float
     lateness: str
-    forecast: dict[str, Any] | None
+    forecast: JsonObject | None
 
 
 _DONE: Final[dict[str, type[BaseModel]]] = {"200": Campaign, "202": Accepted}
@@ -249,7 +250,7 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
 }
 """By method and path: status to what it carries."""
 MODELS: Final = {model.__name__: model for answers in ANSWERS.values() for model in answers.values()}
-STREAMS: Final[dict[tuple[str, str], dict[str, Any]]] = {
+STREAMS: Final[dict[tuple[str, str], JsonObject]] = {
     ("get", "/metrics"): {"text/plain": {"schema": {"type": "string"}}},
     ("get", "/v1/live"): {"text/event-stream": {"schema": {"type": "string"}}},
     ("get", "/v1/unreachable/export"): {"text/csv": {"schema": {"type": "string"}}},

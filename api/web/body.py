@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from adapters.clock import now_ms
 from api.web.refusal import ApiError, field_errors
 from schemas.campaign import CampaignSpec
+from schemas.json import JsonObject
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -22,7 +23,7 @@ AHEAD: Final = timedelta(days=731)
 DEEPEST: Final = 16
 """Levels of tables and arrays; a campaign has five."""
 _DEEP: Final = f"nested more than {DEEPEST} levels deep, so it is not a campaign"
-SPEC_BODY: dict[str, Any] = {
+SPEC_BODY: JsonObject = {
     "requestBody": {
         "required": True,
         "content": {
@@ -96,7 +97,7 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _toml(raw: bytes) -> dict[str, Any]:
+def _toml(raw: bytes) -> JsonObject:
     try:
         return tomllib.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,12 +13,13 @@ from adapters.errors import EmitError, StoreRefused, StoreUnavailable
 from api.web.openapi import methods_at
 from api.web.refusal import ApiError, field_errors
 from schemas.campaign import UnreadableSpec
+from schemas.json import JsonObject
 
 log = logging.getLogger(__name__)
 __all__ = ["ApiError", "field_errors", "install"]
 
 
-def _answer(status: int, body: dict[str, Any]) -> JSONResponse:
+def _answer(status: int, body: JsonObject) -> JSONResponse:
     headers = {"Retry-After": "2"} if status == 503 else None
     return JSONResponse(body, status, headers=headers)
 

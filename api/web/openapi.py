@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -10,9 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from api.web.answers import ANSWERS, MODELS, STREAMS
 from api.web.idempotency import HEADER
 from schemas.campaign import CampaignSpec
+from schemas.json import JsonObject
 
 _COMPONENTS: Final = "#/components/schemas/{model}"
-PROBLEM: Final[dict[str, Any]] = {
+PROBLEM: Final[JsonObject] = {
     "title": "Problem",
     "description": "Why a request was refused or failed. Some refusals add the campaign's `id` and `status`.",
     "type": "object",
@@ -38,7 +39,7 @@ _WITH_BODY: Final = {"408": "the body did not arrive completely in time", "413":
 _OF_CAMPAIGN: Final = {"404": "there is no such campaign"}
 _CHANGING: Final = {"409": "not in this state, or the same request is still under way"}
 _INVALID: Final = {"422": "a parameter, the body, or the Idempotency-Key is wrong; `fields` says which and how"}
-_KEY: Final[dict[str, Any]] = {
+_KEY: Final[JsonObject] = {
     "name": HEADER,
     "in": "header",
     "required": False,
@@ -47,7 +48,7 @@ _KEY: Final[dict[str, Any]] = {
 }
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI) -> JsonObject:
     """The description, made once."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -68,7 +69,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+def _complete(path: str, method: str, operation: JsonObject) -> None:
     said = {**_ALWAYS, **_INVALID}
     if "{" in path:
         said |= {"404": "there is nothing of that name"}
@@ -91,7 +92,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
 
 def methods_at(app: FastAPI, path: str) -> list[str]:
     """The methods of the route that fits a path most closely, [] where none does: the page's files are no routes."""
-    paths: dict[str, dict[str, Any]] = describe(app)["paths"]
+    paths: dict[str, JsonObject] = describe(app)["paths"]
     fitting = [template for template in paths if _fits(template, path)]
     if not fitting:
         return []

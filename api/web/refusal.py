@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from schemas.json import JsonObject
+
 if TYPE_CHECKING:
     from fastapi.exceptions import RequestValidationError
 
@@ -15,11 +17,11 @@ class ApiError(Exception):
     """A refusal with its HTTP status. `fields` names what in the request is wrong, `more` is added to the JSON."""
 
     def __init__(
-        self, status: int, text: str, *, fields: Sequence[dict[str, str]] = (), more: dict[str, Any] | None = None
+        self, status: int, text: str, *, fields: Sequence[dict[str, str]] = (), more: JsonObject | None = None
     ) -> None:
         super().__init__(text)
         self.status = status
-        self.body: dict[str, Any] = {"error": text, "fields": list(fields), **(more or {})}
+        self.body: JsonObject = {"error": text, "fields": list(fields), **(more or {})}
 
 
 def field_errors(error: ValidationError | RequestValidationError) -> list[dict[str, str]]:

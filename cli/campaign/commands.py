@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -14,6 +14,7 @@ from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign import wording as text
 from cli.client import Client, our_api
 from cli.contacts.numbers_file import read_numbers, user
+from schemas.json import JsonObject
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -87,7 +88,7 @@ def launch(
         raise typer.Exit(FAILED)
 
 
-def follow(api: Client, campaign: str, tell: Callable[[dict[str, Any]], None], every: float = 1.0) -> dict[str, Any]:
+def follow(api: Client, campaign: str, tell: Callable[[JsonObject], None], every: float = 1.0) -> JsonObject:
     """Poll a campaign until it has ended; `tell` gets each state that is read. Returns the last one."""
     while True:
         shown = api.get(f"/v1/campaigns/{_id(campaign)}")
@@ -223,15 +224,15 @@ def _act(campaign: str, action: str, done: str) -> None:
     _say_done(our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/{action}"), done)
 
 
-def _say_done(answer: dict[str, Any], done: str) -> None:
+def _say_done(answer: JsonObject, done: str) -> None:
     _say_pending(answer) if _is_pending(answer) else say(f"{answer['id']} {done}: {answer['status']}")
 
 
-def _is_pending(answer: dict[str, Any]) -> bool:
+def _is_pending(answer: JsonObject) -> bool:
     return answer.get("carried_out") is False
 
 
-def _say_pending(answer: dict[str, Any]) -> None:
+def _say_pending(answer: JsonObject) -> None:
     if _is_pending(answer):
         note(answer["message"])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapters.terminal import UserError, WrongUse, say, write_json
+from schemas.json import JsonObject
 from schemas.reasons import Reason, in_words
 from schemas.times import iso, iso_of, iso_or_none
 
@@ -158,7 +159,7 @@ def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
     return None
 
 
-def as_json(story: Story) -> dict[str, Any]:
+def as_json(story: Story) -> JsonObject:
     """The story with times as ISO 8601 in UTC."""
     value = asdict(story)
     value["campaign"] = {key: item for key, item in value["campaign"].items() if key != "spec"}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from schemas.json import JsonObject
 from schemas.reasons import in_words
 
 CREDIT = 1_000_000
 
 
-def residual(shown: dict[str, Any]) -> int | None:
+def residual(shown: JsonObject) -> int | None:
     """Targeted minus the sum of states; None before the first figures."""
     return shown["figures"]["residual"] if shown["figures"] else None
 
 
-def result(shown: dict[str, Any]) -> dict[str, Any]:
+def result(shown: JsonObject) -> JsonObject:
     """The JSON result: campaign, status, targeted, states, residual, submitted, seconds. `received`, `received_twice`
     and `lost` are None here; the demo and the benches fill them from the aggregator's own record."""
     figures = shown["figures"] or {}
@@ -39,7 +39,7 @@ def result(shown: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def seconds(shown: dict[str, Any]) -> float | None:
+def seconds(shown: JsonObject) -> float | None:
     """Seconds from launch to finish; None if the campaign has not finished."""
     from datetime import datetime
 
@@ -49,7 +49,7 @@ def seconds(shown: dict[str, Any]) -> float | None:
     return round(span.total_seconds(), 3)
 
 
-def progress_line(shown: dict[str, Any]) -> str:
+def progress_line(shown: JsonObject) -> str:
     """`sending  43,210 of 100,000 submitted (43.2 %)  5,012/s  residual 0  figures 0.4 s old`."""
     figures = shown["figures"]
     status = f"{status_of(shown):<10}" + (f" ({shown['reason_text']})" if shown["reason"] else "")
@@ -63,17 +63,17 @@ def progress_line(shown: dict[str, Any]) -> str:
     )
 
 
-def status_of(shown: dict[str, Any]) -> str:
+def status_of(shown: JsonObject) -> str:
     """The status, with the outcome of a campaign that reached no recipient: `finished, reached nobody`."""
     return f"{shown['status']}, {shown['outcome']}" if shown.get("outcome") else str(shown["status"])
 
 
-def _trouble(shown: dict[str, Any]) -> str:
+def _trouble(shown: JsonObject) -> str:
     clickhouse = shown.get("sources", {}).get("clickhouse", {"ok": True})
     return "" if clickhouse["ok"] else f"  ClickHouse unreachable since {clickhouse['since']}"
 
 
-def show_lines(shown: dict[str, Any]) -> Iterator[str]:
+def show_lines(shown: JsonObject) -> Iterator[str]:
     """One campaign in full, line by line."""
     yield f"{shown['name']}  [{shown['id']}]  {', '.join(shown['tags'])}".rstrip()
     yield f"status     {status_of(shown)}" + (f": {shown['reason_text']}" if shown["reason"] else "")
@@ -100,11 +100,11 @@ def show_lines(shown: dict[str, Any]) -> Iterator[str]:
         yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}  ({in_words(reason['reason'])})"
 
 
-def _click_rate(clicked: dict[str, Any]) -> str:
+def _click_rate(clicked: JsonObject) -> str:
     return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered)"
 
 
-def review_lines(found: dict[str, Any]) -> Iterator[str]:
+def review_lines(found: JsonObject) -> Iterator[str]:
     """The review: recipients and cost, then warnings, then problems that forbid a launch."""
     yield (
         f"{found['sendable']:,} of {found['recipients']:,} recipients will get the message: "
@@ -128,7 +128,7 @@ def review_lines(found: dict[str, Any]) -> Iterator[str]:
     yield "can be launched" if found["ok"] else "cannot be launched"
 
 
-def _forecast_lines(forecast: dict[str, Any] | None) -> Iterator[str]:
+def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:
     from pipeline.insight.forecast_words import duration
     from schemas.times import to_minute
 
@@ -144,7 +144,7 @@ def _forecast_lines(forecast: dict[str, Any] | None) -> Iterator[str]:
     yield f"  {forecast['why']}"
 
 
-def print_list(found: dict[str, Any]) -> None:
+def print_list(found: JsonObject) -> None:
     """Print the list of campaigns as a table."""
     from rich.console import Console
     from rich.table import Table

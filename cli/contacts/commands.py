@@ -36,6 +36,7 @@ from cli.contacts.options import (
     rejects_of,
     say_summary,
 )
+from schemas.json import JsonObject
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 app.add_typer(unreachable.app, name="unreachable")
@@ -106,7 +107,7 @@ def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
         raise UserError(f"{file}: {error}") from error
 
 
-def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> dict[str, Any]:
+def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> JsonObject:
     from cli.contacts.importing import look_through
 
     started = time.monotonic()
@@ -115,7 +116,7 @@ def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> dict[str, A
 
 def _run(
     plan: Any, file: Path, list_name: str, country: str, rejects: Path, account: str, *, replaces: bool
-) -> dict[str, Any]:
+) -> JsonObject:
     from adapters.clickhouse import Store
     from adapters.contacts.store import ContactStore
     from adapters.errors import EmitError, StoreRefused, StoreUnavailable
@@ -154,7 +155,7 @@ def _run(
     return summary
 
 
-def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> dict[str, Any]:
+def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> JsonObject:
     from cli.contacts.plan import summary_of
 
     return {
@@ -214,7 +215,7 @@ def _progress(file: Path, total: int) -> Iterator[_View]:
         yield _View(bar, bar.add_task(file.name, total=max(total, 1), lines="", rate=""))
 
 
-def _outcome(summary: dict[str, Any]) -> list[str]:
+def _outcome(summary: JsonObject) -> list[str]:
     is_dry = summary.get("dry_run", False)
     would = "would be " if is_dry else ""
     said = [f"{summary['imported']:,} contacts {would}in list {summary['list']} from {summary['lines']:,} lines"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.terminal import WrongUse, say
+from schemas.json import JsonObject
 
 File = Annotated[Path, typer.Argument(help="CSV (any encoding; , ; tab or |) or Parquet, with a header.")]
 Region = Annotated[
@@ -121,7 +122,7 @@ def rejects_of(file: Path, rejects: Path | None) -> Path:
     return target
 
 
-def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
+def say_summary(summary: JsonObject, outcome: list[str]) -> None:
     """Print the summary of an import or a dry run; `outcome` says what happened to the numbers."""
     is_dry = summary.get("dry_run", False)
     if is_dry:
@@ -140,7 +141,7 @@ def say_summary(summary: dict[str, Any], outcome: list[str]) -> None:
         say(f"  {summary['seconds']:.1f} s, {summary['lines'] / max(summary['seconds'], 1e-3):,.0f} lines/s")
 
 
-def _say_rejected(summary: dict[str, Any]) -> None:
+def _say_rejected(summary: JsonObject) -> None:
     """Print how many lines were rejected for each reason, and where they are."""
     from pipeline.audience.rejections import explained
 
@@ -150,7 +151,7 @@ def _say_rejected(summary: dict[str, Any]) -> None:
         say(f"  the rejected lines with their reasons are in {summary['rejects']}: correct them and import that file")
 
 
-def _say_judgement(verdict: dict[str, Any]) -> None:
+def _say_judgement(verdict: JsonObject) -> None:
     """Print how digits without + were read, and why."""
     if verdict["why"]:
         say(f"  {verdict['why']}.")
@@ -159,7 +160,7 @@ def _say_judgement(verdict: dict[str, Any]) -> None:
             say(f"    {sample['written']}: as national {readings[0]}, as international {readings[1]}")
 
 
-def _say_columns(columns: list[dict[str, Any]]) -> None:
+def _say_columns(columns: list[JsonObject]) -> None:
     """Print the role of each column, with samples."""
     width = max((len(one["column"]) for one in columns), default=0)
     for one in columns:

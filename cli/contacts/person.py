@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
 from adapters.terminal import UserError, WrongUse, one_line, say, to_json
 from cli.client import our_api
+from schemas.json import JsonObject
 from schemas.reasons import in_words
 
 Number = Annotated[str, typer.Argument(help="With + and country code.")]
@@ -79,7 +80,7 @@ def delete(
         say(f"  {one}")
 
 
-def _reachability(record: dict[str, Any]) -> str:
+def _reachability(record: JsonObject) -> str:
     if record["state"] == "cleared":
         return f"unreachable until {one_line(record['by']) or 'an operator'} cleared it"
     return f"unreachable ({in_words(record['reason'])}), reported for campaign {record['campaign']}"

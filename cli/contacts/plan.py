@@ -17,6 +17,7 @@ from pipeline.audience.columns import Choices, Columns, ColumnsError, columns_of
 from pipeline.audience.rejections import RejectedLines
 from pipeline.audience.survey import Profile, Survey
 from pipeline.numbers.judging import Choice, NumberJudge, Verdict
+from schemas.json import JsonObject
 
 Places = tuple[tuple[int, ...], int | None]
 """The columns with numbers, and the one with their country."""
@@ -114,7 +115,7 @@ def judge_numbers(file: ContactFile, places: Places, watch: NumberWatch, choice:
     return watch.judge.verdict(choice)
 
 
-def described_verdict(verdict: Verdict) -> dict[str, Any]:
+def described_verdict(verdict: Verdict) -> JsonObject:
     """The judgement for a summary."""
     return {"read_as": verdict.bare, "why": verdict.why, "samples": [asdict(sample) for sample in verdict.samples]}
 
@@ -189,7 +190,7 @@ def reading_notes(file: ContactFile) -> list[str]:
 
 def summary_of(
     file: ContactFile, columns: Any, survey: Survey, verdict: Verdict, rejected: RejectedLines
-) -> dict[str, Any]:
+) -> JsonObject:
     """The part of a summary that describes the file; all imports have it."""
     return {
         "read_as": file.dialect.described,
@@ -218,7 +219,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def described_columns(file: ContactFile, columns: Any, survey: Survey) -> list[dict[str, Any]]:
+def described_columns(file: ContactFile, columns: Any, survey: Survey) -> list[JsonObject]:
     """Each column's name, role and samples."""
     return [
         {

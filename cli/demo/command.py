@@ -9,7 +9,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -22,6 +22,7 @@ from cli.client import Client, retrying
 from cli.demo import result as demo_result
 from cli.demo import view as demo_view
 from loadtest import aggregator as aggregator_scripts
+from schemas.json import JsonObject
 
 LIST = "sample"
 SAMPLE = "flash_sale.toml"
@@ -106,7 +107,7 @@ def _longwave(*words: str) -> None:
         raise UserError(f"`longwave {' '.join(words)}` failed (see above), so the demo ends")
 
 
-def _campaign(settings: Settings) -> dict[str, Any]:
+def _campaign(settings: Settings) -> JsonObject:
     api = Client(settings.api.url)
     made = api.send("POST", "/v1/campaigns", orjson.dumps(_spec()))
     _check_carried_out(made)
@@ -114,7 +115,7 @@ def _campaign(settings: Settings) -> dict[str, Any]:
     _check_carried_out(api.send("POST", f"/v1/campaigns/{campaign}/launch"))
     note(f"campaign {campaign} launched: {settings.api.url}/#campaign={campaign}")
     begin = time.monotonic()
-    samples: list[dict[str, Any]] = []
+    samples: list[JsonObject] = []
     with demo_view.live() as show:
         while True:
             shown = retrying(lambda: api.get(f"/v1/campaigns/{campaign}"), API_PATIENCE, time.sleep)
@@ -129,7 +130,7 @@ def _campaign(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def _is_still(samples: list[dict[str, Any]]) -> bool:
+def _is_still(samples: list[JsonObject]) -> bool:
     """Whether everything is sent and no receipt has come for a minute: an aggregator that was up before may be
     scripted to send none, and the window for them is days."""
     last = samples[-1]
@@ -139,18 +140,18 @@ def _is_still(samples: list[dict[str, Any]]) -> bool:
     )
 
 
-def _spec() -> dict[str, Any]:
+def _spec() -> JsonObject:
     from loadtest.sample.campaigns import texts
 
     # With smart sending a second demo would skip everyone, because they just got a message.
     return {**tomllib.loads(texts()[SAMPLE]), "smart_sending_hours": 0}
 
 
-def _check_carried_out(answer: dict[str, Any]) -> None:
+def _check_carried_out(answer: JsonObject) -> None:
     if answer.get("carried_out") is False:
         raise UserError(f"{answer['message']}; the worker's log is in DATA/logs")
 
 
-def _judge(result: dict[str, Any]) -> None:
+def _judge(result: JsonObject) -> None:
     if not result["ok"]:
         raise typer.Exit(FAILED)

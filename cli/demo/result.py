@@ -6,14 +6,14 @@ import csv
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from adapters.settings import Settings
 from cli.campaign import wording as campaign_text
 from cli.client import Client
+from schemas.json import JsonObject
 
 
-def sample(shown: dict[str, Any], seconds: float) -> dict[str, Any]:
+def sample(shown: JsonObject, seconds: float) -> JsonObject:
     """One sample of the campaign, `seconds` after its launch."""
     figures = shown["figures"] or {}
     return {
@@ -26,7 +26,7 @@ def sample(shown: dict[str, Any], seconds: float) -> dict[str, Any]:
     }
 
 
-def count(settings: Settings, api: Client, shown: dict[str, Any], samples: list[dict[str, Any]]) -> dict[str, Any]:
+def count(settings: Settings, api: Client, shown: JsonObject, samples: list[JsonObject]) -> JsonObject:
     """The result of a demo. `lost`: messages that our account says were taken by the aggregator and that
     its record does not have; those of unknown outcome are in neither count (`states.unknown`)."""
     from loadtest.aggregator.submissions import Submissions
@@ -67,7 +67,7 @@ def _unknown(api: Client, campaign: str) -> set[str]:
             return {f"{campaign}-{row.get('message', 0)}-{row['ordinal']}" for row in csv.DictReader(rows)}
 
 
-def lines(result: dict[str, Any]) -> Iterator[str]:
+def lines(result: JsonObject) -> Iterator[str]:
     """The result as text."""
     states = ", ".join(f"{state} {count:,}" for state, count in result["states"].items() if count)
     yield f"{result['campaign']} {result['status']} after {result['seconds']} s: {result['targeted'] or 0:,} targeted"

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group
 from rich.live import Live
@@ -18,9 +17,10 @@ from rich.text import Text
 
 from adapters.terminal import note
 from cli.campaign import wording as campaign_text
+from schemas.json import JsonObject
 from schemas.succession import UNSENT
 
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[JsonObject], None]
 PLAIN_EVERY = 2.0
 """Seconds between progress lines without a terminal."""
 
@@ -89,7 +89,7 @@ def live() -> Iterator[Show]:
 def _lines() -> Show:
     last_line_at, status = 0.0, ""
 
-    def show(shown: dict[str, Any]) -> None:
+    def show(shown: JsonObject) -> None:
         nonlocal last_line_at, status
         if shown["status"] != status or time.monotonic() - last_line_at >= PLAIN_EVERY:
             note(campaign_text.progress_line(shown))
@@ -98,7 +98,7 @@ def _lines() -> Show:
     return show
 
 
-def render(shown: dict[str, Any]) -> Group:
+def render(shown: JsonObject) -> Group:
     """The live table of one campaign."""
     figures = shown["figures"]
     head = Text(campaign_text.progress_line(shown), style="bold")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adapters.terminal import FAILED, UserError, note, say, write_json
+from schemas.json import JsonObject
 from schemas.reasons import in_words
 
 ZONES_SHOWN = 12
@@ -41,7 +42,7 @@ def forecast(
         raise typer.Exit(FAILED)
 
 
-def _from_api(file: Path, start: str | None) -> dict[str, Any]:
+def _from_api(file: Path, start: str | None) -> JsonObject:
     from cli.client import our_api
 
     try:
@@ -54,13 +55,13 @@ def _from_api(file: Path, start: str | None) -> dict[str, Any]:
         raise UserError(f"{file}: {error}") from error
 
 
-def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> JsonObject:
     from cli.forecast.sample import forecast_sample
 
     return forecast_sample(file, recipients, seed, start)
 
 
-def lines(result: dict[str, Any]) -> Iterator[str]:
+def lines(result: JsonObject) -> Iterator[str]:
     """The forecast as text."""
     from pipeline.insight.forecast_words import duration
 

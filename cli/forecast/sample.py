@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from adapters.clock import now_ms
 from adapters.settings import load
@@ -13,11 +12,12 @@ from api.terms import unconfigured
 from cli.campaign.launch_time import given
 from cli.campaign.spec_file import read_campaign
 from pipeline.campaign.plan import PlanError
+from schemas.json import JsonObject
 from simulation.audience import sample
 from simulation.facts import rehearsed
 
 
-def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -> dict[str, Any]:
+def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -> JsonObject:
     """The forecast of a campaign file launched at `start` (in the store's zone; None: now).
 
     Raises:

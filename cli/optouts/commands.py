@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
@@ -31,6 +31,7 @@ from cli.contacts.options import (
     say_summary,
 )
 from cli.contacts.options import Numbers as HowNumbers
+from schemas.json import JsonObject
 from schemas.reasons import in_words
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -149,7 +150,7 @@ def review(
         say("no texts wait for a decision")
 
 
-def _held() -> Iterator[dict[str, Any]]:
+def _held() -> Iterator[JsonObject]:
     client, cursor = our_api(), ""
     while True:
         page = client.get("/v1/inbox", what="held", size=200, cursor=cursor or None)
@@ -181,7 +182,7 @@ def _decide(number: str, decision: str, evidence: str, done: str) -> None:
     say(f"{number} is {done} ({change['decided']} decided)")
 
 
-def _words(change: dict[str, Any]) -> str:
+def _words(change: JsonObject) -> str:
     if change["hold"]:
         return "held" if change["state"] == "held" else "hold ended"
     return str(change["state"])
@@ -237,7 +238,7 @@ def _measure(corpus: Path) -> None:
         raise typer.Exit(1)
 
 
-def _outcome(summary: dict[str, Any]) -> list[str]:
+def _outcome(summary: JsonObject) -> list[str]:
     would = "would be " if summary.get("dry_run", False) else ""
     change = {
         "opted_in": f"{would}opted in again",

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pyroaring import BitMap64
 
@@ -39,6 +38,7 @@ from pipeline.audience.survey import Survey
 from pipeline.eligibility.optouts import without_decided
 from pipeline.numbers.judging import Choice, Verdict
 from schemas.feedback import Consent
+from schemas.json import JsonObject
 from schemas.reasons import Reason
 
 AT_ONCE = 10_000
@@ -99,7 +99,7 @@ def _places(columns: Columns) -> Places:
     return columns.phones, columns.country
 
 
-def look_through(import_plan: Plan, country: str) -> dict[str, Any]:
+def look_through(import_plan: Plan, country: str) -> JsonObject:
     """The summary of a dry run: what an import would do. Nothing is written."""
     started, counts = time.monotonic(), Counts()
     where = Where("", country, "", frozenset(), now_ms(), import_plan.numbers.bare)
@@ -109,7 +109,7 @@ def look_through(import_plan: Plan, country: str) -> dict[str, Any]:
     return {"dry_run": True, **_summary(import_plan, counts, started)}
 
 
-def run(import_plan: Plan, country: str, account: str, rejects: Path) -> dict[str, Any]:
+def run(import_plan: Plan, country: str, account: str, rejects: Path) -> JsonObject:
     """Import a file. Returns the summary when Kafka has acknowledged everything.
 
     Raises:
@@ -206,7 +206,7 @@ def _count(counts: Counts, raw: str, outcome: Outcome) -> None:
         counts.rejected.add(outcome.rejection, raw)
 
 
-def _summary(import_plan: Plan, counts: Counts, started: float) -> dict[str, Any]:
+def _summary(import_plan: Plan, counts: Counts, started: float) -> JsonObject:
     notes = [f"{count:,} lines: {NOTES[note]}" for note, count in counts.notes.most_common()]
     out = counts.states.get("out", BitMap64())
     return {

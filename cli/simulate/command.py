@@ -6,13 +6,14 @@ import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign.launch_time import begin_of
 from cli.campaign.spec_file import read_campaign
+from schemas.json import JsonObject
 from schemas.reasons import in_words
 from schemas.succession import UNSENT
 
@@ -69,7 +70,7 @@ def simulate(
 
 def _result(
     file: Path, beside: list[Path], seed: int, recipients: int | None, start: str | None, script: Path, exact: bool
-) -> dict[str, Any]:
+) -> JsonObject:
     from adapters.settings import load
     from cli.simulate.setup import SetupError, before_of, launches_of
     from loadtest.aggregator.script import read_script
@@ -100,7 +101,7 @@ def _result(
     return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)
 
 
-def _draw(result: dict[str, Any], path: Path) -> None:
+def _draw(result: JsonObject, path: Path) -> None:
     from simulation.chart import draw
 
     try:
@@ -112,7 +113,7 @@ def _draw(result: dict[str, Any], path: Path) -> None:
     note(f"chart written to {path}")
 
 
-def lines(result: dict[str, Any]) -> Iterator[str]:
+def lines(result: JsonObject) -> Iterator[str]:
     """The result as text, with one line of chart per state and zone."""
     from pipeline.insight.forecast_words import duration
 
@@ -142,11 +143,11 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     yield from _zones(result)
 
 
-def _share(count: int, result: dict[str, Any]) -> float:
+def _share(count: int, result: JsonObject) -> float:
     return float(100 * count / max(1, result["targeted"]))
 
 
-def _columns(result: dict[str, Any]) -> list[dict[str, Any]]:
+def _columns(result: JsonObject) -> list[JsonObject]:
     """The samples at the ends of WIDTH equal spans of time."""
     samples = result["timeline"]
     last = samples[-1]["seconds"] or 1.0
@@ -159,7 +160,7 @@ def _columns(result: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _spark(result: dict[str, Any], state: str) -> str:
+def _spark(result: JsonObject, state: str) -> str:
     counts = [sample["states"].get(state, 0) for sample in _columns(result)]
     return _blocks(counts, max(1, *counts))
 
@@ -168,7 +169,7 @@ def _blocks(values: list[int], most: int) -> str:
     return "".join(BLOCKS[min(len(BLOCKS) - 1, -(-value * (len(BLOCKS) - 1) // most))] for value in values)
 
 
-def _zones(result: dict[str, Any]) -> Iterator[str]:
+def _zones(result: JsonObject) -> Iterator[str]:
     waiting = UNSENT
     sizes = {zone: sum(cells.values()) for zone, cells in result["timeline"][-1]["zones"].items()}
     columns = _columns(result)

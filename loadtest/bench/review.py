@@ -89,7 +89,7 @@ def compare(api: Client, spec: dict[str, Any], seconds: float = 90.0) -> Compare
     api.send("POST", f"/v1/campaigns/{campaign}/launch", b"", allow_empty=True)
     shown = wait_over(api, campaign, seconds)
     figures = shown["figures"]
-    promised = Counter(review["skipped"])
+    promised: Counter[str] = Counter(review["skipped"])
     if review["expiring"]:
         promised["deadline"] = review["expiring"]
     happened = {one["reason"]: one["count"] for one in figures["reasons"] if one["state"] in ("skipped", "expired")}
