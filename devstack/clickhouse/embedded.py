@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import chdb
 
@@ -46,4 +46,6 @@ class Connection(Protocol):
 
 def connect(path: str) -> Connection:
     """Open a session on the engine's data folder."""
-    return cast(Connection, chdb.connect(path))  # type: ignore[no-untyped-call]
+    # chDB has annotations in some of its wheels and none in others.
+    connect_to: Any = chdb.connect
+    return cast(Connection, connect_to(path))

@@ -365,7 +365,7 @@ def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
         health = ask(f"{url}/healthz")[1]
         assert not health["sources"]["kafka"]["ok"]
         with urllib.request.urlopen(f"{url}/") as page:
-            assert b"Realtime campaigns" in page.read()
+            assert "<title>Longwave · Campaigns</title>".encode() in page.read()
 
 
 def test_port_taken_is_one_clear_line(tmp_path: Path, live: Live) -> None:
