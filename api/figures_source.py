@@ -29,40 +29,40 @@ def as_json(messages: Sequence[Figures]) -> JsonObject:
     """The figures of all messages of a campaign added up: `states` hold every state, `reasons` are ranked,
     `submitted` is what the aggregator has, `spend` in credits, times in ms (0 = never). `clicked`: recipients, each
     once; its `rate` is those of the delivered who clicked, divided by the delivered, null where nobody was."""
-    states = {state: sum(one.states[state] for one in messages) for state in SHOWN}
-    received = sum(one.clicks.delivered for one in messages)
+    states = {state: sum(message.states[state] for message in messages) for state in SHOWN}
+    received = sum(message.clicks.delivered for message in messages)
     return {
-        "targeted": sum(one.targeted for one in messages),
+        "targeted": sum(message.targeted for message in messages),
         "states": states,
-        "residual": sum(one.residual for one in messages),
+        "residual": sum(message.residual for message in messages),
         "submitted": sum(states[state] for state in HANDED_OVER),
         "reasons": _ranked(messages),
         "clicked": {
-            "people": sum(one.clicks.people for one in messages),
-            "bots": sum(one.clicks.bots for one in messages),
+            "people": sum(message.clicks.people for message in messages),
+            "bots": sum(message.clicks.bots for message in messages),
             "delivered": received,
             "rate": received / states["delivered"] if states["delivered"] else None,
         },
-        "opted_out": _added(one.events.get("opted_out", {}) for one in messages).total(),
-        "replied": _added(one.events.get("replied", {}) for one in messages).total(),
-        "segments": sum(one.segments for one in messages),
-        "spend": sum(one.spend for one in messages) / MICRO,
-        "newest_at": max((one.newest_at for one in messages), default=0),
-        "inserted_at": max((one.inserted_at for one in messages), default=0),
+        "opted_out": _added(message.events.get("opted_out", {}) for message in messages).total(),
+        "replied": _added(message.events.get("replied", {}) for message in messages).total(),
+        "segments": sum(message.segments for message in messages),
+        "spend": sum(message.spend for message in messages) / MICRO,
+        "newest_at": max((message.newest_at for message in messages), default=0),
+        "inserted_at": max((message.inserted_at for message in messages), default=0),
     }
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     added: Counter[str] = Counter()
-    for one in counts:
-        added.update(one)
+    for count in counts:
+        added.update(count)
     return added
 
 
 def _ranked(messages: Sequence[Figures]) -> list[JsonObject]:
     counts_by_reason: Counter[tuple[str, str]] = Counter()
-    for one in messages:
-        for state, reasons in one.reasons.items():
+    for message in messages:
+        for state, reasons in message.reasons.items():
             counts_by_reason.update({(state, reason): count for reason, count in reasons.items() if reason and count})
     return [
         {"state": state, "reason": reason, "count": count}

@@ -70,7 +70,7 @@ def elsewhere(settings: Settings) -> dict[str, str]:
         found["kafka"] = settings.kafka.bootstrap
     if settings.clickhouse.host not in _LOCAL or settings.clickhouse.secure:
         found["clickhouse"] = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
-    urls = [urlsplit(one.url) for one in settings.aggregators.values()]
+    urls = [urlsplit(aggregator.url) for aggregator in settings.aggregators.values()]
     if not any(url.hostname in _LOCAL and url.port == settings.aggregator.port for url in urls):
         found["aggregator"] = ", ".join(url.netloc for url in urls)
     return found

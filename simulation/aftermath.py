@@ -51,9 +51,9 @@ class Aftermath:
 
     def visits(self, key: Key, ordinals: Sequence[int], visits: Iterable[Visit]) -> None:
         """Visits of the link of accepted messages."""
-        for one in visits:
-            at = self._clock.ms + one.wait
-            click = Click(ordinal=ordinals[one.place], link=0, at=at, method=one.method, user_agent=one.agent)
+        for visit in visits:
+            at = self._clock.ms + visit.wait
+            click = Click(ordinal=ordinals[visit.place], link=0, at=at, method=visit.method, user_agent=visit.agent)
             due = -(-at // self._step) * self._step
             if due not in self._visits:
                 self._begin(self._visits, due, self._click)

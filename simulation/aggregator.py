@@ -119,7 +119,7 @@ class ModelledAggregator:
     def is_out(self, now: int) -> bool:
         """Whether it is away at `now` (ms). Resets and silence count as "not sent", as a refused connection does."""
         elapsed = (now - self._start) / 1000
-        return any(one.start <= elapsed < one.start + one.duration for one in self.script.outages)
+        return any(outage.start <= elapsed < outage.start + outage.duration for outage in self.script.outages)
 
     def _fault(self) -> SubmitOutcome | None:
         faults = self.script.faults

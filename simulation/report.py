@@ -27,7 +27,7 @@ def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed
         "outages": outcome.outages,
         "slices": "coarse" if outcome.coarse else "as production's",
         **first,
-        "others": [{key: value for key, value in one.items() if key != "timeline"} for one in others],
+        "others": [{key: value for key, value in other.items() if key != "timeline"} for other in others],
     }
 
 

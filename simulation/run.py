@@ -144,7 +144,7 @@ class _Simulation:
         self._lanes = self._made(launches, grain)
 
     def _grain(self) -> int:
-        recipients = sum(len(one.launch.audience.page) for one in self._campaigns.values())
+        recipients = sum(len(campaign.launch.audience.page) for campaign in self._campaigns.values())
         return recipients // SLICES
 
     def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:

@@ -166,11 +166,11 @@ def insert_attributed(store: Store, decided: Sequence[Decided]) -> None:
         return
     words = ("item", "event", "campaign")
     store.insert_arrow("attributed", pa.table({
-        "number": pa.array([one.number for one in decided], pa.uint64()),
-        "message": pa.array([one.message for one in decided], pa.uint8()),
-        "ordinal": pa.array([one.ordinal for one in decided], pa.uint32()),
-        "at": pa.array([one.at for one in decided], _MS),
-        **{name: pa.array([getattr(one, name) for one in decided], pa.string()) for name in words},
+        "number": pa.array([decision.number for decision in decided], pa.uint64()),
+        "message": pa.array([decision.message for decision in decided], pa.uint8()),
+        "ordinal": pa.array([decision.ordinal for decision in decided], pa.uint32()),
+        "at": pa.array([decision.at for decision in decided], _MS),
+        **{name: pa.array([getattr(decision, name) for decision in decided], pa.string()) for name in words},
     }))  # fmt: skip
 
 

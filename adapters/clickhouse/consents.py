@@ -97,15 +97,15 @@ def insert_consents(store: Store, changes: Sequence[Placed[Consent]]) -> None:
     """
     if not changes:
         return
-    said = [one.record for one in changes]
+    said = [change.record for change in changes]
     texts = ("account", "hold", "state", "source", "evidence", "word", "rule", "who", "campaign")
     store.insert_arrow("consents", pa.table({
-        "number": pa.array([one.number for one in said], pa.uint64()),
-        "log_partition": pa.array([one.partition for one in changes], pa.uint16()),
-        "log_offset": pa.array([one.offset for one in changes], pa.uint64()),
-        "recorded": pa.array([one.written for one in changes], _MS),
-        "at": pa.array([one.at for one in said], _MS),
-        **{name: pa.array([getattr(one, name) for one in said], pa.string()) for name in texts},
+        "number": pa.array([consent.number for consent in said], pa.uint64()),
+        "log_partition": pa.array([change.partition for change in changes], pa.uint16()),
+        "log_offset": pa.array([change.offset for change in changes], pa.uint64()),
+        "recorded": pa.array([change.written for change in changes], _MS),
+        "at": pa.array([consent.at for consent in said], _MS),
+        **{name: pa.array([getattr(consent, name) for consent in said], pa.string()) for name in texts},
     }))  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def history(store: Store, number: int) -> list[Change]:
 
 def current_changes(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
     """The last change of each account and hold, of the changes of one number in the order of `history`."""
-    return {(one.account, one.hold): one for one in changes}
+    return {(change.account, change.hold): change for change in changes}
 
 
 def blocked_of(store: Store, account: str, numbers: Sequence[int]) -> dict[int, str]:
@@ -192,24 +192,24 @@ def insert_replies(store: Store, conversations: Sequence[Conversation]) -> None:
         StoreUnavailable, StoreRefused.
     """
     found = {
-        (one.campaign, one.message, one.ordinal): (conversation.number, one)
+        (reply.campaign, reply.message, reply.ordinal): (conversation.number, reply)
         for conversation in conversations
-        for one in conversation.replies
+        for reply in conversation.replies
     }
     if not found:
         return
     numbers, replies = [number for number, _ in found.values()], [one for _, one in found.values()]
     store.insert_arrow("replies", pa.table({
-        "campaign": pa.array([one.campaign.encode() for one in replies], pa.binary(8)),
-        "message": pa.array([one.message for one in replies], pa.uint8()),
-        "ordinal": pa.array([one.ordinal for one in replies], pa.uint32()),
+        "campaign": pa.array([reply.campaign.encode() for reply in replies], pa.binary(8)),
+        "message": pa.array([reply.message for reply in replies], pa.uint8()),
+        "ordinal": pa.array([reply.ordinal for reply in replies], pa.uint32()),
         "number": pa.array(numbers, pa.uint64()),
-        "kind": pa.array([one.kind for one in replies], pa.string()),
-        "account": pa.array([one.account for one in replies], pa.string()),
-        "sender": pa.array([one.sender for one in replies], pa.string()),
-        "at": pa.array([one.at for one in replies], _MS),
-        "cause": pa.array([one.cause for one in replies], pa.string()),
-        "text": pa.array([one.text for one in replies], pa.string()),
+        "kind": pa.array([reply.kind for reply in replies], pa.string()),
+        "account": pa.array([reply.account for reply in replies], pa.string()),
+        "sender": pa.array([reply.sender for reply in replies], pa.string()),
+        "at": pa.array([reply.at for reply in replies], _MS),
+        "cause": pa.array([reply.cause for reply in replies], pa.string()),
+        "text": pa.array([reply.text for reply in replies], pa.string()),
     }))  # fmt: skip
 
 

@@ -172,8 +172,8 @@ def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> t
     ends = [_place(rows[-1]) for rows in (texts, others) if len(rows) == looked]
     # A change that a text caused is shown with the text, which has its time. One whose text is older than the table
     # of texts stands alone.
-    known = _known(store, [one for one in others if one.source == "inbound"])
-    lines = [*_first(store, texts), *(one for one in others if (one.number, one.evidence) not in known)]
+    known = _known(store, [other for other in others if other.source == "inbound"])
+    lines = [*_first(store, texts), *(other for other in others if (other.number, other.evidence) not in known)]
     ordered = sorted(dict.fromkeys(lines), key=lambda line: _order(_place(line)))
     if not ends:
         return ordered, None

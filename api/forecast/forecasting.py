@@ -48,8 +48,8 @@ def forecast_of(
     senders = sum(one.segments_per_second for one in account.senders.values())
     share = lane_share(sender.segments_per_second, account.segments_per_second, senders, lanes)
     plan = draft_plan(settings, spec, now)
-    recipients = sum(one.recipients for one in crowds)
-    mean_parts = sum(one.segments for one in crowds) / max(1, recipients)
+    recipients = sum(crowd.recipients for crowd in crowds)
+    mean_parts = sum(crowd.segments for crowd in crowds) / max(1, recipients)
     batch = settings.aggregators[sender.aggregator].capabilities.batch
     kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
     horizon = last_due(crowds, plan, now) + HORIZON_DAYS * 86_400_000

@@ -79,13 +79,13 @@ def _checked(spec: CampaignSpec) -> CampaignSpec:
     wrong = [one for one in check_texts(spec, "")[1] if one.code == PLACEHOLDER]
     if wrong:
         text = "; ".join(f"{one.where}: {one.what}" for one in wrong)
-        raise ApiError(422, text, fields=[{"field": one.where, "error": one.what} for one in wrong])
+        raise ApiError(422, text, fields=[{"field": finding.where, "error": finding.what} for finding in wrong])
     return spec
 
 
 async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
     review, _ = await reviewing.review_of(shared, definition_of(document), document.id, until_somebody=True)
-    problems = [one for one in review.problems if not (allow_empty and one.code == NOBODY_REACHED)]
+    problems = [problem for problem in review.problems if not (allow_empty and problem.code == NOBODY_REACHED)]
     if problems:
         fields = [{"field": p.where, "error": p.what} for p in problems]
         text = "; ".join(f"{p.where}: {p.what}" for p in problems)
@@ -155,8 +155,8 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
     resolutions = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
     extra: JsonObject = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in resolutions)}
     if body.outcome == "resend":
-        # The draft first: it sends nothing by itself, and resolved messages could not be resolutions again.
-        numbers = sorted({number for one in resolutions for number in one.numbers})
+        # The draft first: it sends nothing by itself, and resolved messages cannot be looked up again.
+        numbers = sorted({number for resolution in resolutions for number in resolution.numbers})
         draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=body.by)
         extra["resend"] = orjson.loads(draft.body)["id"]
     answer = await carry_out(shared, campaign, "resolve", by=body.by, resolutions=resolutions)

@@ -174,7 +174,7 @@ async def replies(shared: Shared) -> JsonObject:
     """Our replies by sender: kinds, states, segments, and cost in millionths of a credit."""
     figures = await asyncio.to_thread(reply_figures, shared.figures.store)
     names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
-    return {"senders": [{name: getattr(one, name) for name in names} for one in figures]}
+    return {"senders": [{name: getattr(figure, name) for name in names} for figure in figures]}
 
 
 def _evidence(held: Change, body: HoldBody) -> str:

@@ -151,8 +151,8 @@ def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
     from adapters.clickhouse.story import campaign_row
     from pipeline.limits.smart_sending import read_blocker
 
-    for one in events:
-        found = read_blocker(one.id) if one.state == "skipped" else None
+    for event in events:
+        found = read_blocker(event.id) if event.state == "skipped" else None
         if found is not None:
             other = campaign_row(store, found[0])
             return Blocker(found[0], other.name if other else "a deleted campaign", found[1], found[2])

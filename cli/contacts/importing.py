@@ -88,9 +88,9 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
                 targets.rejects.add(raw, cells, _explained(reason, cells, plan.columns, country))
             at = max(now_ms(), at + 1)
             said = _consents(_statements(batch, contacts, plan, country), targets, at)
-            held = [one.number for one in said if one.state == "held"]
+            held = [consent.number for consent in said if consent.state == "held"]
             kept = without_decided(said, targets.store.ended_holds(held))
-            counts.decided |= BitMap64(held) - BitMap64(one.number for one in kept if one.state == "held")
+            counts.decided |= BitMap64(held) - BitMap64(consent.number for consent in kept if consent.state == "held")
             task = _Task(_columns(batch, contacts, plan.columns, merges=merges), kept, at)
             if before is not None:
                 before.result()
@@ -216,8 +216,8 @@ def _count(
     counts.lines += len(batch.rows) + len(batch.broken)
     counts.imported += fresh
     counts.duplicates += len(contacts.numbers) - fresh
-    counts.opted_out |= BitMap64(one.number for one in said if one.state == "out")
-    counts.held |= BitMap64(one.number for one in said if one.state == "held")
+    counts.opted_out |= BitMap64(consent.number for consent in said if consent.state == "out")
+    counts.held |= BitMap64(consent.number for consent in said if consent.state == "held")
     counts.countries.update(contacts.countries)
     for raw, _, reason in _rejected(batch, contacts):
         counts.rejected.add(reason, raw)

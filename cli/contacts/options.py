@@ -162,7 +162,7 @@ def _say_judgement(verdict: JsonObject) -> None:
 
 def _say_columns(columns: list[JsonObject]) -> None:
     """Print the role of each column, with samples."""
-    width = max((len(one["column"]) for one in columns), default=0)
+    width = max((len(column["column"]) for column in columns), default=0)
     for one in columns:
         samples = "  ·  ".join(map(_short, one["samples"]))
         say(f"  {one['column'][:40]:{min(width, 40)}}  {one['taken_for']:24}  {samples}")

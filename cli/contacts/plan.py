@@ -51,7 +51,7 @@ def plan_import(path: Path, reading: Reading, choices: Choices, numbers: Choice)
     if not survey.rows:
         raise ContactFileError(f"{path} has a header but no contacts")
     columns = columns_of(file.header, survey.profiles, choices)
-    needed = {columns.phone: "the number", **{one.position: "consent" for one in columns.consents}}
+    needed = {columns.phone: "the number", **{consent.position: "consent" for consent in columns.consents}}
     for position, what in needed.items():
         if file.header[position] in file.unusable:
             kind = file.unusable[file.header[position]]

@@ -34,8 +34,8 @@ def count(settings: Settings, api: Client, shown: JsonObject, samples: list[Json
     campaign = shown["id"]
     record = Submissions.read(settings.data / "aggregator")
     prefix = f"{campaign}-"
-    received = {one for one in record.received if one.startswith(prefix)}
-    twice = sum(1 for one in record.received_twice if one.startswith(prefix))
+    received = {message_id for message_id in record.received if message_id.startswith(prefix)}
+    twice = sum(1 for message_id in record.received_twice if message_id.startswith(prefix))
     result = campaign_text.result(shown)
     unknown = _unknown(api, campaign) if result["states"].get("unknown") else set()
     known = received - unknown

@@ -140,9 +140,9 @@ async def _publish(settings: Settings, import_plan: Plan, where: Where, rejects:
         for batch in import_plan.file.batches(AT_ONCE):
             changes: list[Consent] = []
             outcomes = list(_outcomes(batch, import_plan, where))
-            said = [one for *_, outcome in outcomes for one in outcome.changes]
+            said = [change for *_, outcome in outcomes for change in outcome.changes]
             later = _later_opt_outs(store, said)
-            ended = ended_holds(store, [one.number for one in said if one.state == "held"])
+            ended = ended_holds(store, [consent.number for consent in said if consent.state == "held"])
             for _, raw, cells, outcome in outcomes:
                 kept = _without(outcome, later, ended)
                 changes += kept.changes
@@ -175,7 +175,7 @@ def _outcomes(
 
 def _later_opt_outs(store: Store, said: Sequence[Consent]) -> dict[tuple[int, str], int]:
     """Times (ms) of recorded opt-outs of the numbers that the file opts in, by number and account."""
-    numbers = [one.number for one in said if one.state == "in" and not one.hold]
+    numbers = [consent.number for consent in said if consent.state == "in" and not consent.hold]
     latest = latest_of(store, numbers)
     return {key: at for key, (state, at) in latest.items() if state == "out"}
 
@@ -184,7 +184,9 @@ def _without(outcome: Outcome, later: dict[tuple[int, str], int], ended: Contain
     """The outcome without opt-ins that a later recorded opt-out supersedes, and without holds that were ended."""
     open_yet = without_decided(outcome.changes, ended)
     kept = [
-        one for one in open_yet if one.state != "in" or one.hold or later.get((one.number, one.account), 0) <= one.at
+        consent
+        for consent in open_yet
+        if consent.state != "in" or consent.hold or later.get((consent.number, consent.account), 0) <= consent.at
     ]
     notes = list(outcome.notes)
     if len(open_yet) < len(outcome.changes):

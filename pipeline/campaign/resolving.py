@@ -34,12 +34,12 @@ def not_resolvable(document: CampaignDocument) -> str:
 
 def consequences(record: Command) -> tuple[Effect, ...]:
     """Statuses and releases of a `resolve`; the same however often it is asked."""
-    chunks = tuple(chunk for one in record.resolutions for chunk in _chunks(record, one))
+    chunks = tuple(chunk for resolution in record.resolutions for chunk in _chunks(record, resolution))
     back = tuple(
         release
-        for one in record.resolutions
-        if one.verdict == "not-sent"
-        for release in releases(record.campaign, one.message, one.numbers, record.at)
+        for resolution in record.resolutions
+        if resolution.verdict == "not-sent"
+        for release in releases(record.campaign, resolution.message, resolution.numbers, record.at)
     )
     return (EmitStatuses(chunks), *([ReleaseReservations(back)] if back else []))
 
@@ -47,8 +47,8 @@ def consequences(record: Command) -> tuple[Effect, ...]:
 def notes(record: Command) -> list[Resolved]:
     """What the document keeps of a `resolve`."""
     counts: defaultdict[Verdict, int] = defaultdict(int)
-    for one in record.resolutions:
-        counts[one.verdict] += len(one.ordinals)
+    for resolution in record.resolutions:
+        counts[resolution.verdict] += len(resolution.ordinals)
     return [
         Resolved(command=record.id, by=record.by, at=record.at, verdict=verdict, recipients=count)
         for verdict, count in counts.items()

@@ -179,7 +179,7 @@ def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition
 def _resolve(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("resolve", document.status):
         return _refuse(document, record, now, not_resolvable(document))
-    if not any(one.ordinals for one in record.resolutions):
+    if not any(resolution.ordinals for resolution in record.resolutions):
         return _refuse(
             document, record, now, f"campaign {document.id}: no recipients were given, so nothing is resolved"
         )

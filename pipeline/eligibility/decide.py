@@ -232,7 +232,7 @@ def _reserve(
         return {}
     asked = limits
     if len(left) < len(reasons):
-        asked = [one if one.whom is None else replace(one, whom=one.whom[left]) for one in limits]
+        asked = [limit if limit.whom is None else replace(limit, whom=limit.whom[left]) for limit in limits]
     in_time = None if plan.deadline is None else due[left] < plan.deadline
     check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked, in_time)
     refused = np.flatnonzero(~check.ok)
@@ -240,7 +240,7 @@ def _reserve(
         return {}
     codes = np.zeros(FIRST_LIMIT + len(limits), np.uint8)
     codes[SMART_SENDING] = _CODES[Reason.SMART_SENDING]
-    codes[FIRST_LIMIT:] = [_CODES[Reason(one.reason)] for one in limits]
+    codes[FIRST_LIMIT:] = [_CODES[Reason(limit.reason)] for limit in limits]
     places = left[refused]
     reasons[places] = codes[check.rule[refused]]
     causes = zip(places.tolist(), check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)

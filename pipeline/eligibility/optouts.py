@@ -51,7 +51,11 @@ def reason_of(account: str, states: Mapping[tuple[str, str], str]) -> str:
 def without_decided(changes: Sequence[Consent], ended: Container[tuple[str, int, str]]) -> list[Consent]:
     """The changes without those that would open again what is `ended` (account, number, hold): a hold is named by its
     evidence, so an operator's decision about it stands however often the same evidence comes."""
-    return [one for one in changes if one.state != "held" or (one.account, one.number, one.hold) not in ended]
+    return [
+        change
+        for change in changes
+        if change.state != "held" or (change.account, change.number, change.hold) not in ended
+    ]
 
 
 class OptOuts:

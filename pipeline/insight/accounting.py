@@ -20,7 +20,7 @@ def figures(sets: MessageSets) -> Figures:
     Raises:
         ValueError: a set has a state that the conservation does not know.
     """
-    kept = [one for one in sets.sets if one.state not in EVENTS]
+    kept = [item for item in sets.sets if item.state not in EVENTS]
     current = _current(kept)
     per_reason: defaultdict[tuple[str, str], int] = defaultdict(int)
     for one, count in current:
@@ -77,9 +77,9 @@ def _current(kept: Sequence[StateSet]) -> list[tuple[StateSet, int]]:
 def _own_finals(kept: Iterable[StateSet], counts: defaultdict[tuple[str, str], int]) -> int:
     """Put the whole of each final state into `counts`; returns how many were in a state before it in the order."""
     finals: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for one in kept:
-        if one.state in FINAL:
-            finals[one.state][one.reason] = one.own
+    for consent in kept:
+        if consent.state in FINAL:
+            finals[consent.state][consent.reason] = consent.own
     doubled = 0
     for state, sizes in finals.items():
         before = 0
@@ -92,9 +92,9 @@ def _own_finals(kept: Iterable[StateSet], counts: defaultdict[tuple[str, str], i
 
 def _events(sets: Iterable[StateSet]) -> dict[str, dict[str, int]]:
     found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for one in sets:
-        if one.state in EVENTS:
-            found[one.state][one.reason] = one.own
+    for item in sets:
+        if item.state in EVENTS:
+            found[item.state][item.reason] = item.own
     return dict(found)
 
 
@@ -120,7 +120,7 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
 
 def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:
     """Each accepted set, then each unknown one, with how many of its ordinals no set before it has."""
-    billed = [one for one in sets if one.state in BILLED]
+    billed = [item for item in sets if item.state in BILLED]
     order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason, one.attempt))
     before = [0, *(one.own for one in order)]
     return [(one, one.own - size) for one, size in zip(order, before, strict=False)]

@@ -92,7 +92,7 @@ def flow(
     found = Flow(None, [], [])
     now = float(begin)
     stop = float("inf") if deadline is None else float(deadline)
-    while now < stop and any(one.left > _LEFT for one in reaches):
+    while now < stop and any(reach.left > _LEFT for reach in reaches):
         edge = _open(reaches, now, found)
         mine, others = _shares(reaches, queues, rate, rank, weight)
         first = _first(reaches) if mine else []
@@ -108,9 +108,9 @@ def flow(
         for one in reaches:
             if one.left <= _LEFT and one.end is None:
                 one.end = round(now)
-    found.left = [one.group.recipients * max(0.0, one.left) / one.group.segments if one.left > _LEFT else 0.0
-                  for one in reaches]  # fmt: skip
-    found.ends = [one.end for one in reaches]
+    found.left = [reach.group.recipients * max(0.0, reach.left) / reach.group.segments if reach.left > _LEFT else 0.0
+                  for reach in reaches]  # fmt: skip
+    found.ends = [reach.end for reach in reaches]
     if not any(found.left):
         found.finish = max((end for end in found.ends if end is not None), default=begin)
     return found
@@ -119,24 +119,24 @@ def flow(
 def _open(reaches: Sequence[_Reach], now: float, found: Flow) -> float:
     """Open and close windows as of `now`; when the next edge is (inf for none)."""
     edge = float("inf")
-    for one in reaches:
-        if one.left <= _LEFT:
+    for reach in reaches:
+        if reach.left <= _LEFT:
             continue
-        if one.since is not None and now >= one.closes:
-            one.since = None
-            _hold(one, now, found)
-        if one.since is None:
-            window = _window(one.group, now)
+        if reach.since is not None and now >= reach.closes:
+            reach.since = None
+            _hold(reach, now, found)
+        if reach.since is None:
+            window = _window(reach.group, now)
             if window is None:
                 continue
             if window[0] > now:
-                if not one.closes:
-                    _hold(one, now, found)
+                if not reach.closes:
+                    _hold(reach, now, found)
                 edge = min(edge, window[0])
-                one.closes = max(one.closes, 1)
+                reach.closes = max(reach.closes, 1)
                 continue
-            one.since, one.closes = max(window[0], 0), window[1]
-        edge = min(edge, one.closes)
+            reach.since, reach.closes = max(window[0], 0), window[1]
+        edge = min(edge, reach.closes)
     return edge
 
 
@@ -156,7 +156,7 @@ def _shares(
 ) -> tuple[float, list[tuple[_Queue, float]]]:
     """Segments/s of the campaign, and of each queue that flows now: only the first rank does."""
     waiting = [queue for queue in queues if queue.left > _LEFT]
-    ready = any(one.since is not None and one.left > _LEFT for one in reaches)
+    ready = any(reach.since is not None and reach.left > _LEFT for reach in reaches)
     ranks = [queue.competitor.rank for queue in waiting] + ([rank] if ready else [])
     if not ranks:
         return 0.0, []
@@ -169,7 +169,7 @@ def _shares(
 
 def _first(reaches: Sequence[_Reach]) -> list[_Reach]:
     """The groups whose turn it is: who became due first goes first."""
-    ready = [one for one in reaches if one.since is not None and one.left > _LEFT]
+    ready = [reach for reach in reaches if reach.since is not None and reach.left > _LEFT]
     earliest = min((one.since for one in ready if one.since is not None), default=0)
     return [one for one in ready if one.since == earliest]
 

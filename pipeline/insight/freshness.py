@@ -58,5 +58,5 @@ class Freshness:
 
     def wait(self, now: int) -> float | None:
         """The age at `now` where nobody can say how far the writer is, because Kafka does not answer."""
-        known = [one.current_at for one in self._partitions.values() if one.current_at is not None]
+        known = [partition.current_at for partition in self._partitions.values() if partition.current_at is not None]
         return max(0, now - min(known)) / 1000 if known else None

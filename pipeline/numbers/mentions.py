@@ -39,7 +39,7 @@ def _meant(text: str, country: str, bare: Bare) -> list[int]:
     if not digits.isdecimal():
         return []
     readings = (read_national(digits, country), read_international(digits))
-    return [one.number for one in readings if isinstance(one, Accepted)]
+    return [reading.number for reading in readings if isinstance(reading, Accepted)]
 
 
 def _pieces(text: str) -> list[str]:

@@ -162,7 +162,7 @@ def read_slowly(text: str, country: str) -> Accepted | Reason:
     if parsed.extension:
         return Reason.EXTENSION
     outcomes = [_judge(spelled) for spelled in _spelled(parsed)]
-    return next((one for one in outcomes if isinstance(one, Accepted)), outcomes[0])
+    return next((outcome for outcome in outcomes if isinstance(outcome, Accepted)), outcomes[0])
 
 
 def _spelled(parsed: PhoneNumber) -> Iterator[PhoneNumber]:

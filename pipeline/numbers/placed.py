@@ -36,6 +36,8 @@ def _placed(code: int) -> Callable[[str, int], re.Match[str] | None]:
 
 def _any_of(descriptions: list[PhoneNumberDesc | None]) -> str:
     patterns = dict.fromkeys(
-        one.national_number_pattern for one in descriptions if one is not None and one.national_number_pattern
+        description.national_number_pattern
+        for description in descriptions
+        if description is not None and description.national_number_pattern
     )
     return "|".join(f"(?:{pattern})" for pattern in patterns) or _NEVER
