@@ -74,6 +74,14 @@ class Health(_Answer):
     sources: JsonObject
 
 
+class Vocabulary(_Answer):
+    """The words of states, statuses and reasons."""
+
+    states: list[JsonObject]
+    statuses: list[str]
+    reasons: list[JsonObject]
+
+
 class Inbox(_Answer):
     """A page of inbound texts and consent changes."""
 
@@ -236,6 +244,7 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("post", "/v1/campaigns/{campaign}/cancel"): _DONE,
     ("get", "/healthz"): {"200": Health},
     ("get", "/v1/inbox"): {"200": Inbox},
+    ("get", "/v1/vocabulary"): {"200": Vocabulary},
     ("post", "/v1/optouts"): {"200": Recorded},
     ("get", "/v1/optouts/{number}"): {"200": Consents},
     ("delete", "/v1/optouts/{number}"): {"200": OptedIn},
