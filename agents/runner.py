@@ -33,6 +33,7 @@ from agents.faust_port import Event, Stream
 from agents.guards.table import StaleGeneration, is_current
 from schemas import metrics, topics
 from schemas.deadletter import DeadLetter, to_text
+from schemas.reasons import Reason
 from schemas.wire import Codec, DecodeError, Record, encode
 
 log = logging.getLogger(__name__)
@@ -179,13 +180,14 @@ class Step(Generic[R]):
         return None
 
     def _dead(self, event: Event, error: Exception) -> Emissions:
-        return Emissions([dead_letter(self.name, event, error)])
+        reason = Reason.UNREADABLE_RECORD if isinstance(error, DecodeError) else Reason.STEP_FAILED
+        return Emissions([dead_letter(self.name, event, reason, error)])
 
     async def _write(self, event: Event, outputs: list[Output]) -> None:
         try:
             await write(self._producer(), outputs, self.name)
         except EmitRefused as error:
-            await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
+            await write(self._producer(), [dead_letter(self.name, event, Reason.OUTPUT_REFUSED, error)], self.name)
 
     async def _finish(self, stream: Stream, event: Event, emissions: Emissions, started: float) -> None:
         try:
@@ -241,7 +243,7 @@ def _origin(event: Event) -> str:
     return f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
 
 
-def dead_letter(step: str, event: Event, error: Exception) -> Output:
+def dead_letter(step: str, event: Event, reason: Reason, error: Exception) -> Output:
     """The dead letter of an event that `step` gives up, with its origin and its bytes as they came."""
     metrics.STEP_DEAD_LETTERS.labels(step).inc()
     message = event.message
@@ -251,6 +253,7 @@ def dead_letter(step: str, event: Event, error: Exception) -> Output:
         partition=message.partition,
         offset=message.offset,
         step=step,
+        reason=reason,
         error=f"{type(error).__name__}: {error}",
         at=now_ms(),
         key=to_text(message.key),

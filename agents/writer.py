@@ -19,6 +19,7 @@ from adapters.kafka.producer import Producer
 from agents.faust_port import Event, Message, Stream
 from agents.runner import FIRST_PAUSE, LAST_PAUSE, count_from_zero, dead_letter, write
 from schemas import metrics
+from schemas.reasons import Reason
 from schemas.wire import DecodeError
 
 log = logging.getLogger(__name__)
@@ -162,5 +163,6 @@ class BatchStep(Generic[R]):
             inserting.cancel()
 
     async def _give_up(self, stream: Stream, event: Event, error: Exception) -> None:
-        await write(self._producer(), [dead_letter(self.name, event, error)], self.name)
+        reason = Reason.UNREADABLE_RECORD if isinstance(error, DecodeError) else Reason.OUTPUT_REFUSED
+        await write(self._producer(), [dead_letter(self.name, event, reason, error)], self.name)
         await stream.ack(event)

@@ -17,6 +17,7 @@ from adapters.ports import Emitter
 from adapters.settings import Settings
 from adapters.terminal import UserError, note, say, to_json
 from schemas.deadletter import DeadLetter, to_bytes
+from schemas.reasons import in_words
 from schemas.times import iso
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -39,7 +40,8 @@ def list_(json: Annotated[bool, typer.Option("--json", help="JSON on standard ou
         say(to_json([_as_json(letter) for letter in letters]))
         return
     for letter in letters:
-        say(f"{letter.origin}  {iso(letter.at)}  step {letter.step}\n    {letter.error}\n    {_begin(letter)}")
+        say(f"{letter.origin}  {iso(letter.at)}  step {letter.step}: {in_words(letter.reason)}")
+        say(f"    {letter.error}\n    {_begin(letter)}")
     say(f"{len(letters)} dead letters" if letters else "no dead letters")
 
 
@@ -93,6 +95,7 @@ def _as_json(letter: DeadLetter) -> dict[str, object]:
         "partition": letter.partition,
         "offset": letter.offset,
         "step": letter.step,
+        "reason": letter.reason,
         "error": letter.error,
         "at": iso(letter.at),
         "key": letter.key,

@@ -18,6 +18,8 @@ class DeadLetter(Record, tag="dead-letter", kw_only=True):
     partition: Count
     offset: Count
     step: str
+    reason: str
+    """Of `schemas.reasons`, kind `dead letter`; `error` says what exactly."""
     error: str
     at: Millis
     key: str | None

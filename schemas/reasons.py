@@ -338,9 +338,14 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
         "line", (), "the line cannot be read",
         "look for a quotation mark that is not closed, or an unreadable character",
     ),
-    _R.UNREADABLE_RECORD: _letter("the record cannot be read", "find out what wrote it, then replay or drop it"),
+    _R.UNREADABLE_RECORD: _letter(
+        "the record cannot be read, or contradicts what came before",
+        "find out what wrote it, then replay or drop it",
+    ),
     _R.STEP_FAILED: _letter("the step failed at it several times", "mend the cause, then replay it"),
-    _R.OUTPUT_REFUSED: _letter("Kafka refuses what the step made of it", "see its error; then replay or drop it"),
+    _R.OUTPUT_REFUSED: _letter(
+        "Kafka or ClickHouse refuses what the step made of it", "see its error; then replay or drop it",
+    ),
     _R.UNREADABLE_BODY: _letter("the body of a request cannot be read", "ask the aggregator; then drop it"),
     _R.NOT_AN_OBJECT: _letter("an item of a request is not a JSON object", _RECEIPT),
     _R.NO_TEXT: _letter("an inbound text has no text", "ask the aggregator; then drop it"),

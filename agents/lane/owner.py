@@ -403,6 +403,7 @@ class LaneOwner:
             partition=self.lane,
             offset=offset,
             step="lanes",
+            reason=Reason.UNREADABLE_RECORD,
             error=error,
             at=now_ms(),
             key=None,

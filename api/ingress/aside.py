@@ -12,6 +12,7 @@ from api.ingress.coalesce import all_of
 from schemas import topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.metrics import INGRESS_ASIDE
+from schemas.reasons import Reason
 from schemas.wire import encode
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Aside(NamedTuple):
     place: int
     reason: str
     raw: bytes
+    why: Reason
 
 
 def raw_of(item: Any, body: bytes) -> bytes:
@@ -57,6 +59,7 @@ async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, one: As
         partition=0,
         offset=int.from_bytes(digest),
         step=f"ingress-{topic.name}",
+        reason=one.why,
         error=f"from aggregator {aggregator}: {one.reason}",
         at=now,
         key=None,

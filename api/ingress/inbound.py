@@ -29,6 +29,7 @@ from pipeline.numbers.numbering import Accepted, read
 from schemas import topics
 from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText
 from schemas.metrics import INGRESS_NOTED
+from schemas.reasons import Reason
 from schemas.wire import encode
 
 ID_LIMIT: Final = 128
@@ -80,7 +81,9 @@ class Inbound:
         try:
             items = self._callbacks[aggregator].texts(body)
         except ValueError as error:
-            await set_aside(self._emitter, topics.INBOUND, aggregator, [Aside(-1, str(error), body)], now)
+            await set_aside(
+                self._emitter, topics.INBOUND, aggregator, [Aside(-1, str(error), body, Reason.UNREADABLE_BODY)], now
+            )
             raise Refused(400, f"not a list of texts: {error}; it is kept as a dead letter") from error
         texts: list[InboundText | UnreadText] = []
         refused: list[Aside] = []
@@ -88,7 +91,8 @@ class Inbound:
         for index, item in enumerate(items):
             text = read_item(item, aggregator, now, self._receivers)
             if isinstance(text, str):
-                refused.append(Aside(index, text, raw_of(item, body)))
+                why = Reason.NO_TEXT if isinstance(item, dict) else Reason.NOT_AN_OBJECT
+                refused.append(Aside(index, text, raw_of(item, body), why))
                 continue
             if isinstance(text, UnreadText):
                 unread.append(

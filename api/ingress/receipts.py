@@ -28,6 +28,7 @@ from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.feedback import ReceiptBatch
 from schemas.metrics import RECEIPTS_ASIDE
+from schemas.reasons import Reason
 from schemas.wire import encode
 
 _REPLY_SERIES: Final = 4
@@ -82,7 +83,9 @@ class Receipts:
         try:
             items = self._callbacks[aggregator].receipts(body)
         except ValueError as error:
-            await set_aside(self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body)], now)
+            await set_aside(
+                self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body, Reason.UNREADABLE_BODY)], now
+            )
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
         groups, refused = self._group(items, body, now, aggregator)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
@@ -111,7 +114,7 @@ class Receipts:
                 refusal = receipt
             if refusal is not None:
                 counts[refusal.why] += 1
-                refused.append(Aside(index, refusal.text, raw_of(_plain(item), body)))
+                refused.append(Aside(index, refusal.text, raw_of(_plain(item), body), refusal.why))
             elif isinstance(receipt, Receipt):
                 groups.setdefault(receipt[:2], []).append(_Row(*receipt[2:]))
         for why, count in counts.items():

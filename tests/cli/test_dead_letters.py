@@ -57,6 +57,7 @@ def letter(offset: int, value: bytes | None = GARBAGE, partition: int = 2) -> De
         partition=partition,
         offset=offset,
         step="writer",
+        reason="unreadable_record",
         error=f"Expected 1, got 9 at {offset}",
         at=1_700_000_000_000,
         key=to_text(b"the-key"),

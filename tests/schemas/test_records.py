@@ -121,7 +121,17 @@ def test_numpy_columns_are_encoded() -> None:
 
 @given(st.one_of(st.none(), st.binary(max_size=50)))
 def test_a_dead_letter_keeps_the_bytes_as_they_came(raw: bytes | None) -> None:
-    letter = DeadLetter(topic="lanes", partition=1, offset=2, step="s", error="e", at=3, key=None, value=to_text(raw))
+    letter = DeadLetter(
+        topic="lanes",
+        partition=1,
+        offset=2,
+        step="s",
+        reason="step_failed",
+        error="e",
+        at=3,
+        key=None,
+        value=to_text(raw),
+    )
     back = DEAD_LETTERS.decode(encode(letter))
     assert isinstance(back, DeadLetter)
     assert (to_bytes(back.value), back.origin) == (raw, "lanes/1/2")
