@@ -28,7 +28,7 @@ from pipeline.audience.contact_lines import (
     Statement,
     country_of_line,
     derived_region,
-    normalise,
+    normalize,
     statements_of_broken,
 )
 from pipeline.audience.rejections import RejectedLines, explained
@@ -83,7 +83,7 @@ def import_contacts(plan: Plan, targets: Targets, *, country: str = "", merges: 
     with ThreadPoolExecutor(1, "store") as storing, no_cyclic_collection():
         before: Future[None] | None = None
         for batch in plan.file.batches(BATCH):
-            contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
+            contacts = normalize(batch.rows, plan.columns, country, plan.numbers.bare)
             for raw, cells, reason in _rejected(batch, contacts):
                 targets.rejects.add(raw, cells, _explained(reason, cells, plan.columns, country))
             at = max(now_ms(), at + 1)
@@ -107,7 +107,7 @@ def look_through(plan: Plan, *, country: str = "") -> Counts:
     """What an import would do with the lines, judged from the file alone. Nothing is written or read elsewhere."""
     counts, seen = Counts(), BitMap64()
     for batch in plan.file.batches(BATCH):
-        contacts = normalise(batch.rows, plan.columns, country, plan.numbers.bare)
+        contacts = normalize(batch.rows, plan.columns, country, plan.numbers.bare)
         _count(counts, batch, contacts, [said for _, said in _statements(batch, contacts, plan, country)], seen)
     return counts
 

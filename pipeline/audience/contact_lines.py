@@ -51,7 +51,7 @@ class Contacts:
     rejects: list[tuple[int, Reason]] = field(default_factory=list)
 
 
-def normalise(rows: Sequence[Sequence[str]], columns: Columns, country: str, bare: Bare = "alone") -> Contacts:
+def normalize(rows: Sequence[Sequence[str]], columns: Columns, country: str, bare: Bare = "alone") -> Contacts:
     """Read the rows of a batch; `country` (ISO or "") is assumed for numbers without `+` and without a country, and
     `bare` is how the file means digits that could be national or international."""
     out = Contacts()

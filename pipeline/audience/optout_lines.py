@@ -48,10 +48,10 @@ _EXPORT: Final = ("number", "at", "out", "source", "evidence")
 _EXPORTED: Final = ("account", "hold", "source", "word", "rule", "who")
 _SOURCES: Final = frozenset({"inbound", "link", "import", "api", "review", "erasure"})
 _ACCOUNT: Final = re.compile(r"[a-z0-9_-]{0,64}")
-_NEUTRALISED: Final = re.compile("'[=+\\-@\t\r\n＝＋－＠]")
+_NEUTRALIZED: Final = re.compile("'[=+\\-@\t\r\n＝＋－＠]")
 _HOLD: Final = re.compile(r"[0-9a-f]{1,32}")
 _EARLIEST: Final = 946_684_800_000
-"""2000: nobody opted out of a text before."""
+"""Earliest plausible time of an opt-out: the year 2000."""
 _SHORTEST: Final = 9
 """Digits, at least, of a number in a line whose cells do not fit: shorter ones may be anything."""
 
@@ -288,7 +288,7 @@ def _exported(
             notes.append("state_not_clear")
     evidence = row[columns.evidence] if columns.evidence is not None else ""
     # What begins like a formula is written with an apostrophe in front.
-    evidence = evidence[1:] if _NEUTRALISED.match(evidence) else evidence
+    evidence = evidence[1:] if _NEUTRALIZED.match(evidence) else evidence
     return [
         Consent(
             account=cell("account") if _ACCOUNT.fullmatch(cell("account")) else "",

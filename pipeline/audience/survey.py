@@ -1,4 +1,4 @@
-"""What the first pass over a file learns of each column, before the second one writes anything."""
+"""Surveys each column of a file in a first pass, before the second pass writes anything."""
 
 from __future__ import annotations
 

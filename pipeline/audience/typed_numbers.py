@@ -1,4 +1,4 @@
-"""Who a campaign's audience names beside its lists: the typed numbers."""
+"""Reads the typed numbers of an audience."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign's document, compiled once per revision into what the steps need of it."""
+"""Compiles a campaign's document, once per revision, into the plan that the steps work from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MessagePlan:
     identity: int
     """Names the message in smart-sending reservations."""
     empty: EmptyTextCheck | None
-    """Finds whose text would be empty; None where nobody's can be."""
+    """Finds recipients whose text would be empty; None if no text can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +70,16 @@ class CampaignPlan:
     caps: tuple[Limit, ...]
     """Those of the account."""
     max_segments: int
-    """Whose text takes more is skipped."""
+    """A recipient whose text takes more segments is skipped."""
     unreachable_retry_days: int
     transactional: bool
     prices: PriceList
     link_base: str
     resend_attempts: int
     lateness: int | None
-    """How late machines may make a message; None: however late."""
+    """Most lateness (ms) by downtime at which a message is still sent; None: no limit."""
     resolved: bool
-    """Whether an operator said what became of messages of unknown outcome."""
+    """Whether an operator has resolved unknown messages."""
     spec: CampaignSpec
 
     @property
@@ -87,7 +87,7 @@ class CampaignPlan:
         return self.status == "canceled"
 
     def lane_settings(self) -> LaneSettings:
-        """What the lanes must know of the campaign."""
+        """The settings of the campaign that the lanes need."""
         return LaneSettings(
             messages=[message.lane for message in self.messages],
             priority=self.spec.priority,

@@ -27,7 +27,7 @@ _BEFORE_SENT: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspen
 
 
 def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, terms_of: TermsOf) -> Transition:
-    """What a record of topic `commands` makes of a campaign. `now` in ms; nothing is raised for what a user does."""
+    """Apply a record of topic `commands` to a campaign. `now` in ms; a user's mistake is refused, not raised."""
     if isinstance(record, Command):
         return command(document, record, now, terms_of)
     if document is None:
@@ -61,7 +61,7 @@ def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
 
 
 def _begin(document: CampaignDocument, record: Frozen, now: int) -> Transition:
-    """Fix the audience and fan out; a paused campaign too, whose lanes then hold everybody back."""
+    """Fix the audience and fan out. A paused campaign too: its lanes keep all messages waiting."""
     paused = document.status == "paused"
     begun = successor(
         document,
@@ -83,7 +83,7 @@ def _frozen_again(document: CampaignDocument, now: int) -> Transition:
 
 
 def _frozen_too_late(document: CampaignDocument, record: Frozen, now: int) -> Transition:
-    """The freeze ended after the cancel: its recipients are counted, all as canceled, and none is fanned out."""
+    """The freeze ended after a cancel: all recipients are counted as canceled and none is fanned out."""
     if not record.recipients:
         return Transition(document)
     counted = successor(document, now, recipients=record.recipients)
@@ -97,7 +97,7 @@ def _note(document: CampaignDocument, record: Note, now: int) -> Transition:
 
 
 def _progress(document: CampaignDocument, record: Progress, now: int) -> Transition:
-    """What is sent cannot be paused any more: a paused campaign goes on to sent. A canceled one stays canceled."""
+    """Record progress. A paused campaign becomes sent, since nothing is left to pause; a canceled one stays so."""
     if record.reached == "finished" and document.finished:
         return Transition(document, effects=(finish(document),))
     if record.reached == "finished" and document.status == "canceled":

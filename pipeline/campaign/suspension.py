@@ -44,5 +44,5 @@ def _holding(holds: list[Hold]) -> list[Hold]:
 
 
 def released(holds: list[Hold]) -> list[Hold]:
-    """An operator overrules all that hold."""
+    """The holds after an operator's resume, which overrules all of them."""
     return [Hold(by=hold.by, reason="", at=hold.at) for hold in holds]

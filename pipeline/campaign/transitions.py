@@ -1,4 +1,4 @@
-"""What the status machine answers: the document that now holds, and what must happen because of it."""
+"""The result of the status machine: the new document, and the effects to carry out."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ControlState = Literal["running", "paused", "canceled"]
 AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
     {"status": "draft", "resume_to": None, "launched": 0, "launch_revision": 0, "begins": 0, "lanes": []}
 )
-"""What a launch changed, taken back."""
+"""The fields that make a launched campaign a draft again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteControl:
-    """Write a CONTROL of `revision` to each of `lanes`. A lane passes over what is not newer than what it has."""
+    """Write a CONTROL of `revision` to each of `lanes`. A lane ignores a revision that is not newer."""
 
     campaign: str
     revision: int
@@ -40,7 +40,7 @@ class WriteControl:
 
 @dataclass(frozen=True, slots=True)
 class StartFreeze:
-    """Emit `freeze`: an audience that is frozen already stays as it is."""
+    """Emit `freeze`. An audience that is already frozen stays as it is."""
 
     freeze: Freeze
 
@@ -57,14 +57,14 @@ class StartFanout:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Emit `ranges`: whoever is still pending is canceled."""
+    """Emit `ranges`: recipients in them that are still pending are canceled."""
 
     ranges: tuple[StatusRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EmitStatuses:
-    """Emit `chunks`: what the accounting is to know."""
+    """Emit the status chunks `chunks` for the accounting."""
 
     chunks: tuple[StatusChunk, ...]
 
@@ -78,7 +78,7 @@ class ReleaseReservations:
 
 @dataclass(frozen=True, slots=True)
 class WriteFinish:
-    """Write a FINISH to each of `lanes`: each recipient is accounted for, so the lanes may forget the campaign."""
+    """Write a FINISH to each of `lanes`: all recipients have a final state, so the lanes forget the campaign."""
 
     campaign: str
     lanes: tuple[int, ...]
@@ -86,7 +86,7 @@ class WriteFinish:
 
 
 Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | EmitStatuses | ReleaseReservations
-"""What to do, in order. All may be repeated: a step that dies in between is given its record again."""
+"""Effects, carried out in order. Each may be repeated: after a crash the step gets its record again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +108,22 @@ def successor(document: CampaignDocument, now: int, **changes: object) -> Campai
 
 
 def with_outcome(document: CampaignDocument, command: str, error: str = "") -> list[Outcome]:
-    """The outcomes of a document and one more; the oldest give way."""
+    """The document with one more command outcome; the oldest are dropped."""
     return [*document.outcomes, Outcome(command=command, error=error)][-KEPT_OUTCOMES:]
 
 
 def control(document: CampaignDocument, at: int) -> WriteControl:
-    """The control that the document asks for now."""
+    """The CONTROL effect for the document's status."""
     return WriteControl(document.id, document.revision, _control_state(document.status), tuple(document.lanes), at)
 
 
 def finish(document: CampaignDocument) -> WriteFinish:
-    """The end of a finished document's campaign in its lanes."""
+    """The effect that ends a finished campaign in its lanes."""
     return WriteFinish(document.id, tuple(document.lanes), document.finished)
 
 
 def _control_state(status: Status) -> ControlState:
-    """A suspended campaign's lanes run: they hold back by themselves, and probe until it goes again."""
+    """The control state of a status. Lanes of a suspended campaign run, so that they can probe the aggregator."""
     if status in ("paused", "canceled"):
         return status
     return "running"
@@ -140,7 +140,7 @@ def fanout(document: CampaignDocument) -> StartFanout:
 
 
 def withdraw(document: CampaignDocument, at: int) -> tuple[Withdraw, ...]:
-    """The withdrawal of the whole audience, nothing where there is none yet."""
+    """The effect that withdraws the whole audience; none if it is not frozen."""
     if not document.recipients:
         return ()
     ranges = tuple(

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 IfPassed = Literal["next_day", "at_once", "skip"]
 LEAD_MS: Final = 15 * 60_000
-"""Time for freezing the audience and bringing it to the lanes."""
+"""Milliseconds reserved for freezing the audience and fanning it out to the lanes."""
 BEHIND_MS: Final = 60_000
 """Freezing and fanning out a large audience take about as long."""
 _FIRST_ZONE: Final = "Pacific/Kiritimati"
 """UTC+14: no clock is ahead of it."""
 PASSED: Final = -1
-"""Instead of a due time: the recipient's clock is past the local time, and the campaign then skips."""
+"""Instead of a due time: the local time has passed and the campaign skips the recipient."""
 
 
 @dataclass(frozen=True, slots=True)

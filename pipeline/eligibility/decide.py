@@ -1,4 +1,4 @@
-"""Who of a recipient chunk gets the message: a WORK for its lane, and a reason for everybody else.
+"""Decides for each recipient of a chunk: a place in the WORK for its lane, or a reason to skip.
 
 `judge` decides and `decide` turns its judgment into records. The review before a launch calls `judge` alone, over
 the audience as it would be frozen (`pipeline.eligibility.rehearsal`).
@@ -164,7 +164,7 @@ _REASONS: Final = (
 )  # fmt: skip
 """Why a recipient gets nothing. Where several apply, the first in this order is given."""
 _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
-"""Reasons that lie in other messages."""
+"""Reasons that come from other messages to the same number."""
 _MAY_GO: Final = 0
 _CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
 _BLOCKED_CODES: Final = np.array([_MAY_GO, *(_CODES[Reason(why)] for why in CONSENT if why)], np.uint8)
@@ -208,7 +208,7 @@ def _where(people: Recipients, numbers: NDArray[np.uint64], plan: CampaignPlan, 
 
 
 def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
-    """Give a reason to those that have none yet."""
+    """Set a reason for recipients that have none yet."""
     if whom.any():
         reasons[whom & (reasons == _MAY_GO)] = _CODES[reason]
 
@@ -248,7 +248,7 @@ def _reserve(
 
 
 def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) -> list[tuple[int, Work]]:
-    """The WORK of those that go, in order of their due times."""
+    """The WORK of the recipients that get the message, in order of due times."""
     places = np.flatnonzero(found.reasons == _MAY_GO)
     if not len(places):
         return []

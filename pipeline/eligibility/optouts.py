@@ -1,4 +1,4 @@
-"""Who may not be written to now, by account: opted out, or held until an operator has decided.
+"""Numbers that must not get messages now, by account: opted out, or held until an operator decides.
 
 The fold of topic `optouts`. A number is blocked if its current consent is `out` or a hold of it is open, for the
 account or for every account ("" in records). What an account's record says never opens what is closed for all.
@@ -81,7 +81,7 @@ class OptOuts:
 
     @property
     def nbytes(self) -> int:
-        """Octets of the arrays."""
+        """Memory of the arrays in bytes."""
         return sum(s.nbytes for s in (self._out, self._held, self._out_by_account, self._held_by_account))
 
     def apply(self, record: Consent) -> None:
@@ -119,11 +119,11 @@ class OptOuts:
         return ""
 
     def block(self, key: ConsentKey) -> None:
-        """Take it that nobody may write to the number of a record that cannot be read."""
+        """Block the number of an unreadable record for every account."""
         self._set(self._out, self._out_by_account, (key.account, key.number), True)
 
     def forget(self, key: ConsentKey) -> None:
-        """Take a key as deleted."""
+        """Remove a deleted key."""
         whose = (key.account, key.number)
         if key.hold:
             self._apply_hold(whose, key.hold, is_open=False)

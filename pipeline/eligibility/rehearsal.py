@@ -24,11 +24,11 @@ from pipeline.timing.zones import UNKNOWN, ZoneSet, zone_sets
 from schemas.audience import AudiencePage
 
 PAGE: Final = 50_000
-"""Recipients that are judged at once: some 30 MB."""
+"""Recipients that are judged at once; about 30 MB."""
 
 
 class ReadOnlyTable(MutableMapping[int, bytes]):
-    """Reservations that are looked at: what is assigned is forgotten."""
+    """A read-only view of reservations: assignments are discarded."""
 
     def __init__(self, reservations: Mapping[int, bytes]) -> None:
         self._reservations = reservations
@@ -51,7 +51,7 @@ class ReadOnlyTable(MutableMapping[int, bytes]):
 
 @dataclass(slots=True)
 class Crowd:
-    """Recipients who go and are in the same zones and place."""
+    """Recipients of the message in the same time zones and place."""
 
     zones: ZoneSet
     place: Place
@@ -69,7 +69,7 @@ class Rehearsal:
     expiring: int = 0
     """Recipients whose first allowed moment is not before the deadline."""
     going: int = 0
-    """Recipients who would be handed over."""
+    """Recipients whose message would be submitted."""
     segments: int = 0
     cost: int = 0
     crowds: dict[tuple[int, int], Crowd] = field(default_factory=dict)

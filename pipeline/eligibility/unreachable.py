@@ -64,7 +64,7 @@ class UnreachableNumbers:
         return ""
 
     def forget(self, number: int) -> None:
-        """Take a number as deleted from the topic."""
+        """Remove a number that was deleted from the topic."""
         self._cleared.pop(number, None)
         self._at_carrier.pop(number, None)
         self._set(number, 0)
@@ -112,4 +112,4 @@ class UnreachableNumbers:
 
 
 NOBODY: Final = UnreachableNumbers()
-"""For who knows of no unreachable number; nothing is applied to it."""
+"""An empty set, for callers without a list of unreachable numbers."""

@@ -14,7 +14,7 @@ from pipeline.timing.intervals import Interval
 
 ALWAYS: Final[Sequence[Interval]] = ((0, 1 << 62),)
 _LEFT: Final = 1e-6
-"""Segments that count as none."""
+"""Fraction of a segment below which a queue counts as empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Flow:
 
 @dataclass(slots=True)
 class _Reach:
-    """One group on its way."""
+    """A group while the forecast runs."""
 
     group: Group
     left: float
@@ -168,7 +168,7 @@ def _shares(
 
 
 def _first(reaches: Sequence[_Reach]) -> list[_Reach]:
-    """The groups whose turn it is: who became due first goes first."""
+    """The groups that are served next: those that became due first."""
     ready = [reach for reach in reaches if reach.since is not None and reach.left > _LEFT]
     earliest = min((one.since for one in ready if one.since is not None), default=0)
     return [one for one in ready if one.since == earliest]

@@ -27,7 +27,7 @@ class ReadPosition:
 @dataclass(slots=True)
 class _Partition:
     current_at: int | None = None
-    """All that was written until then is in ClickHouse."""
+    """Everything that was written until this instant (ms) is in ClickHouse."""
     marks: deque[tuple[int, int]] = field(default_factory=deque)
     """(when, end of the log then) of the looks that `done` has not reached."""
 
@@ -43,7 +43,7 @@ class _Partition:
 
 
 class Freshness:
-    """Of all partitions that this writer has, the oldest counts."""
+    """The age of the figures: that of the oldest of this writer's partitions."""
 
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
@@ -57,6 +57,6 @@ class Freshness:
         return max(0, now - min(known)) / 1000 if known and len(known) == len(times) else None
 
     def wait(self, now: int) -> float | None:
-        """The age at `now` where nobody can say how far the writer is, because Kafka does not answer."""
+        """The age at `now` while Kafka does not answer, so the writer's position is not known."""
         known = [partition.current_at for partition in self._partitions.values() if partition.current_at is not None]
         return max(0, now - min(known)) / 1000 if known else None

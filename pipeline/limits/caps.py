@@ -55,7 +55,7 @@ class Held:
 
 
 def account_limits(tag: int, day: int | None, week: int | None) -> tuple[Limit, ...]:
-    """The limits of an account's settings; None: it has none."""
+    """The cap limits of an account; `day` and `week` are None if it has none."""
     limits = ((day, tz.DAY), (week, 7 * tz.DAY))
     return tuple(Limit(Reason.ACCOUNT_CAP, messages, span, tag) for messages, span in limits if messages is not None)
 

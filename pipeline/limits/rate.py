@@ -33,7 +33,7 @@ LONGEST_QUEUE = 0.5
 """Seconds that a slice waits behind others of its lane at most, the limit's time aside: far less than an INTENT may
 be old when it is submitted."""
 SHORTEST_WAIT = 0.001
-"""What `Window.wait` tells to wait (s) where only an answer, not time, can make room."""
+"""The wait (s) that `Window.wait` returns if only an answer, not time, can make room."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Pace:
         return max(0.0, self._tat - TOLERANCE - now)
 
     def spend(self, now: float, segments: int) -> None:
-        """A slice was picked."""
+        """Charge a slice that was picked."""
         self._tat = max(self._tat, now) + segments / self.rate
 
 
@@ -118,8 +118,8 @@ class Window:
         return charge
 
     def settle(self, charge: Charge, sent: float, answered: float) -> None:
-        """The answer came at `answered`. The slice arrived by then, and at most `ARRIVAL_SPREAD` after `sent`, a time
-        at which it was certainly written; where that is not known give `answered` for both."""
+        """Settle a charge whose answer came at `answered`: the slice arrived by then, at most `ARRIVAL_SPREAD`
+        after `sent`, a time at which it was certainly written. If that is not known, pass `answered` for both."""
         if not charge.open:
             return
         charge.open = False
@@ -128,7 +128,7 @@ class Window:
         insort(self._settled, (self._end(charge.since, charge.segments), charge.segments))
 
     def cancel(self, charge: Charge) -> None:
-        """The slice was certainly not written."""
+        """Free the place of a slice that was certainly not written."""
         if charge.open:
             charge.open = False
             self._open.discard(charge)

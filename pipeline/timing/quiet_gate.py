@@ -1,4 +1,4 @@
-"""Quiet hours at the door of a lane: asked when a slice is picked and again just before it is submitted (rule L5)."""
+"""The lane's check of quiet hours: when a slice is picked, and again just before it is submitted (rule L5)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from loadtest.sample.campaigns import texts
 from loadtest.sample.contacts import _BAD_PHONES, Recipe, generate, write
 from loadtest.sample.places import COUNTRY_WEIGHTS, PLACES
 from pipeline.audience.columns import columns_of
-from pipeline.audience.contact_lines import derived_region, normalise
+from pipeline.audience.contact_lines import derived_region, normalize
 from pipeline.content.render import compile_template
 from pipeline.content.segments import count
 from pipeline.numbers.numbering import Accepted, read
@@ -39,7 +39,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_shares_are_exact_and_every_other_line_is_good(sample: Path) -> None:
     file = open_contacts(sample)
     (batch,) = file.batches()
-    out = normalise(batch.rows, columns_of(file.header), "", "national")
+    out = normalize(batch.rows, columns_of(file.header), "", "national")
     assert len(batch.rows) == 20_000
     assert len(out.rejects) == 300
     assert len(out.numbers) - len(set(out.numbers)) == 400
@@ -56,7 +56,7 @@ def test_region_country_and_zone_are_those_of_the_number(sample: Path) -> None:
         number = read(line["phone"], line["country"])
         assert not isinstance(number, Accepted) or number.country == line["country"]
     bare = [[line["phone"], line["country"]] for line in lines]
-    without = normalise(bare, columns_of(["phone", "country"]), "", "national")
+    without = normalize(bare, columns_of(["phone", "country"]), "", "national")
     places = zip(without.countries, without.numbers, strict=True)
     told = [(country, derived_region(country, number)) for country, number in places if country in ("US", "CA")]
     given = [(lines[i]["country"], lines[i]["region"]) for i in without.rows if lines[i]["country"] in ("US", "CA")]

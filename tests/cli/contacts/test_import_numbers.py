@@ -15,7 +15,7 @@ from adapters.contacts.files import BATCH, ContactFileError
 from api import exporting
 from cli.contacts.plan import Plan, plan_import, reading_of
 from pipeline.audience.columns import CAMPAIGN_EXPORT, Choices
-from pipeline.audience.contact_lines import normalise
+from pipeline.audience.contact_lines import normalize
 from pipeline.numbers.judging import Choice
 from pipeline.numbers.numbering import Accepted, read
 
@@ -29,7 +29,7 @@ def people(plan: Plan, region: str = "") -> tuple[list[int], list[str]]:
     numbers: list[int] = []
     reasons: list[str] = []
     for batch in plan.file.batches(BATCH):
-        contacts = normalise(batch.rows, plan.columns, region, plan.numbers.bare)
+        contacts = normalize(batch.rows, plan.columns, region, plan.numbers.bare)
         numbers += contacts.numbers
         reasons += [reason for _, reason in contacts.rejects]
     return numbers, reasons

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.audience.column_words import country_named
 from pipeline.audience.columns import Choices, Columns, columns_of
-from pipeline.audience.contact_lines import normalise, region_code, statements_of_broken
+from pipeline.audience.contact_lines import normalize, region_code, statements_of_broken
 from pipeline.audience.rejections import explained, is_rejection
 from pipeline.audience.survey import Survey
 from schemas.reasons import of_kind
@@ -33,7 +33,7 @@ def surveyed(header: tuple[str, ...], rows: list[list[str]], choices: Choices | 
 
 def said(header: tuple[str, ...], rows: list[list[str]]) -> list[tuple[int, str]]:
     """(row, state) of all statements about consent in a file."""
-    found = normalise(rows, surveyed(header, rows), "")
+    found = normalize(rows, surveyed(header, rows), "")
     return [(one.row, one.state) for one in found.statements]
 
 
@@ -54,25 +54,25 @@ def said(header: tuple[str, ...], rows: list[list[str]]) -> list[tuple[int, str]
     ],
 )
 def test_each_reason(row: list[str], reason: str) -> None:
-    out = normalise([GOOD, row, GOOD], columns_of(HEADER), "")
+    out = normalize([GOOD, row, GOOD], columns_of(HEADER), "")
     assert out.rejects == [(1, reason)]
     assert out.rows == [0, 2]
     assert is_rejection(explained(reason)), explained(reason)
 
 
 def test_trailing_delimiters_are_no_cells() -> None:
-    out = normalise([[*GOOD, "", ""]], columns_of(HEADER), "")
+    out = normalize([[*GOOD, "", ""]], columns_of(HEADER), "")
     assert (out.numbers, out.rejects) == ([NUMBER], [])
 
 
 def test_cells_may_be_missing_where_no_column_has_a_name() -> None:
-    out = normalise([["+12127365000", "Ann"], ["+12127365000"]], columns_of(("phone", "name", "", "")), "")
+    out = normalize([["+12127365000", "Ann"], ["+12127365000"]], columns_of(("phone", "name", "", "")), "")
     assert (out.numbers, out.rejects) == ([NUMBER], [(1, "wrong_columns")])
 
 
 def test_the_country_of_a_line_wins_over_the_one_assumed_and_the_number_over_both() -> None:
     rows = [line(phone="06 12 34 56 78"), line(phone="(416) 223-4567", country="ca"), line(phone="+4915123456789")]
-    out = normalise(rows, columns_of(HEADER), "FR")
+    out = normalize(rows, columns_of(HEADER), "FR")
     assert out.numbers == [33612345678, 14162234567, 4915123456789]
     assert out.countries == ["FR", "CA", "DE"]
 
@@ -95,13 +95,13 @@ def test_the_country_of_a_line_wins_over_the_one_assumed_and_the_number_over_bot
     ],
 )
 def test_who_must_not_be_written_to(opted_out: str, consent: str, state: str | None) -> None:
-    out = normalise([line(opted_out=opted_out, consent=consent)], columns_of(HEADER), "")
+    out = normalize([line(opted_out=opted_out, consent=consent)], columns_of(HEADER), "")
     assert [(one.number, one.state) for one in out.statements] == ([(NUMBER, state)] if state else [])
     assert out.numbers == [NUMBER]
 
 
 def test_a_statement_names_its_column_and_value() -> None:
-    (one,) = normalise([line(consent="non")], columns_of(HEADER), "").statements
+    (one,) = normalize([line(consent="non")], columns_of(HEADER), "").statements
     assert (one.row, one.column, one.value) == (0, "consent", "non")
 
 
@@ -113,7 +113,7 @@ def test_an_opt_out_counts_though_its_line_is_rejected() -> None:
         ["+12127365002", "no"],
         ["+12127365003", "US", "", "yes"],
     ]
-    out = normalise(rows, surveyed(header, rows), "")
+    out = normalize(rows, surveyed(header, rows), "")
     assert [reason for _, reason in out.rejects] == ["no_such_zone", "unknown_country", "wrong_columns"]
     states = {one.number: one.state for one in out.statements}
     assert states == {12127365000: "out", 12127365001: "out", 12127365002: "held"}
@@ -122,7 +122,7 @@ def test_an_opt_out_counts_though_its_line_is_rejected() -> None:
 def test_whoever_opts_out_does_so_with_all_of_their_numbers() -> None:
     header = ("Phone", "Mobile Phone", "Opt-Out")
     rows = [["+12127365000", "+12127365001", "yes"], ["+12127365002", "", "no"]]
-    out = normalise(rows, surveyed(header, rows), "")
+    out = normalize(rows, surveyed(header, rows), "")
     assert {one.number for one in out.statements} == {12127365000, 12127365001}
 
 
@@ -183,7 +183,7 @@ def test_countries_by_code_name_and_calling_code() -> None:
 
 @given(st.lists(st.lists(st.text(max_size=20), min_size=6, max_size=9), max_size=20), st.sampled_from(["", "US"]))
 def test_every_line_is_a_contact_or_a_reject(rows: list[list[str]], country: str) -> None:
-    out = normalise(rows, columns_of(HEADER), country)
+    out = normalize(rows, columns_of(HEADER), country)
     assert sorted([*out.rows, *(row for row, _ in out.rejects)]) == list(range(len(rows)))
     assert len(out.rows) == len(out.numbers) == len(out.countries) == len(out.regions) == len(out.zones)
     assert {reason for _, reason in out.rejects} <= of_kind("number", "line")
