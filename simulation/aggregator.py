@@ -20,6 +20,7 @@ from schemas.carrier_codes import reason_of_code
 from schemas.reasons import Reason, written
 
 ACCEPTED: Final = SubmitOutcome("accepted")
+NOT_SEEN: Final = SubmitOutcome("retry", Reason.NOT_SEEN)
 
 
 class Visit(NamedTuple):
@@ -88,6 +89,10 @@ class ModelledAggregator:
             for index, number in enumerate(numbers):
                 codes[index] = by_ending(self.script.undelivered_endings, str(number)) or codes[index]
         return delays(receipts.delay, self._draw, n) // 1_000_000, codes
+
+    def found(self, n: int) -> list[SubmitOutcome]:
+        """What it says when it is asked for messages that it gave no answer about: it has not taken any of them."""
+        return [NOT_SEEN] * n
 
     def visits(self, codes: list[str]) -> Iterator[Visit]:
         """Who follows the link of accepted messages; `codes` says which are not delivered, and so not read."""

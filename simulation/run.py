@@ -18,6 +18,7 @@ from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
 from pipeline.limits.smart_sending import identity_of, move, release
+from pipeline.sending.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
 from schemas.feedback import Consent, ConsentState
@@ -28,7 +29,7 @@ from simulation.aggregator import ModelledAggregator
 from simulation.audience import Audience
 from simulation.breaker import SimulatedBreaker
 from simulation.clock import Clock
-from simulation.lane import Limits, SimulatedLane, Surroundings
+from simulation.lane import SimulatedLane, World
 from simulation.tally import Tally
 from simulation.timeline import Timeline
 
@@ -148,11 +149,11 @@ class _Simulation:
         return recipients // SLICES
 
     def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:
-        around = Surroundings(
+        world = World(
             self._clock, self._aggregator, self._breaker, self._optouts.blocked_many, self._tell, self._accepted
         )
         limits = {lane: one for launch in launches for lane, one in launch.limits.items()}
-        return {lane: SimulatedLane(one, around, grain) for lane, one in sorted(limits.items())}
+        return {lane: SimulatedLane(lane, one, world, grain) for lane, one in sorted(limits.items())}
 
     def run(self) -> Outcome:
         for running in self._campaigns.values():

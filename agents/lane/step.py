@@ -14,7 +14,7 @@ from adapters.ports import AggregatorPort
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.lane.breaker import AggregatorBreaker
-from agents.lane.owner import LaneOwner, Way
+from agents.lane.owner import LaneOwner, LogReader, Route
 from agents.runner import count_from_zero
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share
@@ -36,6 +36,7 @@ class Lanes:
         self._aggregators: dict[str, AggregatorPort] = {}
         self._breakers: dict[str, AggregatorBreaker] = {}
         self._consumer: Any = None
+        self._reader = LogReader(self._rewind, self._move_mark, lambda: self._consumer.is_member)
         self._tasks: set[asyncio.Task[None]] = set()
         count_from_zero("lanes")
 
@@ -69,13 +70,10 @@ class Lanes:
             await self._owners.pop(lane).close()
         for lane in sorted(lanes):
             if lane not in self._owners:
-                way = self._way(lane)
-                if way is None:
+                route = self._route(lane)
+                if route is None:
                     continue
-                self._owners[lane] = LaneOwner(lane, self._context, way)
-                self._owners[lane].checkpointer.move_mark = self._move_mark
-                self._owners[lane].rewind = self._rewind
-                self._owners[lane].is_member = lambda: self._consumer.is_member
+                self._owners[lane] = LaneOwner(lane, self._context, route, self._reader)
             await self._owners[lane].assign()
 
     async def revoked(self) -> None:
@@ -98,7 +96,7 @@ class Lanes:
         for aggregator in self._aggregators.values():
             await aggregator.close()
 
-    def _way(self, lane: int) -> Way | None:
+    def _route(self, lane: int) -> Route | None:
         settings = self._context.settings
         names = settings.sender_of_lane(lane)
         if names is None:
@@ -111,7 +109,7 @@ class Lanes:
             self._breakers[sender.aggregator] = AggregatorBreaker(
                 sender.aggregator, made, settings.worker.breaker_failures
             )
-        return Way(
+        return Route(
             aggregator=self._aggregators[sender.aggregator],
             account=names[0],
             sender=sender.number,

@@ -22,10 +22,10 @@ from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share, slots
+from pipeline.sending.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.reasons import Reason
 from simulation.audience import Audience, sample
-from simulation.lane import Limits
 from simulation.run import REVISION, Before, Launch
 
 SAMPLE_SIZE = 100_000

@@ -77,7 +77,11 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
             lane = app.lanes._owners[LANE]
 
             def settled() -> bool:
-                return lane.state.next_offset > 10 and not lane.state.waiting and not lane.state.flights
+                return (
+                    lane.driver.state.next_offset > 10
+                    and not lane.driver.state.waiting
+                    and not lane.driver.state.flights
+                )
 
             await until(settled, 60)
         await producer.close()

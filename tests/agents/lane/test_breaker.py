@@ -16,15 +16,14 @@ from aiohttp import web
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
-from adapters.settings import Settings, Worker
-from agents.context import Context
-from agents.lane import outage as lane_outage
 from agents.lane.breaker import AggregatorBreaker
-from agents.lane.outage import Outage
-from agents.runner import Output
+from agents.lane.instant import instant
+from pipeline.lane.state import LaneState
 from pipeline.sending import breaker as rules
+from pipeline.sending import outage as lane_outage
+from pipeline.sending.outage import Outage
 from schemas import metrics
-from schemas.campaign import COMMANDS, CampaignDocument, CommandsRecord, Hold, Note, Suspension
+from schemas.campaign import CampaignDocument, Hold, Note, Suspension
 from tests.agents.worker import until
 from tests.pipeline.lane.records import A, Log, control, owner, work
 
@@ -128,16 +127,19 @@ async def test_a_refused_connection_and_a_silent_peer_do_not_answer_a_health_che
 
 
 class Said:
-    """An outbox that keeps what a lane says."""
+    """What a lane says while its campaigns' documents are as the test sets them."""
 
-    def __init__(self) -> None:
-        self.records: list[CommandsRecord] = []
+    def __init__(self, breaker: AggregatorBreaker, suspend_after: float = 60.0) -> None:
+        self.documents: dict[str, CampaignDocument] = {}
+        self.outage = Outage(7, breaker, suspend_after, self.documents.get)
 
-    def send(self, one: Output) -> None:
-        self.records.append(COMMANDS.decode(one.value))
+        self._records: list[Note | Suspension] = []
 
-    def take(self) -> list[CommandsRecord]:
-        taken, self.records = self.records, []
+    def look(self, state: LaneState) -> None:
+        self._records += [one.record for one in self.outage.look(state, instant())]
+
+    def take(self) -> list[Note | Suspension]:
+        taken, self._records = self._records, []
         return taken
 
 
@@ -150,80 +152,78 @@ def document(status: Any = "sending", reason: str = "", held: str = "") -> Campa
 
 async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
-    context = Context(Settings(worker=Worker(suspend_after=0.3)), "tested")
-    said, breaker, log = Said(), AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
-    outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+    breaker, log = AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
+    said = Said(breaker, suspend_after=0.3)
     for record in (owner(), control(), work([0, 1, 2, 3])):
         log.add(record)
     log.state.table.release(1 << 50)
-    context.campaigns._documents[A] = document()
-    outage.look(log.state)
+    said.documents[A] = document()
+    said.look(log.state)
     assert said.take() == []
     for _ in range(LIMIT):
         breaker.rule.failed(monotonic(), "http:503", 0.0)
-    outage.look(log.state)
+    said.look(log.state)
     (note,) = said.take()
     assert isinstance(note, Note)
     assert note.reason == "waiting_for_aggregator:down: http:503"
-    outage.look(log.state)
+    said.look(log.state)
     assert said.take() == []  # once
-    context.campaigns._documents[A] = document(reason=note.reason)
+    said.documents[A] = document(reason=note.reason)
     await asyncio.sleep(0.35)
-    outage.look(log.state)
+    said.look(log.state)
     (held,) = said.take()
     assert isinstance(held, Suspension)
     assert (held.suspended, held.by, held.reason) == (True, "lane 7", note.reason)
-    context.campaigns._documents[A] = document("suspended", note.reason, note.reason)
-    outage.look(log.state)
+    said.documents[A] = document("suspended", note.reason, note.reason)
+    said.look(log.state)
     assert said.take() == []
-    assert metrics.LANE_SUSPENDED.labels(7)._value.get() == 1
-    context.campaigns._documents[A] = document()  # an operator resumed it: it has as long again
-    outage.look(log.state)
+    assert said.outage.suspended == 1
+    said.documents[A] = document()  # an operator resumed it: it has as long again
+    said.look(log.state)
     assert said.take() == []
     await asyncio.sleep(0.35)
-    outage.look(log.state)
+    said.look(log.state)
     assert [type(one) for one in said.take()] == [Suspension]
-    context.campaigns._documents[A] = document("suspended", note.reason, note.reason)
+    said.documents[A] = document("suspended", note.reason, note.reason)
     breaker.rule.succeeded()
-    outage.look(log.state)
-    outage.look(log.state)
+    said.look(log.state)
+    said.look(log.state)
     (free,) = said.take()
     assert isinstance(free, Suspension)
     assert (free.suspended, free.reason, free.by) == (False, "", "lane 7")
-    context.campaigns._documents[A] = document()
-    outage.look(log.state)
+    said.documents[A] = document()
+    said.look(log.state)
     assert said.take() == []
-    assert metrics.LANE_SUSPENDED.labels(7)._value.get() == 0
+    assert said.outage.suspended == 0
 
 
 async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
     monkeypatch.setattr(lane_outage, "WORTH_SAYING", 0.2)
-    said, log = Said(), Log()
+    log = Log()
     async with peer() as (_, _, breaker):
+        said = Said(breaker)
         woken: list[float] = []
         breaker.join(lambda: woken.append(breaker.held))
-        context = Context(Settings(), "tested")
-        outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
         for record in (owner(), control(), work([0, 1, 2, 3])):
             log.add(record)
         log.state.table.release(1 << 50)
-        context.campaigns._documents[A] = document()
+        said.documents[A] = document()
         for _ in range(3):  # the first, and two that were under way
             breaker.told([SubmitOutcome("retry", "throttled", "", 0.4, True)])
         assert metrics.AGGREGATOR_HELD.labels("down")._value.get() == 1
         assert (breaker.allowance(0), breaker.admit()) == (0, False)
-        outage.look(log.state)
+        said.look(log.state)
         (note,) = said.take()
         assert isinstance(note, Note)
         assert re.fullmatch(r"waiting_for_aggregator:down: throttled until \d\d:\d\d:\d\d UTC", note.reason)
-        context.campaigns._documents[A] = document(reason=note.reason)
+        said.documents[A] = document(reason=note.reason)
         await until(lambda: metrics.AGGREGATOR_HELD.labels("down")._value.get() == 0)
         assert woken == [0.0]
-        outage.look(log.state)
+        said.look(log.state)
         assert said.take() == []  # nobody knows yet whether it takes any
         breaker.told([SubmitOutcome("accepted")])
-        outage.look(log.state)
+        said.look(log.state)
         (free,) = said.take()
         assert isinstance(free, Note)
         assert free.reason == ""
@@ -233,16 +233,15 @@ async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pyt
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
     reason = "waiting_for_aggregator:down: connect"
     for stored, kind in ((document("suspended", reason, reason), Suspension), (document(reason=reason), Note)):
-        context = Context(Settings(), "another")
-        said, breaker, log = Said(), AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
-        outage = Outage(7, context, breaker, said)  # type: ignore[arg-type]
+        breaker, log = AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
+        said = Said(breaker)
         for record in (owner(), control(), work([0, 1, 2, 3])):
             log.add(record)
         log.state.table.release(1 << 50)
-        context.campaigns._documents[A] = stored
-        outage.look(log.state)
+        said.documents[A] = stored
+        said.look(log.state)
         assert said.take() == []  # it does not know yet whether the aggregator works
         breaker.rule.succeeded()
         log.state.clear(A)  # the last of it is sent in that very moment
-        outage.look(log.state)
+        said.look(log.state)
         assert [type(one) for one in said.take()] == [kind]

@@ -22,16 +22,17 @@ from adapters.ports import AggregatorPort, Submission, SubmitOutcome
 from adapters.settings import Kafka, Settings, Worker
 from agents.app import GROUP, build
 from agents.context import Context
-from agents.lane import owner as lane_owner
 from agents.lane.breaker import AggregatorBreaker
-from agents.lane.owner import LaneOwner, Way
+from agents.lane.owner import LaneOwner, LogReader, Route
 from agents.runner import Output
 from loadtest.aggregator.submissions import Submissions
 from pipeline.lane.checkpoint import parts, snapshot
 from pipeline.lane.state import LaneState
+from pipeline.sending import driver as lane_driver
+from pipeline.sending.effects import Write
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
-from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, ResultGroup, Work
+from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, ResultGroup, Work
 from schemas.wire import encode
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
@@ -49,8 +50,13 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+READER = LogReader(rewind=lambda lane, offset: None, move_mark=lambda lane, offset: None, is_member=lambda: True)
+
+
 class Nobody:
     """An aggregator that must not be asked."""
+
+    settled_after = 1.0
 
     def __init__(self, connections: int = 64) -> None:
         self._connections = asyncio.Semaphore(connections)
@@ -74,7 +80,7 @@ class Nobody:
 
 @contextlib.asynccontextmanager
 async def owning(
-    kafka: Server, aggregator: AggregatorPort | None = None, in_flight: int = 16
+    kafka: Server, aggregator: AggregatorPort | None = None, in_flight: int = 16, reader: LogReader | None = None
 ) -> AsyncIterator[LaneOwner]:
     """An owner with a real producer; the test reads the log to it."""
     broker = Kafka(bootstrap=kafka.address, partitions=2, lanes=2)
@@ -84,7 +90,7 @@ async def owning(
     port: Any = aggregator or Nobody()
     breaker = AggregatorBreaker("tested", port, 5)
     quiet = context.quiet("demo")
-    way = Way(
+    route = Route(
         aggregator=port,
         account="demo",
         sender="+1",
@@ -94,7 +100,7 @@ async def owning(
         breaker=breaker,
         quiet=quiet,
     )
-    made = LaneOwner(LANE, context, way)
+    made = LaneOwner(LANE, context, route, reader or READER)
     yield made
     await made.release(2)
     await made.close()
@@ -104,7 +110,7 @@ async def owning(
 
 def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
     people = [located(work(list(range(count)), at=now_ms()))] if count else []
-    return [owner(made._nonce), control(at=now_ms(), **more), *people]
+    return [owner(made.driver.claim.nonce), control(at=now_ms(), **more), *people]
 
 
 def away(made: LaneOwner) -> None:
@@ -128,26 +134,26 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
     async with owning(own_kafka) as made:
         away(made)
         await made.assign()
-        await until(lambda: made._in_log >= 0)
+        await until(lambda: made.driver.replay.has_written)
         end = log_end(own_kafka)
         await read(made, running(10, made), 0)
-        await until(lambda: made.state.table.ready_count == 10)
+        await until(lambda: made.driver.state.table.ready_count == 10)
         await asyncio.sleep(0.7)
         assert made.active
-        assert (made.proposer._out, log_end(own_kafka)) == (0, end)
+        assert (made.driver.proposer.out, log_end(own_kafka)) == (0, end)
         made._breaker.rule.record_health_check(0.0, "", 0.0)
         made.wake()
         await until(lambda: log_end(own_kafka) == end + 1)
         await asyncio.sleep(0.7)
         assert log_end(own_kafka) == end + 1
-        ((_, start, stop),) = made.proposer._picked.slices()
+        ((_, start, stop),) = made.driver.proposer.picked.slices()
         assert stop - start == 1
 
 
 async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane_owner, "HEARTBEAT_MS", 100)
+    monkeypatch.setattr(lane_driver, "HEARTBEAT_MS", 100)
     async with owning(own_kafka) as made:
         written: list[LaneRecord] = []
         send = made._context.producer.send
@@ -162,7 +168,9 @@ async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
         await made.assign()
         await read(made, running(0, made), 0)
         await until(lambda: sum(isinstance(record, Heartbeat) for record in written) >= 2)
-        assert {(one.epoch, one.able) for one in written if isinstance(one, Heartbeat)} == {(made.state.epoch, True)}
+        assert {(one.epoch, one.able) for one in written if isinstance(one, Heartbeat)} == {
+            (made.driver.state.epoch, True)
+        }
         away(made)
         await until(lambda: any(isinstance(one, Heartbeat) and not one.able for one in written))
 
@@ -171,12 +179,12 @@ async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) 
     async with owning(own_kafka) as made:
         away(made)
         await made.assign()
-        await until(lambda: made._in_log >= 0)
+        await until(lambda: made.driver.replay.has_written)
         end = log_end(own_kafka)
         await read(made, running(10, made, deadline=now_ms() + 300), 0)
         await until(lambda: log_end(own_kafka) == end + 1)
-        assert made.proposer._out == 0  # a Drop, no INTENT
-        assert sum(stop - start for _, start, stop in made.proposer._picked.slices()) == 10
+        assert made.driver.proposer.out == 0  # a Drop, no INTENT
+        assert sum(stop - start for _, start, stop in made.driver.proposer.picked.slices()) == 10
 
 
 async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_kafka: Server) -> None:
@@ -185,10 +193,10 @@ async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_ka
         at = await read(made, running(10, made), 0)
         away(made)
         end = log_end(own_kafka)
-        await read(made, [intent(made.state.epoch, [(2, 0, 5)], at=now_ms())], at)
+        await read(made, [intent(made.driver.state.epoch, [(2, 0, 5)], at=now_ms())], at)
         await until(lambda: log_end(own_kafka) > end)
-        await made.submitter.drained()
-        assert made.state.flights[at].count == 5
+        await made.drained()
+        assert made.driver.state.flights[at].count == 5
 
 
 class Hanging(Nobody):
@@ -210,13 +218,14 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
     aggregator: Any = Hanging()
     async with owning(own_kafka, aggregator, in_flight=40) as made:
         proposed: list[LaneRecord] = []
-        propose = made.proposer._propose
+        write = made._write
 
-        def seen(record: Any, slices: Any) -> None:
-            proposed.append(record)
-            propose(record, slices)
+        def seen(effect: Write) -> None:
+            if isinstance(effect.record, Intent):
+                proposed.append(effect.record)
+            write(effect)
 
-        made.proposer._propose = seen  # type: ignore[method-assign]
+        made._write = seen  # type: ignore[method-assign]
         await made.assign()
         at = await read(made, running(500, made), 0)
         for first in range(500, 2500, 500):
@@ -228,9 +237,9 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
             await asyncio.sleep(0.01)
         # A second's worth is with the aggregator in slices of 50; nobody knows when there will be room for another.
         assert aggregator.taken == 1000
-        assert (made.submitter.count, made.submitter.waiting, made.proposer._out) == (20, 0, 0)
-        assert made.state.waiting == 1500
-        made.submitter.cancel()
+        assert (made.driver.under_way, made.driver.line.count, made.driver.proposer.out) == (20, 0, 0)
+        assert made.driver.state.waiting == 1500
+        made._submissions.cancel()
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["sending", "paused"])
@@ -241,15 +250,15 @@ async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_
     async with owning(own_kafka, aggregator) as made:
         await made.assign()
         at = await read(made, running(200, made), 0)
-        epoch = made.state.epoch
+        epoch = made.driver.state.epoch
         at = await read(made, [intent(epoch, [(2, n, n + 50)], at=now_ms()) for n in range(0, 200, 50)], at)
         await until(lambda: aggregator.taken == 100)
         await asyncio.sleep(0.2)
-        assert (aggregator.taken, made.submitter.count, made.submitter.waiting) == (100, 4, 2)
+        assert (aggregator.taken, made.driver.under_way, made.driver.line.count) == (100, 4, 2)
         if paused:
             await read(made, [control(state="paused", revision=2, at=now_ms())], at)
         aggregator.answers.set()
-        await made.submitter.drained()
+        await made.drained()
         assert aggregator.taken == (100 if paused else 200)
         assert not aggregator.is_busy
 
@@ -257,16 +266,16 @@ async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_
 async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter(own_kafka: Server) -> None:
     async with owning(own_kafka) as made:
         await made.assign()
-        await until(lambda: made._in_log >= 0)
+        await until(lambda: made.driver.replay.has_written)
         end = log_end(own_kafka)
         poison = work([50, 51], at=now_ms())
         poison.zones = ["nowhere"]
-        start = [owner(made._nonce), control(at=now_ms()), poison]
+        start = [owner(made.driver.claim.nonce), control(at=now_ms()), poison]
         await read(made, [*start, located(work(list(range(10)), at=now_ms()))], 0)
         await until(lambda: log_end(own_kafka) >= end + 2)
-        slices = sorted(made.proposer._picked.slices())
+        slices = sorted(made.driver.proposer.picked.slices())
         assert slices == [(2, 0, 2), (3, 0, 10)]
-        assert made.proposer._out == 1  # an INTENT for the neighbours, a Drop for the others
+        assert made.driver.proposer.out == 1  # an INTENT for the neighbours, a Drop for the others
         await made.outbox.drained()
 
 
@@ -283,8 +292,8 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
             raise KeyError("a defect")
         return fold(state, offset, record, raw)
 
-    fold = lane_owner.apply
-    monkeypatch.setattr(lane_owner, "apply", defective)
+    fold = lane_driver.apply
+    monkeypatch.setattr(lane_driver, "apply", defective)
     letters: list[DeadLetter] = []
     async with owning(own_kafka) as made:
         plain = made.outbox.send
@@ -303,7 +312,7 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
         wrong = result(5, ResultGroup(outcome="retry", indices=[99]))
         flight = intent(1, [(2, 0, 5)], at=now_ms())
         await read(made, [*running(10, made), poison, work([60], at=now_ms()), flight, wrong], 0)
-        assert made.state.waiting == 6  # five of the ten, and the neighbour
+        assert made.driver.state.waiting == 6  # five of the ten, and the neighbour
         await made.outbox.drained()
     # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
     found = {one.offset: to_bytes(one.value) for one in letters}
@@ -336,9 +345,9 @@ async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Serve
         await made.assign()
         at = await read(made, [owner("somebody"), control()], 0)
         assert not made.active
-        at = await read(made, [owner(made._nonce)], at)
+        at = await read(made, [owner(made.driver.claim.nonce)], at)
         assert made.active
-        assert made.state.epoch == at
+        assert made.driver.state.epoch == at
         await read(made, [owner("somebody")], at)
         assert not made.active
 
@@ -354,9 +363,9 @@ async def test_a_lane_that_comes_back_goes_on_at_once_and_one_of_somebody_else_w
         at = await read(made, [intent(1, [(2, 0, 5)], at=now_ms())], at)
         await made.release(2)
         await made.assign()
-        await read(made, [*[owner("somebody", now_ms())] * others, owner(made._nonce, now_ms())], at)
+        await read(made, [*[owner("somebody", now_ms())] * others, owner(made.driver.claim.nonce, now_ms())], at)
         assert made.active
-        assert (made._window.wait(monotonic(), 900) > 0) == bool(others)
+        assert (made.driver._window.wait(monotonic(), 900) > 0) == bool(others)
 
 
 @pytest.mark.parametrize("part_bytes", [64, 1_000_000], ids=["many", "one"])
@@ -376,11 +385,11 @@ async def test_a_checkpoint_is_loaded_and_what_follows_its_mark_is_folded(own_ka
         await read(made, after, start)
         for record in after:
             log.add(record)
-        assert same(made.state, log.state)
-        assert made.state.campaigns[A].state == "paused"
-        assert made.state.next_offset == log.end
+        assert same(made.driver.state, log.state)
+        assert made.driver.state.campaigns[A].state == "paused"
+        assert made.driver.state.next_offset == log.end
         others = sum(len(encode(one)) for one in after if not isinstance(one, CheckpointPart))
-        assert made.checkpointer.log_bytes == others  # its own parts would call for the next checkpoint
+        assert made.driver.checkpointing.log_bytes == others  # its own parts would call for the next checkpoint
 
 
 async def test_a_torn_checkpoint_is_not_used_and_a_later_whole_one_is(own_kafka: Server) -> None:
@@ -393,15 +402,15 @@ async def test_a_torn_checkpoint_is_not_used_and_a_later_whole_one_is(own_kafka:
     damaged[1].payload = damaged[0].payload if isinstance(damaged[0], CheckpointPart) else ""
     async with owning(own_kafka) as made:
         await made.assign()
-        at = await read(made, [*pieces[:-1], owner(made._nonce)], start)
+        at = await read(made, [*pieces[:-1], owner(made.driver.claim.nonce)], start)
         assert not made.active
-        assert not made.state.chunks
+        assert not made.driver.state.chunks
         at = await read(made, later, at)
-        assert made.state.chunks.keys() == log.state.chunks.keys()
+        assert made.driver.state.chunks.keys() == log.state.chunks.keys()
         assert made.active  # our own OWNER was in what was buffered
     async with owning(own_kafka) as made:
         await read(made, damaged, start)
-        assert not made.state.chunks
+        assert not made.driver.state.chunks
 
 
 async def test_a_checkpoint_of_another_mark_is_not_used(own_kafka: Server) -> None:
@@ -409,7 +418,7 @@ async def test_a_checkpoint_of_another_mark_is_not_used(own_kafka: Server) -> No
     pieces = parts(snapshot(log.state, 0), 1)
     async with owning(own_kafka) as made:
         await read(made, list(pieces), log.end + 10)
-        assert not made.state.chunks
+        assert not made.driver.state.chunks
 
 
 def sent(simulated: Path) -> Counter[str]:
@@ -462,8 +471,8 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
                 "a worker that reads, and whose lane is not its own yet, is not ready"
             )
             again = app.lanes._owners[LANE]
-            assert again._start == mark
-            assert not again.state.waiting
+            assert again.driver.replay.start == mark
+            assert not again.driver.state.waiting
             await _write(producer, work(list(range(200)), at=now_ms()))  # a repeat, which the bitmap catches
             await _write(producer, work([wanted], at=now_ms()))
             await until(lambda: len(sent(simulated)) == wanted + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from time import monotonic
 
@@ -12,7 +13,7 @@ from adapters.clock import now_ms
 from pipeline.lane.checkpoint import snapshot
 from schemas.lane import Owner
 from schemas.wire import encode
-from tests.agents.lane.test_owner import history, own_kafka, owning
+from tests.agents.lane.test_owner import READER, history, own_kafka, owning
 from tests.stack import Server
 
 __all__ = ["own_kafka"]
@@ -26,7 +27,7 @@ def log_of_this_worker(nonce: str) -> list[bytes]:
 async def test_a_log_seen_from_its_middle_first_is_read_from_its_start(own_kafka: Server, first: int) -> None:
     async with owning(own_kafka) as straight, owning(own_kafka) as made:
         await made.assign()
-        records = log_of_this_worker(made._nonce)
+        records = log_of_this_worker(made.driver.claim.nonce)
         for offset, record in enumerate(records):
             await straight.read(offset, record)
         # Fetched before the seek to the log's start, handed out all the same.
@@ -37,29 +38,29 @@ async def test_a_log_seen_from_its_middle_first_is_read_from_its_start(own_kafka
             await made.read(offset, record)
         await asyncio.sleep(0)
         assert made.active
-        assert snapshot(made.state, 0) == snapshot(straight.state, 0)
+        assert snapshot(made.driver.state, 0) == snapshot(straight.driver.state, 0)
 
 
 async def test_what_was_read_is_not_read_twice(own_kafka: Server) -> None:
     async with owning(own_kafka) as made:
         await made.assign()
-        records = log_of_this_worker(made._nonce)
+        records = log_of_this_worker(made.driver.claim.nonce)
         for offset, record in enumerate(records):
             await made.read(offset, record)
-        state = made.state
+        state = made.driver.state
         for offset, record in enumerate(records):
             await made.read(offset, record)
         assert made.active
-        assert made.state is state
+        assert made.driver.state is state
 
 
 async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.lane.owner.STUCK_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.sending.replay.STUCK_SECONDS", 0.3)
     asked: asyncio.Queue[tuple[int, int | None]] = asyncio.Queue()
-    async with owning(own_kafka) as made:
-        made.rewind = lambda lane, offset: asked.put_nowait((lane, offset))
+    reader = replace(READER, rewind=lambda lane, offset: asked.put_nowait((lane, offset)))
+    async with owning(own_kafka, reader=reader) as made:
         await made.assign()
         async with asyncio.timeout(20):
             assert await asked.get() == (made.lane, None)
@@ -73,10 +74,10 @@ async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
 async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_often(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.lane.owner.STUCK_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.sending.replay.STUCK_SECONDS", 0.3)
     asked: list[float] = []
-    async with owning(own_kafka) as made:
-        made.rewind = lambda lane, offset: asked.append(monotonic())
+    reader = replace(READER, rewind=lambda lane, offset: asked.append(monotonic()))
+    async with owning(own_kafka, reader=reader) as made:
         await made.assign()
         async with asyncio.timeout(20):
             while len(asked) < 4:  # noqa: ASYNC110
@@ -86,7 +87,7 @@ async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_of
         # Once something is read the next standstill is noticed as soon as the first.
         for offset, record in enumerate(log_of_this_worker("another")):
             await made.read(offset, record)
-        made.wrote(100)
+        made.driver.replay.wrote(100)
         begin = monotonic()
         async with asyncio.timeout(20):
             while len(asked) < 5:  # noqa: ASYNC110
@@ -97,14 +98,13 @@ async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_of
 async def test_a_worker_that_the_group_has_forgotten_does_not_claim_lanes_of_others(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.lane.owner.CLAIM_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.sending.claiming.CLAIM_SECONDS", 0.1)
     is_member = False
-    async with owning(own_kafka) as made:
-        made.is_member = lambda: is_member
+    async with owning(own_kafka, reader=replace(READER, is_member=lambda: is_member)) as made:
         await made.assign()
         await asyncio.sleep(0.6)
-        assert made._in_log == -1
+        assert not made.driver.replay.has_written
         is_member = True
         async with asyncio.timeout(20):
-            while made._in_log < 0:  # noqa: ASYNC110
+            while not made.driver.replay.has_written:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

@@ -1,0 +1,385 @@
+"""The driver of one lane: all that its owner decides, without IO. Its host has the clock, the log and the aggregator.
+
+The host calls
+    on_assigned, on_released    the lane is this worker's, or is taken from it;
+    read, on_record             the log has another record;
+    on_time                     time has passed, or something has changed;
+    on_line, on_connected       it is time for the head of the line; its connection is there;
+    may_still_go, on_answer     a slice is about to be written; the aggregator has answered;
+    on_written, on_found, on_checkpoint    what was asked of the host is done,
+and carries out the effects that they return (`pipeline.sending.effects`), in order and before it calls again. The
+worker's host is `agents.lane.owner`, the simulator's `simulation.lane`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from pipeline.lane.effects import Ask, Malformed, Owned, Submit
+from pipeline.lane.effects import Effect as Following
+from pipeline.lane.fold import apply
+from pipeline.lane.lateness import HEARTBEAT_MS
+from pipeline.lane.state import Flight, LaneState
+from pipeline.sending.asking import Asking
+from pipeline.sending.checkpointing import Checkpointing
+from pipeline.sending.claiming import Claim
+from pipeline.sending.due import RELEASED_AT_ONCE, release_due
+from pipeline.sending.effects import (
+    Checkpoint,
+    Claimed,
+    Connect,
+    Disconnect,
+    Effect,
+    HandOver,
+    Instant,
+    Letter,
+    Log,
+    Lookup,
+    Prepared,
+    Report,
+    Rewind,
+    T,
+    Wake,
+    WakeLine,
+    Write,
+)
+from pipeline.sending.last_check import Checked, LastCheck
+from pipeline.sending.line import Line
+from pipeline.sending.outage import Outage, SharedBreaker
+from pipeline.sending.picker import Blocked
+from pipeline.sending.proposing import Flow, Limits, Proposer
+from pipeline.sending.replay import Raw, Replay
+from pipeline.sending.submission import Answered, result_groups, starts_full
+from schemas.campaign import CampaignDocument
+from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, Owner, Result, ResultGroup
+from schemas.reasons import Reason, written
+from schemas.wire import DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings(Generic[T]):
+    """What a driver asks of the world that it knows; each answers at once.
+
+    `prepare` makes what the host submits of a flight, and its columns.
+    """
+
+    breaker: SharedBreaker
+    blocked: Blocked
+    knows_consents: Callable[[], bool]
+    """Whether every opt-out is known here that was acknowledged until a moment ago."""
+    has_connection: Callable[[], bool]
+    """Whether the aggregator has a connection that is free."""
+    is_member: Callable[[], bool]
+    """Whether the consumer group knows this worker; else others have its lanes, which it must not claim back."""
+    document: Callable[[str], CampaignDocument | None]
+    """A campaign's newest document."""
+    prepare: Callable[[LaneState, Flight], Prepared[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`settled_after`: seconds after which nothing of a submission can arrive any more; `suspend_after`: seconds of
+    an outage after which campaigns are suspended; `checkpoint_bytes`: of the log, from which on a checkpoint may be
+    worth it."""
+
+    settled_after: float
+    suspend_after: float
+    checkpoint_bytes: int
+
+
+class LaneDriver(Generic[T]):
+    """One lane on one worker, from assignment to revocation."""
+
+    def __init__(
+        self, lane: int, worker: str, limits: Limits, flow: Flow, terms: Terms, around: Surroundings[T]
+    ) -> None:
+        self.state = LaneState()
+        self.claim = Claim()
+        self.replay = Replay()
+        self.line = Line(flow.window)
+        self.proposer = Proposer(limits, flow, around.breaker.rule, around.blocked, around.has_connection)
+        self.outage = Outage(lane, around.breaker, terms.suspend_after, around.document)
+        self.checkpointing = Checkpointing(terms.checkpoint_bytes)
+        self._worker = worker
+        self._window = flow.window
+        self._around = around
+        self._check = LastCheck(around.breaker.rule, around.blocked, around.knows_consents, limits.quiet)
+        self._asking = Asking(terms.settled_after)
+        self._checked: dict[int, Checked] = {}
+        """Slices that the aggregator has, by the offset of their INTENT."""
+        self._before = 0
+        """The lane's epoch before the record that is read."""
+        self._beaten = 0.0
+        """When this owner last wrote a sign of life (s)."""
+
+    @property
+    def active(self) -> bool:
+        """Whether this worker owns the lane: it has read its own OWNER back and no later one."""
+        return self.claim.active
+
+    @property
+    def under_way(self) -> int:
+        """Slices that have an INTENT, read back, and no outcome."""
+        return self.line.count + len(self._checked)
+
+    def on_assigned(self, nonce: str, now: Instant) -> list[Effect[T]]:
+        """Rule L1: claim the lane; it becomes active when the OWNER with this `nonce` is read back."""
+        self.claim.assigned(nonce, now.seconds)
+        self.replay.assigned(now.seconds)
+        return [Wake(0.0)]
+
+    def on_released(self) -> None:
+        """The lane is taken from us: nothing is picked any more."""
+        self.claim.released()
+
+    def give_back(self, now: Instant) -> list[Effect[T]]:
+        """INTENTs that we wrote and have not read back are not submitted any more, and nobody but us knows that:
+        their RESULT says so, else the next owner would have to count them as unknown. To be called when it is known
+        of each proposal whether the log has it."""
+        return [self._handed_over(offset, now) for offset in self.proposer.never_read()]
+
+    def read(self, offset: int, raw: bytes | None, now: Instant) -> tuple[list[Raw], list[Effect[T]]]:
+        """The log has `raw` at `offset`. The records to be given to `on_raw` now, in order: none, this one, or after
+        a checkpoint all that waited for it."""
+        if self.replay.is_known(offset, now.seconds):
+            return [], []
+        if self.replay.begins(offset):
+            self._begin(offset)
+        self.replay.advance(offset, now.seconds)
+        if not self.replay.is_loading:
+            return [(offset, raw)], []
+        try:
+            state = self.replay.load(offset, raw or b"")
+        except DecodeError as error:
+            return [], [Letter(offset, raw, str(error)), Log("error", str(error))]
+        if state is None:
+            return [], []
+        self.state = state
+        after = self.replay.buffered()
+        text = f"loaded its checkpoint as of {self.replay.start}, {len(after)} records after it"
+        return [*after, (offset, raw)], [Log("info", text)]
+
+    def on_raw(self, offset: int, raw: bytes | None, now: Instant) -> list[Effect[T]]:
+        """Take the next record of the log as bytes."""
+        try:
+            record = LANES.decode(raw)
+        except DecodeError as error:
+            self.state.next_offset = offset + 1
+            return [Letter(offset, raw, str(error))]
+        # A checkpoint's own parts do not count: they would call for the next one.
+        self.checkpointing.log_bytes += 0 if isinstance(record, CheckpointPart) else len(raw or b"")
+        return self.on_record(offset, record, raw or b"", now)
+
+    def on_record(self, offset: int, record: LaneRecord, raw: bytes, now: Instant) -> list[Effect[T]]:
+        """Take the next record of the log; what follows from it."""
+        self.proposer.read(offset, record, now.seconds)
+        self._before = self.state.epoch
+        try:
+            following = apply(self.state, offset, record, raw)
+        except Exception as error:  # noqa: BLE001
+            # A defect. Whoever folds the log meets it at the same place and in the same way, so passing over it keeps
+            # all readers alike; standing still would stop everybody's campaigns in this lane for one record.
+            text = f"cannot fold record {offset}"
+            return [Log("error", text, error), Letter(offset, raw, f"{type(error).__name__}: {error}")]
+        effects: list[Effect[T]] = []
+        for one in following:
+            self._follow(one, raw, now, effects)
+        return effects
+
+    def on_time(self, now: Instant) -> list[Effect[T]]:
+        """Do what is due, and write what the limits allow."""
+        effects: list[Effect[T]] = []
+        pauses: list[float | None] = [self._write_owner(now, effects)]
+        if self.active:
+            effects += release_due(self.state, now.ms, RELEASED_AT_ONCE)
+            proposed, pause = self.proposer.propose(self.state, self.line, self.under_way, now)
+            effects += proposed
+            due = self.state.table.next_due()
+            pauses += [pause, None if due is None else max(0.0, (due - now.ms) / 1000)]
+            effects += self.outage.look(self.state, now)
+            pauses.append(self._beat(now, effects))
+            effects += self.checkpointing.on_time(self.state, now)
+            effects += self._asking.on_time(self.state, now)
+            pauses.append(self._asking.pause(now.seconds))
+        if self.claim.nonce and self.replay.missing(now.seconds):
+            effects.append(Log("warning", f"{self.replay.place}; reading on"))
+            effects.append(Rewind(None if self.replay.start is None else self.replay.next))
+        known = [pause for pause in pauses if pause is not None]
+        if known:
+            effects.append(Wake(min(known)))
+        return effects
+
+    def on_line(self, now: Instant) -> list[Effect[T]]:
+        """Bring the head of the line as far as it can go, and those behind it."""
+        effects: list[Effect[T]] = []
+        while (head := self.line.head) is not None:
+            if pause := self.line.pause(now.seconds):
+                return [*effects, WakeLine(pause)]
+            # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
+            if not self.line.connected:
+                if not self.line.connecting:
+                    self.line.connecting = True
+                    effects.append(Connect(head.flight.offset))
+                return effects
+            wait = self._check.pause(self.active, head.flight, now)
+            if wait is not None:
+                return [*effects, wait]
+            self._hand_over(now, effects)
+        return effects
+
+    def on_connected(self, now: Instant) -> list[Effect[T]]:
+        """The connection is there that the head of the line asked for."""
+        self.line.connected = True
+        return self.on_line(now)
+
+    def may_still_go(self, intent: int, now: Instant) -> bool:
+        """Whether a slice may be written in this moment; `now` is that of the call."""
+        return self._check.may_still_go(self.state, self.active, self._checked[intent], now)
+
+    def on_answer(
+        self, intent: int, answers: Sequence[Answered], written: float | None, now: Instant
+    ) -> list[Effect[T]]:
+        """What the aggregator said of a slice, one answer for each message that was handed over; `written` (s): when
+        it was certainly written, None where that is not known.
+
+        The slice is charged to the second in which it arrived. One that a failure kept from being written is charged
+        too: the retry's back-off is longer than the window.
+        """
+        checked = self._checked.pop(intent)
+        assert checked.charge is not None
+        self._window.settle(checked.charge, now.seconds if written is None else written, now.seconds)
+        return [self._report(checked, answers, now), Wake(0.0)]
+
+    def on_written(self, write: Write, offset: int | None, error: str, now: Instant) -> list[Effect[T]]:
+        """What became of a record: the broker put it at `offset`, or None with the `error`."""
+        if offset is not None:
+            self.replay.wrote(offset)
+        match write.record:
+            case Heartbeat():
+                return []
+            case Owner(nonce=nonce):
+                if offset is not None or nonce != self.claim.nonce:
+                    return []
+                self.claim.again(now.seconds)
+                return [Log("warning", f"claiming it waits: {error}"), Wake(0.0)]
+            case proposal:
+                return [*self.proposer.written(proposal, offset, error, self.state)]
+
+    def on_found(self, lookup: Lookup, found: Sequence[Answered] | str, now: Instant) -> list[Effect[T]]:
+        """What the aggregator said of the messages that it was asked about, or why there is no answer."""
+        return [*self._asking.on_found(self.state, lookup, found, now)] if self.active else []
+
+    def on_checkpoint(self, one: Checkpoint, parts: int, error: str) -> list[Effect[T]]:
+        """A checkpoint has been written in so many parts, 0: it has not, with the `error`."""
+        is_ours = self.active and self.state.epoch == one.epoch
+        return [*self.checkpointing.on_written(one, parts, error, is_ours)]
+
+    def _begin(self, offset: int) -> None:
+        self.replay.begin(offset)
+        self.claim.begin()
+        self.proposer.begin()
+        self.checkpointing.begin()
+        self.state = LaneState()
+        self.state.next_offset = offset
+
+    def _follow(self, one: Following, raw: bytes, now: Instant, effects: list[Effect[T]]) -> None:
+        match one:
+            case Submit(flight):
+                self._submit(flight, now, effects)
+            case Ask(flight):
+                if self.active:
+                    self._asking.start(self.state, flight, now.seconds)
+            case Owned(nonce, _):
+                self._owned(nonce, now, effects)
+            case Malformed(offset, why):
+                effects.append(Letter(offset, raw, why))
+            case _:
+                effects.append(one)
+
+    def _submit(self, flight: Flight, now: Instant, effects: list[Effect[T]]) -> None:
+        if flight.epoch != self.claim.epoch:
+            return
+        if not self.active:
+            effects.append(self._handed_over(flight.offset, now))
+            return
+        try:
+            prepared = self._around.prepare(self.state, flight)
+        except Exception as error:  # noqa: BLE001
+            # Eligibility rendered the same template with the same columns, so this is a defect, and no retry helps.
+            # Whatever it is, the flight needs a RESULT: its neighbours wait for its slot.
+            groups = [ResultGroup(outcome="rejected", reason=written(Reason.CANNOT_RENDER, repr(error)))]
+            effects.append(Log("error", f"cannot render {flight.key}", error))
+            effects.append(Report(Result(intent=flight.offset, groups=groups, at=now.ms)))
+            return
+        self.line.join(flight, prepared)
+        if self.line.count == 1:
+            effects += self.on_line(now)
+
+    def _owned(self, nonce: str, now: Instant, effects: list[Effect[T]]) -> None:
+        self._asking.clear()
+        lost = self.claim.owned(nonce)
+        if lost and self.claim.nonce:
+            # Kafka says that the lane is ours: a record of its former owner came late.
+            effects.append(Log("warning", "it was claimed by a late record; claiming it again"))
+            self.claim.again(now.seconds)
+        self.proposer.owned()
+        if not self.active:
+            return
+        # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
+        kept = bool(self.claim.epoch) and self._before == self.claim.epoch
+        self.claim.epoch = self.state.epoch
+        self._beaten = now.seconds
+        effects.append(Claimed(self.state.epoch, now.seconds - self.claim.assigned_at))
+        if not kept and starts_full(self.state.last_intent_at, self.state.owned_at):
+            self._window.start_full(now.seconds)
+
+    def _write_owner(self, now: Instant, effects: list[Effect[T]]) -> float | None:
+        """Claim the lane if it is time; the seconds until it is, None where it is claimed."""
+        if self.claim.due is None or now.seconds < self.claim.due:
+            return None if self.claim.due is None else self.claim.due - now.seconds
+        if not self._around.is_member():
+            return self.claim.again(now.seconds)
+        self.claim.due = None
+        effects.append(Write(Owner(worker=self._worker, nonce=self.claim.nonce, at=now.ms)))
+        return None
+
+    def _beat(self, now: Instant, effects: list[Effect[T]]) -> float:
+        """Say that this owner lives and whether its aggregator works (`pipeline.lane.lateness`). Written once: a
+        sign of life that Kafka does not take now must not come later. Seconds until the next one."""
+        if now.seconds - self._beaten >= HEARTBEAT_MS / 1000:
+            self._beaten = now.seconds
+            able = self._around.breaker.rule.state == "closed"
+            effects.append(Write(Heartbeat(epoch=self.state.epoch, able=able, at=now.ms)))
+        return self._beaten + HEARTBEAT_MS / 1000 - now.seconds
+
+    def _hand_over(self, now: Instant, effects: list[Effect[T]]) -> None:
+        """The head of the line leaves: who of it may go goes, the others have a RESULT."""
+        head = self.line.head
+        assert head is not None
+        self.line.leave(now.seconds, self.proposer.out)
+        effects.append(Wake(0.0))
+        flight, prepared = head.flight, head.prepared
+        try:
+            held = self._check.check(self.state, self.active, head, now)
+        except Exception as error:  # noqa: BLE001
+            # A defect. Those behind go on; these stay in flight, and the next owner counts them.
+            effects += [Log("error", f"cannot check {flight.key}", error), Disconnect(flight.offset)]
+            return
+        goes = None in held
+        charge = self._window.spend(now.seconds, prepared.segments) if goes else None
+        checked = Checked(flight, prepared.numbers, held, now.boot, charge)
+        if goes:
+            self._checked[flight.offset] = checked
+            effects.append(HandOver(flight.offset, checked.going(prepared.items), prepared.segments))
+        else:
+            effects += [self._report(checked, [], now), Disconnect(flight.offset)]
+
+    def _report(self, checked: Checked, answers: Sequence[Answered], now: Instant) -> Report:
+        groups = result_groups(checked.held, answers, checked.flight, now.ms)
+        return Report(Result(intent=checked.flight.offset, groups=groups, at=now.ms))
+
+    def _handed_over(self, intent: int, now: Instant) -> Report:
+        groups = [ResultGroup(outcome="retry", reason=Reason.HANDED_OVER, due=now.ms)]
+        return Report(Result(intent=intent, groups=groups, at=now.ms))

@@ -1,0 +1,169 @@
+"""What a lane's driver is told and what it asks its host to do: plain values, no IO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from pipeline.lane.checkpoint import Snapshot
+from pipeline.lane.effects import InBatches, Void
+from schemas.campaign import Note, Suspension
+from schemas.chunk import Move, Release
+from schemas.lane import Defer, Drop, Heartbeat, Intent, Owner, Result
+from schemas.status import StatusChunk
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on three clocks: `ms` UTC since the epoch; `seconds` on a steady clock; `boot` seconds on a clock
+    that also counts while the machine sleeps."""
+
+    ms: int
+    seconds: float
+    boot: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[T]):
+    """The recipients of a slice, ready to be handed over. `items` are what the host submits, one per number;
+    `segments` is their sum."""
+
+    items: list[T]
+    numbers: list[int]
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a record to the lane's log once, and call `on_written` with what became of it."""
+
+    record: Owner | Heartbeat | Intent | Drop | Defer
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Write a RESULT to the lane's log, and try until the log has it."""
+
+    record: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Write to the campaign's commands, and try until the topic has it."""
+
+    record: Note | Suspension
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Write a dead letter for what the log has at `offset`."""
+
+    offset: int
+    raw: bytes | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Get a connection for the slice of this INTENT, and call `on_connected`."""
+
+    intent: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver(Generic[T]):
+    """Submit `batch` on the slice's connection, and call `on_answer`. Ask `may_still_go` in the moment of writing."""
+
+    intent: int
+    batch: list[T]
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Nobody of the slice of this INTENT goes: its connection is free."""
+
+    intent: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitConsents:
+    """Call `on_line` when more is known of opt-outs, or after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WakeLine:
+    """Call `on_line` in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Call `on_time` in so many seconds at the latest (0: soon)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """Ask the aggregator what became of the messages with these ids, and call `on_found`. `indices` are their
+    places in the INTENT."""
+
+    intent: int
+    ids: list[str]
+    indices: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Write a checkpoint: first all that follows from the records read so far, then its parts; then call
+    `on_checkpoint`. `log_bytes` of the log are replaced by it."""
+
+    snapshot: Snapshot
+    epoch: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoveMark:
+    """The records of the log below `offset` are not needed any more (rule L9)."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Read the log again from `offset`, None: from its beginning."""
+
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The lane is ours, `seconds` after it was assigned."""
+
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the operator; `cause` is the exception of a defect."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+    cause: Exception | None = field(default=None, compare=False)
+
+
+Plain = (
+    StatusChunk | Release | Move | InBatches | Void | Write | Report | Say | Letter | Connect | Disconnect
+    | AwaitConsents | WakeLine | Wake | Lookup | Checkpoint | MoveMark | Rewind | Claimed | Log
+)  # fmt: skip
+"""All effects but one: what a host submits is its own."""
+Effect = Plain | HandOver[T]

@@ -1,0 +1,79 @@
+"""The line of slices between their INTENT, read back, and the moment in which they are handed over: in order, each
+waits for the limit, then for a connection, then until it can go."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.lane.state import Flight
+from pipeline.limits.rate import Queue, Window
+from pipeline.sending.effects import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A slice in the line."""
+
+    flight: Flight
+    prepared: Prepared[Any]
+
+
+class Line:
+    """One lane's line. Only its head waits for anything; times are seconds on a steady clock."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._queue = Queue()
+        self._slices: deque[Slice] = deque()
+        self._until: float | None = None
+        """When to look whether the limit has room for the head; None: nobody has looked."""
+        self._waited = 0.0
+        """Seconds that the head has waited for the limit."""
+        self.connecting = False
+        """Whether a connection was asked for, for the head."""
+        self.connected = False
+        """Whether the head has one."""
+        self.segments = 0
+        """Segments of all that stand in line."""
+
+    @property
+    def count(self) -> int:
+        """Slices that stand in line."""
+        return len(self._slices)
+
+    @property
+    def head(self) -> Slice | None:
+        """The slice whose turn is next."""
+        return self._slices[0] if self._slices else None
+
+    @property
+    def most(self) -> int:
+        """How many slices come to their turn soon, those included whose INTENT is not read back yet; an INTENT beyond
+        that would be stale by then."""
+        return self._queue.most
+
+    def join(self, flight: Flight, prepared: Prepared[Any]) -> None:
+        """A slice stands in line behind the others."""
+        self._slices.append(Slice(flight, prepared))
+        self.segments += prepared.segments
+
+    def pause(self, now: float) -> float:
+        """Seconds until the limit has room for the head at the earliest (0: now); ask again after that."""
+        if self.connecting:
+            return 0.0
+        if self._until is not None and now < self._until:
+            return self._until - now
+        pause = self._window.wait(now, self._slices[0].prepared.segments)
+        self._until = now + pause
+        self._waited += pause
+        return pause
+
+    def leave(self, now: float, on_the_way: int) -> None:
+        """The head leaves. `on_the_way`: INTENTs that are written and not read back."""
+        one = self._slices.popleft()
+        self.segments -= one.prepared.segments
+        self._queue.left(now, self._waited, more=bool(self._slices or on_the_way))
+        self._until, self._waited = None, 0.0
+        self.connecting = self.connected = False

@@ -1,0 +1,146 @@
+"""What a lane says of its aggregator's outage: to each campaign why it waits, and after a while that it is suspended.
+
+It is said while the breaker is open or half-open, and while the aggregator wants nothing of the account for a time
+(429, Retry-After); it is taken back once the aggregator has taken a slice: by this owner, or by the next one for what
+an earlier owner said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from pipeline.lane.state import LaneState
+from pipeline.sending.breaker import Breaker
+from pipeline.sending.effects import Instant, Say
+from schemas.campaign import CampaignDocument, Note, Suspension
+from schemas.reasons import Reason, written
+
+PAUSE: Final = 0.5
+"""Seconds between two looks."""
+WORTH_SAYING: Final = 2.0
+"""Seconds that an account must be throttled still for its campaigns to say so."""
+AGAIN: Final = 5.0
+"""Seconds after which something is taken back again, if the campaign's document still has it."""
+
+
+class SharedBreaker(Protocol):
+    """The breaker of an aggregator, shared by the lanes of a worker."""
+
+    name: str
+    """The aggregator's in the settings."""
+    rule: Breaker
+    held_until_ms: int
+    """Until when the aggregator wants nothing of this account (ms), as it said last."""
+
+
+class Outage:
+    """One lane's view of it. `suspend_after`: seconds of an outage after which campaigns are suspended; `document`:
+    a campaign's newest, None where it is not known."""
+
+    def __init__(
+        self,
+        lane: int,
+        breaker: SharedBreaker,
+        suspend_after: float,
+        document: Callable[[str], CampaignDocument | None],
+    ) -> None:
+        self._by = f"lane {lane}"
+        self._breaker = breaker
+        self._suspend_after = suspend_after
+        self._document = document
+        self.suspended = 0
+        """Campaigns that are suspended and held by this lane, as of the last look."""
+        self._looked = -PAUSE
+        self._waiting: set[str] = set()
+        """Campaigns that waited here, until nothing of ours is left to take back."""
+        self._noted: dict[str, str] = {}
+        self._suspended: dict[str, float] = {}
+        self._taken_back: dict[str, float] = {}
+
+    def look(self, state: LaneState, now: Instant) -> list[Say]:
+        """What there is to say; called as often as the caller likes."""
+        if now.seconds - self._looked < PAUSE:
+            return []
+        self._looked = now.seconds
+        said = self._look(state, now)
+        self.suspended = self._held()
+        return said
+
+    def _look(self, state: LaneState, now: Instant) -> list[Say]:
+        rule = self._breaker.rule
+        waiting = {campaign for campaign, _ in state.table.ready_keys() if state.running(campaign)}
+        self._waiting |= waiting
+        if rule.state != "closed":
+            return self._each(waiting, lambda document: self._say(document, now))
+        if rule.held(now.seconds) >= WORTH_SAYING:
+            return self._each(waiting, lambda document: self._say_throttled(document, now))
+        if rule.worked and not rule.throttles:
+            self._noted.clear()
+            self._suspended.clear()
+            return self._each(set(self._waiting), lambda document: self._take_back(document, now, waiting))
+        return []
+
+    def _each(self, campaigns: set[str], do: Callable[[CampaignDocument], list[Say]]) -> list[Say]:
+        said: list[Say] = []
+        for campaign in campaigns:
+            document = self._document(campaign)
+            if document is None:
+                self._waiting.discard(campaign)
+            else:
+                said += do(document)
+        return said
+
+    def _say(self, document: CampaignDocument, now: Instant) -> list[Say]:
+        if document.status != "sending":
+            return []
+        reason = self._waits(self._breaker.rule.reason)
+        said = self._note(document, reason, now)
+        since = max(self._breaker.rule.opened_at, self._suspended.get(document.id, 0.0))
+        if now.seconds - since >= self._suspend_after:
+            self._suspended[document.id] = now.seconds
+            said.append(self._hold(document.id, reason, now))
+        return said
+
+    def _say_throttled(self, document: CampaignDocument, now: Instant) -> list[Say]:
+        if document.status != "sending":
+            return []
+        until = datetime.fromtimestamp(self._breaker.held_until_ms / 1000, UTC)
+        return self._note(document, self._waits(f"throttled until {until:%H:%M:%S} UTC"), now)
+
+    def _note(self, document: CampaignDocument, reason: str, now: Instant) -> list[Say]:
+        if self._noted.get(document.id) == reason:
+            return []
+        self._noted[document.id] = reason
+        return [Say(Note(campaign=document.id, reason=reason, at=now.ms))]
+
+    def _take_back(self, document: CampaignDocument, now: Instant, waiting: set[str]) -> list[Say]:
+        held = self._holds(document)
+        noted = document.status == "sending" and document.reason.startswith(self._waits(""))
+        if not held and not noted:
+            if document.id not in waiting:
+                self._waiting.discard(document.id)
+            return []
+        if now.seconds - self._taken_back.get(document.id, -AGAIN) < AGAIN:
+            return []
+        self._taken_back[document.id] = now.seconds
+        if held:
+            return [self._hold(document.id, "", now)]
+        return [Say(Note(campaign=document.id, reason="", at=now.ms))]
+
+    def _hold(self, campaign: str, reason: str, now: Instant) -> Say:
+        return Say(Suspension(campaign=campaign, suspended=bool(reason), reason=reason, at=now.ms, by=self._by))
+
+    def _holds(self, document: CampaignDocument) -> bool:
+        return any(hold.by == self._by and hold.reason for hold in document.holds)
+
+    def _held(self) -> int:
+        documents = (self._document(campaign) for campaign in self._waiting)
+        return sum(
+            document is not None and document.status == "suspended" and self._holds(document)
+            for document in documents
+        )
+
+    def _waits(self, why: str) -> str:
+        return written(Reason.WAITING_FOR_AGGREGATOR, f"{self._breaker.name}: {why}")

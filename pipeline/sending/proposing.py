@@ -1,0 +1,198 @@
+"""What a live owner writes into its lane next, within its slots and limits, and what of that is on its way.
+
+A pick is a proposal: what becomes of it is told by the log, read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.lane.scheduler import FairShare
+from pipeline.lane.state import LaneState, unpack
+from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments
+from pipeline.sending.breaker import Breaker
+from pipeline.sending.effects import Instant, Letter, Log, Plain, Wake, Write
+from pipeline.sending.line import Line
+from pipeline.sending.picker import Blocked, Pick, Picked, expired, pick
+from pipeline.sending.poison import poisonous
+from pipeline.timing.quiet_hours import QuietHours
+from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
+from schemas.reasons import Reason
+
+Proposal = Intent | Drop | Defer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one lane: `rate` in segments per second, `batch` messages in a slice, `slots` slices under way,
+    `carrier_daily` segments per carrier and day."""
+
+    rate: float
+    batch: int
+    slots: int
+    carrier_daily: Mapping[str, int]
+    account: str = ""
+    quiet: QuietHours = field(default_factory=QuietHours)
+    """Of the lane's account."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """How fast slices leave: at most `slots` under way, each of at most `size(state, now in ms)` segments."""
+
+    pace: Pace
+    window: Window
+    slots: int
+    size: Callable[[LaneState, int], int]
+
+
+def flow_of(limits: Limits) -> Flow:
+    """The flow that keeps a lane's limits exactly."""
+    size = slice_segments(limits.rate)
+    return Flow(Pace(limits.rate), Window(limits.rate), limits.slots, lambda state, now: size)
+
+
+class Proposer:
+    """Picks for one lane. `has_connection`: whether the aggregator has one that is free."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        flow: Flow,
+        breaker: Breaker,
+        blocked: Blocked,
+        has_connection: Callable[[], bool],
+    ) -> None:
+        self._limits = limits
+        self._flow = flow
+        self._breaker = breaker
+        self._blocked = blocked
+        self._has_connection = has_connection
+        self._read_back = ReadBack()
+        self._share = FairShare()
+        self.picked = Picked()
+        self.out = 0
+        """INTENTs on their way into the log and back."""
+        self._sent: dict[Slice, tuple[float, int]] = {}
+        """When each of them was written (s), and its segments, by its first slice."""
+        self._unread: set[int] = set()
+        """Offsets of our INTENTs that the broker has and that we have not read back."""
+
+    def begin(self) -> None:
+        """The log is read from a new beginning."""
+        self._unread.clear()
+        self.picked.clear()
+        self._sent.clear()
+
+    def owned(self) -> None:
+        """The lane has a new owner; what was proposed before is void."""
+        self.picked.clear()
+        self._sent.clear()
+        self.out = 0
+
+    def read(self, offset: int, record: LaneRecord, now: float) -> None:
+        """The log has `record` at `offset`."""
+        self._unread.discard(offset)
+        if isinstance(record, Intent | Drop | Defer):
+            self.picked.discard(record.slices)
+        if isinstance(record, Intent):
+            self.out = max(0, self.out - 1)
+            if record.slices and (sent := self._sent.pop(record.slices[0], None)) is not None:
+                self._read_back.observe(now - sent[0])
+
+    def never_read(self) -> list[int]:
+        """Offsets of our INTENTs that were not read back; they count as read from now on."""
+        offsets = sorted(self._unread)
+        self._unread.clear()
+        return offsets
+
+    def written(self, record: Proposal, offset: int | None, error: str, state: LaneState) -> list[Plain]:
+        """What became of a proposal: the broker put it at `offset`, or None with the `error`."""
+        if offset is not None:
+            if isinstance(record, Intent) and offset >= state.next_offset:
+                self._unread.add(offset)
+            return []
+        # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
+        if record.epoch == state.epoch:
+            self.picked.discard(record.slices)
+            self._sent.pop(record.slices[0], None)
+            self.out = max(0, self.out - isinstance(record, Intent))
+        return [Log("warning", error), Wake(0.0)]
+
+    def propose(self, state: LaneState, line: Line, under_way: int, now: Instant) -> tuple[list[Plain], float | None]:
+        """Write what the limits allow now, with `under_way` slices that have no outcome; and the seconds until the
+        limits allow more by time alone, None where time alone does not."""
+        effects: list[Plain] = []
+        while self._has_a_slot(line, under_way):
+            pause = max(self._flow.pace.wait(now.seconds), self._until_room(state, line, now))
+            if pause > 0:
+                return effects, pause
+            messages = self._breaker.allowance(now.seconds, self.out + under_way)
+            if not messages:
+                # Deadlines hold while nothing may be submitted, too.
+                drop = expired(state, self.picked, now.ms)
+                return effects + ([] if drop is None else [self._write(drop)]), None
+            picked = self._pick(state, now, messages)
+            effects += picked
+            if not any(isinstance(one, Write) for one in picked):
+                break
+        return effects, None
+
+    def _has_a_slot(self, line: Line, under_way: int) -> bool:
+        waiting = self.out + line.count
+        if waiting >= line.most or (waiting and not self._has_connection()):
+            return False
+        return self.out + under_way < self._flow.slots
+
+    def _until_room(self, state: LaneState, line: Line, now: Instant) -> float:
+        """Seconds until an INTENT that is written now comes back just in time for the limit to have room for it."""
+        ahead = line.segments + sum(segments for _, segments in self._sent.values())
+        size = max(1, min(self._flow.size(state, now.ms), self._limits.batch, state.table.ready_count))
+        return self._flow.window.room_in(now.seconds, ahead, size) - self._read_back.ahead
+
+    def _pick(self, state: LaneState, now: Instant, messages: int) -> list[Plain]:
+        try:
+            chosen = self._chosen(state, now.ms, messages, self.picked, self._share)
+        except Exception as error:  # noqa: BLE001 - whatever a chunk has in it, its neighbours go on
+            looking = Log("error", "cannot pick: looking for the chunk that is the cause", error)
+            return [looking, *self._set_aside(state, now.ms, messages)]
+        if chosen is None:
+            return []
+        effects: list[Plain] = [self._write(drop) for drop in chosen.drops]
+        if chosen.intent is not None:
+            campaign = chosen.intent.campaign
+            self._flow.pace.spend(now.seconds, chosen.segments)
+            self._share.spend(campaign, chosen.segments, state.campaigns[campaign].settings.weight)
+            self.out += 1
+            self._sent[chosen.intent.slices[0]] = (now.seconds, chosen.segments)
+            self._breaker.proposed(now.seconds)
+            effects.append(self._write(chosen.intent))
+        return effects
+
+    def _set_aside(self, state: LaneState, now: int, messages: int) -> list[Plain]:
+        """A chunk that decodes and yet cannot be picked from: a letter, and its recipients leave the queue."""
+        found = poisonous(state, self.picked, lambda only: self._chosen(state, now, messages, only, FairShare()))
+        if found is None:
+            return []
+        slices, error = found
+        chunk = slices[0][0]
+        drop = Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now)
+        return [Letter(chunk, unpack(state.chunks[chunk].packed), error), self._write(drop)]
+
+    def _chosen(self, state: LaneState, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
+        return pick(
+            state,
+            picked,
+            share,
+            self._blocked,
+            now,
+            messages=min(self._limits.batch, messages),
+            segments=self._flow.size(state, now),
+            carrier_daily=self._limits.carrier_daily,
+            quiet=self._limits.quiet,
+        )
+
+    def _write(self, record: Proposal) -> Write:
+        self.picked.add(record.slices)
+        return Write(record)
