@@ -30,7 +30,7 @@ from api.ingress.server import listen
 from devstack import ready
 from loadtest.aggregator.submissions import Submissions
 from pipeline.identity.optout_links import optout_tokens
-from pipeline.identity.tokens import click_token, new_campaign_id
+from pipeline.identity.tokens import click_tokens, new_campaign_id
 from schemas import feedback
 from schemas.campaign import CampaignDocument
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
@@ -40,6 +40,10 @@ from tests.stack import Server, environment, free_ports, running
 SECRET = "a-secret-of-the-test"
 TOKEN_KEY = "a-token-key-of-the-test"
 URLS = {"default": "https://shop.example/sale?a=1", "about": "https://shop.example/über uns"}
+
+
+def click_token(key: bytes, campaign: str, message: int, ordinal: int, link: int) -> str:
+    return click_tokens(key, campaign, message, link, [ordinal])[0]
 
 
 class Ingress:
