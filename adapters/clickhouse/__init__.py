@@ -1,4 +1,4 @@
-"""Everything that Longwave asks of ClickHouse, over HTTP; a server and the local endpoint alike.
+"""All queries to ClickHouse, over HTTP; they work with a server and with the local endpoint.
 
 `Store` is the connection, shared by all threads; the functions of the modules take it as their first argument.
 """

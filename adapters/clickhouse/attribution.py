@@ -53,7 +53,7 @@ GROUP BY campaign HAVING max(last_at) >= {_SINCE}
 """
 # Ordinals are in order of buckets, so the index by bucket leaves little of an audience to be read.
 _BUCKET: Final = "bitShiftRight(toUInt64(number) * toUInt64(11400714819323198485), 52)"
-"""As the index of `audience` has it."""
+"""The expression of the index of table `audience`."""
 _MEMBERS: Final = f"""
 SELECT number, toString(campaign) AS id, ordinal FROM audience
 WHERE campaign IN {{campaigns:Array(String)}} AND number IN (SELECT number FROM typed)

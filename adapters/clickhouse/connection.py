@@ -47,7 +47,7 @@ class Store:
         self._client: Client | None = None
 
     def ping(self) -> None:
-        """Ask for nothing, to learn whether it answers."""
+        """Check that ClickHouse answers."""
         self.rows("SELECT 1")
 
     def rows(

@@ -67,7 +67,7 @@ _CONFIRMED: Final = {"stopped": "out", "started": "in"}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What we answered to a text."""
+    """Our reply to a text."""
 
     kind: str
     text: str
@@ -113,7 +113,7 @@ class Place(NamedTuple):
 
 
 NEWEST: Final = Place(9_999_999_999_999, 0, "")
-"""Before every line."""
+"""The place before every line."""
 
 
 def insert_texts(store: Store, texts: Sequence[tuple[InboundText | UnreadText, str, str]]) -> None:

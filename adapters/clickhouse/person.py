@@ -68,7 +68,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What we answered."""
+    """A reply of ours."""
 
     at: datetime
     account: str

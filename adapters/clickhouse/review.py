@@ -1,4 +1,4 @@
-"""What the review before a launch must know of the contacts; nothing is frozen."""
+"""Reads the facts about contacts for the review before a launch; nothing is frozen."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def survey(store: Store, lists: Sequence[str], numbers: Sequence[int], fields: S
 
 
 def _strangers(store: Store, numbers: Sequence[int]) -> int:
-    """Typed numbers that are no contacts."""
+    """Typed numbers that are not contacts."""
     if not len(numbers):
         return 0
     asked = "SELECT uniqExact(number) FROM contacts WHERE number IN (SELECT number FROM typed)"

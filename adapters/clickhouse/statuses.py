@@ -34,7 +34,7 @@ class StatusSink:
         self._store = store
 
     def insert(self, records: Sequence[StatusChunk | StatusRange]) -> int:
-        """Returns how many rows went in."""
+        """Insert the records; returns the number of rows."""
         rows = [row for record in records for row in _rows(record)]
         if rows:
             self._store.insert_arrow("status_groups", _table(rows))

@@ -53,7 +53,7 @@ class _Lines:
             yield line
 
     def complete(self) -> list[str]:
-        """The record is complete: its lines."""
+        """End the record; returns its lines."""
         taken = self.taken
         self.before += len(taken)
         self.taken = []

@@ -18,7 +18,7 @@ from adapters.contacts.files import ContactFileError, Reading
 
 _PIECE: Final = 1 << 18
 _TELLING_BYTES: Final = 64 << 10
-"""How much of the lines that are not ASCII is judged."""
+"""Most bytes of non-ASCII lines that are judged."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -56,7 +56,7 @@ _RARE: Final = frozenset("þÞðÐýÝ×÷ŸŽž¨¸´¯ªº¹²³¼½¾¢£¤¥
 """Characters of Windows-1252 that are hardly ever in a name: more likely another encoding."""
 
 _ORDINARY: Final = frozenset("\u201c\u201d\u2018\u2019\u2013\u2014\u2026\u20ac\xa0«»°©®™·¡¿№")
-"""Punctuation that texts do have."""
+"""Non-ASCII punctuation that is common in texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The file of rejected lines: as they came, with a last column that says why, to be mended and imported again."""
+"""Writes rejected lines as they came, with a last column for the reason, to be corrected and imported again."""
 
 from __future__ import annotations
 

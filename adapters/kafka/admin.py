@@ -1,4 +1,4 @@
-"""Single questions and orders to the brokers; `topics` makes topics, `health` asks again and again."""
+"""Single admin requests to the brokers; `topics` creates topics, `health` polls."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class BulkWriter:
         self._producer = Producer(options, logger=LIBRDKAFKA)
 
     def write(self, topic: str, partition: int, value: bytes) -> None:
-        """Hand over one record."""
+        """Queue one record."""
         while True:
             try:
                 self._producer.produce(topic, value, partition=partition, on_delivery=self._delivered)

@@ -18,7 +18,7 @@ TOPIC = topics.DEAD_LETTERS.name
 
 
 async def read(kafka: Kafka) -> list[DeadLetter]:
-    """Every letter that nobody has dealt with, oldest first; one origin counts once, its newest letter is kept.
+    """Every open dead letter, oldest first; one origin counts once, its newest letter is kept.
 
     A step that replays its input gives up on the same record again: whoever dealt with it has dealt with that too.
 

@@ -1,4 +1,4 @@
-"""Whether Kafka answers, asked every few seconds, so that a request need not wait to find out."""
+"""Polls Kafka every few seconds, so that requests know at once whether it answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class KafkaHealth:
                 await self._task
 
     def waiting_for(self) -> str:
-        """Why the campaigns are not known yet."""
+        """A sentence that says why the campaigns are not known yet."""
         if self.problem:
             return f"{self.problem}; is the stack up? `longwave up`, `longwave status`"
         return "the campaigns are still being read from Kafka; try again in a moment"

@@ -35,7 +35,7 @@ REFUSED = OVERSIZED | {
     KafkaError.TOPIC_EXCEPTION,
     KafkaError._UNKNOWN_TOPIC,
 }
-"""Errors that writing again does not mend."""
+"""Errors that a retry does not fix."""
 
 log = logging.getLogger(__name__)
 

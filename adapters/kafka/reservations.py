@@ -21,9 +21,9 @@ from adapters.settings import Kafka
 from schemas import topics
 
 SECONDS: Final = 60.0
-"""How long one reading may take."""
+"""Most seconds that one reading may take."""
 _WASTE: Final = 64 * 2**20
-"""Octets that are outdated before the file is written anew."""
+"""Outdated bytes at which the file is rewritten."""
 
 
 class Buckets(Mapping[int, bytes]):
@@ -67,7 +67,7 @@ class ReservationsReader:
         return tempfile.TemporaryFile(buffering=0, dir=folder)
 
     async def read(self) -> Buckets:
-        """The reservations of now.
+        """The current reservations.
 
         Raises:
             KafkaError, TimeoutError: Kafka does not answer.

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """What is so and what should be. `partitions` is None when the topic is absent; `config` holds only what
+    """A topic as it is and as it should be. `partitions` is None when the topic is absent; `config` holds only what
     differs: key to (is, should be)."""
 
     name: str
@@ -38,7 +38,7 @@ class TopicState:
 
     @property
     def problem(self) -> str:
-        """Empty when the topic is as it should be; else what is wrong and what to do."""
+        """What is wrong with the topic and what to do; "" if nothing is."""
         if self.partitions is None:
             return f"topic {self.name} is missing; `longwave up` makes it"
         if self.partitions != self.wanted:

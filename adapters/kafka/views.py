@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 FETCH_MS = 500
-"""How long a broker keeps a fetch that brings nothing."""
+"""Milliseconds that a broker holds a fetch without records."""
 CURRENT_FETCH_MS = 200
 """The same where the view's age matters: what the brokers have is asked again after each such fetch."""
 RECORDS_AT_ONCE = 5000
@@ -153,7 +153,7 @@ class View:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _catch_up(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        """Apply all that the brokers have now."""
+        """Apply all records that the brokers have now."""
         asked_at = boot_seconds()
         ends = await consumer.end_offsets(partitions)
         while not await _reached(consumer, ends):
@@ -167,7 +167,7 @@ class View:
             await self._at_home(self._take, fetched)
 
     async def _at_home(self, step: Callable[[A], None], value: A) -> None:
-        """Have the loop that started the view take a step, within one turn of it."""
+        """Run a step in the event loop that started the view."""
         assert self._home is not None, "the view is not started"
         done: Future[None] = Future()
 
