@@ -100,7 +100,7 @@ def test_who_asks_gets_all_that_is_stored_and_is_erased_but_for_the_opt_out(
     assert run(["contacts", "show", number]) == 0
     shown = capsys.readouterr().out
     assert "12 Elm Street" in shown
-    assert "unreachable (landline), reported for campaign 0000000a" in shown
+    assert "unreachable (the number is a landline), reported for campaign 0000000a" in shown
     assert run(["contacts", "delete", number, "--evidence", "asked by letter", "--yes"]) == 0
     assert "opted out of every account" in capsys.readouterr().out
     left = eventually(
