@@ -60,7 +60,7 @@ def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     out = capsys.readouterr().out
     assert "0 of 2 recipients will get the message" in out
     assert "problem: audience: none of 2 recipients will get the message: 2 smart_sending" in out
-    assert "nobody of 2" in refusal(lambda: live.api.send("POST", f"/v1/campaigns/{again}/launch", b""))
+    assert "none of 2" in refusal(lambda: live.api.send("POST", f"/v1/campaigns/{again}/launch", b""))
     assert run(["campaign", "launch", again, "--allow-empty", "--wait"]) == 0
     assert "reached nobody" in capsys.readouterr().out
     shown = live.until(again, lambda one: one["outcome"] == "reached nobody")
