@@ -90,7 +90,7 @@ async def test_failures_of_who_was_submitted_become_unreachable_numbers_once(sto
             ),  # of 2 the lane's word comes later, of 9 never
             chunk("undelivered", [3], "unreachable", receipts=True),  # a phone that is off is tried again
             chunk("accepted", [1, 3, 5]),
-            chunk("rejected", [4], "21614"),
+            chunk("rejected", [4], "not_a_mobile"),
             chunk("undelivered", [5], "opted_out_at_carrier", receipts=True),
             chunk("skipped", [9], "opted_out"),
         ]
