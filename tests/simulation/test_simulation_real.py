@@ -171,7 +171,7 @@ def test_every_recipient_has_the_same_outcome(both: Both) -> None:
     for outcome in [
         ("delivered", ""),
         ("undelivered", "absent_subscriber"),
-        ("rejected", "30003"),
+        ("rejected", "absent_subscriber"),
         ("rejected", "filtered"),
         ("skipped", "opted_out"),
         ("skipped", "smart_sending"),
@@ -205,9 +205,9 @@ def test_explain_tells_each_story(both: Both, capsys: pytest.CaptureFixture[str]
     code, out, _ = told(["explain", both.campaign, of["skipped", "opted_out"]], capsys)
     assert "consent: opted out by " in out
     file = tmp_path / "story.json"
-    code, _, _ = told(["explain", both.campaign, of["rejected", "30003"], "--json", str(file)], capsys)
+    code, _, _ = told(["explain", both.campaign, of["rejected", "absent_subscriber"], "--json", str(file)], capsys)
     story = orjson.loads(file.read_bytes())
-    assert (story["state"], story["events"][-1]["reason"]) == ("rejected", "30003")
+    assert (story["state"], story["events"][-1]["reason"]) == ("rejected", "absent_subscriber")
     assert story["zones"]
 
 
