@@ -8,12 +8,12 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
-from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
+from adapters.clickhouse.connection import Placed
+from adapters.clickhouse.consents import insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.person import erase, person
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable, listed
-from adapters.clickhouse.unreachable import Placed as PlacedUnreachable
 from pipeline.feedback.inbound import evidence_of, identity_of
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Consent, Conversation, InboundText, SentReply, Unreachable
@@ -57,7 +57,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
         insert_replies(store, [Conversation(number=ANN, replies=[reply], heard=[])])
         out = Consent(number=ANN, account="shop", state="out", at=NOW, source="api", evidence="phoned")
         insert_consents(store, [Placed(0, 1, NOW, out)])
-        insert_unreachable(store, [PlacedUnreachable(4, landline(ANN)), PlacedUnreachable(5, landline(BOB))])
+        insert_unreachable(store, [Placed(0, 4, NOW, landline(ANN)), Placed(0, 5, NOW, landline(BOB))])
         yield store
 
 
@@ -94,6 +94,6 @@ def test_a_number_that_left_the_topic_is_forgotten_and_what_came_later_stays(sto
         forget_unreachable(store, Forgotten(6, ANN))
     assert person(store, ANN)["unreachable"] is None
     assert [one.number for one in listed(store)] == [BOB]
-    insert_unreachable(store, [PlacedUnreachable(4, landline(ANN)), PlacedUnreachable(7, landline(ANN))])
+    insert_unreachable(store, [Placed(0, 4, NOW, landline(ANN)), Placed(0, 7, NOW, landline(ANN))])
     forget_unreachable(store, Forgotten(6, ANN))
     assert [one.number for one in listed(store)] == [ANN, BOB]

@@ -16,7 +16,6 @@ from adapters.settings import Listen, Settings
 from loadtest.aggregator.record import ACCEPTED, HIT, LOST, Recorder
 from loadtest.bench import optouts_kill
 from loadtest.bench.campaigns import wait_until
-from loadtest.bench.crash import account as account_module
 from loadtest.bench.crash.account import Account
 from loadtest.bench.crash.arrivals import Arrivals
 from loadtest.bench.crash.bench import result
@@ -25,6 +24,7 @@ from loadtest.bench.crash.plan import APART_SECONDS, OVERLAPPING, WEIGHTS, plan,
 from loadtest.bench.crash.recovery import back
 from loadtest.bench.crash.stops import Stops, judged
 from loadtest.bench.crash.unknowns import attributed, claims
+from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
 
 
@@ -130,7 +130,6 @@ def test_an_account_that_adds_up(tmp_path: Path) -> None:
     assert (found.lost, found.twice, found.unaccounted, found.unlisted, found.receipts_lost) == (0, 0, 0, 0, 0)
     assert found.never_handed_over == 1
     assert (found.targeted, found.received, found.states["unknown"]) == (4, 2, 2)
-    assert account_module.NOT_SENT
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def test_each_loss_is_found(states: list[str], taken: list[int], wrong: str, tmp
 
 
 def test_who_was_certainly_not_sent_is_no_loss_and_must_not_have_arrived(tmp_path: Path) -> None:
-    found = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=account_module.LATE)
+    found = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=Reason.NOT_SENT_BY_LOST_OWNER)
     assert (found.not_sent, found.lost, found.unaccounted) == (2, 0, 1)
     assert account_of(["rejected"], [0], tmp_path, reason="30003").lost == 1
 

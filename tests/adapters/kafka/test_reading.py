@@ -10,9 +10,11 @@ from adapters.kafka import admin, reading, topics
 from adapters.kafka.bulk import BulkWriter
 from adapters.settings import Kafka
 from schemas.lane import LANES, Finish
-from schemas.topics import LANES as TOPIC
+from schemas.topics import Topic
 from schemas.wire import encode
 from tests.stack import Server, free_ports
+
+TOPIC = Topic("reading", "explicit partition", "records of a lane")
 
 
 async def test_what_is_written_is_read_measured_and_cut(kafka: Server) -> None:
