@@ -227,6 +227,12 @@ class World:
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
         return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
 
+    def was_dropped(self, key: Message) -> bool:
+        """Whether the log has a Drop of the recipient."""
+        chunk, index = self.model.people[key].place
+        drops = [record for record, _ in self.log if isinstance(record, Drop)]
+        return any(c == chunk and start <= index < stop for drop in drops for c, start, stop in drop.slices)
+
     def opted(self, numbers: list[int]) -> list[str]:
         return ["opted_out" if number in self.opted_out else "" for number in numbers]
 
