@@ -503,9 +503,7 @@ class LaneMachine(RuleBasedStateMachine):
             told = world.accounting.state[key]
             assert told in {"accepted", "rejected", "unknown", "canceled", "skipped", "expired"}
             if key[0] in {B, D, E} and key[0] not in world.model.canceled_at:
-                # Dropped while an attempt was in doubt, and only then a late RESULT proved that it was not submitted:
-                # it stays unknown, for an operator to resolve.
-                explained = key in world.forgotten or world.doubtful(key) or world.was_dropped(key)
+                explained = key in world.forgotten or world.doubtful(key) or world.was_dropped_in_doubt(key)
                 assert told != "unknown" or explained
                 assert world.received[key] or told in {"skipped", "expired", "rejected", "unknown"}
             assert told != "accepted" or world.received[key]
