@@ -32,7 +32,7 @@ class SimulatedBreaker:
         """A lane that is to be woken when it closes or lets a probe through."""
         self._wake.append(wake)
 
-    def told(self, outcomes: Sequence[SubmitOutcome]) -> None:
+    def record_result(self, outcomes: Sequence[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
         before, held = self.rule.state, self.rule.held_until
         self.rule.judge(self._clock.seconds, outcomes, NO_JITTER)

@@ -179,7 +179,7 @@ class SimulatedLane:
         answers = aggregator.answers(numbers, segments, self._clock.ms)
 
         def answered() -> None:
-            self._world.breaker.told(answers)
+            self._world.breaker.record_result(answers)
             taken = [index for index, answer in enumerate(answers) if answer.outcome == "accepted"]
             if taken:
                 self._world.accepted(key, [ordinals[i] for i in taken], [numbers[i] for i in taken])

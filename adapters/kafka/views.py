@@ -58,6 +58,7 @@ class View:
         self._topic = topic
         self._apply = apply
         self._aging = aging
+        self._fetch_ms = CURRENT_FETCH_MS if aging else FETCH_MS
         self._positions: dict[int, int] = {}
         self._advanced = asyncio.Event()
         """Set, and another put in its place, when there is anything new."""
@@ -125,8 +126,7 @@ class View:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self) -> None:
-        fetch_ms = CURRENT_FETCH_MS if self._aging else FETCH_MS
-        consumer = reader(self._kafka, fetch_max_wait_ms=fetch_ms, max_partition_fetch_bytes=4_194_304)
+        consumer = reader(self._kafka, fetch_max_wait_ms=self._fetch_ms, max_partition_fetch_bytes=4_194_304)
         try:
             await consumer.start()
             partitions = [TopicPartition(self._topic, p) for p in sorted(await self._partitions(consumer))]
@@ -161,8 +161,7 @@ class View:
         await self._at_home(self._know, asked_at)
 
     async def _apply_next(self, consumer: AIOKafkaConsumer) -> None:
-        timeout_ms = CURRENT_FETCH_MS if self._aging else FETCH_MS
-        fetched = await consumer.getmany(timeout_ms=timeout_ms, max_records=RECORDS_AT_ONCE)
+        fetched = await consumer.getmany(timeout_ms=self._fetch_ms, max_records=RECORDS_AT_ONCE)
         if fetched:
             await self._at_home(self._take, fetched)
 

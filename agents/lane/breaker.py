@@ -59,7 +59,7 @@ class AggregatorBreaker:
         """Seconds that the account has to wait still because the aggregator said so."""
         return self.rule.held(monotonic())
 
-    def told(self, outcomes: Sequence[SubmitOutcome]) -> None:
+    def record_result(self, outcomes: Sequence[SubmitOutcome]) -> None:
         """What the aggregator said of a slice that was admitted."""
         before, until, held = self.rule.state, self.rule.held_until, self.held
         self.rule.judge(monotonic(), outcomes, random.random())

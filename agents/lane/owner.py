@@ -29,6 +29,7 @@ from pipeline.limits.rate import slots
 from pipeline.limits.reservations import routed
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
+    Announce,
     AwaitConsents,
     Checkpoint,
     Claimed,
@@ -42,7 +43,6 @@ from pipeline.sending.effects import (
     MoveMark,
     Report,
     Rewind,
-    Say,
     Wake,
     WakeLine,
     Write,
@@ -108,7 +108,7 @@ class LaneOwner:
         self._pump_task: asyncio.Task[None] | None = None
         self._line_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._following_up: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Future[Delivered]] = set()
         """Proposals that the broker has not answered for."""
         self.outbox = Outbox(context.producer, context.give_up)
@@ -161,7 +161,7 @@ class LaneOwner:
                     await asyncio.wait(set(self._writing))
                 self._carry_out(self.driver.give_back(instant()))
                 await self.drained()
-                await self.told()
+                await self.followed_up()
                 await self.outbox.drained()
         except TimeoutError:
             log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
@@ -178,7 +178,7 @@ class LaneOwner:
         self._submissions.cancel()
         if self._line_timer is not None:
             self._line_timer.cancel()
-        for task in (self._pump_task, *self._tasks, *self._telling):
+        for task in (self._pump_task, *self._tasks, *self._following_up):
             if task is not None:
                 task.cancel()
         metrics.forget_lane(self.lane)
@@ -193,10 +193,10 @@ class LaneOwner:
             self._carry_out(self.driver.on_raw(*one, instant()))
         self.wake()
 
-    async def told(self) -> None:
+    async def followed_up(self) -> None:
         """Wait until all that follows from the records read so far is in the outbox."""
-        if self._telling:
-            await asyncio.wait(set(self._telling))
+        if self._following_up:
+            await asyncio.wait(set(self._following_up))
 
     def wake(self) -> None:
         """Something has changed."""
@@ -244,15 +244,15 @@ class LaneOwner:
                 for partition, release in routed(effect, self._context.settings.kafka.partitions):
                     self.outbox.send(output(topics.RECIPIENTS, release, partition=partition))
             case InBatches(following):
-                task = asyncio.create_task(self._tell(following), name=f"lane-{self.lane}-tell")
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
+                task = asyncio.create_task(self._follow_up(following), name=f"lane-{self.lane}-follow-up")
+                self._following_up.add(task)
+                task.add_done_callback(self._following_up.discard)
             case _:
                 self._carry_out_rare(effect)
 
     def _carry_out_rare(self, effect: Effect[Submission]) -> None:
         match effect:
-            case Say(record):
+            case Announce(record):
                 self.outbox.send(output(topics.COMMANDS, record, record.campaign))
             case Lookup():
                 self._submissions.look_up(effect)
@@ -302,19 +302,19 @@ class LaneOwner:
         offset = None if error is not None else done.result().offset
         self._carry_out(self.driver.on_written(effect, offset, str(error or ""), instant()))
 
-    async def _tell(self, effects: Iterator[StatusChunk | Release]) -> None:
+    async def _follow_up(self, effects: Iterator[StatusChunk | Release]) -> None:
         try:
             for effect in effects:
                 await self.outbox.room()
                 self._carry_out_one(effect)
                 await asyncio.sleep(0)
         except Exception:
-            # A defect, as a record that cannot be folded; the campaign's residual shows who was not told of.
-            log.exception("lane %s cannot tell all that follows from a record", self.lane)
+            # A defect, as a record that cannot be folded; the campaign's residual shows whose status was not written.
+            log.exception("lane %s cannot write all that follows from a record", self.lane)
 
     async def _write_checkpoint(self, one: Checkpoint) -> None:
         # The statuses that follow from the records below the mark are nowhere else: they must be safe first.
-        await self.told()
+        await self.followed_up()
         await self.outbox.drained()
         records = stream(one.snapshot, one.epoch)
         parts, error = 0, ""

@@ -87,7 +87,7 @@ class Submissions:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._lane)
         finally:
-            self._breaker.told(outcomes)
+            self._breaker.record_result(outcomes)
         return outcomes, written[0] if written else None
 
     async def _look_up(self, lookup: Lookup) -> None:

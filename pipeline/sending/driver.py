@@ -111,7 +111,7 @@ class LaneDriver(Generic[T]):
         """Slices that the aggregator has, by the offset of their INTENT."""
         self._before = 0
         """The lane's epoch before the record that is read."""
-        self._beaten = 0.0
+        self._heartbeat_at = 0.0
         """When this owner last wrote a sign of life (s)."""
 
     @property
@@ -199,7 +199,7 @@ class LaneDriver(Generic[T]):
             due = self.state.table.next_due()
             pauses += [pause, None if due is None else max(0.0, (due - now.ms) / 1000)]
             effects += self.outage.look(self.state, now)
-            pauses.append(self._beat(now, effects))
+            pauses.append(self._heartbeat(now, effects))
             effects += self.checkpointing.on_time(self.state, now)
             effects += self._asking.on_time(self.state, now)
             pauses.append(self._asking.pause(now.seconds))
@@ -330,7 +330,7 @@ class LaneDriver(Generic[T]):
         # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
         kept = bool(self.claim.epoch) and self._before == self.claim.epoch
         self.claim.epoch = self.state.epoch
-        self._beaten = now.seconds
+        self._heartbeat_at = now.seconds
         effects.append(Claimed(self.state.epoch, now.seconds - self.claim.assigned_at))
         if not kept and starts_full(self.state.last_intent_at, self.state.owned_at):
             self._window.start_full(now.seconds)
@@ -345,14 +345,14 @@ class LaneDriver(Generic[T]):
         effects.append(Write(Owner(worker=self._worker, nonce=self.claim.nonce, at=now.ms)))
         return None
 
-    def _beat(self, now: Instant, effects: list[Effect[T]]) -> float:
+    def _heartbeat(self, now: Instant, effects: list[Effect[T]]) -> float:
         """Say that this owner lives and whether its aggregator works (`pipeline.lane.lateness`). Written once: a
         sign of life that Kafka does not take now must not come later. Seconds until the next one."""
-        if now.seconds - self._beaten >= HEARTBEAT_MS / 1000:
-            self._beaten = now.seconds
+        if now.seconds - self._heartbeat_at >= HEARTBEAT_MS / 1000:
+            self._heartbeat_at = now.seconds
             able = self._around.breaker.rule.state == "closed"
             effects.append(Write(Heartbeat(epoch=self.state.epoch, able=able, at=now.ms)))
-        return self._beaten + HEARTBEAT_MS / 1000 - now.seconds
+        return self._heartbeat_at + HEARTBEAT_MS / 1000 - now.seconds
 
     def _hand_over(self, now: Instant, effects: list[Effect[T]]) -> None:
         """The head of the line leaves: who of it may go goes, the others have a RESULT."""

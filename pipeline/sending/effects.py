@@ -51,7 +51,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Announce:
     """Write to the campaign's commands, and try until the topic has it."""
 
     record: Note | Suspension
@@ -162,7 +162,7 @@ class Log:
 
 
 Plain = (
-    StatusChunk | Release | Move | InBatches | Void | Write | Report | Say | Letter | Connect | Disconnect
+    StatusChunk | Release | Move | InBatches | Void | Write | Report | Announce | Letter | Connect | Disconnect
     | AwaitConsents | WakeLine | Wake | Lookup | Checkpoint | MoveMark | Rewind | Claimed | Log
 )  # fmt: skip
 """All effects but one: what a host submits is its own."""

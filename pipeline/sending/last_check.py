@@ -10,7 +10,7 @@ from pipeline.lane.state import Flight, LaneState
 from pipeline.limits.rate import Charge
 from pipeline.sending.breaker import Breaker
 from pipeline.sending.effects import AwaitConsents, Instant, WakeLine
-from pipeline.sending.line import Slice
+from pipeline.sending.line import QueuedSlice
 from pipeline.sending.picker import Blocked
 from pipeline.sending.submission import away, held_all, held_back, hours_of, is_stale
 from pipeline.timing.quiet_hours import QuietHours
@@ -67,9 +67,9 @@ class LastCheck:
             return AwaitConsents(LOOK_SECONDS)
         return None
 
-    def check(self, state: LaneState, active: bool, one: Slice, now: Instant) -> Held:
+    def check(self, state: LaneState, active: bool, queued: QueuedSlice, now: Instant) -> Held:
         """Why each recipient is held back, None for those that go now."""
-        held = self._held_back(state, active, one.flight, one.prepared.numbers, now.ms)
+        held = self._held_back(state, active, queued.flight, queued.prepared.numbers, now.ms)
         if None in held and not self._breaker.admit(now.seconds):
             return away(held, self._breaker.held(now.seconds), now.ms)
         return held

@@ -13,7 +13,7 @@ from pipeline.sending.effects import Prepared
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class QueuedSlice:
     """A slice in the line."""
 
     flight: Flight
@@ -26,7 +26,7 @@ class Line:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._queue = Queue()
-        self._slices: deque[Slice] = deque()
+        self._slices: deque[QueuedSlice] = deque()
         self._until: float | None = None
         """When to look whether the limit has room for the head; None: nobody has looked."""
         self._waited = 0.0
@@ -44,7 +44,7 @@ class Line:
         return len(self._slices)
 
     @property
-    def head(self) -> Slice | None:
+    def head(self) -> QueuedSlice | None:
         """The slice whose turn is next."""
         return self._slices[0] if self._slices else None
 
@@ -56,7 +56,7 @@ class Line:
 
     def join(self, flight: Flight, prepared: Prepared[Any]) -> None:
         """A slice stands in line behind the others."""
-        self._slices.append(Slice(flight, prepared))
+        self._slices.append(QueuedSlice(flight, prepared))
         self.segments += prepared.segments
 
     def pause(self, now: float) -> float:
@@ -72,8 +72,8 @@ class Line:
 
     def leave(self, now: float, on_the_way: int) -> None:
         """The head leaves. `on_the_way`: INTENTs that are written and not read back."""
-        one = self._slices.popleft()
-        self.segments -= one.prepared.segments
+        head = self._slices.popleft()
+        self.segments -= head.prepared.segments
         self._queue.left(now, self._waited, more=bool(self._slices or on_the_way))
         self._until, self._waited = None, 0.0
         self.connecting = self.connected = False

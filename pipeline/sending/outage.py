@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from pipeline.lane.state import LaneState
 from pipeline.sending.breaker import Breaker
-from pipeline.sending.effects import Instant, Say
+from pipeline.sending.effects import Announce, Instant
 from schemas.campaign import CampaignDocument, Note, Suspension
 from schemas.reasons import Reason, written
 
@@ -59,7 +59,7 @@ class Outage:
         self._suspended: dict[str, float] = {}
         self._taken_back: dict[str, float] = {}
 
-    def look(self, state: LaneState, now: Instant) -> list[Say]:
+    def look(self, state: LaneState, now: Instant) -> list[Announce]:
         """What there is to say; called as often as the caller likes."""
         if now.seconds - self._looked < PAUSE:
             return []
@@ -68,7 +68,7 @@ class Outage:
         self.suspended = self._held()
         return said
 
-    def _look(self, state: LaneState, now: Instant) -> list[Say]:
+    def _look(self, state: LaneState, now: Instant) -> list[Announce]:
         rule = self._breaker.rule
         waiting = {campaign for campaign, _ in state.table.ready_keys() if state.running(campaign)}
         self._waiting |= waiting
@@ -82,8 +82,8 @@ class Outage:
             return self._each(set(self._waiting), lambda document: self._take_back(document, now, waiting))
         return []
 
-    def _each(self, campaigns: set[str], do: Callable[[CampaignDocument], list[Say]]) -> list[Say]:
-        said: list[Say] = []
+    def _each(self, campaigns: set[str], do: Callable[[CampaignDocument], list[Announce]]) -> list[Announce]:
+        said: list[Announce] = []
         for campaign in campaigns:
             document = self._document(campaign)
             if document is None:
@@ -92,7 +92,7 @@ class Outage:
                 said += do(document)
         return said
 
-    def _say(self, document: CampaignDocument, now: Instant) -> list[Say]:
+    def _say(self, document: CampaignDocument, now: Instant) -> list[Announce]:
         if document.status != "sending":
             return []
         reason = self._waits(self._breaker.rule.reason)
@@ -103,19 +103,19 @@ class Outage:
             said.append(self._hold(document.id, reason, now))
         return said
 
-    def _say_throttled(self, document: CampaignDocument, now: Instant) -> list[Say]:
+    def _say_throttled(self, document: CampaignDocument, now: Instant) -> list[Announce]:
         if document.status != "sending":
             return []
         until = datetime.fromtimestamp(self._breaker.held_until_ms / 1000, UTC)
         return self._note(document, self._waits(f"throttled until {until:%H:%M:%S} UTC"), now)
 
-    def _note(self, document: CampaignDocument, reason: str, now: Instant) -> list[Say]:
+    def _note(self, document: CampaignDocument, reason: str, now: Instant) -> list[Announce]:
         if self._noted.get(document.id) == reason:
             return []
         self._noted[document.id] = reason
-        return [Say(Note(campaign=document.id, reason=reason, at=now.ms))]
+        return [Announce(Note(campaign=document.id, reason=reason, at=now.ms))]
 
-    def _take_back(self, document: CampaignDocument, now: Instant, waiting: set[str]) -> list[Say]:
+    def _take_back(self, document: CampaignDocument, now: Instant, waiting: set[str]) -> list[Announce]:
         held = self._holds(document)
         noted = document.status == "sending" and document.reason.startswith(self._waits(""))
         if not held and not noted:
@@ -127,10 +127,10 @@ class Outage:
         self._taken_back[document.id] = now.seconds
         if held:
             return [self._hold(document.id, "", now)]
-        return [Say(Note(campaign=document.id, reason="", at=now.ms))]
+        return [Announce(Note(campaign=document.id, reason="", at=now.ms))]
 
-    def _hold(self, campaign: str, reason: str, now: Instant) -> Say:
-        return Say(Suspension(campaign=campaign, suspended=bool(reason), reason=reason, at=now.ms, by=self._by))
+    def _hold(self, campaign: str, reason: str, now: Instant) -> Announce:
+        return Announce(Suspension(campaign=campaign, suspended=bool(reason), reason=reason, at=now.ms, by=self._by))
 
     def _holds(self, document: CampaignDocument) -> bool:
         return any(hold.by == self._by and hold.reason for hold in document.holds)

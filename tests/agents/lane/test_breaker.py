@@ -78,7 +78,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def submit(client: HttpBatch, breaker: AggregatorBreaker) -> None:
-    breaker.told(await client.submit("+1", PLAN))
+    breaker.record_result(await client.submit("+1", PLAN))
 
 
 def shown() -> float:
@@ -210,7 +210,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
         log.state.table.release(1 << 50)
         said.documents[A] = document()
         for _ in range(3):  # the first, and two that were under way
-            breaker.told([SubmitOutcome("retry", "throttled", "", 0.4, True)])
+            breaker.record_result([SubmitOutcome("retry", "throttled", "", 0.4, True)])
         assert metrics.AGGREGATOR_HELD.labels("down")._value.get() == 1
         assert (breaker.allowance(0), breaker.admit()) == (0, False)
         said.look(log.state)
@@ -222,7 +222,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
         assert woken == [0.0]
         said.look(log.state)
         assert said.take() == []  # nobody knows yet whether it takes any
-        breaker.told([SubmitOutcome("accepted")])
+        breaker.record_result([SubmitOutcome("accepted")])
         said.look(log.state)
         (free,) = said.take()
         assert isinstance(free, Note)

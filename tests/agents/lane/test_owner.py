@@ -115,7 +115,7 @@ def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
 
 def away(made: LaneOwner) -> None:
     for _ in range(5):
-        made._breaker.told([SubmitOutcome("retry", "connect")])
+        made._breaker.record_result([SubmitOutcome("retry", "connect")])
     assert made._breaker.rule.state == "open"
 
 
