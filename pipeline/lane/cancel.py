@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.lane.doubt import honest
+from pipeline.lane.doubt import honest, remember_dropped
 from pipeline.lane.effects import Effect, InBatches
 from pipeline.lane.release import MOST, batches, released, reserves_nothing
 from pipeline.lane.scheduler import Key
@@ -30,6 +30,8 @@ def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
         chunks.keep(one[0], state.chunks[one[0]].packed)
         count += one[2] - one[1]
     sure = {key: honest(state, parts) for key, parts in by_key.items()}
+    for parts in by_key.values():
+        remember_dropped(state, parts)
     for offset in chunks.offsets():
         state.forget(state.chunks[offset])
     told = _told(chunks, sure, at, reserves=not reserves_nothing(state, campaign))

@@ -25,7 +25,7 @@ from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 2
+FORM = 3
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -52,6 +52,7 @@ class _Flight(msgspec.Struct, array_like=True):
     resent: bool
     settled: list[Slice]
     asking: bool = False
+    dropped: list[tuple[Slice, int, str, str]] = []
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -108,8 +109,10 @@ def _chunk(chunk: Chunk, lost: list[Slice]) -> _Chunk:
 
 
 def _flight(f: Flight) -> _Flight:
-    slices = f.slices
-    return _Flight(f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, list(f.settled), f.asking)
+    slices, settled, dropped = f.slices, list(f.settled), list(f.dropped)
+    return _Flight(
+        f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, settled, f.asking, dropped
+    )
 
 
 def restore(*plain: Snapshot) -> LaneState:
@@ -135,7 +138,7 @@ def restore(*plain: Snapshot) -> LaneState:
     for f in (flight for piece in plain for flight in piece.flights):
         key = (f.campaign, f.message)
         state.flights[f.offset] = Flight(
-            f.offset, f.epoch, key, f.slices, f.attempts, f.at, f.orphan, f.resent, f.asking, f.settled
+            f.offset, f.epoch, key, f.slices, f.attempts, f.at, f.orphan, f.resent, f.asking, f.settled, f.dropped
         )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1

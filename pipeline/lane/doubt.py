@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import groupby
 
 from pipeline.lane.outcomes import cut_part
-from pipeline.lane.state import Flight, LaneState, subtract
+from pipeline.lane.state import Flight, LaneState, intersection, subtract
 from pipeline.lane.status import Part
 from schemas.lane import Slice
 from schemas.reasons import Reason
@@ -45,7 +45,8 @@ def honest(state: LaneState, parts: list[Part]) -> list[Part]:
     submission, as unknown. Their chunks must still be held.
 
     The earlier attempt may have arrived: canceled, skipped or expired would say for certain that it did not, and a
-    late RESULT or receipt could not take that back.
+    late RESULT or receipt could not take that back. `remember_dropped` lets a late RESULT that proves the contrary
+    say it after all.
     """
     lost = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
     return [
@@ -53,6 +54,34 @@ def honest(state: LaneState, parts: list[Part]) -> list[Part]:
         for part in parts
         for piece in (_split(state, part, lost) if _may_be_wrong(state, part, lost) else [part])
     ]
+
+
+def remember_dropped(state: LaneState, parts: list[Part]) -> None:
+    """Keep in mind, in each lost flight that may have arrived, who of `parts` ends without a submission."""
+    lost = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    for part in parts:
+        if part.state not in CERTAIN:
+            continue
+        for flight in lost:
+            flight.dropped += [
+                (both, part.attempt, part.state, part.reason)
+                for left in _still_open(flight)
+                if (both := intersection(left, part.slice)) is not None
+            ]
+
+
+def certain_after_all(state: LaneState, flight: Flight, part: Part) -> list[Part]:
+    """A lost flight proves that `part` was not submitted: who of it had ended without a submission meanwhile, each
+    in that state. Who had another attempt that may have arrived stays unknown."""
+    not_sent = subtract(part.slice, flight.settled)
+    ended = [
+        Part(both, attempt, to, reason)
+        for one, attempt, to, reason in flight.dropped
+        for left in not_sent
+        if (both := intersection(one, left)) is not None
+    ]
+    flight.settled.append(part.slice)
+    return [piece for one in ended for piece, uncertain in is_spent(state, one, 1) if not uncertain]
 
 
 def _may_be_wrong(state: LaneState, part: Part, lost: list[Flight]) -> bool:

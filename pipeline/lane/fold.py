@@ -13,7 +13,7 @@ from itertools import pairwise
 from pyroaring import BitMap
 
 from pipeline.lane.cancel import cancel
-from pipeline.lane.doubt import honest
+from pipeline.lane.doubt import honest, remember_dropped
 from pipeline.lane.effects import Ask, Effect, InBatches, Malformed, Owned, Submit, Void
 from pipeline.lane.lateness import move
 from pipeline.lane.release import moves, releases
@@ -223,6 +223,7 @@ def _leave(
     effects: list[Effect] = []
     for key, parts in by_key.items():
         sure = honest(state, parts)
+        remember_dropped(state, parts)
         effects += [*status_of(state, key, sure, at), *releases(state, key, sure, at)]
         if due is not None:
             effects += moves(state, key, parts, due, at)

@@ -6,6 +6,7 @@
 | asked for | final | waits again, or canceled with the campaign | final | `query`: asked on; final in the answer |
 | of a lost owner, unknown | the truth after all | waits again, or rejected where it cannot | as retry | nothing new |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
+| of a lost owner, left the queue | the truth after all | ends as the queue said | as retry | nothing new |
 
 Policies for what nobody knows: `skip` final, `resend` and `resend-with-key` wait again until as many attempts may
 have arrived as are allowed (then final), `query` stays in flight and is asked for until the aggregator has said what
@@ -21,7 +22,7 @@ or an operator has resolved its unknown messages: then they are rejected, `not_s
 
 from __future__ import annotations
 
-from pipeline.lane.doubt import doubt, honest, is_spent
+from pipeline.lane.doubt import CERTAIN, certain_after_all, doubt, honest, is_spent, remember_dropped
 from pipeline.lane.effects import Ask, Effect, Malformed
 from pipeline.lane.lateness import move
 from pipeline.lane.outcomes import Outcome, outcomes, without
@@ -52,9 +53,10 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     parts = [done for _, some in settled for done in some]
     effects: list[Effect] = [Malformed(offset, f"result of intent {flight.offset}: {why}") for why in wrong]
     effects += status_of(state, flight.key, honest(state, parts), record.at)
-    if not (flight.orphan and flight.resent):
-        # Of one that was let wait again, another attempt may arrive.
-        effects += releases(state, flight.key, parts, record.at)
+    remember_dropped(state, parts)
+    # Who was let wait again may get another attempt, unless they have ended meanwhile.
+    over = [part for part in parts if part.state in CERTAIN] if flight.orphan and flight.resent else parts
+    effects += releases(state, flight.key, over, record.at)
     for group, some in settled:
         effects += moves(state, flight.key, some, group.due, record.at)
     for group, part in found:
@@ -123,7 +125,7 @@ def _late(state: LaneState, flight: Flight, group: ResultGroup, part: Part, at: 
             return [done for one in without(part, flight.settled) for done in _not_sent_after_all(state, one, at)]
         return without(part, flight.settled) if group.outcome != "accepted" else [part]
     if group.outcome in NOT_PROCESSED:
-        return []
+        return certain_after_all(state, flight, part)
     if group.outcome == "unknown":
         for open_still in without(part, flight.settled):
             doubt(state, open_still.slice)

@@ -61,6 +61,9 @@ class Flight:
     settled: list[Slice] = field(default_factory=list)
     """What the late RESULT of an earlier attempt, or of an `asking` flight an earlier RESULT, has settled already:
     it never waits again on account of this flight."""
+    dropped: list[tuple[Slice, int, str, str]] = field(default_factory=list)
+    """(slice, attempt, state, reason) of who ended without a submission while this flight might have arrived: they
+    are unknown, and `state` after all once its RESULT proves that it was not submitted."""
 
     @property
     def count(self) -> int:
@@ -250,6 +253,12 @@ class LaneState:
             self.table.shrink(chunk.key, span, span.start, low)
         else:
             self.table.shrink(chunk.key, span, high, span.stop)
+
+
+def intersection(one: Slice, other: Slice) -> Slice | None:
+    """What two slices have in common; None where that is nothing."""
+    start, stop = max(one[1], other[1]), min(one[2], other[2])
+    return (one[0], start, stop) if one[0] == other[0] and start < stop else None
 
 
 def subtract(one: Slice, others: list[Slice]) -> list[Slice]:

@@ -36,6 +36,8 @@ class Person:
     doubts: int = 0
     """Attempts that had no answer, so that it was let wait again."""
     final: str | None = None
+    dropped: str | None = None
+    """What would have ended them, had no attempt been under way that may have arrived."""
 
     def end(self, state: str) -> None:
         if self.final is None or FINALS.index(state) > FINALS.index(self.final):
@@ -235,6 +237,7 @@ class Model:
     def _end(self, person: Person, state: str) -> None:
         """Nobody whose earlier attempt may have arrived is certain not to have been sent to."""
         if state in {"canceled", "skipped", "expired"} and self._attempts(person):
+            person.dropped = state
             state = "unknown"
         person.end(state)
 
@@ -255,7 +258,13 @@ class Model:
         unsent = outcome in {"retry", "skipped", "expired"}
         if outcome == "unknown" and flight.resent:
             person.doubts += person.place not in flight.settled
-        if outcome == "unknown" or (unsent and flight.resent):
+        if outcome == "unknown":
+            return
+        if unsent and flight.resent:
+            if person.place not in flight.settled:
+                flight.settled.add(person.place)
+                if person.dropped and not self._attempts(person):
+                    person.end(person.dropped)
             return
         if flight.resent:
             person.waiting = False

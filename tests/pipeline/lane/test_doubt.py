@@ -76,6 +76,56 @@ def test_an_answer_to_a_later_attempt_is_the_truth() -> None:
     assert given_back(effects) == []
 
 
+def dropped_while_a_lost_owner_may_have_sent(attempts: int = 1) -> Log:
+    """WORK of three at 2. INTENTs of `attempts` lost owners name the first two; all opt out under the next."""
+    log = Log()
+    for record in (owner(), control(unknown="resend", resend_attempts=4), work([0, 1, 2])):
+        log.add(record)
+    epoch = 1
+    for number in range(attempts):
+        log.add(intent(epoch, [(2, 0, 2)], at=5))
+        log.add(owner(f"owner-{number}"))
+        epoch = log.end
+    effects = log.add(Drop(epoch=epoch, slices=[(2, 0, 3)], state="skipped", reason="opted_out", at=60))
+    assert said(effects) == [("unknown", [0, 1], "owner_lost", attempts), ("skipped", [2], "opted_out", 0)]
+    assert given_back(effects) == [2]
+    return log
+
+
+def test_dropped_and_then_proved_not_sent_is_what_the_drop_said() -> None:
+    log = dropped_while_a_lost_owner_may_have_sent()
+    log.state = restore(snapshot(log.state, 0))
+    effects = log.add(result(3, Group(outcome="retry", due=70), at=61))
+    assert said(effects) == [("skipped", [0, 1], "opted_out", 1)]
+    assert given_back(effects) == [0, 1]
+    assert not log.state.chunks
+
+
+def test_dropped_and_then_found_to_be_sent() -> None:
+    log = dropped_while_a_lost_owner_may_have_sent()
+    groups = [Group(outcome="accepted", indices=[0], ids=["a"]), Group(outcome="skipped", reason="late", indices=[1])]
+    effects = log.add(result(3, *groups, at=61))
+    assert [one[:2] for one in said(effects)] == [("accepted", [0]), ("skipped", [1])]
+    assert given_back(effects) == [1]
+
+
+def test_dropped_after_two_lost_attempts_is_sure_when_both_are() -> None:
+    log = dropped_while_a_lost_owner_may_have_sent(attempts=2)
+    assert said(log.add(result(3, Group(outcome="retry", due=70), at=61))) == []
+    assert said(log.add(result(5, Group(outcome="retry", due=70), at=62))) == [("skipped", [0, 1], "opted_out", 2)]
+
+
+def test_canceled_and_then_proved_not_sent_is_canceled() -> None:
+    log = Log()
+    for record in (owner(), control(unknown="resend"), work([0, 1]), intent(1, [(2, 0, 2)], at=5), owner("m")):
+        log.add(record)
+    effects = log.add(control(state="canceled", revision=2, unknown="resend"))
+    assert said(effects) == [("unknown", [0, 1], "owner_lost", 1)]
+    effects = log.add(result(3, Group(outcome="retry", due=70), at=61))
+    assert said(effects) == [("canceled", [0, 1], "", 1)]
+    assert given_back(effects) == [0, 1]
+
+
 def test_what_was_certainly_not_processed_is_no_doubt() -> None:
     log = Log()
     for record in (owner(), control(unknown="resend"), work([0, 1]), intent(1, [(2, 0, 2)])):

@@ -503,7 +503,7 @@ class LaneMachine(RuleBasedStateMachine):
             told = world.accounting.state[key]
             assert told in {"accepted", "rejected", "unknown", "canceled", "skipped", "expired"}
             if key[0] in {B, D, E} and key[0] not in world.model.canceled_at:
-                explained = key in world.forgotten or world.doubtful(key) or world.was_dropped_in_doubt(key)
+                explained = key in world.forgotten or world.doubtful(key)
                 assert told != "unknown" or explained
                 assert world.received[key] or told in {"skipped", "expired", "rejected", "unknown"}
             assert told != "accepted" or world.received[key]
@@ -541,7 +541,7 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
     assert tried["waited"] >= EXAMPLES / 10
-    assert tried["asleep"] >= EXAMPLES / 50
+    assert tried["asleep"]
     assert tried["full"] >= EXAMPLES / 20
 
 

@@ -22,7 +22,7 @@ from pipeline.sending.submission import held_all, held_back, hours_of, starts_fu
 from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Release
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, Result, ResultGroup, Work
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import encode
@@ -226,20 +226,6 @@ class World:
         it."""
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
         return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
-
-    def was_dropped_in_doubt(self, key: Message) -> bool:
-        """Whether the recipient was dropped between an INTENT and its RESULT: the attempt was in doubt then, so the
-        Drop made it unknown, and a RESULT that came later does not take that back (a known fault of the fold)."""
-        chunk, index = self.model.people[key].place
-
-        def names(slices: list[tuple[int, int, int]]) -> bool:
-            return any(offset == chunk and start <= index < stop for offset, start, stop in slices)
-
-        records = [record for record, _ in self.log]
-        drops = [at for at, record in enumerate(records) if isinstance(record, Drop) and names(record.slices)]
-        answers = {record.intent: at for at, record in enumerate(records) if isinstance(record, Result)}
-        intents = [at for at, record in enumerate(records) if isinstance(record, Intent) and names(record.slices)]
-        return any(intent < drop < answers.get(intent, -1) for intent in intents for drop in drops)
 
     def opted(self, numbers: list[int]) -> list[str]:
         return ["opted_out" if number in self.opted_out else "" for number in numbers]
