@@ -21,7 +21,7 @@ from pipeline.campaign.transitions import (
     WriteFinish,
 )
 from pipeline.limits.reservations import routed
-from pipeline.sending.unknown_policy import unsupported
+from pipeline.sending.unknown.policy import unsupported
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
 from schemas.lane import Control, Finish

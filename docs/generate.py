@@ -147,12 +147,12 @@ def packages() -> str:
 
 def pipeline() -> str:
     """The packages of `pipeline/`, drawn in the order in which they may import each other."""
-    order = _layout()["pipeline"]["order"]
-    needs = {name: _imported(name, order) for name in order}
-    width = max(map(len, order))
-    drawing = [f"{name.ljust(width)}  ←  {', '.join(needs[name]) or '(schemas only)'}" for name in order]
-    sections = [f"### {name}\n\n{_docstring(ROOT / 'pipeline' / name / '__init__.py')}" for name in order]
-    return "```text\n" + "\n".join(drawing) + "\n```\n\n" + "\n\n".join(sections)
+    return _drawn("pipeline")
+
+
+def sending() -> str:
+    """The parts of `pipeline/sending/`, drawn in the same way."""
+    return _drawn("pipeline/sending")
 
 
 def reasons() -> str:
@@ -173,6 +173,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "actions": actions,
     "packages": packages,
     "pipeline": pipeline,
+    "sending": sending,
 }
 
 
@@ -304,15 +305,39 @@ def _layout() -> dict[str, Any]:
     return tomllib.loads((ROOT / "tests" / "layout.toml").read_text(encoding="utf-8"))
 
 
-def _imported(package: str, order: Sequence[str]) -> list[str]:
-    """The packages of `pipeline/` that `package` imports, in their order."""
-    found = {
-        (*node.module.split("."), "")[1]
-        for path in (ROOT / "pipeline" / package).rglob("*.py")
+def _drawn(folder: str) -> str:
+    """What `folder` holds, in its order, each with what it imports of that; then what each is."""
+    order: list[str] = _layout()["order"][folder]
+    width = max(map(len, order))
+    drawing = [
+        f"{name.ljust(width)}  ←  {', '.join(_imported(folder, name, order)) or '(none of these)'}" for name in order
+    ]
+    sections = [f"{'#' * (3 + folder.count('/'))} {name}\n\n{_about(ROOT / folder / name)}" for name in order]
+    return "```text\n" + "\n".join(drawing) + "\n```\n\n" + "\n\n".join(sections)
+
+
+def _about(place: Path) -> str:
+    """The docstring of a package, or the first sentence of a module's."""
+    if place.is_dir():
+        return _docstring(place / "__init__.py")
+    return _first_sentence(_docstring(place.with_suffix(".py")))
+
+
+def _imported(folder: str, name: str, order: Sequence[str]) -> list[str]:
+    """What `name` imports of what `folder` holds, in its order."""
+    place = ROOT / folder / name
+    modules = {
+        node.module
+        for path in (place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")])
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("pipeline.")
+        if isinstance(node, ast.ImportFrom) and node.module
     }
-    return [name for name in order if name in found - {package}]
+    prefix = folder.replace("/", ".")
+    return [
+        other
+        for other in order
+        if other != name and any(f"{module}.".startswith(f"{prefix}.{other}.") for module in modules)
+    ]
 
 
 def _docstring(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adapters.ports import SubmitOutcome
-from pipeline.sending.breaker import Breaker
+from pipeline.sending.outage.breaker import Breaker
 from schemas.reasons import Reason, written
 from simulation.aggregator import ModelledAggregator
 from simulation.clock import Clock

@@ -34,7 +34,7 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.proposing import Flow, Limits, flow_of
+from pipeline.sending.picking.proposing import Flow, Limits, flow_of
 from schemas.chunk import Move, Release
 from schemas.lane import LaneRecord, Work
 from schemas.status import StatusChunk

@@ -18,7 +18,7 @@ from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
 from pipeline.limits.smart_sending import identity_of, move, release
-from pipeline.sending.proposing import Limits
+from pipeline.sending.picking.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
 from schemas.feedback import Consent, ConsentState

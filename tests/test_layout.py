@@ -14,8 +14,10 @@ ROOT = Path(__file__).parent.parent
 LAYOUT = tomllib.loads((ROOT / "tests" / "layout.toml").read_text(encoding="utf-8"))
 ALLOWED: dict[str, list[str] | Literal["all"]] = LAYOUT["packages"]
 PACKAGES = tuple(ALLOWED)
-RULES: list[str] = LAYOUT["pipeline"]["order"]
-"""The packages of `pipeline/`: each may import those before it."""
+ORDER: dict[str, list[str]] = LAYOUT["order"]
+"""What a folder holds, in an order: each may import those before it."""
+NO_RULES = {"__init__", "__pycache__", "rules"}
+"""Names in those folders that are not code: `pipeline/rules/` holds dated facts."""
 CLOCKS_AND_IO = {
     "time", "random", "socket", "asyncio", "threading", "subprocess", "os", "requests", "aiohttp", "aiokafka",
     "confluent_kafka", "clickhouse_connect", "chdb", "faust", "prometheus_client",
@@ -55,24 +57,24 @@ def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("package", RULES)
-def test_rules_import_only_rules_before_them(package: str) -> None:
-    later = RULES[RULES.index(package) + 1 :]
+@pytest.mark.parametrize(("folder", "name"), [(folder, name) for folder in ORDER for name in ORDER[folder]])
+def test_rules_import_only_rules_before_them(folder: str, name: str) -> None:
+    later = ORDER[folder][ORDER[folder].index(name) + 1 :]
+    home = ROOT / folder / name
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
-        for path in modules(f"pipeline/{package}")
+        for path in (home.rglob("*.py") if home.is_dir() else [home.with_suffix(".py")])
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom)
-        and node.module
-        and (*node.module.split("."), "")[1] in later
-        and node.module.startswith("pipeline.")
+        if isinstance(node, ast.ImportFrom) and node.module
+        for after in later
+        if f"{node.module}.".startswith(f"{folder.replace('/', '.')}.{after}.")
     ]
     assert not wrong
 
 
-def test_every_rule_is_in_a_package() -> None:
-    packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
-    assert packages == {*RULES, "rules"}
+@pytest.mark.parametrize("folder", ORDER)
+def test_every_rule_has_its_place_in_the_order(folder: str) -> None:
+    assert {path.stem for path in (ROOT / folder).iterdir() if path.stem not in NO_RULES} == {*ORDER[folder]}
 
 
 @pytest.mark.parametrize("package", ["schemas", "pipeline"])

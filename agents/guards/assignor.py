@@ -3,7 +3,8 @@ see.
 
 Hazards of Faust's own:
 - Topics with equally many partitions are given out together, by number alone: the lanes of one busy sender can all
-  be at one worker. No table goes with the lanes, so `pipeline.sending.spread` gives them out by what they carry.
+  be at one worker. No table goes with the lanes, so `pipeline.sending.ownership.spread` gives them out by what they
+  carry.
 - A topic of which the broker has said nothing yet is left out with a warning. A leader whose metadata is empty, right
   after it and the broker were restarted, gives nobody anything, until metadata are refreshed minutes later.
 """
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 from aiokafka.cluster import ClusterMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from pipeline.sending.spread import spread_lanes
+from pipeline.sending.ownership.spread import spread_lanes
 from schemas import topics
 
 LANES = topics.LANES.name

@@ -11,7 +11,7 @@ from typing import Final
 
 from adapters.clock import now_ms
 from adapters.ports import AggregatorPort, SubmitOutcome
-from pipeline.sending.breaker import Breaker
+from pipeline.sending.outage.breaker import Breaker
 from schemas import metrics
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _SHOWN: Final = {"closed": 0, "open": 1, "half-open": 2}
 
 class AggregatorBreaker:
     """Made and used in one event loop. `name` is the aggregator's in the settings, `limit` as in
-    `pipeline.sending.breaker`."""
+    `pipeline.sending.outage.breaker`."""
 
     def __init__(self, name: str, aggregator: AggregatorPort, limit: int) -> None:
         self.name = name

@@ -47,7 +47,7 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.proposing import Limits, flow_of
+from pipeline.sending.picking.proposing import Limits, flow_of
 from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics, topics
 from schemas.chunk import Move, Release

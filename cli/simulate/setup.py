@@ -22,7 +22,7 @@ from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share, slots
-from pipeline.sending.proposing import Limits
+from pipeline.sending.picking.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.reasons import Reason
 from simulation.audience import Audience, sample

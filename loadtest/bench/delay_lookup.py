@@ -11,8 +11,8 @@ from loadtest.bench.delay_records import Template
 from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Chunk, LaneState, pack
-from pipeline.sending.due import release_due
-from pipeline.sending.picker import Picked, pick
+from pipeline.sending.picking.due import release_due
+from pipeline.sending.picking.picker import Picked, pick
 from schemas.lane import LANES, Control
 from schemas.wire import CHUNK_LIMIT
 

@@ -6,7 +6,7 @@ account or for every account ("" in records). What an account's record says neve
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -22,6 +22,8 @@ from schemas.wire import DecodeError
 
 REASONS: Final = ("", Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
 """Why a number is blocked, by the code that `codes_of` gives."""
+Blocked = Callable[[list[int]], list[str]]
+"""Why each of the numbers may not be written to now, "" where it may."""
 LATEST_STOPS: Final = 100_000
 """Texts that stopped, of which the place is remembered: a START is dealt with seconds after it came, so that of the
 STOPs that came after it none is older than these."""

@@ -15,9 +15,9 @@ became of it, whoever owns the lane by then. Who waits again and then ends witho
 
 An owner that is lost is not always dead: in a rebalance it lives, and tells within seconds what it did not submit.
 Under `skip` its flights are asked for too, though of nobody but itself: they stay in flight until its RESULT is there
-or `pipeline.sending.ask.HEARD_BY_MS` are over, and only then are unknown. A RESULT that comes later and proves that
-they were not submitted lets them wait again, one attempt later. It cannot where the campaign is finished or canceled,
-or an operator has resolved its unknown messages: then they are rejected, `not_sent_by_lost_owner`.
+or `pipeline.sending.unknown.ask.HEARD_BY_MS` are over, and only then are unknown. A RESULT that comes later and
+proves that they were not submitted lets them wait again, one attempt later. It cannot where the campaign is finished
+or canceled, or an operator has resolved its unknown messages: then they are rejected, `not_sent_by_lost_owner`.
 """
 
 from __future__ import annotations

@@ -17,16 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.effects import Ask, Malformed, Owned, Submit
 from pipeline.lane.effects import Effect as Following
 from pipeline.lane.fold import apply
 from pipeline.lane.lateness import HEARTBEAT_MS
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.asking import Asking
-from pipeline.sending.checkpointing import Checkpointing
-from pipeline.sending.claiming import Claim
-from pipeline.sending.due import RELEASED_AT_ONCE, release_due
 from pipeline.sending.effects import (
+    Answered,
     Checkpoint,
     Claimed,
     Connect,
@@ -45,13 +43,16 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.last_check import Checked, LastCheck
-from pipeline.sending.line import Line
-from pipeline.sending.outage import Outage, SharedBreaker
-from pipeline.sending.picker import Blocked
-from pipeline.sending.proposing import Flow, Limits, Proposer
-from pipeline.sending.replay import Raw, Replay
-from pipeline.sending.submission import Answered, result_groups, starts_full
+from pipeline.sending.outage.announcing import Outage, SharedBreaker
+from pipeline.sending.ownership.checkpointing import Checkpointing
+from pipeline.sending.ownership.claiming import Claim
+from pipeline.sending.ownership.replay import Raw, Replay
+from pipeline.sending.picking.due import RELEASED_AT_ONCE, release_due
+from pipeline.sending.picking.proposing import Flow, Limits, Proposer
+from pipeline.sending.submitting.last_check import Checked, LastCheck
+from pipeline.sending.submitting.line import Line
+from pipeline.sending.submitting.submission import result_groups, starts_full
+from pipeline.sending.unknown.asking import Asking
 from schemas.campaign import CampaignDocument
 from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, Owner, Result, ResultGroup
 from schemas.reasons import Reason, written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pipeline.lane.checkpoint import Snapshot
 from pipeline.lane.effects import InBatches, Void
@@ -24,6 +24,21 @@ class Instant:
     ms: int
     seconds: float
     boot: float
+
+
+class Answered(Protocol):
+    """What an aggregator said of one message (`adapters.ports.SubmitOutcome`)."""
+
+    @property
+    def outcome(self) -> Literal["accepted", "rejected", "retry", "unknown"]: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def aggregator_id(self) -> str: ...
+    @property
+    def retry_after(self) -> float: ...
+    @property
+    def holds(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

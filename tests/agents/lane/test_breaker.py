@@ -19,9 +19,9 @@ from adapters.ports import Submission, SubmitOutcome
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.instant import instant
 from pipeline.lane.state import LaneState
-from pipeline.sending import breaker as rules
-from pipeline.sending import outage as lane_outage
-from pipeline.sending.outage import Outage
+from pipeline.sending.outage import announcing as lane_outage
+from pipeline.sending.outage import breaker as rules
+from pipeline.sending.outage.announcing import Outage
 from schemas import metrics
 from schemas.campaign import CampaignDocument, Hold, Note, Suspension
 from tests.agents.worker import until

@@ -57,7 +57,7 @@ async def test_what_was_read_is_not_read_twice(own_kafka: Server) -> None:
 async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sending.replay.STUCK_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.sending.ownership.replay.STUCK_SECONDS", 0.3)
     asked: asyncio.Queue[tuple[int, int | None]] = asyncio.Queue()
     reader = replace(READER, rewind=lambda lane, offset: asked.put_nowait((lane, offset)))
     async with owning(own_kafka, reader=reader) as made:
@@ -74,7 +74,7 @@ async def test_a_log_that_has_more_than_is_given_is_asked_for_again(
 async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_often(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sending.replay.STUCK_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.sending.ownership.replay.STUCK_SECONDS", 0.3)
     asked: list[float] = []
     reader = replace(READER, rewind=lambda lane, offset: asked.append(monotonic()))
     async with owning(own_kafka, reader=reader) as made:
@@ -98,7 +98,7 @@ async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_of
 async def test_a_worker_that_the_group_has_forgotten_does_not_claim_lanes_of_others(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sending.claiming.CLAIM_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.sending.ownership.claiming.CLAIM_SECONDS", 0.1)
     is_member = False
     async with owning(own_kafka, reader=replace(READER, is_member=lambda: is_member)) as made:
         await made.assign()

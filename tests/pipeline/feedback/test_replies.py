@@ -30,7 +30,7 @@ from pipeline.feedback.replies import (
 from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
-from pipeline.sending.picker import Picked, pick
+from pipeline.sending.picking.picker import Picked, pick
 from schemas.feedback import REPLIES, Conversation, InboundText, ReplyKind, SentReply
 from schemas.lane import LANES, Owner
 from schemas.wire import encode

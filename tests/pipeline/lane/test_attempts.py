@@ -11,7 +11,12 @@ from adapters.ports import SubmitOutcome
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.fold import apply
 from pipeline.lane.state import KEYED_ATTEMPTS, Flight
-from pipeline.sending.submission import FIRST_RESEND_MS, LAST_BACKOFF_MS, THROTTLED_BACKOFF_MS, result_groups
+from pipeline.sending.submitting.submission import (
+    FIRST_RESEND_MS,
+    LAST_BACKOFF_MS,
+    THROTTLED_BACKOFF_MS,
+    result_groups,
+)
 from schemas.lane import LANES, LaneRecord
 from schemas.lane import ResultGroup as Group
 from schemas.wire import encode

@@ -12,7 +12,7 @@ from pyroaring import BitMap
 
 from pipeline.lane.checkpoint import Loader, is_checkpoint, parts, restore, snapshot, stream, worth_it
 from pipeline.lane.state import LaneState, pack, unpack
-from pipeline.sending.ask import given_up
+from pipeline.sending.unknown.ask import given_up
 from schemas.lane import LANES, CheckpointPart
 from schemas.lane import ResultGroup as Group
 from schemas.wire import DecodeError, encode

@@ -8,7 +8,7 @@ from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import WriteFinish
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.fold import Malformed, Void
-from pipeline.sending.ask import given_up
+from pipeline.sending.unknown.ask import given_up
 from schemas.campaign import Progress
 from schemas.lane import Finish
 from schemas.lane import ResultGroup as Group

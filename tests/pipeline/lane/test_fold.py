@@ -11,7 +11,7 @@ import pytest
 from pipeline.lane.fold import Ask, Malformed, Submit, Void, apply
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import LAST_ATTEMPT, LaneState
-from pipeline.sending import ask as lane_ask
+from pipeline.sending.unknown import ask as lane_ask
 from schemas.lane import LANES, Defer, Drop, Work
 from schemas.lane import ResultGroup as Group
 from schemas.status import StatusChunk

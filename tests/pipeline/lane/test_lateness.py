@@ -9,7 +9,7 @@ import pytest
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.lateness import SILENCE_MS, Downtime, late_rule, lateness
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picker import Picked, expired, pick
+from pipeline.sending.picking.picker import Picked, expired, pick
 from schemas.chunk import Release
 from schemas.lane import Defer, Drop, Heartbeat
 from schemas.lane import ResultGroup as Group

@@ -24,13 +24,13 @@ from hypothesis.stateful import (
 
 import pipeline.lane.fold
 import pipeline.lane.results
-import pipeline.sending.picker
+import pipeline.sending.picking.picker
 from adapters.ports import SubmitOutcome
 from pipeline.identity.tokens import message_id
 from pipeline.lane.fold import apply
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.ask import answered, given_up, open_ids
+from pipeline.sending.unknown.ask import answered, given_up, open_ids
 from pipeline.timing.location_key import read_key
 from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
 from schemas.reasons import Reason
@@ -744,7 +744,7 @@ def test_without_a_limit_on_lateness_the_suite_breaks(
 ) -> None:
     """All machines are down for two minutes, or the aggregator is away, while people of F wait."""
     if not rule:
-        monkeypatch.setattr(pipeline.sending.picker, "is_too_late", lambda state, span, now: False)
+        monkeypatch.setattr(pipeline.sending.picking.picker, "is_too_late", lambda state, span, now: False)
     machine = LaneMachine()
     machine.begin(3_600_000)
     world, (worker,) = machine.world, machine.world.workers

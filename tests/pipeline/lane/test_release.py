@@ -9,7 +9,7 @@ import pytest
 from pipeline.lane.effects import InBatches
 from pipeline.lane.release import MOST, MOVED_MS
 from pipeline.limits.reservations import releases, routed
-from pipeline.sending.ask import given_up
+from pipeline.sending.unknown.ask import given_up
 from schemas.chunk import RECIPIENTS, Move, Release
 from schemas.ids import bucket, partition_of_bucket
 from schemas.lane import Defer, Drop

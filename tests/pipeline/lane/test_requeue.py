@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.fold import apply
-from pipeline.sending import ask as lane_ask
+from pipeline.sending.unknown import ask as lane_ask
 from schemas.chunk import Move, Release
 from schemas.lane import LANES, Finish
 from schemas.lane import ResultGroup as Group

@@ -16,9 +16,9 @@ from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Flight, LaneState, flight_of
 from pipeline.limits.rate import Window
-from pipeline.sending.ask import ask_after
-from pipeline.sending.picker import Pick, Picked, pick
-from pipeline.sending.submission import held_all, held_back, hours_of, starts_full
+from pipeline.sending.picking.picker import Pick, Picked, pick
+from pipeline.sending.submitting.submission import held_all, held_back, hours_of, starts_full
+from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Release

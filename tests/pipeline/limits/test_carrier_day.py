@@ -13,7 +13,7 @@ from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import CarrierDays, day_of, next_day
-from pipeline.sending.picker import Picked, pick
+from pipeline.sending.picking.picker import Picked, pick
 from schemas.lane import Control, Defer, Intent, LaneMessage, LaneSettings, Owner, Result, ResultGroup, Work
 from schemas.wire import Record, encode
 

@@ -1,5 +1,5 @@
 """Limits on a virtual clock: an owner that picks when `Pace` allows and writes when `Window` allows, as in
-`pipeline/sending/proposing.py` and `line.py`, and a receiver that counts what arrives in each second."""
+`pipeline/sending/picking/proposing.py` and `line.py`, and a receiver that counts what arrives in each second."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ from pipeline.lane.checkpoint import parts, snapshot
 from pipeline.lane.effects import InBatches
 from pipeline.lane.lateness import HEARTBEAT_MS
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.breaker import Breaker
-from pipeline.sending.claiming import CLAIM_SECONDS
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
     AwaitConsents,
@@ -30,10 +28,12 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.last_check import CHECK_HOLDS_SECONDS
-from pipeline.sending.proposing import Limits, flow_of
-from pipeline.sending.replay import STUCK_SECONDS
-from pipeline.sending.submission import STALE_MS
+from pipeline.sending.outage.breaker import Breaker
+from pipeline.sending.ownership.claiming import CLAIM_SECONDS
+from pipeline.sending.ownership.replay import STUCK_SECONDS
+from pipeline.sending.picking.proposing import Limits, flow_of
+from pipeline.sending.submitting.last_check import CHECK_HOLDS_SECONDS
+from pipeline.sending.submitting.submission import STALE_MS
 from schemas.lane import Drop, Heartbeat, Intent, LaneRecord, Owner
 from schemas.reasons import Reason
 from schemas.wire import encode

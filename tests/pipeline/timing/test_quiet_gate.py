@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from pipeline.lane.effects import Submit
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picker import Pick, Picked, pick
-from pipeline.sending.submission import held_back, hours_of
+from pipeline.sending.picking.picker import Pick, Picked, pick
+from pipeline.sending.submitting.submission import held_back, hours_of
 from pipeline.timing.quiet_gate import ARRIVAL_MS, held_until
 from pipeline.timing.quiet_hours import HORIZON, QuietHours
 from schemas.lane import Intent

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from pipeline.lane.state import LaneState
-from pipeline.sending.breaker import Breaker
 from pipeline.sending.effects import Announce, Instant
+from pipeline.sending.outage.breaker import Breaker
 from schemas.campaign import CampaignDocument, Note, Suspension
 from schemas.reasons import Reason, written
 

@@ -11,7 +11,7 @@ from adapters.settings import Settings
 from agents.context import Context
 from agents.coordinator import Coordinator
 from pipeline.campaign.plan import Terms
-from pipeline.sending.unknown_policy import unsupported
+from pipeline.sending.unknown.policy import unsupported
 from schemas.campaign import CampaignSpec, UnknownPolicy
 
 

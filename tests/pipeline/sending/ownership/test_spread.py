@@ -7,7 +7,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sending.spread import Assigned, spread_lanes
+from pipeline.sending.ownership.spread import Assigned, spread_lanes
 
 WORKERS = st.lists(st.sampled_from([f"worker-{n}" for n in range(6)]), min_size=1, max_size=6, unique=True)
 WEIGHTS = st.dictionaries(st.integers(0, 40), st.sampled_from([0, 0, 1, 3, 100, 100, 2500, 5000]), max_size=40)

@@ -6,9 +6,10 @@ The same for a lane's owner, who then asks an aggregator, and for the simulator,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from pipeline.lane.state import Flight, LaneState
+from pipeline.sending.effects import Answered
 from pipeline.timing.quiet_gate import held_until
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import Control, ResultGroup
@@ -25,21 +26,6 @@ THROTTLED_BACKOFF_MS: Final = 8_000
 time would leave these messages minutes behind the others."""
 FIRST_RESEND_MS: Final = 5_000
 """The same where the message may have arrived: an aggregator that hangs has time to recover."""
-
-
-class Answered(Protocol):
-    """What an aggregator said of one message (`adapters.ports.SubmitOutcome`)."""
-
-    @property
-    def outcome(self) -> Literal["accepted", "rejected", "retry", "unknown"]: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def aggregator_id(self) -> str: ...
-    @property
-    def retry_after(self) -> float: ...
-    @property
-    def holds(self) -> bool: ...
 
 
 def held_back(

@@ -8,9 +8,16 @@ from typing import Final
 
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.ask import ASKED_FOR_MS, HEARD_BY_MS, answered, ask_after, given_up, open_ids, pause_before
-from pipeline.sending.effects import Instant, Log, Lookup, Plain, Report, Wake
-from pipeline.sending.submission import Answered
+from pipeline.sending.effects import Answered, Instant, Log, Lookup, Plain, Report, Wake
+from pipeline.sending.unknown.ask import (
+    ASKED_FOR_MS,
+    HEARD_BY_MS,
+    answered,
+    ask_after,
+    given_up,
+    open_ids,
+    pause_before,
+)
 from schemas.reasons import Reason
 
 AT_ONCE: Final = 4

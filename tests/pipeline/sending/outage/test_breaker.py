@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ports import SubmitOutcome
-from pipeline.sending.breaker import (
+from pipeline.sending.outage.breaker import (
     FIRST_HOLD,
     FIRST_PAUSE,
     JITTER,

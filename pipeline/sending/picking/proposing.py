@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState, unpack
 from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments
-from pipeline.sending.breaker import Breaker
 from pipeline.sending.effects import Instant, Letter, Log, Plain, Wake, Write
-from pipeline.sending.line import Line
-from pipeline.sending.picker import Blocked, Pick, Picked, expired, pick
-from pipeline.sending.poison import poisonous
+from pipeline.sending.outage.breaker import Breaker
+from pipeline.sending.picking.picker import Pick, Picked, expired, pick
+from pipeline.sending.picking.poison import poisonous
+from pipeline.sending.submitting.line import Line
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
 from schemas.reasons import Reason

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picker import EXPIRED_AT_ONCE, Pick, Picked, pick
+from pipeline.sending.picking.picker import EXPIRED_AT_ONCE, Pick, Picked, pick
 from schemas.lane import LANES
 from schemas.wire import encode
 from tests.pipeline.lane.records import A, B, Log, control, owner, work

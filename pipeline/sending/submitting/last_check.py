@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.state import Flight, LaneState
 from pipeline.limits.rate import Charge
-from pipeline.sending.breaker import Breaker
 from pipeline.sending.effects import AwaitConsents, Instant, WakeLine
-from pipeline.sending.line import QueuedSlice
-from pipeline.sending.picker import Blocked
-from pipeline.sending.submission import away, held_all, held_back, hours_of, is_stale
+from pipeline.sending.outage.breaker import Breaker
+from pipeline.sending.submitting.line import QueuedSlice
+from pipeline.sending.submitting.submission import away, held_all, held_back, hours_of, is_stale
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import ResultGroup
 

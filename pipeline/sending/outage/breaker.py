@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.sending.submission import Answered
+from pipeline.sending.effects import Answered
 from schemas.reasons import Reason
 
 BreakerState = Literal["closed", "open", "half-open"]

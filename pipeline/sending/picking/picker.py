@@ -6,10 +6,11 @@ back, the spans it picked are kept aside in `Picked`, so that they are not picke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
+from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.delay_table import Span
 from pipeline.lane.lateness import is_too_late
 from pipeline.lane.scheduler import FairShare, Key
@@ -22,9 +23,6 @@ from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
 """Slices in one Drop of those that are past the deadline or too late: it stays well below what a broker takes."""
-
-Blocked = Callable[[list[int]], list[str]]
-"""Why each of the numbers may not be written to now, "" where it may (`pipeline.eligibility.optouts`)."""
 
 
 @dataclass(slots=True)

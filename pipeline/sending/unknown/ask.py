@@ -9,7 +9,8 @@ from typing import Final
 from pipeline.identity.tokens import message_ids
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.submission import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, STALE_MS, Answered
+from pipeline.sending.effects import Answered
+from pipeline.sending.submitting.submission import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, STALE_MS
 from schemas.lane import Result, ResultGroup
 from schemas.reasons import Reason
 

@@ -1,0 +1,5 @@
+"""An aggregator that does not work: what is not tried meanwhile, and what the campaigns say of it.
+
+Takes answers and health checks; returns whether slices may go, and the campaigns' notes. Read `breaker`, then
+`announcing`.
+"""
