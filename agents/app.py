@@ -14,11 +14,13 @@ import uvloop
 from faust.types import TP, TopicT
 from faust.types.agents import AgentFun
 from mode.supervisors import CrashingSupervisor
-from prometheus_client import start_http_server
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.errors import LongwaveError
+from adapters.health import probes
+from adapters.health import server as health_server
+from adapters.health.state import Health
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from agents import receipts
@@ -91,6 +93,11 @@ def faust_app(settings: Settings, group: str, data: Path, app_class: type[A], **
     )
 
 
+def _named(lanes: set[int]) -> str:
+    numbers = ", ".join(str(lane) for lane in sorted(lanes))
+    return f"lane {numbers} is" if len(lanes) == 1 else f"lanes {numbers} are"
+
+
 def raw_topic(app: GuardedApp, topic: Topic) -> TopicT:
     return app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
@@ -120,6 +127,7 @@ class WorkerApp(GuardedApp):
     lanes: Lanes
 
     async def on_start(self) -> None:
+        self.add_future(self.health.follow_loop())
         tables = list(self.tables.values())
         selfcheck.begin(Path(self.conf.datadir), self.context.worker, tables, self.context.settings.kafka)
         await self.context.start()
@@ -134,6 +142,16 @@ class WorkerApp(GuardedApp):
         # lanes still stand from the last one.
         # A lane that carries a sender and that nobody has counts against all: nobody sends anything from it.
         return self.lanes.owned and not self.unowned()
+
+    def lanes_problem(self) -> str:
+        """Which lanes are not worked on, "" if all are; may be called in any thread."""
+        if self.partitions_problem():
+            return ""  # it has no lanes now, and that is said already
+        if unread := self.lanes.unread():
+            return f"{_named(unread)} being read from the log: nothing is submitted from there yet"
+        if unowned := self.unowned():
+            return f"{_named(unowned)} without a worker: the messages of their senders wait"
+        return ""
 
     def unowned(self) -> set[int]:
         """Lanes that carry a sender and that no worker has, by the last assignment."""
@@ -157,6 +175,7 @@ def build(settings: Settings, index: int) -> WorkerApp:
     app = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp, canonical_url=url)
     context = app.context = Context(settings, worker=f"worker-{index}")
     lanes = app.lanes = Lanes(context)
+    app.health = _worker_health(app)
     LaneAssignor.weights = lane_weights(settings)
     store = AudienceStore(Store(settings.clickhouse))
     campaigns = table(app, "campaigns", topics.CAMPAIGNS)
@@ -205,18 +224,32 @@ def _agent(app: WorkerApp, topic: Topic, make: Callable[[], _Runs]) -> None:
 
 def run_worker(settings: Settings, index: int) -> None:
     """Run worker `index` until SIGTERM."""
-    serve_metrics(settings, settings.metrics_port + index)
-    run(build(settings, index))
+    app = build(settings, index)
+    observe(app, settings, settings.metrics_port + index)
+    run(app)
 
 
-def serve_metrics(settings: Settings, port: int) -> None:
-    """Prometheus metrics of this process on `port`.
+def _worker_health(app: WorkerApp) -> Health:
+    """What a worker needs. Sending goes on without ClickHouse, and while one of several aggregators is down."""
+    settings, health = app.context.settings, Health(app.context.worker)
+    health.probe("kafka", probes.kafka(settings.kafka))
+    health.look("partitions", app.partitions_problem)
+    health.look("lanes", app.lanes_problem)
+    health.look("opt-outs", app.context.consents_problem)
+    health.probe("clickhouse", probes.clickhouse(settings.clickhouse), "optional")
+    health.look("aggregators", app.lanes.aggregators_problem, "optional")
+    return health
+
+
+def observe(app: GuardedApp, settings: Settings, port: int) -> None:
+    """Check this process's health from now on, and serve it and the metrics on `port`.
 
     Raises:
         LongwaveError: the port is taken.
     """
+    app.health.start()
     try:
-        start_http_server(port, addr=settings.metrics_host)
+        health_server.serve(app.health, settings.metrics_host, port)
     except OSError as error:
         raise LongwaveError(
             f"cannot serve metrics on {settings.metrics_host}:{port}: {error.strerror}; stop who has the port, or "

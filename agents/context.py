@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 CONSENT_AGE_MS = 750
 """Nothing is submitted on older knowledge of opt-outs: a STOP holds within a second of its acknowledgement."""
 
+CONSENTS_LOST_MS = 5_000
+"""Knowledge of opt-outs that is older is a problem of this process."""
+
 
 class Context:
     """Made before the Faust app, started with its event loop."""
@@ -135,6 +138,13 @@ class Context:
         """Whether every opt-out is known here that was acknowledged until a moment ago: not so just after the process
         stood still, or while Kafka does not answer it."""
         return self._optouts_view.is_current(CONSENT_AGE_MS)
+
+    def consents_problem(self) -> str:
+        """Why nothing can be submitted for want of knowledge of opt-outs, "" if it can; may be called in any
+        thread. A moment without it is usual."""
+        if self._optouts_view.is_current(CONSENTS_LOST_MS):
+            return ""
+        return "opt-outs are not known up to this moment: nothing is submitted"
 
     async def consents(self, seconds: float) -> None:
         """Wait until more is known of opt-outs, at most so long."""

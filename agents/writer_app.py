@@ -16,8 +16,10 @@ from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable
 from adapters.clock import now_ms
+from adapters.health import probes
+from adapters.health.state import Health
 from adapters.settings import Settings
-from agents.app import add_agent, faust_app, run, serve_metrics
+from agents.app import add_agent, faust_app, observe, run
 from agents.attribution import Attribution
 from agents.context import Context
 from agents.faust_port import Consumer, Message, Stream
@@ -71,6 +73,10 @@ async def measure_freshness(consumer: Consumer, tell: Callable[[int | None], Non
         await asyncio.sleep(FRESHNESS_SECONDS)
 
 
+WAITING_SECONDS = 5.0
+"""From when on an insert that waits for ClickHouse is a problem."""
+
+
 class WriterApp(GuardedApp):
     """The writer's Faust app with its context and the settlement beside it."""
 
@@ -83,6 +89,7 @@ class WriterApp(GuardedApp):
         self._current_until = until
 
     async def on_start(self) -> None:
+        self.add_future(self.health.follow_loop())
         await self.context.start()
         # A future of the service: it ends with the app, and its failure ends the app.
         self.add_future(Settlement(self.context, self.store).run())
@@ -102,6 +109,7 @@ def build(settings: Settings) -> WriterApp:
     app = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
     context = app.context = Context(settings, worker="writer")
     store = app.store = Store(settings.clickhouse)
+    app.health = _writer_health(app)
     sink = StatusSink(store)
 
     def documents(records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
@@ -186,5 +194,28 @@ def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument
 
 def run_writer(settings: Settings) -> None:
     """Run the writer until SIGTERM."""
-    serve_metrics(settings, settings.metrics_port - 1)
-    run(build(settings))
+    app = build(settings)
+    observe(app, settings, settings.metrics_port - 1)
+    run(app)
+
+
+def _writer_health(app: WriterApp) -> Health:
+    """What the writer needs."""
+    settings, health = app.context.settings, Health("writer")
+    health.probe("kafka", probes.kafka(settings.kafka))
+    health.probe("clickhouse", probes.clickhouse(settings.clickhouse))
+    health.look("partitions", app.partitions_problem)
+    health.look("inserts", _inserts_problem)
+    return health
+
+
+def _inserts_problem() -> str:
+    """Which step has waited for ClickHouse for too long. ClickHouse may answer and still take no rows, for instance
+    while its disk is full."""
+    waiting = [
+        f"{sample.labels['step']} has waited for ClickHouse for {sample.value:.0f} s: figures get old"
+        for family in metrics.WRITER_WAITING.collect()
+        for sample in family.samples
+        if sample.value > WAITING_SECONDS
+    ]
+    return "; ".join(waiting)

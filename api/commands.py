@@ -62,8 +62,8 @@ async def carry_out(
 
 
 def _kafka_up(services: Services) -> None:
-    if services.kafka.problem:
-        raise ApiError(503, f"{services.kafka.waiting_for()}; nothing was changed")
+    if services.kafka.text:
+        raise ApiError(503, f"{services.waiting_for()}; nothing was changed")
 
 
 def _answered(document: CampaignDocument | None, command: Command) -> bool:

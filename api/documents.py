@@ -86,9 +86,9 @@ def sources(services: Services) -> JsonObject:
     return {
         "now": iso_or_none(now_ms()),
         "kafka": {
-            "ok": not services.kafka.problem,
-            "problem": services.kafka.problem,
-            "since": iso_or_none(services.kafka.down_since),
+            "ok": not services.kafka.text,
+            "problem": services.kafka.text,
+            "since": iso_or_none(services.kafka.since),
         },
         "clickhouse": {
             "ok": not services.figures.problem,

@@ -11,7 +11,8 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from adapters.clock import now_ms
-from adapters.kafka.health import KafkaHealth
+from adapters.health import probes
+from adapters.health.state import Health, Probe
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
@@ -34,7 +35,8 @@ class Services:
     producer: Producer
     campaigns: CampaignView
     figures: FiguresService
-    kafka: KafkaHealth
+    kafka: Probe
+    health: Health
     eligibility: EligibilityState
     loading: asyncio.Task[None]
     """Is done when the campaigns have been read from Kafka."""
@@ -46,6 +48,12 @@ class Services:
         """Whether the campaigns have been read from Kafka."""
         return self.loading.done()
 
+    def waiting_for(self) -> str:
+        """A sentence that says why the campaigns are not known, or nothing can be written."""
+        if self.kafka.text:
+            return f"{self.kafka.text}; is the stack up? `longwave up`, `longwave status`"
+        return "the campaigns are still being read from Kafka; try again in a moment"
+
     async def ready(self) -> None:
         """Wait until the campaigns were read from Kafka.
 
@@ -56,7 +64,7 @@ class Services:
             async with asyncio.timeout(VIEW_WAIT):
                 await asyncio.shield(self.loading)
         except TimeoutError as error:
-            raise ApiError(503, self.kafka.waiting_for()) from error
+            raise ApiError(503, self.waiting_for()) from error
 
     async def document(self, campaign: str) -> CampaignDocument:
         """The newest document.
@@ -92,24 +100,29 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     producer = Producer(settings.kafka, end_process)
     metrics.LANES.set(len(settings.sender_lanes))  # exported here too, in case no worker runs
     campaigns = CampaignView(settings.kafka)
-    kafka = KafkaHealth(settings.kafka)
+    health = Health("api")
+    kafka = health.probe("kafka", probes.kafka(settings.kafka))
+    health.probe("clickhouse", probes.clickhouse(settings.clickhouse.reading()))
     figures = FiguresService(settings, campaigns)
     eligibility = EligibilityState(settings)
     await campaigns.start()
-    await kafka.start()
     await eligibility.start()
     await figures.start()
     loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
+    health.look("campaigns", lambda: "" if loading.done() else "the campaigns are still being read from Kafka")
+    health.start()
+    following = asyncio.create_task(health.follow_loop(), name="health")
     # In the background, so that the first forecast is as quick as the others.
     reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
-        yield Services(settings, producer, campaigns, figures, kafka, eligibility, loading)
+        yield Services(settings, producer, campaigns, figures, kafka, health, eligibility, loading)
     finally:
+        health.stop()
+        following.cancel()
         loading.cancel()
         reading.cancel()
         await figures.stop()
         await eligibility.stop()
-        await kafka.stop()
         await campaigns.stop()
         await producer.close(timeout=1.0)
 

@@ -57,7 +57,7 @@ def make(settings: Settings, workers: int, only: Sequence[str] = (), script: Pat
         "writer": lambda: [_metered(settings, "writer", ["run", "writer"], -1, INTAKE)],
         "ingress": lambda: [_http("ingress", settings.ingress, INTAKE, _KAFKA)],
         "worker": lambda: [_worker(settings, index) for index in range(workers)],
-        "api": lambda: [_http("api", settings.api, WORK, _BOTH, path="/healthz")],
+        "api": lambda: [_http("api", settings.api, WORK, _BOTH)],
     }
     return [process for name in NAMES if name in wanted for process in makers[name]()]
 
@@ -108,12 +108,10 @@ def _script(script: Path | None) -> list[str]:
     return ["--script", str(script)] if script else []
 
 
-def _http(
-    name: str, listen: Listen, tier: int, needs: frozenset[str], *, options: Sequence[str] = (), path: str = "/"
-) -> Process:
-    url = f"{_reachable(listen)}{path}"
+def _http(name: str, listen: Listen, tier: int, needs: frozenset[str], *, options: Sequence[str] = ()) -> Process:
+    url = f"{_reachable(listen)}/readyz"
     port = Port(listen.port, listen.host, f"{name}.port")
-    return Process(name, ["run", name, *options], [port], lambda: http.answers(url), tier, needs)
+    return Process(name, ["run", name, *options], [port], lambda: ready.says_ready(url), tier, needs)
 
 
 def _worker(settings: Settings, index: int) -> Process:
@@ -122,13 +120,18 @@ def _worker(settings: Settings, index: int) -> Process:
 
 def _metered(settings: Settings, name: str, words: list[str], offset: int, tier: int, grace: float = 10.0) -> Process:
     port = Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
-    url = metrics_url(settings, offset)
-    return Process(name, words, [port], lambda: ready.works(url), tier, _BOTH, grace)
+    url = f"{base_url(settings, name)}/readyz"
+    return Process(name, words, [port], lambda: ready.says_ready(url), tier, _BOTH, grace)
 
 
-def metrics_url(settings: Settings, offset: int) -> str:
-    """Where worker `offset` serves its metrics, or the writer (-1)."""
-    return f"{_reachable(Listen(host=settings.metrics_host, port=settings.metrics_port + offset))}/metrics"
+def base_url(settings: Settings, name: str) -> str:
+    """Where a process of ours (`worker-0`, `writer`, `ingress`, `api`, `aggregator`) answers `/metrics`, `/healthz`
+    and `/readyz`."""
+    listens: dict[str, Listen] = {"ingress": settings.ingress, "api": settings.api, "aggregator": settings.aggregator}
+    if name in listens:
+        return _reachable(listens[name])
+    offset = -1 if name == "writer" else int(name.removeprefix("worker-"))
+    return _reachable(Listen(host=settings.metrics_host, port=settings.metrics_port + offset))
 
 
 def _reachable(listen: Listen) -> str:

@@ -35,15 +35,9 @@ def kafka_answers(bootstrap: str) -> bool:
     return any(port_open(*split_address(one)) for one in bootstrap.split(",")) and admin.answers(bootstrap)
 
 
-def works(url: str) -> bool:
-    """True when the metrics at `url` say that the process does all that it is assigned (`longwave_worker_ready`)."""
-    return "\nlongwave_worker_ready 1.0\n" in http.page(url)
-
-
-def metric(url: str, name: str) -> float | None:
-    """A metric without labels, from the page at `url`; None where it is not exported or nobody answers."""
-    lines = http.page(url).splitlines()
-    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
+def says_ready(url: str) -> bool:
+    """True when the process whose `/readyz` is `url` says that it can do its work."""
+    return http.page(url) != ""  # 503 is an empty page
 
 
 def port_open(host: str, port: int) -> bool:

@@ -1,4 +1,7 @@
-"""What the stack looks like: for the live table of `up` and for `status`."""
+"""What the stack looks like: for the live table of `up` and for `status`.
+
+The supervisor records which processes it started and which became ready; whether they still are, they say themselves.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from adapters.clock import now_ms
+from adapters.settings import Settings
 from devstack import record
+from devstack.readiness import ask_all
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,13 +36,39 @@ def gather(data: Path) -> dict[str, Any] | None:
     return found
 
 
+def look(settings: Settings) -> dict[str, Any] | None:
+    """What `gather` gives, with what each process says now: `ready`, `not_ready`, `limited`, and state `not ready`
+    where it was ready before. Takes a few seconds if a process hangs."""
+    found = gather(settings.data)
+    if found is None:
+        return None
+    said = ask_all(settings, [entry["name"] for entry in found["processes"] if entry["pid"]])
+    for entry in found["processes"]:
+        now = said.get(entry["name"])
+        entry["ready"] = entry["state"] == "ready" and now is not None and now.ready
+        entry["answers"] = now is not None and now.answers
+        entry["not_ready"] = [] if now is None else now.not_ready
+        entry["limited"] = [] if now is None else now.limited
+        if entry["state"] == "ready" and not entry["ready"]:
+            entry["state"] = "not ready"
+    return found
+
+
 def table(found: dict[str, Any]) -> Table:
     """One row per process."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table  # a fifth of a second that `down` and `status --json` need not spend
 
     title = f"Longwave on {found['data']}: {found['state']}"
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    # 80 columns are enough for it.
+    shown = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
     for name, justify in _COLUMNS.items():
         shown.add_column(name, justify=justify, no_wrap=name == "process", overflow="fold")
     for entry in found["processes"]:
@@ -62,7 +93,7 @@ _COLUMNS: dict[str, Any] = {
     "for": "right",
     "memory": "right",
     "restarts": "right",
-    "last exit": "left",
+    "exit": "left",
 }
 
 
@@ -83,7 +114,7 @@ def _span(milliseconds: int) -> str:
     seconds = max(0, milliseconds // 1000)
     if seconds < 60:
         return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
+    minutes = seconds // 60
     if minutes < 60:
-        return f"{minutes} min {seconds} s"
+        return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"

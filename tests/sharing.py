@@ -15,7 +15,7 @@ SCRIPTED_STAGE = "scripted stage"
 LIVE = "live stack"
 _FILES = {
     SHARED_STAGE: ("trouble/test_lawful", "trouble/test_poison", "trouble/test_race", "trouble/test_workers"),
-    SCRIPTED_STAGE: ("trouble/test_cancel", "trouble/test_outside", "trouble/test_servers"),
+    SCRIPTED_STAGE: ("trouble/test_cancel", "trouble/test_health", "trouble/test_outside", "trouble/test_servers"),
     LIVE: (
         "api/test_consent",
         "api/test_forecast",

@@ -1,4 +1,4 @@
-"""Single admin requests to the brokers; `topics` creates topics, `health` polls."""
+"""Single admin requests to the brokers; `topics` creates topics."""
 
 from __future__ import annotations
 

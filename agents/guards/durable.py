@@ -19,6 +19,7 @@ from faust.types import TP, ConsumerT, Message
 from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
+from adapters.health.state import Health
 from agents.guards.coordination import GuardedCoordinator
 from agents.guards.table import AckedTable
 from pipeline.insight.freshness import ReadPosition
@@ -337,14 +338,17 @@ class GuardedFlow(FlowControlEvent):
 class GuardedApp(faust.App):
     """A Faust app on the guarded transport."""
 
+    health: Health
+    _reading: GuardedConsumer | None = None
+    """The consumer, once the app has started: the threads that serve health and metrics must not make it."""
+
     @cached_property
     def flow_control(self) -> FlowControlEvent:
         return GuardedFlow(loop=self.loop)
 
     async def on_start(self) -> None:
         await super().on_start()
-        # Made here: the thread that serves metrics must only look.
-        consumer = self.guarded_consumer
+        consumer = self._reading = self.guarded_consumer
         metrics.WORKER_READY.set_function(lambda: float(consumer.ready and consumer.is_member and self.works))
 
     @property
@@ -356,6 +360,17 @@ class GuardedApp(faust.App):
     def works(self) -> bool:
         """Whether all is done of what is assigned and read."""
         return True
+
+    def partitions_problem(self) -> str:
+        """Why this process does not read its partitions, "" if it does; may be called in any thread."""
+        consumer = self._reading
+        if consumer is None:
+            return "starting: campaigns and opt-outs are being read from Kafka"
+        if not consumer.is_member:
+            return "the consumer group has not heard of it within the session: others may have its partitions"
+        if not consumer.ready:
+            return "its partitions are not assigned yet, or its tables are being recovered"
+        return ""
 
     async def on_stop(self) -> None:
         # Mode stops what the app consists of only after this: by then the producer that the steps emit through is

@@ -85,7 +85,18 @@ class Lanes:
     def owned(self) -> bool:
         """Whether every lane that is assigned to us has been read and is ours."""
         # A copy: the thread that serves metrics asks while lanes come and go.
-        return all(owner.active for owner in list(self._owners.values()))
+        return not self.unread()
+
+    def unread(self) -> set[int]:
+        """Lanes that are assigned to us and are not ours yet: their logs are being read."""
+        return {lane for lane, owner in list(self._owners.items()) if not owner.active}
+
+    def aggregators_problem(self) -> str:
+        """Which aggregators nothing is submitted to, and why; "" if all work. May be called in any thread."""
+        broken = [breaker for breaker in list(self._breakers.values()) if breaker.rule.state != "closed"]
+        return "; ".join(
+            f"{breaker.name} does not work ({breaker.rule.reason}): nothing is submitted to it" for breaker in broken
+        )
 
     async def stop(self) -> None:
         await self.revoked()

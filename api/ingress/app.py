@@ -6,7 +6,8 @@
 | POST /v1/inbound/{aggregator} | 202, 400, 401, 404, 413, 503 |
 | GET, HEAD /c/{token} | 302, 404, 503 |
 | GET, HEAD, POST /o/{token} | 200, 404, 503 |
-| GET /healthz | 200, or 503 while the campaigns are being read from Kafka |
+| GET /healthz | 200 while this process is alive |
+| GET /readyz | 200, or 503 with what is not ready |
 | GET /metrics | Prometheus text |
 
 503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
@@ -27,6 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from adapters import clock
 from adapters.aggregators.factory import make_callbacks
 from adapters.errors import EmitError
+from adapters.health.state import Health, alive_answer, ready_answer
 from adapters.ports import Emitter
 from adapters.settings import Settings
 from api.ingress.clicks import Campaigns, Clicks
@@ -55,9 +57,10 @@ _CLIENT_GONE: Final = 499
 
 
 class Ingress:
-    """The application. `ready` is set once `campaigns` holds what was known at the start."""
+    """The application. `ready` is set once `campaigns` holds what was known at the start; `health` has probes of what
+    it needs."""
 
-    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns) -> None:
+    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns, health: Health) -> None:
         self.ready = asyncio.Event()
         self._settings = settings
         self._callbacks = make_callbacks(settings.aggregators)
@@ -66,6 +69,8 @@ class Ingress:
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
         self._campaigns = campaigns
+        self._health = health
+        health.look("campaigns", lambda: "" if self.ready.is_set() else "the campaigns are being read from Kafka")
         self._optouts = OptOutLinks(key, emitter, self._account_of)
 
     async def close(self) -> None:
@@ -117,7 +122,9 @@ class Ingress:
                 _require_method(scope, "GET", "HEAD", "POST")
                 return await self._opt_out(argument, scope)
             case "health":
-                return self._health()
+                return json_answer(*alive_answer(self._health))
+            case "readiness":
+                return self._readiness()
             case "metrics":
                 return Answer(200, generate_latest(), {"Content-Type": CONTENT_TYPE_LATEST})
         raise Refused(404, "no such address")
@@ -162,10 +169,9 @@ class Ingress:
         account = document.spec.get("account", "")
         return account if isinstance(account, str) else ""
 
-    def _health(self) -> Answer:
-        if self.ready.is_set():
-            return json_answer(200, {"status": "ok"})
-        return json_answer(503, {"status": "reading campaigns from Kafka"}, _LATER)
+    def _readiness(self) -> Answer:
+        status, content = ready_answer(self._health)
+        return json_answer(status, content, _LATER if status == 503 else None)
 
 
 def _route(path: str) -> tuple[str, str]:
@@ -179,6 +185,8 @@ def _route(path: str) -> tuple[str, str]:
             return "optouts", argument
         case ["healthz"]:
             return "health", ""
+        case ["readyz"]:
+            return "readiness", ""
         case ["metrics"]:
             return "metrics", ""
     return "other", ""

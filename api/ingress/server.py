@@ -12,6 +12,8 @@ import uvicorn
 import uvloop
 
 from adapters.errors import LongwaveError
+from adapters.health import probes
+from adapters.health.state import Health
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import Listen, Settings
@@ -21,7 +23,7 @@ from api.web.deadlines import DeadlineProtocol
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; blocking, in a process of its own. Kafka may come up later: until the
-    campaigns are read, short links and /healthz answer 503.
+    campaigns are read, short links answer 503, and /readyz says why.
 
     Raises:
         LongwaveError: the port is taken.
@@ -68,8 +70,12 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     producer, campaigns = Producer(settings.kafka, end_process), CampaignView(settings.kafka)
-    app = Ingress(settings, producer, campaigns)
+    health = Health("ingress")
+    health.probe("kafka", probes.kafka(settings.kafka))
+    app = Ingress(settings, producer, campaigns, health)
     await campaigns.start()
+    health.start()
+    following = asyncio.create_task(health.follow_loop(), name="health")
     becoming_ready = asyncio.create_task(_announce(campaigns, app))
     server = _Server(
         uvicorn.Config(
@@ -90,6 +96,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     try:
         await server.serve(sockets=[listener])
     finally:
+        health.stop()
+        following.cancel()
         becoming_ready.cancel()
         await app.close()
         await campaigns.stop()

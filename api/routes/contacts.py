@@ -54,8 +54,8 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> JsonObject:
     way included, and an import that brings it back does not change that. `stays` says what is kept and why. The
     answer comes when Kafka has acknowledged all of it; ClickHouse follows in a second."""
     digits = number_of(number)
-    if shared.kafka.problem:
-        raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was erased")
+    if shared.kafka.text:
+        raise ApiError(503, f"{shared.waiting_for()}; nothing was erased")
     now = now_ms()
     out = Consent(number=digits, state="out", at=now, source="erasure", evidence=body.evidence, who=body.who)
     await emit_consent(shared.producer, out)

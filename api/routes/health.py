@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.documents import sources
+from adapters.health.state import alive_answer, ready_answer
 from api.services import Services, services
-from schemas.json import JsonObject
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def health(shared: Annotated[Services, Depends(services)]) -> JsonObject:
-    """200 while this process serves; `sources` says what it can reach (the page shows it too)."""
-    return {"ok": True, "loading": not shared.loaded, "sources": sources(shared)}
+async def alive(shared: Annotated[Services, Depends(services)]) -> JSONResponse:
+    """200 while this process is alive."""
+    status, content = alive_answer(shared.health)
+    return JSONResponse(content, status)
+
+
+@router.get("/readyz")
+async def ready(shared: Annotated[Services, Depends(services)]) -> JSONResponse:
+    """200 while this process can do its work; 503 says what is not ready, and since when."""
+    status, content = ready_answer(shared.health)
+    return JSONResponse(content, status)
 
 
 @router.get("/metrics")

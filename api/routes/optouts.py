@@ -189,8 +189,8 @@ def _known_account(shared: Services, account: str) -> None:
 
 
 async def _write(shared: Services, changes: list[Consent]) -> None:
-    if shared.kafka.problem:
-        raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was recorded")
+    if shared.kafka.text:
+        raise ApiError(503, f"{shared.waiting_for()}; nothing was recorded")
     writes = [emit_consent(shared.producer, change) for change in changes]
     for result in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(result, BaseException):

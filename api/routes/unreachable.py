@@ -62,8 +62,8 @@ async def clear(
     """Let campaigns try a number again. Who is opted out at the carrier stays held: `POST
     /v1/optouts/{number}/holds` decides about that. Clearing a number that is not listed changes nothing."""
     digits = number_of(number)
-    if shared.kafka.problem:
-        raise ApiError(503, f"{shared.kafka.waiting_for()}; nothing was recorded")
+    if shared.kafka.text:
+        raise ApiError(503, f"{shared.waiting_for()}; nothing was recorded")
     record = Unreachable(number=digits, state="cleared", at=now_ms(), by=who)
     await shared.producer.emit(topics.UNREACHABLE.name, encode(record), key=str(digits).encode())
     return {"cleared": f"+{digits}"}

@@ -66,12 +66,29 @@ class Accepted(_Answer):
     message: str
 
 
-class Health(_Answer):
-    """Whether this process serves, and what it can reach."""
+class Alive(_Answer):
+    """Whether this process is alive."""
 
-    ok: bool
-    loading: bool
-    sources: JsonObject
+    process: str
+    alive: bool
+
+
+class NotReady(_Answer):
+    """A part that is not ready: since when, and for how many seconds."""
+
+    part: str
+    problem: str
+    since: str
+    seconds: int
+
+
+class Readiness(_Answer):
+    """Whether this process can do its work: `not_ready` keeps it from that, `limited` from a part of it."""
+
+    process: str
+    ready: bool
+    not_ready: list[NotReady]
+    limited: list[NotReady]
 
 
 class Vocabulary(_Answer):
@@ -242,7 +259,8 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("post", "/v1/campaigns/{campaign}/pause"): _DONE,
     ("post", "/v1/campaigns/{campaign}/resume"): _DONE,
     ("post", "/v1/campaigns/{campaign}/cancel"): _DONE,
-    ("get", "/healthz"): {"200": Health},
+    ("get", "/healthz"): {"200": Alive, "503": Alive},
+    ("get", "/readyz"): {"200": Readiness, "503": Readiness},
     ("get", "/v1/inbox"): {"200": Inbox},
     ("get", "/v1/vocabulary"): {"200": Vocabulary},
     ("post", "/v1/optouts"): {"200": Recorded},

@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,8 +18,11 @@ from adapters import settings as configuration
 from adapters import terminal as console
 from adapters.settings import Settings
 from adapters.terminal import FAILED, note, say, to_json
+from cli.stack import findings, processes
+from cli.stack.findings import Finding, show_passed, show_problems
 from devstack import background, in_force, plan, view
 from devstack.children import follow_parent
+from devstack.readiness import Readiness
 from devstack.supervisor import Supervisor
 
 Data = Annotated[
@@ -68,39 +72,69 @@ def down(data: Data = None) -> None:
 
 
 def status(data: Data = None, json: Json = False) -> None:
-    """Show what runs, since when, and how often it was restarted. The exit code is 1 unless everything is ready."""
+    """Show each problem first, with what to do, then what runs. Exit code 1 if there is a problem."""
     settings = _settings(data)
-    found = view.gather(settings.data)
+    found = view.look(settings)
+    problems = _not_running(settings) if found is None else _problems(settings, found)
     if json:
-        say(to_json(found or {"state": "down", "data": str(settings.data.absolute()), "processes": []}))
-    elif found is None:
-        say(f"no stack runs on {settings.data.absolute()}; start one with `longwave up`")
+        down = {"state": "down", "data": str(settings.data.absolute()), "processes": []}
+        say(to_json({"ok": not problems, "problems": problems, **(found or down)}))
     else:
-        from rich.console import Console
+        if problems:
+            show_problems(problems)
+        if found is not None:
+            from rich.console import Console
 
-        Console().print(view.table(found))
-    if found is None or any(entry["state"] != "ready" for entry in found["processes"]):
+            say()
+            Console().print(view.table(found))
+    if problems:
         raise typer.Exit(FAILED)
 
 
-def doctor(data: Data = None, json: Json = False) -> None:
-    """Show the effective settings (secrets masked), and each problem with its fix. Exit code 1 if there is one."""
+def _not_running(settings: Settings) -> list[Finding]:
+    return [Finding("stack", False, f"no stack runs on {settings.data.absolute()}", "start one with `longwave up`")]
+
+
+def _problems(settings: Settings, found: dict[str, Any]) -> list[Finding]:
+    said = {
+        entry["name"]: Readiness(entry["ready"], entry["answers"], entry["not_ready"], entry["limited"])
+        for entry in found["processes"]
+    }
+    return findings.problems(processes.examine(found["processes"], said, settings.data))
+
+
+def doctor(
+    data: Data = None,
+    json: Json = False,
+    show_settings: Annotated[
+        bool, typer.Option("--settings", help="Show the settings in force too, secrets masked.")
+    ] = False,
+) -> None:
+    """Check this installation: each problem first, with what to do. Exit code 1 if there is one."""
     from cli.stack import doctor as checks
 
     settings = _settings(data)
-    findings = checks.examine(settings)
+    found = checks.examine(settings)
+    problems = findings.problems(found)
     if json:
-        say(to_json({"settings": in_force.masked(settings), "checks": findings}))
+        shown = {"settings": in_force.masked(settings)} if show_settings else {}
+        say(to_json({"ok": not problems, "problems": problems, "checks": found, **shown}))
     else:
-        say(
-            f"settings ({configuration.config_file()} and LONGWAVE_* variables):\n{checks.effective_text(settings)}\n"
-        )
-        for finding in findings:
-            say(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.found}")
-            if finding.fix:
-                say(f"       fix: {finding.fix}")
-    if not all(finding.ok for finding in findings):
+        _show_checks(found, problems)
+        if show_settings:
+            say(f"\nsettings ({configuration.config_file()} and LONGWAVE_* variables)")
+            say(checks.effective_text(settings))
+    if problems:
         raise typer.Exit(FAILED)
+
+
+def _show_checks(found: list[Finding], problems: list[Finding]) -> None:
+    if problems:
+        show_problems(problems)
+        say()
+    passed = [finding for finding in found if finding.ok]
+    say(f"{len(passed)} check{'s' * (len(passed) != 1)} passed")
+    show_passed(passed)
 
 
 def _settings(data: Path | None) -> Settings:
@@ -129,7 +163,7 @@ def _foreground(settings: Settings, processes: list[plan.Process]) -> None:
 
 
 def _keep(supervisor: Supervisor, asked: _Stop) -> None:
-    with _live(supervisor.data) as refresh:
+    with _live(supervisor.settings) as refresh:
         beat = 0.0
         while not asked.stop:
             supervisor.tick()
@@ -160,11 +194,27 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _live(data: Path) -> Iterator[view.Refresh]:
+def _live(settings: Settings) -> Iterator[view.Refresh]:
     if not sys.stdout.isatty():
         yield lambda: None
         return
     from rich.live import Live
 
+    looking = _Looking(settings)
     with Live(auto_refresh=False) as live:
-        yield lambda: live.update(view.table(found), refresh=True) if (found := view.gather(data)) else None
+        yield lambda: live.update(view.table(looking.found), refresh=True) if looking.found else None
+
+
+class _Looking:
+    """Looks at the stack again and again in a thread of its own: a process that hangs must not hold up the
+    supervisor, which restarts the others."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.found: dict[str, Any] | None = None
+        self._settings = settings
+        threading.Thread(target=self._run, name="looking", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.found = view.look(self._settings)
+            time.sleep(1.0)

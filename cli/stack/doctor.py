@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import psutil
 
@@ -15,27 +14,20 @@ from adapters.errors import LongwaveError
 from adapters.kafka import topics
 from adapters.settings import Settings
 from adapters.terminal import UserError
+from cli.stack import processes
+from cli.stack.findings import Finding
 from devstack import in_force, jars, plan, ports, ready, record
+from devstack.readiness import ask_all
 from schemas.topics import ALL
 
 _DISK, _MEMORY = 5 << 30, 2 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `fix` is empty if it is ok."""
-
-    what: str
-    ok: bool
-    found: str
-    fix: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks; a failing check is a result, not an exception."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _processes,
         _in_force,
-        _workers,
         _java,
         _ports,
         _kafka,
@@ -58,30 +50,14 @@ def _in_force(settings: Settings) -> Iterator[Finding]:
         fix = f"restart it (`longwave down`, `longwave up`) if {configuration.config_file()} is right"
         yield Finding("settings in force", False, str(difference), fix)
     if running and not found:
-        yield Finding("settings in force", True, f"{', '.join(running)} run with the settings above")
+        yield Finding("settings in force", True, f"{', '.join(running)} run with what the settings say now")
 
 
-def _workers(settings: Settings) -> Iterator[Finding]:
-    """Whether each worker works now; a process that was ready may no longer be."""
-    offsets = {
-        name: int(name.removeprefix("worker-")) for name in in_force.running(settings.data) if "worker-" in name
-    }
-    for name, offset in sorted(offsets.items()):
-        url = plan.metrics_url(settings, offset)
-        ready_now = ready.metric(url, "longwave_worker_ready")
-        unowned = ready.metric(url, "longwave_lanes_unowned") or 0
-        if ready_now:
-            yield Finding(name, True, "works: it reads its partitions and owns its lanes")
-        elif ready_now is None:
-            yield Finding(
-                name, False, f"does not answer at {url}", f"see {plan.log_of(settings.data.absolute(), name)}"
-            )
-        elif unowned:
-            what = f"{unowned:.0f} lanes have no worker, so the messages of their senders wait"
-            yield Finding(name, False, what, "restart one worker: the consumer group then assigns all lanes again")
-        else:
-            what = "is not ready: it is recovering tables, reading lanes, or not in the consumer group"
-            yield Finding(name, False, what, f"see {plan.log_of(settings.data.absolute(), name)}")
+def _processes(settings: Settings) -> Iterator[Finding]:
+    """Whether each process of ours that runs on this data works now: one that was ready may no longer be."""
+    running = in_force.running(settings.data)
+    ours = [{"name": name, **left} for name, left in running.items() if name not in ("kafka", "clickhouse")]
+    yield from processes.examine(ours, ask_all(settings, [entry["name"] for entry in ours]), settings.data)
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

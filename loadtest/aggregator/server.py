@@ -1,6 +1,7 @@
 """The simulated aggregator's process: takes batches, records them, answers by script, calls back.
 
-POST /v1/messages and /v1/query are the protocol of `adapters.aggregators.http_batch`; GET /v1/stats has live counts.
+POST /v1/messages and /v1/query are the protocol of `adapters.aggregators.http_batch`; GET /v1/stats has live counts,
+/healthz and /readyz say whether it works.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import uvloop
@@ -23,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.errors import LongwaveError
+from adapters.health.state import Health, alive_answer, ready_answer
 from loadtest.aggregator.callbacks import Pump
 from loadtest.aggregator.desk import Answer, Desk
 from loadtest.aggregator.phone import Phone
@@ -55,6 +57,8 @@ class Simulator:
         self._phone = Phone(account.ingress, account.name, account.secret)
         self._pump = Pump(data, script, self._phone.channels)
         self._pumping: asyncio.Task[None] | None = None
+        self._health = Health("aggregator")
+        self._health.look("callbacks", self._callbacks_problem)
 
     def start(self) -> None:
         if self._script.calls_back:
@@ -105,6 +109,19 @@ class Simulator:
             request.transport.abort()
         return _response(answer)
 
+    async def alive(self, request: web.Request) -> web.StreamResponse:
+        """GET /healthz."""
+        return _json(*alive_answer(self._health))
+
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        """GET /readyz."""
+        return _json(*ready_answer(self._health))
+
+    def _callbacks_problem(self) -> str:
+        if self._script.calls_back and (self._pumping is None or self._pumping.done()):
+            return "it sends no receipts and no texts; see its log"
+        return ""
+
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET /metrics."""
         for outcome, count in dataclasses.asdict(self.desk.counts).items():
@@ -136,6 +153,8 @@ async def run(host: str, port: int, data: Path, script: Script, account: Account
     app.router.add_post("/v1/query", simulator.query)
     app.router.add_get("/v1/stats", simulator.stats)
     app.router.add_get("/metrics", simulator.metrics)
+    app.router.add_get("/healthz", simulator.alive)
+    app.router.add_get("/readyz", simulator.ready)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -167,6 +186,10 @@ def _seconds(delay: Delay, draw: random.Random) -> float:
     if not delay.sigma:
         return max(delay.median, delay.least)
     return max(delay.least, delay.median * draw.lognormvariate(0.0, delay.sigma))
+
+
+def _json(status: int, content: dict[str, Any]) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(content), headers=_JSON)
 
 
 def _response(answer: Answer) -> web.Response:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 
+from adapters.health.state import Health
 from adapters.settings import Settings
 from api.server import create_app
 from api.services import Services
@@ -59,9 +60,9 @@ def served(fake: Fake) -> FastAPI:
     )
     loading = asyncio.get_running_loop().create_future()
     loading.set_result(None)
-    kafka = SimpleNamespace(problem="", down_since=0)
+    kafka = SimpleNamespace(text="", since=0)
     app = create_app(Settings())
-    app.state.services = Services(Settings(), fake, fake, figures, kafka, None, loading)  # type: ignore[arg-type]
+    app.state.services = Services(Settings(), fake, fake, figures, kafka, Health("api"), None, loading)  # type: ignore[arg-type]
     return app
 
 

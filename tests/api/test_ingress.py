@@ -271,7 +271,7 @@ async def test_a_body_beyond_the_limit_is_refused(ingress: Ingress) -> None:
 
 async def test_wrong_methods_and_addresses(ingress: Ingress) -> None:
     async with asyncio.timeout(30):
-        while (await ingress.page("/healthz"))[0] != 200:  # noqa: ASYNC110
+        while (await ingress.page("/readyz"))[0] != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert (await ingress.page("/v1/receipts/local"))[0] == 405
     assert (await ingress.page("/"))[0] == 404
@@ -397,7 +397,7 @@ async def test_many_clicks_at_once_share_records(ingress: Ingress, campaign: str
 
 async def test_health_and_metrics(ingress: Ingress) -> None:
     async with asyncio.timeout(20):
-        while (await ingress.page("/healthz"))[0] != 200:  # noqa: ASYNC110
+        while (await ingress.page("/readyz"))[0] != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert (await ingress.page("/metrics"))[0] == 200
 
@@ -413,7 +413,7 @@ async def test_without_kafka_everything_is_to_be_sent_again(tmp_path: Path, camp
         for status, said in answers:
             assert (status, said["retry"]) == (503, "1")
         assert (await ingress.visit(click_token(TOKEN_KEY.encode(), campaign, 0, 1, 0)))[0] == 503
-        assert (await ingress.page("/healthz"))[0] == 503
+        assert (await ingress.page("/readyz"))[0] == 503
 
 
 async def test_a_stop_keeps_what_it_answered(brokers: Kafka, tmp_path: Path, campaign: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.errors import EmitError
+from adapters.health.state import Health
 from adapters.ports import Delivered
 from adapters.settings import Listen, Settings
 from api.ingress.app import Ingress
@@ -64,7 +65,7 @@ async def post(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    ingress = Ingress(settings, emitter, NoCampaigns())  # type: ignore[arg-type]
+    ingress = Ingress(settings, emitter, NoCampaigns(), Health("ingress"))  # type: ignore[arg-type]
     await ingress(scope, receive, send)  # type: ignore[arg-type]
     await ingress.close()
     return sent[0]["status"], orjson.loads(b"".join(message.get("body", b"") for message in sent))

@@ -303,7 +303,8 @@ def next_with_rows(stream: Any) -> dict[str, Any]:
 
 
 def test_health_metrics_and_openapi(live: Live) -> None:
-    assert ask(f"{live.api.url}/healthz")[1]["sources"]["kafka"]["ok"]
+    assert ask(f"{live.api.url}/healthz") == (200, {"process": "api", "alive": True})
+    assert ask(f"{live.api.url}/readyz")[1] == {"process": "api", "ready": True, "not_ready": [], "limited": []}
     with urllib.request.urlopen(f"{live.api.url}/metrics") as answer:
         assert b"process_resident_memory_bytes" in answer.read()
     paths = ask(f"{live.api.url}/openapi.json")[1]["paths"]
@@ -362,8 +363,10 @@ def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
             assert "Kafka does not answer" in answer["error"]
             assert "127.0.0.1:9" not in answer["error"]
             assert "longwave up" in answer["error"]
-        health = ask(f"{url}/healthz")[1]
-        assert not health["sources"]["kafka"]["ok"]
+        assert ask(f"{url}/healthz")[0] == 200
+        status, readiness = ask(f"{url}/readyz")
+        assert status == 503
+        assert {one["part"] for one in readiness["not_ready"]} == {"kafka", "clickhouse", "campaigns"}
         with urllib.request.urlopen(f"{url}/") as page:
             assert "<title>Longwave · Campaigns</title>".encode() in page.read()
 

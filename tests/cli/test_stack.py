@@ -98,6 +98,11 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     assert second.returncode == 1
     assert f"already run by pid {pids[0]}" in second.stderr
 
+    assert shown["ok"]
+    assert shown["processes"][0].keys() == {
+        "name", "pid", "created", "state", "since", "ports", "restarts", "last_exit", "log", "rss", "ready",
+        "answers", "not_ready", "limited",
+    }  # fmt: skip
     doctor = stack.run("doctor", "--json")
     checks = {one["what"]: one for one in orjson.loads(doctor.stdout)["checks"]}
     assert checks["topics"]["ok"]
@@ -197,14 +202,41 @@ def test_servers_elsewhere_are_awaited_not_started(stack: Stack) -> None:
     assert not (stack.data / "logs" / "kafka.log").exists()
 
 
-def test_doctor_says_how_to_fix_and_masks_secrets(stack: Stack) -> None:
-    doctor = stack.run("doctor", LONGWAVE_TOKEN_KEY="do-not-show-me")
+def test_doctor_has_problems_first_each_with_its_fix_in_80_columns(stack: Stack) -> None:
+    doctor = stack.run("doctor", COLUMNS="80")
     assert doctor.returncode == 1
-    assert "do-not-show-me" not in doctor.stdout + doctor.stderr
-    assert "token_key = **********" in doctor.stdout
-    failing = [line for line in doctor.stdout.splitlines() if line.startswith("FAIL")]
-    assert {line.split()[1] for line in failing} >= {"kafka:", "clickhouse:"}
-    assert doctor.stdout.count("fix: ") == len(failing)
+    lines = doctor.stdout.splitlines()
+    number = int(lines[0].split()[0])
+    assert lines[0] == f"{number} problems"
+    assert lines.index("", 1) < next(index for index, line in enumerate(lines) if "checks passed" in line)
+    assert {"  kafka", "  clickhouse"} <= {line.partition(":")[0] for line in lines[: lines.index("")]}
+    assert doctor.stdout.count("    fix: ") == number
+    assert [line for line in lines if len(line) > 80 and len(line.split()) > 1] == [], "only a path may be wider"
+
+
+def test_doctor_shows_the_settings_when_asked_and_masks_secrets(stack: Stack) -> None:
+    for words in (["doctor"], ["doctor", "--json"]):
+        plain = stack.run(*words, LONGWAVE_TOKEN_KEY="do-not-show-me")
+        shown = stack.run(*words, "--settings", LONGWAVE_TOKEN_KEY="do-not-show-me")
+        assert "do-not-show-me" not in plain.stdout + plain.stderr + shown.stdout + shown.stderr
+        assert "session_timeout" not in plain.stdout
+        assert "session_timeout" in shown.stdout
+    assert orjson.loads(shown.stdout)["settings"]["token_key"] == "**********"
+    assert "kafka.session_timeout = 6.0" in stack.run("doctor", "--settings").stdout
+
+
+def test_the_json_of_doctor_and_status_is_as_documented(stack: Stack) -> None:
+    doctor = orjson.loads(stack.run("doctor", "--json").stdout)
+    assert doctor.keys() == {"ok", "problems", "checks"}
+    assert doctor["ok"] is False
+    assert doctor["problems"] == [check for check in doctor["checks"] if not check["ok"]]
+    assert {tuple(check) for check in doctor["checks"]} == {("what", "ok", "found", "fix")}
+    assert all(check["fix"] for check in doctor["problems"])
+    status = stack.run("status", "--json")
+    assert status.returncode == 1
+    answer = orjson.loads(status.stdout)
+    assert (answer["ok"], answer["state"], answer["processes"]) == (False, "down", [])
+    assert answer["problems"][0]["fix"] == "start one with `longwave up`"
 
 
 @pytest.mark.parametrize(

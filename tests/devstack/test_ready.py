@@ -1,83 +1,18 @@
-"""What counts as ready, what comes back at once, and a process that is ended while it starts."""
+"""What comes back at once, and a process that is ended while it starts."""
 
 from __future__ import annotations
 
-import http.server
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from adapters.settings import Settings
-from cli.stack import doctor
-from devstack import children, in_force, ready
+from devstack import children
 from devstack.child import Child
 from devstack.plan import WORK, Process
 from tests.stack import environment
-
-
-class Metrics(http.server.BaseHTTPRequestHandler):
-    """Serves what `text` says."""
-
-    text = b""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.text)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(("says", "is_ready"), [(b"1.0", True), (b"0.0", False)])
-def test_a_worker_is_ready_when_it_has_its_partitions(url: str, says: bytes, is_ready: bool) -> None:
-    Metrics.text = b"# TYPE longwave_worker_ready gauge\nlongwave_worker_ready " + says + b"\nlongwave_other 1.0\n"
-    assert ready.works(url) is is_ready
-
-
-def test_a_metric_is_read_by_its_whole_name(url: str) -> None:
-    Metrics.text = b"# HELP longwave_lanes Lanes.\nlongwave_lanes_unowned 3.0\nlongwave_lanes 4.0\n"
-    assert (ready.metric(url, "longwave_lanes"), ready.metric(url, "longwave_lanes_unowned")) == (4.0, 3.0)
-    assert ready.metric(url, "longwave_worker_ready") is None
-    assert ready.metric("http://127.0.0.1:9/metrics", "longwave_lanes") is None
-
-
-@pytest.mark.parametrize(
-    ("says", "fine", "found"),
-    [
-        (b"longwave_worker_ready 1.0\nlongwave_lanes_unowned 0.0\n", True, "owns its lanes"),
-        (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 4.0\n", False, "4 lanes have no worker"),
-        (b"longwave_worker_ready 0.0\nlongwave_lanes_unowned 0.0\n", False, "is not ready"),
-    ],
-)
-def test_doctor_says_whether_a_worker_works_now(
-    says: bytes, fine: bool, found: str, url: str, tmp_path: Path
-) -> None:
-    Metrics.text = says
-    settings = Settings(data=tmp_path, metrics_port=urlsplit(url).port)
-    in_force.leave(settings, "worker-0")
-    (finding,) = doctor._workers(settings)
-    assert (finding.what, finding.ok) == ("worker-0", fine)
-    assert found in finding.found
-
-
-def test_a_worker_that_does_not_answer_is_not_ready() -> None:
-    assert not ready.works("http://127.0.0.1:9/metrics")
 
 
 def child(data: Path, was_ready: bool) -> Child:

@@ -73,7 +73,7 @@ def lanes_told_of(stage: Scene, index: int) -> set[int]:
 
 
 def is_ready(stage: Scene, index: int) -> bool:
-    return ready.works(f"http://127.0.0.1:{stage.settings.metrics_port + index}/metrics")
+    return ready.says_ready(f"http://127.0.0.1:{stage.settings.metrics_port + index}/readyz")
 
 
 def freshness(stage: Scene) -> float:
