@@ -1,17 +1,37 @@
-"""Logs: each line with its time in UTC, and Kafka's clients, which repeat themselves, only now and then.
+"""Logs: one line for each event, as JSON or to be read on a terminal; Kafka's clients, which repeat themselves, only
+now and then.
 
 A process of the stack calls `to_stderr`; a command for people calls `silence`, because it has words of its own.
+Modules log with `logging.getLogger(__name__)`; what a line is about goes into its fields:
+
+    log.info("lane %s is ours", lane, extra={"lane": lane, "account": account})
+
+structlog renders both forms. Texts of strangers are in many lines, so control characters and line ends are written
+out: nobody forges a line or moves a terminal's cursor.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
+from typing import Any, Final, Literal
 
+import orjson
+import structlog
+from structlog.typing import Processor
+
+from adapters.neutral import for_terminal
 from schemas.times import iso_of
+
+Form = Literal["auto", "json", "text"]
+"""How lines look; `auto` is text on a terminal and JSON elsewhere."""
+
+FIELDS: Final = ("campaign", "lane", "account", "by", "action", "status", "epoch", "aggregator", "trace_id")
+"""What a line may say of what it is about, by `extra`; of libraries' extras nothing is shown."""
 
 SECONDS = 10.0
 """How often a client may say the same thing."""
@@ -19,7 +39,7 @@ SECONDS = 10.0
 LIBRDKAFKA = logging.getLogger("librdkafka")
 """Where confluent-kafka's clients log to (their `logger` argument); else they write to stderr themselves."""
 
-TALKATIVE = ("aiokafka.consumer.subscription_state", "clickhouse_connect")
+TALKATIVE = ("aiokafka", "clickhouse_connect", "faust", "mode", "urllib3", "asyncio")
 """Libraries of which only warnings are of interest."""
 
 _CLIENTS = (
@@ -70,14 +90,63 @@ def limit() -> None:
         logging.getLogger(name).addFilter(_limit)
 
 
-class UtcFormatter(logging.Formatter):
-    """`2026-11-26T20:15:04.123Z WARNING agents.lane.owner: lane 3 …`; what has several lines keeps them."""
+Event = MutableMapping[str, Any]
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return stamp(record.created)
+def formatter(process: str, form: Form) -> logging.Formatter:
+    """Renders records of this process, whose name each line of JSON has."""
+    is_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(FIELDS), structlog.stdlib.add_log_level],
+        processors=_as_json(process) if is_json else _as_text(),
+    )
+
+
+def _as_json(process: str) -> list[Processor]:
+    def arrange(_: object, __: str, event: Event) -> Mapping[str, Any]:
+        record: logging.LogRecord = event.pop("_record")
+        event.pop("_from_structlog", None)
+        head = {"time": stamp(record.created), "level": event.pop("level")}
+        head |= {"process": process} if process else {}
+        return {**head, "logger": record.name, "message": event.pop("event"), **event}
+
+    return [
+        structlog.processors.format_exc_info,
+        arrange,
+        _write_out_controls,
+        structlog.processors.JSONRenderer(serializer=_dump),
+    ]
+
+
+def _as_text() -> list[Processor]:
+    def arrange(_: object, __: str, event: Event) -> Event:
+        record: logging.LogRecord = event["_record"]
+        event.update(timestamp=stamp(record.created), logger=record.name)
+        return event
+
+    return [
+        arrange,
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _write_out_controls,
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            pad_level=False,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
+    ]
+
+
+def _write_out_controls(_: object, __: str, event: Event) -> Event:
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception":
+            event[name] = for_terminal(value).replace("\n", "\\n")
+    return event
+
+
+def _dump(event: Mapping[str, Any], **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def stamp(seconds: float | None = None) -> str:
@@ -86,11 +155,11 @@ def stamp(seconds: float | None = None) -> str:
     return iso_of(moment)
 
 
-def to_stderr() -> None:
+def to_stderr(process: str = "", form: Form = "auto") -> None:
     """Log everything of this process to standard error, warnings and what nobody caught included. May be called
     again."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(UtcFormatter())
+    handler.setFormatter(formatter(process, form))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)

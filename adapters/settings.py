@@ -285,6 +285,8 @@ class Settings(BaseSettings):
     """Worker i serves metrics on this port + i; the writer on port - 1."""
     metrics_host: str = "127.0.0.1"
     """The address on which workers and the writer serve metrics."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """How processes log: `json`, an object a line; `text`, for people; `auto`, text on a terminal and else JSON."""
     token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)
     """Key of the MAC in click tokens; set your own in production."""
     accounts: dict[Name, Account] = {

@@ -5,10 +5,11 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 
 from __future__ import annotations
 
+import logging
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -33,27 +34,43 @@ def _shown(text: str) -> str:
     return for_terminal(text)
 
 
-_with_times = False
+_notes: Literal["plain", "with times", "log"] = "plain"
 
 
 def with_times() -> None:
-    """From now on each note begins with its time (UTC): this process's standard error is a log."""
-    global _with_times  # noqa: PLW0603 - of the whole process, as standard error is
-    _with_times = True
+    """From now on each note begins with its time (UTC): this process's standard error is read as a log."""
+    _note_as("with times")
+
+
+def to_log() -> None:
+    """From now on notes are lines of this process's log, in its form."""
+    _note_as("log")
+
+
+def _note_as(how: Literal["with times", "log"]) -> None:
+    global _notes  # noqa: PLW0603 - of the whole process, as standard error is
+    _notes = how
 
 
 def note(text: str) -> None:
     """One line on standard error, so that standard output stays clean for `--json`."""
-    if _with_times:
-        from adapters.logs import stamp
-
-        text = f"{stamp()} {text}"
-    print(_shown(text), file=sys.stderr, flush=True)
+    _note(text, logging.INFO)
 
 
 def fail(error: object) -> None:
     """`error: …` on standard error."""
-    note(f"error: {error}")
+    _note(f"error: {error}", logging.ERROR)
+
+
+def _note(text: str, level: int) -> None:
+    if _notes == "log":
+        logging.getLogger("longwave").log(level, "%s", text)
+        return
+    if _notes == "with times":
+        from adapters.logs import stamp
+
+        text = f"{stamp()} {text}"
+    print(_shown(text), file=sys.stderr, flush=True)
 
 
 def one_line(text: str) -> str:

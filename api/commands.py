@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from adapters.clock import now_ms
 from api.documents import as_json
 from api.services import Services
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.idempotency import keyed
 from schemas import topics
@@ -27,7 +28,7 @@ async def carry_out(
     action: Action,
     spec: CampaignSpec | None = None,
     *,
-    by: str = "api",
+    by: str = "",
     resolutions: Sequence[Resolution] = (),
 ) -> JSONResponse:
     """Emit the command and wait for its outcome: 200 (201 for create) with the document, 202 when the
@@ -44,7 +45,7 @@ async def carry_out(
         campaign=campaign,
         action=action,
         at=now_ms(),
-        by=by,
+        by=by or caller(),
         spec=None if spec is None else stored(spec),
         resolutions=list(resolutions),
     )

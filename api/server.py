@@ -31,6 +31,7 @@ from api.routes import unreachable as routes_unreachable
 from api.routes import vocabulary as routes_vocabulary
 from api.services import running
 from api.web import errors
+from api.web.caller import Caller
 from api.web.deadlines import DeadlineProtocol
 from api.web.gate import Gate
 from api.web.idempotency import Idempotency
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Idempotency)
+    app.add_middleware(Caller)
     app.add_middleware(Gate, listen=settings.api)
     app.add_middleware(Measured)
     app.include_router(live.router)

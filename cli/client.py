@@ -76,7 +76,7 @@ class Client:
         return found
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
-        headers = {"Content-Type": kind} if body is not None else {}
+        headers = {"Longwave-By": _user(), **({"Content-Type": kind} if body is not None else {})}
         try:
             return request(self.url + path, timeout=self._timeout, method=method, body=body, headers=headers)
         except urllib.error.HTTPError as error:
@@ -85,6 +85,16 @@ class Client:
             raise UserError(
                 f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"
             ) from error
+
+
+def _user() -> str:
+    """Who runs this command, for the log; a header holds only ASCII."""
+    import getpass
+
+    try:
+        return getpass.getuser().encode("ascii", "replace").decode()
+    except (OSError, KeyError):
+        return "command line"
 
 
 def our_api(timeout: float = TIMEOUT) -> Client:

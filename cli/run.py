@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,16 +21,35 @@ from devstack import in_force
 from devstack.children import follow_parent
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+
+class LogFormat(StrEnum):
+    """The values of `--log-format`."""
+
+    JSON = "json"
+    TEXT = "text"
+    AUTO = "auto"
+
+
 _THRESHOLDS: Final = (10_000, 20, 50)
 """Allocations, then collections of the younger generation, that make a collection; Python's own are 700, 10, 10."""
 
 
+_log_format: logs.Form | None = None
+"""Of the command line; it wins over the setting."""
+
+
 @app.callback()
-def _before() -> None:
+def _before(
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="json, text, or auto: text on a terminal [setting log_format].")
+    ] = None,
+) -> None:
     """Run one process of Longwave in the foreground until SIGTERM."""
-    logs.to_stderr()
-    if not sys.stderr.isatty():
-        console.with_times()
+    global _log_format  # noqa: PLW0603 - of the whole process, as standard error is
+    _log_format = None if log_format is None else log_format.value
+    logs.to_stderr(form=_log_format or "auto")
+    console.to_log()
     follow_parent()
     os.umask(OTHERS)
     # A process that is still starting has nothing to finish; later it installs its own handler.
@@ -37,8 +57,9 @@ def _before() -> None:
 
 
 def _settings(name: str) -> Settings:
-    """The settings, recorded as those that process `name` runs with."""
+    """The settings, recorded as those that process `name` runs with. From now on its log is as they say."""
     settings = configuration.load()
+    logs.to_stderr(name, _log_format or settings.log_format)
     in_force.leave(settings, name)
     return settings
 

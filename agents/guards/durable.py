@@ -351,6 +351,11 @@ class GuardedApp(faust.App):
         consumer = self._reading = self.guarded_consumer
         metrics.WORKER_READY.set_function(lambda: float(consumer.ready and consumer.is_member and self.works))
 
+    async def on_started(self) -> None:
+        await super().on_started()
+        if not self.should_stop:
+            log.info("this process has started: its tables are recovered")
+
     @property
     def guarded_consumer(self) -> GuardedConsumer:
         """The consumer, which `_new_transport` makes a guarded one."""

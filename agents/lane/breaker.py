@@ -27,6 +27,7 @@ class AggregatorBreaker:
         self.name = name
         self.rule = Breaker(limit)
         self._aggregator = aggregator
+        self._about = {"aggregator": name}
         self._checking: asyncio.Task[None] | None = None
         self._wake: set[Callable[[], None]] = set()
         self.held_until_ms = 0
@@ -81,7 +82,9 @@ class AggregatorBreaker:
         metrics.AGGREGATOR_HELD.labels(self.name).set(1)
         if first:
             metrics.AGGREGATOR_HOLDS.labels(self.name).inc()
-            log.warning("aggregator %s wants nothing of this account for %.1f s", self.name, seconds)
+            log.warning(
+                "aggregator %s wants nothing of this account for %.1f s", self.name, seconds, extra=self._about
+            )
         if self._held_timer is not None:
             self._held_timer.cancel()
         self._held_timer = asyncio.get_running_loop().call_later(seconds, self._let_go)
@@ -97,9 +100,14 @@ class AggregatorBreaker:
             return
         self._show(state)
         if state == "closed":
-            log.warning("aggregator %s answers again", self.name)
+            log.warning("aggregator %s answers again", self.name, extra=self._about)
         elif state == "open":
-            log.warning("aggregator %s does not work (%s): nothing is submitted to it", self.name, self.rule.reason)
+            log.warning(
+                "aggregator %s does not work (%s): nothing is submitted to it",
+                self.name,
+                self.rule.reason,
+                extra=self._about,
+            )
             if self._checking is not None:
                 self._checking.cancel()
             self._checking = asyncio.create_task(self._check_health(), name=f"health-check-{self.name}")

@@ -98,6 +98,7 @@ class LaneOwner:
 
     def __init__(self, lane: int, context: Context, route: Route, reader: LogReader) -> None:
         self.lane = lane
+        self._about = {"lane": lane, "account": route.account, "by": context.worker}
         self._reader = reader
         self._context = context
         self._breaker = route.breaker
@@ -164,7 +165,11 @@ class LaneOwner:
                 await self.followed_up()
                 await self.outbox.drained()
         except TimeoutError:
-            log.warning("lane %s handed over with submissions under way: the next owner counts them", self.lane)
+            log.warning(
+                "lane %s handed over with submissions under way: the next owner counts them",
+                self.lane,
+                extra=self._about,
+            )
 
     async def drained(self) -> None:
         """Wait until no slice is under way."""
@@ -269,9 +274,9 @@ class LaneOwner:
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Claimed(epoch, seconds):
                 metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
-                log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds)
+                log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds, extra=self._about)
             case Log(level, text, cause):
-                log.log(LEVELS[level], "lane %s: %s", self.lane, text, exc_info=cause)
+                log.log(LEVELS[level], "lane %s: %s", self.lane, text, exc_info=cause, extra=self._about)
 
     def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -310,7 +315,7 @@ class LaneOwner:
                 await asyncio.sleep(0)
         except Exception:
             # A defect, as a record that cannot be folded; the campaign's residual shows whose status was not written.
-            log.exception("lane %s cannot write all that follows from a record", self.lane)
+            log.exception("lane %s cannot write all that follows from a record", self.lane, extra=self._about)
 
     async def _write_checkpoint(self, one: Checkpoint) -> None:
         # The statuses that follow from the records below the mark are nowhere else: they must be safe first.
@@ -349,7 +354,7 @@ class LaneOwner:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("lane %s: %s failed", self.lane, task.get_name(), exc_info=task.exception())
+            log.error("lane %s: %s failed", self.lane, task.get_name(), exc_info=task.exception(), extra=self._about)
 
     def _gauges(self) -> None:
         state, now = self.driver.state, now_ms()

@@ -85,7 +85,7 @@ class Submissions:
             )
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
-            log.exception("lane %s: the aggregator adapter raised", self._lane)
+            log.exception("lane %s: the aggregator adapter raised", self._lane, extra={"lane": self._lane})
         finally:
             self._breaker.record_result(outcomes)
         return outcomes, written[0] if written else None
@@ -102,4 +102,6 @@ class Submissions:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("lane %s: a submission failed", self._lane, exc_info=task.exception())
+            log.error(
+                "lane %s: a submission failed", self._lane, exc_info=task.exception(), extra={"lane": self._lane}
+            )

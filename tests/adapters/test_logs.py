@@ -7,7 +7,9 @@ import logging
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import orjson
 import pytest
 
 from adapters import logs
@@ -57,24 +59,62 @@ def run_code(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
-LINE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{3}Z [A-Z]+ [a-z.]+: ")
+SAYS = (
+    "import logging, warnings; from adapters import logs; logs.to_stderr('worker-0', {form!r});"
+    "log = logging.getLogger('agents.x');"
+    "log.info('lane %s is ours', 3, extra={{'lane': 3, 'account': 'demo', 'secret': 'x'}});"
+    "log.warning('text \\x1b[2J\\nERROR forged', extra={{'by': 'a\\nb\\x9bc'}});"
+    "logging.getLogger('faust.app').info('banner'); logging.getLogger('aiokafka').warning('no broker');"
+    "warnings.warn('old', DeprecationWarning, stacklevel=1); raise RuntimeError('a defect')"
+)
+"""A process that logs, warns and ends with what nobody caught."""
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{3}Z")
 
 
-def test_each_entry_of_a_process_has_its_time_in_utc_also_what_nobody_caught() -> None:
-    done = run_code(
-        "import logging, warnings; from adapters import logs; logs.to_stderr();"
-        "logging.getLogger('agents.x').info('begins'); logging.getLogger('aiokafka').warning('no broker');"
-        "warnings.warn('old', DeprecationWarning, stacklevel=1); raise RuntimeError('a defect')"
-    )
-    entries = [line for line in done.stderr.splitlines() if LINE.match(line)]
-    assert [line.split(" ", 1)[1].split(": ")[0] for line in entries] == [
-        "INFO agents.x",
-        "WARNING aiokafka",
-        "WARNING py.warnings",
-        "CRITICAL longwave",
+@pytest.mark.parametrize("form", ["json", "auto"])
+def test_each_line_is_an_object_with_time_level_process_and_what_it_is_about(form: str) -> None:
+    lines = [orjson.loads(line) for line in run_code(SAYS.format(form=form)).stderr.splitlines()]
+    assert all(TIME.fullmatch(line["time"]) and line["process"] == "worker-0" for line in lines)
+    assert [(line["level"], line["logger"]) for line in lines] == [
+        ("info", "agents.x"),
+        ("warning", "agents.x"),
+        ("warning", "aiokafka"),
+        ("warning", "py.warnings"),
+        ("critical", "longwave"),
     ]
-    assert done.stderr.splitlines()[0] == entries[0]
-    assert "RuntimeError: a defect" in done.stderr
+    first, strange, *_, last = lines
+    assert list(first) == ["time", "level", "process", "logger", "message", "lane", "account"]
+    assert (first["message"], first["lane"], first["account"]) == ("lane 3 is ours", 3, "demo")
+    assert strange["message"] == "text \\u001b[2J\\nERROR forged"
+    assert strange["by"] == "a\\nb\\u009bc"
+    assert "RuntimeError: a defect" in last["exception"]
+
+
+def test_on_a_terminal_lines_are_to_be_read_and_nobody_forges_one() -> None:
+    said = run_code(SAYS.format(form="text")).stderr
+    lines = [line for line in said.splitlines() if TIME.match(line)]
+    assert len(lines) == 5
+    assert "lane 3 is ours" in lines[0]
+    assert "lane=3 account=demo" in lines[0]
+    assert "text \\u001b[2J\\nERROR forged" in lines[1]
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert not [line for line in said.splitlines() if line.startswith("ERROR")]
+    assert "RuntimeError: a defect" in said
+
+
+def test_a_process_that_cannot_start_says_so_in_its_form(tmp_path: Path) -> None:
+    for form, is_json in (("json", True), ("text", False)):
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", "--config", "absent.toml", "run", "--log-format", form, "api"],
+            capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert "error: LONGWAVE_CONFIG names absent.toml" in line
+        assert line.startswith("{") is is_json
+        if is_json:
+            assert orjson.loads(line)["level"] == "error"
 
 
 def test_a_command_prints_nothing_of_what_libraries_say() -> None:

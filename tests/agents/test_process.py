@@ -57,7 +57,7 @@ def ends_cleanly(child: subprocess.Popen[bytes], data: Path) -> None:
 @pytest.mark.parametrize("words", [["worker"], ["writer"]], ids=["worker", "writer"])
 def test_sigterm_ends_a_process_cleanly(own_kafka: Server, tmp_path: Path, words: list[str]) -> None:
     with process(words, own_kafka.address, tmp_path) as child:
-        wait_for("Worker ready", tmp_path)
+        wait_for("has started", tmp_path)
         ends_cleanly(child, tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_fatal_error_ends_a_process_with_its_reason(own_kafka: Server, tmp_pat
     with (tmp_path / "log").open("ab") as log:
         child = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        wait_for("Worker ready", tmp_path)
+        wait_for("has started", tmp_path)
         assert child.poll() is None
         (tmp_path / "now").touch()
         assert child.wait(2 * PATIENCE) == 1
@@ -86,7 +86,7 @@ def test_a_fatal_error_ends_a_process_with_its_reason(own_kafka: Server, tmp_pat
 
 def test_sigterm_while_kafka_hangs(own_kafka: Server, tmp_path: Path) -> None:
     with process(["worker"], own_kafka.address, tmp_path) as child:
-        wait_for("Worker ready", tmp_path)
+        wait_for("has started", tmp_path)
         os.kill(own_kafka.pid, signal.SIGSTOP)
         try:
             ends_cleanly(child, tmp_path)
@@ -105,7 +105,7 @@ def test_sigterm_before_kafka_was_ever_met(tmp_path: Path) -> None:
 def test_sigterm_after_kafka_went_and_the_log_stays_readable(own_kafka: Server, tmp_path: Path) -> None:
     """The last of this file: the broker does not come back."""
     with process(["worker"], own_kafka.address, tmp_path) as child:
-        wait_for("Worker ready", tmp_path)
+        wait_for("has started", tmp_path)
         before = len((tmp_path / "log").read_text().splitlines())
         os.kill(own_kafka.pid, signal.SIGKILL)
         sleep(6)

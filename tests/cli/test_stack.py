@@ -117,7 +117,7 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     assert "kafka runs with another secret" in secret.stdout
     logs = [line for file in (stack.data / "logs").glob("*.log") for line in file.read_text().splitlines()]
     assert logs
-    assert all(re.match(r"\[?[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z", line) for line in logs), logs
+    assert all(re.match(r'(\[|{"time":")?[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z', line) for line in logs), logs
 
     down = stack.run("down")
     assert (down.returncode, _gone(pids)) == (0, True)

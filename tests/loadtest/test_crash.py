@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,10 +30,13 @@ from schemas.status import StatusChunk, StatusGroup
 
 
 def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
-    said = "{} INFO agents.lane.owner: lane {} is ours, epoch 5, after 0.2 s\n2026-11-22T04:00:41.289Z INFO x: ends\n"
-    (tmp_path / "worker-0.log").write_text(said.format("2026-11-22T04:00:23.848Z", 3))
-    (tmp_path / "worker-1.log").write_text(said.format("2026-11-22T04:00:21.800Z", 3))
-    (tmp_path / "writer.log").write_text(said.format("2026-11-22T04:00:20.000Z", 3))
+    def said(at: str) -> str:
+        line = {"time": at, "message": "lane 3 is ours, epoch 5, after 0.2 s", "lane": 3}
+        return json.dumps(line) + '\n{"time": "2026-11-22T04:00:41.289Z", "message": "ends"}\n'
+
+    (tmp_path / "worker-0.log").write_text(said("2026-11-22T04:00:23.848Z"))
+    (tmp_path / "worker-1.log").write_text(said("2026-11-22T04:00:21.800Z"))
+    (tmp_path / "writer.log").write_text(said("2026-11-22T04:00:20.000Z"))
     (times,) = claims(tmp_path).values()
     assert np.diff(times).tolist() == [2048]
 

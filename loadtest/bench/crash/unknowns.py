@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+
+import orjson
 
 from adapters.kafka.reading import records
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.reasons import Reason
 from schemas.status import STATUSES, StatusChunk
-
-_CLAIM: Final = re.compile(r"^(\S+Z) .* lane ([0-9]+) is ours, epoch ", re.MULTILINE)
 
 Claims = dict[int, list[int]]
 """Lane → when an owner had read back that it is its own, in ms, ascending."""
@@ -26,8 +24,10 @@ def claims(logs: Path) -> Claims:
     """The claims that the workers' logs in a folder tell of."""
     found: defaultdict[int, list[int]] = defaultdict(list)
     for log in logs.glob("worker-*.log"):
-        for when, lane in _CLAIM.findall(log.read_text(errors="replace")):
-            found[int(lane)].append(int(datetime.fromisoformat(when).timestamp() * 1000))
+        for line in log.read_text(errors="replace").splitlines():
+            if "is ours, epoch " in line:
+                said = orjson.loads(line)
+                found[said["lane"]].append(int(datetime.fromisoformat(said["time"]).timestamp() * 1000))
     return {lane: sorted(times) for lane, times in found.items()}
 
 

@@ -1,0 +1,52 @@
+"""The story of a campaign in the log: one line for each command and each change of its status, with who did it."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.campaign.transitions import Transition
+from schemas.campaign import CampaignDocument, Command, CommandsRecord, Suspension
+
+log = logging.getLogger(__name__)
+
+
+def tell(before: CampaignDocument | None, record: CommandsRecord, transition: Transition) -> None:
+    """Write the line of what a record changed; a record that comes again changes nothing and is not told again."""
+    after = transition.document
+    if isinstance(record, Command):
+        if transition.changed or transition.error:
+            _tell_command(before, record, transition)
+    elif transition.changed and before is not None and after is not None and after.status != before.status:
+        by = _who(record)
+        why = f": {after.reason}" if after.reason else ""
+        log.info(
+            "campaign %s: %s → %s by %s%s", after.id, before.status, after.status, by, why,
+            extra=_fields(after, by) | {"status": after.status},
+        )  # fmt: skip
+
+
+def _tell_command(before: CampaignDocument | None, command: Command, transition: Transition) -> None:
+    document = transition.document or before
+    fields = {"campaign": command.campaign, "by": command.by, "action": command.action}
+    if document is not None:
+        fields |= _fields(document, command.by)
+    if transition.error:
+        log.warning(
+            "campaign %s: %s by %s is refused: %s", command.campaign, command.action, command.by, transition.error,
+            extra=fields,
+        )  # fmt: skip
+        return
+    status = "deleted" if transition.delete or document is None else document.status
+    came_from = "" if before is None or before.status == status else f"{before.status} → "
+    log.info(
+        "campaign %s: %s by %s: %s%s", command.campaign, command.action, command.by, came_from, status,
+        extra=fields | {"status": status},
+    )  # fmt: skip
+
+
+def _who(record: CommandsRecord) -> str:
+    return record.by if isinstance(record, Suspension) else "longwave"
+
+
+def _fields(document: CampaignDocument, by: str) -> dict[str, str]:
+    return {"campaign": document.id, "by": by, "account": str(document.spec.get("account", ""))}
