@@ -1,7 +1,8 @@
 """Settlement: watches the accounting of campaigns under way and tells the coordinator how far they are.
 
-Runs beside the writer, at whose pace the accounting moves. It only reads; that a campaign is sent or finished is
-decided by the coordinator, and saying it twice changes nothing.
+Runs beside the writer, at whose pace the accounting moves. That a campaign is sent or finished is decided by the
+coordinator, and saying it twice changes nothing. What was measured is kept for the views (`message_figures`); after
+its end a campaign is measured again where something came late.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import get_args
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.measured import campaigns_behind, insert_figures
 from adapters.clock import now_ms
 from agents.context import Context
 from agents.outbox import Outbox
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 SECONDS = 1.0
 SENT_ROUNDS = 5
 """A campaign that only waits for receipts is looked at in one round of this many; it may wait for days."""
+LATE_ROUNDS = 30
+"""Rounds between two looks for ended campaigns of which something came late."""
+LATE_AT_ONCE = 10
+"""Of these at most so many are measured in a round, which those under way wait for."""
 
 
 class Settlement:
@@ -43,6 +49,10 @@ class Settlement:
         self._rounds = 0
         self._watched: set[str] = set()
         """Campaigns of which the residual is exported."""
+        self._kept: dict[str, list[Figures]] = {}
+        """What `message_figures` has of the campaigns under way."""
+        self._late: list[str] = []
+        """Ended campaigns to measure again."""
 
     async def run(self) -> None:
         await in_rounds("settlement", SECONDS, self._round)
@@ -59,17 +69,41 @@ class Settlement:
         }
         self._forget_ended()
         for campaign, document in under_way.items():
-            sets = await asyncio.to_thread(message_sets, self._store, campaign)
-            if sets:
-                self._tell(document, [figures(one) for one in sets])
+            measured = await asyncio.to_thread(self._measure, campaign)
+            if measured != self._kept.get(campaign):
+                await asyncio.to_thread(insert_figures, self._store, measured)
+                self._kept[campaign] = measured
+            if measured:
+                self._tell(document, measured)
+        await self._measure_late()
+
+    def _measure(self, campaign: str) -> list[Figures]:
+        """The figures of a campaign's messages now. Blocks."""
+        return [figures(sets) for sets in message_sets(self._store, campaign)]
+
+    async def _measure_late(self) -> None:
+        """Measure some of the campaigns that are over and whose measured figures are behind."""
+        if self._rounds % LATE_ROUNDS == 1 and not self._late:
+            self._late = await asyncio.to_thread(campaigns_behind, self._store)
+        some, self._late = self._late[:LATE_AT_ONCE], self._late[LATE_AT_ONCE:]
+        current = self._current()
+        for campaign in some:
+            if campaign not in current:
+                measured = await asyncio.to_thread(self._measure, campaign)
+                await asyncio.to_thread(insert_figures, self._store, measured)
+
+    def _current(self) -> set[str]:
+        """Ids of the campaigns under way."""
+        return {document.id for document in self._context.campaigns.all() if _under_way(document)}
 
     def _forget_ended(self) -> None:
         """A campaign at its end, or deleted, has no series any more; the page still shows its residual."""
-        current = {document.id for document in self._context.campaigns.all() if _under_way(document)}
+        current = self._current()
         for campaign in self._watched - current:
             metrics.CAMPAIGN_RESIDUAL.remove(campaign)
         self._watched &= current
         self._told = {campaign: stage for campaign, stage in self._told.items() if campaign in current}
+        self._kept = {campaign: measured for campaign, measured in self._kept.items() if campaign in current}
 
     def _wake_scheduled(self) -> None:
         """Tell the coordinator of each scheduled campaign whose time has come, again until it has begun."""

@@ -162,6 +162,17 @@ def reasons() -> str:
     return reasons_markdown()
 
 
+def views() -> str:
+    """A section for each view of ClickHouse: what it holds, and every column with its type and unit."""
+    from adapters.clickhouse.views import declared
+
+    sections = []
+    for view in declared():
+        rows = ((f"`{column.name}`", f"`{column.type}`", column.meaning) for column in view.columns)
+        sections.append(f"### {view.name}\n\n{view.meaning}\n\n{table(('column', 'type', 'meaning'), rows)}")
+    return "\n\n".join(sections)
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
@@ -170,6 +181,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "routes": routes,
     "states": states,
     "reasons": reasons,
+    "views": views,
     "actions": actions,
     "packages": packages,
     "pipeline": pipeline,

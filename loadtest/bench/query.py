@@ -1,8 +1,9 @@
-"""`longwave bench query`: the figures of one campaign with all states, through clickhouse-connect and HTTP.
+"""`longwave bench query`: the figures of one campaign with all states, and the views, through clickhouse-connect.
 
 The recipients are spread over the states at random, which is the dearest case: bitmaps of random ordinals have no
 runs. Prices and segments as in the sample: most to one country, one in ten with two segments. All go in through the
-table that the writer inserts into, in chunks, and so through the real views.
+table that the writer inserts into, in chunks, and so through the real views, over an hour of the campaign's time. The
+list has 5,000 campaigns more.
 """
 
 from __future__ import annotations
@@ -13,16 +14,29 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from adapters.clickhouse import Store, figures, migrate
+from adapters.clickhouse.measured import insert_figures
 from loadtest.bench.report import Result
 from loadtest.bench.stack import private_stack
 from pipeline.insight import accounting
 from schemas.ids import bucket_sql
+from schemas.succession import SHOWN
 
 REQUIRED_MS: Final = 50.0
 REPEATS: Final = 25
+CAMPAIGNS: Final = 5_000
+MINUTES: Final = 60
 CHUNK: Final = 1_000_000
 CAMPAIGN: Final = "benchqry"
 _AT: Final = 1_700_000_000_000
+_ONE: Final = f"campaign = '{CAMPAIGN}'"
+# (what, milliseconds at most, SQL): what the page, Grafana and a user's own tools ask the views for.
+READS: Final = (
+    ("one_campaign", 30.0, f"SELECT * FROM campaign_overview WHERE {_ONE}"),
+    ("its_messages", 30.0, f"SELECT * FROM message_stats WHERE {_ONE}"),
+    ("its_failures", 30.0, f"SELECT * FROM failure_reasons WHERE {_ONE} ORDER BY recipients DESC"),
+    ("list_of_5000", 200.0, "SELECT * FROM campaign_overview ORDER BY created DESC"),
+    ("its_minutes", 100.0, f"SELECT minute, state, recipients FROM campaign_minutes WHERE {_ONE}"),
+)
 _HASH: Final = "cityHash64(number, 1) % 1000"
 _SEGMENTS: Final = "1 + (cityHash64(number, 2) % 10 = 0)"
 _PRICE: Final = (
@@ -64,6 +78,7 @@ def run(recipients: int = 10_000_000) -> Result:
         try:
             began = time.perf_counter()
             _fill(store, recipients)
+            _fill_list(store)
             return _result(store, recipients, time.perf_counter() - began)
         finally:
             store.close()
@@ -74,6 +89,7 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
     figure = _milliseconds(lambda: accounting.figures(figures.message_sets(store, CAMPAIGN)[0]))
     limit = _milliseconds(lambda: store.rows("SELECT groupBitmapMerge(ordinals) FROM state_sets"))
     found = accounting.figures(figures.message_sets(store, CAMPAIGN)[0])
+    reads = {what: round(statistics.median(_milliseconds(_reading(store, sql))), 2) for what, _, sql in READS}
     middle = statistics.median(figure)
     return Result(
         name="query",
@@ -81,12 +97,13 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
         unit="ms",
         limit=round(statistics.median(limit), 2),
         ratio=round(statistics.median(limit) / middle, 3),
-        required=f"<= {REQUIRED_MS:.0f} ms, residual 0",
-        ok=middle <= REQUIRED_MS and found.residual == 0,
+        required=f"<= {REQUIRED_MS:.0f} ms, residual 0, views {', '.join(f'{most:.0f}' for _, most, _ in READS)} ms",
+        ok=middle <= REQUIRED_MS and found.residual == 0 and all(reads[what] <= most for what, most, _ in READS),
         inputs={"recipients": recipients, "repeats": REPEATS, "sets": len(STATES)},
         details={
             "limit_is": "one union of the same bitmaps, same connection",
             "select_1_ms": round(statistics.median(bare), 2),
+            "views_ms": reads,
             "figures_ms": [round(one, 1) for one in sorted(figure)],
             "fill_seconds": round(fill_seconds, 1),
             "states": dict(found.states),
@@ -94,6 +111,10 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
             "spend": found.spend,
         },
     )
+
+
+def _reading(store: Store, sql: str) -> Callable[[], object]:
+    return lambda: store.rows(sql)
 
 
 def _milliseconds(call: Callable[[], Any]) -> list[float]:
@@ -125,12 +146,34 @@ def _fill(store: Store, recipients: int) -> None:
     store.command("OPTIMIZE TABLE state_sets FINAL")
 
 
+def _fill_list(store: Store) -> None:
+    """The campaign's document and measured figures, and those of 5,000 others, each with 20 reasons."""
+    insert_figures(store, [accounting.figures(sets) for sets in figures.message_sets(store, CAMPAIGN)])
+    store.command(
+        f"""INSERT INTO campaigns SELECT if(number = 0, '{CAMPAIGN}', leftPad(toString(number), 8, '0')),
+        concat('Sale ', toString(number)), ['spring', 'sale'], 'demo', 'main', 'finished', '',
+        began, began, began, began, 2000, 5, repeat('x', 2000) FROM
+        (
+            SELECT number, fromUnixTimestamp64Milli({_AT} + number * 1000) AS began FROM numbers({CAMPAIGNS + 1})
+        )"""
+    )
+    states = ", ".join(f"toUInt32(100 + number % {place})" for place, _ in enumerate(SHOWN, 1))
+    store.command(
+        f"""INSERT INTO message_figures (campaign, message, targeted, {", ".join(SHOWN)}, reasons.state,
+        reasons.reason, reasons.recipients, newest_at, inserted_at)
+        SELECT leftPad(toString(number + 1), 8, '0'), 0, 2000, {states}, arrayResize(['rejected'], 20, 'skipped'),
+        arrayMap(i -> concat('code:', toString(i)), range(20)), range(20), fromUnixTimestamp64Milli({_AT}),
+        fromUnixTimestamp64Milli({_AT}) FROM numbers({CAMPAIGNS})"""
+    )
+
+
 def _groups(state: str, reasons: tuple[str, ...], attempt: int, reached: str, first: int, count: int) -> str:
-    """Rows of 500 ordinals, as the lanes send them."""
+    """Rows of 500 ordinals, as the lanes send them, spread over an hour."""
+    at = f"fromUnixTimestamp64Milli(any({_AT} + intDiv(number % {CHUNK}, 4000) % {MINUTES} * 60000))"
     reason = f"{list(reasons)}[1 + cityHash64(number, 4) % {len(reasons)}]"
     return f"""
         INSERT INTO status_groups (campaign, message, at, lane, state, reason, attempt, segments, price, ordinals)
-        SELECT {{campaign:String}}, 0, fromUnixTimestamp64Milli({_AT}), 0, '{state}', {reason} AS why, {attempt},
+        SELECT {{campaign:String}}, 0, {at}, 0, '{state}', {reason} AS why, {attempt},
             {_SEGMENTS} AS parts, {_PRICE} AS each, groupArray(toUInt32(number))
         FROM (SELECT number, {_HASH} AS h FROM numbers({first}, {count})) WHERE {reached}
         GROUP BY why, parts, each, intDiv(number, 4000)"""

@@ -1,15 +1,19 @@
-"""Campaigns by status, as an alert sees them."""
+"""Campaigns by status, as an alert sees them; figures that are kept for the views."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any, get_args
 
-from agents.settlement import Settlement, count
+from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.statuses import StatusSink
+from agents.settlement import LATE_ROUNDS, SENT_ROUNDS, Settlement, count
 from schemas import metrics
 from schemas.figures import Figures
-from schemas.status import State
+from schemas.status import State, StatusChunk, StatusGroup
+from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.pipeline.campaigns import document
+from tests.stack import Server
 
 
 def of(status: str) -> float:
@@ -50,3 +54,41 @@ def series() -> set[str]:
 def nobody_left(campaign: str) -> Figures:
     states = dict.fromkeys(get_args(State), 0) | {"pending": 1000}
     return Figures(campaign=campaign, message=0, targeted=1000, states=states)
+
+
+async def test_figures_are_kept_while_a_campaign_is_under_way_and_where_something_comes_after_it(
+    clickhouse: Server,
+) -> None:
+    documents = [document("sending", id="aaaaaaaa"), document("finished", id="bbbbbbbb")]
+    context: Any = SimpleNamespace(
+        campaigns=SimpleNamespace(all=lambda: documents),
+        producer=None,
+        settings=SimpleNamespace(receipt_window_hours=72),
+    )
+    with migrated(clickhouse) as store:
+
+        def accepted(campaign: str, *ordinals: int) -> None:
+            group = StatusGroup(state="accepted", ordinals=list(ordinals), segments=1, price=1)
+            StatusSink(store).insert([StatusChunk(campaign=campaign, message=0, at=NOW, groups=[group], lane=0)])
+
+        def kept() -> dict[str, int]:
+            return dict(store.rows("SELECT toString(campaign), accepted FROM message_stats"))  # type: ignore[arg-type]
+
+        def inserts() -> int:
+            return int(store.rows("SELECT count() FROM message_figures")[0][0])
+
+        for campaign in ("aaaaaaaa", "bbbbbbbb"):
+            AudienceStore(store).freeze(campaign, 1, [], typed(*range(15550100000, 15550100010)), [])
+            accepted(campaign, 1)
+        settlement = Settlement(context, store)
+        await settlement._round()
+        assert kept() == {"aaaaaaaa": 1, "bbbbbbbb": 1}
+        await settlement._round()
+        assert inserts() == 2, "what did not change is not written again"
+        accepted("aaaaaaaa", 2)
+        accepted("bbbbbbbb", 3, 4)
+        await settlement._round()
+        assert kept() == {"aaaaaaaa": 2, "bbbbbbbb": 1}, "what is over is looked at now and then"
+        for _ in range(LATE_ROUNDS + SENT_ROUNDS):
+            await settlement._round()
+        assert kept() == {"aaaaaaaa": 2, "bbbbbbbb": 3}

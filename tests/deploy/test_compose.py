@@ -7,11 +7,13 @@ import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from adapters import settings as configuration
+from adapters.clickhouse.views import declared
 from adapters.settings import Settings
 from cli.main import run
 
@@ -75,6 +77,21 @@ def test_no_secret_has_a_default_there() -> None:
         for name, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|TOKEN_KEY", name):
                 assert re.fullmatch(r"\$\{\w+:\?.+\}", value), name
+
+
+def test_grafana_may_read_the_views_and_no_phone_number() -> None:
+    users = ElementTree.parse(ROOT / "deploy" / "clickhouse" / "users.xml").getroot()
+    granted = [query.text or "" for query in users.iterfind("users/grafana/grants/query")]
+    readable = {found[1] for one in granted if (found := re.fullmatch(r"GRANT SELECT.* ON longwave\.(\w+)", one))}
+    shown = [view for view in declared() if not {"number"} & {column.name for column in view.columns}]
+    assert {view.name for view in shown} == {view.name for view in declared()} - {"recipient_states"}
+    assert readable == {view.name for view in shown} | {table for view in shown for table in view.tables}
+    assert not [one for one in granted if "spec" in one], "typed numbers are in a campaign's spec"
+    for user in users.iterfind("users/*"):
+        assert users.findtext(f"profiles/{user.findtext('profile')}/readonly") == "2"
+        password = user.find("password")
+        assert password is not None
+        assert password.attrib["from_env"] in COMPOSE["services"]["clickhouse"]["environment"]
 
 
 def test_prometheus_scrapes_where_our_processes_listen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from loadtest.bench.query import run
+from loadtest.bench.query import READS, run
 
 RECIPIENTS = 20_000
 
@@ -21,3 +21,5 @@ def test_the_bench_measures_a_campaign_with_all_states(tmp_path: Path) -> None:
     assert result.details["residual"] == 0
     assert all(result.details["states"].values())
     assert sum(result.details["states"].values()) == RECIPIENTS
+    assert result.details["views_ms"].keys() == {what for what, _, _ in READS}
+    assert all(taken > 0 for taken in result.details["views_ms"].values())
