@@ -90,6 +90,12 @@ def limit() -> None:
         logging.getLogger(name).addFilter(_limit)
 
 
+def is_an_event(record: logging.LogRecord) -> bool:
+    """False for `[^--Consumer]: Starting...`: Faust's services say so at each start and stop, and subclasses of ours
+    log it as our modules."""
+    return record.levelno >= logging.WARNING or not str(record.msg).startswith("[^")
+
+
 Event = MutableMapping[str, Any]
 
 
@@ -160,6 +166,7 @@ def to_stderr(process: str = "", form: Form = "auto") -> None:
     again."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(process, form))
+    handler.addFilter(is_an_event)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -274,7 +274,8 @@ class LaneOwner:
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Claimed(epoch, seconds):
                 metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
-                log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds, extra=self._about)
+                about = {**self._about, "epoch": epoch}
+                log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds, extra=about)
             case Log(level, text, cause):
                 log.log(LEVELS[level], "lane %s: %s", self.lane, text, exc_info=cause, extra=self._about)
 

@@ -64,7 +64,9 @@ SAYS = (
     "log = logging.getLogger('agents.x');"
     "log.info('lane %s is ours', 3, extra={{'lane': 3, 'account': 'demo', 'secret': 'x'}});"
     "log.warning('text \\x1b[2J\\nERROR forged', extra={{'by': 'a\\nb\\x9bc'}});"
-    "logging.getLogger('faust.app').info('banner'); logging.getLogger('aiokafka').warning('no broker');"
+    "logging.getLogger('faust.app').info('banner');"
+    "logging.getLogger('agents.guards.durable').info('[^--GuardedConsumer]: Starting...');"
+    " logging.getLogger('aiokafka').warning('no broker');"
     "warnings.warn('old', DeprecationWarning, stacklevel=1); raise RuntimeError('a defect')"
 )
 """A process that logs, warns and ends with what nobody caught."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import re
 import subprocess
+import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from adapters import settings as configuration
 from adapters.clickhouse.views import declared
 from adapters.settings import Settings
 from cli.main import run
+from devstack import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -70,6 +74,33 @@ def test_every_dependency_is_a_service_with_that_condition() -> None:
         for other, need in service.get("depends_on", {}).items():
             target = COMPOSE["services"][other]
             assert need["condition"] != "service_healthy" or "healthcheck" in target
+
+
+@pytest.mark.parametrize("name", ["aggregator", "writer", "ingress", "worker", "api"])
+def test_compose_asks_each_process_whether_it_is_ready(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _settings(monkeypatch, OURS[name])
+    url = plan.base_url(settings, "worker-0" if name == "worker" else name)
+    assert OURS[name]["healthcheck"]["test"][-1] == f"{url}/readyz"
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
+def test_its_health_check_fails_while_the_process_is_not_ready(status: int, well: bool) -> None:
+    class Says(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    first, python, *words, _ = OURS["writer"]["healthcheck"]["test"]
+    assert (first, python) == ("CMD", "python")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/readyz"
+        done = subprocess.run([sys.executable, *words, url], capture_output=True, check=False, timeout=30)
+        server.shutdown()
+    assert (done.returncode == 0) is well
 
 
 def test_no_secret_has_a_default_there() -> None:
