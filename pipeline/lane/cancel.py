@@ -1,7 +1,7 @@
-"""What a cancel takes out of a lane, and how the accounting is told of it.
+"""What a cancel takes out of a lane, and the statuses and releases that follow from it.
 
-The lane is free at once. What is said of millions is made piece by piece from their compressed columns, because all
-of it at once would stop the lane for seconds and take hundreds of megabytes.
+The lane is free at once. The records about millions are made piece by piece from their compressed columns, because
+making them all at once would stop the lane for seconds and take hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -10,38 +10,39 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.lane.doubt import honest, remember_dropped
 from pipeline.lane.effects import Effect, InBatches
 from pipeline.lane.release import MOST, batches, released, reserves_nothing
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import LaneState, unpack
 from pipeline.lane.status import Part, status_of
+from pipeline.lane.uncertain import remember_dropped, unknown_where_uncertain
 from schemas.chunk import Release
 from schemas.status import StatusChunk
 
 
 def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
-    """Withdraw all that waits of a campaign; what follows is one `InBatches` where it is more than one batch."""
+    """Withdraw all waiting recipients of a campaign, `at` in ms. Where the records about them are more than one
+    batch, they come as one `InBatches`."""
     by_key: dict[Key, list[Part]] = {}
     chunks = _Withdrawn()
     count = 0
-    for key, one, attempt in state.clear(campaign):
-        by_key.setdefault(key, []).append(Part(one, attempt, "canceled"))
-        chunks.keep(one[0], state.chunks[one[0]].packed)
-        count += one[2] - one[1]
-    sure = {key: honest(state, parts) for key, parts in by_key.items()}
+    for key, slice_, attempt in state.clear(campaign):
+        by_key.setdefault(key, []).append(Part(slice_, attempt, "canceled"))
+        chunks.keep(slice_[0], state.chunks[slice_[0]].packed)
+        count += slice_[2] - slice_[1]
+    final_parts = {key: unknown_where_uncertain(state, parts) for key, parts in by_key.items()}
     for parts in by_key.values():
         remember_dropped(state, parts)
     for offset in chunks.offsets():
         state.forget(state.chunks[offset])
-    told = _told(chunks, sure, at, reserves=not reserves_nothing(state, campaign))
-    return list(told) if count <= MOST else [InBatches(told)]
+    consequences = _consequences(chunks, final_parts, at, reserves=not reserves_nothing(state, campaign))
+    return list(consequences) if count <= MOST else [InBatches(consequences)]
 
 
-def _told(
+def _consequences(
     chunks: _Withdrawn, by_key: dict[Key, list[Part]], at: int, *, reserves: bool
 ) -> Iterator[StatusChunk | Release]:
-    """Statuses of all, then releases of all: whoever looks at the campaign does not wait for the reservations."""
+    """All statuses, then all releases: whoever looks at the campaign does not wait for the reservations."""
     for key, parts in by_key.items():
         for batch in batches(parts):
             yield from status_of(chunks, key, batch, at)
@@ -56,7 +57,7 @@ def _told(
 
 
 class _Columns(msgspec.Struct):
-    """Only these columns of a WORK are decoded: that is twice as fast, and a cancel waits for nothing else."""
+    """The columns of a WORK that a cancel needs. Decoding only these is twice as fast."""
 
     ordinals: list[int]
     numbers: list[int]
@@ -68,7 +69,7 @@ _DECODER = msgspec.json.Decoder(_Columns)
 
 
 class _Withdrawn:
-    """Chunks that the lane has let go of, by offset."""
+    """Work chunks that the lane no longer has, by offset."""
 
     def __init__(self) -> None:
         self._packed: dict[int, bytes] = {}
@@ -87,7 +88,8 @@ class _Withdrawn:
         return columns
 
     def fold(self, batch: list[Part]) -> list[int]:
-        """Keep only the bytes of a batch's chunks but its last, of which the next batch may have more; which."""
+        """Drop the decoded columns of a batch's chunks and keep their bytes; returns the offsets of those chunks. The
+        last chunk stays decoded: the next batch may have more of it."""
         last = batch[-1].slice[0]
         folded = [chunk for chunk in self._decoded if chunk != last]
         for chunk in folded:
@@ -98,6 +100,6 @@ class _Withdrawn:
         self._decoded.clear()
 
     def drop(self, batch: list[Part]) -> None:
-        """Forget those chunks altogether."""
+        """Drop a batch's chunks completely, except the last."""
         for chunk in self.fold(batch):
             del self._packed[chunk]

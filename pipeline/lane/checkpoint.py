@@ -1,10 +1,10 @@
 """Checkpoints of a lane (rule L9): its state as records in its own log.
 
-A checkpoint is the state after the record at `as_of - 1`, in parts small enough for one Kafka record each. It counts
-only when every part of it has been read, so one that a crash tore is never used.
+A checkpoint is the state after the record at `as_of - 1`, in parts small enough for one Kafka record each. It is used
+only when every part of it has been read, so a checkpoint that a crash cut short is never used.
 
-Each part is a snapshot with a share of the whole, so that millions waiting are written and read piece by piece, and
-neither side ever holds them twice. `form` 1 was slices of one compressed block; it is still read.
+Each part is a snapshot with a share of the whole. So millions of waiting recipients are written and read piece by
+piece, and neither side ever holds them twice. `form` 1 was slices of one compressed block; it is still read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Chunk(msgspec.Struct, array_like=True):
     message: int
     packed: bytes
     spans: list[tuple[int, int, int, int]]
-    doubts: list[Slice] = []
+    uncertain: list[Slice] = []
     moved: list[tuple[int, int, int]] = []
 
 
@@ -77,12 +77,12 @@ class Snapshot(msgspec.Struct, array_like=True):
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     """The state as plain data. Orphans whose INTENT is older than `forget_orphans_before` (ms) are left out: their
-    RESULT will not come any more, and the accounting has them as unknown, or they wait again, in doubt from here on.
-    Those that are asked for stay."""
+    RESULT will not come anymore. The accounting has their recipients as unknown, or they wait again and the attempt
+    stays uncertain. Orphans that are still asked for stay."""
     old = {f.offset for f in state.flights.values() if f.orphan and not f.asking and f.at < forget_orphans_before}
     flights = [f for f in state.flights.values() if f.offset not in old]
-    lost = [left for f in state.flights.values() if f.offset in old and f.resent for left, _ in f.open()]
-    needed = {one[0] for flight in flights for one in flight.slices}
+    abandoned = [part for f in state.flights.values() if f.offset in old and f.resent for part, _ in f.open()]
+    needed = {slice_[0] for flight in flights for slice_ in flight.slices}
     return Snapshot(
         as_of=state.next_offset,
         epoch=state.epoch,
@@ -91,7 +91,7 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         last_intent_at=state.last_intent_at,
         campaigns=list(state.campaigns.values()),
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
-        chunks=[_chunk(c, lost) for c in state.chunks.values() if c.spans or c.offset in needed],
+        chunks=[_chunk(c, abandoned) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
         carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
         finished=sorted(state.finished),
@@ -102,10 +102,10 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     )
 
 
-def _chunk(chunk: Chunk, lost: list[Slice]) -> _Chunk:
+def _chunk(chunk: Chunk, abandoned: list[Slice]) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.attempt) for s in chunk.spans]
-    doubts = [*chunk.doubts, *(one for one in lost if one[0] == chunk.offset)]
-    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, doubts, list(chunk.moved))
+    uncertain = [*chunk.uncertain, *(slice_ for slice_ in abandoned if slice_[0] == chunk.offset)]
+    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, uncertain, list(chunk.moved))
 
 
 def _flight(f: Flight) -> _Flight:
@@ -116,7 +116,7 @@ def _flight(f: Flight) -> _Flight:
 
 
 def restore(*plain: Snapshot) -> LaneState:
-    """The state that `snapshot` was taken of, from the whole or from its pieces."""
+    """The state that `snapshot` was taken from, rebuilt from the whole snapshot or from its pieces."""
     state = LaneState()
     first = plain[0]
     state.next_offset = first.as_of
@@ -133,8 +133,8 @@ def restore(*plain: Snapshot) -> LaneState:
         for campaign, message, raw in piece.seen:
             ordinals = BitMap.deserialize(raw)
             state.seen[campaign, message] = state.seen.get((campaign, message), BitMap()) | ordinals
-        for one in piece.chunks:
-            _hold(state, one)
+        for chunk in piece.chunks:
+            _hold(state, chunk)
     for f in (flight for piece in plain for flight in piece.flights):
         key = (f.campaign, f.message)
         state.flights[f.offset] = Flight(
@@ -145,10 +145,16 @@ def restore(*plain: Snapshot) -> LaneState:
     return state
 
 
-def _hold(state: LaneState, one: _Chunk) -> None:
-    chunk = Chunk(one.offset, (one.campaign, one.message), one.packed, doubts=list(one.doubts), moved=list(one.moved))
+def _hold(state: LaneState, plain: _Chunk) -> None:
+    chunk = Chunk(
+        plain.offset,
+        (plain.campaign, plain.message),
+        plain.packed,
+        uncertain=list(plain.uncertain),
+        moved=list(plain.moved),
+    )
     state.hold(chunk)
-    for span in one.spans:
+    for span in plain.spans:
         state.wait(chunk, *span)
 
 
@@ -160,18 +166,18 @@ def parts(plain: Snapshot, epoch: int, part_bytes: int = PART_BYTES) -> list[Che
 def stream(plain: Snapshot, epoch: int, part_bytes: int = PART_BYTES) -> Iterator[CheckpointPart]:
     """The records that carry a snapshot, each with about `part_bytes` of it, made one after another."""
     identity = _identity(plain, epoch, part_bytes)
-    number, before = 0, None
+    number, piece_before = 0, None
     for piece in _pieces(plain, part_bytes):
-        if before is not None:
-            yield _part(before, epoch, identity, number, 0)
+        if piece_before is not None:
+            yield _part(piece_before, epoch, identity, number, 0)
             number += 1
-        before = piece
-    assert before is not None
-    yield _part(before, epoch, identity, number, number + 1)
+        piece_before = piece
+    assert piece_before is not None
+    yield _part(piece_before, epoch, identity, number, number + 1)
 
 
 def _identity(plain: Snapshot, epoch: int, part_bytes: int) -> str:
-    # What a lane knows as of one offset follows from its log, but for the orphans that are left out.
+    # A lane's state as of one offset follows from its log, except for the orphans that are left out.
     offsets = [[chunk.offset for chunk in plain.chunks], [flight.offset for flight in plain.flights]]
     named = msgspec.msgpack.encode([plain.as_of, epoch, part_bytes, *offsets])
     return hashlib.blake2b(named, digest_size=16).hexdigest()
@@ -212,15 +218,19 @@ _COLUMNS = ("carriers", "finished", "campaigns", "seen", "flights", "chunks")
 
 
 def _items(plain: Snapshot) -> Iterator[tuple[str, Any, int]]:
-    """(column, item, its bytes), of everything in a snapshot."""
+    """(column, item, its size in bytes) of everything in a snapshot."""
     for column in ("carriers", "finished", "campaigns", "flights"):
         for item in getattr(plain, column):
             yield column, item, len(msgspec.msgpack.encode(item))
-    for one in plain.seen:
-        for raw in [one[2]] if len(one[2]) <= PART_BYTES else _cut(BitMap.deserialize(one[2])):
-            yield "seen", (one[0], one[1], raw), len(raw) + 16
+    for entry in plain.seen:
+        for raw in [entry[2]] if len(entry[2]) <= PART_BYTES else _cut(BitMap.deserialize(entry[2])):
+            yield "seen", (entry[0], entry[1], raw), len(raw) + 16
     for chunk in plain.chunks:
-        yield "chunks", chunk, len(chunk.packed) + 24 * (len(chunk.spans) + len(chunk.doubts) + len(chunk.moved)) + 32
+        yield (
+            "chunks",
+            chunk,
+            len(chunk.packed) + 24 * (len(chunk.spans) + len(chunk.uncertain) + len(chunk.moved)) + 32,
+        )
 
 
 def _cut(ordinals: BitMap) -> Iterator[bytes]:
@@ -236,8 +246,8 @@ _KIND = msgspec.json.Decoder(_Kind)
 
 
 def is_checkpoint(raw: bytes) -> bool:
-    """Whether a record of the log says of itself that it is part of a checkpoint; for six times less than decoding
-    a WORK costs."""
+    """Whether a record of the log is part of a checkpoint, read from its `kind` alone: six times cheaper than
+    decoding a WORK."""
     try:
         return _KIND.decode(raw).kind == "checkpoint"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -246,8 +256,8 @@ def is_checkpoint(raw: bytes) -> bool:
 
 @dataclass(slots=True)
 class Loader:
-    """What a new owner reads before it has a state: records are buffered until a whole checkpoint as of `start`
-    (the first offset it was given) has come; then the state is loaded and the buffer folded on top.
+    """Loads the state of a new owner: it buffers records until a whole checkpoint as of `start` (the first offset
+    that was read) has come; then the state is loaded and the buffer is folded on top.
 
     A log that is read from offset 0 needs no checkpoint.
     """
@@ -255,15 +265,15 @@ class Loader:
     start: int
     _pieces: dict[str, dict[int, Snapshot]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
-    """How many parts a checkpoint has, by its identity; the last one says it."""
+    """How many parts a checkpoint has, by its identity; its last part says so."""
     _old: dict[tuple[str, int], dict[int, str]] = field(default_factory=dict)
 
     def offer(self, part: CheckpointPart) -> LaneState | None:
         """The state, when `part` completes a checkpoint as of `start`. Parts of several checkpoints may be mixed, and
-        parts may come twice; one that has not its digest is as good as none.
+        parts may come twice; a part that does not match its digest is ignored.
 
         Raises:
-            DecodeError: the digest is right and yet it is no checkpoint of a form that we know.
+            DecodeError: the digest matches, but the form is unknown or the content is not a checkpoint.
         """
         if part.as_of != self.start:
             return None
@@ -298,7 +308,7 @@ class Loader:
 
 
 def _payload(part: CheckpointPart) -> bytes | None:
-    """The bytes of a part of form 2; None where they are not what was written."""
+    """The bytes of a part of form 2; None where they do not match the digest."""
     try:
         raw = base64.b64decode(part.payload, validate=True)
     except ValueError:
@@ -314,7 +324,7 @@ def _decoded(part: CheckpointPart, raw: bytes) -> Snapshot:
 
 
 def worth_it(log_bytes: int, live_bytes: int, minimum: int) -> bool:
-    """Whether the log since the low-water mark has grown enough to be replaced by a checkpoint: as large as all that
-    lives, compressed. A WORK in the log is four times as large, and costs the next owner five times what it costs in
-    a checkpoint; the log is written about twice at this."""
+    """Whether the log since the low-water mark has grown enough to be replaced by a checkpoint: to at least the size
+    of all live chunks, compressed. A WORK takes four times as much room in the log as in a checkpoint, and costs the
+    next owner five times as much to read. At this threshold the log is written about twice."""
     return log_bytes >= max(minimum, live_bytes)

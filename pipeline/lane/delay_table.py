@@ -16,8 +16,8 @@ from pipeline.lane.scheduler import Key
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `attempt` counts how often
-    they came back to wait. `start` and `stop` move when a part of the span is taken."""
+    """Positions [start, stop) of the WORK at offset `chunk` that wait until `due` (ms). `attempt` is how often they
+    have waited before. `start` and `stop` move when a part of the span is taken."""
 
     chunk: int
     start: int
@@ -37,14 +37,14 @@ class DelayTable:
         self._by_due: dict[int, dict[Span, Key]] = {}
         self._dues: list[int] = []
         self._opened: dict[int, deque[Span]] = {}
-        """What a release that was cut short has still to go through, by due time; some may be gone since."""
+        """Spans that an interrupted release has yet to move, by due time; some may have been removed since."""
         # Not a dict: looking for the first entry of one whose head was deleted again and again is quadratic.
         self._ready: dict[Key, OrderedDict[Span, None]] = {}
         self.ready_count = 0
-        """Recipients that are due and wait."""
+        """Recipients in released spans."""
 
     def add(self, key: Key, span: Span) -> None:
-        """Let a span wait."""
+        """Add a span that waits until its due time."""
         bucket = self._by_due.get(span.due)
         if bucket is None:
             bucket = self._by_due[span.due] = {}
@@ -52,7 +52,7 @@ class DelayTable:
         bucket[span] = key
 
     def remove(self, key: Key, span: Span) -> None:
-        """Take out a span that waits, due or not."""
+        """Remove a waiting span, released or not."""
         bucket = self._by_due.get(span.due)
         if bucket is not None and bucket.pop(span, None) is not None:
             if not bucket:
@@ -71,7 +71,7 @@ class DelayTable:
         span.start, span.stop = start, stop
 
     def split(self, key: Key, span: Span, at: int) -> Span:
-        """Cut a span in two at a position; returns the new one, which holds what lies behind."""
+        """Cut a span in two at a position; returns the new span, from that position on."""
         rest = Span(span.chunk, at, span.stop, span.due, span.attempt)
         span.stop = at
         queue = self._ready.get(key)
@@ -84,8 +84,8 @@ class DelayTable:
         return rest
 
     def release(self, now: int, most: int | None = None) -> list[tuple[Key, Span]]:
-        """Move what is due at `now` (ms) to the ready queues; returns the spans moved, earliest first. With `most` it
-        stops once so many recipients were moved; the rest stays due."""
+        """Move the spans that are due at `now` (ms) to the ready queues; returns them, earliest first. With `most` it
+        stops once that many recipients were moved; the others stay due."""
         released: list[tuple[Key, Span]] = []
         moved = 0
         while (due := self.next_due()) is not None and due <= now and (most is None or moved < most):
@@ -120,7 +120,7 @@ class DelayTable:
         return iter(self._ready.get(key, ()))
 
     def ready_keys(self) -> list[Key]:
-        """Keys with something released."""
+        """Keys that have released spans."""
         return list(self._ready)
 
     def oldest_due(self) -> int | None:

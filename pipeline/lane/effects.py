@@ -13,23 +13,23 @@ from schemas.status import StatusChunk
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Hand the flight to the aggregator, if you are the owner of its epoch and live."""
+    """Submit the flight to the aggregator, if you are the live owner of its epoch."""
 
     flight: Flight
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Nobody knows what became of what is open of the flight: if you own the lane, ask the aggregator once nothing
-    of the flight can arrive there any more (policy `query`), or wait for its lost owner's RESULT, and write the
-    answer, or that there is none, as its RESULT (`asked`)."""
+    """The outcome of the flight's open slices is unknown. If you own the lane, find it out: under policy `query` ask
+    the aggregator once nothing of the flight can arrive there anymore; else wait for the lost owner's RESULT. Write
+    the answer, or that there is none, as the flight's RESULT (`asked`)."""
 
     flight: Flight
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """An INTENT that the log's order made void: nobody may submit it."""
+    """An INTENT that is void by the order of the log: nobody may submit it."""
 
     offset: int
     intent: Intent
@@ -45,17 +45,17 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """The record at `offset` decodes but does not make sense. The fold took what does; `why` says what does not.
-    It is a defect of whoever wrote it: report it, and go on, since a lane cannot pass over its log."""
+    """The record at `offset` decodes, but a part of it makes no sense; `problem` says which. The rest of it was
+    applied. This is a defect of its writer: report it and continue, because a lane cannot skip records of its log."""
 
     offset: int
-    why: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class InBatches:
-    """Many effects, made one after another from what the record took out of the lane, whatever becomes of the lane
-    meanwhile. Until all are carried out the record is still needed: no checkpoint may replace it before."""
+    """Many effects, made one after another from what the record took out of the lane; later changes of the lane do
+    not affect them. The record is needed until all are carried out: no checkpoint may replace it before."""
 
     effects: Iterator[StatusChunk | Release]
 

@@ -3,7 +3,7 @@
 `apply(state, offset, record, raw)` folds one record into the state and returns what follows from it. It is
 deterministic: every reader of the same log reaches the same state and the same effects, whoever reads and however
 often. Effects of records that are read again may be carried out again: statuses are sets, and `Submit` is carried
-out only by the live owner of its epoch. It raises for no record that decodes: a lane cannot pass over its log.
+out only by the live owner of its epoch. It never raises for a record that decodes: a lane cannot skip records.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from itertools import pairwise
 from pyroaring import BitMap
 
 from pipeline.lane.cancel import cancel
-from pipeline.lane.doubt import honest, remember_dropped
 from pipeline.lane.effects import Ask, Effect, InBatches, Malformed, Owned, Submit, Void
 from pipeline.lane.lateness import move
 from pipeline.lane.release import moves, releases
@@ -21,6 +20,7 @@ from pipeline.lane.results import orphan, result
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
 from pipeline.lane.status import Part, status_of
+from pipeline.lane.uncertain import remember_dropped, unknown_where_uncertain
 from schemas.lane import (
     CheckpointPart,
     Control,
@@ -80,7 +80,7 @@ def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]
     if state.canceled(work.campaign):
         parts = [Part((offset, start, stop), 0, "canceled") for start, stop, _, _ in runs]
     else:
-        parts = [_waits(work, (offset, start, stop), due, why) for start, stop, due, why in runs]
+        parts = [_waits(work, (offset, start, stop), due, reason) for start, stop, due, reason in runs]
         for start, stop, due, _ in runs:
             state.wait(chunk, start, stop, due, 0)
     effects: list[Effect] = [*status_of(state, key, parts, work.at), *releases(state, key, parts, work.at)]
@@ -88,18 +88,18 @@ def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]
     return effects
 
 
-def _waits(work: Work, one: Slice, due: int, why: str) -> Part:
-    return Part(one, 0, "delayed", why) if due > work.at else Part(one, 0, "queued")
+def _waits(work: Work, slice_: Slice, due: int, reason: str) -> Part:
+    return Part(slice_, 0, "delayed", reason) if due > work.at else Part(slice_, 0, "queued")
 
 
 def _mark_seen(state: LaneState, key: Key, ordinals: list[int]) -> list[bool] | None:
-    """Mark ordinals as seen. Which of them are seen for the first time; None where all are, the usual case."""
+    """Mark ordinals as seen. Returns for each whether it is new; None where all are new, the usual case."""
     seen = state.seen.get(key)
     if seen is None:
         seen = state.seen[key] = BitMap()
-    these = BitMap(ordinals)
-    if len(these) == len(ordinals) and not seen.intersect(these):
-        seen |= these
+    distinct = BitMap(ordinals)
+    if len(distinct) == len(ordinals) and not seen.intersect(distinct):
+        seen |= distinct
         return None
     fresh: list[bool] = []
     for ordinal in ordinals:
@@ -112,22 +112,23 @@ Run = tuple[int, int, int, str]
 
 
 def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[Run]:
-    """(start, stop, due, why) of the runs of positions that are new to the lane and share a due time and reason."""
+    """(start, stop, due, reason) of each run of positions that are new to the lane and share a due time and
+    reason."""
     runs: list[Run] = []
     position = 0
-    for (count, due), why in zip(work.dues, work.reasons or [""] * len(work.dues), strict=True):
+    for (count, due), reason in zip(work.dues, work.reasons or [""] * len(work.dues), strict=True):
         start, position = position, position + count
         if fresh is None:
             if count:
-                runs.append((start, position, due, why))
+                runs.append((start, position, due, reason))
             continue
         for at in range(start, position):
             if not fresh[at]:
                 continue
             if runs and runs[-1][1] == at and at > start:
-                runs[-1] = (runs[-1][0], at + 1, due, why)
+                runs[-1] = (runs[-1][0], at + 1, due, reason)
             else:
-                runs.append((at, at + 1, due, why))
+                runs.append((at, at + 1, due, reason))
     return runs
 
 
@@ -135,26 +136,26 @@ def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
     if not _valid(state, intent):
         return [Void(offset, intent)]
     state.last_intent_at = max(state.last_intent_at, intent.at)
-    taken = [part for one in intent.slices for part in state.take(one)]
+    taken = [part for slice_ in intent.slices for part in state.take(slice_)]
     flight = flight_of(offset, intent, taken)
     state.flights[offset] = flight
-    for (chunk, _, _), _turn in taken:
+    for (chunk, _, _), _attempt in taken:
         state.chunks[chunk].flights += 1
-    for one in intent.slices:
-        if (carried := state.carriers_of(one)) is not None:
+    for slice_ in intent.slices:
+        if (carried := state.carriers_of(slice_)) is not None:
             state.carriers.count(intent.at, *carried)
-    parts = [Part(one, attempt, "in_flight") for one, attempt in taken]
+    parts = [Part(slice_, attempt, "in_flight") for slice_, attempt in taken]
     return [*status_of(state, flight.key, parts, intent.at), Submit(flight)]
 
 
 def _valid(state: LaneState, intent: Intent) -> bool:
-    """Rule L2: the epoch is the owner's, the campaign runs, and each recipient is named once and waits."""
+    """Rule L2: the epoch is the owner's, the campaign is running, and each recipient is named once and is waiting."""
     key = (intent.campaign, intent.message)
     return (
         intent.epoch == state.epoch
         and bool(intent.slices)
         and state.running(intent.campaign)
-        and all(state.waits(one) and state.chunks[one[0]].key == key for one in intent.slices)
+        and all(state.waits(slice_) and state.chunks[slice_[0]].key == key for slice_ in intent.slices)
         and _disjoint(intent.slices)
     )
 
@@ -167,13 +168,13 @@ def _disjoint(slices: list[Slice]) -> bool:
 
 
 def _control(state: LaneState, control: Control) -> list[Effect]:
-    known = state.campaigns.get(control.campaign)
+    previous = state.campaigns.get(control.campaign)
     if control.campaign in state.finished:
         return []
-    if known is not None and (known.revision >= control.revision or known.state == "canceled"):
+    if previous is not None and (previous.revision >= control.revision or previous.state == "canceled"):
         return []
     state.campaigns[control.campaign] = control
-    if known is not None and known.state == "paused" and control.state == "running":
+    if previous is not None and previous.state == "paused" and control.state == "running":
         state.resumed[control.campaign] = control.at
     return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
 
@@ -181,7 +182,7 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
 def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:
     """Rule L8 without the bitmap: from here on every ordinal of the campaign counts as seen."""
     if not state.is_idle(record.campaign):
-        return [Malformed(offset, f"campaign {record.campaign} is said to be finished, and is not")]
+        return [Malformed(offset, f"FINISH for campaign {record.campaign}, which still has recipients in this lane")]
     state.finished.add(record.campaign)
     state.campaigns.pop(record.campaign, None)
     state.resumed.pop(record.campaign, None)
@@ -206,27 +207,28 @@ def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
 def _leave(
     state: LaneState, epoch: int, slices: list[Slice], at: int, to: str, reason: str, due: int | None
 ) -> list[Effect]:
-    """Slices that leave the queue (`due` None) or wait longer. One that does not wait whole changes nothing."""
+    """Take slices out of the queue (`due` None), or let them wait longer. A slice of which some recipient is not
+    waiting changes nothing."""
     if epoch != state.epoch:
         return []
     by_key: dict[Key, list[Part]] = {}
-    for one in slices:
-        if not state.waits(one):
+    for slice_ in slices:
+        if not state.waits(slice_):
             continue
-        chunk = state.chunks[one[0]]
-        for part, attempt in state.take(one):
+        chunk = state.chunks[slice_[0]]
+        for part, attempt in state.take(slice_):
             if due is not None:
                 state.wait(chunk, part[1], part[2], due, next_attempt(attempt))
                 move(chunk, part, due)
-            after = attempt if due is None else next_attempt(attempt)
-            by_key.setdefault(chunk.key, []).append(Part(part, after, to, reason))
+            attempt_after = attempt if due is None else next_attempt(attempt)
+            by_key.setdefault(chunk.key, []).append(Part(part, attempt_after, to, reason))
     effects: list[Effect] = []
     for key, parts in by_key.items():
-        sure = honest(state, parts)
+        final_parts = unknown_where_uncertain(state, parts)
         remember_dropped(state, parts)
-        effects += [*status_of(state, key, sure, at), *releases(state, key, sure, at)]
+        effects += [*status_of(state, key, final_parts, at), *releases(state, key, final_parts, at)]
         if due is not None:
             effects += moves(state, key, parts, due, at)
-    for offset in {one[0] for one in slices} & state.chunks.keys():
+    for offset in {slice_[0] for slice_ in slices} & state.chunks.keys():
         state.forget(state.chunks[offset])
     return effects

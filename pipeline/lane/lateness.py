@@ -1,15 +1,15 @@
-"""How late a recipient is because of machines, and who is too late for the campaign.
+"""How late a recipient is because of downtime, and which recipients are too late for their campaign.
 
-Late is what goes out later than it would have, had the machines been up. It counts from when the message was planned:
-the campaign's time, moved by quiet hours, by a carrier's day, or by a person who resumed the campaign. The queue
-behind the sender's own limit is no lateness. Two things are:
+Lateness is how much later a message goes out than it would have without downtime. It counts from the planned time:
+the campaign's time, moved by quiet hours, by a carrier's daily limit, or by a person who resumed the campaign.
+Waiting for the sender's own limit is not lateness. Two things are:
 
-- the recipient came into the lane after its planned time (the audience was frozen or judged late);
+- the recipient came into the lane after its planned time (freeze or eligibility was late);
 - since then the lane had no owner, or its aggregator did not work.
 
-The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS` and says in it whether the
-aggregator works. What lies between two signs of life that are more than `SILENCE_MS` apart was downtime; so was what
-lies between a HEARTBEAT that says "away" and the next that does not, or the next OWNER.
+The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS`, which says whether the
+aggregator works. The time between two heartbeats more than `SILENCE_MS` apart was downtime; so was the time from a
+HEARTBEAT that says that it does not work to the next one that says that it does, or to the next OWNER.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 HEARTBEAT_MS: Final = 15_000
 SILENCE_MS: Final = 60_000
 KEPT_MS: Final = 30 * 24 * 3_600_000
-"""How long downtime is kept in mind; longer than any limit on lateness."""
+"""How long downtime is remembered; longer than any limit on lateness."""
 KEPT: Final = 1000
-"""Times of downtime kept in mind."""
+"""Most intervals of downtime that are remembered."""
 
 
 @dataclass(slots=True)
 class Downtime:
-    """When nothing could be submitted from a lane, by its log. Times in ms."""
+    """When nothing could be submitted from a lane, according to its log. Times in ms."""
 
     heard_at: int = 0
-    """The newest sign of life of an owner."""
+    """When an owner last wrote an OWNER or HEARTBEAT."""
     away_since: int = 0
-    """Since when the owner says that the aggregator does not work; 0: it works."""
+    """Since when the aggregator does not work, as the owner says; 0: it works."""
     spans: list[tuple[int, int]] = field(default_factory=list)
-    """(begin, end), ascending, none in another."""
+    """(begin, end), ascending, without overlaps."""
     _sum: int = 0
 
     def take_owner(self, at: int) -> None:
@@ -53,7 +53,7 @@ class Downtime:
         self.heard_at = at
 
     def take_heartbeat(self, at: int, *, able: bool) -> None:
-        """The owner lives, and can submit or not."""
+        """The owner is alive; `able`: whether it can submit."""
         at = max(at, self.heard_at)
         if self.away_since:
             if able:
@@ -66,16 +66,16 @@ class Downtime:
         self._forget(at)
 
     def total(self, now: int) -> int:
-        """All of it up to `now`."""
+        """All downtime up to `now`."""
         return self._sum + (max(0, now - self.away_since) if self.away_since else 0)
 
     def within(self, since: int, now: int) -> int:
-        """How much of it lies between two times."""
+        """Downtime between two times."""
         spans = [*self.spans, (self.away_since, now)] if self.away_since else self.spans
         return sum(max(0, min(end, now) - max(begin, since)) for begin, end in spans)
 
     def restore(self, heard_at: int, away_since: int, spans: list[tuple[int, int]]) -> None:
-        """What a checkpoint kept."""
+        """Load what a checkpoint kept."""
         self.heard_at, self.away_since, self.spans = heard_at, away_since, spans
         self._sum = sum(end - begin for begin, end in spans)
 
@@ -95,12 +95,12 @@ class Downtime:
             self._sum -= end - begin
 
 
-def move(chunk: Chunk, one: Slice, due: int) -> None:
-    """A rule moved the planned time of a slice of `chunk` to `due` (ms)."""
-    _, start, stop = one
+def move(chunk: Chunk, slice_: Slice, due: int) -> None:
+    """Record that a rule moved the planned time of a slice of `chunk` to `due` (ms)."""
+    _, start, stop = slice_
     kept = [
-        (a, b, known)
-        for low, high, known in chunk.moved
+        (a, b, due_before)
+        for low, high, due_before in chunk.moved
         for a, b in ((low, min(high, start)), (max(low, stop), high))
         if a < b
     ]
@@ -108,7 +108,7 @@ def move(chunk: Chunk, one: Slice, due: int) -> None:
 
 
 def planned(chunk: Chunk, work: Work, position: int) -> int:
-    """When the message of a position was planned to go (ms)."""
+    """The planned time of the message at a position (ms)."""
     for start, stop, due in chunk.moved:
         if start <= position < stop:
             return due
@@ -120,7 +120,7 @@ def planned(chunk: Chunk, work: Work, position: int) -> int:
 
 
 def lateness(state: LaneState, chunk: Chunk, position: int, now: int) -> int:
-    """How late (ms) the recipient at a position is at `now` (ms) because of machines."""
+    """How late (ms) the recipient at a position is at `now` (ms) because of downtime."""
     work = state.work(chunk.offset)
     since = max(planned(chunk, work, position), state.resumed.get(chunk.key[0], 0))
     arrived = max(0, min(work.at, now) - since)
@@ -128,19 +128,20 @@ def lateness(state: LaneState, chunk: Chunk, position: int, now: int) -> int:
 
 
 def is_too_late(state: LaneState, span: Span, now: int) -> bool:
-    """Whether the recipients of a waiting span, which have one planned time, are later than their campaign lets."""
+    """Whether the recipients of a waiting span, which share one planned time, are later than their campaign
+    allows."""
     chunk = state.chunks[span.chunk]
     limit = state.campaigns[chunk.key[0]].settings.lateness
     if limit is None:
         return False
     work = state.work(span.chunk)
     if max(0, work.at - work.dues[0][1]) + state.downtime.total(now) <= limit:
-        return False  # the usual case: nobody of the chunk can be
+        return False  # the usual case: nobody in the chunk can be too late
     return lateness(state, chunk, span.start, now) > limit
 
 
 def late_rule(hours: float) -> str:
-    """The rule in words, for a person who launches a campaign; `hours` 0: there is none."""
+    """The rule in words, for a person who launches a campaign; `hours` 0: there is no limit."""
     if not hours:
         return "However late machines make a message, it is sent."
     shown = "1 hour" if hours == 1 else f"{hours:g} hours"

@@ -1,7 +1,7 @@
 """Which recipients of a flight had which outcome: the groups of a RESULT, cut to the flight's slices.
 
-A RESULT that contradicts itself must not stop the lane: the first group that names a recipient counts, an index that
-the flight has not is left out, ids that do not fit are left out, and a recipient that no group names is unknown.
+A RESULT that contradicts itself must not stop the lane. The first group that names a recipient counts; an index that
+is out of range is ignored; ids of a wrong number are ignored; and a recipient that no group names is unknown.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Outcome = tuple[ResultGroup, Part]
 
 
 def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], list[str]]:
-    """Each recipient of the flight in one part, beside the group that decided it; and what was wrong in `groups`.
-    Of a flight that is asked for, only what is open has to be in a group."""
+    """Each recipient of the flight in one part, with the group that names it; and the problems in `groups`. Of a
+    flight that is asked for, only the open recipients have to be in a group."""
     if len(groups) == 1 and groups[0].indices is None:
-        ids, wrong = _ids(groups[0], flight.count)
-        return [(groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids)], wrong
-    found: list[Outcome] = []
-    wrong = []
+        ids, all_problems = _ids(groups[0], flight.count)
+        return [(groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids)], all_problems
+    decided: list[Outcome] = []
+    all_problems = []
     named: set[int] = set()
     for group in groups:
         indices, ids, problems = _sound(group, flight.count, named)
-        wrong += problems
+        all_problems += problems
         named.update(indices)
-        found += [(group, part) for part in _cut(flight, group, indices, ids)]
+        decided += [(group, part) for part in _cut(flight, group, indices, ids)]
     due = range(flight.count) if not flight.asking else open_indices(flight)
     missing = [index for index in due if index not in named]
     if missing:
-        wrong.append(f"{len(missing)} recipients are in no group")
-        rest = ResultGroup(outcome="unknown", reason=Reason.NOT_IN_RESULT)
-        found += [(rest, part) for part in _cut(flight, rest, missing, None)]
-    return found, wrong
+        all_problems.append(f"{len(missing)} recipients are in no group")
+        missing_group = ResultGroup(outcome="unknown", reason=Reason.NOT_IN_RESULT)
+        decided += [(missing_group, part) for part in _cut(flight, missing_group, missing, None)]
+    return decided, all_problems
 
 
 def _ids(group: ResultGroup, count: int) -> tuple[list[str] | None, list[str]]:
@@ -48,13 +48,13 @@ def _ids(group: ResultGroup, count: int) -> tuple[list[str] | None, list[str]]:
 
 
 def _sound(group: ResultGroup, count: int, named: set[int]) -> tuple[range | list[int], list[str] | None, list[str]]:
-    """The indices of a group that the flight has and nobody has named, their ids, and what was wrong."""
+    """The indices of a group that are in range and not named before, their ids, and the problems."""
     indices: range | list[int] = range(count) if group.indices is None else group.indices
-    ids, wrong = _ids(group, len(indices))
+    ids, problems = _ids(group, len(indices))
     fresh = set(indices)
     if len(fresh) == len(indices) and named.isdisjoint(fresh) and max(indices, default=0) < count:
-        return indices, ids, wrong
-    wrong.append(f"indices of {group.outcome} are out of range or named before")
+        return indices, ids, problems
+    problems.append(f"indices of {group.outcome} are out of range or named before")
     kept: list[int] = []
     places: list[int] = []
     taken = set(named)
@@ -63,7 +63,7 @@ def _sound(group: ResultGroup, count: int, named: set[int]) -> tuple[range | lis
             taken.add(index)
             kept.append(index)
             places.append(place)
-    return kept, None if ids is None else [ids[place] for place in places], wrong
+    return kept, None if ids is None else [ids[place] for place in places], problems
 
 
 def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: list[str] | None) -> list[Part]:
@@ -76,8 +76,10 @@ def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: li
             end = min(last, starts[n + 1])
             chunk, start, _ = flight.slices[n]
             low = start + at - starts[n]
-            some = None if ids is None else ids[place + at - first : place + end - first]
-            parts.append(Part((chunk, low, low + end - at), flight.attempts[n], group.outcome, group.reason, some))
+            part_ids = None if ids is None else ids[place + at - first : place + end - first]
+            parts.append(
+                Part((chunk, low, low + end - at), flight.attempts[n], group.outcome, group.reason, part_ids)
+            )
             at = end
     return parts
 
@@ -101,19 +103,19 @@ def cut_part(part: Part, low: int, high: int) -> Part:
     return Part((chunk, low, high), part.attempt, part.state, part.reason, ids)
 
 
-def without(part: Part, others: list[Slice]) -> list[Part]:
-    """What is left of a part when slices are taken out of it."""
-    left = subtract(part.slice, others)
-    return [part] if left == [part.slice] else [cut_part(part, low, high) for _, low, high in left]
+def without(part: Part, settled: list[Slice]) -> list[Part]:
+    """What remains of a part without the slices in `settled`."""
+    remaining = subtract(part.slice, settled)
+    return [part] if remaining == [part.slice] else [cut_part(part, low, high) for _, low, high in remaining]
 
 
 def open_indices(flight: Flight) -> list[int]:
-    """The indices of what is not settled, as a RESULT of the flight counts them."""
+    """The indices of the flight's recipients that are not settled, as a RESULT counts them."""
     starts = accumulate((stop - start for _, start, stop in flight.slices), initial=0)
     return [
         first + position - start
-        for first, one in zip(starts, flight.slices, strict=False)
-        for _, low, high in subtract(one, flight.settled)
-        for start in (one[1],)
+        for first, slice_ in zip(starts, flight.slices, strict=False)
+        for _, low, high in subtract(slice_, flight.settled)
+        for start in (slice_[1],)
         for position in range(low, high)
     ]

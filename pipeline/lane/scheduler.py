@@ -1,4 +1,5 @@
-"""Whose turn is it in a lane (rule L7): priority class, then deadline, then weighted fair share by segments."""
+"""Which campaign sends next in a lane (rule L7): by priority class, deadline, then weighted fair share of
+segments."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ Key = tuple[str, int]
 """(campaign, message)."""
 
 Rank = tuple[int, int]
-"""(priority class, deadline in ms): lower goes first. Campaigns of one rank share."""
+"""(priority class, deadline in ms): the lowest goes first. Campaigns of one rank share."""
 
 _CLASS = {"urgent": 0, "normal": 1, "bulk": 2}
 _NEVER = 1 << 62
@@ -21,14 +22,14 @@ _NEVER = 1 << 62
 class FairShare:
     """Start-time fair queueing (Goyal, Vin and Cheng, 1996) among the campaigns of one rank: each has a tag, the
     segments it sent divided by its weight, and the lowest goes next. The tag of the last one chosen is the rank's
-    virtual time; a campaign that comes back from idleness starts there, so that it neither gets the share it did
-    not use meanwhile nor sheds what it used too much."""
+    virtual time. A campaign that was idle starts there again: it neither gets the share that it did not use meanwhile
+    nor loses the debt of what it used too much."""
 
     _now: dict[Rank, float] = field(default_factory=dict)
     _tags: dict[str, tuple[Rank, float]] = field(default_factory=dict)
 
     def choose(self, ready: Iterable[Key], settings: Mapping[str, LaneSettings]) -> Key | None:
-        """The key to take from next; None when there is none."""
+        """The key to pick from next; None if nothing is ready."""
         ranked = [(_rank(settings[key[0]]), key) for key in ready]
         if not ranked:
             return None
@@ -39,16 +40,16 @@ class FairShare:
         return key
 
     def spend(self, campaign: str, segments: int, weight: int) -> None:
-        """A campaign that was chosen sends `segments`."""
-        known = self._tags.get(campaign)
-        if known is not None:
-            self._tags[campaign] = (known[0], known[1] + segments / weight)
+        """Charge a chosen campaign for `segments` sent."""
+        previous = self._tags.get(campaign)
+        if previous is not None:
+            self._tags[campaign] = (previous[0], previous[1] + segments / weight)
 
     def _tag(self, campaign: str, rank: Rank) -> float:
         now = self._now.get(rank, 0.0)
-        known = self._tags.get(campaign)
+        previous = self._tags.get(campaign)
         # A tag of another rank (the campaign's settings were changed) counts on another scale.
-        return now if known is None or known[0] != rank else max(now, known[1])
+        return now if previous is None or previous[0] != rank else max(now, previous[1])
 
 
 def rank_of(priority: str, deadline: int | None) -> Rank:

@@ -1,4 +1,4 @@
-"""What a lane knows: the state that its log folds to. `pipeline.lane.fold` has the fold."""
+"""The state that a lane's log folds to. `pipeline.lane.fold` has the fold."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pipeline.limits.carrier_day import FIELD, CarrierDays
 from schemas.lane import LANES, Control, Intent, Slice, Work
 
 DECODED_CHUNKS = 128
-"""Decoded WORKs kept; a chunk is read at WORK, at INTENT and at RESULT, mostly in close succession."""
+"""Decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession."""
 
 LAST_ATTEMPT = 65535
 
 KEYED_ATTEMPTS = 10
-"""Submissions at most where the aggregator refuses an id twice: it costs nobody anything, but it must end."""
+"""Most submissions of a message where the aggregator refuses a repeated id: repeats are harmless, but must end."""
 
 
 @dataclass(slots=True)
 class Chunk:
-    """A WORK that somebody still waits in or is in flight from; its bytes are kept compressed."""
+    """A WORK with recipients that wait or are in flight; its bytes are kept compressed."""
 
     offset: int
     key: Key
@@ -34,9 +34,9 @@ class Chunk:
     """Waiting spans in order of position."""
     flights: int = 0
     """In-flight or orphaned slices that need the chunk's columns."""
-    doubts: list[Slice] = field(default_factory=list)
-    """Of whom an attempt had no answer and was let wait again: it may have arrived (`pipeline.lane.doubt`). Who had
-    several such attempts is named once for each."""
+    uncertain: list[Slice] = field(default_factory=list)
+    """Slices that wait again after an attempt without an answer, which may have arrived (`pipeline.lane.uncertain`);
+    named once for each such attempt."""
     moved: list[tuple[int, int, int]] = field(default_factory=list)
     """(start, stop, due): positions whose planned time a rule moved to `due` (ms); `pipeline.lane.lateness`."""
 
@@ -52,29 +52,29 @@ class Flight:
     attempts: list[int]
     at: int
     orphan: bool = False
-    """Its owner lost the lane before a RESULT; unless `asking`, the accounting was told what the policy says."""
+    """Its owner lost the lane before a RESULT. Unless `asking`, the statuses that the policy demands were emitted."""
     resent: bool = False
-    """An orphan whose recipients were let wait again."""
+    """An orphan whose recipients wait again."""
     asking: bool = False
-    """Nobody knows what became of what is not `settled`: it stays in flight until the aggregator was asked, or the
-    lost owner was waited for."""
+    """The outcome of what is not `settled` is unknown. It stays in flight until the aggregator has answered, or the
+    time to wait for the lost owner is over."""
     settled: list[Slice] = field(default_factory=list)
-    """What the late RESULT of an earlier attempt, or of an `asking` flight an earlier RESULT, has settled already:
-    it never waits again on account of this flight."""
+    """Slices that are settled already, by the late RESULT of an earlier attempt or by an earlier RESULT of an
+    `asking` flight. They never wait again because of this flight."""
     dropped: list[tuple[Slice, int, str, str]] = field(default_factory=list)
-    """(slice, attempt, state, reason) of who ended without a submission while this flight might have arrived: they
-    are unknown, and `state` after all once its RESULT proves that it was not submitted."""
+    """(slice, attempt, state, reason) of recipients who ended without a submission while this flight may have
+    arrived. They are unknown; once its RESULT proves that it was not submitted, they get `state`."""
 
     @property
     def count(self) -> int:
         return sum(stop - start for _, start, stop in self.slices)
 
     def open(self) -> list[tuple[Slice, int]]:
-        """What is not settled yet, with attempts."""
+        """The slices that are not settled, with their attempts."""
         return [
-            (left, attempt)
-            for one, attempt in zip(self.slices, self.attempts, strict=True)
-            for left in subtract(one, self.settled)
+            (open_slice, attempt)
+            for slice_, attempt in zip(self.slices, self.attempts, strict=True)
+            for open_slice in subtract(slice_, self.settled)
         ]
 
 
@@ -89,8 +89,8 @@ class LaneState:
         self.last_intent_at = 0
         self.campaigns: dict[str, Control] = {}
         self.finished: set[str] = set()
-        """Campaigns of which each ordinal counts as seen. Kept for ever, 9 bytes each in a checkpoint: whoever reads
-        an old topic again, however late, must not bring a campaign back to life."""
+        """Campaigns whose every ordinal counts as seen. Kept forever, 9 bytes each in a checkpoint: an old topic that
+        is read again, however late, must not restart a campaign."""
         self.seen: dict[Key, BitMap] = {}
         self.chunks: dict[int, Chunk] = {}
         self.flights: dict[int, Flight] = {}
@@ -98,9 +98,9 @@ class LaneState:
         self.carriers = CarrierDays()
         self.downtime = Downtime()
         self.resumed: dict[str, int] = {}
-        """When a person resumed a campaign last (ms): before that nothing of it was to go."""
+        """When a person last resumed a campaign (ms); time before that is not lateness."""
         self.waiting = 0
-        """Recipients that wait, due or not."""
+        """Recipients who wait, due or not."""
         self.live_bytes = 0
         self._decoded: OrderedDict[int, Work] = OrderedDict()
 
@@ -113,7 +113,7 @@ class LaneState:
         return control is not None and control.state == "canceled"
 
     def resends(self, campaign: str) -> bool:
-        """Whether a submission that may or may not have arrived is made again (rule L4)."""
+        """Whether a submission that may or may not have arrived is repeated (rule L4)."""
         control = self.campaigns.get(campaign)
         return (
             control is not None
@@ -122,24 +122,24 @@ class LaneState:
         )
 
     def may_wait_again(self, campaign: str) -> bool:
-        """Whether somebody whom the accounting has as unknown may wait again once it is proved that nothing was
+        """Whether recipients whom the accounting has as unknown may wait again once it is proved that nothing was
         submitted."""
         control = self.campaigns.get(campaign)
         return control is not None and control.state != "canceled" and not control.settings.resolved
 
     def attempts_allowed(self, campaign: str) -> int:
-        """How many submissions of a message that may have arrived are made at most (where it `resends`)."""
+        """Most submissions of a message that may have arrived (where it `resends`)."""
         settings = self.campaigns[campaign].settings
         return settings.resend_attempts if settings.unknown == "resend" else KEYED_ATTEMPTS
 
     def asks(self, campaign: str) -> bool:
-        """Whether the aggregator is asked what became of a submission that may or may not have arrived (rule L4).
-        Of a canceled campaign too: what was submitted before the cancel is to be counted."""
+        """Whether the aggregator is asked what became of a submission that may or may not have arrived (rule L4). It
+        is asked for canceled campaigns too: what was submitted before the cancel counts."""
         control = self.campaigns.get(campaign)
         return control is not None and control.settings.unknown == "query"
 
     def in_flight(self) -> int:
-        """Recipients with an INTENT of the current owner and no RESULT, or whose fate is asked for."""
+        """Recipients with an INTENT of the current owner and no RESULT, or whose outcome is asked for."""
         return sum(
             sum(stop - start for (_, start, stop), _ in flight.open()) if flight.asking else flight.count
             for flight in self.flights.values()
@@ -147,7 +147,7 @@ class LaneState:
         )
 
     def is_idle(self, campaign: str) -> bool:
-        """Whether nobody of a campaign waits or is in flight."""
+        """Whether no recipient of a campaign waits or is in flight."""
         return not any(chunk.spans for chunk in self.chunks.values() if chunk.key[0] == campaign) and not any(
             flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
         )
@@ -169,7 +169,7 @@ class LaneState:
             self._decoded.popitem(last=False)
 
     def forget(self, chunk: Chunk) -> None:
-        """Drop a chunk that nothing needs any more."""
+        """Drop a chunk if nothing needs it anymore."""
         if not chunk.spans and not chunk.flights and self.chunks.pop(chunk.offset, None) is not None:
             self.live_bytes -= len(chunk.packed)
             self._decoded.pop(chunk.offset, None)
@@ -179,7 +179,8 @@ class LaneState:
         self.live_bytes += len(chunk.packed)
 
     def wait(self, chunk: Chunk, start: int, stop: int, due: int, attempt: int) -> None:
-        """Let positions [start, stop) of a chunk wait; keeps the chunk's spans in order of position."""
+        """Let positions [start, stop) of a chunk wait until `due` (ms); the chunk's spans stay in order of
+        position."""
         span = Span(chunk.offset, start, stop, due, attempt)
         spans = chunk.spans
         if not spans or spans[-1].stop <= start:
@@ -189,15 +190,15 @@ class LaneState:
         self.table.add(chunk.key, span)
         self.waiting += stop - start
 
-    def carriers_of(self, one: Slice) -> tuple[list[str], list[int]] | None:
-        """Carriers and segments of a slice; None where the campaign's contacts come without carriers."""
-        work = self.work(one[0])
+    def carriers_of(self, slice_: Slice) -> tuple[list[str], list[int]] | None:
+        """Carriers and segments of a slice; None where the campaign's contacts have no carriers."""
+        work = self.work(slice_[0])
         carriers = work.fields.get(FIELD)
-        return None if carriers is None else (carriers[one[1] : one[2]], work.segments[one[1] : one[2]])
+        return None if carriers is None else (carriers[slice_[1] : slice_[2]], work.segments[slice_[1] : slice_[2]])
 
-    def waits(self, one: Slice) -> bool:
-        """Whether a slice is one (not empty, not backwards) and every position of it waits."""
-        offset, start, stop = one
+    def waits(self, slice_: Slice) -> bool:
+        """Whether every position of a slice waits; False for an empty or reversed slice."""
+        offset, start, stop = slice_
         chunk = self.chunks.get(offset)
         if chunk is None or start >= stop:
             return False
@@ -208,16 +209,16 @@ class LaneState:
                     return True
         return False
 
-    def waiting_within(self, one: Slice) -> list[Slice]:
+    def waiting_within(self, slice_: Slice) -> list[Slice]:
         """The parts of a slice that wait."""
-        offset, start, stop = one
+        offset, start, stop = slice_
         chunk = self.chunks.get(offset)
         spans = [] if chunk is None else chunk.spans
         return [(offset, max(s.start, start), min(s.stop, stop)) for s in spans if s.start < stop and s.stop > start]
 
-    def take(self, one: Slice) -> list[tuple[Slice, int]]:
+    def take(self, slice_: Slice) -> list[tuple[Slice, int]]:
         """Remove a waiting slice; returns its parts with their attempts."""
-        offset, start, stop = one
+        offset, start, stop = slice_
         chunk = self.chunks[offset]
         taken: list[tuple[Slice, int]] = []
         for span in [s for s in chunk.spans if s.start < stop and s.stop > start]:
@@ -227,7 +228,7 @@ class LaneState:
         return taken
 
     def clear(self, campaign: str) -> list[tuple[Key, Slice, int]]:
-        """Remove all that waits of a campaign; returns key, slice and attempt of each part."""
+        """Remove all waiting recipients of a campaign; returns key, slice and attempt of each part."""
         cleared: list[tuple[Key, Slice, int]] = []
         for chunk in self.chunks.values():
             if chunk.key[0] != campaign:
@@ -240,7 +241,7 @@ class LaneState:
         return cleared
 
     def _cut(self, chunk: Chunk, span: Span, low: int, high: int) -> None:
-        """Take [low, high) out of a span; what is left keeps its place in the queue."""
+        """Take [low, high) out of a span; what remains keeps its place in the queue."""
         self.waiting -= high - low
         if low == span.start and high == span.stop:
             chunk.spans.remove(span)
@@ -255,28 +256,28 @@ class LaneState:
             self.table.shrink(chunk.key, span, high, span.stop)
 
 
-def intersection(one: Slice, other: Slice) -> Slice | None:
-    """What two slices have in common; None where that is nothing."""
-    start, stop = max(one[1], other[1]), min(one[2], other[2])
-    return (one[0], start, stop) if one[0] == other[0] and start < stop else None
+def intersection(first: Slice, second: Slice) -> Slice | None:
+    """The positions that two slices have in common; None if there are none."""
+    start, stop = max(first[1], second[1]), min(first[2], second[2])
+    return (first[0], start, stop) if first[0] == second[0] and start < stop else None
 
 
-def subtract(one: Slice, others: list[Slice]) -> list[Slice]:
-    """What is left of a slice when others are taken out of it, in order."""
-    left = [one]
-    for chunk, low, high in others:
-        if chunk == one[0]:
-            left = [
+def subtract(slice_: Slice, taken: list[Slice]) -> list[Slice]:
+    """What remains of a slice without the slices in `taken`, in order."""
+    remaining = [slice_]
+    for chunk, low, high in taken:
+        if chunk == slice_[0]:
+            remaining = [
                 (chunk, a, b)
-                for _, start, stop in left
+                for _, start, stop in remaining
                 for a, b in ((start, min(stop, low)), (max(start, high), stop))
                 if a < b
             ]
-    return left
+    return remaining
 
 
 def next_attempt(attempt: int) -> int:
-    """The attempt of recipients that come back to wait; stays at what a status chunk can carry."""
+    """The attempt of recipients who wait again; at most what a status chunk can carry."""
     return min(attempt + 1, LAST_ATTEMPT)
 
 
@@ -284,17 +285,17 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def pack(raw: bytes) -> bytes:
-    """Compressed form of a record's bytes, as chunks are kept in memory and in checkpoints: half of what lz4 leaves,
-    and of a chunk of 500 it takes a tenth of a millisecond."""
+    """A record's bytes compressed, as chunks are kept in memory and in checkpoints: half the size of lz4, at a tenth
+    of a millisecond for a chunk of 500."""
     return bytes(cramjam.zstd.compress(raw, level=1))
 
 
 def unpack(packed: bytes) -> bytes:
-    """What `pack` was given. Checkpoints of an earlier version have chunks in lz4: their first bytes are a length,
-    which is never that large.
+    """The bytes that `pack` was given. Checkpoints of an earlier version have chunks in lz4: their first bytes are a
+    length, which is never as large as zstd's magic number.
 
     Raises:
-        cramjam.DecompressionError: it is neither.
+        cramjam.DecompressionError: neither zstd nor lz4.
     """
     codec = cramjam.zstd.decompress if packed[:4] == _ZSTD else cramjam.lz4.decompress_block
     return bytes(codec(packed))
@@ -306,7 +307,7 @@ def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Fl
         offset=offset,
         epoch=intent.epoch,
         key=(intent.campaign, intent.message),
-        slices=[one for one, _ in taken],
+        slices=[slice_ for slice_, _ in taken],
         attempts=[attempt for _, attempt in taken],
         at=intent.at,
     )

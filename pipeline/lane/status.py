@@ -13,7 +13,7 @@ from schemas.status import State, StatusChunk, StatusGroup
 
 @dataclass(slots=True)
 class Part:
-    """Positions of a chunk that reach a state together. `ids` are the aggregator's, one per position."""
+    """Positions of a chunk that reach a state together. `ids` are the aggregator's ids, one per position."""
 
     slice: Slice
     attempt: int
@@ -32,31 +32,32 @@ class Columns(Protocol):
 
 
 class Chunks(Protocol):
-    """Where the columns of chunks are found, by offset: a lane's state, or what is left of a canceled campaign."""
+    """Gives the columns of chunks by offset: a lane's state, or the withdrawn chunks of a canceled campaign."""
 
     def work(self, chunk: int) -> Columns: ...
 
 
 def status_of(state: Chunks, key: Key, parts: list[Part], at: int) -> list[StatusChunk]:
-    """The status chunk that tells the accounting of `parts` (none for no parts). `at` in ms."""
+    """The status chunk that records the states of `parts`, `at` in ms; none for no parts."""
     if not parts:
         return []
     merged: dict[tuple[str, str, int, int, int, bool], StatusGroup] = {}
     for part in parts:
         for group in _groups(state.work(part.slice[0]), part):
             identity = (group.state, group.reason, group.attempt, group.segments, group.price, group.ids is None)
-            other = merged.get(identity)
-            if other is None:
+            same = merged.get(identity)
+            if same is None:
                 merged[identity] = group
             else:
-                other.ordinals += group.ordinals
-                if other.ids is not None and group.ids is not None:
-                    other.ids += group.ids
+                same.ordinals += group.ordinals
+                if same.ids is not None and group.ids is not None:
+                    same.ids += group.ids
     return [StatusChunk(campaign=key[0], message=key[1], at=at, groups=list(merged.values()))]
 
 
 def _groups(work: Columns, part: Part) -> list[StatusGroup]:
-    """One group per (segments, price) in the part. Most chunks have one of each: no work per recipient then."""
+    """One group per (segments, price) in the part. Most chunks have one of each, which takes no work per
+    recipient."""
     _, start, stop = part.slice
     segments, prices = work.segments[start:stop], work.prices[start:stop]
     ordinals = work.ordinals[start:stop]

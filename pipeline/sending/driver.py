@@ -294,8 +294,8 @@ class LaneDriver(Generic[T]):
                     self._asking.start(self.state, flight, now.seconds)
             case Owned(nonce, _):
                 self._owned(nonce, now, effects)
-            case Malformed(offset, why):
-                effects.append(Letter(offset, raw, why))
+            case Malformed(offset, problem):
+                effects.append(Letter(offset, raw, problem))
             case _:
                 effects.append(one)
 

@@ -33,7 +33,7 @@ class Person:
     """When it came into the lane."""
     attempt: int = 0
     waiting: bool = True
-    doubts: int = 0
+    uncertain: int = 0
     """Attempts that had no answer, so that it was let wait again."""
     final: str | None = None
     dropped: str | None = None
@@ -159,8 +159,8 @@ class Model:
 
     def _intent(self, offset: int, intent: Intent) -> None:
         seats: list[Person] = []
-        for one in intent.slices:
-            people = self._waiting(one)
+        for slice_ in intent.slices:
+            people = self._waiting(slice_)
             if people is None:
                 return
             seats += people
@@ -192,7 +192,7 @@ class Model:
     def _attempts(self, person: Person) -> int:
         """How many attempts may have arrived."""
         lost = [f for f in self.flights.values() if f.orphan and f.resent and person.place not in f.settled]
-        return person.doubts + sum(seat is person for f in lost for seat, _ in f.seats)
+        return person.uncertain + sum(seat is person for f in lost for seat, _ in f.seats)
 
     def _resend(self, person: Person, campaign: str, due: int, attempt: int) -> None:
         settings = self.controls[campaign].settings
@@ -206,7 +206,7 @@ class Model:
         if flight is None:
             return
         may_doubt = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
-        doubt, before, answered = False, set(flight.settled), set()
+        uncertain, before, answered = False, set(flight.settled), set()
         for index, (person, attempt) in enumerate(flight.seats):
             if flight.asking and person.place in before:
                 continue
@@ -215,14 +215,14 @@ class Model:
             if outcome == "retry" and naming[0].reason == "quiet_hours" and not self._ended_elsewhere(flight, person):
                 person.planned = due
             if outcome == "unknown" and may_doubt and not result.asked:
-                doubt = True
+                uncertain = True
                 continue
             answered.add(person.place)
             if flight.orphan and not flight.asking:
                 self._late(flight, person, attempt, outcome, result.at)
             else:
                 self._own(flight, person, attempt, outcome, due, result.at)
-        if doubt:
+        if uncertain:
             flight.asking = True
             flight.settled |= answered
         elif result.asked and flight.orphan and not self._asks(flight.campaign):
@@ -249,7 +249,7 @@ class Model:
         elif outcome == "retry":
             self._again(person, due, attempt)
         elif outcome == "unknown" and not flight.asking and self._resends(flight.campaign):
-            person.doubts += 1
+            person.uncertain += 1
             self._resend(person, flight.campaign, max(due, at), attempt)
         else:
             self._end(person, outcome)
@@ -257,7 +257,7 @@ class Model:
     def _late(self, flight: ModelFlight, person: Person, attempt: int, outcome: str, at: int) -> None:
         unsent = outcome in {"retry", "skipped", "expired"}
         if outcome == "unknown" and flight.resent:
-            person.doubts += person.place not in flight.settled
+            person.uncertain += person.place not in flight.settled
         if outcome == "unknown":
             return
         if unsent and flight.resent:
@@ -305,8 +305,8 @@ class Model:
                     self._end(person, "canceled")
 
     def _leave(self, record: Drop | Defer) -> None:
-        for one in record.slices:
-            for person in self._waiting(one) or []:
+        for slice_ in record.slices:
+            for person in self._waiting(slice_) or []:
                 if isinstance(record, Defer):
                     self._again(person, record.due, person.attempt)
                     person.planned = record.due
@@ -359,7 +359,7 @@ def plain(state: LaneState) -> dict[str, Any]:
         "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
         "waiting": waiting(state),
         "chunks": {
-            offset: (chunk.key, chunk.packed, chunk.flights, chunk.doubts, chunk.moved)
+            offset: (chunk.key, chunk.packed, chunk.flights, chunk.uncertain, chunk.moved)
             for offset, chunk in state.chunks.items()
         },
         "flights": state.flights,
@@ -373,7 +373,7 @@ def check_counts(state: LaneState) -> None:
     assert all(span.start < span.stop for span in spans)
     for chunk in state.chunks.values():
         assert all(a.stop <= b.start for a, b in zip(chunk.spans, chunk.spans[1:], strict=False))
-        seats = sum(one[0] == chunk.offset for flight in state.flights.values() for one in flight.slices)
+        seats = sum(slice_[0] == chunk.offset for flight in state.flights.values() for slice_ in flight.slices)
         assert chunk.flights == seats
         assert chunk.spans or chunk.flights, "a chunk is kept that nobody needs"
     assert state.waiting == sum(span.count for span in spans)
@@ -394,10 +394,10 @@ def check_lateness(state: LaneState, model: Model, now: int) -> None:
 def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
     assert waiting(state) == {p.place: (p.due, p.attempt) for p in model.people.values() if p.waiting}
-    doubted = Counter(
-        (chunk, place) for one in state.chunks.values() for chunk, a, b in one.doubts for place in range(a, b)
+    uncertain = Counter(
+        (chunk, place) for one in state.chunks.values() for chunk, a, b in one.uncertain for place in range(a, b)
     )
-    assert all(doubted[p.place] == p.doubts for p in model.people.values() if p.waiting)
+    assert all(uncertain[p.place] == p.uncertain for p in model.people.values() if p.waiting)
     assert {
         offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.attempts))
         for offset, flight in state.flights.items()

@@ -76,7 +76,7 @@ def test_a_lost_owner_that_had_no_answer_either_does_not() -> None:
     log = begun()
     lose_owner(log)
     log.add(result(log.end - 2, NO_ANSWER, at=71))
-    assert log.state.chunks[2].doubts == [(2, 0, 2)]
+    assert log.state.chunks[2].uncertain == [(2, 0, 2)]
     canceled = log.add(control(state="canceled", revision=2, unknown="resend"))
     assert said(canceled) == [("unknown", [0, 1], "earlier_attempt_unanswered", 1)]
 

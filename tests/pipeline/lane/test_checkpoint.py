@@ -141,8 +141,8 @@ def test_what_is_streamed_is_the_whole_in_parts_of_the_size_asked_for() -> None:
     largest = max(len(chunk.packed) for chunk in log.state.chunks.values())
     for part_bytes in (largest, 2000, 20_000):
         records = list(stream(saved, 1, part_bytes))
-        assert all(len(base64.b64decode(one.payload)) <= part_bytes + 1000 for one in records)
-        assert [one.parts for one in records] == [0] * (len(records) - 1) + [len(records)]
+        assert all(len(base64.b64decode(record.payload)) <= part_bytes + 1000 for record in records)
+        assert [record.parts for record in records] == [0] * (len(records) - 1) + [len(records)]
         *_, loaded = load(records, log.end)
         assert loaded is not None
         assert plain(loaded) == plain(log.state)
@@ -202,6 +202,6 @@ def test_a_checkpoint_of_a_later_form_is_an_error() -> None:
 
 def test_records_of_a_checkpoint_are_told_from_others_by_their_bytes() -> None:
     log = busy_lane()
-    assert all(is_checkpoint(encode(one)) for one in parts(snapshot(log.state, 0), 1, 50))
+    assert all(is_checkpoint(encode(part)) for part in parts(snapshot(log.state, 0), 1, 50))
     others = [*log.raws, b"", b"{", b"[]", b"\xff", b'{"kind":7}', b'{"x":' + b"[" * 200_000]
     assert not any(is_checkpoint(raw) for raw in others)

@@ -185,7 +185,7 @@ def test_a_result_that_contradicts_itself_is_reported_and_stops_nothing(
     assert told == expected
     reports = [effect for effect in effects if isinstance(effect, Malformed)]
     assert [report.offset for report in reports] == ([at + 1] if why else [])
-    assert all(why in report.why for report in reports if why)
+    assert all(why in report.problem for report in reports if why)
     check_counts(log.state)
 
 
@@ -239,7 +239,7 @@ def given_up(log: Log, at: int) -> None:
     """The owner of the flight at `at` is lost, and was waited for long enough."""
     effects = log.add(owner())
     assert said(effects) == []
-    [ask] = [one for one in effects if isinstance(one, Ask)]
+    [ask] = [effect for effect in effects if isinstance(effect, Ask)]
     record = lane_ask.given_up(ask.flight, 0, "owner_lost")
     assert said(log.add(record)) == [("unknown", open_indices(ask.flight), "owner_lost", 0)]
     assert said(log.add(record)) == [], "the RESULT once more"

@@ -43,7 +43,7 @@ def chosen(log: Log, now: int) -> tuple[list[Drop], int]:
     if found is None:
         return [], 0
     count = sum(stop - start for _, start, stop in found.intent.slices) if found.intent else 0
-    return [one for one in found.drops if isinstance(one, Drop)], count
+    return [drop for drop in found.drops if isinstance(drop, Drop)], count
 
 
 def test_a_night_without_machines_is_lateness_and_the_queue_is_not() -> None:
@@ -58,7 +58,7 @@ def test_a_night_without_machines_is_lateness_and_the_queue_is_not() -> None:
     assert (drop.state, drop.reason, drop.slices, count) == ("expired", Reason.TOO_LATE, [(2, 0, 4)], 0)
     effects = log.add(drop)
     assert said(effects) == [("expired", [0, 1, 2, 3], Reason.TOO_LATE, 0)]
-    assert [len(one.numbers) for one in effects if isinstance(one, Release)] == [4]
+    assert [len(effect.numbers) for effect in effects if isinstance(effect, Release)] == [4]
 
 
 @pytest.mark.parametrize(("down", "sent"), [(LIMIT, True), (LIMIT + 1, False)])

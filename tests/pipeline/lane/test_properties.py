@@ -382,12 +382,12 @@ class LaneMachine(RuleBasedStateMachine):
         tried["asleep"] += any(why is not None and why.reason == "quiet_hours" for why in held)
         seats = self.world.answers(flight, drawn)
         arrives = [
-            one if one in {"accepted", "rejected"} else "accepted" if self._arrives(one, why, data) else ""
-            for one, why in zip(seats, held, strict=True)
+            seat if seat in {"accepted", "rejected"} else "accepted" if self._arrives(seat, why, data) else ""
+            for seat, why in zip(seats, held, strict=True)
         ]
         self.world.submit(flight, ["" if why else made for why, made in zip(held, arrives, strict=True)])
         assert flight.offset not in self.world.sent, "handed over twice"
-        seats = [why.outcome if why else one for why, one in zip(held, seats, strict=True)]
+        seats = [why.outcome if why else seat for why, seat in zip(held, seats, strict=True)]
         self.world.sent[flight.offset] = seats
         tried["submissions"] += flight.count
         return seats
@@ -403,7 +403,7 @@ class LaneMachine(RuleBasedStateMachine):
     def _groups(self, seats: list[str], data: st.DataObject | None = None) -> list[ResultGroup]:
         groups = []
         for outcome in sorted(set(seats)):
-            indices = [index for index, one in enumerate(seats) if one == outcome]
+            indices = [index for index, seat in enumerate(seats) if seat == outcome]
             if data is not None and data.draw(st.booleans()):
                 indices.reverse()
             ids = [f"i{index}" for index in indices] if outcome == "accepted" else None
@@ -672,7 +672,7 @@ def test_without_the_limit_of_the_owner_before_the_suite_breaks(
 def test_without_a_bound_on_attempts_the_suite_breaks(monkeypatch: pytest.MonkeyPatch, rule: bool) -> None:
     """An aggregator that takes each message and answers nothing that can be read."""
     if not rule:
-        monkeypatch.setattr(pipeline.lane.results, "is_spent", lambda state, part, allowed: [(part, False)])
+        monkeypatch.setattr(pipeline.lane.results, "split_exhausted", lambda state, part, allowed: [(part, False)])
     machine = LaneMachine()
     machine.begin(3_600_000)
     world, (worker,) = machine.world, machine.world.workers

@@ -106,7 +106,9 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
     (gradually,) = log.add(control(state="canceled", revision=2))
     assert isinstance(gradually, InBatches)
     effects = list(gradually.effects)
-    told = [sum(len(group.ordinals) for group in one.groups) for one in effects if isinstance(one, StatusChunk)]
+    told = [
+        sum(len(group.ordinals) for group in effect.groups) for effect in effects if isinstance(effect, StatusChunk)
+    ]
     assert (len(told), sum(told)) == (3, many)
     assert max(told) <= MOST + 500
     assert given_back(effects) == list(range(many))
@@ -114,7 +116,7 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
 
 def test_a_release_goes_where_its_recipients_are_decided() -> None:
     numbers = [12125550000 + n for n in range(1200)]
-    found = [pair for one in releases(A, 0, numbers, 5) for pair in routed(one, 8)]
+    found = [pair for release in releases(A, 0, numbers, 5) for pair in routed(release, 8)]
     assert {len(set(numbers)) for numbers in [one.numbers for _, one in found]} <= set(range(1, 501))
     assert sorted(number for _, one in found for number in one.numbers) == numbers
     for partition, one in found:

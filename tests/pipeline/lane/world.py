@@ -211,7 +211,7 @@ class World:
     def _check_lateness(self, state: LaneState, chosen: Pick) -> None:
         """Nobody is picked who is too late, and only who is too late expires for it; by what the worker has read."""
         going = list(chosen.intent.slices) if chosen.intent else []
-        late = [one for drop in chosen.drops if drop.reason == Reason.TOO_LATE for one in drop.slices]
+        late = [slice_ for drop in chosen.drops if drop.reason == Reason.TOO_LATE for slice_ in drop.slices]
         for slices, expected in ((going, False), (late, True)):
             for chunk, start, stop in slices:
                 limit = state.campaigns[state.chunks[chunk].key[0]].settings.lateness
@@ -225,7 +225,7 @@ class World:
         """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of
         it."""
         resent = [flight for flight in self.truth.flights.values() if flight.orphan and flight.resent]
-        return bool(self.model.people[key].doubts) or any(key in self.columns(flight)[0] for flight in resent)
+        return bool(self.model.people[key].uncertain) or any(key in self.columns(flight)[0] for flight in resent)
 
     def opted(self, numbers: list[int]) -> list[str]:
         return ["opted_out" if number in self.opted_out else "" for number in numbers]
@@ -256,7 +256,7 @@ class World:
         known = state.campaigns.get(flight.key[0])
         if known is None:
             return held_all(len(numbers), self.now)
-        here = self.at_the_door and all(one[0] in state.chunks for one in flight.slices)
+        here = self.at_the_door and all(slice_[0] in state.chunks for slice_ in flight.slices)
         hours = hours_of(state, flight, QUIET, self.now) if here else None
         held = held_back(flight, known, numbers, self.opted, self.now, hours)
         if None in held:
@@ -308,7 +308,7 @@ class World:
         record = worker.outbox.popleft()
         self.append(record)
         if isinstance(record, Intent) and not self.read_back:
-            worker.todo.append(flight_of(len(self.log) - 1, record, [(one, 0) for one in record.slices]))
+            worker.todo.append(flight_of(len(self.log) - 1, record, [(slice_, 0) for slice_ in record.slices]))
         if worker.mark is not None:
             left, as_of = worker.mark
             worker.mark = (left - 1, as_of) if left > 1 else None

@@ -29,7 +29,7 @@ def waiting_again(unknown: str = "resend", **more: Any) -> Log:
 
 
 def given_back(effects: list[Effect]) -> list[int]:
-    return [number - 12125550000 for one in effects if isinstance(one, Release) for number in one.numbers]
+    return [number - 12125550000 for effect in effects if isinstance(effect, Release) for number in effect.numbers]
 
 
 @pytest.mark.parametrize("policy", ["resend", "resend-with-key"])
@@ -155,11 +155,11 @@ def test_a_checkpoint_that_gives_up_a_lost_owner_keeps_the_doubt() -> None:
 
 def test_nothing_is_kept_in_mind_longer_than_its_chunk() -> None:
     log = waiting_again(resend_attempts=4)
-    assert log.state.chunks[2].doubts == [(2, 0, 2)]
+    assert log.state.chunks[2].uncertain == [(2, 0, 2)]
     for _ in range(2):
         log.add(intent(1, [(2, 0, 2)], at=60))
         log.add(result(log.end - 1, Group(outcome="unknown", due=90), at=61))
-    assert log.state.chunks[2].doubts == [(2, 0, 2)] * 3
+    assert log.state.chunks[2].uncertain == [(2, 0, 2)] * 3
     log.add(intent(1, [(2, 0, 4)], at=99))
     log.add(result(log.end - 1, Group(outcome="accepted"), at=99))
     assert not log.state.chunks
