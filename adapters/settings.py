@@ -381,17 +381,17 @@ class Settings(BaseSettings):
         far = self.ingress.is_reached_from_outside()
         used = {
             f"aggregators.{name}.{setting}": secret
-            for name, one in self.aggregators.items()
-            if far or not _is_on_this_machine(one.url)
-            for setting, secret in one.secrets().items()
+            for name, aggregator in self.aggregators.items()
+            if far or not _is_on_this_machine(aggregator.url)
+            for setting, secret in aggregator.secrets().items()
         }
         return {"token_key": self.token_key, **used}
 
     def _outside(self) -> str:
         """What reaches beyond this machine, "" for the local stack."""
-        for name, one in self.aggregators.items():
-            if not _is_on_this_machine(one.url):
-                return f"aggregators.{name}.url is {one.url}"
+        for name, aggregator in self.aggregators.items():
+            if not _is_on_this_machine(aggregator.url):
+                return f"aggregators.{name}.url is {aggregator.url}"
         return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
 
     def quiet_reading(self, account: str) -> Literal["cautious", "common", "none"]:

@@ -84,7 +84,7 @@ class Coordinator:
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, one, one.campaign) for one in withdrawn]
             case EmitStatuses(chunks):
-                return [output(topics.STATUSES, one, one.campaign) for one in chunks]
+                return [output(topics.STATUSES, chunk, chunk.campaign) for chunk in chunks]
             case ReleaseReservations(releases):
                 partitions = self._context.settings.kafka.partitions
                 return [

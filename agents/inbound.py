@@ -71,14 +71,14 @@ class Inbound:
         if repetition == "new" or (repetition == "said_again" and text.intent in ("stop", "doubtful")):
             outcome = receive(text, before, self._known(text, place), self._scope)
         # Before our memory of them: who ends in between reads the text again, and must not believe that it was done.
-        writing = [(one, self._send(one)) for one in outcome.consents]
+        writing = [(consent, self._send(consent)) for consent in outcome.consents]
         due = outcome.reply if repetition != "said_again" else None
         after, reply = converse(before, text, due, self._sender(text), place, now_ms())
         after = note(after, text, outcome)
         if after is not before:
             self._replies[key] = encode(after)
-        for one in outcome.consents:
-            self._remember(one)
+        for consent in outcome.consents:
+            self._remember(consent)
         return Emissions(settled=[lambda: self._settle(key, text.number, outcome, writing, reply)], recipients=1)
 
     def _erase(self, key: bytes) -> Emissions:

@@ -125,7 +125,7 @@ class Suppression:
             )
             for ordinal, number in numbers.items()
         ]  # fmt: skip
-        news = [one for one in records if self._is_news(one)]
+        news = [record for record in records if self._is_news(record)]
         outputs: list[Output] = []
         for record in news:
             if record.reason == Reason.OPTED_OUT_AT_CARRIER:

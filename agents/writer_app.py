@@ -124,9 +124,9 @@ def build(settings: Settings) -> WriterApp:
     def texts(records: Sequence[InboundText | UnreadText | Erasure | None]) -> None:
         said = [text for text in records if text is not None and not isinstance(text, Erasure)]
         insert_texts(store, [(text, identity_of(text), evidence_of(text)) for text in said])
-        for one in records:
-            if isinstance(one, Erasure):
-                erase(store, one.number, one.at)
+        for record in records:
+            if isinstance(record, Erasure):
+                erase(store, record.number, record.at)
 
     def unreachable(records: Sequence[Placed[Unreachable] | Forgotten | None]) -> None:
         insert_unreachable(store, [record for record in records if isinstance(record, Placed)])

@@ -145,9 +145,16 @@ class FiguresService:
         as_of = now_ms()
         # Asked before the figures: what is recorded in between is measured again next time, never overlooked.
         now = versions(self.store, [document.id for document in documents])
-        same = {one.id: known.figures for one in documents if (known := self._same(one, now.get(one.id, 0)))}
-        figures = same | read_figures(self.store, [one.id for one in documents if one.id not in same])
-        return {one.id: Snapshot(figures[one.id], as_of, one.revision, now.get(one.id, 0)) for one in documents}
+        same = {
+            document.id: known.figures
+            for document in documents
+            if (known := self._same(document, now.get(document.id, 0)))
+        }
+        figures = same | read_figures(self.store, [document.id for document in documents if document.id not in same])
+        return {
+            document.id: Snapshot(figures[document.id], as_of, document.revision, now.get(document.id, 0))
+            for document in documents
+        }
 
     def _same(self, document: CampaignDocument, version: int) -> Snapshot | None:
         """The snapshot that is still current, if there is one."""

@@ -66,9 +66,14 @@ def holder(number: int) -> str:
     import psutil
 
     try:
-        for one in psutil.net_connections("inet"):
-            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == number and one.pid:
-                return f"pid {one.pid} ({' '.join(psutil.Process(one.pid).cmdline())[:100]})"
+        for connection in psutil.net_connections("inet"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr.port == number
+                and connection.pid
+            ):
+                return f"pid {connection.pid} ({' '.join(psutil.Process(connection.pid).cmdline())[:100]})"
     except psutil.Error:
         pass
     return "another process (not ours to see: try `ss -ltnp` as root)"

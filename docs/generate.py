@@ -263,7 +263,7 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{json.dumps(value)}`" for value in args)
     if origin in (Union, UnionType):
-        return " or ".join(_type_name(one) for one in args if one is not NoneType)
+        return " or ".join(_type_name(arg) for arg in args if arg is not NoneType)
     if origin is dict:
         return f"table of {_type_name(args[1])}"
     if origin in (tuple, list, frozenset):

@@ -190,7 +190,9 @@ class SimulatedLane:
 
 def _coarse_size(grain: int, rate: float, state: LaneState, now: int) -> int:
     """Segments of a slice that does not reach over an edge of quiet hours or a deadline; `now` in ms."""
-    edges = [one.settings.deadline for one in state.campaigns.values() if one.settings.deadline is not None]
+    edges = [
+        campaign.settings.deadline for campaign in state.campaigns.values() if campaign.settings.deadline is not None
+    ]
     edge = min([now - now % EDGE_MS + EDGE_MS, *(deadline for deadline in edges if deadline > now)])
     return max(1, min(grain, int(rate * (edge - now) / 1000)))
 

@@ -138,7 +138,7 @@ class _Simulation:
             for state, numbers in known.items():
                 for number in numbers.tolist():
                     self._optouts.apply(_consent(launch.spec.account, number, state))
-        self._campaigns = {one.id: _running(one, start + one.delay_ms, partitions) for one in launches}
+        self._campaigns = {launch.id: _running(launch, start + launch.delay_ms, partitions) for launch in launches}
         grain = 0 if exact or script.throttle.segments_per_second else self._grain()
         self._coarse = grain > 0
         self._aftermath = Aftermath(self._clock, self._tell, self._optouts, 60_000 if grain else 1000)
@@ -152,7 +152,7 @@ class _Simulation:
         world = World(
             self._clock, self._aggregator, self._breaker, self._optouts.blocked_many, self._tell, self._accepted
         )
-        limits = {lane: one for launch in launches for lane, one in launch.limits.items()}
+        limits = {lane: limit for launch in launches for lane, limit in launch.limits.items()}
         return {lane: SimulatedLane(lane, one, world, grain) for lane, one in sorted(limits.items())}
 
     def run(self) -> Outcome:

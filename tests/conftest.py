@@ -75,7 +75,7 @@ def _turn(item: pytest.Item) -> tuple[int, str, bool]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What property tests tried, as they recorded it (`record_property("tried", …)`), without -s and with -n."""
-    reports = [one for outcome in ("passed", "failed") for one in terminalreporter.getreports(outcome)]
-    told = [value for one in reports for name, value in one.user_properties if name == "tried"]
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    told = [value for report in reports for name, value in report.user_properties if name == "tried"]
     for line in dict.fromkeys(told):
         terminalreporter.write_line(f"tried: {line}")

@@ -105,20 +105,22 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
 
 def test_1_the_command_is_in_kafka_and_the_document_follows_it(walk: Walk) -> None:
     commands = [COMMANDS.decode(value) for _, _, key, value in walk.records(topics.COMMANDS)]
-    actions = [getattr(one, "action", type(one).__name__.lower()) for one in commands]
+    actions = [getattr(command, "action", type(command).__name__.lower()) for command in commands]
     assert actions[:3] == ["create", "launch", "frozen"]
     documents = [CAMPAIGNS.decode(value) for _, _, _, value in walk.records(topics.CAMPAIGNS)]
-    statuses = [one.status for one in documents]
-    assert [one.revision for one in documents] == list(range(documents[0].revision, documents[-1].revision + 1))
+    statuses = [document.status for document in documents]
+    assert [document.revision for document in documents] == list(
+        range(documents[0].revision, documents[-1].revision + 1)
+    )
     assert statuses[-1] == "finished"
     assert documents[-1].recipients == 2
 
 
 def test_2_the_audience_is_frozen_once_without_the_double_and_the_invalid(walk: Walk) -> None:
     tasks = [FANOUT.decode(value) for _, _, _, value in walk.records(topics.FANOUT)]
-    assert [type(one) for one in tasks if isinstance(one, Freeze)] == [Freeze]
-    ranges = [one for one in tasks if isinstance(one, FanoutRange)]
-    assert [(one.first, one.last) for one in ranges] == [(0, 2)]
+    assert [type(task) for task in tasks if isinstance(task, Freeze)] == [Freeze]
+    ranges = [task for task in tasks if isinstance(task, FanoutRange)]
+    assert [(range_.first, range_.last) for range_ in ranges] == [(0, 2)]
     rejects = (walk.folder / "contacts.csv.rejects.csv").read_text()
     assert rejects.splitlines()[1].startswith("12,Nobody,")
 

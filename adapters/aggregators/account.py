@@ -42,7 +42,7 @@ class Account(ABC):
         started = time.perf_counter()
         outcomes = await self._submit(sender, batch, written, may_go)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
-        for outcome, count in Counter(one.outcome for one in outcomes).items():
+        for outcome, count in Counter(outcome.outcome for outcome in outcomes).items():
             AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
         return outcomes
 

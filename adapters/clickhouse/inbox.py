@@ -197,7 +197,7 @@ def _order(place: Place) -> tuple[int, int, str]:
     return -place.at, place.number, place.mark
 
 
-_COLUMNS: Final = tuple(one.name for one in fields(Line) if one.name != "answer")
+_COLUMNS: Final = tuple(field.name for field in fields(Line) if field.name != "answer")
 
 
 def _line(row: Sequence[Any]) -> Line:

@@ -111,7 +111,7 @@ def person(store: Store, number: int) -> dict[str, Any]:
                 "campaign": campaign,
                 "name": name,
                 "fields": dict(zip(names, values, strict=False)),
-                "statuses": [asdict(one) for one in recipient_events(store, campaign, ordinal)],
+                "statuses": [asdict(event) for event in recipient_events(store, campaign, ordinal)],
             }
             for campaign, name, ordinal, values, names in store.rows(_FROZEN, asked)
         ],

@@ -83,7 +83,9 @@ class ReservationsReader:
         try:
             metadata = await consumer._client.fetch_all_metadata()
             partitions = metadata.partitions_for_topic(topics.RESERVATIONS.name) or set()
-            ends = await consumer.end_offsets([TopicPartition(topics.RESERVATIONS.name, one) for one in partitions])
+            ends = await consumer.end_offsets(
+                [TopicPartition(topics.RESERVATIONS.name, partition) for partition in partitions]
+            )
             if any(end < self._positions.get(partition, 0) for partition, end in ends.items()):
                 self._begin()  # another topic of the same name: what was read is of the past
             behind = {one: end for one, end in ends.items() if self._positions.get(one, 0) < end}

@@ -193,9 +193,9 @@ class LaneOwner:
         await self.outbox.room()
         records, effects = self.driver.read(offset, raw, instant())
         self._carry_out(effects)
-        for one in records:
+        for record in records:
             await self.outbox.room()
-            self._carry_out(self.driver.on_raw(*one, instant()))
+            self._carry_out(self.driver.on_raw(*record, instant()))
         self.wake()
 
     async def followed_up(self) -> None:

@@ -150,7 +150,7 @@ class Lanes:
 def share(account: Account, sender: Sender) -> float:
     """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
     senders by their limits, each divided equally over the sender's lanes."""
-    senders = sum(one.segments_per_second for one in account.senders.values())
+    senders = sum(sender.segments_per_second for sender in account.senders.values())
     return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
 
 

@@ -45,7 +45,7 @@ def forecast_of(
     account = settings.accounts[spec.account]
     sender = account.senders[spec.sender]
     lanes = len(sender.lanes)
-    senders = sum(one.segments_per_second for one in account.senders.values())
+    senders = sum(sender.segments_per_second for sender in account.senders.values())
     share = lane_share(sender.segments_per_second, account.segments_per_second, senders, lanes)
     plan = draft_plan(settings, spec, now)
     recipients = sum(crowd.recipients for crowd in crowds)

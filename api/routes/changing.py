@@ -76,7 +76,7 @@ async def launch(
 
 
 def _checked(spec: CampaignSpec) -> CampaignSpec:
-    wrong = [one for one in check_texts(spec, "")[1] if one.code == PLACEHOLDER]
+    wrong = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
     if wrong:
         text = "; ".join(f"{one.where}: {one.what}" for one in wrong)
         raise ApiError(422, text, fields=[{"field": finding.where, "error": finding.what} for finding in wrong])
@@ -153,7 +153,10 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
     """Record the outcome of unknown messages; `resend` also creates a draft to their numbers."""
     document = await shared.document(campaign)
     resolutions = await asyncio.to_thread(resolving.resolutions, shared.figures.store, document, body)
-    extra: JsonObject = {"as": body.outcome, "recipients": sum(len(one.ordinals) for one in resolutions)}
+    extra: JsonObject = {
+        "as": body.outcome,
+        "recipients": sum(len(resolution.ordinals) for resolution in resolutions),
+    }
     if body.outcome == "resend":
         # The draft first: it sends nothing by itself, and resolved messages cannot be looked up again.
         numbers = sorted({number for resolution in resolutions for number in resolution.numbers})

@@ -194,10 +194,10 @@ def lines(story: Story) -> Iterator[str]:
         yield f"hours      {line}"
     if not story.events:
         yield "nothing is recorded yet"
-    for one in story.events:
-        text = sentence(one.state, one.reason, one.segments, one.price, one.id)
-        attempt = f", attempt {one.attempt + 1}" if one.attempt else ""
-        yield f"{_both(one.at, story)}  message {one.message}: {text}{attempt}"
+    for event in story.events:
+        text = sentence(event.state, event.reason, event.segments, event.price, event.id)
+        attempt = f", attempt {event.attempt + 1}" if event.attempt else ""
+        yield f"{_both(event.at, story)}  message {event.message}: {text}{attempt}"
     if story.blocker is not None:
         other = story.blocker
         yield f"blocked by {other.name} [{other.campaign}], message {other.message}, planned {_both(other.at, story)}"

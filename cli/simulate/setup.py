@@ -69,7 +69,7 @@ def terms_of(context: Context, spec: CampaignSpec) -> Terms:
     try:
         return context.terms(spec)
     except Transient as error:
-        known = ", ".join(f"{a}.{s}" for a, one in context.settings.accounts.items() for s in one.senders)
+        known = ", ".join(f"{a}.{s}" for a, account in context.settings.accounts.items() for s in account.senders)
         raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; configured: {known}") from error
 
 
@@ -77,7 +77,7 @@ def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int,
     """The limits of each lane of a spec's sender."""
     account = settings.accounts[spec.account]
     sender = account.senders[spec.sender]
-    senders = sum(one.segments_per_second for one in account.senders.values())
+    senders = sum(sender.segments_per_second for sender in account.senders.values())
     count = len(sender.lanes)
     rate = lane_share(sender.segments_per_second, account.segments_per_second, senders, count)
     batch = settings.aggregators[sender.aggregator].capabilities.batch

@@ -116,7 +116,7 @@ class Arrival:
 
 def _first(probes: list[Arrival], lane: int, kill_at: int) -> float:
     """Seconds from the kill to the first arrival from a lane of something that fell due after it."""
-    after = [one.at for one in probes if one.lane == lane and one.due > kill_at]
+    after = [probe.at for probe in probes if probe.lane == lane and probe.due > kill_at]
     return round((min(after, default=float("inf")) - kill_at) / 1000, 2)
 
 
@@ -166,10 +166,10 @@ class _Load:
         _until(start + seconds * 1000)
         wait_until("the killed worker's share waits again", lambda: self._delayed() >= 2 * self.half, 120, 0.5)
         arrivals = self._arrivals(start)
-        bulk = [one.at for one in arrivals if one.campaign == BULK]
-        probes = [one for one in arrivals if one.campaign == PROBE]
+        bulk = [arrival.at for arrival in arrivals if arrival.campaign == BULK]
+        probes = [arrival for arrival in arrivals if arrival.campaign == PROBE]
         loaded_to = min(start + LOADED_S * 1000, max(bulk) - 1000)
-        late = sorted(one.at - one.due for one in probes if start <= one.due <= loaded_to)
+        late = sorted(probe.at - probe.due for probe in probes if start <= probe.due <= loaded_to)
         cuts = statistics.quantiles(late, n=100, method="inclusive")
         back = {str(lane): _first(probes, lane, kill_at) for lane in LANES}
         note(f"release p99 {cuts[98]:.0f} ms; lanes back after {back} s")

@@ -229,7 +229,7 @@ def _until(process: BaseProcess, done: Any, expected: int) -> None:
 
 def _feed(settings: Settings, inputs: Inputs, source: Topic, campaigns: list[str]) -> int:
     """Write the chunks of campaigns; how many recipients they have."""
-    records = [one for campaign in campaigns for one in inputs.records(campaign)]
+    records = [record for campaign in campaigns for record in inputs.records(campaign)]
 
     async def feed() -> None:
         producer = Producer(settings.kafka)

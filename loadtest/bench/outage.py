@@ -94,7 +94,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             wait_until("the campaign has finished", lambda: _finished(api, campaign), patience, pause=0.5)
             time.sleep(2)  # the page's and the metrics' last looks
         account = _account(stack, campaign)
-        restarts = {name: one["restarts"] for name, one in stack.entries().items()}
+        restarts = {name: entry["restarts"] for name, entry in stack.entries().items()}
         memory = _memory(watch, began, start)
         seen = _seen(watch, began, ended)
     checks = _checks(plan, account, memory, seen, restarts)
@@ -253,7 +253,7 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
         return max((one.metrics.get(name, 0.0) for one in during), default=0.0)
 
     afterwards = watch.between(began, last.at)
-    waited = max(one.metrics.get("longwave_writer_waiting_seconds", 0.0) for one in afterwards)
+    waited = max(afterward.metrics.get("longwave_writer_waiting_seconds", 0.0) for afterward in afterwards)
     return {
         "looks": len(during),
         "breaker_open_after_s": _first(
@@ -278,7 +278,7 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
 
 
 def _first(looks: list[Look], began: float, holds: Any) -> float | None:
-    return next((round(one.at - began, 1) for one in looks if holds(one)), None)
+    return next((round(look.at - began, 1) for look in looks if holds(look)), None)
 
 
 def _checks(

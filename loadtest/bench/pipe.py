@@ -63,7 +63,7 @@ def measure(recipients: int) -> float:
         spawn = multiprocessing.get_context("spawn")
         times: Queue[float] = spawn.Queue()
         bodies = (_insert, _relay)
-        processes = [spawn.Process(target=_in_loop, args=(one, stack.settings, chunks, times)) for one in bodies]
+        processes = [spawn.Process(target=_in_loop, args=(body, stack.settings, chunks, times)) for body in bodies]
         for process in processes:
             process.start()
         try:

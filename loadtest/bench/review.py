@@ -92,7 +92,11 @@ def compare(api: Client, spec: dict[str, Any], seconds: float = 90.0) -> Compare
     promised: Counter[str] = Counter(review["skipped"])
     if review["expiring"]:
         promised["deadline"] = review["expiring"]
-    happened = {one["reason"]: one["count"] for one in figures["reasons"] if one["state"] in ("skipped", "expired")}
+    happened = {
+        figure["reason"]: figure["count"]
+        for figure in figures["reasons"]
+        if figure["state"] in ("skipped", "expired")
+    }
     # What the aggregator refuses is not billed, and no review can know it.
     refused = figures["states"]["rejected"]
     share = 1.0 if not figures["submitted"] else figures["submitted"] / max(1, figures["submitted"] - refused)
@@ -134,7 +138,7 @@ def run(recipients: int = 20_000, large: int = 1_000_000) -> Result:
         rows = _cases(stack, Path(folder), recipients)
         took = _time_large(stack, large)
         memory = stack.memory_mb()
-    worst = max(one.off for one in rows)
+    worst = max(row.off for row in rows)
     return Result(
         name="review",
         figure=round(worst, 5),
@@ -142,13 +146,13 @@ def run(recipients: int = 20_000, large: int = 1_000_000) -> Result:
         limit=None,
         ratio=None,
         required=f"skips by reason exact, cost within {WITHIN:.0%}",
-        ok=all(one.ok for one in rows),
+        ok=all(row.ok for row in rows),
         inputs={"recipients": recipients, "text": TEXT},
         details={
-            "slowest_review_seconds": round(max(one.seconds for one in rows), 2),
+            "slowest_review_seconds": round(max(row.seconds for row in rows), 2),
             f"review_of_{large}_seconds": round(took, 1),
             "memory_mb": memory,
-            "table": "\n".join(["", HEADER, *(one.row() for one in rows)]),
+            "table": "\n".join(["", HEADER, *(row.row() for row in rows)]),
         },
     )
 

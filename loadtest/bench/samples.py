@@ -56,7 +56,7 @@ def samples() -> Samples:
         campaign=CAMPAIGN, message=0, at=AT, ordinals=ordinals, segments=[1] * n, prices=[7900] * n, dues=[(n, AT)],
         numbers=numbers, zones=zones, zone=zone, fields=fields,
     )  # fmt: skip
-    ids = [f"agg-{one:012d}" for one in ordinals]
+    ids = [f"agg-{ordinal:012d}" for ordinal in ordinals]
     intent = Intent(epoch=7, campaign=CAMPAIGN, message=0, slices=[(123_456, 0, n)], at=AT)
     result = Result(intent=123_457, groups=[ResultGroup(outcome="accepted", ids=ids)], at=AT)
     renderer = compile_lane_message(LaneMessage(text=TEXT, links=["default"]))

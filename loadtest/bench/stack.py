@@ -65,7 +65,7 @@ class Stack:
 
     def processes(self) -> dict[str, psutil.Process]:
         """Our processes that run now, by name (kafka, worker-0, …)."""
-        return {name: process for name, one in self.entries().items() if (process := record.alive(one))}
+        return {name: process for name, entry in self.entries().items() if (process := record.alive(entry))}
 
     def cpu_seconds(self) -> dict[str, float]:
         return {name: sum(process.cpu_times()[:2]) for name, process in self.processes().items()}

@@ -66,7 +66,7 @@ class Watch:
             thread.join(60)
 
     def between(self, first: float, last: float) -> list[Look]:
-        return [one for one in self.looks if first <= one.at <= last]
+        return [look for look in self.looks if first <= look.at <= last]
 
     def _run(self) -> None:
         while not self._stop.wait(self.pause):

@@ -42,5 +42,5 @@ def nobody_why(status: str, states: Mapping[str, int], targeted: int, reasons: S
     if not targeted:
         return "the audience was empty when it was frozen"
     state, count = max(states.items(), key=lambda pair: pair[1])
-    reason = next((one["reason"] for one in reasons if one["state"] == state), "")
+    reason = next((reason["reason"] for reason in reasons if reason["state"] == state), "")
     return f"{count:,} of {targeted:,} {state}" + (f", most of them for {reason}" if reason else "")

@@ -92,7 +92,7 @@ def converse(
     text, None if it is none of ours. A text that is read from the same place again gives the same again.
     """
     if before is not None and any(one.offset == place.offset for one in before.heard):
-        return before, next((one for one in before.replies if one.offset == place.offset), None)
+        return before, next((reply for reply in before.replies if reply.offset == place.offset), None)
     recent = [one for one in (before.replies if before is not None else []) if one.at > now - DAY]
     folded = fold(text.text)
     reply = None

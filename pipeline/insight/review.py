@@ -258,7 +258,8 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
 
 def _blame(text: TextEstimate) -> str:
     shown = ", ".join(
-        f"{one.character!r} in {one.attribute} ({one.recipients:,})" for one in text.in_values[:_SHOWN_CULPRITS]
+        f"{culprit.character!r} in {culprit.attribute} ({culprit.recipients:,})"
+        for culprit in text.in_values[:_SHOWN_CULPRITS]
     )
     return (
         f"{text.forced:,} recipients have 70 characters a segment and not 160, because of their own values: {shown}; "

@@ -28,7 +28,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
 
 
 def numbers(audience: AudienceStore, revision: int, count: int, campaign: str = CAMPAIGN) -> list[int]:
-    return [int(one) for one in audience.page(campaign, revision, 0, count).numbers]
+    return [int(number) for number in audience.page(campaign, revision, 0, count).numbers]
 
 
 def in_order(wanted: set[int]) -> list[int]:
@@ -46,7 +46,7 @@ def test_lists_and_typed_numbers_are_one_audience_in_order(store: Store) -> None
     expected = in_order({*first, *second, *people.numbers})
     assert count == len(expected)
     page = audience.page(CAMPAIGN, 1, 0, count + 100)
-    assert [int(one) for one in page.numbers] == expected
+    assert [int(number) for number in page.numbers] == expected
     names = dict(zip(expected, page.fields["first_name"], strict=True))
     assert [names[one] for one in (15550000001, 15550000030, 15550000099, 447700900001)] == ["Ada", "Bo", "Cy", ""]
     assert set(page.fields["city"]) == {""}

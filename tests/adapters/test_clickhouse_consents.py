@@ -80,7 +80,7 @@ def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> 
     ])  # fmt: skip
     changes = history(store, number)
     assert [one.evidence for one in changes] == [f"record {place}" for place in range(500, 506)]
-    states = {key: one.state for key, one in current_changes(changes).items()}
+    states = {key: change.state for key, change in current_changes(changes).items()}
     assert states == {("", ""): "in", ("shop", ""): "out", ("shop", "aa"): "in", ("shop", "bb"): "held"}
     for page in (1, 2, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part if row.number == number]
@@ -124,7 +124,7 @@ def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(s
         lanes = dict(zip(numbers, view.blocked_many(account, list(numbers)), strict=True))
         shown = {
             number: reason_of(
-                account, {key: one.state for key, one in current_changes(history(store, number)).items()}
+                account, {key: change.state for key, change in current_changes(history(store, number)).items()}
             )
             for number in numbers
         }

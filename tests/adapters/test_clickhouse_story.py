@@ -105,7 +105,7 @@ def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:
     assert [one.state for one in found] == ["canceled", "queued", "in_flight", "accepted", "delivered"]
     assert max(found, key=lambda one: one.rank).state == "delivered"
     assert (found[3].id, found[3].segments, found[3].price) == (f"sim-{mine}", 2, 7900)
-    assert f"0000000z-1@{NOW}" in {one.id for one in recipient_events(store, ID, other)}
+    assert f"0000000z-1@{NOW}" in {event.id for event in recipient_events(store, ID, other)}
 
 
 def test_a_campaign_and_its_queue(store: Store) -> None:

@@ -113,7 +113,7 @@ async def submit(url_or_port: str | int, timeout: float = 5.0) -> list[SubmitOut
 
 
 def kinds(outcomes: list[SubmitOutcome]) -> list[tuple[str, str]]:
-    return [(one.outcome, one.reason) for one in outcomes]
+    return [(outcome.outcome, outcome.reason) for outcome in outcomes]
 
 
 def all_are(outcomes: list[SubmitOutcome], outcome: str, reason: str) -> None:
@@ -308,12 +308,12 @@ async def test_retry_after(header: str, least: float, most: float) -> None:
     [(429, "", True), (429, "9", True), (503, "9", True), (503, "", False), (408, "9", False), (402, "9", False)],
 )
 def test_who_asks_for_time_holds_the_whole_account(status: int, header: str, holds: bool) -> None:
-    assert {one.holds for one in batch_answer.batch_outcomes(status, header, b"", BATCH)} == {holds}
+    assert {outcome.holds for outcome in batch_answer.batch_outcomes(status, header, b"", BATCH)} == {holds}
 
 
 @pytest.mark.parametrize("header", ["Thu, 99 Nov 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -9999", "inf", "٣"])
 def test_a_retry_after_that_is_none_is_bounded(header: str) -> None:
-    assert all(0 <= one.retry_after <= 3600 for one in batch_answer.batch_outcomes(429, header, b"", BATCH))
+    assert all(0 <= outcome.retry_after <= 3600 for outcome in batch_answer.batch_outcomes(429, header, b"", BATCH))
 
 
 async def test_retry_after_as_a_date() -> None:

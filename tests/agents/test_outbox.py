@@ -55,7 +55,7 @@ async def test_a_record_that_kafka_never_takes_keeps_its_place(
     await asyncio.sleep(3)
     assert not drained.done()
     assert len(box._pending) == 3
-    assert len([one for one in caplog.records if "pending" in one.message]) == 1  # not one a record and try
+    assert len([record for record in caplog.records if "pending" in record.message]) == 1  # not one a record and try
     drained.cancel()
     assert len(bench.records(bench.answers, 1)) == 1
     await bench.close()

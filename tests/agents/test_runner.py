@@ -243,7 +243,7 @@ async def test_a_dead_letter_that_cannot_be_written_stops_the_step_there(
     monkeypatch.undo()
     async with working(bench, again):
         await until(lambda: bench.committed() == 2)
-    assert [one.offset for one in letters(bench, 1)] == [0]
+    assert [letter.offset for letter in letters(bench, 1)] == [0]
     await bench.close()
 
 
@@ -264,7 +264,9 @@ async def test_refused_dead_letters_end_the_worker_and_it_goes_on_when_the_cause
         await until(lambda: app.crashed)
     assert bench.committed() <= 1  # the garbage is not acknowledged
     (said,) = [
-        one.message for one in caplog.records if one.levelname == "CRITICAL" and "takes no dead" in one.message
+        record.message
+        for record in caplog.records
+        if record.levelname == "CRITICAL" and "takes no dead" in record.message
     ]
     assert "too large" in said.lower()
     roomy = topics.Topic("refused-letters", "", "takes them again", config={"max.message.bytes": "8388608"})

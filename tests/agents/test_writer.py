@@ -179,7 +179,7 @@ async def test_batches_are_bounded_by_bytes_too(
 
     def insert(records: Sequence[StatusChunk]) -> None:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
-        inserted.append(sum(len(encode(one)) for one in records))
+        inserted.append(sum(len(encode(record)) for record in records))
 
     large = status(list(range(500)), 7)
     await bench.ask(*[large] * 100, b"garbage", status([1], 7))

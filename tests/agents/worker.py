@@ -113,7 +113,7 @@ class Bench:
         try:
             count = len(consumer.list_topics(topic.name, timeout=10).topics[topic.name].partitions)
             places = [TopicPartition(topic.name, n, 0) for n in range(count) if partition in (None, n)]
-            ends = {one.partition: _watermarks(consumer, one) for one in places}
+            ends = {place.partition: _watermarks(consumer, place) for place in places}
             consumer.assign(places)
             open_ = {n for n, (low, high) in ends.items() if high > low}
             deadline = monotonic() + 15

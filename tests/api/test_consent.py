@@ -64,7 +64,7 @@ def test_a_sender_that_cannot_be_read_is_shown_to_an_operator(live: Live) -> Non
     answer = say(live, {"id": "u1", "from": "Bob’s phone", "text": "STOP"}, {"id": "u2", "text": "hello"})
     assert [one["index"] for one in answer["unread"]] == [0, 1]
     lines = eventually(lambda: live.api.get("/v1/inbox", what="unread")["lines"], lambda found: len(found) >= 2)
-    assert {("Bob’s phone", "STOP"), ("", "hello")} <= {(one["person"], one["text"]) for one in lines}
+    assert {("Bob’s phone", "STOP"), ("", "hello")} <= {(line["person"], line["text"]) for line in lines}
 
 
 def test_an_opt_out_of_one_account_is_no_opt_out_of_another(live: Live) -> None:

@@ -83,7 +83,7 @@ def last_of(kafka: Kafka, topic: str, partition: int) -> tuple[bytes | None, byt
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
     capsys.readouterr()
     assert run(["dead-letters", "list", "--json"]) == 0
-    return {one["origin"]: one for one in json.loads(capsys.readouterr().out)}
+    return {document["origin"]: document for document in json.loads(capsys.readouterr().out)}
 
 
 def test_lists_each_origin_once_with_step_and_error(on_it: Kafka, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
         "answers", "not_ready", "limited",
     }  # fmt: skip
     doctor = stack.run("doctor", "--json")
-    checks = {one["what"]: one for one in orjson.loads(doctor.stdout)["checks"]}
+    checks = {document["what"]: document for document in orjson.loads(doctor.stdout)["checks"]}
     assert checks["topics"]["ok"]
     assert checks["migrations"]["ok"]
     assert checks["ports"]["found"] == "held by the running stack"

@@ -76,7 +76,7 @@ async def test_takes_batches_and_refuses_what_is_not_genuine(tmp_path: Path) -> 
     with simulator(tmp_path) as (url, child):
         async with client(url) as made:
             outcomes = await made.submit("+1888", batch(0, 500, "é" * 70))
-        assert [one.outcome for one in outcomes] == ["accepted"] * 500
+        assert [outcome.outcome for outcome in outcomes] == ["accepted"] * 500
         assert outcomes[7].aggregator_id == "sim-1a2b3c4d-0-7"
         body = b'{"from": "+1", "messages": [{"id": "z", "to": "+12125550123", "text": "x"}]}'
         good = signing.signed(SECRET.encode(), clock.now_ms(), body)

@@ -68,7 +68,7 @@ def test_asked_what_became_of_a_message_it_says_so_and_does_not_take_it(tmp_path
     refusing.take(0, body("b"))
     question = orjson.dumps({"ids": ["a", "b", "late", "never"]})
     items = orjson.loads(desk.tell(1, question).body)["messages"]
-    assert [one["status"] for one in items] == ["accepted", "accepted", "not_seen", "not_seen"]
+    assert [item["status"] for item in items] == ["accepted", "accepted", "not_seen", "not_seen"]
     assert items[0]["aggregator_id"] == "sim-a"
     items = orjson.loads(refusing.tell(1, question).body)["messages"]
     assert items[1] == {"id": "b", "status": "rejected", "code": "30003"}

@@ -106,7 +106,7 @@ class Exports:
     def __init__(self, states: list[str], listed: list[int] | None = None, reason: str = "") -> None:
         self._states = states
         self._reason = reason
-        self._listed = [n for n, one in enumerate(states) if one == "unknown"] if listed is None else listed
+        self._listed = [n for n, state in enumerate(states) if state == "unknown"] if listed is None else listed
 
     def download(self, path: str, to: Path, *, format: str, state: str = "") -> None:
         rows = self._listed if state else list(range(len(self._states)))
@@ -121,8 +121,8 @@ def account_of(
     states: list[str], taken: list[int], folder: Path, listed: list[int] | None = None, reason: str = ""
 ) -> Account:
     counts: dict[str, int] = dict.fromkeys(("accepted", "unknown", "delivered", "pending", "canceled", "rejected"), 0)
-    for one in states:
-        counts[one] += 1
+    for state in states:
+        counts[state] += 1
     shown: dict[str, Any] = {"id": "abc", "figures": {"targeted": len(states), "residual": 0, "states": counts}}
     found = Account()
     found.add(Exports(states, listed, reason), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
@@ -186,7 +186,7 @@ def test_what_is_in_doubt_belongs_to_the_blow_before_it() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("worker", 10.0, 1.0, 1.0), Recovery("broker", 20.0, 1.0, 1.0)]
     findings.attribute({(0, 12_000): 40, (1, 12_000): 30, (0, 25_000): 101})
-    assert [one.doubt for one in findings.recoveries] == [70, 101]
+    assert [recovery.doubt for recovery in findings.recoveries] == [70, 101]
     assert findings.broken() == ["101 left in doubt in one lane, window 100"]
 
 

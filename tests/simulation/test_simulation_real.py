@@ -184,7 +184,7 @@ def test_segments_spend_and_residual_are_the_same(both: Both) -> None:
     figures, real = both.simulated.tallies[1].figures(), both.shown["figures"]
     assert (figures.segments, figures.residual, dict(figures.states)) == (real["segments"], 0, real["states"])
     assert figures.spend / MICRO == pytest.approx(real["spend"])
-    assert {sample.residual for one in both.simulated.timelines for sample in one.samples} == {0}
+    assert {sample.residual for timeline in both.simulated.timelines for sample in timeline.samples} == {0}
 
 
 def test_forecast_from_the_contacts(both: Both) -> None:

@@ -16,7 +16,7 @@ def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> No
     setting = Setting("skip", recipients=5000, lanes=(0, 1), backlog=4, workers=1)
     found = carried_out(setting, BLOWS, said.append)
     adds_up(found)
-    assert [one.kind for one in found.recoveries] == [blow.kind for blow in BLOWS]
+    assert [recovery.kind for recovery in found.recoveries] == [blow.kind for blow in BLOWS]
     scaled, killed = found.recoveries
     assert scaled.doubt == 0
     # Somebody was in flight when the worker died; whoever the aggregator has is known to be there by the receipt.

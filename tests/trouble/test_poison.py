@@ -74,7 +74,7 @@ def test_refused_dead_letters_end_the_worker_and_nothing_is_lost(stage: Scene) -
         wait_until("its successor wrote them", lambda: len(stage.letters()) == before + len(origins))
         account = accounted(campaign, letters=before + len(origins))
     assert set(account.states) <= {"accepted", "unknown"}
-    found = {one.origin for one in stage.letters()}
+    found = {letter.origin for letter in stage.letters()}
     assert origins <= found
     stage.longwave("dead-letters", "drop", *origins)
 

@@ -128,7 +128,7 @@ def test_each_gets_one_message_where_all_have_a_window(stage: Scene) -> None:
     race.run()
     arrivals, reserved = race.arrivals(), race.reservations()
     # The best: all are planned within seconds, so one message for each.
-    assert [len(one) for one in arrivals.values()] == [1] * PEOPLE
+    assert [len(arrival) for arrival in arrivals.values()] == [1] * PEOPLE
     assert [len(one) for one in reserved.values()] == [1] * PEOPLE
     assert {window for one in reserved.values() for _, window in one} == {WINDOW_HOURS * 60}
     reasons, causes = race.skips()
@@ -140,8 +140,8 @@ def test_each_gets_as_many_as_the_accounts_cap_where_none_has_a_window(stage: Sc
     race = Race(stage, 13_106_000_000, 0)
     race.run()
     arrivals, reserved = race.arrivals(), race.reservations()
-    assert [len({campaign for _, campaign in one}) for one in arrivals.values()] == [CAP] * PEOPLE
-    assert [len(one) for one in arrivals.values()] == [CAP] * PEOPLE
+    assert [len({campaign for _, campaign in arrival}) for arrival in arrivals.values()] == [CAP] * PEOPLE
+    assert [len(arrival) for arrival in arrivals.values()] == [CAP] * PEOPLE
     assert [len(one) for one in reserved.values()] == [CAP] * PEOPLE
     reasons, causes = race.skips()
     assert reasons == {"account_cap": (CAMPAIGNS - CAP) * PEOPLE}

@@ -71,13 +71,13 @@ class Story:
         """All that must stay as it is."""
         store = Store(self.stage.settings.clickhouse)
         try:
-            people = {what: _people(store, one) for what, one in self.campaigns.items()}
+            people = {what: _people(store, campaign) for what, campaign in self.campaigns.items()}
             consents = store.rows(
                 "SELECT DISTINCT number, account, hold, at, state, source, evidence FROM consents ORDER BY ALL"
             )
         finally:
             store.close()
-        shown = {what: self.stage.api.get(f"/v1/campaigns/{one}") for what, one in self.campaigns.items()}
+        shown = {what: self.stage.api.get(f"/v1/campaigns/{campaign}") for what, campaign in self.campaigns.items()}
         return {
             "status": {what: (one["status"], one["reason"]) for what, one in shown.items()},
             "figures": {what: _lasting(one["figures"]) for what, one in shown.items()},
@@ -86,7 +86,7 @@ class Story:
             "consents": [tuple(map(str, row)) for row in consents],
             "reservations": self.reservations(),
             "arrivals": sum(len(entry.outcomes) for entry in entries(self.stage.data / "aggregator")),
-            "dead letters": [(one.origin, one.error) for one in self.stage.letters()],
+            "dead letters": [(letter.origin, letter.error) for letter in self.stage.letters()],
         }
 
     def reservations(self) -> dict[bytes, bytes]:
@@ -94,7 +94,7 @@ class Story:
         partitions = range(self.stage.settings.kafka.partitions)
         places = [TopicPartition(topics.RESERVATIONS.name, partition, 0) for partition in partitions]
         reader = Consumer({"bootstrap.servers": self.stage.settings.kafka.bootstrap, "group.id": "reader"})
-        ends = {one.partition: reader.get_watermark_offsets(one, timeout=10)[1] for one in places}
+        ends = {place.partition: reader.get_watermark_offsets(place, timeout=10)[1] for place in places}
         reader.assign(places)
         newest: dict[bytes, bytes] = {}
         while any(one.offset < ends[one.partition] for one in reader.position(places) if ends[one.partition]):
@@ -109,14 +109,18 @@ class Story:
     def committed(self, group: str) -> dict[TopicPartition, int]:
         asked = [ConsumerGroupTopicPartitions(group)]
         [found] = self.admin.list_consumer_group_offsets(asked).values()
-        return {_place(one): one.offset for one in found.result(30).topic_partitions if one.offset >= 0}
+        return {
+            _place(position): position.offset
+            for position in found.result(30).topic_partitions
+            if position.offset >= 0
+        }
 
     def lag(self) -> dict[str, int]:
         """Records that somebody has still to deal with, by topic. A lane's offset is its low-water mark, so it is not
         told by that how far it was read."""
         committed = [pair for group in GROUPS.values() for pair in self.committed(group).items()]
         ends = self.admin.list_offsets({one: OffsetSpec.latest() for one, _ in committed})
-        found = {one: ends[one].result(30).offset for one in ends}
+        found = {place: ends[place].result(30).offset for place in ends}
         left: dict[str, int] = {}
         for place, offset in committed:
             if place.topic != topics.LANES.name and found[place] > offset:
@@ -157,13 +161,15 @@ class Story:
             self.stage.settings.kafka.lanes if topic == topics.LANES.name else self.stage.settings.kafka.partitions
         )
         places = [TopicPartition(topic, partition) for partition in range(count)]
-        begins = self.admin.list_offsets({one: OffsetSpec.earliest() for one in places})
+        begins = self.admin.list_offsets({place: OffsetSpec.earliest() for place in places})
         first = [TopicPartition(one.topic, one.partition, future.result(30).offset) for one, future in begins.items()]
 
         def reset() -> bool:
             with contextlib.suppress(KafkaException):  # until the group has noticed that its member is gone
                 done = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, first)])
-                return all(not one.error for future in done.values() for one in future.result(30).topic_partitions)
+                return all(
+                    not position.error for future in done.values() for position in future.result(30).topic_partitions
+                )
             return False
 
         wait_until(f"{group} is read again from the beginning of {topic}", reset, 40)
@@ -285,7 +291,7 @@ def _happens(told: Story) -> None:
     assert _ended(second)["figures"]["states"]["skipped"] == 300
     told.campaigns = {"first": draft.id, "canceled": waiting.id, "second": second.id, "paused": told.under_way.id}
     states = {row[0]: row[2] for row in _of(told, "paused")}
-    sent, still = ([number for number, one in states.items() if (one == "queued") == queued] for queued in (0, 1))
+    sent, still = ([number for number, state in states.items() if (state == "queued") == queued] for queued in (0, 1))
     assert len(sent) >= 500
     assert len(still) > 500
     out = [first + OUT, first + OUT + 1, sent[0], still[0]]
@@ -299,7 +305,7 @@ def _happens(told: Story) -> None:
 
 
 def _stopped(told: Story) -> dict[str, int]:
-    shown = {what: told.stage.api.get(f"/v1/campaigns/{one}") for what, one in told.campaigns.items()}
+    shown = {what: told.stage.api.get(f"/v1/campaigns/{campaign}") for what, campaign in told.campaigns.items()}
     counts = {what: one["figures"]["opted_out"] for what, one in shown.items() if one["figures"]}
     return {what: count for what, count in counts.items() if count}
 

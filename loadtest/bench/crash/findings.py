@@ -80,7 +80,7 @@ class Findings:
         """`doubts`: (lane, when the new owner claimed it in ms) → messages. Each belongs to the blow before it."""
         self.largest_doubt = max(doubts.values(), default=0)
         self.in_doubt = sum(doubts.values())
-        begins = [one.at for one in self.recoveries]
+        begins = [recovery.at for recovery in self.recoveries]
         for (_, at), count in doubts.items():
             place = bisect_right(begins, at / 1000) - 1
             if place >= 0:
@@ -108,12 +108,12 @@ class Findings:
         if self.in_doubt >= ENOUGH and self.share_never_handed_over > MOST_NEVER_HANDED_OVER:
             share = f"{self.share_never_handed_over:.0%}"
             found.append(f"{share} of those in doubt were never handed over, {MOST_NEVER_HANDED_OVER:.0%} at most")
-        for one in self.recoveries:
-            if one.kind in IN_ORDER and one.doubt:
-                found.append(f"{one.doubt} left in doubt by {one.kind}")
-            pause = one.longest if one.since_death is None else one.since_death
-            if pause > AT_MOST.get(one.kind, float("inf")):
-                found.append(f"a lane stood still for {pause:.1f} s after {one.kind}")
+        for recovery in self.recoveries:
+            if recovery.kind in IN_ORDER and recovery.doubt:
+                found.append(f"{recovery.doubt} left in doubt by {recovery.kind}")
+            pause = recovery.longest if recovery.since_death is None else recovery.since_death
+            if pause > AT_MOST.get(recovery.kind, float("inf")):
+                found.append(f"a lane stood still for {pause:.1f} s after {recovery.kind}")
         return found
 
     @property
@@ -122,13 +122,15 @@ class Findings:
         return self.account.never_handed_over / self.in_doubt if self.in_doubt else 0.0
 
     def longest(self, kinds: frozenset[str]) -> float:
-        return max((one.longest for one in self.recoveries if one.kind in kinds), default=0.0)
+        return max((recovery.longest for recovery in self.recoveries if recovery.kind in kinds), default=0.0)
 
     def by_kind(self) -> dict[str, dict[str, float]]:
         """Kind → count, worst and median pause, worst time to settle, most in doubt."""
         table = {}
-        for kind in sorted({one.kind for one in self.recoveries}):
-            mine = sorted((one for one in self.recoveries if one.kind == kind), key=lambda one: one.longest)
+        for kind in sorted({recovery.kind for recovery in self.recoveries}):
+            mine = sorted(
+                (recovery for recovery in self.recoveries if recovery.kind == kind), key=lambda one: one.longest
+            )
             table[kind] = {
                 "blows": len(mine),
                 "pause_median": round(mine[len(mine) // 2].longest, 1),

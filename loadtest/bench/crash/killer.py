@@ -91,7 +91,7 @@ class Killer:
         partitions (one that was stalled never ended)."""
         entries = self._stack.entries()
         return (
-            all(one["state"] == "ready" for one in entries.values())
+            all(entry["state"] == "ready" for entry in entries.values())
             and all(entries[name]["pid"] != pid for name, pid in struck.hit.items())
             and self._work(self._workers())
         )

@@ -129,7 +129,7 @@ class _Run:
                 return [one for one in found if one is not None]
             if time.monotonic() > until:
                 still = [lane for lane, one in zip(self._arrivals.times, found, strict=True) if one is None]
-                states = {name: one["state"] for name, one in self._stack.entries().items()}
+                states = {name: entry["state"] for name, entry in self._stack.entries().items()}
                 raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
             time.sleep(0.1)
 
@@ -159,7 +159,7 @@ class _Run:
     def _end(self) -> None:
         def ended() -> bool:
             self._load.look()
-            shown = [self._load.shown.get(one, {}) for one in self._load.campaigns]
+            shown = [self._load.shown.get(campaign, {}) for campaign in self._load.campaigns]
             return all(one.get("status") == "finished" for one in shown)
 
         try:

@@ -90,12 +90,12 @@ class Breaker:
 
     def judge(self, now: float, answers: Sequence[Answered], jitter: float) -> None:
         """Take what became of a slice that was admitted."""
-        if reason := failure((one.outcome, one.reason) for one in answers):
+        if reason := failure((answer.outcome, answer.reason) for answer in answers):
             self.failed(now, reason, jitter)
         else:
             self.succeeded()
-        if answers and all(one.holds for one in answers):
-            self._hold(now, max(one.retry_after for one in answers), jitter)
+        if answers and all(answer.holds for answer in answers):
+            self._hold(now, max(answer.retry_after for answer in answers), jitter)
         else:
             self.throttles = 0
 

@@ -154,8 +154,8 @@ def _carriers_left(
     if not limits:
         return None
     left = state.carriers.left(now, limits)
-    for one in picked.slices():
-        for carrier, segments in zip(*(state.carriers_of(one) or ((), ())), strict=True):
+    for slice_ in picked.slices():
+        for carrier, segments in zip(*(state.carriers_of(slice_) or ((), ())), strict=True):
             if normal(carrier) in left:
                 left[normal(carrier)] -= segments
     return left

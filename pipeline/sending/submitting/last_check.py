@@ -39,7 +39,7 @@ class Checked:
 
     def going(self, items: list[Any]) -> list[Any]:
         """Those of `items`, one per recipient, that are not held back."""
-        return [one for one, why in zip(items, self.held, strict=True) if why is None]
+        return [item for item, why in zip(items, self.held, strict=True) if why is None]
 
 
 class LastCheck:

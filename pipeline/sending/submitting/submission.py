@@ -99,8 +99,8 @@ def result_groups(
 
     `answers` are of those that were not held back, in their order; `at` in ms.
     """
-    if len(answers) == len(held) and all(one.outcome == "accepted" for one in answers):
-        return [ResultGroup(outcome="accepted", ids=[one.aggregator_id for one in answers])]
+    if len(answers) == len(held) and all(answer.outcome == "accepted" for answer in answers):
+        return [ResultGroup(outcome="accepted", ids=[answer.aggregator_id for answer in answers])]
     attempt = max(flight.attempts)
     groups: dict[tuple[str, str, int], ResultGroup] = {}
     following = iter(answers)

@@ -51,16 +51,16 @@ def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], a
     """The RESULT of an answer about the `indices` of an INTENT; `at` in ms. What was open when the aggregator was
     asked may be settled by now, which the fold sees to."""
     groups: dict[tuple[str, str], ResultGroup] = {}
-    for index, one in zip(indices, answers, strict=True):
-        group = groups.get((one.outcome, one.reason))
+    for index, answer in zip(indices, answers, strict=True):
+        group = groups.get((answer.outcome, answer.reason))
         if group is None:
-            group = groups[one.outcome, one.reason] = ResultGroup(
-                outcome=one.outcome, reason=one.reason, indices=[], due=at if one.outcome == "retry" else 0
+            group = groups[answer.outcome, answer.reason] = ResultGroup(
+                outcome=answer.outcome, reason=answer.reason, indices=[], due=at if answer.outcome == "retry" else 0
             )
         assert group.indices is not None
         group.indices.append(index)
-        if one.outcome == "accepted":
-            group.ids = [*(group.ids or ()), one.aggregator_id]
+        if answer.outcome == "accepted":
+            group.ids = [*(group.ids or ()), answer.aggregator_id]
     return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
 
 

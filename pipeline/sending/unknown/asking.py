@@ -61,12 +61,19 @@ class Asking:
         """Seconds until there is something to ask or to write; None where time alone brings nothing."""
         if self._under_way() >= AT_ONCE:
             return None
-        return min((max(0.0, one.due - now) for one in self._questions.values() if one.lookup is None), default=None)
+        return min(
+            (max(0.0, question.due - now) for question in self._questions.values() if question.lookup is None),
+            default=None,
+        )
 
     def on_time(self, state: LaneState, now: Instant) -> list[Plain]:
         """Ask what is due; the lane is ours."""
         effects: list[Plain] = []
-        due = [offset for offset, one in self._questions.items() if one.lookup is None and one.due <= now.seconds]
+        due = [
+            offset
+            for offset, question in self._questions.items()
+            if question.lookup is None and question.due <= now.seconds
+        ]
         for offset in due:
             effects += self._ask(state, offset, now)
         return effects
@@ -106,4 +113,4 @@ class Asking:
         return [question.lookup]
 
     def _under_way(self) -> int:
-        return sum(one.lookup is not None for one in self._questions.values())
+        return sum(question.lookup is not None for question in self._questions.values())

@@ -76,4 +76,4 @@ async def test_where_nothing_else_is_known_the_process_ends_in_good_order(caplog
         await asyncio.wait_for(asked.wait(), 5)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [("CRITICAL", "cannot go on")]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("CRITICAL", "cannot go on")]

@@ -217,7 +217,7 @@ async def test_a_drained_and_compacted_changelog_does_not_hang_recovery(kafka: S
         await bench.producer.emit(bench.log.name, None, key=key.encode(), partition=0)
     await asyncio.sleep(0.3)
     await bench.producer.emit(bench.log.name, None, key=b"k0", partition=0)  # rolls the segment
-    await until(lambda: all(one.value() is None for one in bench.records(bench.log, 1, 0)), 40)
+    await until(lambda: all(record.value() is None for record in bench.records(bench.log, 1, 0)), 40)
     app = bench.app()
     keeper = Keeper(bench, app)
     async with started(app):  # fails after 30 s if recovery waits for offsets that are gone

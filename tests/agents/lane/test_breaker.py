@@ -48,7 +48,7 @@ class Peer:
             return web.Response(status=self.status)
         if not messages:
             return web.Response(status=400)
-        said = [{"id": one["id"], "status": "accepted", "aggregator_id": "x"} for one in messages]
+        said = [{"id": message["id"], "status": "accepted", "aggregator_id": "x"} for message in messages]
         return web.json_response({"messages": said})
 
 

@@ -315,7 +315,7 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
         assert made.driver.state.waiting == 6  # five of the ten, and the neighbour
         await made.outbox.drained()
     # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
-    found = {one.offset: to_bytes(one.value) for one in letters}
+    found = {letter.offset: to_bytes(letter.value) for letter in letters}
     assert found == {3: encode(poison), 6: encode(wrong)}
     assert letters[0].error == "KeyError: 'a defect'"
 

@@ -49,7 +49,7 @@ def test_a_shop_s_export_is_understood() -> None:
               "Default Address Phone", "Accepts SMS Marketing", "Total Spent")  # fmt: skip
     columns = columns_of(header)
     assert (columns.phone, columns.country) == (4, 3)
-    assert [(one.name, one.polarity) for one in columns.consents] == [("Accepts SMS Marketing", "in")]
+    assert [(consent.name, consent.polarity) for consent in columns.consents] == [("Accepts SMS Marketing", "in")]
     assert any("another channel" in note for note in columns.notes)
 
 
@@ -92,7 +92,7 @@ def test_the_operator_decides() -> None:
     choices = Choices((("phone", "kontakt"), ("attribute", "Land"), ("opted_out", "4")), ("Rest",))
     columns = columns_of(header, None, choices)
     assert (columns.phone, columns.country) == (0, None)
-    assert [(one.position, one.polarity) for one in columns.consents] == [(3, "out")]
+    assert [(consent.position, consent.polarity) for consent in columns.consents] == [(3, "out")]
     assert [name for name, _ in columns.attributes] == ["phone", "land"]
     with pytest.raises(ColumnsError, match="no column 'Handy'; the file has 'Kontakt'"):
         columns_of(header, None, Choices((("phone", "Handy"),)))
@@ -156,7 +156,7 @@ def test_what_looks_like_consent_and_is_not_understood_stops_the_import(header: 
     with pytest.raises(ColumnsError, match=f"'{header}' looks like consent.*--column consent='{header}'.*--ignore"):
         surveyed(("phone", header), rows)
     answered = surveyed(("phone", header), rows, Choices((("opted_out", header),)))
-    assert [one.polarity for one in answered.consents] == ["out"]
+    assert [consent.polarity for consent in answered.consents] == ["out"]
     assert not surveyed(("phone", header), rows, Choices((), (header,))).consents
     kept = surveyed(("phone", header), rows, Choices((("attribute", header),)))
     assert (kept.consents, len(kept.attributes)) == ((), 1)

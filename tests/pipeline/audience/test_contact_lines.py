@@ -34,7 +34,7 @@ def surveyed(header: tuple[str, ...], rows: list[list[str]], choices: Choices | 
 def said(header: tuple[str, ...], rows: list[list[str]]) -> list[tuple[int, str]]:
     """(row, state) of all statements about consent in a file."""
     found = normalize(rows, surveyed(header, rows), "")
-    return [(one.row, one.state) for one in found.statements]
+    return [(statement.row, statement.state) for statement in found.statements]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,9 @@ def test_the_country_of_a_line_wins_over_the_one_assumed_and_the_number_over_bot
 )
 def test_who_must_not_be_written_to(opted_out: str, consent: str, state: str | None) -> None:
     out = normalize([line(opted_out=opted_out, consent=consent)], columns_of(HEADER), "")
-    assert [(one.number, one.state) for one in out.statements] == ([(NUMBER, state)] if state else [])
+    assert [(statement.number, statement.state) for statement in out.statements] == (
+        [(NUMBER, state)] if state else []
+    )
     assert out.numbers == [NUMBER]
 
 
@@ -115,7 +117,7 @@ def test_an_opt_out_counts_though_its_line_is_rejected() -> None:
     ]
     out = normalize(rows, surveyed(header, rows), "")
     assert [reason for _, reason in out.rejects] == ["no_such_zone", "unknown_country", "wrong_columns"]
-    states = {one.number: one.state for one in out.statements}
+    states = {statement.number: statement.state for statement in out.statements}
     assert states == {12127365000: "out", 12127365001: "out", 12127365002: "held"}
 
 
@@ -123,7 +125,7 @@ def test_whoever_opts_out_does_so_with_all_of_their_numbers() -> None:
     header = ("Phone", "Mobile Phone", "Opt-Out")
     rows = [["+12127365000", "+12127365001", "yes"], ["+12127365002", "", "no"]]
     out = normalize(rows, surveyed(header, rows), "")
-    assert {one.number for one in out.statements} == {12127365000, 12127365001}
+    assert {statement.number for statement in out.statements} == {12127365000, 12127365001}
 
 
 def test_a_line_that_cannot_be_divided_is_held_if_any_of_it_reads_as_an_opt_out() -> None:

@@ -31,7 +31,7 @@ def of(header: tuple[str, ...], *row: str, where: Where = WHERE) -> Outcome:
 
 
 def states(outcome: Outcome) -> list[tuple[int, str]]:
-    return [(one.number, one.state) for one in outcome.changes]
+    return [(change.number, change.state) for change in outcome.changes]
 
 
 def test_a_line_becomes_an_opt_out_with_evidence() -> None:

@@ -304,7 +304,7 @@ def test_unknown_ones_that_were_not_sent_are_rejected_and_give_their_reservation
     transition = step(document("canceled"), asked)
     kinds = {(state, reason) for state, reason, *_ in told(transition)}
     assert kinds == {("rejected", "operator_not_sent")}
-    assert sorted(one for *_, ordinals in told(transition) for one in ordinals) == list(range(12_000))
+    assert sorted(ordinal for *_, ordinals in told(transition) for ordinal in ordinals) == list(range(12_000))
     assert released(transition) == [12125550000 + ordinal for ordinal in range(12_000)]
     assert step(after(transition), asked).effects == transition.effects
     assert step(after(transition), asked).changed is False

@@ -196,7 +196,7 @@ def test_who_is_skipped_for_smart_sending_is_told_by_which_message_and_when() ->
     earlier = identity_of("0000000z", 2)
     assert check_and_reserve(table, asked.numbers[1:], NOW - HOUR, earlier, 0, NOW).ok.all()
     decided = decide(asked, plan(smart_sending_hours=168), table, OptOuts(), NOW)
-    (group,) = [one for status in decided.statuses for one in status.groups]
+    (group,) = [group for status in decided.statuses for group in status.groups]
     assert (group.reason, group.ordinals) == ("smart_sending", [501, 502])
     assert group.ids == [f"0000000z-2@{NOW - HOUR}"] * 2
     assert read_blocker(group.ids[0]) == ("0000000z", 2, NOW - HOUR)

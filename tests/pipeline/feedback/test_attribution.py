@@ -40,7 +40,7 @@ def test_events_are_sets_by_campaign_and_message() -> None:
         Found(text(), NEW), Found(text(), NEW), Found(link("00000001"), OLD), Found(text(), None),
         Found(text(NOW + 5), OLD),
     ]  # fmt: skip
-    made = {(one.campaign, one.message): one for one in statuses(found)}
+    made = {(status.campaign, status.message): status for status in statuses(found)}
     assert {
         key: [(group.state, group.ordinals) for group in one.groups] for key, one in made.items()
     } == {

@@ -86,21 +86,23 @@ def test_who_is_out_by_link_or_held_gets_an_answer_to_nothing_but_their_stop() -
 def test_start_undoes_and_is_answered_only_then() -> None:
     for before in (None, STOPPED):
         outcome = receive(text("START", "m2"), before, known(6, "opted_out"), "account")
-        assert [(one.account, one.state, one.place) for one in outcome.consents] == [("shop", "in", 6)]
+        assert [(consent.account, consent.state, consent.place) for consent in outcome.consents] == [
+            ("shop", "in", 6)
+        ]
         assert outcome.reply == "started"
     assert receive(text("START"), None, known(), "account") == Outcome()
 
 
 def test_a_start_opens_its_own_account_alone_and_promises_nothing_where_more_is_closed() -> None:
     closed = receive(text("START", account="club"), None, known(6, "opted_out", "opted_out"), "account")
-    assert [one.account for one in closed.consents] == ["club"]
+    assert [consent.account for consent in closed.consents] == ["club"]
     assert closed.reply is None, "out for every account: it would be a promise that is false"
     assert receive(text("START", account=""), STOPPED, known(6, "opted_out"), "account") == Outcome()
 
 
 def test_where_there_is_one_account_its_start_opens_what_is_closed_for_all() -> None:
     outcome = receive(text("START"), None, known(6, "opted_out", opens_all=True), "account")
-    assert [(one.account, one.state) for one in outcome.consents] == [("shop", "in"), ("", "in")]
+    assert [(consent.account, consent.state) for consent in outcome.consents] == [("shop", "in"), ("", "in")]
     assert outcome.reply == "started"
 
 
@@ -117,7 +119,7 @@ def test_a_stop_after_a_start_is_written_again_because_the_start_may_stand_behin
     start = receive(text("START", "m2"), STOPPED, known(6, "opted_out"), "account")
     after = note(STOPPED, text("START", "m2"), start)
     outcome = receive(text("STOP", "m3"), after, known(7, "opted_out"), "account")
-    assert [(one.account, one.state, one.place) for one in outcome.consents] == [("shop", "out", 7)]
+    assert [(consent.account, consent.state, consent.place) for consent in outcome.consents] == [("shop", "out", 7)]
     assert outcome.reply == "stopped"
 
 
@@ -187,14 +189,14 @@ class World:
         reply: ReplyKind | None = None
         after, _ = converse(self.step, item, reply, TERMS, place, NOW)
         self.step = note(after, item, outcome)
-        for one in outcome.consents:
-            self.write(one)
+        for consent in outcome.consents:
+            self.write(consent)
         if outcome.expected is not None and not self.view.has(outcome.expected):
             self.write(outcome.expected)
 
     def last(self) -> dict[tuple[str, str], str]:
         """What `GET /v1/optouts/NUMBER` and the export go by: the last record of each key."""
-        return {(one.account, one.hold): one.state for one in self.consents}
+        return {(consent.account, consent.hold): consent.state for consent in self.consents}
 
 
 def operator(state: ConsentState, account: str) -> Consent:
@@ -245,11 +247,11 @@ def test_lanes_and_what_is_shown_agree_after_any_sequence(actions: list[tuple[st
                 assert world.last() == before, "read again, nothing changes"
     world.settle()
     anew = OptOuts()
-    for one in world.consents:
-        anew.apply(one)
+    for consent in world.consents:
+        anew.apply(consent)
     compacted = OptOuts()
-    for one in {(one.account, one.hold): one for one in world.consents}.values():
-        compacted.apply(one)
+    for latest in {(consent.account, consent.hold): consent for consent in world.consents}.values():
+        compacted.apply(latest)
     for account in ("shop", "club"):
         shown = reason_of(account, world.last())
         assert [v.blocked_many(account, [ANN])[0] for v in (world.view, anew, compacted)] == [shown] * 3

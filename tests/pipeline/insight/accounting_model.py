@@ -31,9 +31,9 @@ class Record:
 def states(records: Iterable[Record], present: int, recipients: int) -> dict[str, int]:
     """Each state's set without the sets of the states that may follow it, summed over attempts."""
     members: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for one in records:
-        if one.state not in EVENTS:
-            members[one.state, one.set_key()[2]].add(one.ordinal)
+    for record in records:
+        if record.state not in EVENTS:
+            members[record.state, record.set_key()[2]].add(record.ordinal)
     counts = dict.fromkeys(SHOWN, 0)
     for earlier, found in members.items():
         later = [members[other] for other in members if may_follow(earlier, other)]
@@ -57,8 +57,8 @@ def billed(records: Iterable[Record]) -> tuple[int, int, int]:
 def measured(records: Iterable[Record], present: int, recipients: int) -> MessageSets:
     """The sizes of unions that the engine measures."""
     members: defaultdict[tuple[str, str, int, int, int], set[int]] = defaultdict(set)
-    for one in records:
-        members[one.set_key()].add(one.ordinal)
+    for record in records:
+        members[record.set_key()].add(record.ordinal)
     keys = sorted(members)
     kept = [key for key in keys if key[0] not in EVENTS]
     chain = sorted(kept, key=lambda key: (-rank(key[0], key[2]), not key[1], key[1], key[3], key[4]))
@@ -86,7 +86,7 @@ def _own(key: tuple[str, str, int, int, int], keys: list[tuple[str, str, int, in
         return [key]
     if key[0] in BILLED:
         chain = sorted(
-            (one for one in keys if one[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1], one[2])
+            (key for key in keys if key[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1], one[2])
         )
         return chain[: chain.index(key) + 1]
     if key[0] in FINAL:

@@ -46,7 +46,7 @@ def reviewed(
 
 
 def whats(findings: tuple[Any, ...]) -> str:
-    return "; ".join(f"{one.where}: {one.what}" for one in findings)
+    return "; ".join(f"{finding.where}: {finding.what}" for finding in findings)
 
 
 def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
@@ -77,7 +77,7 @@ def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
 def test_whoever_reaches_nobody_or_few_is_told(outcome: Rehearsal, problem: str, warning: str) -> None:
     found = reviewed(outcome=outcome)
     assert found.skipped == dict(outcome.skipped)
-    assert [one.code for one in found.problems] == ([NOBODY_REACHED] if problem else [])
+    assert [problem.code for problem in found.problems] == ([NOBODY_REACHED] if problem else [])
     assert problem in whats(found.problems)
     assert bool(found.warnings) == bool(warning)
     assert warning in whats(found.warnings)
@@ -96,7 +96,7 @@ def test_one_character_of_a_few_is_not_blamed_on_all() -> None:
     names = ["Ann"] * 97 + ["Łukasz", "Ayşe", "Ş"]
     text = survey_of("a" * 80 + " {first_name}", names)
     assert (text.over_one, text.forced, text.recipients, text.in_text) == (3, 3, 100, ())
-    said = [one.what for one in reviewed(text=text).warnings]
+    said = [warning.what for warning in reviewed(text=text).warnings]
     assert said[0] == "3 of 100 texts take more than one segment of 160 characters: 1.03 on average, 2 at most"
     assert said[1].startswith("3 recipients have 70 characters a segment and not 160, because of their own values: ")
     for part in ("'Ł' in first_name (1)", "'ş' in first_name (1)", "first_name 'Łukasz', first_name 'Ayşe'"):
@@ -106,7 +106,7 @@ def test_one_character_of_a_few_is_not_blamed_on_all() -> None:
 def test_a_character_that_the_author_wrote_is_named_as_such() -> None:
     text = survey_of("ç" + "a" * 80, ["Ann"] * 5)
     assert (text.over_one, text.in_text, text.forced) == (5, ("ç",), 0)
-    [said] = [one.what for one in reviewed(text=text).warnings]
+    [said] = [warning.what for warning in reviewed(text=text).warnings]
     assert "5 of 5 texts take more than one segment: 2.00 on average" in said
     assert "the text itself has 'ç', not in GSM-7" in said
 
@@ -114,7 +114,7 @@ def test_a_character_that_the_author_wrote_is_named_as_such() -> None:
 def test_long_texts_of_plain_characters_blame_no_character() -> None:
     text = survey_of("{first_name}", ["x" * 161, "y"])
     assert (text.over_one, text.most_parts, text.example) == (1, 2, "x" * 161)
-    assert [one.what for one in reviewed(text=text).warnings] == [
+    assert [warning.what for warning in reviewed(text=text).warnings] == [
         "1 of 2 texts take more than one segment of 160 characters: 1.50 on average, 2 at most"
     ]
     # A foreign character that costs nobody a segment is not worth a warning.

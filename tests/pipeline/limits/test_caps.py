@@ -222,7 +222,7 @@ def test_the_fourth_message_in_a_day_to_florida_is_skipped_and_says_which_was_th
         assert work.ordinals == [1, 2]
     [work], groups = outcome(campaign(4), table)
     assert work.ordinals == [2]
-    [group] = [one for one in groups if one.reason == "legal_cap"]
+    [group] = [group for group in groups if group.reason == "legal_cap"]
     assert (group.state, group.ordinals) == ("skipped", [1])
     assert group.ids == [f"00000001-0@{NOON}"]
     assert read_blocker(group.ids[0]) == ("00000001", 0, NOON)

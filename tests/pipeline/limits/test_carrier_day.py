@@ -82,7 +82,7 @@ def choose(state: LaneState, picked: Picked, limit: int) -> tuple[Intent | None,
         carrier_daily={"t-mobile": limit},
     )  # fmt: skip
     assert chosen is not None
-    return chosen.intent, [one for one in chosen.drops if isinstance(one, Defer)]
+    return chosen.intent, [drop for drop in chosen.drops if isinstance(drop, Defer)]
 
 
 def count(slices: list[tuple[int, int, int]]) -> int:

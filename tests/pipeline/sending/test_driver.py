@@ -75,7 +75,7 @@ class Lane:
         limits = Limits(rate=rate, batch=batch, slots=slots, carrier_daily={})
         around = Surroundings(
             breaker=self.breaker,
-            blocked=lambda numbers: [Reason.OPTED_OUT if one in self.blocked else "" for one in numbers],
+            blocked=lambda numbers: [Reason.OPTED_OUT if number in self.blocked else "" for number in numbers],
             knows_consents=lambda: self.is_current,
             has_connection=lambda: self.has_connection,
             is_member=lambda: self.is_member,
@@ -115,13 +115,13 @@ class Lane:
 
     def take(self, kind: type[T]) -> list[T]:
         """The effects of a kind since the last time, in order."""
-        taken = [one for one in self.effects if isinstance(one, kind)]
-        self.effects = [one for one in self.effects if not isinstance(one, kind)]
+        taken = [effect for effect in self.effects if isinstance(effect, kind)]
+        self.effects = [effect for effect in self.effects if not isinstance(effect, kind)]
         return taken
 
     def written(self, kind: type[T]) -> list[T]:
         """The records of a kind that it wrote since the last time."""
-        return [one.record for one in self.take(Write) if isinstance(one.record, kind)]
+        return [write.record for write in self.take(Write) if isinstance(write.record, kind)]
 
     def claim(self, count: int = 0, **more: Any) -> None:
         """Own the lane; `count` recipients of a campaign wait in it."""
@@ -169,7 +169,7 @@ def test_a_claim_that_the_broker_did_not_take_is_written_again_and_a_stranger_to
     assert not lane.take(Write)
     lane.passes(CLAIM_SECONDS)
     lane.time()
-    assert [type(one.record) for one in lane.take(Write)] == [Owner]
+    assert [type(write.record) for write in lane.take(Write)] == [Owner]
 
 
 def test_another_owner_takes_the_lane_and_one_that_came_late_is_claimed_back() -> None:
@@ -258,7 +258,7 @@ def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a
     assert lane.take(WakeLine)
     for one in handed:
         lane.do(lane.driver.on_answer(one.intent, [Answer()], lane.now.seconds, lane.now))
-    assert {group.outcome for one in lane.take(Report) for group in one.record.groups} == {"accepted"}
+    assert {group.outcome for report in lane.take(Report) for group in report.record.groups} == {"accepted"}
     lane.passes(0.9)
     lane.do(lane.driver.on_line(lane.now))
     assert not lane.take(Connect)
@@ -278,7 +278,7 @@ def test_the_last_check_holds_back_who_opted_out_and_the_others_go() -> None:
     assert hand_over.batch == [12125550000 + n for n in range(10) if n != 3]
     lane.do(lane.driver.on_answer(hand_over.intent, [Answer("rejected", "30006")] * 9, None, lane.now))
     (report,) = lane.take(Report)
-    groups = {(one.outcome, one.reason): one.indices for one in report.record.groups}
+    groups = {(group.outcome, group.reason): group.indices for group in report.record.groups}
     assert groups["skipped", Reason.OPTED_OUT] == [3]
     assert len(groups["rejected", "30006"] or ()) == 9
 
@@ -293,7 +293,7 @@ def test_a_pause_while_a_slice_waits_for_a_connection_gives_it_back() -> None:
     assert lane.take(Disconnect) == [Disconnect(3)]
     assert not lane.take(HandOver)
     (report,) = lane.take(Report)
-    assert [(one.outcome, one.reason) for one in report.record.groups] == [("retry", "held_back")]
+    assert [(group.outcome, group.reason) for group in report.record.groups] == [("retry", "held_back")]
     lane.read(report.record)
     lane.time()
     assert not lane.written(Intent)
@@ -312,7 +312,7 @@ def test_a_slice_waits_in_its_place_for_opt_outs_until_it_is_stale() -> None:
     assert not lane.take(Report)
     lane.passes(STALE_MS / 1000 + 0.1)
     lane.do(lane.driver.on_line(lane.now))
-    assert [one.record.groups[0].reason for one in lane.take(Report)] == ["held_back"]
+    assert [report.record.groups[0].reason for report in lane.take(Report)] == ["held_back"]
 
 
 def test_what_is_written_late_is_checked_again() -> None:
@@ -341,7 +341,7 @@ def test_while_the_breaker_is_open_nothing_is_written_but_who_is_past_the_deadli
     assert (drop.state, drop.slices) == ("expired", [(2, 0, 10)])
     lane.passes(HEARTBEAT_MS / 1000)
     lane.time()
-    assert [(one.able, one.epoch) for one in lane.written(Heartbeat)] == [(False, 1)]
+    assert [(heartbeat.able, heartbeat.epoch) for heartbeat in lane.written(Heartbeat)] == [(False, 1)]
 
 
 def test_a_slice_that_cannot_be_prepared_has_a_result_and_those_behind_it_go() -> None:
@@ -351,9 +351,9 @@ def test_a_slice_that_cannot_be_prepared_has_a_result_and_those_behind_it_go() -
     first, second = lane.written(Intent)
     lane.unreadable = {12125550000}
     lane.read(first, second)
-    assert [one.record.groups[0].outcome for one in lane.take(Report)] == ["rejected"]
+    assert [report.record.groups[0].outcome for report in lane.take(Report)] == ["rejected"]
     lane.connect()
-    assert [one.intent for one in lane.take(HandOver)] == [4]
+    assert [hand_over.intent for hand_over in lane.take(HandOver)] == [4]
 
 
 def test_it_asks_what_became_of_a_lost_owners_messages_and_writes_the_answer() -> None:
@@ -376,7 +376,7 @@ def test_it_asks_what_became_of_a_lost_owners_messages_and_writes_the_answer() -
     assert len(lookup.ids) == 2
     lane.do(lane.driver.on_found(lookup, [Answer(), Answer("retry", "not_seen")], lane.now))
     (report,) = lane.take(Report)
-    assert sorted(one.outcome for one in report.record.groups) == ["accepted", "retry"]
+    assert sorted(group.outcome for group in report.record.groups) == ["accepted", "retry"]
 
 
 def test_a_checkpoint_moves_the_mark_only_while_the_lane_is_the_same_owners() -> None:
@@ -434,7 +434,7 @@ def test_garbage_has_a_letter_and_the_log_goes_on() -> None:
     lane.log.append(control())
     taken, _ = lane.driver.read(3, b"garbage", lane.now)
     effects = [one for raw in taken for one in lane.driver.on_raw(*raw, lane.now)]
-    assert [type(one) for one in effects] == [Letter]
+    assert [type(effect) for effect in effects] == [Letter]
     assert lane.driver.active
     assert lane.driver.state.next_offset == 4
 
@@ -443,5 +443,5 @@ def test_what_a_cancel_takes_out_of_the_lane_is_told_by_the_host() -> None:
     lane = Lane()
     lane.claim(10)
     effects = lane.read(control(state="canceled", revision=2, transactional=True))
-    assert not any(isinstance(one, InBatches) for one in effects)
-    assert sum(len(group.ordinals) for one in effects for group in one.groups) == 10
+    assert not any(isinstance(effect, InBatches) for effect in effects)
+    assert sum(len(group.ordinals) for effect in effects for group in effect.groups) == 10
