@@ -18,7 +18,7 @@ _OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u20
 
 def for_terminal(text: str) -> str:
     """`text` with each control character written out: ESC is shown as \\u001b and does nothing."""
-    return _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text) if _OBEYED.search(text) else text
+    return _OBEYED.sub(lambda match: f"\\u{ord(match.group()):04x}", text) if _OBEYED.search(text) else text
 
 
 def for_csv(cells: Iterable[object]) -> list[object]:

@@ -24,9 +24,9 @@ def private_folder(path: Path) -> None:
         OSError: it cannot be made.
     """
     path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
-    found = path.stat()
-    shared = found.st_mode & (stat.S_ISVTX | stat.S_IWOTH) or path.resolve() in (Path.home(), Path.cwd())
-    if found.st_uid == os.getuid() and not shared and found.st_mode & OTHERS:
+    status = path.stat()
+    shared = status.st_mode & (stat.S_ISVTX | stat.S_IWOTH) or path.resolve() in (Path.home(), Path.cwd())
+    if status.st_uid == os.getuid() and not shared and status.st_mode & OTHERS:
         path.chmod(FOLDER)
 
 

@@ -61,24 +61,24 @@ class Attribution:
         since, until = now - LOOK_BACK_MS, current - MARGIN_MS
         rows = await asyncio.to_thread(store_of.waiting, self._store, since, until, AT_ONCE)
         asked = [_waiting(row) for row in rows]
-        due = [one for one in asked if self._later.get((one.number, one.item), 0) <= now]
-        found = await asyncio.to_thread(self._found, due, now) if due else []
-        certain = [one for one in found if one.sent is not None or now - one.waiting.at >= CERTAIN_MS]
-        self._put_off(found, certain, now, {(one.number, one.item) for one in asked})
+        due = [item for item in asked if self._later.get((item.number, item.item), 0) <= now]
+        attributions = await asyncio.to_thread(self._found, due, now) if due else []
+        certain = [item for item in attributions if item.sent is not None or now - item.waiting.at >= CERTAIN_MS]
+        self._put_off(attributions, certain, now, {(item.number, item.item) for item in asked})
         outputs = [output(topics.STATUSES, chunk, chunk.campaign) for chunk in statuses(certain)]
         await write(self._context.producer, outputs, "attribution")
-        await asyncio.to_thread(store_of.insert_attributed, self._store, [_decided(one) for one in certain])
-        for one in certain:
-            metrics.ATTRIBUTED.labels(one.waiting.event if one.sent is not None else "none").inc()
+        await asyncio.to_thread(store_of.insert_attributed, self._store, [_decided(item) for item in certain])
+        for item in certain:
+            metrics.ATTRIBUTED.labels(item.waiting.event if item.sent is not None else "none").inc()
         return len(certain)
 
     def _put_off(
-        self, found: Sequence[Found], certain: Sequence[Found], now: int, asked: set[tuple[int, str]]
+        self, attributions: Sequence[Found], certain: Sequence[Found], now: int, asked: set[tuple[int, str]]
     ) -> None:
         self._later = {key: at for key, at in self._later.items() if key in asked}
-        done = {(one.waiting.number, one.waiting.item) for one in certain}
-        for one in found:
-            key = (one.waiting.number, one.waiting.item)
+        done = {(attribution.waiting.number, attribution.waiting.item) for attribution in certain}
+        for attribution in attributions:
+            key = (attribution.waiting.number, attribution.waiting.item)
             if key not in done:
                 self._later[key] = now + AGAIN_MS
 
@@ -88,15 +88,25 @@ class Attribution:
             for row in store_of.sent_to(self._store, campaigns, numbers):
                 sent.setdefault(row.number, []).append((sender, Sent(row.campaign, row.message, row.ordinal, row.at)))
         return [
-            Found(one, message_of(one, [made for sender, made in sent.get(one.number, []) if sender == _key(one)]))
-            for one in asked
+            Found(
+                waiting,
+                message_of(
+                    waiting,
+                    [
+                        sent_message
+                        for sender, sent_message in sent.get(waiting.number, [])
+                        if sender == _key(waiting)
+                    ],
+                ),
+            )
+            for waiting in asked
         ]
 
     def _questions(self, asked: Sequence[Waiting], now: int) -> list[tuple[str, list[str], list[int]]]:
         """(whose messages, of which campaigns, to which numbers) must be looked at."""
         numbers: dict[str, set[int]] = {}
-        for one in asked:
-            numbers.setdefault(_key(one), set()).add(one.number)
+        for waiting in asked:
+            numbers.setdefault(_key(waiting), set()).add(waiting.number)
         questions = []
         for key, people in numbers.items():
             campaigns = [key.removeprefix(_LINK)] if key.startswith(_LINK) else self._campaigns(key, now)
@@ -107,7 +117,9 @@ class Attribution:
         since = now - LOOK_BACK_MS - WINDOW_MS - EARLY_MS
         names = self._senders.get(key, ())
         return [
-            one for account, sender in names for one in store_of.campaigns_of(self._store, account, sender, since)
+            campaign
+            for account, sender in names
+            for campaign in store_of.campaigns_of(self._store, account, sender, since)
         ]
 
 
@@ -116,15 +128,15 @@ _LINK: Final = "link:"
 
 def senders_of(settings: Settings) -> Mapping[str, list[tuple[str, str]]]:
     """(account, name) of the senders by `sender_key`."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for account, made in settings.accounts.items():
-        for name, sender in made.senders.items():
-            found.setdefault(sender_key(sender.number), []).append((account, name))
-    return found
+    senders: dict[str, list[tuple[str, str]]] = {}
+    for account, account_settings in settings.accounts.items():
+        for name, sender in account_settings.senders.items():
+            senders.setdefault(sender_key(sender.number), []).append((account, name))
+    return senders
 
 
-def _key(one: Waiting) -> str:
-    return f"{_LINK}{one.campaign}" if one.campaign else sender_key(one.sender)
+def _key(waiting: Waiting) -> str:
+    return f"{_LINK}{waiting.campaign}" if waiting.campaign else sender_key(waiting.sender)
 
 
 def _waiting(row: store_of.WaitingRow) -> Waiting:
@@ -132,7 +144,7 @@ def _waiting(row: store_of.WaitingRow) -> Waiting:
     return Waiting(row.number, row.item, row.sender, row.campaign, row.at, event)
 
 
-def _decided(one: Found) -> Decided:
-    sent, asked = one.sent, one.waiting
+def _decided(attribution: Found) -> Decided:
+    sent, asked = attribution.sent, attribution.waiting
     where = ("", 0, 0) if sent is None else (sent.campaign, sent.message, sent.ordinal)
     return Decided(asked.number, asked.item, asked.event, *where, asked.at)

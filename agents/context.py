@@ -63,14 +63,14 @@ class Context:
         await self._unreachable_view.ready.wait()
 
     async def until_broken(self) -> None:
-        """Wait for ever, or until somebody gave up.
+        """Wait until this process fails.
 
         Raises:
-            Exception: what was given to `give_up`.
+            Exception: the error given to `fail`.
         """
         await asyncio.shield(self._breaking())
 
-    def give_up(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End this process: something that nobody awaits has failed for good."""
         if not self._breaking().done():
             self._breaking().set_exception(error)
@@ -82,7 +82,7 @@ class Context:
 
     def _end(self, error: EmitBroken) -> None:
         log.critical("%s", error)
-        self.give_up(error)
+        self.fail(error)
 
     async def stop(self) -> None:
         await self.campaigns.stop()
@@ -106,11 +106,11 @@ class Context:
 
     def quiet(self, account: str) -> QuietHours:
         """The quiet hours of an account that is configured; one for all who ask, since it remembers."""
-        found = self._quiet.get(account)
-        if found is None:
+        hours = self._quiet.get(account)
+        if hours is None:
             own = self.settings.accounts[account].quiet_hours
-            found = self._quiet[account] = quiet_of(self.settings.quiet_reading(account), own, now_ms())
-        return found
+            hours = self._quiet[account] = quiet_of(self.settings.quiet_reading(account), own, now_ms())
+        return hours
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
         """The plan of a campaign's newest document; None if there is no such campaign or launch any more.

@@ -60,10 +60,10 @@ class Coordinator:
         settings = self._context.settings
         name = settings.accounts[spec.account].senders[spec.sender].aggregator
         able = settings.aggregators[name].capabilities
-        why = unsupported(
+        problem = unsupported(
             spec.unknown, name, refuses_repeats=able.refuses_repeats, answers_queries=able.answers_queries
         )
-        return why or terms
+        return problem or terms
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
         match effect:
@@ -82,7 +82,7 @@ class Coordinator:
                     for task in ranges(effect.campaign, effect.revision, message, effect.recipients, size)
                 ]
             case Withdraw(withdrawn):
-                return [output(topics.STATUSES, one, one.campaign) for one in withdrawn]
+                return [output(topics.STATUSES, status_chunk, status_chunk.campaign) for status_chunk in withdrawn]
             case EmitStatuses(chunks):
                 return [output(topics.STATUSES, chunk, chunk.campaign) for chunk in chunks]
             case ReleaseReservations(releases):

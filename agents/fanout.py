@@ -71,9 +71,9 @@ class Fanout:
         ]
         return Emissions(outputs, recipients=len(page))
 
-    def _wait(self, campaign: str, why: str) -> None:
+    def _wait(self, campaign: str, reason: str) -> None:
         self._noted.add(campaign)
-        self._note(campaign, written(Reason.WAITING_FOR_CLICKHOUSE, why))
+        self._note(campaign, written(Reason.WAITING_FOR_CLICKHOUSE, reason))
 
     def _waited(self, campaign: str) -> None:
         """ClickHouse did it: take back what was noted, here or by a worker that is gone."""

@@ -119,10 +119,10 @@ class Inbound:
     ) -> None:
         """The change first, and our memory of the reply; only then the reply itself. Who reads the text again after a
         crash finds the same reply in the table, or decides anew for the same message."""
-        failed = [one for one, future in writing if not await _is_written(future)]
+        failed = [consent for consent, future in writing if not await _is_written(future)]
         if outcome.expected is not None and not await self._comes_to_know(outcome.expected):
             failed.append(outcome.expected)
-        await write(self._context.producer, [consent_output(one) for one in failed])
+        await write(self._context.producer, [consent_output(consent) for consent in failed])
         await self._replies.settled([key])
         if reply is not None:
             await write(self._context.producer, _outputs(reply, number))
@@ -191,7 +191,7 @@ def terms_by_number(settings: Settings) -> dict[str, ReplyTerms]:
         for account_name, account in settings.accounts.items()
         for name, sender in account.senders.items()
     ]
-    ours = frozenset(int(found) for _, _, _, sender in senders if (found := sender_key(sender.number)).isdecimal())
+    ours = frozenset(int(number) for _, _, _, sender in senders if (number := sender_key(sender.number)).isdecimal())
     return {
         sender_key(sender.number): _terms(settings, (account_name, name), account, sender, ours)
         for account_name, account, name, sender in senders

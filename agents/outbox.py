@@ -25,13 +25,13 @@ class Outbox:
     """Sends at once and keeps each record until it is acknowledged; what fails is sent again.
 
     Order is not kept between a record that failed and later ones: only for records whose order means nothing
-    (statuses are sets). `give_up` is called when dead letters have been refused for too long.
+    (statuses are sets). `on_failure` is called when dead letters have been refused for too long.
     """
 
-    def __init__(self, producer: Producer, give_up: Callable[[Exception], None] | None = None) -> None:
+    def __init__(self, producer: Producer, on_failure: Callable[[Exception], None] | None = None) -> None:
         self._producer = producer
-        self._give_up = give_up
-        self._gave_up = False
+        self._on_failure = on_failure
+        self._has_failed = False
         self._refusal = Refusal("lanes")
         self._pending: set[asyncio.Future[Delivered] | asyncio.TimerHandle] = set()
         self._drained: list[asyncio.Future[None]] = []
@@ -39,13 +39,13 @@ class Outbox:
         self._room.set()
         self._warned = -WARN_SECONDS
 
-    def send(self, one: Output) -> None:
+    def send(self, record: Output) -> None:
         """Hand over a record; returns at once."""
-        future = self._producer.send(one.topic, one.value, key=one.key, partition=one.partition)
+        future = self._producer.send(record.topic, record.value, key=record.key, partition=record.partition)
         self._pending.add(future)
         if len(self._pending) >= ROOM:
             self._room.clear()
-        future.add_done_callback(lambda done: self._done(one, done))
+        future.add_done_callback(lambda done: self._done(record, done))
 
     async def room(self) -> None:
         """Wait while the outbox is full: the back-pressure of whoever fills it."""
@@ -59,14 +59,14 @@ class Outbox:
         self._drained.append(future)
         await future
 
-    def _done(self, one: Output, future: asyncio.Future[Delivered]) -> None:
+    def _done(self, record: Output, future: asyncio.Future[Delivered]) -> None:
         error = None if future.cancelled() else future.exception()
-        if one.topic == topics.DEAD_LETTERS.name:
+        if record.topic == topics.DEAD_LETTERS.name:
             self._watch_letters(error)
         if isinstance(error, EmitError):
-            self._warn(one.topic, error)
+            self._warn(record.topic, error)
             handle: asyncio.TimerHandle = asyncio.get_running_loop().call_later(
-                RESEND_SECONDS, lambda: self._again(one, handle)
+                RESEND_SECONDS, lambda: self._resend(record, handle)
             )
             self._pending.add(handle)
         self._pending.discard(future)
@@ -74,12 +74,12 @@ class Outbox:
 
     def _watch_letters(self, error: BaseException | None) -> None:
         if error is None:
-            self._refusal.over()
-        elif isinstance(error, EmitRefused) and not self._gave_up:
-            stop = self._refusal.again(error)
-            if stop is not None and self._give_up is not None:
-                self._gave_up = True
-                self._give_up(stop)
+            self._refusal.record_success()
+        elif isinstance(error, EmitRefused) and not self._has_failed:
+            stop = self._refusal.record_refusal(error)
+            if stop is not None and self._on_failure is not None:
+                self._has_failed = True
+                self._on_failure(stop)
 
     def _warn(self, topic: str, error: EmitError) -> None:
         now = asyncio.get_running_loop().time()
@@ -87,8 +87,8 @@ class Outbox:
             self._warned = now
             log.warning("writing to %s waits, %d records pending: %s", topic, len(self._pending), error)
 
-    def _again(self, one: Output, handle: asyncio.TimerHandle) -> None:
-        self.send(one)
+    def _resend(self, record: Output, handle: asyncio.TimerHandle) -> None:
+        self.send(record)
         self._pending.discard(handle)
 
     def _wake(self) -> None:

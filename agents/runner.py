@@ -203,20 +203,20 @@ class Step(Generic[R]):
 
 
 class Refusal:
-    """For how long dead letters have been refused to one step."""
+    """Tracks how long dead letters of one step have been refused."""
 
     def __init__(self, step: str) -> None:
         self._gauge = metrics.DEAD_LETTERS_REFUSED.labels(step)
         self._since: float | None = None
 
-    def over(self) -> None:
-        """One was written."""
+    def record_success(self) -> None:
+        """A dead letter was written."""
         if self._since is not None:
             self._since = None
             self._gauge.set(0)
 
-    def again(self, error: EmitRefused) -> DeadLettersRefused | None:
-        """One was refused; the reason to end this process when it has been so for too long."""
+    def record_refusal(self, error: EmitRefused) -> DeadLettersRefused | None:
+        """A dead letter was refused. Returns the error to end this process with if that has gone on for too long."""
         self._gauge.set(1)
         if self._since is None:
             self._since = monotonic()
@@ -269,32 +269,38 @@ async def write(producer: Producer, outputs: list[Output], step: str = "") -> No
         EmitRefused: one of them is too large for its topic; all others were written.
         DeadLettersRefused: one is a dead letter, and has been refused for `REFUSED_SECONDS`.
     """
-    pending = [(one, producer.send(one.topic, one.value, key=one.key, partition=one.partition)) for one in outputs]
+    pending = [
+        (record, producer.send(record.topic, record.value, key=record.key, partition=record.partition))
+        for record in outputs
+    ]
     pause, refusal, oversized = FIRST_PAUSE, Refusal(step), None
     while pending:
         failed = []
-        for one, future in pending:
-            error = await _failure(one, future)
-            letter = one.topic == topics.DEAD_LETTERS.name
-            if letter and isinstance(error, EmitRefused) and (stop := refusal.again(error)) is not None:
+        for record, future in pending:
+            error = await _failure(record, future)
+            letter = record.topic == topics.DEAD_LETTERS.name
+            if letter and isinstance(error, EmitRefused) and (stop := refusal.record_refusal(error)) is not None:
                 raise stop
             if not letter and isinstance(error, EmitRefused) and error.oversized:
                 oversized = error
             elif error is not None:
-                failed.append(one)
+                failed.append(record)
         if failed:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
-        pending = [(one, producer.send(one.topic, one.value, key=one.key, partition=one.partition)) for one in failed]
-    refusal.over()
+        pending = [
+            (record, producer.send(record.topic, record.value, key=record.key, partition=record.partition))
+            for record in failed
+        ]
+    refusal.record_success()
     if oversized is not None:
         raise oversized
 
 
-async def _failure(one: Output, future: asyncio.Future[Delivered]) -> EmitError | None:
+async def _failure(record: Output, future: asyncio.Future[Delivered]) -> EmitError | None:
     try:
         await future
     except EmitError as error:
-        log.warning("writing to %s waits: %s", one.topic, error)
+        log.warning("writing to %s waits: %s", record.topic, error)
         return error
     return None

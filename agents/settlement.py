@@ -85,9 +85,9 @@ class Settlement:
         """Measure some of the campaigns that are over and whose measured figures are behind."""
         if self._rounds % LATE_ROUNDS == 1 and not self._late:
             self._late = await asyncio.to_thread(campaigns_behind, self._store)
-        some, self._late = self._late[:LATE_AT_ONCE], self._late[LATE_AT_ONCE:]
+        behind, self._late = self._late[:LATE_AT_ONCE], self._late[LATE_AT_ONCE:]
         current = self._current()
-        for campaign in some:
+        for campaign in behind:
             if campaign not in current:
                 measured = await asyncio.to_thread(self._measure, campaign)
                 await asyncio.to_thread(insert_figures, self._store, measured)
@@ -113,11 +113,13 @@ class Settlement:
                 progress = Progress(campaign=document.id, reached="due", at=now)
                 self._outbox.send(output(topics.COMMANDS, progress, document.id))
 
-    def _tell(self, document: CampaignDocument, found: Sequence[Figures]) -> None:
-        metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(sum(abs(one.residual) for one in found))
+    def _tell(self, document: CampaignDocument, figures_of_messages: Sequence[Figures]) -> None:
+        metrics.CAMPAIGN_RESIDUAL.labels(document.id).set(
+            sum(abs(message_figures.residual) for message_figures in figures_of_messages)
+        )
         self._watched.add(document.id)
         window = int(self._context.settings.receipt_window_hours * 3_600_000)
-        stage = reached(document, found, now_ms(), window)
+        stage = reached(document, figures_of_messages, now_ms(), window)
         if stage is None or self._told.get(document.id) == stage:
             return
         self._told[document.id] = stage
@@ -127,9 +129,9 @@ class Settlement:
 
 def count(documents: Iterable[CampaignDocument]) -> None:
     """Set the gauge of campaigns by status, 0 where there is none."""
-    found = Counter(document.status for document in documents)
+    counts = Counter(document.status for document in documents)
     for status in get_args(Status):
-        metrics.CAMPAIGNS.labels(status).set(found[status])
+        metrics.CAMPAIGNS.labels(status).set(counts[status])
 
 
 def _under_way(document: CampaignDocument) -> bool:

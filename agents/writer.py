@@ -108,7 +108,7 @@ class BatchStep(Generic[R]):
             try:
                 batch.append((event, self._decode(event.message)))
             except DecodeError as error:
-                await self._give_up(stream, event, error)
+                await self._dead_letter(stream, event, error)
         return batch
 
     async def _insert_all(self, stream: Stream, batch: list[tuple[Event, R]]) -> None:
@@ -127,7 +127,7 @@ class BatchStep(Generic[R]):
     async def _split(self, stream: Stream, batch: list[tuple[Event, R]], error: Exception) -> None:
         # In halves: what is refused is found in a few inserts, and its neighbours go in together.
         if len(batch) == 1:
-            await self._give_up(stream, batch[0][0], error)
+            await self._dead_letter(stream, batch[0][0], error)
             return
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
@@ -162,7 +162,7 @@ class BatchStep(Generic[R]):
         finally:
             inserting.cancel()
 
-    async def _give_up(self, stream: Stream, event: Event, error: Exception) -> None:
+    async def _dead_letter(self, stream: Stream, event: Event, error: Exception) -> None:
         reason = Reason.UNREADABLE_RECORD if isinstance(error, DecodeError) else Reason.OUTPUT_REFUSED
         await write(self._producer(), [dead_letter(self.name, event, reason, error)], self.name)
         await stream.ack(event)

@@ -17,7 +17,7 @@ _ALWAYS = ("duplicate",)
 def row(services: Services, document: CampaignDocument) -> JsonObject:
     """What the list shows of a campaign; `figures` is None before the first reading. `outcome` says that it reached
     nobody, `outcome_why` why; both are "" otherwise. `reason` is of `schemas.reasons`, `reason_text` says it."""
-    spec, why = document.spec, _nobody(services, document)
+    spec, problem = document.spec, _nobody(services, document)
     return {
         "id": document.id,
         "name": spec.get("name", ""),
@@ -27,8 +27,8 @@ def row(services: Services, document: CampaignDocument) -> JsonObject:
         "status": document.status,
         "reason": document.reason,
         "reason_text": reason_in_words(document),
-        "outcome": REACHED_NOBODY if why else "",
-        "outcome_why": why,
+        "outcome": REACHED_NOBODY if problem else "",
+        "outcome_why": problem,
         "revision": document.revision,
         "created": iso_or_none(document.created),
         "updated": iso_or_none(document.updated),
@@ -54,8 +54,8 @@ def _nobody(services: Services, document: CampaignDocument) -> str:
     # Figures that were read at an earlier status may not be complete.
     if snapshot is None or snapshot.revision != document.revision:
         return ""
-    found = snapshot.figures
-    return nobody_why(document.status, found["states"], found["targeted"], found["reasons"])
+    figures = snapshot.figures
+    return nobody_why(document.status, figures["states"], figures["targeted"], figures["reasons"])
 
 
 def figures(services: Services, campaign: str) -> JsonObject | None:
@@ -74,8 +74,13 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
         "spec": document.spec,
         "lanes": document.lanes,
         "resolved": [
-            {"as": one.verdict, "recipients": one.recipients, "by": one.by, "at": iso_or_none(one.at)}
-            for one in document.resolved
+            {
+                "as": resolution.verdict,
+                "recipients": resolution.recipients,
+                "by": resolution.by,
+                "at": iso_or_none(resolution.at),
+            }
+            for resolution in document.resolved
         ],
         "history": services.figures.history(document.id),
     }

@@ -35,7 +35,9 @@ class Filter:
         matching = [document for document in documents if self.matches(document)]
         after = self.after
         if after is not None:
-            return [one for one in matching if _place(one).comes_after(after)][: self.size], len(matching)
+            return [document for document in matching if _place(document).comes_after(after)][: self.size], len(
+                matching
+            )
         first = (self.page_of(len(matching)) - 1) * self.size
         return matching[first : first + self.size], len(matching)
 

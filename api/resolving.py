@@ -57,7 +57,7 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
         for message in range(len(definition_of(document).messages))
         for table in _unknown(store, document.id, message, wanted)
     ]
-    count = sum(len(one.ordinals) for one in resolved)
+    count = sum(len(numbers_of_message.ordinals) for numbers_of_message in resolved)
     if wanted is not None:
         _check_all_unknown(document.id, wanted, resolved)
     if not count:
@@ -107,16 +107,16 @@ def wanted_numbers(typed: Sequence[str]) -> list[int]:
     """
     taken, refused = typed_numbers(tuple(typed))
     numbers = list(taken.numbers)
-    for text, why in refused:
+    for text, reason in refused:
         # Numbering plans change: a number of the campaign counts as its export writes it, valid today or not.
         if not _EXPORTED.fullmatch(text):
-            raise ApiError(422, f"numbers: {text!r}: {why}; write each with its country, as +12125550123")
+            raise ApiError(422, f"numbers: {text!r}: {reason}; write each with its country, as +12125550123")
         numbers.append(int(text))
     return list(dict.fromkeys(numbers))
 
 
 def _check_all_unknown(campaign: str, wanted: Sequence[int], resolved: Sequence[Resolution]) -> None:
-    unknown = {number for one in resolved for number in one.numbers}
+    unknown = {number for part in resolved for number in part.numbers}
     others = [f"+{number}" for number in wanted if number not in unknown]
     if others:
         shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")

@@ -88,9 +88,12 @@ def definition_of(document: CampaignDocument) -> CampaignSpec:
     try:
         return document.parsed()
     except ValidationError as error:
-        why = "; ".join(f"{field_error['field']}: {field_error['error']}" for field_error in field_errors(error))
+        error_text = "; ".join(
+            f"{field_error['field']}: {field_error['error']}" for field_error in field_errors(error)
+        )
         raise ApiError(
-            409, f"campaign {document.id}: its definition cannot be read ({why}); edit it as a whole, or delete it"
+            409,
+            f"campaign {document.id}: its definition cannot be read ({error_text}); edit it as a whole, or delete it",
         ) from error
 
 

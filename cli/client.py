@@ -70,10 +70,10 @@ class Client:
     def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> JsonObject:
         with self._open(method, path, body, kind) as answer:
             try:
-                found: JsonObject = orjson.loads(answer.read())
+                document: JsonObject = orjson.loads(answer.read())
             except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
                 raise UserError(f"the API at {self.url} ended its answer early ({_why(error)}); try again") from error
-        return found
+        return document
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
         headers = {"Longwave-By": _user(), **({"Content-Type": kind} if body is not None else {})}

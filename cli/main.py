@@ -56,12 +56,12 @@ class _Lazy(TyperGroup):
         if cmd_name not in self.list_commands(ctx):
             return None
         module, _, attribute = COMMANDS[cmd_name].where.partition(":")
-        found = getattr(importlib.import_module(module), attribute)
-        if not isinstance(found, typer.Typer):
-            alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-            alone.command(cmd_name)(found)
-            found = alone
-        command = typer_command(found)
+        target = getattr(importlib.import_module(module), attribute)
+        if not isinstance(target, typer.Typer):
+            group = typer.Typer(rich_markup_mode=None, add_completion=False)
+            group.command(cmd_name)(target)
+            target = group
+        command = typer_command(target)
         command.name = cmd_name
         return command
 

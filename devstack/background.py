@@ -37,8 +37,8 @@ def start(data: Path, *options: str, follow: bool = False) -> float:
             start_new_session=True,
         )
     while supervisor.poll() is None:
-        found = record.read(data)
-        if found and found["pid"] == supervisor.pid and found["state"] == "ready":
+        recorded = record.read(data)
+        if recorded and recorded["pid"] == supervisor.pid and recorded["state"] == "ready":
             return time.monotonic() - begin
         time.sleep(0.1)
     said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else ""
@@ -55,24 +55,24 @@ def stop(data: Path) -> bool:
     lock = record.Lock(data)
     if not lock.is_held():
         return False
-    found = record.read(data)
-    process = record.alive(found) if found else None
-    if found is None or process is None:
+    recorded = record.read(data)
+    process = record.alive(recorded) if recorded else None
+    if recorded is None or process is None:
         raise UserError(
             f"{data} is in use, but {record.path(data)} does not name a process that is ours; wait or look"
         )
     process.terminate()
-    if not _ended(found, _STOP_TIMEOUT):
+    if not _ended(recorded, _STOP_TIMEOUT):
         process.kill()
-        _ended(found, 5.0)
+        _ended(recorded, 5.0)
         record.sweep(data)
         record.remove(data)
     return True
 
 
-def _ended(found: dict[str, Any], patience: float) -> bool:
+def _ended(recorded: dict[str, Any], patience: float) -> bool:
     deadline = time.monotonic() + patience
-    while record.alive(found) is not None:  # a zombie counts as ended: reaping it is its parent's affair
+    while record.alive(recorded) is not None:  # a zombie counts as ended: reaping it is its parent's affair
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -81,8 +81,8 @@ def _ended(found: dict[str, Any], patience: float) -> bool:
 
 def is_up(data: Path) -> bool:
     """True when a supervisor on `data` says that all is ready."""
-    found = view.gather(data)
-    return found is not None and found["state"] == "ready"
+    entries = view.gather(data)
+    return entries is not None and entries["state"] == "ready"
 
 
 def options(workers: int, only: Sequence[str] = (), script: Path | None = None) -> list[str]:

@@ -40,17 +40,17 @@ class Difference:
 def leave(settings: Settings, name: str) -> None:
     """Note what this process, `name`, runs with. A folder that cannot be written costs only doctor's comparison."""
     file = settings.data.absolute() / FOLDER / f"{name}.json"
-    found = {**record.of_this_process(), "settings": masked(settings), "digest": _digest(settings)}
+    document = {**record.of_this_process(), "settings": masked(settings), "digest": _digest(settings)}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(orjson.dumps(found))
+            out.write(orjson.dumps(document))
 
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, secrets masked."""
-    found: dict[str, Any] = settings.model_dump(mode="json")
-    return found
+    document: dict[str, Any] = settings.model_dump(mode="json")
+    return document
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -64,19 +64,19 @@ def flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]
 
 def running(data: Path) -> dict[str, dict[str, Any]]:
     """What the processes on `data` that live now have left, by name."""
-    found = {}
+    documents = {}
     for file in sorted((data.absolute() / FOLDER).glob("*.json")):
         with contextlib.suppress(OSError, orjson.JSONDecodeError):
             left = orjson.loads(file.read_bytes())
             if record.alive(left) is not None:
-                found[file.stem] = left
-    return found
+                documents[file.stem] = left
+    return documents
 
 
 def differences(settings: Settings) -> list[Difference]:
     """What the processes on the settings' data run with, where that is not what the settings say."""
     now, digest = dict(flat(masked(settings))), _digest(settings)
-    found = []
+    differences_found = []
     for name, left in running(settings.data).items():
         then = dict(flat(left["settings"]))
         mine = [
@@ -86,8 +86,8 @@ def differences(settings: Settings) -> list[Difference]:
         ]
         if not mine and left["digest"] != digest:
             mine = [Difference(name, "", "", "")]
-        found += mine
-    return found
+        differences_found += mine
+    return differences_found
 
 
 def _digest(settings: Settings) -> str:

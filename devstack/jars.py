@@ -35,23 +35,23 @@ def ensure_program(name: str) -> str:
     Raises:
         UserError: it is missing and cannot be installed from here.
     """
-    found = shutil.which(name)
-    if found:
-        return found
+    program = shutil.which(name)
+    if program:
+        return program
     package = _DEBIAN[name]
     if os.geteuid() == 0 and shutil.which("apt-get"):
         note(f"{name} is missing: installing {package} with apt-get (once, about a minute)")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for step in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
             subprocess.run([*_APT, *step], env=environment, check=False, stdout=subprocess.DEVNULL)
-        found = shutil.which(name)
-    if not found:
+        program = shutil.which(name)
+    if not program:
         raise UserError(
             f"`{name}` was not found on PATH; the local Kafka needs Java 17 and, the first time, Maven. "
             f"Install them (Debian, Ubuntu: `sudo apt-get install {' '.join(_DEBIAN.values())}`), "
             "or use your own Kafka: set kafka.bootstrap and `longwave up --no-kafka`"
         )
-    return found
+    return program
 
 
 def ensure() -> Path:

@@ -64,16 +64,16 @@ def make(settings: Settings, workers: int, only: Sequence[str] = (), script: Pat
 
 def elsewhere(settings: Settings) -> dict[str, str]:
     """What the settings place on other machines: name to where. It is waited for, never started."""
-    found = {}
+    processes = {}
     addresses = settings.kafka.bootstrap.split(",")
     if len(addresses) > 1 or ready.split_address(addresses[0])[0] not in _LOCAL:
-        found["kafka"] = settings.kafka.bootstrap
+        processes["kafka"] = settings.kafka.bootstrap
     if settings.clickhouse.host not in _LOCAL or settings.clickhouse.secure:
-        found["clickhouse"] = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
+        processes["clickhouse"] = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
     urls = [urlsplit(aggregator.url) for aggregator in settings.aggregators.values()]
     if not any(url.hostname in _LOCAL and url.port == settings.aggregator.port for url in urls):
-        found["aggregator"] = ", ".join(url.netloc for url in urls)
-    return found
+        processes["aggregator"] = ", ".join(url.netloc for url in urls)
+    return processes
 
 
 def clickhouse_url(settings: Settings) -> str:

@@ -32,7 +32,7 @@ def kafka_answers(bootstrap: str) -> bool:
     """True when a broker gives its metadata (an open port alone is not yet a broker)."""
     from adapters.kafka import admin
 
-    return any(port_open(*split_address(one)) for one in bootstrap.split(",")) and admin.answers(bootstrap)
+    return any(port_open(*split_address(server)) for server in bootstrap.split(",")) and admin.answers(bootstrap)
 
 
 def says_ready(url: str) -> bool:

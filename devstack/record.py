@@ -23,10 +23,10 @@ def path(data: Path) -> Path:
 def read(data: Path) -> dict[str, Any] | None:
     """The last record, whether or not its supervisor still runs."""
     try:
-        found: dict[str, Any] = orjson.loads(path(data).read_bytes())
+        document: dict[str, Any] = orjson.loads(path(data).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    return found
+    return document
 
 
 def write(data: Path, record: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ def sweep(data: Path, patience: float = 3.0) -> list[int]:
 
     On Linux the kernel has killed them already and this only waits until they are gone.
     """
-    left = [found for entry in (read(data) or {}).get("processes", []) if (found := alive(entry))]
+    left = [survivor for entry in (read(data) or {}).get("processes", []) if (survivor := alive(entry))]
     _, stubborn = psutil.wait_procs(left, timeout=patience)
     for process in stubborn:
         with contextlib.suppress(psutil.NoSuchProcess):

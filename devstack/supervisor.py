@@ -104,12 +104,12 @@ class Supervisor:
         if child.ready:
             return
         if child.running is None and child.restarts + 1 >= _GIVE_UP_AFTER:
-            why = f"ended {_GIVE_UP_AFTER} times before it was ready, last with {exit_text(child.last_exit)}"
+            problem = f"ended {_GIVE_UP_AFTER} times before it was ready, last with {exit_text(child.last_exit)}"
         elif time.monotonic() > deadline:
-            why = f"was not ready after {_START_TIMEOUT:.0f} s"
+            problem = f"was not ready after {_START_TIMEOUT:.0f} s"
         else:
             return
-        raise UserError(f"{child.process.name} {why}. Its log ({child.log}) ends:\n{child.tail()}")
+        raise UserError(f"{child.process.name} {problem}. Its log ({child.log}) ends:\n{child.tail()}")
 
     def _prepare_servers(self) -> None:
         """Topics and tables, on whichever servers the settings name, ours or others'."""

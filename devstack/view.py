@@ -25,41 +25,41 @@ Refresh = Callable[[], None]
 def gather(data: Path) -> dict[str, Any] | None:
     """The record with each process's resident memory (bytes) and whether it lives; None when no stack runs."""
     data = data.absolute()
-    found = record.read(data)
-    if found is None or not record.Lock(data).is_held() or record.alive(found) is None:
+    recorded = record.read(data)
+    if recorded is None or not record.Lock(data).is_held() or record.alive(recorded) is None:
         return None
-    for entry in found["processes"]:
+    for entry in recorded["processes"]:
         process = record.alive(entry)
         entry["rss"] = _memory(process) if process else 0
         if process is None and entry["pid"]:
             entry["state"] = "ended"
-    return found
+    return recorded
 
 
 def look(settings: Settings) -> dict[str, Any] | None:
     """What `gather` gives, with what each process says now: `ready`, `not_ready`, `limited`, and state `not ready`
     where it was ready before. Takes a few seconds if a process hangs."""
-    found = gather(settings.data)
-    if found is None:
+    recorded = gather(settings.data)
+    if recorded is None:
         return None
-    said = ask_all(settings, [entry["name"] for entry in found["processes"] if entry["pid"]])
-    for entry in found["processes"]:
-        now = said.get(entry["name"])
+    answers = ask_all(settings, [entry["name"] for entry in recorded["processes"] if entry["pid"]])
+    for entry in recorded["processes"]:
+        now = answers.get(entry["name"])
         entry["ready"] = entry["state"] == "ready" and now is not None and now.ready
         entry["answers"] = now is not None and now.answers
         entry["not_ready"] = [] if now is None else now.not_ready
         entry["limited"] = [] if now is None else now.limited
         if entry["state"] == "ready" and not entry["ready"]:
             entry["state"] = "not ready"
-    return found
+    return recorded
 
 
-def table(found: dict[str, Any]) -> Table:
+def table(entries: dict[str, Any]) -> Table:
     """One row per process."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table  # a fifth of a second that `down` and `status --json` need not spend
 
-    title = f"Longwave on {found['data']}: {found['state']}"
+    title = f"Longwave on {entries['data']}: {entries['state']}"
     # 80 columns are enough for it.
     shown = Table(
         title=title,
@@ -71,7 +71,7 @@ def table(found: dict[str, Any]) -> Table:
     )
     for name, justify in _COLUMNS.items():
         shown.add_column(name, justify=justify, no_wrap=name == "process", overflow="fold")
-    for entry in found["processes"]:
+    for entry in entries["processes"]:
         shown.add_row(
             entry["name"],
             f"[{'green' if entry['state'] == 'ready' else 'yellow'}]{entry['state']}[/]",

@@ -34,7 +34,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     Raises:
         KeyError: a marker names no generator.
     """
-    return _MARKER.sub(lambda found: GENERATORS[found[1]](), markdown)
+    return _MARKER.sub(lambda match: GENERATORS[match[1]](), markdown)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -137,7 +137,7 @@ def packages() -> str:
     rows = (
         (
             f"`{name}/`",
-            "all of them" if imports == "all" else ", ".join(f"`{one}/`" for one in imports) or "none",
+            "all of them" if imports == "all" else ", ".join(f"`{package}/`" for package in imports) or "none",
             _first_sentence(_docstring(ROOT / name / "__init__.py")),
         )
         for name, imports in allowed.items()
@@ -205,7 +205,10 @@ def _sections(model: type[BaseModel], path: str, defaults: BaseModel | None, abo
             continue
         key = f"{path}.{name}" if path else name
         key += ".NAME" if get_origin(field.annotation) is dict else ""
-        below += [(one, key, default if isinstance(default, one) else None, docs.get(name, "")) for one in inner]
+        below += [
+            (inner_model, key, default if isinstance(default, inner_model) else None, docs.get(name, ""))
+            for inner_model in inner
+        ]
     kind = _kind(model)
     title = f"## `[{path}]`" if path else "## Top level"
     yield "\n\n".join(
@@ -240,7 +243,7 @@ def _kind(model: type[BaseModel]) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    limits = [_limit(one) for one in field.metadata]
+    limits = [_limit(constraint) for constraint in field.metadata]
     return ", ".join((_type_name(field.annotation), *filter(None, limits)))
 
 

@@ -61,11 +61,11 @@ class Aftermath:
 
     def texts(self, campaign: str, account: str, numbers: Sequence[int], texts: Iterable[Text]) -> None:
         """Texts that people write back to accepted messages of an account."""
-        for one in texts:
-            at = self._clock.ms + one.wait
+        for reply in texts:
+            at = self._clock.ms + reply.wait
             text = InboundText(
-                number=numbers[one.place], sender="", account=account, text=one.words, at=at, id=f"{campaign}-{at}",
-                intent=classify(one.words).intent,
+                number=numbers[reply.place], sender="", account=account, text=reply.words, at=at,
+                id=f"{campaign}-{at}", intent=classify(reply.words).intent,
             )  # fmt: skip
             self._clock.at_ms(at, lambda text=text: self._hear(campaign, text))  # type: ignore[misc]
 
@@ -91,22 +91,22 @@ class Aftermath:
         by_key: dict[Key, list[Click]] = {}
         for key, click in self._visits.pop(due):
             by_key.setdefault(key, []).append(click)
-        for (campaign, message), found in by_key.items():
-            self._told(clicked(ClickBatch(campaign=campaign, message=message, clicks=found)))
+        for (campaign, message), clicks in by_key.items():
+            self._told(clicked(ClickBatch(campaign=campaign, message=message, clicks=clicks)))
 
     def _receive(self, due: int) -> None:
         by_key: dict[Key, list[tuple[int, str]]] = {}
         for key, ordinal, code in self._receipts.pop(due):
             by_key.setdefault(key, []).append((ordinal, code))
-        for (campaign, message), found in by_key.items():
+        for (campaign, message), receipts in by_key.items():
             batch = ReceiptBatch(
                 campaign=campaign,
                 message=message,
                 received=due,
-                ordinals=[ordinal for ordinal, _ in found],
-                states=["undelivered" if code else "delivered" for _, code in found],
-                codes=[code for _, code in found],
-                times=[due] * len(found),
+                ordinals=[ordinal for ordinal, _ in receipts],
+                states=["undelivered" if code else "delivered" for _, code in receipts],
+                codes=[code for _, code in receipts],
+                times=[due] * len(receipts),
             )
             self._told(received(batch))
 

@@ -90,7 +90,7 @@ class ModelledAggregator:
                 codes[index] = by_ending(self.script.undelivered_endings, str(number)) or codes[index]
         return delays(receipts.delay, self._draw, n) // 1_000_000, codes
 
-    def found(self, n: int) -> list[SubmitOutcome]:
+    def look_up(self, n: int) -> list[SubmitOutcome]:
         """What it says when it is asked for messages that it gave no answer about: it has not taken any of them."""
         return [NOT_SEEN] * n
 

@@ -12,8 +12,8 @@ from simulation.audience import Audience
 
 def rehearsed(audience: Audience, plan: CampaignPlan, now: int) -> Rehearsal:
     """What eligibility would decide for the audience at `now` (ms), if nobody had been sent anything before."""
-    found = Rehearsal()
+    rehearsal = Rehearsal()
     consent = OptOuts(np.concatenate([audience.opted_out, audience.held]))
     for first in range(0, len(audience.page), PAGE):
-        rehearse(found, audience.page.part(first, first + PAGE), plan, 0, {}, consent, now)
-    return found
+        rehearse(rehearsal, audience.page.part(first, first + PAGE), plan, 0, {}, consent, now)
+    return rehearsal

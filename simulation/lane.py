@@ -136,8 +136,8 @@ class SimulatedLane:
             case StatusChunk() | Release() | Move():
                 self._world.tell(effect)
             case InBatches(following):
-                for one in following:
-                    self._world.tell(one)
+                for following_effect in following:
+                    self._world.tell(following_effect)
             case Write(record):
                 self._clock.after(READ_BACK, partial(self._written, effect, record))
             case Report(record):
@@ -169,13 +169,13 @@ class SimulatedLane:
         self._carry_out(self._driver.on_written(write, offset, "", self._now))
 
     def _answer_lookup(self, lookup: Lookup) -> None:
-        answers = self._world.aggregator.found(len(lookup.ids))
-        self._carry_out(self._driver.on_found(lookup, answers, self._now))
+        answers = self._world.aggregator.look_up(len(lookup.ids))
+        self._carry_out(self._driver.on_lookup(lookup, answers, self._now))
 
-    def _hand_over(self, one: HandOver[Message]) -> None:
+    def _hand_over(self, slice_: HandOver[Message]) -> None:
         aggregator, sent = self._world.aggregator, self._clock.seconds
-        key = self._driver.state.flights[one.intent].key
-        ordinals, numbers, segments = (list(column) for column in zip(*one.batch, strict=True))
+        key = self._driver.state.flights[slice_.intent].key
+        ordinals, numbers, segments = (list(column) for column in zip(*slice_.batch, strict=True))
         answers = aggregator.answers(numbers, segments, self._clock.ms)
 
         def answered() -> None:
@@ -183,7 +183,7 @@ class SimulatedLane:
             taken = [index for index, answer in enumerate(answers) if answer.outcome == "accepted"]
             if taken:
                 self._world.accepted(key, [ordinals[i] for i in taken], [numbers[i] for i in taken])
-            self._carry_out(self._driver.on_answer(one.intent, answers, sent, self._now))
+            self._carry_out(self._driver.on_answer(slice_.intent, answers, sent, self._now))
 
         self._clock.after(aggregator.latency(), answered)
 

@@ -18,7 +18,7 @@ from simulation.timeline import Timeline
 def report(outcome: Outcome, specs: list[CampaignSpec], sources: list[str], seed: int, script: str) -> dict[str, Any]:
     """The first campaign at the top level, the others it shares lanes with in `others`; without wall-clock times."""
     several = zip(outcome.tallies, outcome.timelines, outcome.texts, specs, sources, strict=True)
-    first, *others = (_campaign(outcome.start, *one) for one in several)
+    first, *others = (_campaign(outcome.start, *campaign_result) for campaign_result in several)
     return {
         "seed": seed,
         "script": script,
@@ -44,7 +44,7 @@ def _campaign(
         "targeted": figures.targeted,
         "states": dict(figures.states),
         "skips": dict(sorted(figures.reasons.get("skipped", {}).items())),
-        "reasons": {state: dict(sorted(found.items())) for state, found in sorted(figures.reasons.items())},
+        "reasons": {state: dict(sorted(counts.items())) for state, counts in sorted(figures.reasons.items())},
         "submitted": figures.accepted_ever + figures.states["rejected"] + figures.states["unknown"],
         "segments": figures.segments,
         "spend": figures.spend / MICRO,

@@ -153,7 +153,7 @@ class _Simulation:
             self._clock, self._aggregator, self._breaker, self._optouts.blocked_many, self._tell, self._accepted
         )
         limits = {lane: limit for launch in launches for lane, limit in launch.limits.items()}
-        return {lane: SimulatedLane(lane, one, world, grain) for lane, one in sorted(limits.items())}
+        return {lane: SimulatedLane(lane, lane_limits, world, grain) for lane, lane_limits in sorted(limits.items())}
 
     def run(self) -> Outcome:
         for running in self._campaigns.values():
@@ -168,17 +168,17 @@ class _Simulation:
             events += 1
         for running in self._campaigns.values():
             running.timeline.sample(self._clock.ms)
-        found = list(self._campaigns.values())
+        campaigns = list(self._campaigns.values())
         return Outcome(
-            tallies=[one.tally for one in found],
-            timelines=[one.timeline for one in found],
-            plans=[one.plan for one in found],
+            tallies=[campaign.tally for campaign in campaigns],
+            timelines=[campaign.timeline for campaign in campaigns],
+            plans=[campaign.plan for campaign in campaigns],
             start=self._start,
             ended=self._clock.ms,
             events=events,
             coarse=self._coarse,
             outages=self._breaker.opened,
-            texts=[self._aftermath.said[one.launch.id] for one in found],
+            texts=[self._aftermath.said[campaign.launch.id] for campaign in campaigns],
         )
 
     def _launch(self, running: _Running) -> None:

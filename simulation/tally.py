@@ -110,7 +110,7 @@ class Tally:
         return sizes
 
     def _union(self, *states: str) -> BitMap:
-        return BitMap().union(*(found for key, found in self._sets.items() if key[0] in states))
+        return BitMap().union(*(ordinals for key, ordinals in self._sets.items() if key[0] in states))
 
     def _settled(self) -> list[Settled] | None:
         moved_on = any(key[1] == Reason.NOT_SENT_BY_LOST_OWNER for key in self._sets)
@@ -118,7 +118,7 @@ class Tally:
             return None
         known = self._union("delivered", "undelivered") - self._union("accepted")
         kinds: defaultdict[tuple[int, int], BitMap] = defaultdict(BitMap)
-        for key, found in self._sets.items():
+        for key, ordinals in self._sets.items():
             if key[0] == "unknown":
-                kinds[key[3], key[4]] |= found
-        return [Settled(*kind, len(found & known)) for kind, found in kinds.items()]
+                kinds[key[3], key[4]] |= ordinals
+        return [Settled(*kind, len(ordinals & known)) for kind, ordinals in kinds.items()]

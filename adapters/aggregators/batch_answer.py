@@ -92,9 +92,11 @@ def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
     items = _items(content)
     if items is None:
         return all_same(batch, "unknown", Reason.BAD_ANSWER if content.strip() else Reason.NO_CONTENT)
-    if len(items) == len(batch) and all(item.id == one.id for item, one in zip(items, batch, strict=True)):
+    if len(items) == len(batch) and all(
+        item.id == submission.id for item, submission in zip(items, batch, strict=True)
+    ):
         return [_outcome(item) for item in items]
-    return _match(items, [one.id for one in batch], _outcome)
+    return _match(items, [submission.id for submission in batch], _outcome)
 
 
 def _items(content: bytes) -> list[_Item] | None:
@@ -115,7 +117,7 @@ def _items_one_by_one(content: bytes) -> list[_Item] | None:
     listed = answer.get("messages") if isinstance(answer, dict) else None
     if not isinstance(listed, list):
         return None
-    return [_read_item(one) for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    return [_read_item(entry) for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
 
 def _read_item(fields: dict[str, Any]) -> _Item:
@@ -144,7 +146,7 @@ def _match(items: list[_Item], ids: list[str], outcome_of: Callable[[_Item], Sub
         if said.setdefault(item.id, outcome) != outcome:
             said[item.id] = SubmitOutcome("unknown", Reason.ANSWERED_TWICE)
     missing = SubmitOutcome("unknown", Reason.NOT_IN_ANSWER)
-    return [said.get(one, missing) for one in ids]
+    return [said.get(message_id, missing) for message_id in ids]
 
 
 def _query_outcome(item: _Item) -> SubmitOutcome:

@@ -226,7 +226,7 @@ class HttpBatch(Account):
 
 
 def _encode(sender: str, batch: list[Submission]) -> bytes:
-    messages = [{"id": one.id, "to": f"+{one.to}", "text": one.text} for one in batch]
+    messages = [{"id": submission.id, "to": f"+{submission.to}", "text": submission.text} for submission in batch]
     return orjson.dumps({"from": sender, "messages": messages})
 
 

@@ -79,13 +79,13 @@ class AudienceStore:
             StoreUnavailable: repeat it.
             StoreRefused: ClickHouse does not accept the statement.
         """
-        found = self._committed(campaign, revision)
-        if found is None:
+        committed = self._committed(campaign, revision)
+        if committed is None:
             self._attempt(campaign, revision, lists, numbers, list(fields))
-            found = self._committed(campaign, revision)
-        if found is None:
+            committed = self._committed(campaign, revision)
+        if committed is None:
             raise StoreRefused(f"the audience of {campaign} was frozen and is not there")
-        return found[1]
+        return committed[1]
 
     def page(self, campaign: str, revision: int, first: int, last: int) -> AudiencePage:
         """Recipients with ordinals [first, last), at most as many as there are.
@@ -94,10 +94,10 @@ class AudienceStore:
             StoreUnavailable: repeat it.
             StoreRefused: this revision was never frozen, or rows of it are missing.
         """
-        found = self._committed(campaign, revision)
-        if found is None:
+        committed = self._committed(campaign, revision)
+        if committed is None:
             raise StoreRefused(f"campaign {campaign} has no frozen audience of revision {revision}")
-        attempt, recipients, fields = found
+        attempt, recipients, fields = committed
         expected = max(0, min(last, recipients) - first)
         named = "".join(f", fields[{place}] AS field_{place}" for place in range(1, len(fields) + 1))
         table = self._store.table(
@@ -167,8 +167,8 @@ def preview(
     rows = f"SELECT number, zone, country, region{named} FROM ({_members(fields, bool(len(numbers)), within)})"
     parameters = {"lists": list(lists), "first_bucket": buckets[0], "last_bucket": buckets[1]}
     parameters |= {f"field_{place}": name for place, name in enumerate(fields)}
-    found = store.table(f"{rows} ORDER BY bucket, number", parameters, numbers if len(numbers) else None)
-    return _page(0, found.combine_chunks(), fields)
+    table = store.table(f"{rows} ORDER BY bucket, number", parameters, numbers if len(numbers) else None)
+    return _page(0, table.combine_chunks(), fields)
 
 
 def _statement(fields: Sequence[str], typed: bool) -> str:

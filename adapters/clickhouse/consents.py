@@ -181,8 +181,8 @@ def export(store: Store, *, current: bool, page: int = PAGE) -> Iterator[list[Ch
 
 def _merged(changes: Iterable[Change]) -> list[Change]:
     """Changes in order of account, hold and log as one list by time, in which each log keeps its order."""
-    logs = [list(found) for _, found in groupby(changes, lambda one: (one.account, one.hold))]
-    return list(heapq.merge(*logs, key=lambda one: one.recorded))
+    logs = [list(log) for _, log in groupby(changes, lambda change: (change.account, change.hold))]
+    return list(heapq.merge(*logs, key=lambda change: change.recorded))
 
 
 def insert_replies(store: Store, conversations: Sequence[Conversation]) -> None:
@@ -191,14 +191,14 @@ def insert_replies(store: Store, conversations: Sequence[Conversation]) -> None:
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    found = {
+    by_message = {
         (reply.campaign, reply.message, reply.ordinal): (conversation.number, reply)
         for conversation in conversations
         for reply in conversation.replies
     }
-    if not found:
+    if not by_message:
         return
-    numbers, replies = [number for number, _ in found.values()], [one for _, one in found.values()]
+    numbers, replies = [number for number, _ in by_message.values()], [reply for _, reply in by_message.values()]
     store.insert_arrow("replies", pa.table({
         "campaign": pa.array([reply.campaign.encode() for reply in replies], pa.binary(8)),
         "message": pa.array([reply.message for reply in replies], pa.uint8()),
@@ -275,20 +275,20 @@ def reply_figures(store: Store) -> list[ReplyFigures]:
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    found: dict[tuple[str, str], ReplyFigures] = {}
+    figures: dict[tuple[str, str], ReplyFigures] = {}
     for account, sender, kind, n in store.rows(_KINDS):
-        one = found.setdefault((account, sender), ReplyFigures(account, sender, 0, {}, {}, 0, 0, 0))
-        one.kinds[kind] = n
-        one.targeted += n
+        of_sender = figures.setdefault((account, sender), ReplyFigures(account, sender, 0, {}, {}, 0, 0, 0))
+        of_sender.kinds[kind] = n
+        of_sender.targeted += n
     for account, sender, state, n, segments, spent in store.rows(_STATES):
-        if (account, sender) in found:
-            one = found[account, sender]
-            one.states[state] = n
-            one.segments += segments
-            one.spent += spent
+        if (account, sender) in figures:
+            of_sender = figures[account, sender]
+            of_sender.states[state] = n
+            of_sender.segments += segments
+            of_sender.spent += spent
     for account, sender, n in store.rows(_STRANGE):
-        if (account, sender) in found:
-            found[account, sender].residual += n
-    for one in found.values():
-        one.residual += one.targeted - sum(one.states.values())
-    return list(found.values())
+        if (account, sender) in figures:
+            figures[account, sender].residual += n
+    for of_sender in figures.values():
+        of_sender.residual += of_sender.targeted - sum(of_sender.states.values())
+    return list(figures.values())

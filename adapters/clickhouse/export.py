@@ -89,10 +89,10 @@ def export(store: Store, campaign: str, message: int = 0, state: str = "") -> It
     """
     if state and state not in SHOWN:
         raise StoreRefused(f"no state {state!r}: one of {', '.join(SHOWN)}")
-    found = store.rows(_AUDIENCE, {"campaign": campaign})
-    if not found:
+    rows = store.rows(_AUDIENCE, {"campaign": campaign})
+    if not rows:
         return
-    revision, (attempt, recipients) = found[0]
+    revision, (attempt, recipients) = rows[0]
     asked: dict[str, Any] = {"campaign": campaign, "message": message, "revision": revision, "attempt": attempt}
     for first in range(0, recipients, WINDOW):
         last = min(first + WINDOW, recipients)

@@ -68,8 +68,8 @@ def mapped() -> Iterator[None]:
 def _judged(error: driver.ClickHouseError) -> StoreError:
     code = getattr(error, "code", None)
     if code is None:
-        found = _CODE.search(str(error))
-        code = int(found.group(1)) if found else None
+        match = _CODE.search(str(error))
+        code = int(match.group(1)) if match else None
     if code is not None:
         stays = StoreMisfit if code in MISFIT else StoreRefused
         return (StoreUnavailable if code in TRANSIENT else stays)(_text(error))

@@ -124,17 +124,17 @@ def insert_texts(store: Store, texts: Sequence[tuple[InboundText | UnreadText, s
     """
     if not texts:
         return
-    said = [text for text, _, _ in texts]
+    inbound = [text for text, _, _ in texts]
     words = ("sender", "account", "aggregator", "id", "intent", "word", "rule", "text")
     store.insert_arrow("inbound", pa.table({
-        "number": pa.array([getattr(one, "number", 0) for one in said], pa.uint64()),
-        "person": pa.array([getattr(one, "person", "") for one in said], pa.string()),
-        "at": pa.array([one.at for one in said], _MS),
-        "received": pa.array([one.received or one.at for one in said], _MS),
-        "notes": pa.array([one.notes for one in said], pa.list_(pa.string())),
+        "number": pa.array([getattr(text, "number", 0) for text in inbound], pa.uint64()),
+        "person": pa.array([getattr(text, "person", "") for text in inbound], pa.string()),
+        "at": pa.array([text.at for text in inbound], _MS),
+        "received": pa.array([text.received or text.at for text in inbound], _MS),
+        "notes": pa.array([text.notes for text in inbound], pa.list_(pa.string())),
         "identity": pa.array([identity for _, identity, _ in texts], pa.string()),
         "evidence": pa.array([evidence for _, _, evidence in texts], pa.string()),
-        **{name: pa.array([getattr(one, name) for one in said], pa.string()) for name in words},
+        **{name: pa.array([getattr(text, name) for text in inbound], pa.string()) for name in words},
     }))  # fmt: skip
 
 
@@ -147,15 +147,15 @@ def inbox(
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    found: list[Line] = []
+    lines_found: list[Line] = []
     place = after._replace(at=min(after.at, NEWEST.at))
     more = True
-    while more and len(found) <= size:
-        lines, edge = _read(store, what, number, place, size + 1 - len(found))
-        found += lines
+    while more and len(lines_found) <= size:
+        lines, edge = _read(store, what, number, place, size + 1 - len(lines_found))
+        lines_found += lines
         more, place = edge is not None, edge or place
-    shown = found[:size]
-    return _completed(store, shown), _place(shown[-1]) if len(found) > size else None
+    shown = lines_found[:size]
+    return _completed(store, shown), _place(shown[-1]) if len(lines_found) > size else None
 
 
 def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> tuple[list[Line], Place | None]:
@@ -178,7 +178,7 @@ def _read(store: Store, what: What, number: int, after: Place, wanted: int) -> t
     if not ends:
         return ordered, None
     edge = min(ends, key=_order)
-    return [one for one in ordered if _order(_place(one)) <= _order(edge)], edge
+    return [line for line in ordered if _order(_place(line)) <= _order(edge)], edge
 
 
 def _rows(store: Store, query: str, asked: dict[str, Any]) -> list[Line]:
@@ -216,7 +216,7 @@ def _first(store: Store, texts: Sequence[Line]) -> list[Line]:
 
 def _known(store: Store, caused: Sequence[Line]) -> set[tuple[int, str]]:
     """Number and evidence of the texts of people whom a text has opted out or in."""
-    numbers = sorted({one.number for one in caused})
+    numbers = sorted({change.number for change in caused})
     return {(number, evidence) for number, evidence in store.rows(_KNOWN, numbers=numbers)} if numbers else set()
 
 

@@ -72,16 +72,16 @@ def read(folder: Path = FOLDER) -> list[Migration]:
     Raises:
         StoreRefused: a file with another kind of name, or numbers that are not 1, 2, 3, ….
     """
-    found = []
+    migrations = []
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
         if match is None:
             raise StoreRefused(f"migration {path.name}: call it NNNN_name.sql, with the next free number")
-        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
-    for place, migration in enumerate(found, 1):
+        migrations.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+    for place, migration in enumerate(migrations, 1):
         if migration.number != place:
             raise StoreRefused(f"migration {migration.file}: expected number {place:04d} at its place")
-    return found
+    return migrations
 
 
 def migrate(settings: Settings, folder: Path = FOLDER) -> list[str]:

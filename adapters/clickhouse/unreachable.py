@@ -139,9 +139,9 @@ def all_listed(store: Store, page: int = 10_000) -> Iterator[list[Listed]]:
         StoreUnavailable, StoreRefused.
     """
     after = 0
-    while found := listed(store, after, page):
-        yield found
-        after = found[-1].number
+    while rows := listed(store, after, page):
+        yield rows
+        after = rows[-1].number
 
 
 def count(store: Store) -> dict[str, int]:

@@ -93,13 +93,13 @@ class CsvContacts:
             self.dialect = replace(self.dialect, before=f"sep={self._delimiter}")
 
     def _open(self) -> TextIOWrapper:
-        found = self._encoding
-        return self._path.open(encoding=found.codec, errors=found.errors, newline=self._line_end)
+        encoding = self._encoding
+        return self._path.open(encoding=encoding.codec, errors=encoding.errors, newline=self._line_end)
 
     def _find_line_end(self) -> str:
         """LF (CRLF is one too); CR for files that have no LF at all."""
-        found = self._encoding
-        with self._path.open(encoding=found.codec, errors=found.errors, newline="\n") as file:
+        encoding = self._encoding
+        with self._path.open(encoding=encoding.codec, errors=encoding.errors, newline="\n") as file:
             first = file.readline(LONGEST_LINE)
             if first.endswith("\n"):
                 # A header that ends with a lone CR above lines that end with LF: then any end counts.
@@ -223,8 +223,8 @@ class CsvContacts:
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    found = os.stat(path)
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _dialect(encoding: Encoding, delimiter: str, line_end: str, header: str) -> Dialect:

@@ -121,7 +121,7 @@ def _values(contacts: ContactColumns, at: int) -> dict[str, Any]:
     return {
         "country": _array(contacts.countries, pa.string()),
         "region": _array(
-            [given or told for given, told in zip(contacts.regions, contacts.derived, strict=True)], pa.string()
+            [given or derived for given, derived in zip(contacts.regions, contacts.derived, strict=True)], pa.string()
         ),
         "zone": _array(contacts.zones, pa.string()),
         "attributes": attribute_maps(len(contacts.numbers), contacts.attributes),

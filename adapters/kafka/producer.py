@@ -149,12 +149,12 @@ class Producer:
 
     def _note(self, error: KafkaError) -> None:
         with self._lock:
-            found = broken(error)
-            if found is None or self._broken is not None:
+            failure = broken(error)
+            if failure is None or self._broken is not None:
                 return
-            self._broken = found
+            self._broken = failure
         if self._on_broken is not None:
-            self._loop.call_soon_threadsafe(self._on_broken, found)
+            self._loop.call_soon_threadsafe(self._on_broken, failure)
 
     def _report(self, future: asyncio.Future[Delivered], error: KafkaError | None, message: Any) -> None:
         with self._lock:

@@ -88,7 +88,7 @@ class ReservationsReader:
             )
             if any(end < self._positions.get(partition, 0) for partition, end in ends.items()):
                 self._begin()  # another topic of the same name: what was read is of the past
-            behind = {one: end for one, end in ends.items() if self._positions.get(one, 0) < end}
+            behind = {partition: end for partition, end in ends.items() if self._positions.get(partition, 0) < end}
             if behind:
                 await self._read_to(consumer, behind)
         finally:

@@ -88,12 +88,12 @@ def _guarded(kafka: Kafka, work: Callable[[AdminClient], _T]) -> _T:
 
 
 def _inspect(admin: AdminClient, kafka: Kafka, topics: Sequence[Topic]) -> list[TopicState]:
-    found = admin.list_topics(timeout=5).topics
-    present = [topic for topic in topics if topic.name in found]
+    existing = admin.list_topics(timeout=5).topics
+    present = [topic for topic in topics if topic.name in existing]
     config = _configs(admin, [topic.name for topic in present])
     states = []
     for topic in topics:
-        count = len(found[topic.name].partitions) if topic.name in found else None
+        count = len(existing[topic.name].partitions) if topic.name in existing else None
         is_ = config.get(topic.name, {})
         differing = {
             key: (is_.get(key, ""), should)
@@ -145,8 +145,8 @@ def _await_visible(admin: AdminClient, topics: Sequence[Topic]) -> None:
 
 
 def _with_leaders(admin: AdminClient) -> set[str]:
-    found = admin.list_topics(timeout=5).topics.items()
-    return {name for name, topic in found if all(part.leader >= 0 for part in topic.partitions.values())}
+    existing = admin.list_topics(timeout=5).topics.items()
+    return {name for name, topic in existing if all(part.leader >= 0 for part in topic.partitions.values())}
 
 
 def _alter(admin: AdminClient, states: Sequence[TopicState]) -> None:

@@ -146,8 +146,8 @@ class View:
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> set[int]:
         while True:
-            found = await consumer._client.fetch_all_metadata()
-            partitions: set[int] | None = found.partitions_for_topic(self._topic)
+            metadata = await consumer._client.fetch_all_metadata()
+            partitions: set[int] | None = metadata.partitions_for_topic(self._topic)
             if partitions:
                 return partitions
             await asyncio.sleep(RETRY_SECONDS)

@@ -43,11 +43,11 @@ def begin(folder: Path, name: str, tables: Iterable[AckedTable], kafka: Kafka) -
     marker = folder / MARKER
     if marker.exists():
         try:
-            found = check(tables, ends(kafka))
+            checked = check(tables, ends(kafka))
             log.warning(
                 "%s was not stopped in good order: %s table partitions fit their changelogs, %s removed to be read "
                 "again%s; lanes are read from their marks, of checkpoints only whole ones with their digest",
-                name, found.kept, len(found.removed), "".join(f" ({why})" for why in found.removed),
+                name, checked.kept, len(checked.removed), "".join(f" ({defect})" for defect in checked.removed),
             )  # fmt: skip
         except KafkaException as error:
             log.warning("%s was not stopped in good order, and its tables are not checked: %s", name, error)
@@ -62,17 +62,17 @@ def end(folder: Path) -> None:
 
 def check(tables: Iterable[AckedTable], ends: Ends) -> Checked:
     """Hold each local partition of the tables against its changelog; remove what does not fit."""
-    found = Checked()
+    checked = Checked()
     for table in tables:
         for path in sorted(table.data.path.glob(f"{table.data.basename}-*.db")):
             partition = int(path.stem.rpartition("-")[2])
-            why = _defect(table.data, path, ends(table.changelog_topic_name, partition))
-            if why:
+            defect = _defect(table.data, path, ends(table.changelog_topic_name, partition))
+            if defect:
                 shutil.rmtree(path)
-                found.removed.append(f"{path.stem} {why}")
+                checked.removed.append(f"{path.stem} {defect}")
             else:
-                found.kept += 1
-    return found
+                checked.kept += 1
+    return checked
 
 
 def _defect(store: AckedStore, path: Path, end: int) -> str:

@@ -112,7 +112,7 @@ class LaneOwner:
         self._following_up: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Future[Delivered]] = set()
         """Proposals that the broker has not answered for."""
-        self.outbox = Outbox(context.producer, context.give_up)
+        self.outbox = Outbox(context.producer, context.fail)
         self.driver = self._driver(route)
         self._submissions = Submissions(
             lane, route.sender, route.aggregator, route.breaker, self.driver, self._carry_out
@@ -318,11 +318,11 @@ class LaneOwner:
             # A defect, as a record that cannot be folded; the campaign's residual shows whose status was not written.
             log.exception("lane %s cannot write all that follows from a record", self.lane, extra=self._about)
 
-    async def _write_checkpoint(self, one: Checkpoint) -> None:
+    async def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         # The statuses that follow from the records below the mark are nowhere else: they must be safe first.
         await self.followed_up()
         await self.outbox.drained()
-        records = stream(one.snapshot, one.epoch)
+        records = stream(checkpoint.snapshot, checkpoint.epoch)
         parts, error = 0, ""
         try:
             while (record := await asyncio.to_thread(next, records, None)) is not None:
@@ -330,7 +330,7 @@ class LaneOwner:
                 parts += 1
         except EmitError as failed:
             parts, error = 0, str(failed)
-        self._carry_out(self.driver.on_checkpoint(one, parts, error))
+        self._carry_out(self.driver.on_checkpoint(checkpoint, parts, error))
 
     def _send_letter(self, letter: Letter) -> None:
         metrics.STEP_DEAD_LETTERS.labels("lanes").inc()

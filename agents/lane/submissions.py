@@ -72,16 +72,16 @@ class Submissions:
         metrics.LANE_SEGMENTS.labels(self._lane).inc(hand_over.segments)
         self._carry_out(self._driver.on_answer(intent, outcomes, written, instant()))
 
-    async def _hand_over(self, one: HandOver[Submission]) -> tuple[list[SubmitOutcome], float | None]:
+    async def _hand_over(self, slice_: HandOver[Submission]) -> tuple[list[SubmitOutcome], float | None]:
         """What the aggregator says of each message, and when (s) they were written, None where that is not known."""
         written: list[float] = []
-        outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(one.batch)
+        outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(slice_.batch)
         try:
             outcomes = await self._aggregator.submit(
                 self._sender,
-                one.batch,
+                slice_.batch,
                 lambda: written.append(monotonic()),
-                lambda: self._driver.may_still_go(one.intent, instant()),
+                lambda: self._driver.may_still_go(slice_.intent, instant()),
             )
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
@@ -91,8 +91,8 @@ class Submissions:
         return outcomes, written[0] if written else None
 
     async def _look_up(self, lookup: Lookup) -> None:
-        found = await self._aggregator.lookup(lookup.ids)
-        self._carry_out(self._driver.on_found(lookup, found, instant()))
+        answers = await self._aggregator.lookup(lookup.ids)
+        self._carry_out(self._driver.on_lookup(lookup, answers, instant()))
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=f"lane-{self._lane}-{name}")

@@ -90,10 +90,10 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
     return compile_plan(draft, terms_in(settings, spec))
 
 
-def forecast_json(name: str, audience: str, found: Forecast, skipped: Mapping[str, int]) -> JsonObject:
+def forecast_json(name: str, audience: str, forecast: Forecast, skipped: Mapping[str, int]) -> JsonObject:
     """The forecast of the campaign `name`, times as ISO 8601 in UTC; `audience` says in words whom it is about,
     `skipped` (reason -> recipients) who of them would get nothing."""
-    value = asdict(found)
+    value = asdict(forecast)
     times = {key: value[key] and iso_or_none(value[key]) for key in ("begin", "finish", "horizon")}
     zones = [{**zone, "finish": zone["finish"] and iso_or_none(zone["finish"])} for zone in value["zones"]]
     return {"name": name, "audience": audience, **value, **times, "zones": zones, "skipped": dict(skipped)}

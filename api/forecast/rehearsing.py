@@ -82,7 +82,7 @@ async def rehearsed(
             await asyncio.to_thread(_count, outcome, counted, page, plan, index, table, answered, at)
             if until_somebody and outcome.going:
                 break
-    texts = await asyncio.to_thread(lambda: tuple(one.estimate() for one in surveys))
+    texts = await asyncio.to_thread(lambda: tuple(survey.estimate() for survey in surveys))
     return Rehearsed(outcome=outcome, texts=texts, uncounted=tuple(uncounted))
 
 

@@ -105,7 +105,7 @@ class Ingress:
         except (Gone, asyncio.CancelledError):
             raise
         except Exception:
-            # A defect. The sender is asked to repeat the request. That doubles nothing: an item that was set aside is
+            # A defect. The sender is asked to repeat the request. That doubles nothing: a rejected item is
             # the same dead letter when it comes again.
             log.exception("%s failed", kind)
             return json_answer(500, {"error": "a defect of ours: it is in our log; try again later"}, _LATER)

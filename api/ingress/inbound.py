@@ -18,9 +18,9 @@ from typing import Any, Final, NamedTuple
 from adapters.kafka.consents import emit_consent
 from adapters.ports import CallbackPort, Emitter
 from adapters.settings import Settings
-from api.ingress.aside import Aside, raw_of, set_aside
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
+from api.ingress.rejected import RejectedItem, raw_of, write_rejected
 from pipeline.feedback.inbound import Scope, closing_of
 from pipeline.feedback.inbound_sender import read_sender, sender_key
 from pipeline.feedback.inbound_time import read_time
@@ -43,14 +43,14 @@ class Taken:
     it came for an operator (index and reason)."""
 
     count: int
-    refused: list[Aside]
+    refused: list[RejectedItem]
     unread: list[tuple[int, str]]
 
     def answer(self) -> dict[str, Any]:
         """The body of the answer."""
         return {
             "taken": self.count,
-            "refused": [{"index": one.place, "reason": one.reason} for one in self.refused],
+            "refused": [{"index": item.place, "reason": item.reason} for item in self.refused],
             "unread": [{"index": index, "reason": reason} for index, reason in self.unread],
         }
 
@@ -81,18 +81,22 @@ class Inbound:
         try:
             items = self._callbacks[aggregator].texts(body)
         except ValueError as error:
-            await set_aside(
-                self._emitter, topics.INBOUND, aggregator, [Aside(-1, str(error), body, Reason.UNREADABLE_BODY)], now
+            await write_rejected(
+                self._emitter,
+                topics.INBOUND,
+                aggregator,
+                [RejectedItem(-1, str(error), body, Reason.UNREADABLE_BODY)],
+                now,
             )
             raise Refused(400, f"not a list of texts: {error}; it is kept as a dead letter") from error
         texts: list[InboundText | UnreadText] = []
-        refused: list[Aside] = []
+        refused: list[RejectedItem] = []
         unread: list[tuple[int, str]] = []
         for index, item in enumerate(items):
             text = read_item(item, aggregator, now, self._receivers)
             if isinstance(text, str):
-                why = Reason.NO_TEXT if isinstance(item, dict) else Reason.NOT_AN_OBJECT
-                refused.append(Aside(index, text, raw_of(item, body), why))
+                reason = Reason.NO_TEXT if isinstance(item, dict) else Reason.NOT_AN_OBJECT
+                refused.append(RejectedItem(index, text, raw_of(item, body), reason))
                 continue
             if isinstance(text, UnreadText):
                 unread.append(
@@ -100,7 +104,7 @@ class Inbound:
                 )
             texts.append(text)
         await all_of([self._write(text) for text in texts])
-        await set_aside(self._emitter, topics.INBOUND, aggregator, refused, now)
+        await write_rejected(self._emitter, topics.INBOUND, aggregator, refused, now)
         return Taken(len(texts), refused, unread)
 
     async def _write(self, text: InboundText | UnreadText) -> None:
@@ -118,15 +122,15 @@ class Inbound:
 
 def receivers(settings: Settings) -> dict[str, Receiver]:
     """The senders of all accounts by `sender_key`."""
-    found: dict[str, Receiver] = {}
+    by_number: dict[str, Receiver] = {}
     for name, account in settings.accounts.items():
         for sender in account.senders.values():
             key = sender_key(sender.number)
             number = read(f"+{key}", "") if key.isdecimal() else None
             country = number.country if isinstance(number, Accepted) else ""
-            other = found.get(key)
-            found[key] = Receiver(name if other is None or other.account == name else "", country)
-    return found
+            other = by_number.get(key)
+            by_number[key] = Receiver(name if other is None or other.account == name else "", country)
+    return by_number
 
 
 def read_item(item: Any, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:

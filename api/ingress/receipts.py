@@ -18,10 +18,10 @@ import msgspec
 
 from adapters.ports import CallbackPort, Emitter, ReceiptItem
 from adapters.settings import Settings
-from api.ingress.aside import Aside, raw_of, set_aside
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
+from api.ingress.rejected import RejectedItem, raw_of, write_rejected
 from pipeline.feedback.receipts import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
@@ -47,7 +47,7 @@ class Taken:
     """How many items were taken, and those that were refused."""
 
     count: int
-    refused: list[Aside]
+    refused: list[RejectedItem]
 
     def answer(self) -> dict[str, Any]:
         """The body of the answer."""
@@ -74,7 +74,7 @@ class Receipts:
         self._coalescer: Coalescer[_Key, tuple[_Row, int]] = Coalescer(self._emit)
 
     async def take(self, body: bytes, now: int, aggregator: str) -> Taken:
-        """Take the receipts of a request; returns when Kafka has acknowledged them and those that are set aside.
+        """Take the receipts of a request; returns when Kafka has acknowledged them and those that are rejected.
 
         Raises:
             Refused: 400, it is no list of receipts; it is kept as a dead letter.
@@ -83,14 +83,18 @@ class Receipts:
         try:
             items = self._callbacks[aggregator].receipts(body)
         except ValueError as error:
-            await set_aside(
-                self._emitter, topics.RECEIPTS, aggregator, [Aside(-1, str(error), body, Reason.UNREADABLE_BODY)], now
+            await write_rejected(
+                self._emitter,
+                topics.RECEIPTS,
+                aggregator,
+                [RejectedItem(-1, str(error), body, Reason.UNREADABLE_BODY)],
+                now,
             )
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
         groups, refused = self._group(items, body, now, aggregator)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
         await all_of(writes)
-        await set_aside(self._emitter, topics.RECEIPTS, aggregator, refused, now)
+        await write_rejected(self._emitter, topics.RECEIPTS, aggregator, refused, now)
         return Taken(sum(map(len, groups.values())), refused)
 
     async def close(self) -> None:
@@ -98,9 +102,9 @@ class Receipts:
 
     def _group(
         self, items: list[ReceiptItem] | list[Any], body: bytes, now: int, aggregator: str
-    ) -> tuple[dict[_Key, list[_Row]], list[Aside]]:
+    ) -> tuple[dict[_Key, list[_Row]], list[RejectedItem]]:
         groups: dict[_Key, list[_Row]] = {}
-        refused: list[Aside] = []
+        refused: list[RejectedItem] = []
         counts: Counter[str] = Counter()
         sent: dict[str, Sent | None] = {}
         for index, item in enumerate(items):
@@ -113,12 +117,12 @@ class Receipts:
             else:
                 refusal = receipt
             if refusal is not None:
-                counts[refusal.why] += 1
-                refused.append(Aside(index, refusal.text, raw_of(_plain(item), body), refusal.why))
+                counts[refusal.cause] += 1
+                refused.append(RejectedItem(index, refusal.text, raw_of(_plain(item), body), refusal.cause))
             elif isinstance(receipt, Receipt):
                 groups.setdefault(receipt[:2], []).append(_Row(*receipt[2:]))
-        for why, count in counts.items():
-            RECEIPTS_ASIDE.labels(why).inc(count)
+        for reason, count in counts.items():
+            RECEIPTS_ASIDE.labels(reason).inc(count)
         return groups, refused
 
     def _sent(self, campaign: str) -> Sent | None:

@@ -76,10 +76,10 @@ async def launch(
 
 
 def _checked(spec: CampaignSpec) -> CampaignSpec:
-    wrong = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
-    if wrong:
-        text = "; ".join(f"{one.where}: {one.what}" for one in wrong)
-        raise ApiError(422, text, fields=[{"field": finding.where, "error": finding.what} for finding in wrong])
+    problems = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
+    if problems:
+        text = "; ".join(f"{problem.where}: {problem.what}" for problem in problems)
+        raise ApiError(422, text, fields=[{"field": problem.where, "error": problem.what} for problem in problems])
     return spec
 
 

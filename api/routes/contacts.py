@@ -44,8 +44,8 @@ class EraseBody(BaseModel):
 @router.get("/contacts/{number}")
 async def show(number: str, shared: Shared) -> JsonObject:
     """Everything that is stored about a number; as ClickHouse has it, a second behind Kafka."""
-    found = await asyncio.to_thread(person, shared.figures.store, number_of(number))
-    return dict(_plain(found))
+    contact = await asyncio.to_thread(person, shared.figures.store, number_of(number))
+    return dict(_plain(contact))
 
 
 @router.delete("/contacts/{number}")
@@ -71,9 +71,9 @@ def _plain(value: Any) -> Any:
     """Times as ISO 8601; statuses have theirs in ms."""
     if isinstance(value, dict):
         return {
-            key: iso_or_none(one) if key == "at" and isinstance(one, int) else _plain(one)
-            for key, one in value.items()
+            key: iso_or_none(item) if key == "at" and isinstance(item, int) else _plain(item)
+            for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return iso_of(value) if isinstance(value, datetime) else value

@@ -36,9 +36,9 @@ async def lines(
     or is decided meanwhile repeats and loses nobody."""
     wanted = number_of(number) if number.strip() else 0
     after = read_place(cursor) if cursor else NEWEST
-    found, last = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, after, size)
+    page, last = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, after, size)
     following = "" if last is None else written_place(last)
-    return {"lines": [_as_json(line) for line in found], "next": following}
+    return {"lines": [_as_json(line) for line in page], "next": following}
 
 
 def written_place(place: Place) -> str:
@@ -59,8 +59,8 @@ def read_place(cursor: str) -> Place:
             raise ValueError(number)
         return Place(at, int(number), mark)
     except ValueError as error:
-        why = cursors.NONE_OF_OURS
-        raise ApiError(422, f"cursor: {why}", fields=[{"field": "cursor", "error": why}]) from error
+        message = cursors.NONE_OF_OURS
+        raise ApiError(422, f"cursor: {message}", fields=[{"field": "cursor", "error": message}]) from error
 
 
 def _as_json(line: Line) -> JsonObject:

@@ -42,13 +42,13 @@ async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]
     """Campaigns, newest first, with status from Kafka and figures as of the last reading. `next` is the cursor of
     those that follow ("": none do): what is made or deleted meanwhile repeats and loses nobody."""
     await shared.ready()
-    found, total = wanted.select(shared.campaigns.all())
+    page, total = wanted.select(shared.campaigns.all())
     return {
-        "campaigns": [row(shared, document) for document in found],
+        "campaigns": [row(shared, document) for document in page],
         "total": total,
         "page": wanted.page_of(total),
         "pages": wanted.pages(total),
-        "next": wanted.next_of(found),
+        "next": wanted.next_of(page),
         "sources": sources(shared),
     }
 
@@ -67,13 +67,13 @@ async def review(campaign: str, shared: Shared) -> JsonObject:
     cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
     document = await shared.document(campaign)
     spec = definition_of(document)
-    found, acted = await reviewing.review_of(shared, spec, campaign)
+    reviewed, acted = await reviewing.review_of(shared, spec, campaign)
     ahead = await reviewing.forecast_review(shared, spec, acted, campaign)
     return {
         "id": campaign,
         "status": document.status,
-        "ok": not found.problems,
-        **dataclasses.asdict(found),
+        "ok": not reviewed.problems,
+        **dataclasses.asdict(reviewed),
         "forecast": None if ahead is None else dataclasses.asdict(ahead),
     }
 

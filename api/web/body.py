@@ -66,9 +66,9 @@ def checked(value: Any, now: int) -> CampaignSpec:
         raise _refused(field_errors(error)) from error
     latest = datetime.fromtimestamp(now / 1000, UTC) + AHEAD
     late = {name: at for name in ("send_at", "deadline") if (at := getattr(spec, name)) is not None}
-    why = f"is more than two years ahead (after {latest:%Y-%m-%d}): is the year right?"
+    problem = f"is more than two years ahead (after {latest:%Y-%m-%d}): is the year right?"
     wrong = [
-        {"field": name, "error": f"{at.isoformat()} {why}"}
+        {"field": name, "error": f"{at.isoformat()} {problem}"}
         for name, at in late.items()
         if at.replace(tzinfo=at.tzinfo or UTC) > latest
     ]

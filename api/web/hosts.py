@@ -28,10 +28,10 @@ class Hosts:
     def is_ours_origin(self, origin: str, host: str) -> bool:
         """Whether a page of that Origin is ours, asked as `host`."""
         try:
-            found = urlsplit(origin)
+            parts = urlsplit(origin)
         except ValueError:
             return False
-        return found.netloc == host or (found.scheme, found.netloc) == (self._url.scheme, self._url.netloc)
+        return parts.netloc == host or (parts.scheme, parts.netloc) == (self._url.scheme, self._url.netloc)
 
 
 def _hostname(host: str) -> str:

@@ -83,11 +83,11 @@ def _complete(path: str, method: str, operation: JsonObject) -> None:
         operation["responses"]["200"] = {"description": "a stream", "content": STREAMS[method, path]}
     for status, model in ANSWERS.get((method, path), {}).items():
         schema = {"$ref": _COMPONENTS.format(model=model.__name__)}
-        why = (model.__doc__ or "").strip()
-        operation["responses"][status] = {"description": why, "content": {"application/json": {"schema": schema}}}
+        meaning = (model.__doc__ or "").strip()
+        operation["responses"][status] = {"description": meaning, "content": {"application/json": {"schema": schema}}}
     problem = {"application/json": {"schema": {"$ref": _COMPONENTS.format(model="Problem")}}}
-    for status, why in said.items():
-        operation["responses"][status] = {"description": why, "content": problem}
+    for status, meaning in said.items():
+        operation["responses"][status] = {"description": meaning, "content": problem}
 
 
 def methods_at(app: FastAPI, path: str) -> list[str]:
@@ -103,4 +103,4 @@ def methods_at(app: FastAPI, path: str) -> list[str]:
 def _fits(template: str, path: str) -> bool:
     parts, given = template.split("/"), path.split("/")
     pairs = zip(parts, given, strict=False)
-    return len(parts) == len(given) and all(part.startswith("{") or part == one for part, one in pairs)
+    return len(parts) == len(given) and all(part.startswith("{") or part == piece for part, piece in pairs)

@@ -55,11 +55,11 @@ def _read(file: Path) -> bytes:
 @app.command()
 def review(campaign: Id, json: Json = None) -> None:
     """Show what a launch would do: recipients, segments, cost, warnings. Exit code 1 if it would be refused."""
-    found = our_api().get(f"/v1/campaigns/{_id(campaign)}/review")
-    for line in text.review_lines(found):
+    answer = our_api().get(f"/v1/campaigns/{_id(campaign)}/review")
+    for line in text.review_lines(answer):
         say(line)
-    write_json(json, found)
-    if not found["ok"]:
+    write_json(json, answer)
+    if not answer["ok"]:
         raise typer.Exit(FAILED)
 
 
@@ -137,11 +137,11 @@ def delete(campaign: Id) -> None:
 @app.command()
 def show(campaign: Id, json: Json = None) -> None:
     """Show one campaign: status, recipients by state, reasons, spend."""
-    found = our_api().get(f"/v1/campaigns/{_id(campaign)}")
+    answer = our_api().get(f"/v1/campaigns/{_id(campaign)}")
     if str(json) != "-":
-        for line in text.show_lines(found):
+        for line in text.show_lines(answer):
             say(line)
-    write_json(json, text.result(found))
+    write_json(json, text.result(answer))
 
 
 @app.command("list")
@@ -154,10 +154,10 @@ def list_(
     json: Json = None,
 ) -> None:
     """List campaigns, newest first."""
-    found = our_api().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
+    answer = our_api().get("/v1/campaigns", search=search, status=status, tag=tag, page=page, size=size)
     if str(json) != "-":
-        text.print_list(found)
-    write_json(json, found)
+        text.print_list(answer)
+    write_json(json, answer)
 
 
 @app.command()

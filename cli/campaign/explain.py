@@ -67,9 +67,9 @@ class Blocker:
 def _number(text: str) -> int:
     from pipeline.numbers.numbering import Accepted, canonical, read
 
-    found = read(text if text.startswith("+") else f"+{text}", "")
-    if isinstance(found, Accepted):
-        return found.number
+    parsed = read(text if text.startswith("+") else f"+{text}", "")
+    if isinstance(parsed, Accepted):
+        return parsed.number
     digits = re.sub(r"[\s().+-]", "", text)
     if not digits.isdecimal() or not 0 < len(digits) <= 15:
         raise WrongUse(
@@ -86,10 +86,10 @@ def _story(campaign: str, number: int) -> Story:
     settings = load()
     store = Store(settings.clickhouse.reading(), timeout=30.0)
     try:
-        found = campaign_row(store, campaign) if re.fullmatch("[0-9a-z]{8}", campaign) else None
-        if found is None:
+        campaign_found = campaign_row(store, campaign) if re.fullmatch("[0-9a-z]{8}", campaign) else None
+        if campaign_found is None:
             raise UserError(f"no campaign {campaign!r}; see `longwave campaign list`")
-        return _of_recipient(store, settings, found, number)
+        return _of_recipient(store, settings, campaign_found, number)
     finally:
         store.close()
 
@@ -98,26 +98,26 @@ def _of_recipient(store: Any, settings: Settings, campaign: CampaignRow, number:
     from adapters.clickhouse import story
     from adapters.clickhouse.consents import history
 
-    found = story.recipient(store, campaign.id, number)
-    if found is None:
+    recipient = story.recipient(store, campaign.id, number)
+    if recipient is None:
         if not campaign.recipients:
             raise UserError(f"campaign {campaign.id} has no audience yet: it is {campaign.status}; launch it first")
         raise UserError(
             f"+{number} is not in the audience of {campaign.id} ({campaign.name}), whose "
             f"{campaign.recipients:,} recipients are listed by `longwave campaign export {campaign.id}`"
         )
-    events = story.recipient_events(store, campaign.id, found.ordinal)
-    zones, zones_from, rule = _place(settings, campaign, found, number, _decided_at(campaign, events))
+    events = story.recipient_events(store, campaign.id, recipient.ordinal)
+    zones, zones_from, rule = _place(settings, campaign, recipient, number, _decided_at(campaign, events))
     return Story(
         campaign=campaign,
         number=number,
-        recipient=found,
+        recipient=recipient,
         zones=zones,
         zones_from=zones_from,
         rule=rule,
         events=events,
         blocker=_blocker(store, events),
-        consents=[one for one in history(store, number) if one.account in ("", campaign.account)],
+        consents=[consent for consent in history(store, number) if consent.account in ("", campaign.account)],
     )
 
 
@@ -126,7 +126,7 @@ def _decided_at(campaign: CampaignRow, events: list[RecipientEvent]) -> int:
 
 
 def _place(
-    settings: Settings, campaign: CampaignRow, found: Recipient, number: int, at: int
+    settings: Settings, campaign: CampaignRow, recipient: Recipient, number: int, at: int
 ) -> tuple[tuple[str, ...], str, str]:
     """Zones, where they are from, and the quiet hours in words as of `at` (ms)."""
     from pipeline.timing.quiet_explain import explain as quiet_words
@@ -135,16 +135,16 @@ def _place(
 
     account = settings.accounts.get(campaign.account)
     store_zone = account.store_zone if account else "UTC"
-    zones = zones_of(found.zone, number, store_zone, account.unknown_zone if account else "store")
+    zones = zones_of(recipient.zone, number, store_zone, account.unknown_zone if account else "store")
     if zones == Reason.UNKNOWN_ZONE:
         return (), "not known from contact or number, and the account skips such recipients", ""
-    zones_from = "the contact" if found.zone else "the number" if candidate_zones(number) else "the store"
+    zones_from = "the contact" if recipient.zone else "the number" if candidate_zones(number) else "the store"
     if account is None:
         return zones, zones_from, f"account {campaign.account} is no longer configured, so its rules are not known"
     if campaign.spec.get("transactional"):
         return zones, zones_from, "transactional: quiet hours and smart sending do not apply"
     quiet = quiet_of(settings.quiet_reading(campaign.account), account.quiet_hours, at)
-    return zones, zones_from, quiet_words(quiet, at, zones, (found.country, found.region))
+    return zones, zones_from, quiet_words(quiet, at, zones, (recipient.country, recipient.region))
 
 
 def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
@@ -152,10 +152,10 @@ def _blocker(store: Any, events: list[RecipientEvent]) -> Blocker | None:
     from pipeline.limits.smart_sending import read_blocker
 
     for event in events:
-        found = read_blocker(event.id) if event.state == "skipped" else None
-        if found is not None:
-            other = campaign_row(store, found[0])
-            return Blocker(found[0], other.name if other else "a deleted campaign", found[1], found[2])
+        blocking = read_blocker(event.id) if event.state == "skipped" else None
+        if blocking is not None:
+            other = campaign_row(store, blocking[0])
+            return Blocker(blocking[0], other.name if other else "a deleted campaign", blocking[1], blocking[2])
     return None
 
 
@@ -173,7 +173,7 @@ def as_json(story: Story) -> JsonObject:
 
 
 def _state(story: Story) -> str:
-    last = max(story.events, key=lambda one: one.rank, default=None)
+    last = max(story.events, key=lambda event: event.rank, default=None)
     return "pending" if last is None or (last.rank <= 0 and last.state != "canceled") else last.state
 
 
@@ -181,12 +181,12 @@ def lines(story: Story) -> Iterator[str]:
     """The story in words."""
     from pipeline.insight.story import consent_words, sentence
 
-    campaign, found = story.campaign, story.recipient
-    place = "-".join(part for part in (found.country, found.region) if part) or "unknown"
-    whom = f"+{story.number}, recipient {found.ordinal:,} of {campaign.recipients:,}"
+    campaign, recipient = story.campaign, story.recipient
+    place = "-".join(part for part in (recipient.country, recipient.region) if part) or "unknown"
+    whom = f"+{story.number}, recipient {recipient.ordinal:,} of {campaign.recipients:,}"
     yield f"{whom} in {campaign.name} [{campaign.id}]"
-    why = f", {in_words(campaign.reason)}" if campaign.reason else ""
-    yield f"now        {_state(story)}   (campaign: {campaign.status}{why})"
+    reason = f", {in_words(campaign.reason)}" if campaign.reason else ""
+    yield f"now        {_state(story)}   (campaign: {campaign.status}{reason})"
     yield f"place      {place}"
     yield f"zones      {', '.join(story.zones) or '-'}   (by {story.zones_from})"
     yield f"launched   {_both(campaign.launched, story)}" if campaign.launched else "launched   not yet"

@@ -104,28 +104,28 @@ def _click_rate(clicked: JsonObject) -> str:
     return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered)"
 
 
-def review_lines(found: JsonObject) -> Iterator[str]:
+def review_lines(review: JsonObject) -> Iterator[str]:
     """The review: recipients and cost, then warnings, then problems that forbid a launch."""
     yield (
-        f"{found['sendable']:,} of {found['recipients']:,} recipients will get the message: "
-        f"{found['segments']:,} segments, "
-        f"{found['cost'] / CREDIT:,.2f} credits, at least {found['seconds']:,.0f} s at the sender's limit"
+        f"{review['sendable']:,} of {review['recipients']:,} recipients will get the message: "
+        f"{review['segments']:,} segments, "
+        f"{review['cost'] / CREDIT:,.2f} credits, at least {review['seconds']:,.0f} s at the sender's limit"
     )
-    for reason, count in found["skipped"].items():
+    for reason, count in review["skipped"].items():
         yield f"  skipped: {reason} {count:,}  ({in_words(reason)})"
-    if found["expiring"]:
-        yield f"  expired: not due before the deadline {found['expiring']:,}"
-    yield from _forecast_lines(found.get("forecast"))
-    for message in found["texts"]:
+    if review["expiring"]:
+        yield f"  expired: not due before the deadline {review['expiring']:,}"
+    yield from _forecast_lines(review.get("forecast"))
+    for message in review["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
         yield f"  {message['example']}"
-    if found["lateness"]:
-        yield found["lateness"]
-    for warning in found["warnings"]:
+    if review["lateness"]:
+        yield review["lateness"]
+    for warning in review["warnings"]:
         yield f"warning: {warning['where']}: {warning['what']}"
-    for problem in found["problems"]:
+    for problem in review["problems"]:
         yield f"problem: {problem['where']}: {problem['what']}"
-    yield "can be launched" if found["ok"] else "cannot be launched"
+    yield "can be launched" if review["ok"] else "cannot be launched"
 
 
 def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:
     yield f"  {forecast['why']}"
 
 
-def print_list(found: JsonObject) -> None:
+def print_list(answer: JsonObject) -> None:
     """Print the list of campaigns as a table."""
     from rich.console import Console
     from rich.table import Table
@@ -157,7 +157,7 @@ def print_list(found: JsonObject) -> None:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("recipients", "handed over", "residual", "figures"):
         table.add_column(name, justify="right")
-    for row in found["campaigns"]:
+    for row in answer["campaigns"]:
         figures = row["figures"]
         cells = [
             row["id"],
@@ -176,4 +176,4 @@ def print_list(found: JsonObject) -> None:
     if not console.is_terminal:
         console = Console(width=160)
     console.print(table)
-    console.print(f"{found['total']:,} campaigns, page {found['page']} of {found['pages']}")
+    console.print(f"{answer['total']:,} campaigns, page {answer['page']} of {answer['pages']}")

@@ -135,7 +135,7 @@ def _columns(batch: Batch, contacts: Contacts, columns: Columns, *, merges: bool
     def picked(values: Sequence[Any]) -> list[Any]:
         return [values[i] for i in last]
 
-    found = ContactColumns(
+    contact_columns = ContactColumns(
         numbers=distinct,
         countries=picked(contacts.countries),
         regions=picked(contacts.regions),
@@ -149,20 +149,22 @@ def _columns(batch: Batch, contacts: Contacts, columns: Columns, *, merges: bool
         ],
     )
     if merges and len(distinct) < len(numbers):
-        _put_together(found, batch, contacts, columns, set(last))
-    return found
+        _put_together(contact_columns, batch, contacts, columns, set(last))
+    return contact_columns
 
 
-def _put_together(found: ContactColumns, batch: Batch, contacts: Contacts, columns: Columns, last: set[int]) -> None:
+def _put_together(
+    contact_columns: ContactColumns, batch: Batch, contacts: Contacts, columns: Columns, last: set[int]
+) -> None:
     """Fill what the last line of a number leaves empty from its earlier lines, latest first."""
-    places = {number: place for place, number in enumerate(found.numbers.tolist())}
+    places = {number: place for place, number in enumerate(contact_columns.numbers.tolist())}
     for i in range(len(contacts.numbers) - 1, -1, -1):
         if i in last:
             continue
         place, row = places[contacts.numbers[i]], batch.rows[contacts.rows[i]]
-        found.regions[place] = found.regions[place] or contacts.regions[i]
-        found.zones[place] = found.zones[place] or contacts.zones[i]
-        for (_, texts), (_, position) in zip(found.attributes, columns.attributes, strict=True):
+        contact_columns.regions[place] = contact_columns.regions[place] or contacts.regions[i]
+        contact_columns.zones[place] = contact_columns.zones[place] or contacts.zones[i]
+        for (_, texts), (_, position) in zip(contact_columns.attributes, columns.attributes, strict=True):
             if not texts[place].strip() and row[position].strip() not in EMPTY:
                 texts[place] = row[position]
 

@@ -23,16 +23,16 @@ def read_numbers(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not a text file: use one number per line, or an export as CSV") from error
     lines = text.splitlines()
-    found = [number for number in (_column(file, lines) if _is_csv(lines) else lines) if number.strip()]
-    if not found:
+    numbers = [number for number in (_column(file, lines) if _is_csv(lines) else lines) if number.strip()]
+    if not numbers:
         raise UserError(f"{file} has no numbers: use one number per line, or an export as CSV")
-    bare = [number for number in found if not has_plus(number)]
+    bare = [number for number in numbers if not has_plus(number)]
     if bare:
         raise UserError(
-            f"{file}: {len(bare):,} of {len(found):,} numbers have no +, as {bare[0].strip()!r}: without it "
+            f"{file}: {len(bare):,} of {len(numbers):,} numbers have no +, as {bare[0].strip()!r}: without it "
             "a number may be another person's; write each with + and country code, as the export does"
         )
-    return [number.strip() for number in found]
+    return [number.strip() for number in numbers]
 
 
 def user() -> str:

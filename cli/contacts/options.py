@@ -163,9 +163,9 @@ def _say_judgement(verdict: JsonObject) -> None:
 def _say_columns(columns: list[JsonObject]) -> None:
     """Print the role of each column, with samples."""
     width = max((len(column["column"]) for column in columns), default=0)
-    for one in columns:
-        samples = "  ·  ".join(map(_short, one["samples"]))
-        say(f"  {one['column'][:40]:{min(width, 40)}}  {one['taken_for']:24}  {samples}")
+    for column in columns:
+        samples = "  ·  ".join(map(_short, column["samples"]))
+        say(f"  {column['column'][:40]:{min(width, 40)}}  {column['taken_for']:24}  {samples}")
 
 
 def _short(text: str) -> str:

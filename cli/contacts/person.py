@@ -31,7 +31,7 @@ def show(
         say(f"  place      {place or 'not known'}")
         for name, value in sorted(contact["attributes"].items()):
             say(f"  {one_line(name):10} {one_line(value)}")
-    say(f"  lists      {', '.join(one['list'] for one in found['lists']) or '-'}")
+    say(f"  lists      {', '.join(entry['list'] for entry in found['lists']) or '-'}")
     for message in found["messages"]:
         last = message["statuses"][-1]["state"] if message["statuses"] else "pending"
         say(f"  campaign   {message['campaign']} {one_line(message['name'])}: {last}")
@@ -48,14 +48,14 @@ def show(
 
 def export(number: Number, out: Annotated[Path, typer.Option("--out", help="JSON file to write.")]) -> None:
     """Write everything that is stored about a number as JSON, for a person who asks for it."""
-    found = our_api(timeout=60.0).get(f"/v1/contacts/{quote(number)}")
+    contact = our_api(timeout=60.0).get(f"/v1/contacts/{quote(number)}")
     try:
-        out.write_text(to_json(found) + "\n", encoding="utf-8")
+        out.write_text(to_json(contact) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; choose another file with --out") from error
     say(
-        f"{out}: {len(found['messages'])} campaigns, {len(found['texts'])} texts, "
-        f"{len(found['consents'])} consent changes"
+        f"{out}: {len(contact['messages'])} campaigns, {len(contact['texts'])} texts, "
+        f"{len(contact['consents'])} consent changes"
     )
 
 
@@ -76,8 +76,8 @@ def delete(
     body = orjson.dumps({"evidence": evidence, "who": getpass.getuser()})
     record = our_api(timeout=60.0).send("DELETE", f"/v1/contacts/{quote(number)}", body)
     say(f"{record['erased']} is erased and opted out of every account. These records stay:")
-    for one in record["stays"]:
-        say(f"  {one}")
+    for kind in record["stays"]:
+        say(f"  {kind}")
 
 
 def _reachability(record: JsonObject) -> str:

@@ -26,18 +26,21 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """List unreachable numbers: why, since when, and when each is tried again."""
-    found = our_api().get("/v1/unreachable", cursor=cursor or None, limit=limit)
+    answer = our_api().get("/v1/unreachable", cursor=cursor or None, limit=limit)
     if json:
-        say(to_json(found))
+        say(to_json(answer))
         return
-    total = sum(found["counts"].values())
-    say(f"{total:,} unreachable numbers" + "".join(f", {n:,} {why}" for why, n in sorted(found["counts"].items())))
-    for one in found["numbers"]:
-        again = f"tried again from {one['retry_at']}" if one["retry_at"] else "not tried again automatically"
-        said = f"campaign {one['campaign']}" if one["campaign"] else ""
-        say(f"  {one['number']:<16}  {one['reason']:<20}  {one['at']}  {again}  {said}".rstrip())
-    if found["next"]:
-        say(f"  more: --cursor {found['next']}")
+    total = sum(answer["counts"].values())
+    say(
+        f"{total:,} unreachable numbers"
+        + "".join(f", {n:,} {reason}" for reason, n in sorted(answer["counts"].items()))
+    )
+    for entry in answer["numbers"]:
+        again = f"tried again from {entry['retry_at']}" if entry["retry_at"] else "not tried again automatically"
+        said = f"campaign {entry['campaign']}" if entry["campaign"] else ""
+        say(f"  {entry['number']:<16}  {entry['reason']:<20}  {entry['at']}  {again}  {said}".rstrip())
+    if answer["next"]:
+        say(f"  more: --cursor {answer['next']}")
 
 
 @app.command()

@@ -51,7 +51,7 @@ def count(settings: Settings, api: Client, shown: JsonObject, samples: list[Json
         "sent_seconds": next((s["seconds"] for s in samples if s["status"] in ("sent", "finished")), None),
         "samples": len(residuals),
         "residual_most": max(map(abs, residuals), default=None),
-        "track": [{key: value for key, value in one.items() if key != "states"} for one in samples],
+        "track": [{key: value for key, value in sample.items() if key != "states"} for sample in samples],
         "ok": shown["status"] in ("sent", "finished")
         and not any((lost, unexpected, twice, *residuals))
         and bool(residuals),

@@ -77,12 +77,12 @@ def lines(result: JsonObject) -> Iterator[str]:
         yield f"not reached {result['unreached']:,} of {result['recipients']:,}"
     yield f"limited by {result['binding'].replace('_', ' ')}"
     yield f"why        {result['why']}"
-    sizes = Counter({one["zone"]: one["recipients"] for one in result["zones"]})
-    by_zone = {one["zone"]: one for one in result["zones"]}
+    sizes = Counter({entry["zone"]: entry["recipients"] for entry in result["zones"]})
+    by_zone = {entry["zone"]: entry for entry in result["zones"]}
     left = "after the end of the forecast" if result["beyond_horizon"] else "not reached"
     for zone, size in sizes.most_common(ZONES_SHOWN):
-        one = by_zone[zone]
-        end = one["finish"] or f"{one['unreached']:,} {left}"
+        entry = by_zone[zone]
+        end = entry["finish"] or f"{entry['unreached']:,} {left}"
         yield f"  {zone[:28]:<28} {size:>10,}  {end}"
     if len(sizes) > ZONES_SHOWN:
         yield f"  and {len(sizes) - ZONES_SHOWN} more zones (--json has all)"

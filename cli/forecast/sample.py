@@ -33,7 +33,7 @@ def forecast_sample(file: Path, recipients: int, seed: int, start: str | None) -
         plan = draft_plan(settings, spec, now)
         audience = sample(recipients, seed, plan.fields)
         acted = rehearsed(audience, plan, now)
-        found = forecast_of(settings, spec, acted.crowds.values(), now)
+        forecast = forecast_of(settings, spec, acted.crowds.values(), now)
     except PlanError as error:
         raise UserError(f"{file}: {error}") from error
-    return forecast_json(spec.name, audience.source, found, acted.skipped)
+    return forecast_json(spec.name, audience.source, forecast, acted.skipped)

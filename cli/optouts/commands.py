@@ -73,8 +73,8 @@ def import_(
 
     country, target = country_of(region), rejects_of(file, rejects)
     reading = reading_of(encoding, delimiter_of(delimiter), country, has_header=not no_header, lenient=True)
-    found = plan(file, reading, choices_of(column, ignore_column), numbers_of(numbers))
-    summary = look_through(found, country) if dry_run else run(found, country, account, target)
+    import_plan = plan(file, reading, choices_of(column, ignore_column), numbers_of(numbers))
+    summary = look_through(import_plan, country) if dry_run else run(import_plan, country, account, target)
     if str(json) != "-":
         say_summary(summary, _outcome(summary))
     write_json(json, summary)
@@ -118,15 +118,15 @@ def show(
     number: Number, json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False
 ) -> None:
     """Show which accounts may not write to a number, and every consent change with its evidence."""
-    found = our_api().get(f"/v1/optouts/{quote(number)}")
+    answer = our_api().get(f"/v1/optouts/{quote(number)}")
     if json:
-        say(to_json(found))
+        say(to_json(answer))
         return
-    blocked = {name: why for name, why in found["accounts"].items() if why}
-    say(f"{found['number']} {'is opted out' if found['opted_out'] else 'is not opted out'}")
-    for name, why in blocked.items():
-        say(f"  {name} must not send to it: {in_words(why)}")
-    for change in found["history"]:
+    blocked = {name: reason for name, reason in answer["accounts"].items() if reason}
+    say(f"{answer['number']} {'is opted out' if answer['opted_out'] else 'is not opted out'}")
+    for name, reason in blocked.items():
+        say(f"  {name} must not send to it: {in_words(reason)}")
+    for change in answer["history"]:
         parts = (_words(change), change["source"], change["account"], change["who"])
         text = " ".join(part for part in parts if part)
         say(f"  {change['recorded']}  {text}  {one_line(change['evidence'])}")
@@ -142,8 +142,8 @@ def review(
         say(to_json({"lines": lines}))
         return
     for line in lines:
-        why = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
-        say(f"{line['number']}  {line['at']}  {one_line(line['text'] or line['evidence'])}{why}")
+        keyword = f" ({line['word']!r}, rule {line['rule']})" if line["word"] else ""
+        say(f"{line['number']}  {line['at']}  {one_line(line['text'] or line['evidence'])}{keyword}")
     if lines:
         say("decide with `longwave optouts confirm NUMBER` (it is an opt-out) or `longwave optouts clear NUMBER`")
     else:
@@ -219,9 +219,9 @@ def classify(
         _measure(corpus)
     elif text is not None:
         reading = read(text)
-        why = f": {reading.word} ({reading.rule})" if reading.rule else ""
+        keyword = f": {reading.word} ({reading.rule})" if reading.rule else ""
         shown = {"intent": reading.intent, "word": reading.word, "rule": reading.rule}
-        say(to_json(shown) if json else f"{reading.intent}{why}")
+        say(to_json(shown) if json else f"{reading.intent}{keyword}")
 
 
 def _measure(corpus: Path) -> None:

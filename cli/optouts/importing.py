@@ -170,7 +170,7 @@ def _outcomes(
         if outcome.rejection is not None:
             outcome = outcome._replace(rejection=Reason.MALFORMED)
         lines.append((broken.line, broken.raw, None, outcome))
-    yield from sorted(lines, key=lambda one: one[0])
+    yield from sorted(lines, key=lambda entry: entry[0])
 
 
 def _later_opt_outs(store: Store, said: Sequence[Consent]) -> dict[tuple[int, str], int]:

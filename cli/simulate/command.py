@@ -80,7 +80,7 @@ def _result(
     from simulation.run import simulate as run
 
     settings, aggregator_script = load(), read_script(script)
-    specs = [read_campaign(one) for one in (file, *beside)]
+    specs = [read_campaign(path) for path in (file, *beside)]
     try:
         launches = launches_of(settings, specs, recipients, seed)
         begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
@@ -151,13 +151,13 @@ def _columns(result: JsonObject) -> list[JsonObject]:
     """The samples at the ends of WIDTH equal spans of time."""
     samples = result["timeline"]
     last = samples[-1]["seconds"] or 1.0
-    found, place = [], 0
+    columns, place = [], 0
     for column in range(WIDTH):
         until = last * (column + 1) / WIDTH
         while place + 1 < len(samples) and samples[place + 1]["seconds"] <= until:
             place += 1
-        found.append(samples[place])
-    return found
+        columns.append(samples[place])
+    return columns
 
 
 def _spark(result: JsonObject, state: str) -> str:

@@ -119,8 +119,8 @@ def audience_of(
     try:
         return _contacts(store, spec, fields)
     except StoreUnavailable:
-        found = sample(SAMPLE_SIZE, seed, fields)
-        return Audience(found.page, found.opted_out, f"{found.source}, because ClickHouse does not answer")
+        contacts = sample(SAMPLE_SIZE, seed, fields)
+        return Audience(contacts.page, contacts.opted_out, f"{contacts.source}, because ClickHouse does not answer")
     finally:
         store.close()
 
@@ -136,7 +136,7 @@ def _contacts(store: Store, spec: CampaignSpec, fields: Sequence[str]) -> Audien
         raise SetupError("audience: no recipients; import contacts, or use --recipients N for sample recipients")
     blocked = blocked_of(store, spec.account, np.asarray(page.numbers).tolist())
     out, held = (
-        np.array([n for n, why in blocked.items() if why == reason], np.uint64)
+        np.array([n for n, blocked_for in blocked.items() if blocked_for == reason], np.uint64)
         for reason in (Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
     )
     source = f"{len(page):,} contacts of {', '.join(spec.audience.lists) or 'the typed numbers'}"

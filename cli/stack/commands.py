@@ -74,19 +74,19 @@ def down(data: Data = None) -> None:
 def status(data: Data = None, json: Json = False) -> None:
     """Show each problem first, with what to do, then what runs. Exit code 1 if there is a problem."""
     settings = _settings(data)
-    found = view.look(settings)
-    problems = _not_running(settings) if found is None else _problems(settings, found)
+    entries = view.look(settings)
+    problems = _not_running(settings) if entries is None else _problems(settings, entries)
     if json:
         down = {"state": "down", "data": str(settings.data.absolute()), "processes": []}
-        say(to_json({"ok": not problems, "problems": problems, **(found or down)}))
+        say(to_json({"ok": not problems, "problems": problems, **(entries or down)}))
     else:
         if problems:
             show_problems(problems)
-        if found is not None:
+        if entries is not None:
             from rich.console import Console
 
             say()
-            Console().print(view.table(found))
+            Console().print(view.table(entries))
     if problems:
         raise typer.Exit(FAILED)
 

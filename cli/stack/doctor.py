@@ -45,11 +45,11 @@ def effective_text(settings: Settings) -> str:
 def _in_force(settings: Settings) -> Iterator[Finding]:
     """Processes read the settings when they start; the file may have changed since."""
     running = in_force.running(settings.data)
-    found = in_force.differences(settings)
-    for difference in found:
+    differences = in_force.differences(settings)
+    for difference in differences:
         fix = f"restart it (`longwave down`, `longwave up`) if {configuration.config_file()} is right"
         yield Finding("settings in force", False, str(difference), fix)
-    if running and not found:
+    if running and not differences:
         yield Finding("settings in force", True, f"{', '.join(running)} run with what the settings say now")
 
 
@@ -124,8 +124,8 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         fix = "`longwave run migrate`; if that fails check clickhouse.user, clickhouse.password, clickhouse.database"
         yield Finding("migrations", False, str(error), fix)
         return
-    found = f"not applied: {', '.join(missing)}" if missing else "all applied"
-    yield Finding("migrations", not missing, found, "`longwave run migrate`" * bool(missing))
+    state = f"not applied: {', '.join(missing)}" if missing else "all applied"
+    yield Finding("migrations", not missing, state, "`longwave run migrate`" * bool(missing))
 
 
 def _unapplied(settings: Settings) -> list[str]:

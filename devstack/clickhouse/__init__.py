@@ -30,11 +30,11 @@ def serve(data: Path, host: str, port: int, keep_free: int | None = None) -> Non
     try:
         directory = DataDirectory(data.resolve(), keep_free)
     except (DataDirectoryTaken, OSError) as error:
-        _give_up(str(error))
+        _exit(str(error))
     try:
         uvloop.run(_main(directory, host, port))
     except OSError as error:
-        _give_up(f"cannot serve on {host}:{port}: {error.strerror or error}; choose another port")
+        _exit(f"cannot serve on {host}:{port}: {error.strerror or error}; choose another port")
     finally:
         directory.close()
 
@@ -58,6 +58,6 @@ async def _main(directory: DataDirectory, host: str, port: int) -> None:
         engine.close()
 
 
-def _give_up(reason: str) -> None:
+def _exit(reason: str) -> None:
     print(f"longwave clickhouse: {reason}", file=sys.stderr)
     raise SystemExit(1)

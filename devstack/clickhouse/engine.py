@@ -102,8 +102,8 @@ class Engine:
         self._printing = threading.Lock()
         self._printer = connect(self._path)
         self._printer.query(f"SET max_query_size = {_LONGEST_STATEMENT}", "Null")
-        found = self._keeper.query(_FOREIGN, "TSVRaw").data().split()
-        self._foreign = (frozenset(found) - TABLE_FUNCTIONS) | FUNCTIONS
+        databases = self._keeper.query(_FOREIGN, "TSVRaw").data().split()
+        self._foreign = (frozenset(databases) - TABLE_FUNCTIONS) | FUNCTIONS
         self._allowed = lru_cache(KNOWN)(self._judge)
         self.version, self.timezone = self._keeper.query("SELECT version(), timezone()", "TSV").data().split()
 
@@ -187,12 +187,12 @@ class Engine:
         literal = sql.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
         try:
             with self._printing:
-                found = self._printer.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").data()
+                printed = self._printer.query(b"SELECT formatQuerySingleLine('" + literal + b"')", "TSVRaw").data()
         except Exception as error:
             known = from_exception(error)
             text, scope, _ = known.text.partition(": In scope ")
             raise ClickHouseError(known.code, f"{text} (SYNTAX_ERROR)" if scope else text) from error
-        return found
+        return printed
 
     def _sure(self, summary: Summary) -> Summary:
         """Acknowledge written rows only while the disk has room: the engine would not notice a failed write."""
@@ -265,12 +265,12 @@ def _source(insert: Insert, encoding: str | None) -> str:
 def _from_file(insert: Insert, form: str, path: str, encoding: str | None) -> bytes:
     """INSERT … SELECT … FROM input('structure') with the spool file in the place of input()."""
     sql = insert.head + insert.tail
-    found = re.search(rb"\binput\s*\(", sql, re.IGNORECASE)
-    inside = next(tokens(sql, found.end()), None) if found else None
-    if found is None or inside is None:
+    match = re.search(rb"\binput\s*\(", sql, re.IGNORECASE)
+    inside = next(tokens(sql, match.end()), None) if match else None
+    if match is None or inside is None:
         return sql
     source = f"file({quote(path)}, {quote(form)}, ".encode() + inside.text + f", {quote(encoding or 'none')}".encode()
-    return sql[: found.start()] + source + sql[inside.end :]
+    return sql[: match.start()] + source + sql[inside.end :]
 
 
 def _summary(result: Result) -> Summary:

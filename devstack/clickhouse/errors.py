@@ -62,7 +62,7 @@ def from_exception(error: BaseException) -> ClickHouseError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return refuse(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", f"No space left for the request body: {error}.")
     text = str(error).strip()
-    found = _CODE.search(text)
-    if found is None:
+    match = _CODE.search(text)
+    if match is None:
         return refuse(UNKNOWN_EXCEPTION, "UNKNOWN_EXCEPTION", f"{text or type(error).__name__}.")
-    return ClickHouseError(int(found.group(1)), text[found.start() :])
+    return ClickHouseError(int(match.group(1)), text[match.start() :])

@@ -94,12 +94,12 @@ def _parse(text: bytes) -> Statement:
         insert = _insert(text)
         if insert is not None:
             return insert
-    found = list(tokens(text))
-    text, found = _single(text, found)
-    _refuse_files(found)
-    words = [token.word for token in found]
+    parsed = list(tokens(text))
+    text, parsed = _single(text, parsed)
+    _refuse_files(parsed)
+    words = [token.word for token in parsed]
     if (first.word or first.text) in _RESULT and b"INSERT" not in words:
-        return _query(text, found)
+        return _query(text, parsed)
     return Command(text, first.word in _STATE or words[:2] == [b"CREATE", b"TEMPORARY"])
 
 
@@ -120,29 +120,29 @@ def tokens(text: bytes, start: int = 0) -> Iterator[Token]:
             depth += 1
 
 
-def _single(text: bytes, found: list[Token]) -> tuple[bytes, list[Token]]:
-    for place, token in enumerate(found):
+def _single(text: bytes, parsed: list[Token]) -> tuple[bytes, list[Token]]:
+    for place, token in enumerate(parsed):
         if token.text == b";":
-            if any(later.text != b";" for later in found[place + 1 :]):
+            if any(later.text != b";" for later in parsed[place + 1 :]):
                 raise refuse(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
-            return text[: token.start], found[:place]
-    return text, found
+            return text[: token.start], parsed[:place]
+    return text, parsed
 
 
-def _refuse_files(found: list[Token]) -> None:
-    pairs = {(a.word, b.word) for a, b in pairwise(found)}
+def _refuse_files(parsed: list[Token]) -> None:
+    pairs = {(a.word, b.word) for a, b in pairwise(parsed)}
     for pair in ((b"INTO", b"OUTFILE"), (b"FROM", b"INFILE")):
         if pair in pairs:
             clause = b" ".join(pair).decode()
             raise refuse(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", f"{clause} is for command-line clients, not HTTP.")
 
 
-def _query(text: bytes, found: list[Token]) -> Query:
-    for place in range(len(found) - 2, 0, -1):
-        ends = place + 2 == len(found) or found[place + 2].word == b"SETTINGS"
-        if found[place].word == b"FORMAT" and found[place + 1].word and ends:
-            name = found[place + 1]
-            return Query(text[: found[place].start], text[name.end :], name.text.decode())
+def _query(text: bytes, parsed: list[Token]) -> Query:
+    for place in range(len(parsed) - 2, 0, -1):
+        ends = place + 2 == len(parsed) or parsed[place + 2].word == b"SETTINGS"
+        if parsed[place].word == b"FORMAT" and parsed[place + 1].word and ends:
+            name = parsed[place + 1]
+            return Query(text[: parsed[place].start], text[name.end :], name.text.decode())
     return Query(text, b"", None)
 
 

@@ -96,19 +96,19 @@ class Desk:
         except ValueError as error:
             return self.refuse(400, "malformed", str(error))
         self.counts.asked += len(ids)
-        return Answer(body=orjson.dumps({"messages": [self._fate(one) for one in ids]}))
+        return Answer(body=orjson.dumps({"messages": [self._fate(message_id) for message_id in ids]}))
 
-    def _fate(self, one: str) -> dict[str, Any]:
-        if zlib.crc32(one.encode()) / 2**32 < self._script.query.cannot_tell:
-            return {"id": one, "status": "unknown"}
-        if one not in self._seen:
-            return {"id": one, "status": "not_seen"}
-        return self._word(one, self._rejected.get(one, ACCEPTED))
+    def _fate(self, message_id: str) -> dict[str, Any]:
+        if zlib.crc32(message_id.encode()) / 2**32 < self._script.query.cannot_tell:
+            return {"id": message_id, "status": "unknown"}
+        if message_id not in self._seen:
+            return {"id": message_id, "status": "not_seen"}
+        return self._word(message_id, self._rejected.get(message_id, ACCEPTED))
 
-    def refuse(self, status: int, code: str, why: str) -> Answer:
+    def refuse(self, status: int, code: str, error: str) -> Answer:
         """The answer to a request that was not understood or not genuine; it does not enter the record."""
         self.counts.refused_requests += 1
-        return Answer(status, orjson.dumps({"code": code, "error": why}))
+        return Answer(status, orjson.dumps({"code": code, "error": error}))
 
     def close(self) -> None:
         self._recorder.close()
@@ -139,10 +139,10 @@ class Desk:
         if not known:
             return drawn
         outcomes, here = bytearray(drawn), set[str]()
-        for index, one in enumerate(ids):
-            if one in self._seen or one in here:
+        for index, message_id in enumerate(ids):
+            if message_id in self._seen or message_id in here:
                 outcomes[index] = HIT
-            here.add(one)
+            here.add(message_id)
         return bytes(outcomes)
 
     def _drawn(self, messages: list[Message]) -> bytes:
@@ -169,12 +169,12 @@ class Desk:
                 said.append(self._word(message.id, outcome))
         return orjson.dumps({"messages": said})
 
-    def _word(self, one: str, outcome: int) -> dict[str, Any]:
+    def _word(self, message_id: str, outcome: int) -> dict[str, Any]:
         if outcome == ACCEPTED:
-            return {"id": one, "status": "accepted", "aggregator_id": f"sim-{one}"}
+            return {"id": message_id, "status": "accepted", "aggregator_id": f"sim-{message_id}"}
         if outcome == THROTTLED:
-            return {"id": one, "status": "throttled", "retry_after": self._script.throttle.retry_after}
-        return {"id": one, "status": "rejected", "code": REJECT_CODES[outcome - REJECTED]}
+            return {"id": message_id, "status": "throttled", "retry_after": self._script.throttle.retry_after}
+        return {"id": message_id, "status": "rejected", "code": REJECT_CODES[outcome - REJECTED]}
 
     def _outage(self, at: int) -> Outage | None:
         elapsed = (at - self._started) / 1e9
@@ -185,9 +185,9 @@ class Desk:
             return self._temporary("outage")
         return Answer(manner=outage.kind)
 
-    def _temporary(self, why: str) -> Answer:
+    def _temporary(self, error: str) -> Answer:
         wait = {"Retry-After": f"{self._script.throttle.retry_after:g}"}
-        return Answer(503, orjson.dumps({"code": "unavailable", "error": why}), wait)
+        return Answer(503, orjson.dumps({"code": "unavailable", "error": error}), wait)
 
     def _too_fast(self) -> Answer:
         wait = {"Retry-After": f"{self._script.throttle.retry_after:g}"}
@@ -220,12 +220,12 @@ class Desk:
 
     def _learn_refusals(self, ids: list[str], outcomes: bytes) -> list[str]:
         taken = []
-        for one, outcome in zip(ids, outcomes, strict=True):
+        for message_id, outcome in zip(ids, outcomes, strict=True):
             if outcome in _LETTERS:
-                taken.append(one)
+                taken.append(message_id)
                 if outcome != ACCEPTED:
                     self.counts.rejected += 1
-                    self._rejected.setdefault(one, outcome)
+                    self._rejected.setdefault(message_id, outcome)
         return taken
 
     def _remember(self, data: Path) -> None:

@@ -61,15 +61,15 @@ class Phone:
     async def _receipts(self, events: list[Event]) -> None:
         items = []
         for event in events:
-            one, status, code = event.what
-            items.append({"id": one, "status": status, "code": code, "at": event.due // 1_000_000})
+            message_id, status, code = event.what
+            items.append({"id": message_id, "status": status, "code": code, "at": event.due // 1_000_000})
         await self._deliver(f"/v1/receipts/{self._name}", {"receipts": items})
 
     async def _texts(self, events: list[Event]) -> None:
         items = []
         for event in events:
-            one, person, sender, text = event.what
-            items.append({"id": one, "from": person, "to": sender, "text": text, "at": event.due // 1_000_000})
+            text_id, person, sender, text = event.what
+            items.append({"id": text_id, "from": person, "to": sender, "text": text, "at": event.due // 1_000_000})
         await self._deliver(f"/v1/inbound/{self._name}", {"texts": items})
 
     async def _deliver(self, path: str, content: dict[str, Any]) -> None:

@@ -31,17 +31,17 @@ class Submissions:
     @classmethod
     def read(cls, data: Path) -> Submissions:
         """Everything recorded so far in a simulator's data directory; a running one may go on writing."""
-        found = sorted(entries(data), key=lambda entry: entry.at)
-        batches = [entry.batch().messages for entry in found]
+        recorded = sorted(entries(data), key=lambda entry: entry.at)
+        batches = [entry.batch().messages for entry in recorded]
         sizes = [len(batch) for batch in batches]
         parts = [count_many([message.text for message in batch]) for batch in batches]
         return cls(
-            requests=len(found),
+            requests=len(recorded),
             ids=[message.id for batch in batches for message in batch],
             numbers=np.array([int(message.to) for batch in batches for message in batch], np.uint64),
-            times=np.repeat(np.array([entry.at for entry in found], np.int64), sizes),
+            times=np.repeat(np.array([entry.at for entry in recorded], np.int64), sizes),
             segments=np.concatenate(parts) if parts else np.zeros(0, np.uint16),
-            outcomes=np.frombuffer(b"".join(entry.outcomes for entry in found), np.uint8),
+            outcomes=np.frombuffer(b"".join(entry.outcomes for entry in recorded), np.uint8),
         )
 
     @cached_property
@@ -67,7 +67,7 @@ class Submissions:
     @property
     def received_twice(self) -> dict[str, int]:
         """Message ids processed more than once, with how often; empty if every repetition met its key."""
-        return {one: n for one, n in self.counts.items() if n > 1}
+        return {message_id: n for message_id, n in self.counts.items() if n > 1}
 
     @property
     def key_hits(self) -> int:

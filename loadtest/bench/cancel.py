@@ -120,7 +120,9 @@ class _Load:
 
     def begin(self) -> None:
         self._running = [self._launch(number) for number in range(CAMPAIGNS)]
-        wait_until("all campaigns are under way", lambda: all(self._arrived(one) for one in self._running), 120)
+        wait_until(
+            "all campaigns are under way", lambda: all(self._arrived(campaign) for campaign in self._running), 120
+        )
 
     def _launch(self, number: int) -> str:
         return self._api.launch(f"cancel {number}", ["everybody"], smart_sending_hours=0)
@@ -145,7 +147,7 @@ class _Load:
         for campaign in self._running:
             self._cancel(campaign)
         for campaign in self.asked:
-            wait_until(f"the account of {campaign}", lambda one=campaign: self._settled(one), 60)  # type: ignore[misc]
+            wait_until(f"the account of {campaign}", lambda campaign=campaign: self._settled(campaign), 60)  # type: ignore[misc]
         self.tail.catch_up()
         for campaign in self.asked:
             figures = self._api.show(campaign)["figures"]

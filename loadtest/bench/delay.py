@@ -232,19 +232,19 @@ class _Load:
         return at
 
     def _arrivals(self, start: int) -> list[Arrival]:
-        found = []
+        arrivals = []
         for entry in entries(self.stack.settings.data / "aggregator"):
             for message in entry.batch().messages:
                 campaign, _, ordinal = message.id.split("-")
                 tick = int(ordinal) // (PROBE_SIZE * len(LANES))
                 due = start + tick * PROBES_APART_MS
-                found.append(Arrival(campaign, int(ordinal) % len(LANES), due, entry.at / 1e6))
-        return found
+                arrivals.append(Arrival(campaign, int(ordinal) % len(LANES), due, entry.at / 1e6))
+        return arrivals
 
     def _split(self, back: dict[str, float]) -> dict[str, Any]:
         """What of a lane's return is the group's (until Kafka and Faust had assigned the lane for the last time, and
         until the next probe was due) and what is its owner's (to read the log), by the owner's own clock."""
-        rebuilt = {lane: round(one, 2) for lane, one in self._newest("longwave_lane_rebuild_seconds").items()}
+        rebuilt = {lane: round(seconds, 2) for lane, seconds in self._newest("longwave_lane_rebuild_seconds").items()}
         slowest = max(back, key=lambda lane: back[lane])
         of_owner = rebuilt.get(slowest, 0.0)
         return {
@@ -264,16 +264,16 @@ class _Load:
         return _of_newest_owner(self._scraped(), name)
 
     def _sum(self, name: str) -> float:
-        return sum(sum(found.get(name, {}).values()) for found in self._scraped())
+        return sum(sum(metrics_of_process.get(name, {}).values()) for metrics_of_process in self._scraped())
 
     def _scraped(self) -> list[dict[str, dict[str, float]]]:
         """Values by metric and lane, of each worker that answers."""
-        found = []
+        metrics_of_processes = []
         for worker in range(WORKERS):
             url = f"http://127.0.0.1:{self.stack.settings.metrics_port + worker}/metrics"
             if metrics := http.page(url, timeout=5):
-                found.append(_by_lane(metrics))
-        return found
+                metrics_of_processes.append(_by_lane(metrics))
+        return metrics_of_processes
 
 
 def _by_lane(text: str) -> dict[str, dict[str, float]]:
@@ -286,9 +286,9 @@ def _by_lane(text: str) -> dict[str, dict[str, float]]:
 def _of_newest_owner(scraped: list[dict[str, dict[str, float]]], name: str) -> dict[str, float]:
     """A gauge of each lane as its newest owner has it: who had the lane before still shows what he knew."""
     newest: dict[str, tuple[float, float]] = {}
-    for found in scraped:
-        for lane, epoch in found.get("longwave_lane_epoch", {}).items():
-            value = found.get(name, {}).get(lane, 0.0)
+    for metrics_of_process in scraped:
+        for lane, epoch in metrics_of_process.get("longwave_lane_epoch", {}).items():
+            value = metrics_of_process.get(name, {}).get(lane, 0.0)
             newest[lane] = max(newest.get(lane, (0.0, 0.0)), (epoch, value))
     return {lane: value for lane, (_, value) in newest.items()}
 

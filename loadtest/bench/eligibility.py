@@ -183,8 +183,8 @@ class _Bare:
 
     def handle(self, chunk: RecipientChunk | Release | Move, event: Event) -> Emissions:
         view = BucketTable(self.table)
-        found, counts = np.unique(buckets(chunk.numbers), return_counts=True)
-        for bucket, count in zip(found.tolist(), counts.tolist(), strict=True):
+        buckets_used, counts = np.unique(buckets(chunk.numbers), return_counts=True)
+        for bucket, count in zip(buckets_used.tolist(), counts.tolist(), strict=True):
             view[bucket] = (view.get(bucket) or b"") + count * _ROW
         out = Output(topics.LANES.name, event.message.value, partition=0)
         written = frozenset(view.written)

@@ -28,23 +28,23 @@ def records(bootstrap: str, lane: int) -> Iterator[tuple[int, LaneRecord]]:
 
 def by_cancel(log: Iterator[tuple[int, LaneRecord]]) -> dict[str, Lines]:
     """The INTENTs of each campaign in one lane's log."""
-    found: dict[str, Lines] = {}
+    lines_by_cancel: dict[str, Lines] = {}
     ordinals: dict[int, list[int]] = {}
     for offset, record in log:
         match record:
             case Work():
                 ordinals[offset] = record.ordinals
             case Control():
-                lines = found.setdefault(record.campaign, Lines())
+                lines = lines_by_cancel.setdefault(record.campaign, Lines())
                 if record.state == "canceled" and not lines.canceled:
                     lines.canceled, lines.canceled_at = True, record.at
             case Intent():
-                lines = found.setdefault(record.campaign, Lines())
+                lines = lines_by_cancel.setdefault(record.campaign, Lines())
                 members = lines.after if lines.canceled else lines.before
                 for chunk, start, stop in record.slices:
                     of = ordinals.get(chunk, ())[start:stop]
                     members.update(f"{record.campaign}-{record.message}-{ordinal}" for ordinal in of)
-    return found
+    return lines_by_cancel
 
 
 def submitted_after_cancel(lines: Lines, arrived: Set[str]) -> set[str]:

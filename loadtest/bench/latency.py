@@ -97,15 +97,15 @@ def _work(first: int, dues: list[int], now: int) -> Work:
 
 
 def _arrived(stack: Stack) -> int:
-    return sum(one.startswith(CAMPAIGN) for one in stack.submissions().ids)
+    return sum(message_id.startswith(CAMPAIGN) for message_id in stack.submissions().ids)
 
 
 def _latencies(stack: Stack, dues: list[int]) -> list[float]:
     submissions = stack.submissions()
     return [
-        submissions.times[n] / 1e6 - dues[int(one.rsplit("-", 1)[1])]
-        for n, one in enumerate(submissions.ids)
-        if one.startswith(CAMPAIGN)
+        submissions.times[n] / 1e6 - dues[int(message_id.rsplit("-", 1)[1])]
+        for n, message_id in enumerate(submissions.ids)
+        if message_id.startswith(CAMPAIGN)
     ]
 
 

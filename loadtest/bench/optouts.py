@@ -99,7 +99,7 @@ async def _stop_all(stack: Stack, stops: int) -> tuple[list[float], int]:
     await asyncio.sleep((BEFORE_MS + AFTER_MS) / 1000 + 1)
     await asyncio.to_thread(wait_until, "the streams ran", lambda: len(stack.submissions().ids) >= expected, 60)
     submissions = stack.submissions()
-    mine = np.array([one.startswith(CAMPAIGN) for one in submissions.ids])
+    mine = np.array([message_id.startswith(CAMPAIGN) for message_id in submissions.ids])
     delays, late = [], 0
     for stop in range(stops):
         to = submissions.times[mine & (submissions.numbers == FIRST_NUMBER + stop)]
@@ -145,7 +145,7 @@ async def _text_stops(settings: Settings, stops: int, start: int) -> list[int]:
     secret = shared_secret(settings)
     url = f"{settings.ingress.url}/v1/inbound/local"
 
-    async def one(session: aiohttp.ClientSession, stop: int) -> int:
+    async def text_stop(session: aiohttp.ClientSession, stop: int) -> int:
         await asyncio.sleep((start + stop * STOPS_APART_MS - now_ms()) / 1000)
         text = {"id": f"stop-{stop}", "from": f"+{FIRST_NUMBER + stop}", "to": "+18885550100", "text": "STOP"}
         body = orjson.dumps({"texts": [text]})
@@ -155,7 +155,7 @@ async def _text_stops(settings: Settings, stops: int, start: int) -> list[int]:
         return at
 
     async with http.session() as session:
-        return list(await asyncio.gather(*(one(session, stop) for stop in range(stops))))
+        return list(await asyncio.gather(*(text_stop(session, stop) for stop in range(stops))))
 
 
 async def _bare(settings: Settings, rounds: int) -> list[float]:

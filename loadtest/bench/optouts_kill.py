@@ -35,9 +35,9 @@ def run(rounds: int = 1, recipients: int = 100_000, report: Callable[[str], None
     return result(carried_out(setting, [*BLOWS] * rounds, report), rounds, recipients)
 
 
-def result(found: Findings, rounds: int, recipients: int) -> Result:
+def result(findings: Findings, rounds: int, recipients: int) -> Result:
     """Late STOPs are what fails; what else broke is told of with it."""
-    stopped = found.stopped
+    stopped = findings.stopped
     return Result(
         name="optouts-kill",
         figure=len(stopped.late),
@@ -45,12 +45,12 @@ def result(found: Findings, rounds: int, recipients: int) -> Result:
         limit=None,
         ratio=None,
         required="0",
-        ok=not stopped.late and stopped.acknowledged > 0 and not found.broken(),
+        ok=not stopped.late and stopped.acknowledged > 0 and not findings.broken(),
         inputs={
             "rounds": rounds,
             "recipients": recipients,
             "stops_per_second": STOPS_PER_SECOND,
             "rate_of_a_lane": RATE,
         },
-        details=found.row(),
+        details=findings.row(),
     )

@@ -31,7 +31,7 @@ from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.bench.watch import Look, Watch, resident_mb
-from pipeline.limits.rate import in_doubt
+from pipeline.limits.rate import most_unknown
 from schemas.reasons import Reason
 from schemas.succession import HANDED_OVER
 from schemas.wire import CHUNK_LIMIT
@@ -66,7 +66,7 @@ class Plan:
     @property
     def window(self) -> int:
         """Messages that may be in flight in all lanes together."""
-        return LANES * in_doubt(self.rate / LANES, CHUNK_LIMIT, Worker().in_flight)
+        return LANES * most_unknown(self.rate / LANES, CHUNK_LIMIT, Worker().in_flight)
 
 
 def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> Result:
@@ -100,7 +100,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
     checks = _checks(plan, account, memory, seen, restarts)
     return Result(
         name="outage",
-        figure=max(one["growth_mb"] for one in memory.values()),
+        figure=max(entry["growth_mb"] for entry in memory.values()),
         unit="MB grown, the process that grew most",
         limit=None,
         ratio=None,
@@ -180,8 +180,8 @@ def _clickhouse_hangs(stack: Stack, seconds: float) -> None:
 
 
 def _runs(stack: Stack, name: str) -> bool:
-    found = (record.read(stack.settings.data) or {"processes": []})["processes"]
-    return any(one["name"] == name and one["state"] == "ready" for one in found)
+    processes = (record.read(stack.settings.data) or {"processes": []})["processes"]
+    return any(process["name"] == name and process["state"] == "ready" for process in processes)
 
 
 def _process(stack: Stack, name: str) -> psutil.Process:
@@ -208,9 +208,9 @@ def _account(stack: Stack, campaign: str) -> dict[str, Any]:
     figures = Api(stack.settings).show(campaign)["figures"]
     states = _exported(stack, campaign)
     submissions = stack.submissions()
-    received = {one for one in submissions.received if one.startswith(campaign)}
-    handed_over = {one for one, state in states.items() if state in HANDED_OVER}
-    unknown = {one for one, state in states.items() if state == "unknown"}
+    received = {message_id for message_id in submissions.received if message_id.startswith(campaign)}
+    handed_over = {message_id for message_id, state in states.items() if state in HANDED_OVER}
+    unknown = {message_id for message_id, state in states.items() if state == "unknown"}
     return {
         "targeted": figures["targeted"],
         "states": dict(Counter(states.values())),
@@ -235,14 +235,14 @@ def _exported(stack: Stack, campaign: str) -> dict[str, str]:
 def _memory(watch: Watch, began: float, at_start: dict[str, float]) -> dict[str, dict[str, float]]:
     """By process: MB when the outage began, the most from then to the end, the growth, and its bound."""
     after = watch.between(began, float("inf"))
-    found: dict[str, dict[str, float]] = {}
+    memory: dict[str, dict[str, float]] = {}
     for name, start in at_start.items():
-        most = max(one.memory.get(name, 0.0) for one in after)
+        most = max(look.memory.get(name, 0.0) for look in after)
         bound = float(BOUNDS_MB.get(name, OUR_BOUND_MB))
-        found[name] = {
+        memory[name] = {
             "start_mb": start, "most_mb": most, "growth_mb": round(max(0.0, most - start), 1), "bound_mb": bound
         }  # fmt: skip
-    return found
+    return memory
 
 
 def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
@@ -250,19 +250,19 @@ def _seen(watch: Watch, began: float, ended: float) -> dict[str, Any]:
     during, last = watch.between(began, ended), watch.looks[-1]
 
     def most(name: str) -> float:
-        return max((one.metrics.get(name, 0.0) for one in during), default=0.0)
+        return max((look.metrics.get(name, 0.0) for look in during), default=0.0)
 
     afterwards = watch.between(began, last.at)
     waited = max(afterward.metrics.get("longwave_writer_waiting_seconds", 0.0) for afterward in afterwards)
     return {
         "looks": len(during),
         "breaker_open_after_s": _first(
-            during, began, lambda one: one.metrics.get("longwave_aggregator_breaker") == 1
+            during, began, lambda look: look.metrics.get("longwave_aggregator_breaker") == 1
         ),
-        "reason_after_s": _first(during, began, lambda one: one.reason.startswith(Reason.WAITING_FOR_AGGREGATOR)),
-        "suspended_after_s": _first(during, began, lambda one: one.status == "suspended"),
+        "reason_after_s": _first(during, began, lambda look: look.reason.startswith(Reason.WAITING_FOR_AGGREGATOR)),
+        "suspended_after_s": _first(during, began, lambda look: look.status == "suspended"),
         "suspended_by_metric": most("longwave_lane_suspended_campaigns") > 0,
-        "reasons": sorted({one.reason for one in during if one.reason}),
+        "reasons": sorted({look.reason for look in during if look.reason}),
         "queued_most": most("longwave_lane_queued_recipients"),
         "oldest_due_most_s": round(most("longwave_lane_oldest_due_seconds"), 1),
         "writer_waiting_most_s": round(waited, 1),
@@ -290,7 +290,7 @@ def _checks(
 ) -> dict[str, bool]:
     over = seen["over"]
     return {
-        "memory_bounded": all(one["growth_mb"] <= one["bound_mb"] for one in memory.values()),
+        "memory_bounded": all(entry["growth_mb"] <= entry["bound_mb"] for entry in memory.values()),
         "everybody_accounted_for": account["residual"] == 0 and account["targeted"] == plan.recipients
         and account["exported_as_shown"],
         "nobody_lost": account["lost"] == account["not_in_our_account"] == 0,

@@ -88,7 +88,7 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
     bare = _milliseconds(store.ping)
     figure = _milliseconds(lambda: accounting.figures(figures.message_sets(store, CAMPAIGN)[0]))
     limit = _milliseconds(lambda: store.rows("SELECT groupBitmapMerge(ordinals) FROM state_sets"))
-    found = accounting.figures(figures.message_sets(store, CAMPAIGN)[0])
+    totals = accounting.figures(figures.message_sets(store, CAMPAIGN)[0])
     reads = {what: round(statistics.median(_milliseconds(_reading(store, sql))), 2) for what, _, sql in READS}
     middle = statistics.median(figure)
     return Result(
@@ -98,17 +98,17 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
         limit=round(statistics.median(limit), 2),
         ratio=round(statistics.median(limit) / middle, 3),
         required=f"<= {REQUIRED_MS:.0f} ms, residual 0, views {', '.join(f'{most:.0f}' for _, most, _ in READS)} ms",
-        ok=middle <= REQUIRED_MS and found.residual == 0 and all(reads[what] <= most for what, most, _ in READS),
+        ok=middle <= REQUIRED_MS and totals.residual == 0 and all(reads[what] <= most for what, most, _ in READS),
         inputs={"recipients": recipients, "repeats": REPEATS, "sets": len(STATES)},
         details={
             "limit_is": "one union of the same bitmaps, same connection",
             "select_1_ms": round(statistics.median(bare), 2),
             "views_ms": reads,
-            "figures_ms": [round(one, 1) for one in sorted(figure)],
+            "figures_ms": [round(milliseconds, 1) for milliseconds in sorted(figure)],
             "fill_seconds": round(fill_seconds, 1),
-            "states": dict(found.states),
-            "residual": found.residual,
-            "spend": found.spend,
+            "states": dict(totals.states),
+            "residual": totals.residual,
+            "spend": totals.spend,
         },
     )
 

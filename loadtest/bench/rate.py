@@ -28,8 +28,8 @@ def run(seconds: int = 30) -> Result:
         campaigns = {limit: api.launch(f"rate {limit}", [f"rate-{limit}"], sender=f"s{limit}") for limit in LIMITS}
         wait_until("everything is sent", lambda: _all_sent(api, campaigns), 3 * seconds + 60, pause=1.0)
         seen = {limit: _seen(stack, campaign, limit) for limit, campaign in campaigns.items()}
-    worst = min(one.used for one in seen.values())
-    over = [limit for limit, one in seen.items() if one.most > limit]
+    worst = min(lane.used for lane in seen.values())
+    over = [limit for limit, lane in seen.items() if lane.most > limit]
     return Result(
         name="rate",
         figure=round(worst, 4),
@@ -40,8 +40,9 @@ def run(seconds: int = 30) -> Result:
         ok=not over and worst >= USED,
         inputs={"limits": list(LIMITS), "seconds": seconds},
         details={
-            f"{limit} segments/s": f"most in any 1 s window {one.most}, {one.used:.2%} used, {one.segments} segments"
-            for limit, one in seen.items()
+            f"{limit} segments/s": f"most in any 1 s window {lane.most}, {lane.used:.2%} used, "
+            f"{lane.segments} segments"
+            for limit, lane in seen.items()
         },
     )
 
@@ -70,7 +71,7 @@ def _all_sent(api: Api, campaigns: dict[int, str]) -> bool:
 def _seen(stack: Stack, campaign: str, limit: int) -> _Seen:
     """What the aggregator recorded of one lane: the fullest second, and how much of the limit was used."""
     submissions = stack.submissions()
-    mine = np.array([one.startswith(campaign) for one in submissions.ids])
+    mine = np.array([message_id.startswith(campaign) for message_id in submissions.ids])
     times: Any = submissions.times[mine]
     segments: Any = submissions.segments[mine].astype(np.int64)
     ends = np.searchsorted(times, times + 1_000_000_000, side="left")

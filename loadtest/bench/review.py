@@ -116,20 +116,20 @@ def compare(api: Client, spec: dict[str, Any], seconds: float = 90.0) -> Compare
 
 def wait_over(api: Client, campaign: str, seconds: float) -> dict[str, Any]:
     """The campaign once everybody has been handed over or skipped, with figures that have all of them."""
-    found: dict[str, Any] = {}
+    review: dict[str, Any] = {}
 
     def is_over() -> bool:
-        found.update(api.get(f"/v1/campaigns/{campaign}"))
-        figures = found["figures"]
+        review.update(api.get(f"/v1/campaigns/{campaign}"))
+        figures = review["figures"]
         return (
-            found["status"] in ("sent", "finished")
+            review["status"] in ("sent", "finished")
             and bool(figures)
-            and figures["targeted"] == found["recipients"]
+            and figures["targeted"] == review["recipients"]
             and not any(figures["states"][state] for state in UNSENT)
         )
 
     wait_until(f"{campaign} is sent", is_over, seconds, pause=0.3)
-    return found
+    return review
 
 
 def run(recipients: int = 20_000, large: int = 1_000_000) -> Result:

@@ -38,7 +38,10 @@ class Samples:
         """A request's body, with message ids that were not used before (idempotency keys stay on)."""
         first = next(self._count) * 500
         ids = message_ids(CAMPAIGN, 0, range(first, first + 500))
-        messages = [{"id": one, "to": f"+{FIRST_NUMBER + n}", "text": self.texts[n]} for n, one in enumerate(ids)]
+        messages = [
+            {"id": message_id, "to": f"+{FIRST_NUMBER + n}", "text": self.texts[n]}
+            for n, message_id in enumerate(ids)
+        ]
         return orjson.dumps({"from": "+18885550100", "messages": messages})
 
 

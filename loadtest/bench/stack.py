@@ -48,11 +48,11 @@ class Stack:
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """What the supervisor says of each process, by name."""
-        return {one["name"]: one for one in self._record()["processes"]}
+        return {entry["name"]: entry for entry in self._record()["processes"]}
 
     def _record(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.settings.data / "supervisor.json").read_text())
-        return found
+        document: dict[str, Any] = json.loads((self.settings.data / "supervisor.json").read_text())
+        return document
 
     def submissions(self) -> Submissions:
         """What the aggregator has recorded so far."""

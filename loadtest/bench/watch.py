@@ -55,7 +55,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         # The page may hang for as long as ClickHouse does; the memory must be looked at all the same.
-        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._look_at_page, self._run)]
+        self._threads = [threading.Thread(target=body, daemon=True) for body in (self._look_at_page, self._run)]
         for thread in self._threads:
             thread.start()
         return self
@@ -86,22 +86,22 @@ class Watch:
 
 def resident_mb(stack: Stack) -> dict[str, float]:
     """Resident memory of each process that runs now."""
-    found: dict[str, float] = {}
-    for one in (record.read(stack.settings.data) or {"processes": []})["processes"]:
+    megabytes: dict[str, float] = {}
+    for entry in (record.read(stack.settings.data) or {"processes": []})["processes"]:
         with contextlib.suppress(psutil.Error):
-            if process := record.alive(one):
-                found[one["name"]] = round(process.memory_info().rss / 2**20, 1)
-    return found
+            if process := record.alive(entry):
+                megabytes[entry["name"]] = round(process.memory_info().rss / 2**20, 1)
+    return megabytes
 
 
 def scraped(ports: list[int]) -> dict[str, float]:
     """`METRICS` of the processes at these ports; what does not answer is left out."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for port in ports:
         for name, value in _values(http.page(f"http://127.0.0.1:{port}/metrics", timeout=3).splitlines()):
-            before = found.get(name, 0.0)
-            found[name] = before + value if name.endswith(("_recipients", "_campaigns")) else max(before, value)
-    return found
+            before = values.get(name, 0.0)
+            values[name] = before + value if name.endswith(("_recipients", "_campaigns")) else max(before, value)
+    return values
 
 
 def _values(lines: list[str]) -> list[tuple[str, Any]]:

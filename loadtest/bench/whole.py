@@ -80,7 +80,7 @@ def _sent(api: Api, campaign: str) -> bool:
 
 def _details(stack: Stack, shown: dict[str, Any]) -> dict[str, Any]:
     submissions = stack.submissions()
-    mine = [n for n, one in enumerate(submissions.ids) if one.startswith(shown["id"])]
+    mine = [n for n, message_id in enumerate(submissions.ids) if message_id.startswith(shown["id"])]
     launched = datetime.fromisoformat(shown["launched"]).timestamp()
     first, last = (submissions.times[mine[n]] / 1e9 - launched for n in (0, -1))
     figures = shown["figures"]

@@ -36,7 +36,7 @@ def zones_us() -> dict[str, float]:
 def phonenumbers_us() -> float:
     """Microseconds of CPU a number by the library that our tables come from."""
     written = [f"+{number}" for number in _numbers("US").tolist()]
-    return _each(lambda: [time_zones_for_number(parse(one)) for one in written], rounds=1)
+    return _each(lambda: [time_zones_for_number(parse(text)) for text in written], rounds=1)
 
 
 def quiet_hours_us(now: int) -> float:

@@ -96,8 +96,8 @@ def position_of(header: Sequence[str], name: str) -> int:
     Raises:
         ColumnsError: there is none.
     """
-    exact = [i for i, one in enumerate(header) if one.strip() == name.strip()]
-    folded = [i for i, one in enumerate(header) if fold(one) == fold(name) and fold(name)]
+    exact = [i for i, title in enumerate(header) if title.strip() == name.strip()]
+    folded = [i for i, title in enumerate(header) if fold(title) == fold(name) and fold(name)]
     if exact or folded:
         return (exact or folded)[0]
     if name.isascii() and name.isdigit() and 1 <= int(name) <= len(header):

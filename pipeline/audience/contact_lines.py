@@ -136,8 +136,10 @@ def statements_of_broken(
     for consent in columns.consents:
         value = next((cell for cell in cells if cell.strip() and consent.verdict(cell) == "out"), None)
         if value is not None:
-            found = dict.fromkeys(number for cell in cells for number in possible_numbers(cell.strip(' "'), country))
-            return [Statement(number, "held", index, consent.name, value) for number in found]
+            numbers = dict.fromkeys(
+                number for cell in cells for number in possible_numbers(cell.strip(' "'), country)
+            )
+            return [Statement(number, "held", index, consent.name, value) for number in numbers]
     return ()
 
 

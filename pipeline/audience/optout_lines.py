@@ -241,14 +241,14 @@ def _changes(
     said = row[columns.evidence].strip() if columns.evidence is not None else ""
     if _printable(said) != said:
         notes.append("text_not_readable")
-    state, told = _state(row, columns)
+    state, detail = _state(row, columns)
     if state == "no":
         return []
     if state == "held":
         notes.append("state_not_clear")
     if columns.account is not None and row[columns.account].strip() in where.accounts:
         where = where._replace(account=row[columns.account].strip())
-    text = "; ".join(part for part in (told, said) if part)
+    text = "; ".join(part for part in (detail, said) if part)
     return [_change(number, state, at, where, _printable(text)) for number in numbers]
 
 
@@ -258,9 +258,9 @@ def _state(row: Sequence[str], columns: Columns) -> tuple[Literal["out", "in", "
     said = [(consent, cell) for consent, cell in said if cell]
     verdicts = [(consent.verdict(cell), f"{consent.name}: {cell}"[:200], cell) for consent, cell in said]
     for wanted in ("out", "held"):
-        for verdict, told, _ in verdicts:
+        for verdict, detail, _ in verdicts:
             if verdict == wanted:
-                return ("out" if wanted == "out" else "held"), told
+                return ("out" if wanted == "out" else "held"), detail
     if not verdicts or all(verdict is None for verdict, _, _ in verdicts):
         return "out", ""
     is_plain = all(fold(cell) in ("in", "opted_in", "opt_in") for _, _, cell in verdicts)

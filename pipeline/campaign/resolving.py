@@ -28,8 +28,8 @@ _AT_ONCE: Final = 5000
 
 def not_resolvable(document: CampaignDocument) -> str:
     """Why the campaign's unknown messages cannot be resolved now, and what to do."""
-    why = f"campaign {document.id} is {document.status}: the outcome of its unknown messages may still arrive"
-    return f"{why}; wait until it is sent, or cancel it, then resolve"
+    problem = f"campaign {document.id} is {document.status}: the outcome of its unknown messages may still arrive"
+    return f"{problem}; wait until it is sent, or cancel it, then resolve"
 
 
 def consequences(record: Command) -> tuple[Effect, ...]:
@@ -56,17 +56,20 @@ def notes(record: Command) -> list[Resolved]:
     ]
 
 
-def _chunks(record: Command, one: Resolution) -> Iterator[StatusChunk]:
-    state, reason = _AS[one.verdict]
-    for first in range(0, len(one.ordinals), _AT_ONCE):
+def _chunks(record: Command, resolution: Resolution) -> Iterator[StatusChunk]:
+    state, reason = _AS[resolution.verdict]
+    for first in range(0, len(resolution.ordinals), _AT_ONCE):
         members: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         last = first + _AT_ONCE
         for ordinal, *kind in zip(
-            one.ordinals[first:last], one.segments[first:last], one.prices[first:last], strict=True
+            resolution.ordinals[first:last],
+            resolution.segments[first:last],
+            resolution.prices[first:last],
+            strict=True,
         ):
             members[kind[0], kind[1]].append(ordinal)
         groups = [
             StatusGroup(state=state, reason=reason, ordinals=ordinals, segments=segments, price=price)
             for (segments, price), ordinals in members.items()
         ]
-        yield StatusChunk(campaign=record.campaign, message=one.message, at=record.at, groups=groups)
+        yield StatusChunk(campaign=record.campaign, message=resolution.message, at=record.at, groups=groups)

@@ -16,19 +16,19 @@ _REACHED: Final = ("accepted", "delivered", "unknown")
 
 
 def reached(
-    document: CampaignDocument, found: Sequence[Figures], now: int, receipt_window: int
+    document: CampaignDocument, figures: Sequence[Figures], now: int, receipt_window: int
 ) -> Literal["sent", "finished"] | None:
     """`sent`: no message is still to be submitted. `finished`: the receipts are in too, or `receipt_window`
     (ms) has passed since the last status. None while neither holds, or while the figures do not balance.
 
     `found` has one entry per message of the campaign; `now` in ms.
     """
-    if len(found) < len(document.parsed().messages) or any(one.residual for one in found):
+    if len(figures) < len(document.parsed().messages) or any(message_figures.residual for message_figures in figures):
         return None
-    if any(one.states[state] for one in found for state in UNSENT):
+    if any(message_figures.states[state] for message_figures in figures for state in UNSENT):
         return None
-    awaiting = any(one.states["accepted"] for one in found)
-    newest = max(one.newest_at for one in found)
+    awaiting = any(message_figures.states["accepted"] for message_figures in figures)
+    newest = max(message_figures.newest_at for message_figures in figures)
     return "sent" if awaiting and now < newest + receipt_window else "finished"
 
 

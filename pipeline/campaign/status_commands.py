@@ -148,8 +148,8 @@ def _too_late(plan: CampaignPlan, now: int) -> str:
 
 def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("pause", document.status):
-        why = f"campaign {document.id} is {document.status}; only processing and sending campaigns can be paused"
-        return _refuse(document, record, now, why)
+        problem = f"campaign {document.id} is {document.status}; only processing and sending campaigns can be paused"
+        return _refuse(document, record, now, problem)
     back = document.resume_to if document.status == "suspended" else document.status
     return _controlled(document, record, now, status="paused", resume_to=back, reason="")
 

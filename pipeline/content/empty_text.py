@@ -31,10 +31,10 @@ class EmptyTextCheck:
         return np.fromiter((self._is_empty(text, known) for text in texts), np.bool_, n)
 
     def _is_empty(self, text: str, known: dict[str, bool]) -> bool:
-        found = known.get(text)
-        if found is None:
-            found = known[text] = not says_something(self._own(text))
-        return found
+        is_empty = known.get(text)
+        if is_empty is None:
+            is_empty = known[text] = not says_something(self._own(text))
+        return is_empty
 
     def _own(self, text: str) -> str:
         text = text.casefold()

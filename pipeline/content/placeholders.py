@@ -64,17 +64,17 @@ class Foreign:
 def find_foreign(text: str) -> Foreign | None:
     """The first placeholder of another system in a text."""
     # What a backslash keeps must not be seen, and nothing may move.
-    found = _FOREIGN.search(ESCAPE.sub("\0\0", text))
-    if found is None:
+    match = _FOREIGN.search(ESCAPE.sub("\0\0", text))
+    if match is None:
         return None
-    written = text[found.start() : found.end()]
-    return Foreign(found.start(), written, _spelling(found), _kept(written))
+    written = text[match.start() : match.end()]
+    return Foreign(match.start(), written, _spelling(match), _kept(written))
 
 
 def find_in_link(address: str) -> str | None:
     """The first placeholder, of any system, in the address that a link leads to."""
-    found = _IN_LINK.search(address) or _IN_LINK.search(unquote(address))
-    return None if found is None else found[0]
+    match = _IN_LINK.search(address) or _IN_LINK.search(unquote(address))
+    return None if match is None else match[0]
 
 
 def attribute_name(text: str) -> str:
@@ -92,8 +92,8 @@ def is_name(text: str) -> bool:
     )
 
 
-def _spelling(found: re.Match[str]) -> str:
-    inside = next(group for group in found.groups() if group is not None)
+def _spelling(match: re.Match[str]) -> str:
+    inside = next(group for group in match.groups() if group is not None)
     name, bar, default = inside.partition("|")
     # Liquid writes {{ name | default: "there" }}.
     plain = default.strip().removeprefix("default").lstrip(": ").strip("'\"() ")
@@ -107,5 +107,5 @@ def _kept(written: str) -> str:
     return re.sub(r"^(?:[^\w\s]+|_+)|(?:[^\w\s]+|_+)$", _escaped, written)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return re.sub(r"[\\{}\[\]#@%*<>$_]", r"\\\g<0>", found[0])
+def _escaped(match: re.Match[str]) -> str:
+    return re.sub(r"[\\{}\[\]#@%*<>$_]", r"\\\g<0>", match[0])

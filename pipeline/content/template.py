@@ -85,12 +85,12 @@ def escape(literal: str) -> str:
 
 def _scan(text: str) -> Iterator[str | Slot]:
     position = 0
-    while found := _MARK.search(text, position):
-        start = found.start()
+    while match := _MARK.search(text, position):
+        start = match.start()
         yield text[position:start]
-        if found[0][0] == "\\":
-            yield found[0][1]
-            position = found.end()
+        if match[0][0] == "\\":
+            yield match[0][1]
+            position = match.end()
         else:
             end = _closing(text, start)
             yield _slot(text[start + 1 : end], start)
@@ -101,14 +101,14 @@ def _scan(text: str) -> Iterator[str | Slot]:
 def _closing(text: str, start: int) -> int:
     if text[start] == "}":
         raise TemplateError(start, "} closes nothing", "remove it, or write \\} for a brace in the text")
-    found = _BRACE.search(text, start + 1)
-    if not found:
+    match = _BRACE.search(text, start + 1)
+    if not match:
         raise TemplateError(start, "{ is never closed", "add } after the name, or write \\{ for a brace in the text")
-    if found[0] == "{":
+    if match[0] == "{":
         raise TemplateError(
-            found.start(), "{ inside of a field", f"close the field that begins at character {start + 1} first"
+            match.start(), "{ inside of a field", f"close the field that begins at character {start + 1} first"
         )
-    return found.start()
+    return match.start()
 
 
 def _slot(inside: str, start: int) -> Slot:

@@ -115,10 +115,10 @@ class TextSurvey:
             if not foreign:
                 continue
             for place in np.flatnonzero(goes).tolist():
-                found = foreign.intersection(column[place])
-                if found:
+                culprits = foreign.intersection(column[place])
+                if culprits:
                     forced[place] = True
-                    self._culprits.update((character, name) for character in found)
+                    self._culprits.update((character, name) for character in culprits)
                     if len(self._samples) < SAMPLES:
                         self._samples[f"{name} {column[place]!r}"] = None
         self._forced += int(forced.sum())

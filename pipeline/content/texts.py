@@ -60,7 +60,7 @@ def _template(index: int, spec: CampaignSpec, site_name: str, problems: list[Fin
 
 
 def _links(index: int, template: Template, links: Mapping[str, object]) -> list[Finding]:
-    found = [
+    problems = [
         Finding(
             f"messages.{index}.text",
             f"{'{link}' if name == 'default' else f'{{link:{name}}}'} has no address; "
@@ -76,8 +76,8 @@ def _links(index: int, template: Template, links: Mapping[str, object]) -> list[
                 f"{written} is not filled in where a link leads to: everybody would be led to just these characters"
             )
             remedy = "take it out; clicks are counted by recipient without it"
-            found.append(Finding(f"messages.{index}.links.{name}", f"{what}; {remedy}", PLACEHOLDER))
-    return found
+            problems.append(Finding(f"messages.{index}.links.{name}", f"{what}; {remedy}", PLACEHOLDER))
+    return problems
 
 
 def _problem(where: str, error: TemplateError) -> Finding:

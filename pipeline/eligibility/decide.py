@@ -65,8 +65,8 @@ def decide(
     _check_fit(chunk, plan)
     if plan.status in _ACCOUNTED:
         return Decision()
-    found = judge(chunk, chunk.message, plan, table, optouts, now, unreachable)
-    return Decision(_work(chunk, plan, found, now), _skipped(chunk, found.reasons, found.blockers, now))
+    judgment = judge(chunk, chunk.message, plan, table, optouts, now, unreachable)
+    return Decision(_work(chunk, plan, judgment, now), _skipped(chunk, judgment.reasons, judgment.blockers, now))
 
 
 class Recipients(Protocol):
@@ -247,12 +247,12 @@ def _reserve(
     return {place: blocker_text(other, at) for place, other, at in causes}
 
 
-def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) -> list[tuple[int, Work]]:
+def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: int) -> list[tuple[int, Work]]:
     """The WORK of the recipients that get the message, in order of due times."""
-    places = np.flatnonzero(found.reasons == _MAY_GO)
+    places = np.flatnonzero(judgment.reasons == _MAY_GO)
     if not len(places):
         return []
-    where, when = found.where, found.when
+    where, when = judgment.where, judgment.when
     places = places[np.lexsort((when.quiet[places], when.planned[places]))]
     runs, wait_reasons = _runs(when.planned[places], when.quiet[places])
     prices = plan.prices.column(chunk.countries, chunk.country)
@@ -270,7 +270,7 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, found: Judgment, now: int) 
         at=now,
         ordinals=(places + chunk.first).tolist(),
         numbers=numbers,
-        segments=found.segments[places].tolist(),
+        segments=judgment.segments[places].tolist(),
         prices=prices,
         dues=runs,
         reasons=wait_reasons,

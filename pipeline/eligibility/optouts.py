@@ -23,7 +23,7 @@ from schemas.wire import DecodeError
 REASONS: Final = ("", Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW)
 """Why a number is blocked, by the code that `codes_of` gives."""
 Blocked = Callable[[list[int]], list[str]]
-"""Why each of the numbers may not be written to now, "" where it may."""
+"""Why each of the numbers may not get a message now; "" where it may."""
 LATEST_STOPS: Final = 100_000
 """Texts that stopped, of which the place is remembered: a START is dealt with seconds after it came, so that of the
 STOPs that came after it none is older than these."""

@@ -87,32 +87,32 @@ def rehearse(
     unreachable: Unreachable = NOBODY,
 ) -> tuple[Judgment, NDArray[np.bool_]]:
     """Judge a page as of `now` (ms) and add it up; returns the judgment, and who would be handed over."""
-    found = judge(page, message, plan, table, consent, now, unreachable)
+    judgment = judge(page, message, plan, table, consent, now, unreachable)
     into.recipients += len(page)
-    for code, count in enumerate(np.bincount(found.reasons).tolist()):
+    for code, count in enumerate(np.bincount(judgment.reasons).tolist()):
         if code and count:
             into.skipped[reason_of(code).value] += count
-    passed = found.reasons == 0
-    goes = passed if plan.deadline is None else passed & (found.when.due < plan.deadline)
+    passed = judgment.reasons == 0
+    goes = passed if plan.deadline is None else passed & (judgment.when.due < plan.deadline)
     into.expiring += int(passed.sum() - goes.sum())
-    segments = found.segments[goes].astype(np.int64)
+    segments = judgment.segments[goes].astype(np.int64)
     prices = np.array(plan.prices.column(page.countries, page.country), np.int64)[goes]
     into.going += len(segments)
     into.segments += int(segments.sum())
     into.cost += int((segments * prices).sum())
-    _gather(into.crowds, found, passed, plan)
-    return found, goes
+    _gather(into.crowds, judgment, passed, plan)
+    return judgment, goes
 
 
 def _gather(
-    crowds: dict[tuple[int, int], Crowd], found: Judgment, passed: NDArray[np.bool_], plan: CampaignPlan
+    crowds: dict[tuple[int, int], Crowd], judgment: Judgment, passed: NDArray[np.bool_], plan: CampaignPlan
 ) -> None:
-    zones, places = found.where.zone_ids[passed].astype(np.int64), found.where.rule_ids[passed]
+    zones, places = judgment.where.zone_ids[passed].astype(np.int64), judgment.where.rule_ids[passed]
     if not len(zones):
         return
     keys, back = np.unique(places * len(zone_sets()) + zones, return_inverse=True)
     counts = np.bincount(back).tolist()
-    segments = np.bincount(back, found.segments[passed]).tolist()
+    segments = np.bincount(back, judgment.segments[passed]).tolist()
     for key, count, parts in zip(keys.tolist(), counts, segments, strict=True):
         place, zone = divmod(key, len(zone_sets()))
         crowd = crowds.get((zone, place))

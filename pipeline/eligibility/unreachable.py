@@ -82,11 +82,11 @@ class UnreachableNumbers:
         """Which of `numbers` are not to be tried at `now`; with `retry_days` 0 none is tried ever again."""
         if self._members.is_empty:
             return np.zeros(len(numbers), np.bool_)
-        found: NDArray[np.bool_] = self._members.contains_many(hashes(numbers)).copy()
-        if retry_days and found.any():
-            for place in np.flatnonzero(found).tolist():
-                found[place] = now // DAY - self._day_of(int(numbers[place])) < retry_days
-        return found
+        listed: NDArray[np.bool_] = self._members.contains_many(hashes(numbers)).copy()
+        if retry_days and listed.any():
+            for place in np.flatnonzero(listed).tolist():
+                listed[place] = now // DAY - self._day_of(int(numbers[place])) < retry_days
+        return listed
 
     def _set(self, number: int, day: int) -> None:
         self._members.apply(hash_of(number), day > 0)

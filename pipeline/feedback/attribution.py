@@ -54,23 +54,27 @@ def message_of(waiting: Waiting, sent: Iterable[Sent]) -> Sent | None:
     """The message that a text or link belongs to, of all that were handed over to its number by the sender, or by the
     campaign of the link."""
     if waiting.campaign:
-        mine = [one for one in sent if one.campaign == waiting.campaign]
-        in_time = [one for one in mine if one.at <= waiting.at + EARLY_MS]
+        mine = [sent_message for sent_message in sent if sent_message.campaign == waiting.campaign]
+        in_time = [sent_message for sent_message in mine if sent_message.at <= waiting.at + EARLY_MS]
         return max(in_time or mine, key=_newest, default=None)
     latest = waiting.at + EARLY_MS
-    return max((one for one in sent if latest - WINDOW_MS <= one.at <= latest), key=_newest, default=None)
+    return max(
+        (sent_message for sent_message in sent if latest - WINDOW_MS <= sent_message.at <= latest),
+        key=_newest,
+        default=None,
+    )
 
 
-def statuses(found: Sequence[Found]) -> list[StatusChunk]:
+def statuses(attributions: Sequence[Found]) -> list[StatusChunk]:
     """The events, in chunks by campaign and message."""
     groups: dict[tuple[str, int], dict[Event, set[int]]] = {}
     newest: dict[tuple[str, int], int] = {}
-    for one in found:
-        if one.sent is None:
+    for attribution in attributions:
+        if attribution.sent is None:
             continue
-        key = one.sent.campaign, one.sent.message
-        groups.setdefault(key, {}).setdefault(one.waiting.event, set()).add(one.sent.ordinal)
-        newest[key] = max(newest.get(key, 0), one.waiting.at)
+        key = attribution.sent.campaign, attribution.sent.message
+        groups.setdefault(key, {}).setdefault(attribution.waiting.event, set()).add(attribution.sent.ordinal)
+        newest[key] = max(newest.get(key, 0), attribution.waiting.at)
     return [_chunk(key, events, newest[key]) for key, events in groups.items()]
 
 

@@ -102,7 +102,7 @@ def note(after: Conversation, text: InboundText, outcome: Outcome) -> Conversati
         starts = [*starts, identity_of(text)][-STARTS:]
     stated = after.stated
     if outcome.stated is not None:
-        stated = [one for one in stated if one.account != outcome.stated.account] + [outcome.stated]
+        stated = [consent for consent in stated if consent.account != outcome.stated.account] + [outcome.stated]
     if starts is after.starts and stated is after.stated:
         return after
     return Conversation(
@@ -121,7 +121,7 @@ def erased(before: Conversation) -> Conversation:
 def stated_of(before: Conversation | None, account: str) -> TextConsent | None:
     """What the number has last said to an account by text."""
     stated = before.stated if before is not None else []
-    return next((one for one in stated if one.account == account), None)
+    return next((consent for consent in stated if consent.account == account), None)
 
 
 def evidence_of(text: InboundText | UnreadText) -> str:
@@ -147,7 +147,7 @@ def _start(text: InboundText, said: TextConsent | None, known: Known, scope: Sco
         return Outcome()  # sent before the STOP that is already here
     account = scope_of(text.account, scope)
     whose = [account, ""] if known.opens_all else [account]
-    opening = [_consent(text, known.place, one, "in") for one in whose]
+    opening = [_consent(text, known.place, opened_account, "in") for opened_account in whose]
     stated = TextConsent(account=account, state="in", at=text.at, place=known.place)
     is_open = not known.blocked_otherwise
     return Outcome(tuple(opening), None, "started" if is_open else None, stated)

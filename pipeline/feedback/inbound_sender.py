@@ -51,8 +51,8 @@ def plain(spelled: str) -> str:
     """Digits with a `+` where one was meant, or what is left when the text is no number."""
     text = unicodedata.normalize("NFKC", unquote(spelled) if "%" in spelled else spelled)
     text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cc", "Cs") or char in " \t")
-    while found := _SCHEME.match(text.lstrip()):
-        text = text.lstrip()[found.end() :]
+    while match := _SCHEME.match(text.lstrip()):
+        text = text.lstrip()[match.end() :]
     # A form decodes `+` as a space, so a space in front of digits was one.
     was_plus = text[:1] == " " and text[1:2].isdigit()
     text = _AFTER_NUMBER.sub("", text).strip() or text.strip()

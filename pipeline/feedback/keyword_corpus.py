@@ -112,5 +112,7 @@ def table(measured: Measured) -> list[str]:
         ("Other mistakes", measured.others),
     ):
         lines += ["", f"{title}: {len(wrong)}"]
-        lines += [f"- `{sample.text}` ({sample.language}): {why.word}, {why.rule}" for sample, why in wrong]
+        lines += [
+            f"- `{sample.text}` ({sample.language}): {reading.word}, {reading.rule}" for sample, reading in wrong
+        ]
     return lines

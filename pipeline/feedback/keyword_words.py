@@ -133,8 +133,8 @@ def _cut_run_together(word: str) -> list[str] | None:
                 return (part, *rest)
         return None
 
-    found = cut(0, False)
-    return list(found) if found else None
+    words = cut(0, False)
+    return list(words) if words else None
 
 
 def one_letter_off(word: str) -> str | None:

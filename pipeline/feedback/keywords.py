@@ -88,12 +88,12 @@ def _read(said: str, text: str) -> Reading:
         return Reading("doubtful", stop.word, "beside laughter") if playful else stop
     if consent := _start_or_help(pieces):
         return consent
-    doubt = _doubt(pieces) or _weak_sentence(sentences)
-    if doubt is None:
+    doubtful = _doubt(pieces) or _weak_sentence(sentences)
+    if doubtful is None:
         return _OTHER
     if not (asks or playful) and (stop := _sentence(sentences)):
         return stop
-    return doubt
+    return doubtful
 
 
 def _without_quotation(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Delivery receipts: what each item of an aggregator says, or why it is set aside; and the states that they become.
+"""Delivery receipts: what each item of an aggregator says, or why it is rejected; and the states that they become.
 
-A receipt is set aside where it cannot belong to a message that went out through the aggregator that sends it. Whether
+A receipt is rejected where it cannot belong to a message that went out through the aggregator that sends it. Whether
 its recipient was ever submitted is for the figures to judge (`adapters.clickhouse.recorded`), since a receipt may be
 here before the lane's own word is. The order in which receipts come does not matter: states have ranks.
 """
@@ -61,9 +61,9 @@ class Receipt(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why an item is set aside, for counting and in words."""
+    """Why an item is rejected: the reason to count it under, and in words."""
 
-    why: Reason
+    cause: Reason
     text: str
 
 

@@ -70,12 +70,12 @@ again what was dealt with at another place; it stands before what was dealt with
 def repetition_of(before: Conversation | None, text: InboundText, place: Place) -> Repetition:
     """Whether a text was dealt with before. A person's texts are read in the order of their log."""
     heard = before.heard if before is not None else []
-    if any(one.offset == place.offset for one in heard):
+    if any(earlier.offset == place.offset for earlier in heard):
         return "read_again"
     if heard and place.offset < heard[-1].offset:
         return "forgotten"
     identity = identity_of(text)
-    return "said_again" if any(one.identity == identity for one in heard) else "new"
+    return "said_again" if any(earlier.identity == identity for earlier in heard) else "new"
 
 
 def converse(
@@ -91,9 +91,9 @@ def converse(
     `kind` is the answer that is due (`pipeline.feedback.inbound`), `terms` those of the sender that received the
     text, None if it is none of ours. A text that is read from the same place again gives the same again.
     """
-    if before is not None and any(one.offset == place.offset for one in before.heard):
+    if before is not None and any(earlier.offset == place.offset for earlier in before.heard):
         return before, next((reply for reply in before.replies if reply.offset == place.offset), None)
-    recent = [one for one in (before.replies if before is not None else []) if one.at > now - DAY]
+    recent = [earlier for earlier in (before.replies if before is not None else []) if earlier.at > now - DAY]
     folded = fold(text.text)
     reply = None
     if kind is not None and terms is not None and not _silent(before, recent, text, folded, kind, terms, now):
@@ -133,12 +133,12 @@ def _silent(
     if not terms.texts.get(kind) or text.number < SHORTEST_NUMBER or text.number in terms.ours:
         return True
     if kind == "stopped":
-        return sum(one.kind == "stopped" for one in recent) >= CONFIRMATIONS
-    if any(fold(one.text) == folded for one in recent):
+        return sum(earlier.kind == "stopped" for earlier in recent) >= CONFIRMATIONS
+    if any(fold(earlier.text) == folded for earlier in recent):
         return True
     if kind == "auto" and before is not None and before.last_text == folded[:160] and before.last_at > now - DAY:
         return True
-    others = [one.at for one in recent if one.kind != "stopped"]
+    others = [earlier.at for earlier in recent if earlier.kind != "stopped"]
     return len(others) >= terms.per_day or sum(at > now - HOUR for at in others) >= terms.per_hour
 
 

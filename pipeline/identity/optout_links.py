@@ -87,9 +87,9 @@ def _mac(signer: blake2b, content: bytes) -> bytes:
 
 
 def _digest(keyed: blake2b, content: bytes) -> bytes:
-    one = keyed.copy()
-    one.update(content)
-    return one.digest()
+    mac = keyed.copy()
+    mac.update(content)
+    return mac.digest()
 
 
 def _xored(content: bytes, stream: bytes) -> bytes:

@@ -45,8 +45,8 @@ class PackedHashes:
         """Whether each of `wanted` is a member, in their order."""
         if not len(self._hashes):
             return np.zeros(len(wanted), np.bool_)
-        found: NDArray[np.bool_] = self._hashes.take(self._last_up_to(wanted), mode="clip") == wanted
-        return found
+        is_member: NDArray[np.bool_] = self._hashes.take(self._last_up_to(wanted), mode="clip") == wanted
+        return is_member
 
     def change(self, gone: Hashes, come: Hashes) -> None:
         """Take `gone` out, all of them members, and `come` in, none of them a member; both sorted."""
@@ -57,7 +57,10 @@ class PackedHashes:
         if self._bits != _bits(len(self)):
             self._index()
             return
-        fewer, more = (np.bincount(some >> self._shift, minlength=1 << self._bits) for some in (gone, come))
+        fewer, more = (
+            np.bincount(hashes_of_change >> self._shift, minlength=1 << self._bits)
+            for hashes_of_change in (gone, come)
+        )
         self._slots[1:] += np.cumsum(more - fewer)[:-1].astype(np.uint32)  # what wraps around comes back
         self._measure()
 

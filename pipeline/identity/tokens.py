@@ -135,9 +135,9 @@ def _macs(signer: blake2b, messages: bytes) -> NDArray[np.uint8]:
     """MACs (n, 6) of n messages of 11 octets; copying the keyed state is cheaper than keying it again."""
     size, copy, macs = _FIELDS.size, signer.copy, []
     for at in range(0, len(messages), size):
-        one = copy()
-        one.update(messages[at : at + size])
-        macs.append(one.digest())
+        mac = copy()
+        mac.update(messages[at : at + size])
+        macs.append(mac.digest())
     return np.frombuffer(b"".join(macs), np.uint8).reshape(-1, _MAC_OCTETS)
 
 

@@ -23,8 +23,8 @@ def figures(sets: MessageSets) -> Figures:
     kept = [item for item in sets.sets if item.state not in EVENTS]
     current = _current(kept)
     per_reason: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for one, count in current:
-        per_reason[one.state, one.reason] += count
+    for state_set, count in current:
+        per_reason[state_set.state, state_set.reason] += count
     recorded = sum(count for _, count in current)
     doubled = _own_finals(kept, per_reason)
     states = dict.fromkeys(SHOWN, 0)
@@ -42,7 +42,7 @@ def figures(sets: MessageSets) -> Figures:
         message=sets.message,
         targeted=sets.recipients,
         states=states,
-        reasons={state: dict(found) for state, found in reasons.items()},
+        reasons={state: dict(counts) for state, counts in reasons.items()},
         events=_events(sets.sets),
         clicks=sets.clicks,
         accepted_ever=accepted,
@@ -62,24 +62,30 @@ def _residual(recipients: int, states: Mapping[str, int], defects: tuple[int, in
     return balance or sum(abs(defect) for defect in defects)
 
 
-def _place(one: StateSet) -> tuple[int, bool, str, int, int]:
+def _place(state_set: StateSet) -> tuple[int, bool, str, int, int]:
     """Of sets of one state that with a reason comes first: a receipt without a code does not erase one with."""
-    return -rank(one.state, one.attempt), not one.reason, one.reason, one.segments, one.price
+    return (
+        -rank(state_set.state, state_set.attempt),
+        not state_set.reason,
+        state_set.reason,
+        state_set.segments,
+        state_set.price,
+    )
 
 
 def _current(kept: Sequence[StateSet]) -> list[tuple[StateSet, int]]:
     """Each set with how many of its ordinals no set before it in the order reached."""
     order = sorted(kept, key=_place)
-    before = [0, *(one.reached for one in order)]
-    return [(one, one.reached - size) for one, size in zip(order, before, strict=False)]
+    before = [0, *(state_set.reached for state_set in order)]
+    return [(state_set, state_set.reached - size) for state_set, size in zip(order, before, strict=False)]
 
 
 def _own_finals(kept: Iterable[StateSet], counts: defaultdict[tuple[str, str], int]) -> int:
     """Put the whole of each final state into `counts`; returns how many were in a state before it in the order."""
     finals: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for consent in kept:
-        if consent.state in FINAL:
-            finals[consent.state][consent.reason] = consent.own
+    for state_set in kept:
+        if state_set.state in FINAL:
+            finals[state_set.state][state_set.reason] = state_set.own
     doubled = 0
     for state, sizes in finals.items():
         before = 0
@@ -91,11 +97,11 @@ def _own_finals(kept: Iterable[StateSet], counts: defaultdict[tuple[str, str], i
 
 
 def _events(sets: Iterable[StateSet]) -> dict[str, dict[str, int]]:
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    events: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for item in sets:
         if item.state in EVENTS:
-            found[item.state][item.reason] = item.own
-    return dict(found)
+            events[item.state][item.reason] = item.own
+    return dict(events)
 
 
 def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple[int, int, int]:
@@ -104,13 +110,13 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
     That is what was accepted, and what was unknown and has a receipt that only a message it took can have.
     """
     sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
-    for one, count in _chained(sets.sets):
-        if one.state == "accepted" or sets.settled is None:
-            sizes[one.segments, one.price] += count
+    for state_set, count in _chained(sets.sets):
+        if state_set.state == "accepted" or sets.settled is None:
+            sizes[state_set.segments, state_set.price] += count
     if sets.settled is None:
-        for one, count in current:
-            if one.state == "unknown":
-                sizes[one.segments, one.price] -= count
+        for state_set, count in current:
+            if state_set.state == "unknown":
+                sizes[state_set.segments, state_set.price] -= count
     for late in sets.settled or ():
         sizes[late.segments, late.price] += late.recipients
     messages = sum(sizes.values())
@@ -121,6 +127,15 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
 def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:
     """Each accepted set, then each unknown one, with how many of its ordinals no set before it has."""
     billed = [item for item in sets if item.state in BILLED]
-    order = sorted(billed, key=lambda one: (one.state, one.segments, one.price, one.reason, one.attempt))
-    before = [0, *(one.own for one in order)]
-    return [(one, one.own - size) for one, size in zip(order, before, strict=False)]
+    order = sorted(
+        billed,
+        key=lambda state_set: (
+            state_set.state,
+            state_set.segments,
+            state_set.price,
+            state_set.reason,
+            state_set.attempt,
+        ),
+    )
+    before = [0, *(state_set.own for state_set in order)]
+    return [(state_set, state_set.own - size) for state_set, size in zip(order, before, strict=False)]

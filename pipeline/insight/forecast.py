@@ -89,11 +89,11 @@ def flow(
     """Let the groups flow from `begin` (ms) at `rate` segments/s until all are reached, or the `deadline`."""
     reaches = [_Reach(group, group.segments) for group in groups]
     queues = [_Queue(competitor, competitor.segments) for competitor in competitors]
-    found = Flow(None, [], [])
+    flowing = Flow(None, [], [])
     now = float(begin)
     stop = float("inf") if deadline is None else float(deadline)
     while now < stop and any(reach.left > _LEFT for reach in reaches):
-        edge = _open(reaches, now, found)
+        edge = _open(reaches, now, flowing)
         mine, others = _shares(reaches, queues, rate, rank, weight)
         first = _first(reaches) if mine else []
         until = min(stop, edge, _done(first, mine, now), *(_drained(queue, speed, now) for queue, speed in others))
@@ -105,18 +105,20 @@ def flow(
         for (queue, speed), end in zip(others, ends, strict=True):
             queue.left = 0.0 if end <= until else queue.left - speed * (until - now) / 1000
         now = until
-        for one in reaches:
-            if one.left <= _LEFT and one.end is None:
-                one.end = round(now)
-    found.left = [reach.group.recipients * max(0.0, reach.left) / reach.group.segments if reach.left > _LEFT else 0.0
-                  for reach in reaches]  # fmt: skip
-    found.ends = [reach.end for reach in reaches]
-    if not any(found.left):
-        found.finish = max((end for end in found.ends if end is not None), default=begin)
-    return found
+        for reach in reaches:
+            if reach.left <= _LEFT and reach.end is None:
+                reach.end = round(now)
+    flowing.left = [
+        reach.group.recipients * max(0.0, reach.left) / reach.group.segments if reach.left > _LEFT else 0.0
+        for reach in reaches
+    ]
+    flowing.ends = [reach.end for reach in reaches]
+    if not any(flowing.left):
+        flowing.finish = max((end for end in flowing.ends if end is not None), default=begin)
+    return flowing
 
 
-def _open(reaches: Sequence[_Reach], now: float, found: Flow) -> float:
+def _open(reaches: Sequence[_Reach], now: float, flowing: Flow) -> float:
     """Open and close windows as of `now`; when the next edge is (inf for none)."""
     edge = float("inf")
     for reach in reaches:
@@ -124,14 +126,14 @@ def _open(reaches: Sequence[_Reach], now: float, found: Flow) -> float:
             continue
         if reach.since is not None and now >= reach.closes:
             reach.since = None
-            _hold(reach, now, found)
+            _hold(reach, now, flowing)
         if reach.since is None:
             window = _window(reach.group, now)
             if window is None:
                 continue
             if window[0] > now:
                 if not reach.closes:
-                    _hold(reach, now, found)
+                    _hold(reach, now, flowing)
                 edge = min(edge, window[0])
                 reach.closes = max(reach.closes, 1)
                 continue
@@ -140,10 +142,10 @@ def _open(reaches: Sequence[_Reach], now: float, found: Flow) -> float:
     return edge
 
 
-def _hold(one: _Reach, now: float, found: Flow) -> None:
-    window = _window(one.group, now)
-    waiting = one.group.recipients * one.left / one.group.segments
-    found.held.append(Held(one.group.zone, round(now), None if window is None else window[0], waiting))
+def _hold(reach: _Reach, now: float, flowing: Flow) -> None:
+    window = _window(reach.group, now)
+    waiting = reach.group.recipients * reach.left / reach.group.segments
+    flowing.held.append(Held(reach.group.zone, round(now), None if window is None else window[0], waiting))
 
 
 def _window(group: Group, now: float) -> Interval | None:
@@ -170,12 +172,12 @@ def _shares(
 def _first(reaches: Sequence[_Reach]) -> list[_Reach]:
     """The groups that are served next: those that became due first."""
     ready = [reach for reach in reaches if reach.since is not None and reach.left > _LEFT]
-    earliest = min((one.since for one in ready if one.since is not None), default=0)
-    return [one for one in ready if one.since == earliest]
+    earliest = min((reach.since for reach in ready if reach.since is not None), default=0)
+    return [reach for reach in ready if reach.since == earliest]
 
 
 def _done(first: Sequence[_Reach], speed: float, now: float) -> float:
-    return now + 1000 * sum(one.left for one in first) / speed if speed and first else float("inf")
+    return now + 1000 * sum(reach.left for reach in first) / speed if speed and first else float("inf")
 
 
 def _drained(queue: _Queue, speed: float, now: float) -> float:
@@ -183,6 +185,6 @@ def _drained(queue: _Queue, speed: float, now: float) -> float:
 
 
 def _pass(first: Sequence[_Reach], speed: float, span: float, done: bool) -> None:
-    total = sum(one.left for one in first)
-    for one in first:
-        one.left = 0.0 if done else one.left * (1 - min(1.0, speed * span / 1000 / total))
+    total = sum(reach.left for reach in first)
+    for reach in first:
+        reach.left = 0.0 if done else reach.left * (1 - min(1.0, speed * span / 1000 / total))

@@ -42,12 +42,12 @@ def _windows(plan: CampaignPlan, zones: ZoneSet, place: Place, asked: int, until
     """The allowed times between `asked` and `until` (ms)."""
     if plan.transactional:
         return [(asked, max(until, asked + 1))]
-    found: list[Interval] = []
+    windows: list[Interval] = []
     now = asked
     while now < until:
         start, end = plan.quiet.window(now, zones, place)
         if start == NEVER or start >= until:
             break
-        append(found, start, end)
+        append(windows, start, end)
         now = end
-    return found
+    return windows

@@ -68,27 +68,27 @@ def forecast(question: Question) -> Forecast:
     asked = question
     segments = sum(group.segments for group in asked.groups)
     stop = asked.horizon if asked.deadline is None else min(asked.deadline, asked.horizon)
-    found = _flow(asked, asked.groups, asked.competitors, stop)
-    unreached = round(sum(found.left))
+    flow = _flow(asked, asked.groups, asked.competitors, stop)
+    unreached = round(sum(flow.left))
     beyond = asked.deadline is None or asked.deadline > asked.horizon
     alone = asked.begin + 1000 * segments / asked.rate
     crowded = _end(_flow(asked, _open(asked.groups), asked.competitors, None))
-    whole = found if stop == asked.horizon else _flow(asked, asked.groups, asked.competitors, asked.horizon)
+    whole = flow if stop == asked.horizon else _flow(asked, asked.groups, asked.competitors, asked.horizon)
     binding = _binding(asked, alone, crowded, _known_end(asked, whole, crowded), unreached)
-    end = found.finish if found.finish is not None or beyond else asked.deadline
+    end = flow.finish if flow.finish is not None or beyond else asked.deadline
     return Forecast(
         recipients=round(sum(group.recipients for group in asked.groups)),
         segments=round(segments),
         begin=asked.begin,
-        finish=found.finish,
+        finish=flow.finish,
         seconds=None if end is None else (end - asked.begin) / 1000,
         needs=segments / asked.limit,
         unreached=unreached,
         horizon=asked.horizon,
-        beyond_horizon=beyond and found.finish is None,
+        beyond_horizon=beyond and flow.finish is None,
         binding=binding,
         why=_why(asked, alone, crowded, whole, unreached),
-        zones=_zones(asked.groups, found),
+        zones=_zones(asked.groups, flow),
     )
 
 
@@ -107,8 +107,8 @@ def _open(groups: Sequence[Group]) -> list[Group]:
     return [Group(group.zone, group.recipients, group.segments) for group in groups]
 
 
-def _end(found: Flow) -> float:
-    return float("inf") if found.finish is None else float(found.finish)
+def _end(flow: Flow) -> float:
+    return float("inf") if flow.finish is None else float(flow.finish)
 
 
 def _binding(asked: Question, alone: float, crowded: float, whole: float, unreached: int) -> Binding:
@@ -152,10 +152,10 @@ def _beyond(asked: Question, unreached: int) -> str:
 
 def _quiet(whole: Flow, begin: int) -> str:
     """The window that closed on the most recipients, else the one that opened last."""
-    closed = [one for one in whole.held if one.at > begin and one.recipients >= 1]
+    closed = [held for held in whole.held if held.at > begin and held.recipients >= 1]
     if closed:
-        return _closing(max(closed, key=lambda one: one.recipients))
-    waited = max(whole.held, key=lambda one: float("inf") if one.until is None else one.until, default=None)
+        return _closing(max(closed, key=lambda held: held.recipients))
+    waited = max(whole.held, key=lambda held: float("inf") if held.until is None else held.until, default=None)
     if waited is None:
         return "some recipients are never outside quiet hours"
     if waited.until is None:
@@ -168,16 +168,16 @@ def _closing(held: Held) -> str:
     return text if held.until is None else f"{text}, opens again {_local(held.until, held.zone, day=True)}"
 
 
-def _zones(groups: Sequence[Group], found: Flow) -> tuple[ZoneForecast, ...]:
+def _zones(groups: Sequence[Group], flow: Flow) -> tuple[ZoneForecast, ...]:
     by_zone: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         by_zone.setdefault(group.zone, []).append(index)
-    return tuple(_zone(name, groups, found, here) for name, here in by_zone.items())
+    return tuple(_zone(name, groups, flow, here) for name, here in by_zone.items())
 
 
-def _zone(name: str, groups: Sequence[Group], found: Flow, here: Sequence[int]) -> ZoneForecast:
-    unreached = round(sum(found.left[index] for index in here))
-    ends = [end for index in here if (end := found.ends[index]) is not None]
+def _zone(name: str, groups: Sequence[Group], flow: Flow, here: Sequence[int]) -> ZoneForecast:
+    unreached = round(sum(flow.left[index] for index in here))
+    ends = [end for index in here if (end := flow.ends[index]) is not None]
     return ZoneForecast(
         zone=name,
         recipients=round(sum(groups[index].recipients for index in here)),

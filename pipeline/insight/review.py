@@ -140,14 +140,18 @@ def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Fin
     reasons = Counter(outcome.skipped)
     if outcome.expiring:
         reasons[Reason.DEADLINE] = outcome.expiring
-    why = shares(reasons)
+    reasons_text = shares(reasons)
     if outcome.going:
         left = n - outcome.going
-        warnings.append(Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) will get nothing: {why}"))
+        warnings.append(
+            Finding("audience", f"{left:,} of {n:,} recipients ({left / n:.0%}) will get nothing: {reasons_text}")
+        )
         return
     remedy = "change the time, the audience or smart_sending_hours, or confirm it (launch --allow-empty)"
     problems.append(
-        Finding("audience", f"none of {n:,} recipients will get the message: {why}; {remedy}", NOBODY_REACHED)
+        Finding(
+            "audience", f"none of {n:,} recipients will get the message: {reasons_text}; {remedy}", NOBODY_REACHED
+        )
     )
 
 
@@ -160,14 +164,14 @@ def shares(counts: Mapping[str, int], most: int = 3) -> str:
 
 
 def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Finding]:
-    found = [
+    problems = [
         Finding("audience.lists", f"no list {name!r}; import contacts into it or correct its name")
         for name in audience.unknown_lists
     ]
-    if not audience.recipients and not found:
+    if not audience.recipients and not problems:
         names = ", ".join(spec.audience.lists) or "the typed numbers"
-        found.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
-    return found
+        problems.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
+    return problems
 
 
 def _number_warnings(audience: AudienceFacts) -> list[Finding]:
@@ -233,8 +237,8 @@ def written_instant(text: str, zone: str) -> int:
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        why = f"{text!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
-        raise ValueError(why) from error
+        problem = f"{text!r} is not a time; write it as 2026-11-27T09:00 or 2026-11-27T09:00Z"
+        raise ValueError(problem) from error
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise ValueError(f"{text!r}: the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
     return tz.instant(at, zone)
@@ -248,12 +252,14 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     sizes = f"{text.mean_parts:.2f} on average, {text.most_parts} at most"
     if text.in_text:
         shown = ", ".join(map(repr, text.in_text[:_SHOWN_CULPRITS]))
-        why = f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
-        return [Finding(where, f"{share}: {sizes}; {why}")]
-    found = [Finding(where, f"{share} of 160 characters: {sizes}")]
+        explanation = (
+            f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
+        )
+        return [Finding(where, f"{share}: {sizes}; {explanation}")]
+    warnings = [Finding(where, f"{share} of 160 characters: {sizes}")]
     if text.forced:
-        found.append(Finding(where, _blame(text)))
-    return found
+        warnings.append(Finding(where, _blame(text)))
+    return warnings
 
 
 def _blame(text: TextEstimate) -> str:

@@ -15,9 +15,9 @@ and then ends without another submission is unknown (`pipeline.lane.uncertain`).
 
 A lost owner is not always dead: in a rebalance it is alive, and writes within seconds what it did not submit. Under
 `skip` its flights are asked for too, but only by waiting for its RESULT. They stay in flight until that RESULT is
-there or `pipeline.sending.unknown.ask.HEARD_BY_MS` have passed, and become unknown only then. If a later RESULT proves
-that they were not submitted, they wait again, with the next attempt. Where they cannot, because the campaign is
-finished or canceled or an operator has resolved its unknown messages, they are rejected, `not_sent_by_lost_owner`.
+there or `pipeline.sending.unknown.ask.HEARD_BY_MS` have passed, and become unknown only then. If a later RESULT
+proves that they were not submitted, they wait again, with the next attempt. Where they cannot, because the campaign
+is finished or canceled or an operator has resolved its unknown messages, they are rejected, `not_sent_by_lost_owner`.
 """
 
 from __future__ import annotations

@@ -65,13 +65,13 @@ def legal_limits(quiet: QuietHours, rule_ids: Instants, now: int) -> list[Limit]
     messages reach nobody (reading "none")."""
     if quiet.reading == "none":
         return []
-    found: dict[Cap, NDArray[np.bool_]] = {}
+    limits: dict[Cap, NDArray[np.bool_]] = {}
     for rule_id in np.flatnonzero(np.bincount(rule_ids)).tolist():
         cap = cap_of(quiet.place(rule_id), now // tz.DAY, quiet.reading)
         if cap is not None:
             mine = rule_ids == rule_id
-            found[cap] = found[cap] | mine if cap in found else mine
-    return [Limit(Reason.LEGAL_CAP, cap.messages, cap.hours * _HOUR, None, whom) for cap, whom in found.items()]
+            limits[cap] = limits[cap] | mine if cap in limits else mine
+    return [Limit(Reason.LEGAL_CAP, cap.messages, cap.hours * _HOUR, None, whom) for cap, whom in limits.items()]
 
 
 @lru_cache(maxsize=20_000)
@@ -83,14 +83,14 @@ def cap_of(place: Place, day: int, reading: Reading) -> Cap | None:
 def full(limit: Limit, held: Held, planned: Instants) -> NDArray[np.int64]:
     """For each recipient the index in `held` of the first message of a span that holds `planned` and is full already,
     -1 where there is room: of several such spans that of the earliest."""
-    found = np.full(len(planned), -1, np.int64)
+    blockers = np.full(len(planned), -1, np.int64)
     counted = None if limit.account is None else np.flatnonzero(held.accounts == np.uint64(limit.account))
     who, times = (held.who, held.times) if counted is None else (held.who[counted], held.times[counted])
     sizes = np.bincount(who, minlength=len(planned))
     asked = sizes >= limit.messages
     asking = np.flatnonzero(asked if limit.whom is None else asked & limit.whom)
     if not len(asking):
-        return found
+        return blockers
     before = np.bincount(who[times <= planned[who]], minlength=len(planned))[asking]
     first, size = (np.cumsum(sizes) - sizes)[asking], sizes[asking]
     for earlier in range(limit.messages + 1):
@@ -103,5 +103,5 @@ def full(limit: Limit, held: Held, planned: Instants) -> NDArray[np.int64]:
         start = times[begins] if earlier else at
         end = times[begins + limit.messages - 1] if earlier < limit.messages else at
         is_full = end - start < limit.span
-        found[asking[fits[is_full]]] = begins[is_full]
-    return found if counted is None else np.where(found < 0, -1, counted[found])
+        blockers[asking[fits[is_full]]] = begins[is_full]
+    return blockers if counted is None else np.where(blockers < 0, -1, counted[blockers])

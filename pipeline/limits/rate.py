@@ -214,7 +214,7 @@ def slots(rate: float, batch: int, in_flight: int) -> int:
     return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
 
 
-def in_doubt(rate: float, batch: int, in_flight: int) -> int:
+def most_unknown(rate: float, batch: int, in_flight: int) -> int:
     """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way."""
     return slots(rate, batch, in_flight) * min(batch, slice_segments(rate))
 

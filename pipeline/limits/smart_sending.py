@@ -92,8 +92,8 @@ def blocker_text(identity: int, at: int) -> str:
 
 def read_blocker(text: str) -> tuple[str, int, int] | None:
     """(campaign, message, planned time in ms) of a `blocker_text`; None for any other text."""
-    found = _BLOCKER.fullmatch(text)
-    return None if found is None else (found[1], int(found[2]), int(found[3]))
+    match = _BLOCKER.fullmatch(text)
+    return None if match is None else (match[1], int(match[2]), int(match[3]))
 
 
 def check_and_reserve(
@@ -120,10 +120,10 @@ def check_and_reserve(
     rows = _joined(table, sorted_hashes)
     words = times.astype(np.uint64) << _WINDOW_BITS | np.uint64(-(-window_ms // _MINUTE))
     others = _others(rows, sorted_hashes, words, np.uint64(identity))
-    found = _windows(others, words)
+    blocks = _windows(others, words)
     for index, limit in enumerate(limits, FIRST_LIMIT):
-        _cap(found, limit, index, others, times, order)
-    fresh = (found.rule == MAY_GO) & ~others.own
+        _cap(blocks, limit, index, others, times, order)
+    fresh = (blocks.rule == MAY_GO) & ~others.own
     fresh[1:] &= sorted_hashes[1:] != sorted_hashes[:-1]
     if reserving is not None:
         fresh &= reserving[order]
@@ -133,8 +133,8 @@ def check_and_reserve(
         _assign(table, _kept(np.insert(rows, others.place[fresh], new, axis=0), now), sorted_hashes[fresh])
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    rule = found.rule[back]
-    return Check(rule == MAY_GO, found.blocker[back], found.blocked_at[back], rule)
+    rule = blocks.rule[back]
+    return Check(rule == MAY_GO, blocks.blocker[back], blocks.blocked_at[back], rule)
 
 
 def release(table: Table, numbers: Numbers, identity: int) -> None:
@@ -216,20 +216,20 @@ class _Found:
 
 def _windows(others: _Others, words: NDArray[np.uint64]) -> _Found:
     n = len(words)
-    found = _Found(np.zeros(n, np.uint8), np.zeros(n, np.uint64), np.zeros(n, np.int64))
+    blocks = _Found(np.zeros(n, np.uint8), np.zeros(n, np.uint64), np.zeros(n, np.int64))
     last_to_first = np.flatnonzero(_too_close(words[others.who], others.words))[::-1]
-    found.note(SMART_SENDING, others.who[last_to_first], others, last_to_first)
-    return found
+    blocks.note(SMART_SENDING, others.who[last_to_first], others, last_to_first)
+    return blocks
 
 
 def _cap(
-    found: _Found, limit: Limit, rule: int, others: _Others, times: NDArray[np.int64], order: NDArray[np.int64]
+    blocks: _Found, limit: Limit, rule: int, others: _Others, times: NDArray[np.int64], order: NDArray[np.int64]
 ) -> None:
     """Note those whom nothing holds back yet and a full span does."""
     held = Held(others.who, _times(others.words), others.identities >> _ACCOUNT_BITS)
     by = full(limit if limit.whom is None else replace(limit, whom=limit.whom[order]), held, times)
-    whom = np.flatnonzero((by >= 0) & (found.rule == MAY_GO))
-    found.note(rule, whom, others, by[whom])
+    whom = np.flatnonzero((by >= 0) & (blocks.rule == MAY_GO))
+    blocks.note(rule, whom, others, by[whom])
 
 
 def _times(words: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -27,10 +27,16 @@ def are_placed(code: int, numbers: Sequence[int]) -> list[bool]:
 @cache
 def _placed(code: int) -> Callable[[str, int], re.Match[str] | None]:
     regions = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-    metadata = [found for region in regions if (found := PhoneMetadata.metadata_for_region(region, None)) is not None]
+    metadata = [
+        region_metadata
+        for region in regions
+        if (region_metadata := PhoneMetadata.metadata_for_region(region, None)) is not None
+    ]
     mobile = util.is_number_type_geographical(PhoneNumberType.MOBILE, code)
-    placed = [one.fixed_line for one in metadata] + [one.mobile for one in metadata if mobile]
-    special = [getattr(one, kind) for one in metadata for kind in _SPECIAL]
+    placed = [region_data.fixed_line for region_data in metadata] + [
+        region_data.mobile for region_data in metadata if mobile
+    ]
+    special = [getattr(region_data, kind) for region_data in metadata for kind in _SPECIAL]
     return re.compile(f"(?!(?:{_any_of(special)})$)(?:{_any_of(placed)})").fullmatch
 
 

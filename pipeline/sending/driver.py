@@ -1,13 +1,13 @@
-"""The driver of one lane: all that its owner decides, without IO. Its host has the clock, the log and the aggregator.
+"""The driver of one lane: all decisions of its owner, without IO. Its host has the clock, the log and the aggregator.
 
 The host calls
-    on_assigned, on_released    the lane is this worker's, or is taken from it;
-    read, on_record             the log has another record;
-    on_time                     time has passed, or something has changed;
-    on_line, on_connected       it is time for the head of the line; its connection is there;
-    may_still_go, on_answer     a slice is about to be written; the aggregator has answered;
-    on_written, on_found, on_checkpoint    what was asked of the host is done,
-and carries out the effects that they return (`pipeline.sending.effects`), in order and before it calls again. The
+    on_assigned, on_released    when the lane is assigned to this worker, or revoked;
+    read, on_record             when the log has another record;
+    on_time                     when time has passed, or something has changed;
+    on_line, on_connected       when the head of the line may go; when its connection is there;
+    may_still_go, on_answer     when a slice is about to be written; when the aggregator has answered;
+    on_written, on_lookup, on_checkpoint    when an effect with an answer is carried out,
+and carries out the effects that they return (`pipeline.sending.effects`), in order and before the next call. The
 worker's host is `agents.lane.owner`, the simulator's `simulation.lane`.
 """
 
@@ -61,19 +61,20 @@ from schemas.wire import DecodeError
 
 @dataclass(frozen=True, slots=True)
 class Surroundings(Generic[T]):
-    """What a driver asks of the world that it knows; each answers at once.
+    """What a driver may ask its host while it decides; each call returns at once.
 
-    `prepare` makes what the host submits of a flight, and its columns.
+    `prepare` makes what the host submits for a flight, and its columns.
     """
 
     breaker: SharedBreaker
     blocked: Blocked
     knows_consents: Callable[[], bool]
-    """Whether every opt-out is known here that was acknowledged until a moment ago."""
+    """Whether this worker knows every opt-out that was acknowledged until a moment ago."""
     has_connection: Callable[[], bool]
-    """Whether the aggregator has a connection that is free."""
+    """Whether a connection to the aggregator is free."""
     is_member: Callable[[], bool]
-    """Whether the consumer group knows this worker; else others have its lanes, which it must not claim back."""
+    """Whether this worker is a member of the consumer group; if not, others have its lanes, and it must not claim
+    them."""
     document: Callable[[str], CampaignDocument | None]
     """A campaign's newest document."""
     prepare: Callable[[LaneState, Flight], Prepared[T]]
@@ -109,11 +110,11 @@ class LaneDriver(Generic[T]):
         self._check = LastCheck(around.breaker.rule, around.blocked, around.knows_consents, limits.quiet)
         self._asking = Asking(terms.settled_after)
         self._checked: dict[int, Checked] = {}
-        """Slices that the aggregator has, by the offset of their INTENT."""
+        """Slices that were handed over, by the offset of their INTENT."""
         self._before = 0
-        """The lane's epoch before the record that is read."""
+        """The lane's epoch before the current record."""
         self._heartbeat_at = 0.0
-        """When this owner last wrote a sign of life (s)."""
+        """When this owner last wrote a HEARTBEAT (s)."""
 
     @property
     def active(self) -> bool:
@@ -122,7 +123,7 @@ class LaneDriver(Generic[T]):
 
     @property
     def under_way(self) -> int:
-        """Slices that have an INTENT, read back, and no outcome."""
+        """Slices whose INTENT was read back and that have no outcome yet."""
         return self.line.count + len(self._checked)
 
     def on_assigned(self, nonce: str, now: Instant) -> list[Effect[T]]:
@@ -132,18 +133,18 @@ class LaneDriver(Generic[T]):
         return [Wake(0.0)]
 
     def on_released(self) -> None:
-        """The lane is taken from us: nothing is picked any more."""
+        """The lane was revoked: nothing is picked anymore."""
         self.claim.released()
 
     def give_back(self, now: Instant) -> list[Effect[T]]:
-        """INTENTs that we wrote and have not read back are not submitted any more, and nobody but us knows that:
-        their RESULT says so, else the next owner would have to count them as unknown. To be called when it is known
-        of each proposal whether the log has it."""
+        """RESULTs for the INTENTs that we wrote and have not read back. We will not submit them, and only we know
+        that; without these RESULTs the next owner would count them as unknown. Call this once it is known for each
+        proposal whether the log has it."""
         return [self._handed_over(offset, now) for offset in self.proposer.never_read()]
 
     def read(self, offset: int, raw: bytes | None, now: Instant) -> tuple[list[Raw], list[Effect[T]]]:
-        """The log has `raw` at `offset`. The records to be given to `on_raw` now, in order: none, this one, or after
-        a checkpoint all that waited for it."""
+        """The log has `raw` at `offset`. Returns the records to give to `on_raw` now, in order: none, this one, or
+        after a checkpoint all that waited for it."""
         if self.replay.is_known(offset, now.seconds):
             return [], []
         if self.replay.begins(offset):
@@ -158,39 +159,39 @@ class LaneDriver(Generic[T]):
         if state is None:
             return [], []
         self.state = state
-        after = self.replay.buffered()
-        text = f"loaded its checkpoint as of {self.replay.start}, {len(after)} records after it"
-        return [*after, (offset, raw)], [Log("info", text)]
+        waiting = self.replay.buffered()
+        text = f"loaded its checkpoint as of {self.replay.start}, {len(waiting)} records after it"
+        return [*waiting, (offset, raw)], [Log("info", text)]
 
     def on_raw(self, offset: int, raw: bytes | None, now: Instant) -> list[Effect[T]]:
-        """Take the next record of the log as bytes."""
+        """Process the next record of the log, as bytes."""
         try:
             record = LANES.decode(raw)
         except DecodeError as error:
             self.state.next_offset = offset + 1
             return [Letter(offset, raw, str(error))]
-        # A checkpoint's own parts do not count: they would call for the next one.
+        # A checkpoint's own parts do not count: they would cause the next checkpoint.
         self.checkpointing.log_bytes += 0 if isinstance(record, CheckpointPart) else len(raw or b"")
         return self.on_record(offset, record, raw or b"", now)
 
     def on_record(self, offset: int, record: LaneRecord, raw: bytes, now: Instant) -> list[Effect[T]]:
-        """Take the next record of the log; what follows from it."""
+        """Process the next record of the log; returns what follows from it."""
         self.proposer.read(offset, record, now.seconds)
         self._before = self.state.epoch
         try:
             following = apply(self.state, offset, record, raw)
         except Exception as error:  # noqa: BLE001
-            # A defect. Whoever folds the log meets it at the same place and in the same way, so passing over it keeps
-            # all readers alike; standing still would stop everybody's campaigns in this lane for one record.
+            # A defect. Every reader of the log fails at the same record in the same way, so skipping it keeps all
+            # readers alike; stopping would stop all campaigns in this lane because of one record.
             text = f"cannot fold record {offset}"
             return [Log("error", text, error), Letter(offset, raw, f"{type(error).__name__}: {error}")]
         effects: list[Effect[T]] = []
-        for one in following:
-            self._follow(one, raw, now, effects)
+        for effect in following:
+            self._follow(effect, raw, now, effects)
         return effects
 
     def on_time(self, now: Instant) -> list[Effect[T]]:
-        """Do what is due, and write what the limits allow."""
+        """Do what is due, and propose what the limits allow."""
         effects: list[Effect[T]] = []
         pauses: list[float | None] = [self._write_owner(now, effects)]
         if self.active:
@@ -207,18 +208,18 @@ class LaneDriver(Generic[T]):
         if self.claim.nonce and self.replay.missing(now.seconds):
             effects.append(Log("warning", f"{self.replay.place}; reading on"))
             effects.append(Rewind(None if self.replay.start is None else self.replay.next))
-        known = [pause for pause in pauses if pause is not None]
-        if known:
-            effects.append(Wake(min(known)))
+        known_pauses = [pause for pause in pauses if pause is not None]
+        if known_pauses:
+            effects.append(Wake(min(known_pauses)))
         return effects
 
     def on_line(self, now: Instant) -> list[Effect[T]]:
-        """Bring the head of the line as far as it can go, and those behind it."""
+        """Advance the head of the line as far as possible, then the slices behind it."""
         effects: list[Effect[T]] = []
         while (head := self.line.head) is not None:
             if pause := self.line.pause(now.seconds):
                 return [*effects, WakeLine(pause)]
-            # Before the last check: who waits for a connection is not under way, whatever happens meanwhile.
+            # This comes before the last check: a slice that waits for a connection can still be held back.
             if not self.line.connected:
                 if not self.line.connecting:
                     self.line.connecting = True
@@ -231,22 +232,22 @@ class LaneDriver(Generic[T]):
         return effects
 
     def on_connected(self, now: Instant) -> list[Effect[T]]:
-        """The connection is there that the head of the line asked for."""
+        """The connection for the head of the line is there."""
         self.line.connected = True
         return self.on_line(now)
 
     def may_still_go(self, intent: int, now: Instant) -> bool:
-        """Whether a slice may be written in this moment; `now` is that of the call."""
+        """Whether a slice may be written at `now`, the moment of the call."""
         return self._check.may_still_go(self.state, self.active, self._checked[intent], now)
 
     def on_answer(
         self, intent: int, answers: Sequence[Answered], written: float | None, now: Instant
     ) -> list[Effect[T]]:
-        """What the aggregator said of a slice, one answer for each message that was handed over; `written` (s): when
-        it was certainly written, None where that is not known.
+        """Process the aggregator's answers to a slice, one for each message that was handed over; `written` (s): when
+        it was certainly written, None if that is not known.
 
-        The slice is charged to the second in which it arrived. One that a failure kept from being written is charged
-        too: the retry's back-off is longer than the window.
+        The slice is charged to the second in which it arrived. A slice that was not written because of a failure is
+        charged too: the retry's back-off is longer than the window.
         """
         checked = self._checked.pop(intent)
         assert checked.charge is not None
@@ -254,7 +255,7 @@ class LaneDriver(Generic[T]):
         return [self._report(checked, answers, now), Wake(0.0)]
 
     def on_written(self, write: Write, offset: int | None, error: str, now: Instant) -> list[Effect[T]]:
-        """What became of a record: the broker put it at `offset`, or None with the `error`."""
+        """Process the end of a write: the broker put the record at `offset`, or None because of `error`."""
         if offset is not None:
             self.replay.wrote(offset)
         match write.record:
@@ -263,19 +264,19 @@ class LaneDriver(Generic[T]):
             case Owner(nonce=nonce):
                 if offset is not None or nonce != self.claim.nonce:
                     return []
-                self.claim.again(now.seconds)
+                self.claim.retry_later(now.seconds)
                 return [Log("warning", f"claiming it waits: {error}"), Wake(0.0)]
             case proposal:
                 return [*self.proposer.written(proposal, offset, error, self.state)]
 
-    def on_found(self, lookup: Lookup, found: Sequence[Answered] | str, now: Instant) -> list[Effect[T]]:
-        """What the aggregator said of the messages that it was asked about, or why there is no answer."""
-        return [*self._asking.on_found(self.state, lookup, found, now)] if self.active else []
+    def on_lookup(self, lookup: Lookup, answers: Sequence[Answered] | str, now: Instant) -> list[Effect[T]]:
+        """Process what the aggregator answered about messages, or why it did not."""
+        return [*self._asking.on_lookup(self.state, lookup, answers, now)] if self.active else []
 
-    def on_checkpoint(self, one: Checkpoint, parts: int, error: str) -> list[Effect[T]]:
-        """A checkpoint has been written in so many parts, 0: it has not, with the `error`."""
-        is_ours = self.active and self.state.epoch == one.epoch
-        return [*self.checkpointing.on_written(one, parts, error, is_ours)]
+    def on_checkpoint(self, checkpoint: Checkpoint, parts: int, error: str) -> list[Effect[T]]:
+        """Process the end of a checkpoint: it was written in so many parts, or not (0) because of `error`."""
+        is_ours = self.active and self.state.epoch == checkpoint.epoch
+        return [*self.checkpointing.on_written(checkpoint, parts, error, is_ours)]
 
     def _begin(self, offset: int) -> None:
         self.replay.begin(offset)
@@ -285,8 +286,8 @@ class LaneDriver(Generic[T]):
         self.state = LaneState()
         self.state.next_offset = offset
 
-    def _follow(self, one: Following, raw: bytes, now: Instant, effects: list[Effect[T]]) -> None:
-        match one:
+    def _follow(self, effect: Following, raw: bytes, now: Instant, effects: list[Effect[T]]) -> None:
+        match effect:
             case Submit(flight):
                 self._submit(flight, now, effects)
             case Ask(flight):
@@ -297,7 +298,7 @@ class LaneDriver(Generic[T]):
             case Malformed(offset, problem):
                 effects.append(Letter(offset, raw, problem))
             case _:
-                effects.append(one)
+                effects.append(effect)
 
     def _submit(self, flight: Flight, now: Instant, effects: list[Effect[T]]) -> None:
         if flight.epoch != self.claim.epoch:
@@ -309,7 +310,7 @@ class LaneDriver(Generic[T]):
             prepared = self._around.prepare(self.state, flight)
         except Exception as error:  # noqa: BLE001
             # Eligibility rendered the same template with the same columns, so this is a defect, and no retry helps.
-            # Whatever it is, the flight needs a RESULT: its neighbours wait for its slot.
+            # The flight needs a RESULT in any case: other slices wait for its slot.
             groups = [ResultGroup(outcome="rejected", reason=written(Reason.CANNOT_RENDER, repr(error)))]
             effects.append(Log("error", f"cannot render {flight.key}", error))
             effects.append(Report(Result(intent=flight.offset, groups=groups, at=now.ms)))
@@ -320,35 +321,36 @@ class LaneDriver(Generic[T]):
 
     def _owned(self, nonce: str, now: Instant, effects: list[Effect[T]]) -> None:
         self._asking.clear()
-        lost = self.claim.owned(nonce)
-        if lost and self.claim.nonce:
-            # Kafka says that the lane is ours: a record of its former owner came late.
-            effects.append(Log("warning", "it was claimed by a late record; claiming it again"))
-            self.claim.again(now.seconds)
+        is_lost = self.claim.owned(nonce)
+        if is_lost and self.claim.nonce:
+            # The lane is still assigned to us: a record of its former owner came late.
+            effects.append(Log("warning", "a late OWNER of a former owner took it; claiming it again"))
+            self.claim.retry_later(now.seconds)
         self.proposer.owned()
         if not self.active:
             return
-        # A lane that only a rebalance took and gave back: our own window knows its last second exactly.
-        kept = bool(self.claim.epoch) and self._before == self.claim.epoch
+        # After a rebalance that only revoked and reassigned the lane, our own window has its last second exactly.
+        was_ours_before = bool(self.claim.epoch) and self._before == self.claim.epoch
         self.claim.epoch = self.state.epoch
         self._heartbeat_at = now.seconds
         effects.append(Claimed(self.state.epoch, now.seconds - self.claim.assigned_at))
-        if not kept and starts_full(self.state.last_intent_at, self.state.owned_at):
+        if not was_ours_before and starts_full(self.state.last_intent_at, self.state.owned_at):
             self._window.start_full(now.seconds)
 
     def _write_owner(self, now: Instant, effects: list[Effect[T]]) -> float | None:
-        """Claim the lane if it is time; the seconds until it is, None where it is claimed."""
+        """Claim the lane if it is time. Returns the seconds until then; None if no claim is due."""
         if self.claim.due is None or now.seconds < self.claim.due:
             return None if self.claim.due is None else self.claim.due - now.seconds
         if not self._around.is_member():
-            return self.claim.again(now.seconds)
+            return self.claim.retry_later(now.seconds)
         self.claim.due = None
         effects.append(Write(Owner(worker=self._worker, nonce=self.claim.nonce, at=now.ms)))
         return None
 
     def _heartbeat(self, now: Instant, effects: list[Effect[T]]) -> float:
-        """Say that this owner lives and whether its aggregator works (`pipeline.lane.lateness`). Written once: a
-        sign of life that Kafka does not take now must not come later. Seconds until the next one."""
+        """Write a HEARTBEAT if it is time: this owner is alive, and whether its aggregator works
+        (`pipeline.lane.lateness`). It is written once, because a late one would be wrong. Returns the seconds until
+        the next."""
         if now.seconds - self._heartbeat_at >= HEARTBEAT_MS / 1000:
             self._heartbeat_at = now.seconds
             able = self._around.breaker.rule.state == "closed"
@@ -356,7 +358,7 @@ class LaneDriver(Generic[T]):
         return self._heartbeat_at + HEARTBEAT_MS / 1000 - now.seconds
 
     def _hand_over(self, now: Instant, effects: list[Effect[T]]) -> None:
-        """The head of the line leaves: who of it may go goes, the others have a RESULT."""
+        """Take the head out of the line: hand over those who may go, and report the others."""
         head = self.line.head
         assert head is not None
         self.line.leave(now.seconds, self.proposer.out)
@@ -365,7 +367,7 @@ class LaneDriver(Generic[T]):
         try:
             held = self._check.check(self.state, self.active, head, now)
         except Exception as error:  # noqa: BLE001
-            # A defect. Those behind go on; these stay in flight, and the next owner counts them.
+            # A defect. The slices behind go on; this one stays in flight, and the next owner counts it as unknown.
             effects += [Log("error", f"cannot check {flight.key}", error), Disconnect(flight.offset)]
             return
         goes = None in held

@@ -1,4 +1,4 @@
-"""What a lane's driver is told and what it asks its host to do: plain values, no IO."""
+"""The inputs of a lane's driver and the effects that its host carries out: plain values, no IO."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Instant:
 
 
 class Answered(Protocol):
-    """What an aggregator said of one message (`adapters.ports.SubmitOutcome`)."""
+    """An aggregator's answer about one message (`adapters.ports.SubmitOutcome`)."""
 
     @property
     def outcome(self) -> Literal["accepted", "rejected", "retry", "unknown"]: ...
@@ -43,8 +43,8 @@ class Answered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[T]):
-    """The recipients of a slice, ready to be handed over. `items` are what the host submits, one per number;
-    `segments` is their sum."""
+    """The recipients of a slice, ready to be handed over. `items` are what the host submits, one for each number;
+    `segments` is their total."""
 
     items: list[T]
     numbers: list[int]
@@ -53,28 +53,28 @@ class Prepared(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write a record to the lane's log once, and call `on_written` with what became of it."""
+    """Write a record to the lane's log once, and call `on_written` with its offset or the error."""
 
     record: Owner | Heartbeat | Intent | Drop | Defer
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Write a RESULT to the lane's log, and try until the log has it."""
+    """Write a RESULT to the lane's log; retry until the log has it."""
 
     record: Result
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Write to the campaign's commands, and try until the topic has it."""
+    """Write to the campaign's commands; retry until the topic has it."""
 
     record: Note | Suspension
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Write a dead letter for what the log has at `offset`."""
+    """Write a dead letter for the record at `offset` of the log."""
 
     offset: int
     raw: bytes | None
@@ -90,7 +90,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Generic[T]):
-    """Submit `batch` on the slice's connection, and call `on_answer`. Ask `may_still_go` in the moment of writing."""
+    """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing."""
 
     intent: int
     batch: list[T]
@@ -99,14 +99,14 @@ class HandOver(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Nobody of the slice of this INTENT goes: its connection is free."""
+    """No recipient of the slice of this INTENT goes: release its connection."""
 
     intent: int
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitConsents:
-    """Call `on_line` when more is known of opt-outs, or after so many seconds."""
+    """Call `on_line` when newer opt-outs are known, or after so many seconds."""
 
     seconds: float
 
@@ -127,7 +127,7 @@ class Wake:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookup:
-    """Ask the aggregator what became of the messages with these ids, and call `on_found`. `indices` are their
+    """Ask the aggregator what became of the messages with these ids, and call `on_lookup`. `indices` are their
     places in the INTENT."""
 
     intent: int
@@ -137,8 +137,8 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """Write a checkpoint: first all that follows from the records read so far, then its parts; then call
-    `on_checkpoint`. `log_bytes` of the log are replaced by it."""
+    """Write a checkpoint: first everything that follows from the records read so far, then its parts; then call
+    `on_checkpoint`. It replaces `log_bytes` of the log."""
 
     snapshot: Snapshot
     epoch: int
@@ -147,7 +147,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class MoveMark:
-    """The records of the log below `offset` are not needed any more (rule L9)."""
+    """The records of the log below `offset` are no longer needed (rule L9)."""
 
     offset: int
 
@@ -180,5 +180,5 @@ Plain = (
     StatusChunk | Release | Move | InBatches | Void | Write | Report | Announce | Letter | Connect | Disconnect
     | AwaitConsents | WakeLine | Wake | Lookup | Checkpoint | MoveMark | Rewind | Claimed | Log
 )  # fmt: skip
-"""All effects but one: what a host submits is its own."""
+"""All effects except `HandOver`, whose items are of the host's type."""
 Effect = Plain | HandOver[T]

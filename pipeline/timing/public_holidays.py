@@ -22,10 +22,10 @@ def holiday(calendar: str, day: date) -> str:
 
 def calendar_of(country: str, region: str) -> str:
     """The most precise calendar of a place, "" if the package does not have the country."""
-    found = _country(country)
-    if found is None:
+    calendar = _country(country)
+    if calendar is None:
         return ""
-    return f"{country}-{region}" if region in found.subdivisions else country
+    return f"{country}-{region}" if region in calendar.subdivisions else country
 
 
 @lru_cache(maxsize=1024)
@@ -34,8 +34,8 @@ def _year(calendar: str, year: int) -> Mapping[date, str]:
     from holidays import country_holidays
 
     country, _, region = calendar.partition("-")
-    found = _country(country)
-    language = "en_US" if found is not None and "en_US" in found.supported_languages else None
+    calendars = _country(country)
+    language = "en_US" if calendars is not None and "en_US" in calendars.supported_languages else None
     try:
         return dict(country_holidays(country, subdiv=region or None, years=year, expand=False, language=language))
     except NotImplementedError as error:

@@ -88,8 +88,8 @@ class QuietHours:
         cases = (rule_ids * len(zone_sets()) + zone_ids) * len(moments) + moment
         _, first, case = np.unique(cases, return_index=True, return_inverse=True)
         distinct = zip(at[first].tolist(), zone_ids[first].tolist(), rule_ids[first].tolist(), strict=True)
-        found = [self.next_allowed(at, zone_sets()[zones], self._places[place]) for at, zones, place in distinct]
-        return np.array(found, np.int64)[case]
+        times = [self.next_allowed(at, zone_sets()[zones], self._places[place]) for at, zones, place in distinct]
+        return np.array(times, np.int64)[case]
 
     def rule_ids(
         self, countries: Sequence[str], country: Indices, regions: Sequence[str], region: Indices
@@ -122,20 +122,20 @@ class QuietHours:
     def day(self, place: Place, day: int) -> Day:
         """What the local day `day` (days since 1970) allows."""
         key = (place, day)
-        found = self._days.get(key)
-        if found is None:
+        allowed = self._days.get(key)
+        if allowed is None:
             if len(self._days) >= _KEPT:
                 self._days.clear()
             reading = "cautious" if self.reading == "none" else self.reading
-            found = day_of(*place, date.fromordinal(_EPOCH + day), reading, self.custom)
-            self._days[key] = found
-        return found
+            allowed = day_of(*place, date.fromordinal(_EPOCH + day), reading, self.custom)
+            self._days[key] = allowed
+        return allowed
 
     def _table(self, zones: ZoneSet, place: Place, block: int) -> tuple[list[int], list[int]]:
         """Starts and ends of the allowed intervals from the first day of `block` to `HORIZON` after its last."""
         key = (zones, place, block)
-        found = self._tables.get(key)
-        if found is None:
+        table = self._tables.get(key)
+        if table is None:
             if not zones:
                 raise ValueError("quiet hours need at least one time zone")
             if len(self._tables) >= _KEPT:
@@ -143,19 +143,19 @@ class QuietHours:
             intervals = self._intervals(zones[0], place, block)
             for zone in zones[1:]:
                 intervals = intersect(intervals, self._intervals(zone, place, block))
-            found = self._tables[key] = [start for start, _ in intervals], [end for _, end in intervals]
-        return found
+            table = self._tables[key] = [start for start, _ in intervals], [end for _, end in intervals]
+        return table
 
     def _intervals(self, zone: str, place: Place, block: int) -> list[Interval]:
         first = block * _BLOCK
-        found: list[Interval] = []
+        intervals: list[Interval] = []
         for utc_day in range(first, first + _BLOCK + HORIZON // tz.DAY + 1):
             for start, end, offset in tz.pieces(zone, utc_day):
                 for day in range((start + offset) // tz.DAY, (end + offset - 1) // tz.DAY + 1):
                     midnight = day * tz.DAY - offset
                     for a, b in self.day(place, day).hours:
-                        append(found, max(start, midnight + a * _MINUTE), min(end, midnight + b * _MINUTE))
-        return found
+                        append(intervals, max(start, midnight + a * _MINUTE), min(end, midnight + b * _MINUTE))
+        return intervals
 
 
 def quiet_of(reading: Reading | Literal["none"], hours: Mapping[str, Mapping[str, str]], now: int) -> QuietHours:

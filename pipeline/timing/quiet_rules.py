@@ -107,8 +107,8 @@ def day_of(country: str, region: str, on: date, reading: Reading, custom: Custom
     rule = rule_for(country, region, on, reading)
     for name in rule.holidays:
         calendar = calendar_of(country, region) if name == "own" else name
-        if calendar and (found := holiday(calendar, on)):
-            return Day((), found)
+        if calendar and (holiday_name := holiday(calendar, on)):
+            return Day((), holiday_name)
     hours, own = rule.week[on.weekday()], custom.week(country, region)
     return Day(hours if own is None else tuple(intersect(hours, own[on.weekday()])))
 
@@ -137,11 +137,11 @@ def _read(entry: Mapping[str, Any]) -> Rule:
 
 @cache
 def _by_place() -> Mapping[str, Sequence[Rule]]:
-    found: dict[str, list[Rule]] = {}
+    by_place: dict[str, list[Rule]] = {}
     for rule in rules():
         for place in rule.places:
-            found.setdefault(place, []).append(rule)
-    return found
+            by_place.setdefault(place, []).append(rule)
+    return by_place
 
 
 def _from_precise(country: str, region: str) -> tuple[str, ...]:

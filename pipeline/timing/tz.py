@@ -40,7 +40,7 @@ def offset(name: str, at: int) -> int:
 @lru_cache(maxsize=16_384)
 def pieces(name: str, day: int) -> tuple[tuple[int, int, int], ...]:
     """The UTC day `day` (days since 1970) in pieces of constant offset: (start, end, offset), ms, without gaps."""
-    found: list[tuple[int, int, int]] = []
+    pieces_found: list[tuple[int, int, int]] = []
     start, at = day * DAY, day * DAY
     current = offset(name, at)
     while at < (day + 1) * DAY:
@@ -48,11 +48,11 @@ def pieces(name: str, day: int) -> tuple[tuple[int, int, int], ...]:
         if after != current:
             change = _change(name, at, at + _STEP, current)
             if change < (day + 1) * DAY:
-                found.append((start, change, current))
+                pieces_found.append((start, change, current))
                 start, current = change, after
         at += _STEP
-    found.append((start, (day + 1) * DAY, current))
-    return tuple(piece for piece in found if piece[0] < piece[1])
+    pieces_found.append((start, (day + 1) * DAY, current))
+    return tuple(piece for piece in pieces_found if piece[0] < piece[1])
 
 
 def local(at: int, name: str) -> datetime:

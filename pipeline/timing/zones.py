@@ -104,10 +104,10 @@ def id_of(zones: ZoneSet) -> int:
     Raises:
         ValueError: it is none of them.
     """
-    found = _ids().get(zones)
-    if found is None:
+    zone_id = _ids().get(zones)
+    if zone_id is None:
         raise ValueError(f"{', '.join(zones)}: neither an IANA time zone nor the candidates of any number")
-    return found
+    return zone_id
 
 
 _POWERS: Final = np.array([10**n for n in range(_DIGITS + 1)], np.uint64)

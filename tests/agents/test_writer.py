@@ -237,7 +237,7 @@ async def test_an_end_of_inserting_ends_the_worker(kafka: Server, tmp_path: Path
         async def defect(*args: Any) -> None:
             raise RuntimeError("a defect in giving up")
 
-        step._give_up = defect  # type: ignore[method-assign]
+        step._dead_letter = defect  # type: ignore[method-assign]
         await bench.ask(status([9], 5))
         await until(lambda: app.crashed)
     assert bench.committed() == 3

@@ -41,7 +41,7 @@ def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
     assert np.diff(times).tolist() == [2048]
 
 
-def test_who_is_in_doubt_belongs_to_the_first_claim_after_the_intent() -> None:
+def test_who_is_left_unknown_belongs_to_the_first_claim_after_the_intent() -> None:
     def told(at: int, state: str, ordinals: list[int], reason: str = "") -> StatusChunk:
         group = StatusGroup(state=state, ordinals=ordinals, reason=reason)  # type: ignore[arg-type]
         return StatusChunk(campaign="aaaaaaaa", message=0, at=at, lane=2, groups=[group])
@@ -166,8 +166,8 @@ def test_too_many_unknown_that_were_never_handed_over_are_found(unsent: int, bro
     account = account_of(states, [0] * unsent + [1] * (1250 - unsent), tmp_path)
     findings = Findings("skip", 2000, account=account)
     findings.attribute({(0, 12_000): 1250})
-    assert findings.row()["in_doubt"] == 1250
-    assert findings.broken() == (["21% of those in doubt were never handed over, 20% at most"] if broken else [])
+    assert findings.row()["left_unknown"] == 1250
+    assert findings.broken() == (["21% of those left unknown were never handed over, 20% at most"] if broken else [])
 
 
 def test_an_unknown_that_is_not_listed_is_found(tmp_path: Path) -> None:
@@ -182,12 +182,12 @@ def test_twice_is_allowed_under_resend_alone(tmp_path: Path) -> None:
     assert [policy for policy, found in broken.items() if not found] == ["resend"]
 
 
-def test_what_is_in_doubt_belongs_to_the_blow_before_it() -> None:
+def test_what_is_left_unknown_belongs_to_the_blow_before_it() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("worker", 10.0, 1.0, 1.0), Recovery("broker", 20.0, 1.0, 1.0)]
     findings.attribute({(0, 12_000): 40, (1, 12_000): 30, (0, 25_000): 101})
-    assert [recovery.doubt for recovery in findings.recoveries] == [70, 101]
-    assert findings.broken() == ["101 left in doubt in one lane, window 100"]
+    assert [recovery.unknown for recovery in findings.recoveries] == [70, 101]
+    assert findings.broken() == ["101 left unknown in one lane, window 100"]
 
 
 def test_a_lane_that_stands_still_too_long_is_found() -> None:
@@ -203,10 +203,13 @@ def test_a_storm_is_judged_from_the_death_in_it() -> None:
     assert findings.broken() == ["a lane stood still for 15.2 s after storm"]
 
 
-def test_good_order_leaves_nothing_in_doubt() -> None:
+def test_good_order_leaves_nothing_unknown() -> None:
     findings = Findings("skip", 100)
-    findings.recoveries = [Recovery("rolling", 0.0, 1.0, 1.0, doubt=3), Recovery("worker", 0.0, 1.0, 1.0, doubt=3)]
-    assert findings.broken() == ["3 left in doubt by rolling"]
+    findings.recoveries = [
+        Recovery("rolling", 0.0, 1.0, 1.0, unknown=3),
+        Recovery("worker", 0.0, 1.0, 1.0, unknown=3),
+    ]
+    assert findings.broken() == ["3 left unknown by rolling"]
 
 
 def test_overlapping_blows_are_drawn_with_their_moment() -> None:

@@ -16,7 +16,7 @@ from schemas.succession import SHOWN
 
 ROOT = Path(__file__).parents[2]
 CODE = ("schemas", "pipeline", "adapters", "agents", "api", "cli", "simulation")
-POSITIONS = {"SubmitOutcome": 1, "Part": 3, "same": 2, "Limit": 0, "given_up": 2}
+POSITIONS = {"SubmitOutcome": 1, "Part": 3, "same": 2, "Limit": 0, "result_without_answer": 2}
 """Where these take a reason without its name."""
 ELSEWHERE = {
     "opted_out": "an event",

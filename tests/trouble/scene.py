@@ -30,7 +30,7 @@ from devstack import children, record
 from loadtest.bench.campaigns import fill
 from loadtest.bench.campaigns import wait_until as poll
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.limits.rate import in_doubt
+from pipeline.limits.rate import most_unknown
 from schemas.campaign import Action, Command
 from schemas.deadletter import DeadLetter
 from schemas.topics import COMMANDS
@@ -78,7 +78,7 @@ class Scene:
         sender = self.settings.accounts["demo"].senders["main"]
         lanes = len(sender.lanes)
         rate = sender.segments_per_second / lanes
-        return lanes * in_doubt(rate, CHUNK_LIMIT, self.settings.worker.in_flight)
+        return lanes * most_unknown(rate, CHUNK_LIMIT, self.settings.worker.in_flight)
 
     # Processes
 

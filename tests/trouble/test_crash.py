@@ -18,10 +18,10 @@ def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> No
     adds_up(found)
     assert [recovery.kind for recovery in found.recoveries] == [blow.kind for blow in BLOWS]
     scaled, killed = found.recoveries
-    assert scaled.doubt == 0
+    assert scaled.unknown == 0
     # Somebody was in flight when the worker died; whoever the aggregator has is known to be there by the receipt.
-    assert killed.doubt > 0
-    assert found.largest_doubt <= found.window
+    assert killed.unknown > 0
+    assert found.largest_unknown <= found.window
     account = found.account
     not_there = account.states["unknown"] + account.not_sent + account.states["skipped"]
     assert account.targeted - account.received == not_there

@@ -46,7 +46,7 @@ class Arrivals:
             self.times[lane].append(at)
 
     def _count(self, campaign: str) -> NDArray[np.uint8]:
-        found = self.counts.get(campaign)
-        if found is None:
-            found = self.counts[campaign] = np.zeros(self._recipients, np.uint8)
-        return found
+        counts = self.counts.get(campaign)
+        if counts is None:
+            counts = self.counts[campaign] = np.zeros(self._recipients, np.uint8)
+        return counts

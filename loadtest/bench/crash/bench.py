@@ -13,8 +13,9 @@ from schemas.campaign import UnknownPolicy
 
 POLICIES: Final[tuple[str, ...]] = get_args(UnknownPolicy)
 REQUIRED: Final = (
-    "0 lost, 0 twice but under resend, in doubt <= window, each unknown listed, residual 0 at every look, no receipt "
-    f"lost, nobody texted later than 1 s after their STOP, <= {WORKER_SECONDS:.0f} s back at work after a worker, "
+    "0 lost, 0 twice but under resend, left unknown <= window, each unknown listed, residual 0 at every look, "
+    f"no receipt lost, nobody texted later than 1 s after their STOP, "
+    f"<= {WORKER_SECONDS:.0f} s back at work after a worker, "
     f"<= {BROKER_SECONDS:.0f} s after the broker and after the second of two blows"
 )
 
@@ -28,17 +29,17 @@ def run(
     report: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """`kills` blows under each policy, of all kinds or `only` some. `recipients` of each campaign."""
-    found = []
-    for one in POLICIES if policy == "all" else (policy,):
-        report(f"policy {one}: {kills} blows, seed {seed}")
-        found.append(carried_out(Setting(one, recipients, seed), plan(kills, seed, only), report))
+    findings = []
+    for policy_name in POLICIES if policy == "all" else (policy,):
+        report(f"policy {policy_name}: {kills} blows, seed {seed}")
+        findings.append(carried_out(Setting(policy_name, recipients, seed), plan(kills, seed, only), report))
     inputs = {"kills": kills, "recipients": recipients, "seed": seed, "only": [*only], "rate_of_a_lane": RATE}
-    return result(found, inputs)
+    return result(findings, inputs)
 
 
-def result(found: list[Findings], inputs: dict[str, Any]) -> Result:
+def result(findings: list[Findings], inputs: dict[str, Any]) -> Result:
     """The figure is the longest that any lane stood still after a worker's death."""
-    longest = max(one.longest(frozenset({"worker", "coordinator"})) for one in found)
+    longest = max(finding.longest(frozenset({"worker", "coordinator"})) for finding in findings)
     return Result(
         name="crash",
         figure=round(longest, 1),
@@ -46,7 +47,7 @@ def result(found: list[Findings], inputs: dict[str, Any]) -> Result:
         limit=None,
         ratio=None,
         required=REQUIRED,
-        ok=not any(one.broken() for one in found),
+        ok=not any(finding.broken() for finding in findings),
         inputs=inputs,
-        details={one.policy: one.row() for one in found},
+        details={finding.policy: finding.row() for finding in findings},
     )

@@ -146,15 +146,15 @@ class Killer:
 
     def _pid(self, name: str) -> int:
         """Its pid, once it has one: a process that was just killed is started again a little later."""
-        found: list[int] = []
+        pids: list[int] = []
 
         def runs() -> bool:
             pid = self._stack.entries()[name]["pid"]
-            found[:] = [pid] if pid else []
-            return bool(found)
+            pids[:] = [pid] if pid else []
+            return bool(pids)
 
         wait_until(f"{name} runs", runs, READY_SECONDS)
-        return found[0]
+        return pids[0]
 
     def _everything(self, struck: Struck) -> None:
         # The kernel kills the supervisor's children with it, all in the same instant.
@@ -179,9 +179,9 @@ class Killer:
 
     def _storm(self, struck: Struck) -> None:
         first = len(self._workers())
-        with self._another(first) as one, self._another(first + 1) as other:
+        with self._another(first) as first_stopped, self._another(first + 1) as other:
             self._until_joined(first, first + 1)
-            one.terminate()
+            first_stopped.terminate()
             time.sleep(STORM_SECONDS)
             other.kill()
             struck.death = time.time()

@@ -59,7 +59,9 @@ class Load:
 
     def states(self, *names: str) -> int:
         """Recipients that were in these states at the last look."""
-        return sum(one["figures"]["states"][name] for one in self.shown.values() for name in names if one["figures"])
+        return sum(
+            shown["figures"]["states"][name] for shown in self.shown.values() for name in names if shown["figures"]
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -67,8 +67,8 @@ def quotas(blows: int, only: Collection[str] = ()) -> dict[str, int]:
     """How many of each kind: one of each first, as far as they go, then by the largest share still unmet."""
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind in only}
     total = sum(weights.values())
-    found = {kind: int(n < blows) for n, kind in enumerate(weights)}
-    for _ in range(blows - sum(found.values())):
-        most = max(weights, key=lambda kind: weights[kind] / total * blows - found[kind])
-        found[most] += 1
-    return found
+    quotas_by_kind = {kind: int(n < blows) for n, kind in enumerate(weights)}
+    for _ in range(blows - sum(quotas_by_kind.values())):
+        most = max(weights, key=lambda kind: weights[kind] / total * blows - quotas_by_kind[kind])
+        quotas_by_kind[most] += 1
+    return quotas_by_kind

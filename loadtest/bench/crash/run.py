@@ -23,9 +23,9 @@ from loadtest.bench.crash.load import Load
 from loadtest.bench.crash.plan import Blow
 from loadtest.bench.crash.recovery import Back, back
 from loadtest.bench.crash.stops import Stops
-from loadtest.bench.crash.unknowns import claims, left_in_doubt
+from loadtest.bench.crash.unknowns import claims, left_unknown
 from loadtest.bench.stack import Stack, private_stack
-from pipeline.limits.rate import in_doubt
+from pipeline.limits.rate import most_unknown
 from schemas.wire import CHUNK_LIMIT
 
 RATE: Final = 1000
@@ -65,7 +65,7 @@ class _Run:
     def __init__(self, stack: Stack, setting: Setting, report: Callable[[str], None]) -> None:
         self._stack = stack
         self._report = report
-        window = in_doubt(RATE, CHUNK_LIMIT, stack.settings.worker.in_flight)
+        window = most_unknown(RATE, CHUNK_LIMIT, stack.settings.worker.in_flight)
         self._findings = Findings(policy=setting.policy, window=window)
         self._arrivals = Arrivals(stack.settings.data / "aggregator", list(setting.lanes), setting.recipients)
         backlog = setting.backlog * RATE * len(setting.lanes)
@@ -105,12 +105,12 @@ class _Run:
     def _one(self, number: int, of: int, blow: Blow) -> None:
         self._rest(blow.pause)
         struck = self._killer.strike(blow)
-        found = self._recovered(struck)
+        backs = self._recovered(struck)
         recovery = Recovery(
             blow.kind,
             struck.at,
-            longest=max(one.longest for one in found),
-            settled=max(one.settled for one in found),
+            longest=max(back_.longest for back_ in backs),
+            settled=max(back_.settled for back_ in backs),
             since_death=None if struck.death is None else self._longest_since(struck.death),
         )
         self._findings.recoveries.append(recovery)
@@ -124,11 +124,11 @@ class _Run:
         until = time.monotonic() + PATIENCE
         while True:
             self._arrivals.catch_up()
-            found = self._backs(struck.at)
-            if all(found) and self._killer.recovered(struck):
-                return [one for one in found if one is not None]
+            backs = self._backs(struck.at)
+            if all(backs) and self._killer.recovered(struck):
+                return [back_ for back_ in backs if back_ is not None]
             if time.monotonic() > until:
-                still = [lane for lane, one in zip(self._arrivals.times, found, strict=True) if one is None]
+                still = [lane for lane, back_ in zip(self._arrivals.times, backs, strict=True) if back_ is None]
                 states = {name: entry["state"] for name, entry in self._stack.entries().items()}
                 raise RuntimeError(f"{PATIENCE:.0f} s after {struck} lanes {still} do not send steadily; {states}")
             time.sleep(0.1)
@@ -139,7 +139,7 @@ class _Run:
 
     def _longest_since(self, death: float) -> float:
         """The longest pause of any lane from then on; all are back."""
-        return max(one.longest for one in self._backs(death) if one is not None)
+        return max(back_.longest for back_ in self._backs(death) if back_ is not None)
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -160,15 +160,18 @@ class _Run:
         def ended() -> bool:
             self._load.look()
             shown = [self._load.shown.get(campaign, {}) for campaign in self._load.campaigns]
-            return all(one.get("status") == "finished" for one in shown)
+            return all(document.get("status") == "finished" for document in shown)
 
         try:
             wait_until("all campaigns are finished", ended, END_SECONDS, pause=0.5)
         except RuntimeError as error:
             left = {
-                one["id"]: {"status": one["status"], **{k: n for k, n in one["figures"]["states"].items() if n}}
-                for one in self._load.shown.values()
-                if one["status"] != "finished" and one["figures"]
+                document_["id"]: {
+                    "status": document_["status"],
+                    **{k: n for k, n in document_["figures"]["states"].items() if n},
+                }
+                for document_ in self._load.shown.values()
+                if document_["status"] != "finished" and document_["figures"]
             }
             self._findings.trouble.append(f"{error}: {left}"[:2000])
             self._keep_logs()
@@ -195,7 +198,7 @@ class _Run:
         findings.key_hits = self._arrivals.key_hits
         findings.looks, findings.refused, findings.unbalanced = load.looks, load.refused, load.unbalanced
         settings = self._stack.settings
-        findings.attribute(left_in_doubt(settings.kafka, claims(settings.data / "logs")))
+        findings.attribute(left_unknown(settings.kafka, claims(settings.data / "logs")))
 
 
 def _settings(setting: Setting) -> str:

@@ -1,4 +1,4 @@
-"""What each change of a lane's owner left in doubt, from the statuses that the lanes wrote and the workers' logs."""
+"""What each change of a lane's owner left unknown, from the statuses that the lanes wrote and the workers' logs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Claims = dict[int, list[int]]
 
 def claims(logs: Path) -> Claims:
     """The claims that the workers' logs in a folder tell of."""
-    found: defaultdict[int, list[int]] = defaultdict(list)
+    claims_by_lane: defaultdict[int, list[int]] = defaultdict(list)
     for log in logs.glob("worker-*.log"):
         for line in log.read_text(errors="replace").splitlines():
             if "is ours, epoch " in line:
-                said = orjson.loads(line)
-                found[said["lane"]].append(int(datetime.fromisoformat(said["time"]).timestamp() * 1000))
-    return {lane: sorted(times) for lane, times in found.items()}
+                entry = orjson.loads(line)
+                claims_by_lane[entry["lane"]].append(int(datetime.fromisoformat(entry["time"]).timestamp() * 1000))
+    return {lane: sorted(times) for lane, times in claims_by_lane.items()}
 
 
-def left_in_doubt(kafka: Kafka, owned: Claims) -> dict[tuple[int, int], int]:
+def left_unknown(kafka: Kafka, owned: Claims) -> dict[tuple[int, int], int]:
     """(lane, when the new owner claimed it, in ms) → distinct messages that the owner before it had in flight,
     whatever the campaign's policy made of them.
 
@@ -40,8 +40,8 @@ def left_in_doubt(kafka: Kafka, owned: Claims) -> dict[tuple[int, int], int]:
     """
     lost: dict[Message, int] = {}
     for chunk in _chunks(kafka):
-        for one in _lost(chunk):
-            lost[one] = min(chunk.at, lost.get(one, chunk.at))
+        for message in _lost(chunk):
+            lost[message] = min(chunk.at, lost.get(message, chunk.at))
     return attributed(_chunks(kafka), lost, owned)
 
 
@@ -62,15 +62,15 @@ def attributed(chunks: Iterable[StatusChunk], lost: dict[Message, int], owned: C
     for chunk in chunks:
         for group in chunk.groups:
             if group.state == "in_flight":
-                for one in lost.keys() & {(chunk.lane, chunk.campaign, ordinal) for ordinal in group.ordinals}:
-                    if chunk.at <= lost[one]:
-                        intents[one] = max(chunk.at, intents.get(one, 0))
-    found: defaultdict[tuple[int, int], int] = defaultdict(int)
+                for message in lost.keys() & {(chunk.lane, chunk.campaign, ordinal) for ordinal in group.ordinals}:
+                    if chunk.at <= lost[message]:
+                        intents[message] = max(chunk.at, intents.get(message, 0))
+    counts: defaultdict[tuple[int, int], int] = defaultdict(int)
     for (lane, _, _), at in intents.items():
         times = owned.get(lane, [])
         place = bisect_left(times, at)
-        found[lane, times[place] if place < len(times) else at] += 1
-    return dict(found)
+        counts[lane, times[place] if place < len(times) else at] += 1
+    return dict(counts)
 
 
 def _chunks(kafka: Kafka) -> Iterator[StatusChunk]:

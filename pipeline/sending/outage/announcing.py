@@ -1,8 +1,9 @@
-"""What a lane says of its aggregator's outage: to each campaign why it waits, and after a while that it is suspended.
+"""What a lane announces about its aggregator's outage: to each campaign why it waits, and after a while that it is
+suspended.
 
-It is said while the breaker is open or half-open, and while the aggregator wants nothing of the account for a time
-(429, Retry-After); it is taken back once the aggregator has taken a slice: by this owner, or by the next one for what
-an earlier owner said.
+It is announced while the breaker is open or half-open, and while the aggregator throttles the account (429,
+Retry-After). It is withdrawn once the aggregator has accepted a slice: by this owner, or by the next owner for what
+an earlier one announced.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from schemas.reasons import Reason, written
 PAUSE: Final = 0.5
 """Seconds between two looks."""
 WORTH_SAYING: Final = 2.0
-"""Seconds that an account must be throttled still for its campaigns to say so."""
+"""An account is announced as throttled only if it has to wait at least so many more seconds."""
 AGAIN: Final = 5.0
-"""Seconds after which something is taken back again, if the campaign's document still has it."""
+"""Seconds after which a withdrawal is repeated, if the campaign's document still has the announcement."""
 
 
 class SharedBreaker(Protocol):
     """The breaker of an aggregator, shared by the lanes of a worker."""
 
     name: str
-    """The aggregator's in the settings."""
+    """The aggregator's name in the settings."""
     rule: Breaker
     held_until_ms: int
-    """Until when the aggregator wants nothing of this account (ms), as it said last."""
+    """Until when the aggregator takes nothing from this account (ms), as it last said."""
 
 
 class Outage:
-    """One lane's view of it. `suspend_after`: seconds of an outage after which campaigns are suspended; `document`:
-    a campaign's newest, None where it is not known."""
+    """One lane's announcements about outages. `suspend_after`: seconds of an outage after which campaigns are
+    suspended; `document`: a campaign's newest document, None if it is not known."""
 
     def __init__(
         self,
@@ -51,22 +52,22 @@ class Outage:
         self._suspend_after = suspend_after
         self._document = document
         self.suspended = 0
-        """Campaigns that are suspended and held by this lane, as of the last look."""
+        """Campaigns that this lane suspends, as of the last look."""
         self._looked = -PAUSE
         self._waiting: set[str] = set()
-        """Campaigns that waited here, until nothing of ours is left to take back."""
+        """Campaigns that waited here, until nothing of ours is left to withdraw."""
         self._noted: dict[str, str] = {}
         self._suspended: dict[str, float] = {}
         self._taken_back: dict[str, float] = {}
 
     def look(self, state: LaneState, now: Instant) -> list[Announce]:
-        """What there is to say; called as often as the caller likes."""
+        """What there is to announce; may be called at any time."""
         if now.seconds - self._looked < PAUSE:
             return []
         self._looked = now.seconds
-        said = self._look(state, now)
+        announcements = self._look(state, now)
         self.suspended = self._held()
-        return said
+        return announcements
 
     def _look(self, state: LaneState, now: Instant) -> list[Announce]:
         rule = self._breaker.rule
@@ -83,25 +84,25 @@ class Outage:
         return []
 
     def _each(self, campaigns: set[str], do: Callable[[CampaignDocument], list[Announce]]) -> list[Announce]:
-        said: list[Announce] = []
+        announcements: list[Announce] = []
         for campaign in campaigns:
             document = self._document(campaign)
             if document is None:
                 self._waiting.discard(campaign)
             else:
-                said += do(document)
-        return said
+                announcements += do(document)
+        return announcements
 
     def _say(self, document: CampaignDocument, now: Instant) -> list[Announce]:
         if document.status != "sending":
             return []
         reason = self._waits(self._breaker.rule.reason)
-        said = self._note(document, reason, now)
+        announcements = self._note(document, reason, now)
         since = max(self._breaker.rule.opened_at, self._suspended.get(document.id, 0.0))
         if now.seconds - since >= self._suspend_after:
             self._suspended[document.id] = now.seconds
-            said.append(self._hold(document.id, reason, now))
-        return said
+            announcements.append(self._hold(document.id, reason, now))
+        return announcements
 
     def _say_throttled(self, document: CampaignDocument, now: Instant) -> list[Announce]:
         if document.status != "sending":
@@ -142,5 +143,5 @@ class Outage:
             for document in documents
         )
 
-    def _waits(self, why: str) -> str:
-        return written(Reason.WAITING_FOR_AGGREGATOR, f"{self._breaker.name}: {why}")
+    def _waits(self, detail: str) -> str:
+        return written(Reason.WAITING_FOR_AGGREGATOR, f"{self._breaker.name}: {detail}")

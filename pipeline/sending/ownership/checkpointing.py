@@ -9,9 +9,9 @@ from pipeline.lane.state import LaneState
 from pipeline.sending.effects import Checkpoint, Instant, Log, MoveMark, Plain
 
 ORPHANS_KEPT_MS: Final = 3_600_000
-"""How long a lost owner's RESULT is still waited for."""
+"""How long a checkpoint keeps the flights of a lost owner, whose RESULT may still come."""
 EVERY_SECONDS: Final = 10.0
-"""Between the beginnings of two checkpoints at least: at full rate a small minimum alone would mean one a second."""
+"""Least time between the starts of two checkpoints: at full rate a small minimum alone would mean one a second."""
 
 
 class Checkpointing:
@@ -22,7 +22,7 @@ class Checkpointing:
         self._is_busy = False
         self._begun = -EVERY_SECONDS
         self.log_bytes = 0
-        """Bytes of the log since the low-water mark, as far as it has been read, without checkpoints."""
+        """Bytes of the log since the low-water mark that have been read, without checkpoints."""
 
     def begin(self) -> None:
         """The log is read from a new beginning."""
@@ -36,15 +36,15 @@ class Checkpointing:
         self._is_busy, self._begun = True, now.seconds
         return [Checkpoint(snapshot(state, now.ms - ORPHANS_KEPT_MS), state.epoch, self.log_bytes)]
 
-    def on_written(self, one: Checkpoint, parts: int, error: str, is_ours: bool) -> list[Plain]:
-        """A checkpoint has been written in so many `parts`; 0 where it was not, with the `error`. `is_ours`: whether
-        the lane is still ours, by the same OWNER as then."""
+    def on_written(self, checkpoint: Checkpoint, parts: int, error: str, is_ours: bool) -> list[Plain]:
+        """Process the end of a checkpoint: it was written in so many `parts`, or not (0) because of `error`.
+        `is_ours`: whether the lane is still ours, by the same OWNER."""
         self._is_busy = False
         if not parts:
-            # Torn: nobody loads it, the mark stays where it is, and the next attempt writes a new one.
+            # It is incomplete: nobody loads it, the mark stays where it is, and the next attempt writes a new one.
             return [Log("warning", f"checkpoint not written: {error}")]
         if not is_ours:
             return []
-        self.log_bytes -= one.log_bytes
-        as_of = one.snapshot.as_of
+        self.log_bytes -= checkpoint.log_bytes
+        as_of = checkpoint.snapshot.as_of
         return [MoveMark(as_of), Log("info", f"checkpoint as of {as_of} in {parts} parts")]

@@ -9,7 +9,7 @@ from pipeline.lane.state import LaneState
 from schemas.lane import LANES, CheckpointPart
 
 STUCK_SECONDS: Final = 5.0
-"""How long a lane waits for records that its log has before it has them read again, the first time."""
+"""How long a lane waits for records that its log has before it reads them again, the first time."""
 LONGEST_STUCK_SECONDS: Final = 60.0
 
 Raw = tuple[int, bytes | None]
@@ -17,23 +17,23 @@ Raw = tuple[int, bytes | None]
 
 
 class Replay:
-    """The place in one lane's log. Times are seconds on a steady clock."""
+    """The position in one lane's log. Times are seconds on a steady clock."""
 
     def __init__(self) -> None:
         self.start: int | None = None
-        """The first offset that was given."""
+        """The first offset that was read."""
         self.next = 0
         self._read_at = 0.0
         self._patience = STUCK_SECONDS
-        """Doubles with each reading again: on a worker that folds another lane's long log meanwhile, each one throws
-        away what was fetched."""
+        """Doubles each time: on a worker that is busy folding another lane's long log, reading again throws away what
+        was fetched."""
         self._in_log = -1
-        """Highest offset that the broker gave to a record of ours: the log has at least that many."""
+        """Highest offset of a record of ours: the log has at least that many."""
         self._loader: Loader | None = None
         self._buffer: list[Raw] = []
 
     def assigned(self, now: float) -> None:
-        """The lane is assigned to this worker: its log comes from now on."""
+        """The lane is assigned to this worker, which reads its log from now on."""
         self._read_at = now
         self._patience = STUCK_SECONDS
 
@@ -43,25 +43,25 @@ class Replay:
 
     @property
     def has_written(self) -> bool:
-        """Whether the broker has taken a record of ours."""
+        """Whether the broker has acknowledged a record of ours."""
         return self._in_log >= 0
 
     def is_known(self, offset: int, now: float) -> bool:
-        """Whether the record at `offset` has been read. After a rebalance all since the mark comes again: that is not
-        standing still."""
-        known = self.start is not None and self.start <= offset < self.next
-        if known:
+        """Whether the record at `offset` has been read before. After a rebalance everything since the mark comes
+        again; that counts as progress."""
+        is_read = self.start is not None and self.start <= offset < self.next
+        if is_read:
             self._read_at = now
-        return known
+        return is_read
 
     def begins(self, offset: int) -> bool:
-        """Whether the log is read from a new beginning at `offset`: it is the first record, or records are missing
-        that somebody else's checkpoint replaced, or the log is read again from before our start. Around a rebalance
-        Faust may hand out what it had fetched from the middle before it seeks to the beginning."""
+        """Whether reading starts anew at `offset`: it is the first record, or records are missing that another
+        owner's checkpoint replaced, or the log is read again from before our start. Around a rebalance Faust may
+        return records that it had fetched from the middle before it seeks to the start."""
         return self.start is None or offset != self.next
 
     def begin(self, offset: int) -> None:
-        """Read from a new beginning. A log that does not begin at 0 needs a checkpoint."""
+        """Start anew at `offset`. A log that does not begin at 0 needs a checkpoint."""
         self.start = offset
         self._buffer = []
         self._loader = Loader(offset) if offset else None
@@ -78,14 +78,14 @@ class Replay:
         return self._loader is not None
 
     def load(self, offset: int, raw: bytes) -> LaneState | None:
-        """Keep a record until a checkpoint as of the start is whole; then its state.
+        """Keep a record until a checkpoint as of the start is complete; then return its state.
 
         Raises:
-            DecodeError: garbage, or not of a form that we understand. The lane stays without an owner, visibly.
+            DecodeError: garbage, or of an unknown form. The lane stays without an owner, and monitoring shows that.
         """
         assert self._loader is not None
         if not is_checkpoint(raw):
-            # Kept as bytes: decoded, the hundred thousands that a busy lane has since its mark take gigabytes.
+            # Kept as bytes: the hundreds of thousands of records that a busy lane has take gigabytes once decoded.
             self._buffer.append((offset, raw))
             return None
         part = LANES.decode(raw)
@@ -95,13 +95,13 @@ class Replay:
         return state
 
     def buffered(self) -> list[Raw]:
-        """The records that waited for the checkpoint; they wait no more."""
+        """The records that waited for the checkpoint. The buffer is empty afterwards."""
         taken, self._buffer = self._buffer, []
         return taken
 
     def missing(self, now: float) -> bool:
-        """Whether the log has more than we have been given for too long: whatever a rebalance made the consumer lose
-        is to be read again. Ask again later: each time the patience doubles."""
+        """Whether the log has had more records than we read for too long: what the consumer lost in a rebalance must
+        be read again. The patience doubles each time."""
         if self._in_log < self.next or now - self._read_at <= self._patience:
             return False
         self._read_at = now

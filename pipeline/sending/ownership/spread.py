@@ -1,7 +1,7 @@
-"""Which worker has which lane: evenly by what the lanes carry, and with as few moves as that allows.
+"""Assigns lanes to workers: evenly by the load of the lanes, with as few moves as possible.
 
-Faust gives partitions out by their number alone, so that the lanes of one busy sender may all land on one worker.
-Here a lane weighs what it may send; lanes without a sender weigh nothing and are only spread by number.
+Faust assigns partitions by their number alone, so the lanes of one busy sender may all land on one worker. Here a
+lane's weight is its limit; lanes without a sender weigh nothing and are spread by their count.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ Assigned = dict[str, set[int]]
 
 
 def spread_lanes(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> Assigned:
-    """Each lane of `weights` (lane → what it carries, 0 for nothing) at exactly one of the workers in `before`
-    (worker → the lanes that it had). No single move makes two workers' loads more equal. No workers, no lanes."""
+    """Assign each lane of `weights` (lane → load, 0 for none) to exactly one of the workers in `before` (worker → the
+    lanes that it had). No single move makes two workers' loads more equal. Without workers nothing is assigned."""
     if not before:
         return {}
     loaded = {lane: weight for lane, weight in weights.items() if weight > 0}
@@ -40,8 +40,8 @@ def _balance(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) 
 
 
 def _kept(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> Assigned:
-    """What each worker had and nobody before it in their order claims: one that was away for a while still believes
-    in lanes that others have by now."""
+    """The lanes that each worker had and no worker before it claims: a worker that was away for a while still claims
+    lanes that others have by now."""
     kept: Assigned = {}
     taken: set[int] = set()
     for worker in sorted(before):
@@ -53,8 +53,8 @@ def _kept(weights: Mapping[int, int], before: Mapping[str, Collection[int]]) -> 
 def _best_move(
     weights: Mapping[int, int], assigned: Assigned, loads: Mapping[str, int]
 ) -> tuple[int, str, str] | None:
-    """(lane, from, to) that brings two workers closest together; None where no move does. A lane lighter than their
-    difference always does, and the sum of the squared loads falls with each move, so this ends."""
+    """The (lane, from, to) that brings two workers' loads closest together; None if no move helps. A lane lighter
+    than their difference always helps, and the sum of the squared loads falls with each move, so this ends."""
     taker = _lightest(loads)
     for giver in sorted(loads, key=lambda worker: (-loads[worker], worker)):
         gap = loads[giver] - loads[taker]

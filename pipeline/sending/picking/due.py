@@ -1,4 +1,4 @@
-"""What becomes due in a lane by time alone."""
+"""Releases the recipients of a lane that have become due."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pipeline.lane.status import Part, status_of
 from schemas.status import StatusChunk
 
 RELEASED_AT_ONCE = 10_000
-"""Recipients after which an owner looks at its other work: a campaign's millions may be due at one instant."""
+"""Recipients that are released in one go; then an owner does its other work. Millions may be due at one instant."""
 
 
 def release_due(state: LaneState, now: int, most: int | None = None) -> list[StatusChunk]:
-    """Let what is due at `now` (ms) become queued; the statuses that say so (`queued`, of those that waited). With
-    `most`, the rest keeps waiting once so many recipients were released, and stays the next that is due."""
+    """Release the recipients that are due at `now` (ms); returns the `queued` statuses of those that waited. With
+    `most` it stops once that many recipients were released; the others stay due."""
     by_key: dict[Key, list[Part]] = {}
     for key, span in state.table.release(now, most):
         if span.attempt or span.due > state.work(span.chunk).at:

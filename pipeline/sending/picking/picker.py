@@ -1,7 +1,7 @@
-"""What a lane's owner writes next: the slice to submit, and what must leave the queue instead (rules L5 to L7).
+"""What a lane's owner writes next: the slice to submit, and the slices that must leave the queue (rules L5 to L7).
 
 Nothing here changes the lane's state: a pick is a proposal, and the log decides. Until the owner reads its record
-back, the spans it picked are kept aside in `Picked`, so that they are not picked twice.
+back, the spans that it picked are kept in `Picked`, so that they are not picked twice.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from schemas.lane import Defer, Drop, Intent, Slice, Work
 from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
-"""Slices in one Drop of those that are past the deadline or too late: it stays well below what a broker takes."""
+"""Most expired slices in one Drop: the record stays well below a broker's limit."""
 
 
 @dataclass(slots=True)
 class Picked:
-    """Slices whose record is on its way into the log."""
+    """Slices whose record is on its way to the log."""
 
     _slices: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class Picked:
         return ((chunk, start, stop) for chunk, ranges in self._slices.items() for start, stop in ranges)
 
     def free(self, span: Span) -> list[tuple[int, int]]:
-        """The parts of a span that no record is under way for."""
+        """The parts of a span that no record on its way names."""
         parts = [(span.start, span.stop)]
         for low, high in sorted(self._slices.get(span.chunk, ())):
             parts = [piece for part in parts for piece in _without(part, low, high)]
@@ -87,9 +87,9 @@ def pick(
     """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
 
     Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that are opted out
-    or held count as messages, so that a pick looks at no more recipients than that. `carrier_daily` are the lane's
-    limits per carrier and day (names as `carrier_day.normal` gives them): who is over them waits for the next day.
-    `quiet` None: nobody's hours are looked at.
+    or held count as messages, so a pick looks at no more recipients than that. `carrier_daily` are the lane's limits
+    per carrier and day (names as `carrier_day.normal` gives them): recipients beyond them wait for the next day.
+    `quiet` None: quiet hours are not checked.
     """
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
@@ -122,8 +122,8 @@ def _nobody(numbers: list[int]) -> list[str]:
 
 
 def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
-    """The next Drop for a campaign past its deadline, or of recipients that are too late by now, None where there is
-    none; for when nothing may be submitted."""
+    """The next Drop of recipients past the deadline or too late, None if there are none; for times in which nothing
+    may be submitted."""
     for key in state.table.ready_keys():
         if not state.running(key[0]):
             continue
@@ -136,7 +136,7 @@ def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
 
 
 def _too_late(state: LaneState, picked: Picked, key: Key, now: int) -> list[Slice]:
-    """Who is too late at the head of the queue, where those stand that wait the longest."""
+    """The recipients who are too late at the head of the queue, where those are that have waited longest."""
     spans = takewhile(lambda span: is_too_late(state, span, now), state.table.ready(key))
     late = ((span.chunk, start, stop) for span in spans for start, stop in picked.free(span))
     return list(islice(late, EXPIRED_AT_ONCE))
@@ -150,7 +150,7 @@ def _free(state: LaneState, picked: Picked, key: Key) -> list[Slice]:
 def _carriers_left(
     state: LaneState, picked: Picked, limits: Mapping[str, int] | None, now: int
 ) -> dict[str, int] | None:
-    """What each limited carrier may still get today, less what is on its way into the log."""
+    """Segments that each limited carrier may still get today, less what is on its way to the log."""
     if not limits:
         return None
     left = state.carriers.left(now, limits)
@@ -218,7 +218,7 @@ class _Slice:
 
     def add(self, work: Work, chunk: int, start: int, stop: int, blocked: Blocked) -> None:
         while start < stop and not self.full:
-            # Each message has a segment at least, so no more than these can fit.
+            # Each message has at least one segment, so no more than these can fit.
             end = min(stop, start + self._messages, start + max(1, self._segments - self.used))
             self._add(work, chunk, start, end, blocked)
             start = end
@@ -239,8 +239,8 @@ class _Slice:
     ) -> None:
         start = span[0]
         for position in range(*span):
-            if why := block_reasons[position - start]:
-                _extend(self.dropped.setdefault(why, []), chunk, position, position + 1)
+            if reason := block_reasons[position - start]:
+                _extend(self.dropped.setdefault(reason, []), chunk, position, position + 1)
                 self._messages -= 1
                 continue
             if held is not None and held[position - start]:

@@ -1,4 +1,4 @@
-"""Which waiting slice makes picking fail: found by trying each alone, so that its neighbours go on."""
+"""Finds the waiting slice that makes picking fail, by trying each alone, so that the others go on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.lane import Slice
 
 
 class _Only(Picked):
-    """Of all that waits only one span is there to be picked."""
+    """Lets only one of the waiting spans be picked."""
 
     def __init__(self, picked: Picked, span: Span) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class _Only(Picked):
         return self._picked.free(span) if span is self._span else []
 
 
-def poisonous(
+def find_poison(
     state: LaneState, picked: Picked, attempt: Callable[[Picked], object]
 ) -> tuple[list[Slice], str] | None:
-    """The slices of the first ready span for which `attempt` raises, and the error; None where none does.
+    """The slices of the first ready span for which `attempt` raises, and the error; None if it never raises.
 
-    `attempt` picks with what it is given and must change nothing.
+    `attempt` picks from what it is given and must change nothing.
     """
     for key in state.table.ready_keys():
         for span in state.table.ready(key):
@@ -36,6 +36,6 @@ def poisonous(
                 continue
             try:
                 attempt(_Only(picked, span))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the neighbours
+            except Exception as error:  # noqa: BLE001 - no exception may stop the other slices
                 return slices, f"{type(error).__name__}: {error}"
     return None

@@ -1,6 +1,6 @@
 """What a live owner writes into its lane next, within its slots and limits, and what of that is on its way.
 
-A pick is a proposal: what becomes of it is told by the log, read back.
+A pick is a proposal: the log, read back, decides what becomes of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments
 from pipeline.sending.effects import Instant, Letter, Log, Plain, Wake, Write
 from pipeline.sending.outage.breaker import Breaker
 from pipeline.sending.picking.picker import Pick, Picked, expired, pick
-from pipeline.sending.picking.poison import poisonous
+from pipeline.sending.picking.poison import find_poison
 from pipeline.sending.submitting.line import Line
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
@@ -26,7 +26,7 @@ Proposal = Intent | Drop | Defer
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one lane: `rate` in segments per second, `batch` messages in a slice, `slots` slices under way,
+    """The limits of one lane: `rate` in segments per second, `batch` messages in a slice, `slots` slices under way,
     `carrier_daily` segments per carrier and day."""
 
     rate: float
@@ -55,7 +55,7 @@ def flow_of(limits: Limits) -> Flow:
 
 
 class Proposer:
-    """Picks for one lane. `has_connection`: whether the aggregator has one that is free."""
+    """Picks for one lane. `has_connection`: whether a connection to the aggregator is free."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class Proposer:
         self._share = FairShare()
         self.picked = Picked()
         self.out = 0
-        """INTENTs on their way into the log and back."""
+        """INTENTs that are not read back yet."""
         self._sent: dict[Slice, tuple[float, int]] = {}
         """When each of them was written (s), and its segments, by its first slice."""
         self._unread: set[int] = set()
-        """Offsets of our INTENTs that the broker has and that we have not read back."""
+        """Offsets of our INTENTs that the broker has acknowledged and that we have not read back."""
 
     def begin(self) -> None:
         """The log is read from a new beginning."""
@@ -103,7 +103,7 @@ class Proposer:
                 self._read_back.observe(now - sent[0])
 
     def never_read(self) -> list[int]:
-        """Offsets of our INTENTs that were not read back; they count as read from now on."""
+        """Offsets of our INTENTs that were not read back; from now on they count as read."""
         offsets = sorted(self._unread)
         self._unread.clear()
         return offsets
@@ -114,7 +114,7 @@ class Proposer:
             if isinstance(record, Intent) and offset >= state.next_offset:
                 self._unread.add(offset)
             return []
-        # It may be in the log all the same. If so it counts when it is read; if not, the slices are free again.
+        # The log may have it nevertheless. Then it counts when it is read; if not, the slices are free again.
         if record.epoch == state.epoch:
             self.picked.discard(record.slices)
             self._sent.pop(record.slices[0], None)
@@ -122,8 +122,8 @@ class Proposer:
         return [Log("warning", error), Wake(0.0)]
 
     def propose(self, state: LaneState, line: Line, under_way: int, now: Instant) -> tuple[list[Plain], float | None]:
-        """Write what the limits allow now, with `under_way` slices that have no outcome; and the seconds until the
-        limits allow more by time alone, None where time alone does not."""
+        """Write what the limits allow now, with `under_way` slices that have no outcome. Also returns the seconds
+        until the limits allow more; None if time alone does not change that."""
         effects: list[Plain] = []
         while self._has_a_slot(line, under_way):
             pause = max(self._flow.pace.wait(now.seconds), self._until_room(state, line, now))
@@ -131,12 +131,12 @@ class Proposer:
                 return effects, pause
             messages = self._breaker.allowance(now.seconds, self.out + under_way)
             if not messages:
-                # Deadlines hold while nothing may be submitted, too.
+                # Deadlines apply even while nothing may be submitted.
                 drop = expired(state, self.picked, now.ms)
                 return effects + ([] if drop is None else [self._write(drop)]), None
             picked = self._pick(state, now, messages)
             effects += picked
-            if not any(isinstance(one, Write) for one in picked):
+            if not any(isinstance(effect, Write) for effect in picked):
                 break
         return effects, None
 
@@ -147,7 +147,7 @@ class Proposer:
         return self.out + under_way < self._flow.slots
 
     def _until_room(self, state: LaneState, line: Line, now: Instant) -> float:
-        """Seconds until an INTENT that is written now comes back just in time for the limit to have room for it."""
+        """Seconds to wait so that an INTENT is read back just when the limit has room for it."""
         ahead = line.segments + sum(segments for _, segments in self._sent.values())
         size = max(1, min(self._flow.size(state, now.ms), self._limits.batch, state.table.ready_count))
         return self._flow.window.room_in(now.seconds, ahead, size) - self._read_back.ahead
@@ -155,9 +155,9 @@ class Proposer:
     def _pick(self, state: LaneState, now: Instant, messages: int) -> list[Plain]:
         try:
             chosen = self._chosen(state, now.ms, messages, self.picked, self._share)
-        except Exception as error:  # noqa: BLE001 - whatever a chunk has in it, its neighbours go on
-            looking = Log("error", "cannot pick: looking for the chunk that is the cause", error)
-            return [looking, *self._set_aside(state, now.ms, messages)]
+        except Exception as error:  # noqa: BLE001 - a defective chunk must not stop the others
+            looking = Log("error", "cannot pick: looking for the chunk that causes it", error)
+            return [looking, *self._skip_unreadable(state, now.ms, messages)]
         if chosen is None:
             return []
         effects: list[Plain] = [self._write(drop) for drop in chosen.drops]
@@ -171,12 +171,12 @@ class Proposer:
             effects.append(self._write(chosen.intent))
         return effects
 
-    def _set_aside(self, state: LaneState, now: int, messages: int) -> list[Plain]:
-        """A chunk that decodes and yet cannot be picked from: a letter, and its recipients leave the queue."""
-        found = poisonous(state, self.picked, lambda only: self._chosen(state, now, messages, only, FairShare()))
-        if found is None:
+    def _skip_unreadable(self, state: LaneState, now: int, messages: int) -> list[Plain]:
+        """Skip a chunk that decodes but cannot be picked from: a dead letter, and its recipients leave the queue."""
+        poison = find_poison(state, self.picked, lambda only: self._chosen(state, now, messages, only, FairShare()))
+        if poison is None:
             return []
-        slices, error = found
+        slices, error = poison
         chunk = slices[0][0]
         drop = Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now)
         return [Letter(chunk, unpack(state.chunks[chunk].packed), error), self._write(drop)]

@@ -1,4 +1,4 @@
-"""The last check before a slice is handed over (rule L5), and once more in the moment of writing."""
+"""The last check before a slice is handed over (rule L5), repeated at the moment of writing if that comes late."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pipeline.limits.rate import Charge
 from pipeline.sending.effects import AwaitConsents, Instant, WakeLine
 from pipeline.sending.outage.breaker import Breaker
 from pipeline.sending.submitting.line import QueuedSlice
-from pipeline.sending.submitting.submission import away, held_all, held_back, hours_of, is_stale
+from pipeline.sending.submitting.submission import held_all, held_back, hold_while_away, hours_of, is_stale
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import ResultGroup
 
 LOOK_SECONDS: Final = 0.1
-"""How often at least a slice that waits in its place looks whether it still may."""
+"""How often a slice that waits in line is checked at least."""
 SHORT_HOLD_SECONDS: Final = 1.0
-"""Slices wait in their place while the aggregator wants nothing of the account for so long; longer, in the queue."""
+"""Slices wait in line if the aggregator throttles the account for at most so long; for longer, in the queue."""
 CHECK_HOLDS_SECONDS: Final = 0.2
-"""A slice that is not written within this of its last check is checked again at the moment of writing."""
+"""A slice that is written later than this after its last check is checked again."""
 
 Held = list[ResultGroup | None]
-"""Why each recipient is held back, None for those that go."""
+"""Why each recipient is held back; None for those who go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A slice after its last check, at `at` (boot seconds). `charge` is its place in the limit, None: nobody goes."""
+    """A slice after its last check, at `at` (boot seconds). `charge` is its share of the limit; None: no one goes."""
 
     flight: Flight
     numbers: list[int]
@@ -38,13 +38,13 @@ class Checked:
     charge: Charge | None
 
     def going(self, items: list[Any]) -> list[Any]:
-        """Those of `items`, one per recipient, that are not held back."""
-        return [item for item, why in zip(items, self.held, strict=True) if why is None]
+        """Those of `items`, one for each recipient, that are not held back."""
+        return [item for item, reason_held in zip(items, self.held, strict=True) if reason_held is None]
 
 
 class LastCheck:
-    """Decides for one lane who of a slice goes now. `knows_consents`: whether every opt-out is known here that was
-    acknowledged until a moment ago."""
+    """Decides for one lane which recipients of a slice go now. `knows_consents`: whether this worker knows every
+    opt-out that was acknowledged until a moment ago."""
 
     def __init__(
         self, breaker: Breaker, blocked: Blocked, knows_consents: Callable[[], bool], quiet: QuietHours
@@ -55,9 +55,9 @@ class LastCheck:
         self._quiet = quiet
 
     def pause(self, active: bool, flight: Flight, now: Instant) -> WakeLine | AwaitConsents | None:
-        """Wait in place for what is over in a moment: a short hold of the account, opt-outs that come late on a busy
-        machine. Slices that were given back for it would be written, read back and given back again, which keeps the
-        machine busy. Whoever waited until the slice is stale is given back. None: the check can be made now."""
+        """Wait in line for what is over in a moment: a short throttle of the account, or opt-outs that come late on a
+        busy machine. Without this, slices would be written, read back and handed back again and again, which keeps
+        the machine busy. A slice that waits until it is stale is handed back. None: the check can be made now."""
         if not active or is_stale(flight, now.ms):
             return None
         held = self._breaker.held(now.seconds)
@@ -68,22 +68,23 @@ class LastCheck:
         return None
 
     def check(self, state: LaneState, active: bool, queued: QueuedSlice, now: Instant) -> Held:
-        """Why each recipient is held back, None for those that go now."""
+        """Why each recipient is held back; None for those who go now."""
         held = self._held_back(state, active, queued.flight, queued.prepared.numbers, now.ms)
         if None in held and not self._breaker.admit(now.seconds):
-            return away(held, self._breaker.held(now.seconds), now.ms)
+            return hold_while_away(held, self._breaker.held(now.seconds), now.ms)
         return held
 
     def may_still_go(self, state: LaneState, active: bool, checked: Checked, now: Instant) -> bool:
-        """Whether what the last check let through may be written now. A process that stood still in between (SIGSTOP,
-        a machine asleep, a connection that was long in coming) would send to who has opted out meanwhile."""
+        """Whether the recipients that passed the last check may be written now. A process that was suspended in
+        between (SIGSTOP, a sleeping machine, a slow connection) would otherwise send to people who have opted out
+        meanwhile."""
         if now.boot - checked.at < CHECK_HOLDS_SECONDS:
             return True
-        again = self._held_back(state, active, checked.flight, checked.numbers, now.ms)
-        return all(after is None for before, after in zip(checked.held, again, strict=True) if before is None)
+        held_now = self._held_back(state, active, checked.flight, checked.numbers, now.ms)
+        return all(now_held is None for then, now_held in zip(checked.held, held_now, strict=True) if then is None)
 
     def _held_back(self, state: LaneState, active: bool, flight: Flight, numbers: list[int], now: int) -> Held:
-        """Why the campaign's state, the hours or an opt-out hold each recipient back, None for those that may go."""
+        """Why the campaign's state, quiet hours or an opt-out hold each recipient back; None for those who may go."""
         if not (active and self._knows_consents()):
             return held_all(len(numbers), now)
         control = state.campaigns[flight.key[0]]

@@ -1,5 +1,5 @@
-"""The line of slices between their INTENT, read back, and the moment in which they are handed over: in order, each
-waits for the limit, then for a connection, then until it can go."""
+"""The line of slices whose INTENT was read back and that are not handed over yet. In order, each waits for the limit,
+then for a connection, then for the last check."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Line:
         self._queue = Queue()
         self._slices: deque[QueuedSlice] = deque()
         self._until: float | None = None
-        """When to look whether the limit has room for the head; None: nobody has looked."""
+        """When to check whether the limit has room for the head; None: not checked yet."""
         self._waited = 0.0
         """Seconds that the head has waited for the limit."""
         self.connecting = False
@@ -36,26 +36,25 @@ class Line:
         self.connected = False
         """Whether the head has one."""
         self.segments = 0
-        """Segments of all that stand in line."""
+        """Segments of all slices in line."""
 
     @property
     def count(self) -> int:
-        """Slices that stand in line."""
+        """Slices in line."""
         return len(self._slices)
 
     @property
     def head(self) -> QueuedSlice | None:
-        """The slice whose turn is next."""
+        """The slice that goes next."""
         return self._slices[0] if self._slices else None
 
     @property
     def most(self) -> int:
-        """How many slices come to their turn soon, those included whose INTENT is not read back yet; an INTENT beyond
-        that would be stale by then."""
+        """Most slices that can go before their INTENT is stale, including those whose INTENT is not read back yet."""
         return self._queue.most
 
     def join(self, flight: Flight, prepared: Prepared[Any]) -> None:
-        """A slice stands in line behind the others."""
+        """Add a slice at the end of the line."""
         self._slices.append(QueuedSlice(flight, prepared))
         self.segments += prepared.segments
 
@@ -71,7 +70,7 @@ class Line:
         return pause
 
     def leave(self, now: float, on_the_way: int) -> None:
-        """The head leaves. `on_the_way`: INTENTs that are written and not read back."""
+        """Remove the head. `on_the_way`: INTENTs that are written and not read back."""
         head = self._slices.popleft()
         self.segments -= head.prepared.segments
         self._queue.left(now, self._waited, more=bool(self._slices or on_the_way))

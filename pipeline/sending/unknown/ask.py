@@ -1,5 +1,5 @@
-"""Asking what became of a flight: the aggregator under policy `query`, else only the flight's lost owner, by waiting
-for its RESULT. When, for which messages, and the RESULT of the answer."""
+"""How to find out what became of a flight: under policy `query` by asking the aggregator, else by waiting for the
+lost owner's RESULT. When to ask, for which messages, and the RESULT that the answer becomes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from schemas.reasons import Reason
 
 MARGIN_MS: Final = 1000
 ASKED_FOR_MS: Final = 24 * 3_600_000
-"""How long after its INTENT a flight is asked for at most; what is open then is unknown for good."""
+"""How long after its INTENT a flight is asked for at most; what is open then is finally unknown."""
 HEARD_BY_MS: Final = STALE_MS + 9000
-"""How long a lost owner is waited for. One that lives gives up what it has not submitted when the INTENT is
-`STALE_MS` old, and its RESULT has longer than that to be written while the group is still unsettled. What it says
-later counts too, but by then people were shown as unknown."""
+"""How long to wait for a lost owner. An owner that is alive hands back what it has not submitted when the INTENT is
+`STALE_MS` old; the rest of this time is for writing its RESULT while the group is still rebalancing. A later RESULT
+counts too, but by then the recipients were shown as unknown."""
 
 
 def ask_after(settled_after: float) -> int:
     """Milliseconds to wait before asking, from the moment when the flight's owner was lost or had no answer.
 
-    An owner that stalled may still submit until its INTENT is `STALE_MS` old, and its request may arrive until
-    `settled_after` seconds after that: asked earlier, "not seen" could be overtaken by it. Counted from when the
-    asker read of the loss, which is later than the INTENT, so the clocks of two machines are never compared.
+    A stalled owner may still submit until its INTENT is `STALE_MS` old, and its request may arrive until
+    `settled_after` seconds after that. If asked earlier, the answer "not seen" could become wrong. The wait counts
+    from when the new owner read of the loss, which is later than the INTENT, so clocks of two machines are never
+    compared.
     """
     return STALE_MS + int(settled_after * 1000) + MARGIN_MS
 
@@ -39,17 +40,17 @@ def pause_before(attempt: int) -> int:
 
 
 def open_ids(state: LaneState, flight: Flight) -> list[str]:
-    """Ids of the messages of a flight that nobody knows the outcome of, in the order of `open_indices`."""
+    """Ids of the messages of a flight whose outcome is unknown, in the order of `open_indices`."""
     return [
-        one
+        message_id
         for (chunk, start, stop), _ in flight.open()
-        for one in message_ids(*flight.key, state.work(chunk).ordinals[start:stop])
+        for message_id in message_ids(*flight.key, state.work(chunk).ordinals[start:stop])
     ]
 
 
-def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], at: int) -> Result:
-    """The RESULT of an answer about the `indices` of an INTENT; `at` in ms. What was open when the aggregator was
-    asked may be settled by now, which the fold sees to."""
+def result_of_answer(intent: int, indices: Sequence[int], answers: Sequence[Answered], at: int) -> Result:
+    """The RESULT of an answer about the `indices` of an INTENT; `at` in ms. Messages that were open when the
+    aggregator was asked may be settled by now; the fold ignores those."""
     groups: dict[tuple[str, str], ResultGroup] = {}
     for index, answer in zip(indices, answers, strict=True):
         group = groups.get((answer.outcome, answer.reason))
@@ -64,7 +65,7 @@ def answered(intent: int, indices: Sequence[int], answers: Sequence[Answered], a
     return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
 
 
-def given_up(flight: Flight, at: int, reason: Reason = Reason.NO_ANSWER_TO_QUERY) -> Result:
-    """The RESULT of a flight that was asked for long enough without an answer."""
+def result_without_answer(flight: Flight, at: int, reason: Reason = Reason.NO_ANSWER_TO_QUERY) -> Result:
+    """The RESULT of a flight for which the time to ask or to wait is over; `at` in ms."""
     groups = [ResultGroup(outcome="unknown", reason=reason, indices=open_indices(flight))]
     return Result(intent=flight.offset, groups=groups, at=at, asked=True)

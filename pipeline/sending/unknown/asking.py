@@ -1,4 +1,4 @@
-"""When a lane's owner asks what became of flights that nobody knows the outcome of, and what it writes then."""
+"""When a lane's owner asks for the outcomes of flights that are unknown, and what it writes about them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pipeline.sending.effects import Answered, Instant, Log, Lookup, Plain, Repo
 from pipeline.sending.unknown.ask import (
     ASKED_FOR_MS,
     HEARD_BY_MS,
-    answered,
     ask_after,
-    given_up,
     open_ids,
     pause_before,
+    result_of_answer,
+    result_without_answer,
 )
 from schemas.reasons import Reason
 
 AT_ONCE: Final = 4
-"""Queries under way at once: after a crash there may be an in-flight window of them."""
+"""Most queries under way at once: after a crash a whole in-flight window may be asked for."""
 
 
 @dataclass(slots=True)
 class _Question:
-    """About one flight. `due` (s): when to ask, or to give up on the lost owner."""
+    """A question about one flight. `due` (s): when to ask, or to stop waiting for the lost owner."""
 
     due: float
     asks: bool
-    """Whether the aggregator is asked, else the lost owner is waited for."""
+    """Whether the aggregator is asked; if not, the lost owner's RESULT is waited for."""
     attempt: int = 0
     lookup: Lookup | None = None
-    """What is under way."""
+    """The query under way."""
 
 
 class Asking:
     """The questions of one lane, from the Ask effects of its log until their RESULTs are written or the lane is lost.
 
-    What an owner leaves unanswered the next one asks for, because its OWNER record gives the same effects again.
+    The next owner asks again for what is still unanswered, because its OWNER record causes the same effects.
     """
 
     def __init__(self, settled_after: float) -> None:
@@ -47,18 +47,18 @@ class Asking:
         self._questions: dict[int, _Question] = {}
 
     def start(self, state: LaneState, flight: Flight, now: float) -> None:
-        """Ask for a flight; nothing if it is asked for already."""
+        """Ask for a flight, unless it is asked for already."""
         if flight.offset not in self._questions:
             asks = state.asks(flight.key[0])
             pause = ask_after(self._settled_after) if asks else HEARD_BY_MS
             self._questions[flight.offset] = _Question(now + pause / 1000, asks)
 
     def clear(self) -> None:
-        """The lane is lost, or has a new owner: who owns it asks."""
+        """Drop all questions: the lane has a new owner, who asks them."""
         self._questions.clear()
 
     def pause(self, now: float) -> float | None:
-        """Seconds until there is something to ask or to write; None where time alone brings nothing."""
+        """Seconds until there is something to ask or to write; None if time alone changes nothing."""
         if self._under_way() >= AT_ONCE:
             return None
         return min(
@@ -67,7 +67,7 @@ class Asking:
         )
 
     def on_time(self, state: LaneState, now: Instant) -> list[Plain]:
-        """Ask what is due; the lane is ours."""
+        """Ask the questions that are due. Only for the lane's owner."""
         effects: list[Plain] = []
         due = [
             offset
@@ -78,24 +78,24 @@ class Asking:
             effects += self._ask(state, offset, now)
         return effects
 
-    def on_found(
-        self, state: LaneState, lookup: Lookup, found: Sequence[Answered] | str, now: Instant
+    def on_lookup(
+        self, state: LaneState, lookup: Lookup, answers: Sequence[Answered] | str, now: Instant
     ) -> list[Plain]:
-        """What the aggregator said, or why there is no answer."""
+        """Process what the aggregator answered, or why it did not."""
         question = self._questions.get(lookup.intent)
         if question is None or question.lookup is not lookup:
             return []
         question.lookup = None
-        if not isinstance(found, str):
+        if not isinstance(answers, str):
             del self._questions[lookup.intent]
-            told = f"told what became of {len(lookup.ids)} messages of INTENT {lookup.intent}"
-            result = answered(lookup.intent, lookup.indices, found, now.ms)
-            return [Report(result), Log("info", told), Wake(0.0)]
+            text = f"the aggregator answered what became of {len(lookup.ids)} messages of INTENT {lookup.intent}"
+            result = result_of_answer(lookup.intent, lookup.indices, answers, now.ms)
+            return [Report(result), Log("info", text), Wake(0.0)]
         question.attempt += 1
         question.due = now.seconds + pause_before(question.attempt) / 1000
         if question.attempt > 1:
             return [Wake(0.0)]
-        return [Log("warning", f"no answer about {len(lookup.ids)} messages: {found}"), Wake(0.0)]
+        return [Log("warning", f"no answer about {len(lookup.ids)} messages: {answers}"), Wake(0.0)]
 
     def _ask(self, state: LaneState, offset: int, now: Instant) -> list[Plain]:
         question, flight = self._questions[offset], state.flights.get(offset)
@@ -105,7 +105,11 @@ class Asking:
         if not question.asks or now.ms - flight.at > ASKED_FOR_MS:
             del self._questions[offset]
             return [
-                Report(given_up(flight, now.ms) if question.asks else given_up(flight, now.ms, Reason.OWNER_LOST))
+                Report(
+                    result_without_answer(flight, now.ms)
+                    if question.asks
+                    else result_without_answer(flight, now.ms, Reason.OWNER_LOST)
+                )
             ]
         if self._under_way() >= AT_ONCE:
             return []

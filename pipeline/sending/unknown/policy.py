@@ -1,4 +1,4 @@
-"""Which policies for unknown outcomes an aggregator can keep (rule L4)."""
+"""Which policies for unknown outcomes an aggregator supports (rule L4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from schemas.campaign import UnknownPolicy
 
 
 def unsupported(policy: UnknownPolicy, aggregator: str, *, refuses_repeats: bool, answers_queries: bool) -> str:
-    """Why a campaign with this policy cannot go to this aggregator, and what to do; "" if it can."""
+    """Why a campaign with this policy cannot use this aggregator, and what to do; "" if it can."""
     where = f"aggregators.{aggregator}"
     if policy == "resend-with-key" and not refuses_repeats:
         return (

@@ -59,7 +59,7 @@ def test_an_odd_code_or_time_loses_no_receipt(item: dict[str, Any], said: tuple[
 def test_what_is_no_receipt_of_ours_is_set_aside(item: Any, why: str) -> None:
     refusal = read_item(item, NOW)
     assert isinstance(refusal, Refusal)
-    assert refusal.why == why
+    assert refusal.cause == why
     refusal.text.encode()  # it goes into an answer
 
 
@@ -81,7 +81,7 @@ def test_a_receipt_of_what_was_never_sent_or_by_another_aggregator_is_set_aside(
     receipt = read_item({"id": item, "status": "delivered"}, NOW)
     assert isinstance(receipt, Receipt)
     refusal = misfit(receipt, sent, aggregator)
-    assert (refusal.why if refusal else None) == why
+    assert (refusal.cause if refusal else None) == why
 
 
 _JSON = st.recursive(
@@ -94,4 +94,4 @@ _JSON = st.recursive(
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "status", "code", "at"), _JSON)) | _JSON)
 def test_no_item_raises(item: Any) -> None:
     outcome = read_item(item, NOW)
-    assert isinstance(outcome, Receipt) or outcome.why in of_kind("dead letter")
+    assert isinstance(outcome, Receipt) or outcome.cause in of_kind("dead letter")

@@ -205,7 +205,7 @@ class Model:
         flight = self.flights.get(result.intent)
         if flight is None:
             return
-        may_doubt = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
+        may_ask = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
         uncertain, before, answered = False, set(flight.settled), set()
         for index, (person, attempt) in enumerate(flight.seats):
             if flight.asking and person.place in before:
@@ -214,7 +214,7 @@ class Model:
             outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
             if outcome == "retry" and naming[0].reason == "quiet_hours" and not self._ended_elsewhere(flight, person):
                 person.planned = due
-            if outcome == "unknown" and may_doubt and not result.asked:
+            if outcome == "unknown" and may_ask and not result.asked:
                 uncertain = True
                 continue
             answered.add(person.place)

@@ -12,7 +12,7 @@ from pyroaring import BitMap
 
 from pipeline.lane.checkpoint import Loader, is_checkpoint, parts, restore, snapshot, stream, worth_it
 from pipeline.lane.state import LaneState, pack, unpack
-from pipeline.sending.unknown.ask import given_up
+from pipeline.sending.unknown.ask import result_without_answer
 from schemas.lane import LANES, CheckpointPart
 from schemas.lane import ResultGroup as Group
 from schemas.wire import DecodeError, encode
@@ -119,7 +119,7 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     log.add(intent(2, [(2, 0, 1)], at=100))
     log.add(owner())
     assert len(restore(snapshot(log.state, 101)).flights) == 1, "somebody waits for its owner"
-    log.add(given_up(log.state.flights[3], 9))
+    log.add(result_without_answer(log.state.flights[3], 9))
     assert len(restore(snapshot(log.state, 100)).chunks) == 1
     late = restore(snapshot(log.state, 101))
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)

@@ -8,7 +8,7 @@ from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import WriteFinish
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.fold import Malformed, Void
-from pipeline.sending.unknown.ask import given_up
+from pipeline.sending.unknown.ask import result_without_answer
 from schemas.campaign import Progress
 from schemas.lane import Finish
 from schemas.lane import ResultGroup as Group
@@ -76,7 +76,7 @@ def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finis
     log = Log()
     for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner()):
         log.add(record)
-    log.add(given_up(log.state.flights[3], 9))
+    log.add(result_without_answer(log.state.flights[3], 9))
     log.add(Finish(campaign=A, at=9))
     assert log.state.finished == {A}
     assert said(log.add(result(3, Group(outcome="accepted")))) == [("accepted", [0, 1], "", 0)]

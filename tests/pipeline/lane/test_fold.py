@@ -221,7 +221,7 @@ def test_an_unknown_outcome_is_final_under_skip_and_waits_under_resend() -> None
 
 def test_a_lost_owners_flight_is_unknown_and_its_late_result_the_truth() -> None:
     log, at = flying(3)
-    given_up(log, at)
+    end_waiting(log, at)
     assert log.state.waiting == 0
     groups = [
         Group(outcome="accepted", indices=[0], ids=["a"]),
@@ -235,12 +235,12 @@ def test_a_lost_owners_flight_is_unknown_and_its_late_result_the_truth() -> None
     assert log.state.waiting == 1
 
 
-def given_up(log: Log, at: int) -> None:
+def end_waiting(log: Log, at: int) -> None:
     """The owner of the flight at `at` is lost, and was waited for long enough."""
     effects = log.add(owner())
     assert said(effects) == []
     [ask] = [effect for effect in effects if isinstance(effect, Ask)]
-    record = lane_ask.given_up(ask.flight, 0, "owner_lost")
+    record = lane_ask.result_without_answer(ask.flight, 0, "owner_lost")
     assert said(log.add(record)) == [("unknown", open_indices(ask.flight), "owner_lost", 0)]
     assert said(log.add(record)) == [], "the RESULT once more"
 

@@ -30,7 +30,7 @@ from pipeline.identity.tokens import message_id
 from pipeline.lane.fold import apply
 from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
-from pipeline.sending.unknown.ask import answered, given_up, open_ids
+from pipeline.sending.unknown.ask import open_ids, result_of_answer, result_without_answer
 from pipeline.timing.location_key import read_key
 from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
 from schemas.reasons import Reason
@@ -275,14 +275,14 @@ class LaneMachine(RuleBasedStateMachine):
         elif not worker.state.asks(flight.key[0]):
             # Its owner was waited for. However short that was, nobody may be lost or sent to twice.
             worker.asks.discard(offset)
-            worker.outbox.append(given_up(flight, self.now, Reason.OWNER_LOST))
+            worker.outbox.append(result_without_answer(flight, self.now, Reason.OWNER_LOST))
             tried["waited"] += 1
         elif self.now > flight.at + self.world.ask_after:
             worker.asks.discard(offset)
             indices, keys = open_indices(flight), self.world.columns(flight)[0]
             assert open_ids(worker.state, flight) == [message_id(*keys[index]) for index in indices]
             answers = [self._fate(keys[index], knows or index % 2 == 0) for index in indices]
-            worker.outbox.append(answered(offset, indices, answers, self.now))
+            worker.outbox.append(result_of_answer(offset, indices, answers, self.now))
             tried["asked"] += 1
 
     def _fate(self, key: tuple[str, int, int], knows: bool) -> SubmitOutcome:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.lane.effects import InBatches
 from pipeline.lane.release import MOST, MOVED_MS
 from pipeline.limits.reservations import releases, routed
-from pipeline.sending.unknown.ask import given_up
+from pipeline.sending.unknown.ask import result_without_answer
 from schemas.chunk import RECIPIENTS, Move, Release
 from schemas.ids import bucket, partition_of_bucket
 from schemas.lane import Defer, Drop
@@ -70,7 +70,7 @@ def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_will_be_se
     log = lane()
     log.add(intent(1, [(2, 0, 2)]))
     assert given_back(log.add(owner("m"))) == []
-    assert given_back(log.add(given_up(log.state.flights[3], 9))) == []
+    assert given_back(log.add(result_without_answer(log.state.flights[3], 9))) == []
     if not waits:
         log.add(control(state="canceled", revision=2))
     assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == ([] if waits else [0, 1])

@@ -27,7 +27,7 @@ def told_unknown(**more: Any) -> Log:
     log = Log()
     for record in (owner(), control(**more), work([0, 1, 2, 3]), intent(1, [(2, 0, 3)], at=60), owner("next", at=70)):
         log.add(record)
-    told = said(log.add(lane_ask.given_up(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
+    told = said(log.add(lane_ask.result_without_answer(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
     assert told == [("unknown", [0, 1, 2], Reason.OWNER_LOST, 0)]
     return log
 
@@ -92,7 +92,7 @@ def test_whose_earlier_attempt_may_have_arrived_stays_unknown() -> None:
     log.add(intent(1, [(2, 0, 2)], at=60))
     at = log.end - 1
     log.add(owner("next"))
-    log.add(lane_ask.given_up(log.state.flights[at], 15_000, Reason.OWNER_LOST))
+    log.add(lane_ask.result_without_answer(log.state.flights[at], 15_000, Reason.OWNER_LOST))
     assert said(log.add(result(at, HELD_BACK, at=LATE))) == [("queued", [1], NOT_SENT, 1)]
 
 

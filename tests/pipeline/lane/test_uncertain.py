@@ -126,7 +126,7 @@ def test_canceled_and_then_proved_not_sent_is_canceled() -> None:
     assert given_back(effects) == [0, 1]
 
 
-def test_what_was_certainly_not_processed_is_no_doubt() -> None:
+def test_what_was_certainly_not_processed_is_not_uncertain() -> None:
     log = Log()
     for record in (owner(), control(unknown="resend"), work([0, 1]), intent(1, [(2, 0, 2)])):
         log.add(record)
@@ -134,7 +134,7 @@ def test_what_was_certainly_not_processed_is_no_doubt() -> None:
     assert said(log.add(control(state="canceled", revision=2))) == [("canceled", [0, 1], "", 1)]
 
 
-def test_a_checkpoint_keeps_the_doubt() -> None:
+def test_a_checkpoint_keeps_the_uncertainty() -> None:
     log = waiting_again()
     restored = restore(snapshot(log.state, 0))
     canceled = control(state="canceled", revision=2, unknown="resend")
@@ -142,7 +142,7 @@ def test_a_checkpoint_keeps_the_doubt() -> None:
     assert said(apply(restored, log.end, LANES.decode(raw), raw)) == said(log.add(canceled))
 
 
-def test_a_checkpoint_that_gives_up_a_lost_owner_keeps_the_doubt() -> None:
+def test_a_checkpoint_that_forgets_a_lost_owner_keeps_the_uncertainty() -> None:
     log = Log()
     for record in (owner(), control(unknown="resend"), work([0, 1, 2]), intent(1, [(2, 0, 2)], at=5), owner("m")):
         log.add(record)

@@ -367,14 +367,14 @@ def test_it_asks_what_became_of_a_lost_owners_messages_and_writes_the_answer() -
     lane.passes(10.0)
     lane.time()
     (lookup,) = lane.take(Lookup)
-    lane.do(lane.driver.on_found(lookup, "no answer", lane.now))
+    lane.do(lane.driver.on_lookup(lookup, "no answer", lane.now))
     lane.time()
     assert not lane.take(Lookup)
     lane.passes(2.0)
     lane.time()
     (lookup,) = lane.take(Lookup)
     assert len(lookup.ids) == 2
-    lane.do(lane.driver.on_found(lookup, [Answer(), Answer("retry", "not_seen")], lane.now))
+    lane.do(lane.driver.on_lookup(lookup, [Answer(), Answer("retry", "not_seen")], lane.now))
     (report,) = lane.take(Report)
     assert sorted(group.outcome for group in report.record.groups) == ["accepted", "retry"]
 

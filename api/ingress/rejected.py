@@ -1,4 +1,4 @@
-"""What an ingress cannot take item by item is kept as dead letters: nothing that somebody sent is lost unseen."""
+"""Rejected items: what the ingress cannot take is kept as dead letters, so that nothing that was sent is lost."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ log = logging.getLogger(__name__)
 _OFFSET_OCTETS: Final = 6
 
 
-class Aside(NamedTuple):
-    """An item that is refused: its place in the request (-1: the whole body), why, and its bytes as they came."""
+class RejectedItem(NamedTuple):
+    """An item that is not taken: its place in the request (-1: the whole body), why in words, its bytes as they came,
+    and the reason of its dead letter."""
 
     place: int
     reason: str
     raw: bytes
-    why: Reason
+    cause: Reason
 
 
 def raw_of(item: Any, body: bytes) -> bytes:
@@ -40,7 +41,9 @@ def raw_of(item: Any, body: bytes) -> bytes:
         return body
 
 
-async def set_aside(emitter: Emitter, topic: topics.Topic, aggregator: str, items: list[Aside], now: int) -> None:
+async def write_rejected(
+    emitter: Emitter, topic: topics.Topic, aggregator: str, items: list[RejectedItem], now: int
+) -> None:
     """Write each item as a dead letter of the step `ingress-TOPIC`; returns when Kafka has acknowledged them.
 
     An item that comes again is the same letter: its origin has a hash of its bytes where others have an offset.
@@ -51,19 +54,19 @@ async def set_aside(emitter: Emitter, topic: topics.Topic, aggregator: str, item
     await all_of([_write(emitter, topic, aggregator, item, now) for item in items])
 
 
-async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, one: Aside, now: int) -> None:
-    log.warning("%s from %s: item %s set aside: %s", topic.name, aggregator, one.place, one.reason)
-    digest = blake2b(one.raw, digest_size=_OFFSET_OCTETS, key=aggregator.encode()[:64]).digest()
+async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, item: RejectedItem, now: int) -> None:
+    log.warning("%s from %s: item %s rejected: %s", topic.name, aggregator, item.place, item.reason)
+    digest = blake2b(item.raw, digest_size=_OFFSET_OCTETS, key=aggregator.encode()[:64]).digest()
     letter = DeadLetter(
         topic=topic.name,
         partition=0,
         offset=int.from_bytes(digest),
         step=f"ingress-{topic.name}",
-        reason=one.why,
-        error=f"from aggregator {aggregator}: {one.reason}",
+        reason=item.cause,
+        error=f"from aggregator {aggregator}: {item.reason}",
         at=now,
         key=None,
-        value=to_text(one.raw),
+        value=to_text(item.raw),
     )
     await emitter.emit(topics.DEAD_LETTERS.name, encode(letter), key=topic.name.encode())
     INGRESS_ASIDE.labels(topic.name).inc()
