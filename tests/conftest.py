@@ -30,8 +30,8 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
     """The whole local stack, for tests that speak to the API as users do."""
-    found: Live = shared(LIVE, lambda: up(tmp_path_factory.mktemp("live")))
-    return found
+    actual: Live = shared(LIVE, lambda: up(tmp_path_factory.mktemp("live")))
+    return actual
 
 
 FIRST = (
@@ -76,6 +76,6 @@ def _turn(item: pytest.Item) -> tuple[int, str, bool]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What property tests tried, as they recorded it (`record_property("tried", …)`), without -s and with -n."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
-    told = [value for report in reports for name, value in report.user_properties if name == "tried"]
-    for line in dict.fromkeys(told):
+    reported = [value for report in reports for name, value in report.user_properties if name == "tried"]
+    for line in dict.fromkeys(reported):
         terminalreporter.write_line(f"tried: {line}")

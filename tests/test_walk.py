@@ -68,24 +68,24 @@ class Walk:
     def show(self) -> dict[str, Any]:
         url = f"{self.stack.settings.api.url}/v1/campaigns/{self.campaign}"
         with urllib.request.urlopen(url) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+            actual: dict[str, Any] = json.load(answer)
+        return actual
 
     def records(self, topic: Topic) -> list[tuple[int, int, bytes | None, bytes | None]]:
         """(partition, offset, key, value) of everything in a topic."""
         consumer = Consumer({"bootstrap.servers": self.stack.settings.kafka.bootstrap, "group.id": "walk"})
-        found: list[tuple[int, int, bytes | None, bytes | None]] = []
+        actual: list[tuple[int, int, bytes | None, bytes | None]] = []
         for partition in consumer.list_topics(topic.name).topics[topic.name].partitions:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition))
             if low == high:
                 continue
             consumer.assign([TopicPartition(topic.name, partition, low)])
-            while not found or found[-1][:2] != (partition, high - 1):
+            while not actual or actual[-1][:2] != (partition, high - 1):
                 message = consumer.poll(5)
                 assert message is not None
-                found.append((message.partition(), message.offset(), message.key(), message.value()))
+                actual.append((message.partition(), message.offset(), message.key(), message.value()))
         consumer.close()
-        return found
+        return actual
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_5_the_lane_logs_owner_control_work_intent_and_result_in_this_order(walk
 
 def test_6_the_aggregator_received_the_rendered_text_once(walk: Walk) -> None:
     submissions = walk.stack.submissions()
-    (mine,) = [one for one in submissions.ids if one.startswith(walk.campaign)]
+    (mine,) = [item for item in submissions.ids if item.startswith(walk.campaign)]
     assert not submissions.received_twice
     assert submissions.numbers.tolist() == [ANA]
     assert mine == f"{walk.campaign}-0-{_ordinal(walk)}"

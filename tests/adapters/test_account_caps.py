@@ -37,9 +37,9 @@ def namesakes() -> tuple[str, str]:
 
 
 def test_caps_are_read_and_none_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = written(tmp_path, monkeypatch, {"demo": "caps = { day = 2, week = 5 }", "other": ""})
-    assert (found.accounts["demo"].caps.day, found.accounts["demo"].caps.week) == (2, 5)
-    assert (found.accounts["other"].caps.day, found.accounts["other"].caps.week) == (None, None)
+    actual = written(tmp_path, monkeypatch, {"demo": "caps = { day = 2, week = 5 }", "other": ""})
+    assert (actual.accounts["demo"].caps.day, actual.accounts["demo"].caps.week) == (2, 5)
+    assert (actual.accounts["other"].caps.day, actual.accounts["other"].caps.week) == (None, None)
 
 
 def test_a_cap_of_nothing_is_refused_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,11 +50,11 @@ def test_a_cap_of_nothing_is_refused_where_it_stands(tmp_path: Path, monkeypatch
 def test_accounts_of_one_tag_are_refused_where_caps_would_count_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = namesakes()
-    assert written(tmp_path, monkeypatch, {one: "", other: ""}).accounts.keys() == {one, other}
-    for capped in (one, other):
-        accounts = {name: "caps = { week = 3 }" if name == capped else "" for name in (one, other)}
-        with pytest.raises(SettingsError, match=f"accounts.{other} and accounts.{one} cannot be told apart"):
+    first, second = namesakes()
+    assert written(tmp_path, monkeypatch, {first: "", second: ""}).accounts.keys() == {first, second}
+    for capped in (first, second):
+        accounts = {name: "caps = { week = 3 }" if name == capped else "" for name in (first, second)}
+        with pytest.raises(SettingsError, match=f"accounts.{second} and accounts.{first} cannot be told apart"):
             written(tmp_path, monkeypatch, accounts)
 
 

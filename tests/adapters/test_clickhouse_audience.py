@@ -32,7 +32,7 @@ def numbers(audience: AudienceStore, revision: int, count: int, campaign: str = 
 
 
 def in_order(wanted: set[int]) -> list[int]:
-    return sorted(wanted, key=lambda one: (bucket(one), one))
+    return sorted(wanted, key=lambda item: (bucket(item), item))
 
 
 def test_lists_and_typed_numbers_are_one_audience_in_order(store: Store) -> None:
@@ -48,16 +48,18 @@ def test_lists_and_typed_numbers_are_one_audience_in_order(store: Store) -> None
     page = audience.page(CAMPAIGN, 1, 0, count + 100)
     assert [int(number) for number in page.numbers] == expected
     names = dict(zip(expected, page.fields["first_name"], strict=True))
-    assert [names[one] for one in (15550000001, 15550000030, 15550000099, 447700900001)] == ["Ada", "Bo", "Cy", ""]
+    assert [names[item] for item in (15550000001, 15550000030, 15550000099, 447700900001)] == ["Ada", "Bo", "Cy", ""]
     assert set(page.fields["city"]) == {""}
-    zones = {one: page.zones[page.zone[place]] for place, one in enumerate(expected)}
-    assert [zones[one] for one in (15550000001, 15550000060, 447700900001)] == [
+    zones = {item: page.zones[page.zone[place]] for place, item in enumerate(expected)}
+    assert [zones[item] for item in (15550000001, 15550000060, 447700900001)] == [
         "America/New_York",
         "Europe/Paris",
         "",
     ]
-    places = {one: (page.countries[page.country[i]], page.regions[page.region[i]]) for i, one in enumerate(expected)}
-    assert [places[one] for one in (447700900001, 15550000099)] == [("GB", ""), ("US", "NY")], (
+    places = {
+        item: (page.countries[page.country[i]], page.regions[page.region[i]]) for i, item in enumerate(expected)
+    }
+    assert [places[item] for item in (447700900001, 15550000099)] == [("GB", ""), ("US", "NY")], (
         "the contact's own wins"
     )
 
@@ -74,15 +76,15 @@ def test_ordinals_are_dense_and_in_order_whatever_the_threads(store: Store, peop
     count = audience.freeze(CAMPAIGN, 1, ["a"], people, [])
     assert count == MANY + len(people)
     rows = store.rows("SELECT number FROM audience ORDER BY ordinal")
-    found = [row[0] for row in rows]
-    assert found == in_order(set(found))
+    actual = [row[0] for row in rows]
+    assert actual == in_order(set(actual))
     assert store.rows("SELECT max(ordinal), uniqExact(ordinal), uniqExact(number) FROM audience")[0] == (
         count - 1,
         count,
         count,
     )
     middle = audience.page(CAMPAIGN, 1, 50_000, 100_000)
-    assert np.array_equal(middle.numbers, found[50_000:100_000])
+    assert np.array_equal(middle.numbers, actual[50_000:100_000])
     assert len(audience.page(CAMPAIGN, 1, count - 10, count + 10)) == 10
 
 
@@ -110,9 +112,9 @@ def test_two_freezes_at_once_agree(store: Store) -> None:
     add_contacts(store, range(15550000001, 15550000501), ["a"], {})
     with ThreadPoolExecutor(4) as pool:
         stores = [AudienceStore(store) for _ in range(4)]
-        counts = list(pool.map(lambda one: one.freeze(CAMPAIGN, 1, ["a"], typed(), []), stores))
+        counts = list(pool.map(lambda item: item.freeze(CAMPAIGN, 1, ["a"], typed(), []), stores))
     assert counts == [500] * 4
-    pages = [numbers(one, 1, 500) for one in (*stores, AudienceStore(store))]
+    pages = [numbers(item, 1, 500) for item in (*stores, AudienceStore(store))]
     assert all(page == pages[0] for page in pages)
 
 
@@ -152,10 +154,10 @@ def test_the_survey_counts_what_a_freeze_would_take(store: Store) -> None:
     add_contacts(store, range(15550000001, 15550000011), ["a", "b"], {"first_name": "Ada"})
     add_contacts(store, [15550000099], ["b"], {"city": "Rome"})
     numbers = [15550000001, 447700900001, 447700900001]
-    found = survey(store, ["a", "b", "nope"], numbers, ["first_name", "city", "pet"])
-    assert found.unknown_lists == ["nope"]
-    assert found.recipients == 12 == AudienceStore(store).freeze(CAMPAIGN, 1, ["a", "b"], typed(*numbers), [])
-    assert found.with_value == {"first_name": 10, "city": 1, "pet": 0}
-    assert found.attributes == ["city", "first_name"]
+    actual = survey(store, ["a", "b", "nope"], numbers, ["first_name", "city", "pet"])
+    assert actual.unknown_lists == ["nope"]
+    assert actual.recipients == 12 == AudienceStore(store).freeze(CAMPAIGN, 1, ["a", "b"], typed(*numbers), [])
+    assert actual.with_value == {"first_name": 10, "city": 1, "pet": 0}
+    assert actual.attributes == ["city", "first_name"]
     assert unknown_lists(store, []) == []
     assert survey(store, [], [], []).recipients == 0

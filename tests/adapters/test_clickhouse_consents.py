@@ -57,10 +57,10 @@ def test_every_change_is_exported_in_the_order_of_the_log_whatever_the_page(stor
     for page in (1, 2, 3, 1000):
         rows = [row for part in export(store, current=False, page=page) for row in part]
         assert [(row.number, row.state, row.evidence) for row in rows] == [
-            (one.record.number, one.record.state, one.record.evidence) for one in MADE
+            (item.record.number, item.record.state, item.record.evidence) for item in MADE
         ]
     changes = history(store, FIRST + 3)
-    assert [one.state for one in changes] == ["out", "in", "out", "in"]
+    assert [item.state for item in changes] == ["out", "in", "out", "in"]
     assert (changes[0].account, changes[0].word, changes[0].rule, changes[0].who) == ("shop", "STOP", "leads", "ann")
 
 
@@ -79,7 +79,7 @@ def test_accounts_and_holds_of_a_number_have_logs_of_their_own(store: Store) -> 
         change(505, number, "held", "shop", "bb"),
     ])  # fmt: skip
     changes = history(store, number)
-    assert [one.evidence for one in changes] == [f"record {place}" for place in range(500, 506)]
+    assert [item.evidence for item in changes] == [f"record {place}" for place in range(500, 506)]
     states = {key: change.state for key, change in current_changes(changes).items()}
     assert states == {("", ""): "in", ("shop", ""): "out", ("shop", "aa"): "in", ("shop", "bb"): "held"}
     for page in (1, 2, 1000):
@@ -130,14 +130,14 @@ def test_lanes_show_and_export_agree_after_any_sequence_whatever_the_times_say(s
         }
         exported = {
             number: reason_of(
-                account, {(one.account, one.hold): one.state for one in blocking if one.number == number}
+                account, {(item.account, item.hold): item.state for item in blocking if item.number == number}
             )
             for number in numbers
         }
         reviewed = blocked_of(store, account, list(numbers))
         assert lanes == shown == exported == {number: reviewed.get(number, "") for number in numbers}
     everything = [row for part in export(store, current=False, page=50) for row in part if row.number in numbers]
-    assert Counter(row.evidence for row in everything) == Counter(one.record.evidence for one in made)
+    assert Counter(row.evidence for row in everything) == Counter(item.record.evidence for item in made)
 
 
 def reply(ordinal: int, kind: ReplyKind, text: str = "Shop: bye") -> SentReply:
@@ -163,14 +163,14 @@ def test_figures_of_replies_balance_and_count_nothing_twice(store: Store) -> Non
         statuses(store, "accepted", 1, [8])
         statuses(store, "accepted", 0, [16, 9])
         statuses(store, "delivered", 0, [9])
-    [found] = reply_figures(store)
-    assert (found.account, found.sender, found.targeted, found.residual) == ("shop", "main", 4, 0)
-    assert found.kinds == {"stopped": 1, "started": 1, "help": 1, "auto": 1}
-    assert found.states == {"accepted": 2, "delivered": 1, "pending": 1}
-    assert (found.segments, found.spent) == (6, 6 * 7900)
+    [actual] = reply_figures(store)
+    assert (actual.account, actual.sender, actual.targeted, actual.residual) == ("shop", "main", 4, 0)
+    assert actual.kinds == {"stopped": 1, "started": 1, "help": 1, "auto": 1}
+    assert actual.states == {"accepted": 2, "delivered": 1, "pending": 1}
+    assert (actual.segments, actual.spent) == (6, 6 * 7900)
 
 
 def test_a_message_that_is_no_known_reply_shows_in_the_residual(store: Store) -> None:
     statuses(store, "accepted", 0, [99])
-    [found] = reply_figures(store)
-    assert found.residual == 1
+    [actual] = reply_figures(store)
+    assert actual.residual == 1

@@ -109,7 +109,7 @@ def test_threads_share_a_store(clickhouse: Server) -> None:
 
 
 def classes(module: object, base: type[BaseException]) -> list[type[BaseException]]:
-    return [one for _, one in inspect.getmembers(module, inspect.isclass) if issubclass(one, base)]
+    return [item for _, item in inspect.getmembers(module, inspect.isclass) if issubclass(item, base)]
 
 
 @pytest.mark.parametrize(

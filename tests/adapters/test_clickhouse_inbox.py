@@ -61,7 +61,7 @@ def answer(ordinal: int, cause: str, text: str) -> SentReply:
 
 
 def write(store: Store, texts: Sequence[InboundText | UnreadText]) -> None:
-    insert_texts(store, [(one, identity_of(one), evidence_of(one)) for one in texts])
+    insert_texts(store, [(item, identity_of(item), evidence_of(item)) for item in texts])
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +102,16 @@ def walked(
     store: Store, size: int, what: What = "", meanwhile: Callable[[int], None] = lambda page: None
 ) -> list[Line]:
     """All lines, page by page; `meanwhile` is called after each page."""
-    found: list[Line] = []
+    actual: list[Line] = []
     place: Place | None = NEWEST
     page = 0
     while place is not None:
         lines, place = inbox(store, what, after=place, size=size)
         assert lines or place is None
-        found += lines
+        actual += lines
         page += 1
         meanwhile(page)
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -129,7 +129,7 @@ def test_what_comes_in_or_is_decided_meanwhile_repeats_and_loses_nobody(clickhou
         ]
         unread = [msgspec.structs.replace(UNREAD, id=f"u{n}", received=NOW + 3) for n in range(30)]
         write(store, [*held, *unread])
-        closings = [closing for n, one in enumerate(held) if (closing := closing_of(one, n, "account")) is not None]
+        closings = [closing for n, item in enumerate(held) if (closing := closing_of(item, n, "account")) is not None]
         insert_consents(store, [Placed(0, n, NOW + 5, closing) for n, closing in enumerate(closings)])
         cleared = set()
 
@@ -140,7 +140,7 @@ def test_what_comes_in_or_is_decided_meanwhile_repeats_and_loses_nobody(clickhou
             write(store, [msgspec.structs.replace(held[n], received=NOW + 20_000 + page) for n in (0, 59)])
 
         seen = [line.id for line in walked(store, 7, meanwhile=more) if line.intent]
-        assert {one.id for one in (*held, *unread)} <= set(seen)
+        assert {item.id for item in (*held, *unread)} <= set(seen)
         assert len(seen) == len(set(seen))
 
         def decide(page: int) -> None:
@@ -151,7 +151,7 @@ def test_what_comes_in_or_is_decided_meanwhile_repeats_and_loses_nobody(clickhou
 
         waiting = [line.id for line in walked(store, 7, "held", decide) if line.intent]
         assert len(waiting) == len(set(waiting))
-        assert {one.id for one in held} - cleared <= set(waiting)
+        assert {item.id for item in held} - cleared <= set(waiting)
 
 
 @pytest.mark.parametrize(
@@ -185,20 +185,22 @@ def test_what_is_held_waits_until_it_is_decided_and_shows_word_and_rule(clickhou
         file = Consent(number=EVE, state="held", at=NOW, source="import", evidence="people.csv line 3: perhaps")
         insert_consents(store, [Placed(0, 1, NOW + 4000, closing), Placed(1, 1, NOW + 100, file)])
         waiting = inbox(store, "held")[0]
-        assert [(one.number, one.state, one.hold) for one in waiting] == [
+        assert [(item.number, item.state, item.hold) for item in waiting] == [
             (ZOE, "held", closing.hold),
             (EVE, "held", file.hold),
         ]
         assert (waiting[0].word, waiting[0].rule, waiting[0].account) == ("stop ", "alone", "shop")
-        assert [one.hold for one in inbox(store, number=ANN)[0]] == ["", ""]
+        assert [item.hold for item in inbox(store, number=ANN)[0]] == ["", ""]
         cleared = Consent(
             account="shop", number=ZOE, state="in", at=NOW, source="review", who="ann", hold=closing.hold
         )
         insert_consents(store, [Placed(0, 2, NOW + 5000, cleared)])
-        assert [one.number for one in inbox(store, "held")[0]] == [EVE]
-        found = inbox(store, number=ZOE)[0]
-        assert [(one.source, one.state, one.who, one.hold) for one in found][:1] == [("review", "in", "ann", "")]
-        assert found[1].hold == ""
+        assert [item.number for item in inbox(store, "held")[0]] == [EVE]
+        actual = inbox(store, number=ZOE)[0]
+        assert [(item.source, item.state, item.who, item.hold) for item in actual][:1] == [
+            ("review", "in", "ann", "")
+        ]
+        assert actual[1].hold == ""
 
 
 def test_a_sender_that_cannot_be_read_is_shown_as_it_came(clickhouse: Server) -> None:

@@ -46,15 +46,15 @@ def test_the_export_has_every_recipient_once_and_agrees_with_the_figures(
     for _ in range(2):
         sink.insert([*WAY, chunk("accepted", [40], segments=2, price=7900, ids=["late"])])
     monkeypatch.setattr(exporting, "WINDOW", 7)
-    found = rows(store)
-    assert [row["ordinal"] for row in found] == list(range(N))
-    assert len({row["number"] for row in found}) == N
-    counts = {state: sum(row["state"] == state for row in found) for state in EXPECTED}
+    actual = rows(store)
+    assert [row["ordinal"] for row in actual] == list(range(N))
+    assert len({row["number"] for row in actual}) == N
+    counts = {state: sum(row["state"] == state for row in actual) for state in EXPECTED}
     assert counts == {**EXPECTED, "accepted": 11, "in_flight": 4}
     account = figures(message_sets(store, CAMPAIGN)[0])
     assert all(account.states[state] == count for state, count in counts.items())
-    assert account.spend == sum(row["segments"] * row["price"] for row in found if row["accepted_at"])
-    first, late, skipped, gone = found[0], found[40], found[50], found[59]
+    assert account.spend == sum(row["segments"] * row["price"] for row in actual if row["accepted_at"])
+    first, late, skipped, gone = actual[0], actual[40], actual[50], actual[59]
     assert (first["state"], first["aggregator_id"], first["segments"], first["price"]) == (
         "delivered",
         "id-0",

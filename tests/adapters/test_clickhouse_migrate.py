@@ -45,7 +45,7 @@ def test_several_processes_may_start_at_once(clickhouse: Server) -> None:
         list(pool.map(lambda _: migrate(settings), range(6)))
     store = Store(settings.clickhouse)
     applied = store.rows("SELECT number, name FROM migrations FINAL ORDER BY number")
-    assert [tuple(row) for row in applied] == [(one.number, one.name) for one in read()]
+    assert [tuple(row) for row in applied] == [(item.number, item.name) for item in read()]
     store.close()
 
 
@@ -64,13 +64,13 @@ def test_one_that_died_in_the_middle_is_finished_by_the_next(clickhouse: Server,
 
 def test_a_changed_file_and_a_newer_database_are_refused(clickhouse: Server, tmp_path: Path) -> None:
     settings = settings_of(clickhouse)
-    one = "CREATE TABLE IF NOT EXISTS a (x UInt8) ENGINE = MergeTree ORDER BY x;"
-    files = folder(tmp_path, m0001_first=one, m0002_second=one)
+    item = "CREATE TABLE IF NOT EXISTS a (x UInt8) ENGINE = MergeTree ORDER BY x;"
+    files = folder(tmp_path, m0001_first=item, m0002_second=item)
     assert migrate(settings, files) == ["0001_first.sql", "0002_second.sql"]
-    (tmp_path / "0001_first.sql").write_text(one + "-- changed")
+    (tmp_path / "0001_first.sql").write_text(item + "-- changed")
     with pytest.raises(StoreRefused, match=r"0001_first\.sql is not the one that was applied.*new migration"):
         migrate(settings, files)
-    (tmp_path / "0001_first.sql").write_text(one)
+    (tmp_path / "0001_first.sql").write_text(item)
     (tmp_path / "0002_second.sql").unlink()
     with pytest.raises(StoreRefused, match="0002_second, which this version does not know"):
         migrate(settings, files)

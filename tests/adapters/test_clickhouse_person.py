@@ -49,7 +49,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
         groups = [StatusGroup(state="accepted", ordinals=[0, 1]), StatusGroup(state="clicked", ordinals=[0, 1])]
         StatusSink(store).insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=groups, lane=0)])
         texts = [text(ANN, "hello", NOW), text(BOB, "hi", NOW), text(ANN, "back again", NOW + 100_000)]
-        insert_texts(store, [(one, identity_of(one), evidence_of(one)) for one in texts])
+        insert_texts(store, [(item, identity_of(item), evidence_of(item)) for item in texts])
         reply = SentReply(
             kind="auto", campaign="4f7k2q9z", message=0, ordinal=0, lane=0, account="shop", sender="main",
             text="Shop", segments=1, price=1, at=NOW, due=NOW, offset=0, cause="hello",
@@ -62,16 +62,16 @@ def store(clickhouse: Server) -> Iterator[Store]:
 
 
 def test_everything_about_a_number_is_there_and_nothing_of_others(store: Store) -> None:
-    found = person(store, ANN)
-    assert found["contact"]["attributes"] == {"first_name": "Ada"}
-    assert [one["list"] for one in found["lists"]] == ["a", "b"]
-    [message] = found["messages"]
+    actual = person(store, ANN)
+    assert actual["contact"]["attributes"] == {"first_name": "Ada"}
+    assert [item["list"] for item in actual["lists"]] == ["a", "b"]
+    [message] = actual["messages"]
     assert (message["campaign"], message["name"], message["fields"]) == (CAMPAIGN, "Sale", {"first_name": "Ada"})
-    assert {one["state"] for one in message["statuses"]} == {"accepted", "clicked"}
-    assert [one["text"] for one in found["texts"]] == ["hello", "back again"]
-    assert [one["text"] for one in found["answers"]] == ["Shop"]
-    assert [one["evidence"] for one in found["consents"]] == ["phoned"]
-    said = found["unreachable"]
+    assert {item["state"] for item in message["statuses"]} == {"accepted", "clicked"}
+    assert [item["text"] for item in actual["texts"]] == ["hello", "back again"]
+    assert [item["text"] for item in actual["answers"]] == ["Shop"]
+    assert [item["evidence"] for item in actual["consents"]] == ["phoned"]
+    said = actual["unreachable"]
     assert (said["state"], said["reason"], said["campaign"]) == ("unreachable", "landline", CAMPAIGN)
     stranger = person(store, 33612345678)
     assert (stranger["contact"], stranger["unreachable"]) == (None, None)
@@ -82,10 +82,10 @@ def test_an_erasure_takes_what_was_there_then_and_keeps_the_opt_out(store: Store
     others = person(store, BOB)
     for _ in range(2):
         erase(store, ANN, NOW + 50_000)
-    found = person(store, ANN)
-    assert (found["contact"], found["lists"], found["answers"]) == (None, [], [])
-    assert [one["text"] for one in found["texts"]] == ["back again"], "what came after it was not asked for"
-    assert [one["evidence"] for one in found["consents"]] == ["phoned"]
+    actual = person(store, ANN)
+    assert (actual["contact"], actual["lists"], actual["answers"]) == (None, [], [])
+    assert [item["text"] for item in actual["texts"]] == ["back again"], "what came after it was not asked for"
+    assert [item["evidence"] for item in actual["consents"]] == ["phoned"]
     assert person(store, BOB) == others
 
 
@@ -93,7 +93,7 @@ def test_a_number_that_left_the_topic_is_forgotten_and_what_came_later_stays(sto
     for _ in range(2):
         forget_unreachable(store, Forgotten(6, ANN))
     assert person(store, ANN)["unreachable"] is None
-    assert [one.number for one in listed(store)] == [BOB]
+    assert [item.number for item in listed(store)] == [BOB]
     insert_unreachable(store, [Placed(0, 4, NOW, landline(ANN)), Placed(0, 7, NOW, landline(ANN))])
     forget_unreachable(store, Forgotten(6, ANN))
-    assert [one.number for one in listed(store)] == [ANN, BOB]
+    assert [item.number for item in listed(store)] == [ANN, BOB]

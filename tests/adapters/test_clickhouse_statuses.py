@@ -67,15 +67,15 @@ EXPECTED = {"delivered": 30, "accepted": 10, "in_flight": 5, "queued": 5, "skipp
 
 def test_figures_of_a_campaign(store: Store) -> None:
     rows = StatusSink(store).insert(WAY)
-    found = account(store)
+    actual = account(store)
     assert rows == len(WAY)
-    assert {state: count for state, count in found.states.items() if count} == EXPECTED
-    assert (found.residual, found.targeted) == (0, N)
-    assert found.events["clicked"] == {"": 7, "preview": 2}
-    assert found.reasons["skipped"] == {"opted_out": 5}
-    assert (found.accepted_ever, found.segments, found.spend) == (40, 40, 40 * 7900)
-    assert found.newest_at == NOW + 5
-    assert found.inserted_at > NOW
+    assert {state: count for state, count in actual.states.items() if count} == EXPECTED
+    assert (actual.residual, actual.targeted) == (0, N)
+    assert actual.events["clicked"] == {"": 7, "preview": 2}
+    assert actual.reasons["skipped"] == {"opted_out": 5}
+    assert (actual.accepted_ever, actual.segments, actual.spend) == (40, 40, 40 * 7900)
+    assert actual.newest_at == NOW + 5
+    assert actual.inserted_at > NOW
 
 
 def test_what_is_recorded_has_a_version(store: Store) -> None:
@@ -149,11 +149,11 @@ def test_receipts_count_only_for_who_was_submitted_whatever_comes_when(store: St
             "canceled": 1, "skipped": 10, "pending": 30}  # fmt: skip
     for order in (way + said, said + way, [*said, *way, *said]):
         StatusSink(store).insert(order)
-        (found,) = (figures(one) for one in message_sets(store, CAMPAIGN))
-        assert {state: count for state, count in found.states.items() if count} == want
-        assert (found.residual, found.targeted, found.reasons["undelivered"]) == (0, N, {"landline": 1})
+        (actual,) = (figures(item) for item in message_sets(store, CAMPAIGN))
+        assert {state: count for state, count in actual.states.items() if count} == want
+        assert (actual.residual, actual.targeted, actual.reasons["undelivered"]) == (0, N, {"landline": 1})
         # Billed is who was accepted, and the unknown ones of whom a receipt says that the aggregator had them.
-        assert (found.accepted_ever, found.segments, found.spend) == (12, 24, 24 * 7900)
+        assert (actual.accepted_ever, actual.segments, actual.spend) == (12, 24, 24 * 7900)
         rows = {row["ordinal"]: row for batch in export(store, CAMPAIGN) for row in batch.to_pylist()}
         assert Counter(row["state"] for row in rows.values()) == want
         assert (rows[3]["state"], rows[3]["reason"]) == ("undelivered", "landline")
@@ -172,13 +172,13 @@ def test_an_empty_insert_and_an_empty_group_do_nothing(store: Store) -> None:
 def test_a_large_range_is_unfolded_whole(store: Store) -> None:
     AudienceStore(store).freeze(CAMPAIGN, 2, [], typed(*range(15550200000, 15550200000 + 120_000)), [])
     StatusSink(store).insert([withdrawn(100, 119_999)])
-    found = account(store)
-    assert (found.states["canceled"], found.states["pending"], found.residual) == (119_899, 101, 0)
+    actual = account(store)
+    assert (actual.states["canceled"], actual.states["pending"], actual.residual) == (119_899, 101, 0)
 
 
 def test_messages_are_apart(store: Store) -> None:
     StatusSink(store).insert([chunk("queued", [1]), chunk("accepted", [2], message=1)])
-    first, second = (figures(one) for one in message_sets(store, CAMPAIGN))
+    first, second = (figures(item) for item in message_sets(store, CAMPAIGN))
     assert (first.message, first.states["queued"], second.message, second.states["accepted"]) == (0, 1, 1, 1)
 
 
@@ -212,17 +212,17 @@ def test_a_lost_audience_row_is_a_residual(store: Store) -> None:
 def test_states_without_an_audience_are_a_residual(store: Store) -> None:
     store.command("TRUNCATE TABLE audiences")
     StatusSink(store).insert([chunk("accepted", range(3))])
-    found = account(store)
-    assert (found.targeted, found.outside, found.residual) == (0, 3, -3)
+    actual = account(store)
+    assert (actual.targeted, actual.outside, actual.residual) == (0, 3, -3)
 
 
 def records(draw: random.Random) -> list[Record]:
-    found = []
+    actual = []
     for _ in range(draw.randint(20, 200)):
         state = draw.choice((*WAITING, *FINAL, *SUBMITTED, *SUBMITTED, *EVENTS, "withdrawn", "passed_over"))
         ordinal = draw.randrange(N + 1) if draw.random() < 0.01 else draw.randrange(N)
-        found.append(Record(ordinal, state, draw.choice(("", "a", "b")), draw.randrange(3), *KINDS[ordinal % 3]))
-    return found
+        actual.append(Record(ordinal, state, draw.choice(("", "a", "b")), draw.randrange(3), *KINDS[ordinal % 3]))
+    return actual
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -231,22 +231,22 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
     made = records(draw)
     groups = [
         StatusGroup(
-            state=one.state,
-            ordinals=[one.ordinal],
-            reason=one.reason,
-            attempt=one.attempt,
-            segments=one.segments,
-            price=one.price,
+            state=item.state,
+            ordinals=[item.ordinal],
+            reason=item.reason,
+            attempt=item.attempt,
+            segments=item.segments,
+            price=item.price,
         )
-        for one in made
+        for item in made
     ]
     cut = draw.randrange(len(groups))
     sink = StatusSink(store)
     for part in (groups[:cut], groups[cut // 2 :]):
         sink.insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=part, lane=0)])
-    found = account(store)
-    assert found.states == states(made, N, N)
-    assert (found.accepted_ever, found.segments, found.spend) == billed(made)
+    actual = account(store)
+    assert actual.states == states(made, N, N)
+    assert (actual.accepted_ever, actual.segments, actual.spend) == billed(made)
 
 
 def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(store: Store) -> None:
@@ -261,13 +261,13 @@ def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(stor
         chunk("unknown", [1], lane=0, attempt=1, reason="owner_lost", **kind),
         chunk("accepted", [2], lane=0, attempt=1, **kind),
     ]
-    for one in reversed(way):
-        StatusSink(store).insert([one])
-    found = account(store)
-    assert {state: n for state, n in found.states.items() if n and state != "pending"} == {
+    for item in reversed(way):
+        StatusSink(store).insert([item])
+    actual = account(store)
+    assert {state: n for state, n in actual.states.items() if n and state != "pending"} == {
         "canceled": 1, "unknown": 5, "accepted": 1, "queued": 1, "delivered": 1
     }  # fmt: skip
-    assert (found.residual, found.accepted_ever, found.spend) == (0, 2, 2 * 2 * 7900)
+    assert (actual.residual, actual.accepted_ever, actual.spend) == (0, 2, 2 * 2 * 7900)
 
 
 def test_the_click_rate_counts_people_who_were_delivered_to_once_each(store: Store) -> None:

@@ -91,20 +91,20 @@ def test_a_recipients_story_in_order_and_a_replay_once(store: Store) -> None:
     assert recipient(store, ID, STRANGER) is None
     mine, other = here.ordinal, (here.ordinal + 1) % 40
     pair = sorted([mine, other])
-    told = [
+    reported = [
         status("queued", pair, NOW),
         status("in_flight", pair, NOW + 1),
-        status("accepted", pair, NOW + 2, segments=2, price=7900, ids=[f"sim-{one}" for one in pair]),
+        status("accepted", pair, NOW + 2, segments=2, price=7900, ids=[f"sim-{item}" for item in pair]),
         status("delivered", [mine], NOW + 3),
         status("skipped", [other], NOW, reason="smart_sending", ids=[f"0000000z-1@{NOW}"]),
         StatusRange(campaign=ID, message=0, at=NOW - 1, first=0, last=40, reason="campaign_canceled"),
     ]
     for _ in range(2):
-        StatusSink(store).insert(told)
-    found = recipient_events(store, ID, mine)
-    assert [one.state for one in found] == ["canceled", "queued", "in_flight", "accepted", "delivered"]
-    assert max(found, key=lambda one: one.rank).state == "delivered"
-    assert (found[3].id, found[3].segments, found[3].price) == (f"sim-{mine}", 2, 7900)
+        StatusSink(store).insert(reported)
+    actual = recipient_events(store, ID, mine)
+    assert [item.state for item in actual] == ["canceled", "queued", "in_flight", "accepted", "delivered"]
+    assert max(actual, key=lambda item: item.rank).state == "delivered"
+    assert (actual[3].id, actual[3].segments, actual[3].price) == (f"sim-{mine}", 2, 7900)
     assert f"0000000z-1@{NOW}" in {event.id for event in recipient_events(store, ID, other)}
 
 
@@ -130,6 +130,6 @@ def test_a_receipt_of_what_was_never_handed_over_counts_for_nothing_in_a_story(s
         msgspec.structs.replace(status("delivered", [1, 2], NOW + 9), receipts=True),
     ])  # fmt: skip
     skipped, delivered = recipient_events(store, ID, 1), recipient_events(store, ID, 2)
-    assert max(skipped, key=lambda one: one.rank).state == "skipped"
-    assert [(one.state, one.reason) for one in skipped] == [("skipped", "opted_out"), ("delivered", "not_counted")]
-    assert max(delivered, key=lambda one: one.rank).state == "delivered"
+    assert max(skipped, key=lambda item: item.rank).state == "skipped"
+    assert [(item.state, item.reason) for item in skipped] == [("skipped", "opted_out"), ("delivered", "not_counted")]
+    assert max(delivered, key=lambda item: item.rank).state == "delivered"

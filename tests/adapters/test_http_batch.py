@@ -193,7 +193,7 @@ async def test_garbled_answer_is_unknown(body: bytes, reason: str) -> None:
         all_are(await submit(peer.port), "unknown", reason)
 
 
-FIRST, ODD, LAST = (one.id for one in BATCH)
+FIRST, ODD, LAST = (submission.id for submission in BATCH)
 GOOD = '{"id": "%s", "status": "accepted", "aggregator_id": "a"}'
 
 
@@ -239,11 +239,11 @@ def test_an_odd_item_is_judged_alone_and_its_neighbors_keep_their_answers(item: 
 
 
 def test_bytes_that_are_not_utf_8_spoil_only_their_own_text() -> None:
-    items = b", ".join((GOOD % one).encode() for one in (FIRST, ODD, LAST)).replace(b'"a"', b'"\xe9"', 1)
+    items = b", ".join((GOOD % item).encode() for item in (FIRST, ODD, LAST)).replace(b'"a"', b'"\xe9"', 1)
     for mark in (b"", b"\xef\xbb\xbf"):
         judged = batch_answer.batch_outcomes(200, "", mark + b'{"messages": [' + items + b"]}", BATCH)
-        assert [one.outcome for one in judged] == ["accepted"] * 3
-        assert [one.aggregator_id for one in judged] == ["\ufffd", "a", "a"]
+        assert [item.outcome for item in judged] == ["accepted"] * 3
+        assert [item.aggregator_id for item in judged] == ["\ufffd", "a", "a"]
 
 
 def test_a_query_is_read_item_by_item_too() -> None:
@@ -300,7 +300,7 @@ async def test_answers_by_status(raw: bytes, outcome: str, reason: str) -> None:
 )
 async def test_retry_after(header: str, least: float, most: float) -> None:
     async with serving(always(answer(429, Retry_After=header))) as peer:
-        assert all(least <= one.retry_after <= most for one in await submit(peer.port))
+        assert all(least <= item.retry_after <= most for item in await submit(peer.port))
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_retry_after_that_is_none_is_bounded(header: str) -> None:
 async def test_retry_after_as_a_date() -> None:
     moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=30)
     async with serving(always(answer(503, Retry_After=format_datetime(moment, usegmt=True)))) as peer:
-        assert all(27 < one.retry_after <= 31 for one in await submit(peer.port))
+        assert all(27 < item.retry_after <= 31 for item in await submit(peer.port))
 
 
 async def test_refused_connection_was_not_sent() -> None:
@@ -334,9 +334,9 @@ async def test_connect_time_out_was_not_sent() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)  # its queue takes two; the SYNs of all others are dropped
         for _ in range(3):
-            one = stack.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(full.getsockname())
+            item = stack.enter_context(socket.socket())
+            item.setblocking(False)
+            item.connect_ex(full.getsockname())
         await asyncio.sleep(0.05)
         all_are(await submit(full.getsockname()[1], timeout=0.4), "retry", "connect_timeout")
 
@@ -563,7 +563,7 @@ async def test_kept_connection_that_the_server_closed_costs_nothing() -> None:
 
     async with serving(once) as peer, client(peer.port) as made:
         for _ in range(5):
-            assert all(one.outcome == "accepted" for one in await made.submit("+1", BATCH))
+            assert all(item.outcome == "accepted" for item in await made.submit("+1", BATCH))
             await asyncio.sleep(0.05)  # the end of the connection has been seen
     assert (peer.connections, len(peer.requests)) == (5, 5)
 

@@ -56,8 +56,8 @@ class Loop:
         return asyncio.run(self.attribution.round(now))
 
     def events(self, campaign: str) -> dict[str, int]:
-        [found] = [figures(one) for one in message_sets(self.store, campaign)]
-        return {event: sum(counts.values()) for event, counts in found.events.items() if sum(counts.values())}
+        [actual] = [figures(item) for item in message_sets(self.store, campaign)]
+        return {event: sum(counts.values()) for event, counts in actual.events.items() if sum(counts.values())}
 
 
 @pytest.fixture

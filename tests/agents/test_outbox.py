@@ -38,8 +38,8 @@ async def test_what_kafka_did_not_take_is_sent_again(
         assert not drained.done()
     await asyncio.wait_for(asyncio.gather(room, drained), 20)
     assert not box._pending
-    found = [ASKS.decode(message.value()).n for message in bench.records(bench.answers, 9)]
-    assert set(found) == set(range(9))
+    actual = [ASKS.decode(message.value()).n for message in bench.records(bench.answers, 9)]
+    assert set(actual) == set(range(9))
     await bench.close()
 
 

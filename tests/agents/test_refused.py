@@ -43,10 +43,10 @@ async def test_a_worker_ends_with_its_reason_and_the_next_one_goes_on(own_kafka:
     with process(["worker"], own_kafka.address, again) as child:
         wait_for("dead letters are refused", again)
         topics.ensure(kafka, [DEAD_LETTERS])
-        found: set[str] = set()
+        actual: set[str] = set()
         deadline = monotonic() + 60
-        while len(found) < 2 and monotonic() < deadline:
-            found = {one.origin for one in await dead_letters.read(kafka)}
+        while len(actual) < 2 and monotonic() < deadline:
+            actual = {item.origin for item in await dead_letters.read(kafka)}
             await asyncio.sleep(0.3)
-        assert found == {"receipts/0/0", "lanes/0/0"}
+        assert actual == {"receipts/0/0", "lanes/0/0"}
         assert child.poll() is None

@@ -56,8 +56,8 @@ def answers(bench: Bench, wanted: int) -> list[int]:
 
 def letters(bench: Bench, wanted: int) -> list[DeadLetter]:
     """The dead letters of this bench; the topic is shared."""
-    found = [DEAD_LETTERS.decode(m.value()) for m in bench.records(topics.DEAD_LETTERS, wanted)]
-    return [one for one in found if isinstance(one, DeadLetter) and one.topic == bench.asks.name]
+    actual = [DEAD_LETTERS.decode(m.value()) for m in bench.records(topics.DEAD_LETTERS, wanted)]
+    return [item for item in actual if isinstance(item, DeadLetter) and item.topic == bench.asks.name]
 
 
 @contextlib.asynccontextmanager
@@ -80,8 +80,8 @@ async def test_an_exception_loses_no_event_and_harms_no_neighbour(
 
     async def bare(stream: Any) -> None:
         async for event in stream.events():
-            for one in answering.handle(ASKS.decode(event.value), event).outputs:
-                await bench.producer.emit(one.topic, one.value)
+            for item in answering.handle(ASKS.decode(event.value), event).outputs:
+                await bench.producer.emit(item.topic, item.value)
 
     bench.agent(app, answering.step.run if guarded else bare)
     answering.failures[2] = [ValueError("once")]
@@ -112,10 +112,10 @@ async def test_poison_becomes_a_dead_letter_with_its_origin(kafka: Server, tmp_p
         assert answering.metric(metrics.STEP_RECIPIENTS) == 4
         assert answering.metric(metrics.STEP_UNACKED) == 0
     garbage, poison, empty = letters(bench, 3)
-    assert {(one.topic, one.partition, one.step) for one in (garbage, poison, empty)} == {
+    assert {(item.topic, item.partition, item.step) for item in (garbage, poison, empty)} == {
         (bench.asks.name, 1, "poison")
     }
-    assert [one.offset for one in (garbage, poison, empty)] == [1, 2, 3]
+    assert [item.offset for item in (garbage, poison, empty)] == [1, 2, 3]
     assert (to_bytes(garbage.key), to_bytes(garbage.value)) == (b"\xff\x00", b'{"kind":"ask","n":"x"')
     assert (to_bytes(poison.key), to_bytes(poison.value)) == (b"k1", encode(Ask(n=1)))
     assert (empty.key, empty.value) == (None, None)
@@ -196,8 +196,8 @@ async def test_an_event_is_done_when_the_broker_has_its_emissions(
 
     async def bare(stream: Any) -> None:
         async for event in stream.events():
-            for one in stops_kafka(ASKS.decode(event.value), event).outputs:
-                await app.topic(one.topic, value_serializer="raw").send(value=one.value)
+            for item in stops_kafka(ASKS.decode(event.value), event).outputs:
+                await app.topic(item.topic, value_serializer="raw").send(value=item.value)
 
     answering.step._handle = stops_kafka
     bench.agent(app, answering.step.run if guarded else bare)

@@ -37,8 +37,8 @@ def test_only_campaigns_under_way_have_a_residual_series() -> None:
     settings = SimpleNamespace(receipt_window_hours=72)
     context: Any = SimpleNamespace(campaigns=campaigns, producer=None, settings=settings)
     settlement = Settlement(context, None)  # type: ignore[arg-type]
-    for one in documents:
-        settlement._tell(one, [nobody_left(one.id)])
+    for item in documents:
+        settlement._tell(item, [nobody_left(item.id)])
     assert series() >= {"aaaaaaaa", "bbbbbbbb", "cccccccc"}
     # One is finished, one is deleted.
     documents[:] = [document("sending", id="aaaaaaaa"), document("finished", id="bbbbbbbb")]
@@ -47,8 +47,8 @@ def test_only_campaigns_under_way_have_a_residual_series() -> None:
 
 
 def series() -> set[str]:
-    found = metrics.CAMPAIGN_RESIDUAL.collect()
-    return {sample.labels["campaign"] for metric in found for sample in metric.samples}
+    actual = metrics.CAMPAIGN_RESIDUAL.collect()
+    return {sample.labels["campaign"] for metric in actual for sample in metric.samples}
 
 
 def nobody_left(campaign: str) -> Figures:

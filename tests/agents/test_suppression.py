@@ -65,9 +65,9 @@ class Stub:
         return self.optouts.blocked_many(account, numbers)
 
     def said(self) -> dict[int, str]:
-        found = [UNREACHABLE.decode(value) for topic, value in self.producer.sent if topic == "unreachable"]
-        assert len({record.number for record in found}) == len(found)
-        return {record.number: record.reason for record in found}
+        actual = [UNREACHABLE.decode(value) for topic, value in self.producer.sent if topic == "unreachable"]
+        assert len({record.number for record in actual}) == len(actual)
+        return {record.number: record.reason for record in actual}
 
 
 def chunk(state: Any, ordinals: Sequence[int], reason: str = "", *, receipts: bool = False) -> StatusChunk:
@@ -130,6 +130,6 @@ def test_the_list_has_who_is_unreachable_now_a_page_at_a_time(store: Store) -> N
     cleared = Unreachable(number=FIRST + 1, state="cleared", at=9000, by="op")
     insert_unreachable(store, [Placed(0, n, 1000, record) for n, record in enumerate([*records, cleared])])
     insert_unreachable(store, [Placed(0, n, 1000, record) for n, record in enumerate(records)])  # read again
-    assert [one.number for one in listed(store)] == [FIRST, FIRST + 2]
-    assert [one.number for one in listed(store, after=FIRST, limit=1)] == [FIRST + 2]
+    assert [item.number for item in listed(store)] == [FIRST, FIRST + 2]
+    assert [item.number for item in listed(store, after=FIRST, limit=1)] == [FIRST + 2]
     assert count(store) == {"landline": 2}

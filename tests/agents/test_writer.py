@@ -134,8 +134,8 @@ async def test_what_is_refused_goes_to_the_dead_letters_and_its_neighbours_in(
         await until(lambda: bench.committed() == 41)
     assert counted(endpoint, 3)[1] == 38
     assert len(batches) <= 26  # halves, not one by one
-    found = [DEAD_LETTERS.decode(message.value()) for message in bench.records(topics.DEAD_LETTERS, 3)]
-    letters = {o.offset: o for o in found if isinstance(o, DeadLetter) and o.topic == bench.asks.name}
+    actual = [DEAD_LETTERS.decode(message.value()) for message in bench.records(topics.DEAD_LETTERS, 3)]
+    letters = {o.offset: o for o in actual if isinstance(o, DeadLetter) and o.topic == bench.asks.name}
     assert sorted(letters) == [13, 14, 40]
     assert "StoreRefused" in letters[13].error
     assert letters[14].error == "TypeError: a defect of ours"
@@ -186,7 +186,7 @@ async def test_batches_are_bounded_by_bytes_too(
     async with writing(bench, insert) as (app, step):
         await until(lambda: not step._room.is_set())
         await asyncio.sleep(0.5)
-        assert sum(len(one.value) for one in app.consumer.unacked) <= 2 * (20_000 + len(large)) + len(large)
+        assert sum(len(item.value) for item in app.consumer.unacked) <= 2 * (20_000 + len(large)) + len(large)
         gate.set()
         await until(lambda: bench.committed() == 102)
     assert sum(inserted) == 100 * len(large) + len(status([1], 7))

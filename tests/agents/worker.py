@@ -99,8 +99,8 @@ class Bench:
         """The group's committed offset of the asks; -1001 where there is none."""
         consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.name})
         try:
-            (found,) = consumer.committed([TopicPartition(self.asks.name, partition)], timeout=10)
-            return int(found.offset)
+            (actual,) = consumer.committed([TopicPartition(self.asks.name, partition)], timeout=10)
+            return int(actual.offset)
         finally:
             consumer.close()
 
@@ -109,7 +109,7 @@ class Bench:
         consumer = Consumer(
             {"bootstrap.servers": self.kafka.bootstrap, "group.id": "reader", "fetch.wait.max.ms": 50}
         )
-        found: list[Any] = []
+        actual: list[Any] = []
         try:
             count = len(consumer.list_topics(topic.name, timeout=10).topics[topic.name].partitions)
             places = [TopicPartition(topic.name, n, 0) for n in range(count) if partition in (None, n)]
@@ -117,15 +117,15 @@ class Bench:
             consumer.assign(places)
             open_ = {n for n, (low, high) in ends.items() if high > low}
             deadline = monotonic() + 15
-            while (open_ or len(found) < wanted) and monotonic() < deadline:
+            while (open_ or len(actual) < wanted) and monotonic() < deadline:
                 for message in consumer.consume(500, 0.1):
-                    found.append(message)
+                    actual.append(message)
                     number = message.partition() or 0
                     if (message.offset() or 0) + 1 >= ends[number][1]:
                         open_.discard(number)
         finally:
             consumer.close()
-        return found
+        return actual
 
 
 def _watermarks(consumer: Consumer, place: TopicPartition) -> Any:

@@ -84,4 +84,4 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes = b"", **headers
         sent.append(message)
 
     await app(scope, receive, send)
-    return sent[0]["status"], orjson.loads(b"".join(one.get("body", b"") for one in sent[1:]))
+    return sent[0]["status"], orjson.loads(b"".join(item.get("body", b"") for item in sent[1:]))

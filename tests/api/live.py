@@ -60,9 +60,9 @@ class Live:
         set_all(monkeypatch, self.variables)
 
     def pid(self, name: str) -> int:
-        found = view.gather(self.settings.data)
-        assert found is not None
-        return next(int(one["pid"]) for one in found["processes"] if one["name"] == name)
+        actual = view.gather(self.settings.data)
+        assert actual is not None
+        return next(int(item["pid"]) for item in actual["processes"] if item["name"] == name)
 
     @contextlib.contextmanager
     def stopped(self, name: str) -> Iterator[None]:
@@ -99,10 +99,10 @@ def eventually(ask: Callable[[], Any], wanted: Callable[[Any], bool], timeout: f
     """What `ask` gives as soon as it is `wanted`; the last answer is in the failure."""
     end = time.monotonic() + timeout
     while True:
-        found = ask()
-        if wanted(found):
-            return found
-        assert time.monotonic() < end, f"not within {timeout} s; last: {found}"
+        actual = ask()
+        if wanted(actual):
+            return actual
+        assert time.monotonic() < end, f"not within {timeout} s; last: {actual}"
         time.sleep(0.2)
 
 

@@ -25,7 +25,7 @@ from tests.api.live import Live, eventually, set_all
 def say(live: Live, *said: dict[str, str]) -> dict[str, Any]:
     """Texts of people, as the aggregator posts them to the ingress; its answer."""
     sender = live.settings.accounts["demo"].senders["main"]
-    body = orjson.dumps({"texts": [{"to": sender.number, **one} for one in said]})
+    body = orjson.dumps({"texts": [{"to": sender.number, **item} for item in said]})
     secret = live.settings.aggregators[sender.aggregator].secret.get_secret_value().encode()
     headers = {**signing.signed(secret, now_ms(), body), "Content-Type": "application/json"}
     url = f"{live.settings.ingress.url}/v1/inbound/{sender.aggregator}"
@@ -40,30 +40,32 @@ def shown(live: Live, number: str) -> dict[str, Any]:
 
 def test_what_may_be_an_opt_out_holds_until_an_operator_has_decided(live: Live) -> None:
     doubtful, clear = "+12125550271", "+12125550272"
-    say(live, *({"id": "h1", "from": one, "text": "Who is this? stop"} for one in (doubtful, clear)))
-    eventually(lambda: [shown(live, one)["held"] for one in (doubtful, clear)], lambda held: held == [True, True])
-    waiting = [one for one in live.api.get("/v1/inbox", what="held")["lines"] if one["number"] in (doubtful, clear)]
-    assert {(one["change"], one["intent"]) for one in waiting} == {("held", "doubtful")}
-    assert all(one["word"] and one["rule"] for one in waiting), "it shows which word and rule decided"
+    say(live, *({"id": "h1", "from": item, "text": "Who is this? stop"} for item in (doubtful, clear)))
+    eventually(lambda: [shown(live, item)["held"] for item in (doubtful, clear)], lambda held: held == [True, True])
+    waiting = [
+        item for item in live.api.get("/v1/inbox", what="held")["lines"] if item["number"] in (doubtful, clear)
+    ]
+    assert {(item["change"], item["intent"]) for item in waiting} == {("held", "doubtful")}
+    assert all(item["word"] and item["rule"] for item in waiting), "it shows which word and rule decided"
     assert shown(live, doubtful)["accounts"]["demo"] == "held_for_review"
     path = f"/v1/optouts/{quote(doubtful)}/holds"
-    hold = next(one["hold"] for one in waiting if one["number"] == doubtful)
+    hold = next(item["hold"] for item in waiting if item["number"] == doubtful)
     live.api.send(
         "POST", path, orjson.dumps({"decision": "out", "hold": hold, "who": "ann", "evidence": "clear enough"})
     )
     live.api.send("POST", f"/v1/optouts/{quote(clear)}/holds", orjson.dumps({"decision": "clear", "who": "ann"}))
-    out = eventually(lambda: shown(live, doubtful), lambda one: one["opted_out"] and not one["held"])
-    assert {(one["state"], one["source"], one["who"]) for one in out["history"]} == {
+    out = eventually(lambda: shown(live, doubtful), lambda item: item["opted_out"] and not item["held"])
+    assert {(item["state"], item["source"], item["who"]) for item in out["history"]} == {
         ("held", "inbound", ""), ("out", "review", "ann"), ("in", "review", "ann"),
     }  # fmt: skip
-    let_go = eventually(lambda: shown(live, clear), lambda one: not one["held"])
+    let_go = eventually(lambda: shown(live, clear), lambda item: not item["held"])
     assert (let_go["opted_out"], let_go["accounts"]["demo"]) == (False, "")
 
 
 def test_a_sender_that_cannot_be_read_is_shown_to_an_operator(live: Live) -> None:
     answer = say(live, {"id": "u1", "from": "Bob’s phone", "text": "STOP"}, {"id": "u2", "text": "hello"})
-    assert [one["index"] for one in answer["unread"]] == [0, 1]
-    lines = eventually(lambda: live.api.get("/v1/inbox", what="unread")["lines"], lambda found: len(found) >= 2)
+    assert [item["index"] for item in answer["unread"]] == [0, 1]
+    lines = eventually(lambda: live.api.get("/v1/inbox", what="unread")["lines"], lambda actual: len(actual) >= 2)
     assert {("Bob’s phone", "STOP"), ("", "hello")} <= {(line["person"], line["text"]) for line in lines}
 
 
@@ -71,11 +73,11 @@ def test_an_opt_out_of_one_account_is_no_opt_out_of_another(live: Live) -> None:
     number = "+12125550273"
     body = {"numbers": [number], "account": "demo", "evidence": "by post"}
     live.api.send("POST", "/v1/optouts", orjson.dumps(body))
-    found = eventually(lambda: shown(live, number), lambda one: one["opted_out"])
-    assert [(one["account"], one["state"]) for one in found["history"]] == [("demo", "out")]
+    actual = eventually(lambda: shown(live, number), lambda item: item["opted_out"])
+    assert [(item["account"], item["state"]) for item in actual["history"]] == [("demo", "out")]
     live.api.send("DELETE", f"/v1/optouts/{quote(number)}", orjson.dumps({"evidence": "phoned"}))
-    found = eventually(lambda: shown(live, number), lambda one: not one["opted_out"])
-    assert [(one["account"], one["state"]) for one in found["history"]] == [("demo", "out"), ("demo", "in")]
+    actual = eventually(lambda: shown(live, number), lambda item: not item["opted_out"])
+    assert [(item["account"], item["state"]) for item in actual["history"]] == [("demo", "out"), ("demo", "in")]
 
 
 async def note_unreachable(live: Live, number: int) -> None:
@@ -93,7 +95,7 @@ def test_who_asks_gets_all_that_is_stored_and_is_erased_but_for_the_opt_out(
     say(live, {"id": "p1", "from": number, "text": "my address is 12 Elm Street"})
     asyncio.run(note_unreachable(live, int(number)))
     path = f"/v1/contacts/{quote(number)}"
-    eventually(lambda: live.api.get(path), lambda found: len(found["texts"]) == 1 and found["unreachable"])
+    eventually(lambda: live.api.get(path), lambda actual: len(actual["texts"]) == 1 and actual["unreachable"])
     file = tmp_path / "person.json"
     assert run(["contacts", "export", number, "--out", str(file)]) == 0
     assert json.loads(file.read_bytes())["texts"][0]["text"] == "my address is 12 Elm Street"
@@ -105,8 +107,8 @@ def test_who_asks_gets_all_that_is_stored_and_is_erased_but_for_the_opt_out(
     assert "opted out of every account" in capsys.readouterr().out
     left = eventually(
         lambda: live.api.get(path),
-        lambda found: not found["texts"] and found["consents"] and not found["unreachable"],
+        lambda actual: not actual["texts"] and actual["consents"] and not actual["unreachable"],
     )
-    assert [(one["state"], one["source"], one["evidence"]) for one in left["consents"]] == [
+    assert [(item["state"], item["source"], item["evidence"]) for item in left["consents"]] == [
         ("out", "erasure", "asked by letter")
     ]

@@ -24,15 +24,15 @@ def test_formulas_are_neutralised() -> None:
     ]
     row_of = partial(_line, SimpleNamespace(settings=Settings()))  # type: ignore[arg-type]
     text = b"".join(csv_lines((*COLUMNS, "meaning"), rows, iter([]), row_of)).decode()
-    found = list(csv.DictReader(text.splitlines()))
-    assert [one["number"] for one in found] == ["+12125550123", "+12125550124"]
-    assert found[1]["reason"] == "'=cmd|'/c calc'!A1"
-    assert (found[1]["account"], found[1]["campaign"]) == ("'@account", "'+1+2")
-    assert (found[0]["reason"], found[0]["meaning"]) == ("landline", "the number is a landline")
+    actual = list(csv.DictReader(text.splitlines()))
+    assert [item["number"] for item in actual] == ["+12125550123", "+12125550124"]
+    assert actual[1]["reason"] == "'=cmd|'/c calc'!A1"
+    assert (actual[1]["account"], actual[1]["campaign"]) == ("'@account", "'+1+2")
+    assert (actual[0]["reason"], actual[0]["meaning"]) == ("landline", "the number is a landline")
 
 
-def pages(*found: list[int], then: Exception | None = None) -> Iterator[list[int]]:
-    yield from found
+def pages(*actual: list[int], then: Exception | None = None) -> Iterator[list[int]]:
+    yield from actual
     if then is not None:
         raise then
 
@@ -41,9 +41,9 @@ def row(number: int) -> tuple[int]:
     return (number,)
 
 
-@pytest.mark.parametrize(("found", "lines"), [([], b"n\n"), ([[1]], b"n\n1\n"), ([[1, 2], [3]], b"n\n1\n2\n3\n")])
-async def test_all_pages_follow_the_header(found: list[list[int]], lines: bytes) -> None:
-    answer = await csv_answer("n.csv", ("n",), pages(*found), row)
+@pytest.mark.parametrize(("page_rows", "lines"), [([], b"n\n"), ([[1]], b"n\n1\n"), ([[1, 2], [3]], b"n\n1\n2\n3\n")])
+async def test_all_pages_follow_the_header(page_rows: list[list[int]], lines: bytes) -> None:
+    answer = await csv_answer("n.csv", ("n",), pages(*page_rows), row)
     assert b"".join([bytes(part) async for part in answer.body_iterator]) == lines  # type: ignore[arg-type]
     assert answer.headers["content-disposition"] == 'attachment; filename="n.csv"'
 

@@ -19,14 +19,14 @@ TYPES = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED
 
 def people() -> dict[int, str]:
     """Numbers of every country, as an import keeps them, and their countries."""
-    found = {}
+    actual = {}
     for region in sorted(phonenumbers.SUPPORTED_REGIONS):
         for kind in TYPES:
             example = phonenumbers.example_number_for_type(region, kind)
             outcome = read(phonenumbers.format_number(example, 0), "") if example is not None else "not_valid"
             if isinstance(outcome, Accepted):
-                found[outcome.number] = outcome.country
-    return found
+                actual[outcome.number] = outcome.country
+    return actual
 
 
 def exported(numbers: list[int]) -> pa.Table:

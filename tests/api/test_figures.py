@@ -33,15 +33,15 @@ def store(clickhouse: Server) -> Iterator[Store]:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The campaigns that were measured, in order."""
-    found: list[str] = []
+    actual: list[str] = []
     real = service.read_figures
 
     def read(store: Store, campaigns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        found.extend(campaigns)
+        actual.extend(campaigns)
         return real(store, campaigns)
 
     monkeypatch.setattr(service, "read_figures", read)
-    return found
+    return actual
 
 
 @pytest.fixture

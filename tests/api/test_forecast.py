@@ -21,16 +21,16 @@ text = "Hi {first_name|there}"
 
 def test_json_and_toml_get_the_same_forecast_from_the_contacts(live: Live) -> None:
     start = "2026-11-27T09:00:00"
-    told = live.api.send("POST", "/v1/forecast", TOML.encode(), "application/toml", start=start)
+    reported = live.api.send("POST", "/v1/forecast", TOML.encode(), "application/toml", start=start)
     body = {"name": "Ahead", "audience": {"lists": ["people"]}, "messages": [{"text": "Hi {first_name|there}"}]}
-    assert live.api.send("POST", "/v1/forecast", orjson.dumps(body), start=start) == told
-    assert told["begin"] == "2026-11-27T14:00:00.000Z", "nine o'clock in New York"
-    assert told["finish"] > told["begin"]
-    assert 1800 < told["recipients"] < 2000
-    assert told["audience"] == f"{told['recipients'] + sum(told['skipped'].values()):,} contacts"
-    assert set(told["skipped"]) == {"opted_out"}
-    assert sum(zone["recipients"] for zone in told["zones"]) == told["recipients"]
-    assert told["why"].startswith("main 5000 segments/s: needs")
+    assert live.api.send("POST", "/v1/forecast", orjson.dumps(body), start=start) == reported
+    assert reported["begin"] == "2026-11-27T14:00:00.000Z", "nine o'clock in New York"
+    assert reported["finish"] > reported["begin"]
+    assert 1800 < reported["recipients"] < 2000
+    assert reported["audience"] == f"{reported['recipients'] + sum(reported['skipped'].values()):,} contacts"
+    assert set(reported["skipped"]) == {"opted_out"}
+    assert sum(zone["recipients"] for zone in reported["zones"]) == reported["recipients"]
+    assert reported["why"].startswith("main 5000 segments/s: needs")
 
 
 def test_the_command_says_what_the_api_knows(
@@ -40,11 +40,11 @@ def test_the_command_says_what_the_api_knows(
     file, result = tmp_path / "ahead.toml", tmp_path / "ahead.json"
     file.write_text(TOML)
     assert run(["forecast", str(file), "--json", str(result)]) == 0
-    told = orjson.loads(result.read_bytes())
+    reported = orjson.loads(result.read_bytes())
     said = capsys.readouterr()
-    assert f"Ahead: {told['recipients']:,} recipients" in said.out
-    assert told["finish"] in said.out
-    assert f"Ahead: {told['audience']}" in said.err
+    assert f"Ahead: {reported['recipients']:,} recipients" in said.out
+    assert reported["finish"] in said.out
+    assert f"Ahead: {reported['audience']}" in said.err
     file.write_text(TOML.replace("first_name|there", "first_name"))
     assert run(["forecast", str(file.with_name("nowhere.toml"))]) == 1
     assert "cannot read" in capsys.readouterr().err

@@ -79,12 +79,12 @@ class Ingress:
 
     def ends(self, topic: str) -> dict[int, int]:
         consumer = self._consumer()
-        found = {}
+        actual = {}
         for partition in range(1 if topic == "dead-letters" else self.kafka.partitions):
             _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            found[partition] = high
+            actual[partition] = high
         consumer.close()
-        return found
+        return actual
 
     def since(self, topic: str, start: dict[int, int]) -> list[tuple[Any, Any]]:
         """Everything acknowledged in `topic` after `start`: (key, value)."""
@@ -224,9 +224,9 @@ async def test_an_odd_receipt_never_refuses_its_neighbours(ingress: Ingress, cam
     assert [(b.campaign, b.message) for b in batches] == [(campaign, 0)]
     assert batches[0].codes == ["", "", "30006", "x" * 64, "cut ?", "", "", ""]
     kept = [DEAD_LETTERS.decode(value) for _, value in ingress.since("dead-letters", letters)]
-    found = [one for one in kept if isinstance(one, DeadLetter)]
-    assert [json.loads(to_bytes(one.value) or b"") for one in found].count(odd[1]) == 1
-    assert all("from aggregator local" in one.error for one in found)
+    actual = [entry for entry in kept if isinstance(entry, DeadLetter)]
+    assert [json.loads(to_bytes(entry.value) or b"") for entry in actual].count(odd[1]) == 1
+    assert all("from aggregator local" in entry.error for entry in actual)
     assert await _metric(ingress, 'longwave_receipts_aside_total{reason="foreign_id"}') == counted + 3
 
 
@@ -305,17 +305,17 @@ async def test_a_stop_is_in_the_log_of_consents_before_its_answer_however_its_se
                "\u202a+12125550199\u202c", "+12125550199\r"]  # fmt: skip
     start, texts = ingress.ends("optouts"), ingress.ends("inbound")
     items: list[Any] = [
-        {"id": f"in-{n}", "from": one, "to": "+18885550100", "text": "STOP"} for n, one in enumerate(spelled)
+        {"id": f"in-{n}", "from": item, "to": "+18885550100", "text": "STOP"} for n, item in enumerate(spelled)
     ]
     items += [{"id": "x", "from": "Bob", "to": "+18885550100", "text": "STOP"}, {"to": "12", "text": "STOP"}]
     status, answer = await ingress.post("/v1/inbound/local", {"texts": items})
     assert status == 202
     assert (answer["taken"], answer["refused"]) == (9, [])
-    assert [one["index"] for one in answer["unread"]] == [7, 8]
+    assert [item["index"] for item in answer["unread"]] == [7, 8]
     closed = [(key, feedback.OPTOUTS.decode(value)) for key, value in ingress.since("optouts", start)]
-    assert [(key, one.state, one.account) for key, one in closed] == [(b"demo/12125550199", "out", "demo")] * 7
+    assert [(key, item.state, item.account) for key, item in closed] == [(b"demo/12125550199", "out", "demo")] * 7
     kept = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", texts)]
-    assert sorted(one.person for one in kept if isinstance(one, feedback.UnreadText)) == ["", "Bob"]
+    assert sorted(item.person for item in kept if isinstance(item, feedback.UnreadText)) == ["", "Bob"]
 
 
 async def test_an_odd_text_never_refuses_its_neighbours(ingress: Ingress) -> None:
@@ -328,14 +328,14 @@ async def test_an_odd_text_never_refuses_its_neighbours(ingress: Ingress) -> Non
     status, answer = await ingress.post("/v1/inbound/local", {"texts": items})
     assert (status, answer["taken"]) == (202, 5)
     assert answer["refused"] == [{"index": 1, "reason": "it is no object"}, {"index": 2, "reason": "it has no text"}]
-    found = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", start)]
-    notes = sorted("+".join(one.notes) for one in found)
+    actual = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", start)]
+    notes = sorted("+".join(item.notes) for item in actual)
     assert notes == ["", "broken_characters", "cut", "implausible_time", "implausible_time"]
-    assert max(len(one.text) for one in found) == feedback.TEXT_LIMIT
-    assert "cut \ufffd" in {one.text for one in found}
-    assert all(one.at <= one.received for one in found)
+    assert max(len(item.text) for item in actual) == feedback.TEXT_LIMIT
+    assert "cut \ufffd" in {item.text for item in actual}
+    assert all(item.at <= item.received for item in actual)
     kept = [DEAD_LETTERS.decode(value) for _, value in ingress.since("dead-letters", letters)]
-    assert [(one.step, to_bytes(one.value)) for one in kept if isinstance(one, DeadLetter)] == [
+    assert [(item.step, to_bytes(item.value)) for item in kept if isinstance(item, DeadLetter)] == [
         ("ingress-inbound", b'"no object"'),
         ("ingress-inbound", json.dumps(good | {"text": None}).encode()),
     ]
@@ -517,7 +517,7 @@ async def test_an_opt_out_link_asks_first_and_opts_out_on_its_button(ingress: In
         assert status == 200
         assert "Unsubscribed" in page
     records = [(key, feedback.OPTOUTS.decode(value)) for key, value in ingress.since("optouts", start)]
-    assert [(key, one.number, one.state, one.source) for key, one in records] == [
+    assert [(key, item.number, item.state, item.source) for key, item in records] == [
         (b"/33612345678", 33_612_345_678, "out", "link")
     ] * 2, "nobody knows whose campaign it is: every account"
     assert "4f7k2q9z" in records[0][1].evidence

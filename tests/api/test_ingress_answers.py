@@ -34,8 +34,8 @@ class Emitter:
         return Delivered(0, len(self.written))
 
     def letters(self) -> list[DeadLetter]:
-        found = [DEAD_LETTERS.decode(value) for topic, value in self.written if topic == topics.DEAD_LETTERS.name]
-        return [letter for letter in found if isinstance(letter, DeadLetter)]
+        actual = [DEAD_LETTERS.decode(value) for topic, value in self.written if topic == topics.DEAD_LETTERS.name]
+        return [letter for letter in actual if isinstance(letter, DeadLetter)]
 
 
 class NoCampaigns:

@@ -36,7 +36,7 @@ def page(live: Live, browser: Browser) -> Iterator[Page]:
     page.set_default_timeout(20_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda one: wrong.append(one.url) if not one.url.startswith(live.api.url) else None)
+    page.on("request", lambda item: wrong.append(item.url) if not item.url.startswith(live.api.url) else None)
     page.goto(live.api.url)
     yield page
     context.close()
@@ -66,7 +66,7 @@ def test_a_campaign_that_reached_nobody_is_not_green(live: Live, page: Page) -> 
     body = {"audience": {"numbers": [number]}, "messages": [{"text": "Hi"}]}
     made = live.create(name="Nobody", **body)["id"]
     live.api.send("POST", f"/v1/campaigns/{made}/launch", b"", allow_empty=True)
-    live.until(made, lambda one: one["outcome"] == "reached nobody")
+    live.until(made, lambda shown: shown["outcome"] == "reached nobody")
     status = row(page, made).locator(".status")
     expect(status).to_have_attribute("data-s", "nobody", timeout=20_000)
     expect(status).to_contain_text("reached nobody")
@@ -227,7 +227,7 @@ def test_replies_show_what_was_said_changed_and_answered_as_it_comes(live: Live,
 def test_an_operator_decides_about_what_may_be_an_opt_out(live: Live, page: Page) -> None:
     stops, stays = "+12125550281", "+12125550282"
     page.click("#go-replies")
-    texts(live, *({"id": "d1", "from": one, "text": "Who is this? stop"} for one in (stops, stays)))
+    texts(live, *({"id": "d1", "from": item, "text": "Who is this? stop"} for item in (stops, stays)))
     texts(live, {"id": "d2", "from": "Bob’s phone", "text": "STOP"})
     page.select_option("#i-what", "held")
     for number, button in ((stops, "Opt out"), (stays, "Not an opt-out")):
@@ -247,7 +247,7 @@ def test_an_operator_decides_about_what_may_be_an_opt_out(live: Live, page: Page
 def texts(live: Live, *said: dict[str, str]) -> None:
     """Texts of people, as the aggregator posts them to the ingress."""
     sender = live.settings.accounts["demo"].senders["main"]
-    body = orjson.dumps({"texts": [{"to": sender.number, **one} for one in said]})
+    body = orjson.dumps({"texts": [{"to": sender.number, **item} for item in said]})
     secret = live.settings.aggregators[sender.aggregator].secret.get_secret_value().encode()
     headers = {**signing.signed(secret, now_ms(), body), "Content-Type": "application/json"}
     url = f"{live.settings.ingress.url}/v1/inbound/{sender.aggregator}"

@@ -23,12 +23,12 @@ def sale(**changes: Any) -> dict[str, Any]:
 def test_the_review_is_what_happens(live: Live) -> None:
     first = compare(live.api, sale(name="First", smart_sending_hours=24))
     # Receipts say who cannot be reached, which the next review must not meet half-way.
-    live.until(first.id, lambda one: one["status"] == "finished")
+    live.until(first.id, lambda shown: shown["status"] == "finished")
     again = compare(live.api, sale(name="Again", smart_sending_hours=24))
-    for one in (first, again):
-        assert one.promised == one.happened, one
-        assert one.sendable == one.handed_over, one
-        assert one.off <= 0.01, one
+    for item in (first, again):
+        assert item.promised == item.happened, item
+        assert item.sendable == item.handed_over, item
+        assert item.off <= 0.01, item
     assert first.promised["opted_out"] > 20
     # Whoever the aggregator refused gave their reservation back; everybody else is held back.
     assert again.promised["smart_sending"] > 1800
@@ -38,9 +38,9 @@ def test_typed_numbers_cost_what_their_countries_cost(live: Live) -> None:
     numbers = ["+33612345678", "+919876543210", "+447911123456", "+13055550100", "+4915123456789"]
     prices = live.settings.prices
     wanted = sum(prices.countries.get(country, prices.default) for country in ("FR", "IN", "GB", "US", "DE")) / 1e6
-    found = compare(live.api, {**sale(name="Typed", audience={"numbers": numbers}), "messages": [{"text": "Sale"}]})
-    assert found.cost == pytest.approx(wanted)
-    assert found.ok, found
+    actual = compare(live.api, {**sale(name="Typed", audience={"numbers": numbers}), "messages": [{"text": "Sale"}]})
+    assert actual.cost == pytest.approx(wanted)
+    assert actual.ok, actual
 
 
 def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
@@ -51,7 +51,7 @@ def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     body = {**sale(name="Twice", audience={"numbers": numbers}, smart_sending_hours=24), "messages": [{"text": "Hi"}]}
     made = live.api.send("POST", "/v1/campaigns", orjson.dumps(body))["id"]
     live.api.send("POST", f"/v1/campaigns/{made}/launch", b"")
-    assert live.until(made, lambda one: one["status"] == "finished")["outcome"] == ""
+    assert live.until(made, lambda shown: shown["status"] == "finished")["outcome"] == ""
     # Whoever was refused may be sent to again, and whoever was not reached has another reason.
     live.api.download(f"/v1/campaigns/{made}/export", tmp_path / "rows.csv", format="csv", state=["delivered"])
     body["audience"] = {"numbers": [row["number"] for row in csv.DictReader((tmp_path / "rows.csv").open())][:2]}
@@ -63,7 +63,7 @@ def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     assert "none of 2" in refusal(lambda: live.api.send("POST", f"/v1/campaigns/{again}/launch", b""))
     assert run(["campaign", "launch", again, "--allow-empty", "--wait"]) == 0
     assert "reached nobody" in capsys.readouterr().out
-    shown = live.until(again, lambda one: one["outcome"] == "reached nobody")
+    shown = live.until(again, lambda shown: shown["outcome"] == "reached nobody")
     assert shown["outcome_why"] == "2 of 2 skipped, most of them for smart_sending"
 
 

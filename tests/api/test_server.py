@@ -124,10 +124,10 @@ def exported(live: Live, campaign: str, query: str = "") -> list[dict[str, str]]
 
 
 def counted(rows: list[dict[str, str]]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    actual: dict[str, int] = {}
     for row in rows:
-        found[row["state"]] = found.get(row["state"], 0) + 1
-    return found
+        actual[row["state"]] = actual.get(row["state"], 0) + 1
+    return actual
 
 
 def test_launch_twice_passes_the_coordinators_refusal_on(live: Live) -> None:
@@ -154,7 +154,7 @@ def test_pause_resume_cancel(live: Live) -> None:
     assert "resume" in live.api.get(path)["actions"]
     assert post(live, f"{path}/resume")[1]["status"] == "sending"
     assert post(live, f"{path}/cancel")[1]["status"] == "canceled"
-    shown = live.until(made["id"], lambda one: _rests(one["figures"]["states"], one["recipients"]))
+    shown = live.until(made["id"], lambda shown: _rests(shown["figures"]["states"], shown["recipients"]))
     assert shown["figures"]["states"]["canceled"] > 1500
     assert shown["figures"]["submitted"] == 0
     assert shown["figures"]["residual"] == 0
@@ -197,7 +197,7 @@ def test_unknown_campaign_is_404_with_its_id(live: Live) -> None:
 def test_wrong_campaigns_name_the_field(live: Live, body: Any, field: str, error: str) -> None:
     status, answer = post(live, "/v1/campaigns", body)
     assert status == 422
-    assert any(found["field"] == field and error in found["error"] for found in answer["fields"]), answer
+    assert any(actual["field"] == field and error in actual["error"] for actual in answer["fields"]), answer
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_list_searches_filters_and_pages(live: Live) -> None:
     names = [f"Findable {n}" for n in range(3)]
     for name in names:
         live.create(name=name, tags=["only-here", "ünï"])
-    found = live.api.get("/v1/campaigns", search="FINDABLE", size=2)
-    assert (found["total"], found["pages"], len(found["campaigns"])) == (3, 2, 2)
-    assert [c["name"] for c in found["campaigns"]] == names[:0:-1]
+    actual = live.api.get("/v1/campaigns", search="FINDABLE", size=2)
+    assert (actual["total"], actual["pages"], len(actual["campaigns"])) == (3, 2, 2)
+    assert [c["name"] for c in actual["campaigns"]] == names[:0:-1]
     assert live.api.get("/v1/campaigns", search="findable", size=2, page=99)["campaigns"][0]["name"] == names[0]
     assert live.api.get("/v1/campaigns", tag="only-here", status="draft")["total"] == 3
     assert live.api.get("/v1/campaigns", tag="only-here", status="sent")["total"] == 0
@@ -290,8 +290,8 @@ def test_live_tells_a_change_within_two_seconds_and_only_what_changed(live: Live
 def next_event(stream: Any) -> dict[str, Any]:
     for line in stream:
         if line.startswith(b"data: "):
-            found: dict[str, Any] = json.loads(line[6:])
-            return found
+            actual: dict[str, Any] = json.loads(line[6:])
+            return actual
     raise AssertionError("the stream ended")
 
 
@@ -323,7 +323,7 @@ def test_clickhouse_hanging_leaves_status_live_and_figures_with_their_age(live: 
     with live.stopped("clickhouse"):
         down = eventually(
             lambda: live.api.get("/v1/campaigns", search=made["id"]),
-            lambda found: not found["sources"]["clickhouse"]["ok"],
+            lambda actual: not actual["sources"]["clickhouse"]["ok"],
             40,
         )
         assert down["sources"]["clickhouse"]["since"]
@@ -336,7 +336,7 @@ def test_clickhouse_hanging_leaves_status_live_and_figures_with_their_age(live: 
         status, refused = ask(f"{live.api.url}{path}/review")
         assert status == 503
         assert "ClickHouse" in refused["error"]
-    eventually(lambda: live.api.get("/v1/campaigns"), lambda found: found["sources"]["clickhouse"]["ok"], 40)
+    eventually(lambda: live.api.get("/v1/campaigns"), lambda actual: actual["sources"]["clickhouse"]["ok"], 40)
 
 
 def test_coordinator_silent_is_202_and_says_where_to_look(kafka: Server, tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
         assert ask(f"{url}/healthz")[0] == 200
         status, readiness = ask(f"{url}/readyz")
         assert status == 503
-        assert {one["part"] for one in readiness["not_ready"]} == {"kafka", "clickhouse", "campaigns"}
+        assert {item["part"] for item in readiness["not_ready"]} == {"kafka", "clickhouse", "campaigns"}
         with urllib.request.urlopen(f"{url}/") as page:
             assert "<title>Longwave · Campaigns</title>".encode() in page.read()
 

@@ -21,7 +21,7 @@ async def test_it_is_listed_shown_and_deleted(spec: dict[str, object]) -> None:
     stored = CampaignDocument(id="4f7k2q9z", spec=spec, status="draft", revision=3, created=1, updated=1)
     app = served(fake := Fake({stored.id: stored}))
     status, listed = await ask(app, "GET", "/v1/campaigns")
-    assert (status, [one["id"] for one in listed["campaigns"]]) == (200, ["4f7k2q9z"])
+    assert (status, [item["id"] for item in listed["campaigns"]]) == (200, ["4f7k2q9z"])
     status, shown = await ask(app, "GET", "/v1/campaigns/4f7k2q9z")
     assert (status, shown["name"], "delete" in shown["actions"]) == (200, spec.get("name", ""), True)
     for method, path in (("GET", "review"), ("POST", "launch")):

@@ -89,8 +89,8 @@ def test_from_a_file_to_everybody_accounted_for(stack: Live, campaign: Terminal,
 def test_list_duplicate_delete(stack: Live, campaign: Terminal, tmp_path: Path) -> None:
     made = campaign("create", written(tmp_path, TOML.replace("From the terminal", "Listed [red]")))
     copy = campaign("duplicate", made, "--name", "Listed again")
-    found = campaign.json("list", "--search", "listed")
-    assert [one["id"] for one in found["campaigns"]] == [copy, made]
+    actual = campaign.json("list", "--search", "listed")
+    assert [item["id"] for item in actual["campaigns"]] == [copy, made]
     assert "Listed [red]" in campaign("list", "--search", "listed")
     assert campaign("delete", copy) == f"{copy} deleted"
     assert campaign.json("list", "--search", "listed")["total"] == 1

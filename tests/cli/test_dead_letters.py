@@ -66,7 +66,7 @@ def letter(offset: int, value: bytes | None = GARBAGE, partition: int = 2) -> De
 
 
 def put(kafka: Kafka, *letters: DeadLetter) -> None:
-    write(kafka, *(("dead-letters", encode(one), 0) for one in letters))
+    write(kafka, *(("dead-letters", encode(item), 0) for item in letters))
 
 
 def last_of(kafka: Kafka, topic: str, partition: int) -> tuple[bytes | None, bytes | None]:
@@ -75,9 +75,9 @@ def last_of(kafka: Kafka, topic: str, partition: int) -> tuple[bytes | None, byt
     _, high = consumer.get_watermark_offsets(at, timeout=10)
     at.offset = high - 1
     consumer.assign([at])
-    found = consumer.poll(10)
+    actual = consumer.poll(10)
     consumer.close()
-    return found.key(), found.value()
+    return actual.key(), actual.value()
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
@@ -88,9 +88,9 @@ def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
 
 def test_lists_each_origin_once_with_step_and_error(on_it: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     put(on_it, letter(1), letter(1), letter(2, None))
-    found = listed(capsys)
-    assert {"statuses/2/1", "statuses/2/2"} <= set(found)
-    assert found["statuses/2/1"]["step"] == "writer"
+    actual = listed(capsys)
+    assert {"statuses/2/1", "statuses/2/2"} <= set(actual)
+    assert actual["statuses/2/1"]["step"] == "writer"
     assert run(["dead-letters", "list"]) == 0
     text = capsys.readouterr().out
     assert text.count("statuses/2/1 ") == 1
@@ -105,9 +105,9 @@ def test_replay_puts_the_original_bytes_back_and_the_letter_is_gone(
     put(on_it, letter(10), letter(11))
     assert run(["dead-letters", "replay", "statuses/2/10"]) == 0
     assert last_of(on_it, "statuses", 2) == (b"the-key", GARBAGE)
-    found = listed(capsys)
-    assert "statuses/2/10" not in found
-    assert "statuses/2/11" in found
+    actual = listed(capsys)
+    assert "statuses/2/10" not in actual
+    assert "statuses/2/11" in actual
 
 
 def test_drop_puts_nothing_back(on_it: Kafka, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,14 +52,14 @@ class Stack:
         return record.read(self.data) or {"state": "none", "processes": []}
 
     def entry(self, name: str) -> dict[str, Any]:
-        return next((one for one in self.record()["processes"] if one["name"] == name), {})
+        return next((item for item in self.record()["processes"] if item["name"] == name), {})
 
     def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
         ready.wait_for("what the test waits for", what, timeout=seconds)
 
     def pids(self) -> list[int]:
-        found = self.record()
-        return [found["pid"], *(one["pid"] for one in found["processes"])]
+        actual = self.record()
+        return [actual["pid"], *(item["pid"] for item in actual["processes"])]
 
 
 @pytest.fixture
@@ -86,12 +86,12 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     status = stack.run("status", "--json")
     assert status.returncode == 0
     shown = orjson.loads(status.stdout)
-    assert [(one["name"], one["state"], one["restarts"]) for one in shown["processes"]] == [
+    assert [(item["name"], item["state"], item["restarts"]) for item in shown["processes"]] == [
         ("kafka", "ready", 0),
         ("clickhouse", "ready", 0),
         ("aggregator", "ready", 0),
     ]
-    assert all(one["rss"] > 20_000_000 for one in shown["processes"])
+    assert all(item["rss"] > 20_000_000 for item in shown["processes"])
     assert sorted(child.pid for child in psutil.Process(pids[0]).children()) == sorted(pids[1:])
 
     second = stack.run("up", "--only", "kafka")

@@ -66,7 +66,7 @@ def test_its_variables_are_settings_and_point_at_its_services(monkeypatch: pytes
     assert settings.clickhouse.host in COMPOSE["services"]
     assert settings.aggregators["local"].url == f"http://aggregator:{settings.aggregator.port}/v1/messages"
     for name, port in (("api", settings.api.port), ("ingress", settings.ingress.port)):
-        assert [one.split(":")[-2:] for one in COMPOSE["services"][name]["ports"]] == [[str(port), str(port)]]
+        assert [item.split(":")[-2:] for item in COMPOSE["services"][name]["ports"]] == [[str(port), str(port)]]
 
 
 def test_every_dependency_is_a_service_with_that_condition() -> None:
@@ -131,7 +131,7 @@ def test_prometheus_scrapes_where_our_processes_listen(monkeypatch: pytest.Monke
     )
     settings = _settings(monkeypatch, OURS["worker"])
     jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
-    found = {
+    actual = {
         **{sd["names"][0]: sd["port"] for job in jobs for sd in job.get("dns_sd_configs", ())},
         **{
             t.split(":")[0]: int(t.split(":")[1])
@@ -140,7 +140,7 @@ def test_prometheus_scrapes_where_our_processes_listen(monkeypatch: pytest.Monke
             for t in s["targets"]
         },
     }
-    assert found == {
+    assert actual == {
         "worker": settings.metrics_port,
         "writer": settings.metrics_port - 1,
         "api": settings.api.port,

@@ -15,7 +15,7 @@ from schemas import metrics
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "deploy" / "rules").glob("*.yml"))
 TESTS = Path(__file__).parent / "rules"
-NAMES = {name for metric in metrics.ALL for name in (one.name for one in metric.describe())}
+NAMES = {name for metric in metrics.ALL for name in (described.name for described in metric.describe())}
 
 
 def promtool(*words: str) -> None:

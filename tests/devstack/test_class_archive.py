@@ -30,7 +30,7 @@ def test_it_is_made_once_and_the_jvm_takes_kafkas_classes_from_it(
     assert "preparing Kafka's classes" in capsys.readouterr().err
     assert class_archive.options(cache, java) == options
     assert not capsys.readouterr().err
-    assert sorted(one.suffix for one in cache.parent.iterdir() if one != cache) == [".jsa", ".lock"]
+    assert sorted(item.suffix for item in cache.parent.iterdir() if item != cache) == [".jsa", ".lock"]
     tool = ["-cp", f"{cache}/*", "kafka.tools.StorageTool", "random-uuid"]
     shown = ["-XX:+UseSerialGC", "-Xlog:class+load", "-Xshare:on"]
     said = subprocess.run([java, *options, *shown, *tool], capture_output=True, text=True, check=True).stdout
@@ -50,7 +50,7 @@ def test_a_broker_that_does_not_start_leaves_nothing_and_kafka_goes_on_without(
     assert shutil.which("java") == str(java)
     assert class_archive.options(cache, str(java)) == []
     assert "Kafka starts without: Kafka ended before it was ready" in capsys.readouterr().err.replace("\n", " ")
-    assert [one.suffix for one in cache.parent.iterdir() if one != cache] == [".lock"]
+    assert [item.suffix for item in cache.parent.iterdir() if item != cache] == [".lock"]
 
 
 def test_a_jvm_that_could_make_none_is_not_asked_again(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,8 +99,8 @@ def test_kill_9_amid_inserts_loses_nothing_acknowledged(tmp_path: Path) -> None:
     (tmp_path / "spool" / "body-left").write_bytes(b"left behind")
     with endpoint(tmp_path) as served:
         rows = served.http(query="SELECT batch, count() FROM t GROUP BY batch FORMAT TSV")[2].decode().splitlines()
-        found = {int(line.split()[0]): int(line.split()[1]) for line in rows}
-        assert {batch: found.get(batch) for batch in acknowledged} == dict.fromkeys(acknowledged, 1000)
+        actual = {int(line.split()[0]): int(line.split()[1]) for line in rows}
+        assert {batch: actual.get(batch) for batch in acknowledged} == dict.fromkeys(acknowledged, 1000)
         assert not list((tmp_path / "spool").iterdir())
         assert served.http(b"INSERT INTO t VALUES (1, 1)")[0] == 200
 
@@ -168,12 +168,12 @@ def test_more_clients_than_threads(tmp_path: Path) -> None:
     with endpoint(tmp_path) as served:
         served.http(b"CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
 
-        def one(number: int) -> bytes:
+        def insert_and_read(number: int) -> bytes:
             assert served.http(f"INSERT INTO t VALUES ({number})".encode())[0] == 200
             return served.http(query=f"SELECT {number}, count() > 0 FROM t WHERE a = {number}")[2]
 
         with ThreadPoolExecutor(40) as pool:
-            assert list(pool.map(one, range(200))) == [f"{n}\t1\n".encode() for n in range(200)]
+            assert list(pool.map(insert_and_read, range(200))) == [f"{n}\t1\n".encode() for n in range(200)]
 
 
 def test_a_client_that_leaves_ends_its_query(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def batch(first: int, n: int, text: str = "hello") -> list[Submission]:
 
 async def stats(url: str) -> dict[str, Any]:
     async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/stats") as answer:
-        found: dict[str, Any] = await answer.json()
-        return found
+        actual: dict[str, Any] = await answer.json()
+        return actual
 
 
 async def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -91,11 +91,11 @@ async def test_takes_batches_and_refuses_what_is_not_genuine(tmp_path: Path) -> 
         assert (await post(url, body, good))[0] == 200
         child.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(child.wait, 10) == 0
-    found = Submissions.read(tmp_path)
-    assert found.received == {*(f"1a2b3c4d-0-{i}" for i in range(500)), "z"}
-    assert found.numbers[3] == 12125550003
-    assert found.segments[:2].tolist() == [1, 1]
-    assert abs(found.times[0] / 1e9 - clock.now_ms() / 1e3) < 60
+    actual = Submissions.read(tmp_path)
+    assert actual.received == {*(f"1a2b3c4d-0-{i}" for i in range(500)), "z"}
+    assert actual.numbers[3] == 12125550003
+    assert actual.segments[:2].tolist() == [1, 1]
+    assert abs(actual.times[0] / 1e9 - clock.now_ms() / 1e3) < 60
 
 
 async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) -> None:
@@ -107,26 +107,26 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
 
             async def keep_on(start: int) -> None:
                 for first in range(start, start + 1_000_000, 100):
-                    one = batch(first, 100)
-                    sent.update(message.id for message in one)
-                    outcomes = await made.submit("+1888", one)
+                    item = batch(first, 100)
+                    sent.update(message.id for message in item)
+                    outcomes = await made.submit("+1888", item)
                     if outcomes[0].outcome != "accepted":
                         assert {o.outcome for o in outcomes} <= {"unknown", "retry"}
                         return
-                    answered.update(message.id for message in one)
+                    answered.update(message.id for message in item)
 
             tasks = [asyncio.create_task(keep_on(10_000_000 * lane)) for lane in range(4)]
             await asyncio.sleep(0.7)
             os.kill(child.pid, signal.SIGKILL)
             await asyncio.gather(*tasks)
-    found = Submissions.read(tmp_path)
+    actual = Submissions.read(tmp_path)
     assert len(answered) > 1000
-    assert answered <= found.received <= sent
-    assert not found.received_twice
+    assert answered <= actual.received <= sent
+    assert not actual.received_twice
     with simulator(tmp_path, port=port) as (url, _):
         async with client(url) as made:
             again = sorted(answered)[:100]
-            repeated = [Submission(one, 12125550000, "again") for one in again]
+            repeated = [Submission(item, 12125550000, "again") for item in again]
             assert {o.outcome for o in await made.submit("+1", repeated)} == {"accepted"}
         assert (await stats(url))["key_hits"] == 100
     assert not Submissions.read(tmp_path).received_twice
@@ -134,27 +134,27 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
 
 async def test_asked_it_says_what_really_became_of_each_message_whatever_it_answered(tmp_path: Path) -> None:
     script = '[faults]\nserver_error = 0.5\nreset = 0.5\nprocessed = 0.5\n[errors]\n"30006" = 0.3\n'
-    ids = [one.id for one in batch(0, 40)]
+    ids = [item.id for item in batch(0, 40)]
     with simulator(tmp_path, script) as (url, child):
         async with client(url) as made:
             for n in range(40):
                 assert (await made.submit("+1", batch(n, 1)))[0].outcome == "unknown"
-            told = await made.lookup(ids)
+            reported = await made.lookup(ids)
         os.kill(child.pid, signal.SIGKILL)
         await asyncio.to_thread(child.wait, 10)
     with simulator(tmp_path, script) as (url, _):
         async with client(url) as made:
-            assert await made.lookup(ids) == told, "what it knows outlives the process"
+            assert await made.lookup(ids) == reported, "what it knows outlives the process"
         assert (await stats(url))["asked"] == 40
-    found = Submissions.read(tmp_path)
-    assert not isinstance(told, str)
+    actual = Submissions.read(tmp_path)
+    assert not isinstance(reported, str)
     by_outcome = {
-        name: {one for one, t in zip(ids, told, strict=True) if t.outcome == name}
+        name: {item for item, t in zip(ids, reported, strict=True) if t.outcome == name}
         for name in ("accepted", "rejected", "retry")
     }
-    assert by_outcome["accepted"] == found.accepted
-    assert by_outcome["rejected"] == found.received - found.accepted
-    assert by_outcome["retry"] == set(ids) - found.received
+    assert by_outcome["accepted"] == actual.accepted
+    assert by_outcome["rejected"] == actual.received - actual.accepted
+    assert by_outcome["retry"] == set(ids) - actual.received
     assert all(by_outcome.values())
 
 

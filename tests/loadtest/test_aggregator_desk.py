@@ -83,9 +83,9 @@ def test_it_may_be_away_or_not_know_or_not_be_there_to_be_asked(tmp_path: Path) 
     assert away.tell(1, question).status == 503
     assert Desk(tmp_path / "b", script(query={"enabled": False}), 0).tell(1, question).status == 404
     forgetful = Desk(tmp_path / "c", script(query={"cannot_tell": 0.2}), 0)
-    told = [statuses(forgetful.tell(at, question)) for at in (1, 2)]
-    assert told[0] == told[1]
-    assert 150 < told[0].count("unknown") < 250
+    reported = [statuses(forgetful.tell(at, question)) for at in (1, 2)]
+    assert reported[0] == reported[1]
+    assert 150 < reported[0].count("unknown") < 250
 
 
 def test_rates_of_rejection_follow_the_script(tmp_path: Path) -> None:
@@ -213,38 +213,38 @@ def test_one_simulator_per_data_directory(tmp_path: Path) -> None:
 
 
 def test_fates_are_as_scripted_and_the_same_each_time(tmp_path: Path) -> None:
-    told = script(
+    reported = script(
         receipts={"delivered": 0.8, "repeated": 0.1, "delay": {"median": 1, "sigma": 0.5, "least": 0.2}},
         clicks={"people": 0.5, "bots": 0.25, "delay": {"median": 3, "sigma": 0.5, "least": 2}},
         replies={"stop": 0.1, "other": 0.05},
     )
-    desk = Desk(tmp_path, told, 0)
+    desk = Desk(tmp_path, reported, 0)
     for n in range(20):
         text = "see http://127.0.0.1:1/c/AbCdEfGhIjKlMnOpQrStUvW now"
         desk.take(n, body(*(f"{n}-{i}" for i in range(500)), text=text))
-    found = [event for entry in entries(tmp_path) for event in fates(told, entry)]
-    assert found == [event for entry in entries(tmp_path) for event in fates(told, entry)]
-    receipts = [e for e in found if e.kind == "receipt"]
+    actual = [event for entry in entries(tmp_path) for event in fates(reported, entry)]
+    assert actual == [event for entry in entries(tmp_path) for event in fates(reported, entry)]
+    receipts = [e for e in actual if e.kind == "receipt"]
     assert abs(len(receipts) - 11_000) < 200
     undelivered = {e.what[0] for e in receipts if e.what[1] == "undelivered"}
     assert abs(len(undelivered) - 2000) < 200
     assert {e.what[2] for e in receipts if e.what[1] == "undelivered"} == {"30003", "30005", "30007", "30008"}
     assert all(e.due >= SECOND // 5 for e in receipts)
-    visits = [e for e in found if e.kind == "visit"]
+    visits = [e for e in actual if e.kind == "visit"]
     people = [e for e in visits if "iPhone" in e.what[2] and e.what[0] == "GET"]
     assert abs(len(people) - 4000) < 300
     assert all(e.due >= 2 * SECOND for e in people)
     assert abs(len(visits) - len(people) - 2500) < 250
     assert {e.what[0] for e in visits} == {"GET", "HEAD"}
-    texts = [e for e in found if e.kind == "text"]
+    texts = [e for e in actual if e.kind == "text"]
     assert abs(len(texts) - 1200) < 150
     assert not {e.what[0].removeprefix("in-") for e in texts} & undelivered
 
 
 def test_sample_scripts_are_valid() -> None:
-    found = sorted(SCRIPTS.glob("*.toml"))
-    assert len(found) >= 4
-    for path in found:
+    actual = sorted(SCRIPTS.glob("*.toml"))
+    assert len(actual) >= 4
+    for path in actual:
         read_script(path)
     assert not read_script(SCRIPTS / "benchmark.toml").calls_back
 
@@ -278,15 +278,15 @@ def test_a_script_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 
 def test_numbers_that_always_fail_fail_alike_whoever_asks(tmp_path: Path) -> None:
-    told = script(
+    reported = script(
         receipts={"delivered": 1.0},
         rejected_endings={"7": "21614", "77": "30006"},
         undelivered_endings={"5": "30003"},
     )
-    desk = Desk(tmp_path, told, 0)
+    desk = Desk(tmp_path, reported, 0)
     said = {}
     for to in ("+12125550177", "+12125550107", "+12125550105", "+12125550100"):
         said[to] = orjson.loads(desk.take(1, body(f"m{to}", to=to)).body)["messages"][0].get("code", "")
     assert list(said.values()) == ["30006", "21614", "", ""], "the longest ending counts"
-    receipts = {e.what[0]: e.what[1:] for entry in entries(tmp_path) for e in fates(told, entry)}
+    receipts = {e.what[0]: e.what[1:] for entry in entries(tmp_path) for e in fates(reported, entry)}
     assert receipts == {"m+12125550105": ("undelivered", "30003"), "m+12125550100": ("delivered", "")}

@@ -9,9 +9,9 @@ from schemas.wire import encode
 
 
 def test_memory_counts_the_arrays_and_a_full_overlay() -> None:
-    found = optouts._packed(200_000)
-    assert found["memory_mb"] > (8 * 200_000 + 32 * MERGE_AT) / 1e6
-    assert 0 < found["chunk_p50_us"] <= found["chunk_p99_us"]
+    actual = optouts._packed(200_000)
+    assert actual["memory_mb"] > (8 * 200_000 + 32 * MERGE_AT) / 1e6
+    assert 0 < actual["chunk_p50_us"] <= actual["chunk_p99_us"]
 
 
 def test_a_stream_is_a_chunk_that_a_lane_takes() -> None:

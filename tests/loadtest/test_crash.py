@@ -42,12 +42,12 @@ def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
 
 
 def test_who_is_left_unknown_belongs_to_the_first_claim_after_the_intent() -> None:
-    def told(at: int, state: str, ordinals: list[int], reason: str = "") -> StatusChunk:
+    def reported(at: int, state: str, ordinals: list[int], reason: str = "") -> StatusChunk:
         group = StatusGroup(state=state, ordinals=ordinals, reason=reason)  # type: ignore[arg-type]
         return StatusChunk(campaign="aaaaaaaa", message=0, at=at, lane=2, groups=[group])
 
-    chunks = [told(10, "in_flight", [1, 2]), told(40, "in_flight", [3]), told(20, "in_flight", [1])]
-    chunks.append(told(48, "in_flight", [2]))
+    chunks = [reported(10, "in_flight", [1, 2]), reported(40, "in_flight", [3]), reported(20, "in_flight", [1])]
+    chunks.append(reported(48, "in_flight", [2]))
     lost = {(2, "aaaaaaaa", 1): 60, (2, "aaaaaaaa", 2): 15, (2, "aaaaaaaa", 3): 60}
     assert attributed(chunks, lost, {2: [5, 15, 30, 50], 1: [12]}) == {(2, 15): 1, (2, 30): 1, (2, 50): 1}
 
@@ -65,16 +65,16 @@ def times(start: float, stop: float) -> list[float]:
 
 
 def test_a_lane_that_never_stopped_is_back_at_once() -> None:
-    found = back(times(0, 20), blow=10.0, now=20.0)
-    assert found is not None
-    assert (found.longest, found.settled) == (0.0, 0.0)
+    actual = back(times(0, 20), blow=10.0, now=20.0)
+    assert actual is not None
+    assert (actual.longest, actual.settled) == (0.0, 0.0)
 
 
 def test_a_lane_is_back_when_its_last_pause_is_over() -> None:
-    found = back(times(0, 10) + times(16, 18) + times(20, 30), blow=10.0, now=30.0)
-    assert found is not None
-    assert found.longest == pytest.approx(6.0, abs=0.2)
-    assert found.settled == pytest.approx(10.0, abs=0.2)
+    actual = back(times(0, 10) + times(16, 18) + times(20, 30), blow=10.0, now=30.0)
+    assert actual is not None
+    assert actual.longest == pytest.approx(6.0, abs=0.2)
+    assert actual.settled == pytest.approx(10.0, abs=0.2)
 
 
 @pytest.mark.parametrize("later", [[], times(16, 17), times(16, 28)])
@@ -90,7 +90,7 @@ def test_arrivals_count_what_was_taken_by_ordinal_and_lane(tmp_path: Path) -> No
         (2_000_000_000, ["abc-0-500", "abc-0-501"], [ACCEPTED, HIT]),
         (3_000_000_000, ["abc-0-0"], [ACCEPTED]),
     ):
-        messages = ", ".join(f'{{"id": "{one}", "to": "+12125550100", "text": "x"}}' for one in ids)
+        messages = ", ".join(f'{{"id": "{item}", "to": "+12125550100", "text": "x"}}' for item in ids)
         recorder.append(at, bytes(outcomes), f'{{"from": "+1", "messages": [{messages}]}}'.encode())
     arrivals.catch_up()
     arrivals.catch_up()
@@ -124,16 +124,16 @@ def account_of(
     for state in states:
         counts[state] += 1
     shown: dict[str, Any] = {"id": "abc", "figures": {"targeted": len(states), "residual": 0, "states": counts}}
-    found = Account()
-    found.add(Exports(states, listed, reason), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
-    return found
+    actual = Account()
+    actual.add(Exports(states, listed, reason), shown, np.array(taken, np.uint8), folder)  # type: ignore[arg-type]
+    return actual
 
 
 def test_an_account_that_adds_up(tmp_path: Path) -> None:
-    found = account_of(["delivered", "unknown", "unknown", "canceled"], [1, 1, 0, 0], tmp_path)
-    assert (found.lost, found.twice, found.unaccounted, found.unlisted, found.receipts_lost) == (0, 0, 0, 0, 0)
-    assert found.never_handed_over == 1
-    assert (found.targeted, found.received, found.states["unknown"]) == (4, 2, 2)
+    actual = account_of(["delivered", "unknown", "unknown", "canceled"], [1, 1, 0, 0], tmp_path)
+    assert (actual.lost, actual.twice, actual.unaccounted, actual.unlisted, actual.receipts_lost) == (0, 0, 0, 0, 0)
+    assert actual.never_handed_over == 1
+    assert (actual.targeted, actual.received, actual.states["unknown"]) == (4, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_each_loss_is_found(states: list[str], taken: list[int], wrong: str, tmp
 
 
 def test_who_was_certainly_not_sent_is_no_loss_and_must_not_have_arrived(tmp_path: Path) -> None:
-    found = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=Reason.NOT_SENT_BY_LOST_OWNER)
-    assert (found.not_sent, found.lost, found.unaccounted) == (2, 0, 1)
+    actual = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=Reason.NOT_SENT_BY_LOST_OWNER)
+    assert (actual.not_sent, actual.lost, actual.unaccounted) == (2, 0, 1)
     assert account_of(["rejected"], [0], tmp_path, reason="30003").lost == 1
 
 
@@ -179,7 +179,7 @@ def test_twice_is_allowed_under_resend_alone(tmp_path: Path) -> None:
         policy: Findings(policy, 100, account=account_of(["delivered"], [2], tmp_path)).broken()
         for policy in ("skip", "resend", "resend-with-key", "query")
     }
-    assert [policy for policy, found in broken.items() if not found] == ["resend"]
+    assert [policy for policy, actual in broken.items() if not actual] == ["resend"]
 
 
 def test_what_is_left_unknown_belongs_to_the_blow_before_it() -> None:

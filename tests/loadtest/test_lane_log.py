@@ -22,11 +22,11 @@ LOG: list[LaneRecord] = [
 
 
 def test_intents_are_told_apart_by_where_the_cancel_stands() -> None:
-    found = by_cancel(iter(enumerate(LOG)))
-    assert (found[A].canceled, found[B].canceled) == (True, False)
-    assert found[A].before == {f"{A}-0-0", f"{A}-0-1"}
-    assert found[A].after == {f"{A}-0-1", f"{A}-0-2", f"{A}-0-3"}
-    assert (found[B].before, found[B].after) == ({f"{B}-0-0", f"{B}-0-1"}, set())
+    actual = by_cancel(iter(enumerate(LOG)))
+    assert (actual[A].canceled, actual[B].canceled) == (True, False)
+    assert actual[A].before == {f"{A}-0-0", f"{A}-0-1"}
+    assert actual[A].after == {f"{A}-0-1", f"{A}-0-2", f"{A}-0-3"}
+    assert (actual[B].before, actual[B].after) == ({f"{B}-0-0", f"{B}-0-1"}, set())
 
 
 def test_only_what_arrived_and_was_not_meant_before_counts() -> None:

@@ -58,9 +58,9 @@ def test_region_country_and_zone_are_those_of_the_number(sample: Path) -> None:
     bare = [[line["phone"], line["country"]] for line in lines]
     without = normalize(bare, columns_of(["phone", "country"]), "", "national")
     places = zip(without.countries, without.numbers, strict=True)
-    told = [(country, derived_region(country, number)) for country, number in places if country in ("US", "CA")]
+    reported = [(country, derived_region(country, number)) for country, number in places if country in ("US", "CA")]
     given = [(lines[i]["country"], lines[i]["region"]) for i in without.rows if lines[i]["country"] in ("US", "CA")]
-    assert told == given
+    assert reported == given
     assert all(_known_zone(place.zone) for place in PLACES)
 
 
@@ -83,9 +83,9 @@ def test_every_bad_phone_is_rejected_everywhere(phone: str, country: str) -> Non
 
 
 def test_countries_come_by_their_weight(sample: Path) -> None:
-    found = Counter(line["country"] for line in rows(sample))
+    actual = Counter(line["country"] for line in rows(sample))
     for country, weight in COUNTRY_WEIGHTS.items():
-        assert abs(found[country] / 20_000 - weight / 100) < 0.015
+        assert abs(actual[country] / 20_000 - weight / 100) < 0.015
 
 
 def test_the_seed_decides_everything(tmp_path: Path, sample: Path) -> None:

@@ -46,10 +46,10 @@ def reasons_given(call: ast.Call) -> Iterator[ast.expr]:
     given = [keyword.value for keyword in call.keywords if keyword.arg == "reason"]
     if position is not None:
         given += call.args[position : position + 1]
-    for one in given:
-        made = isinstance(one, ast.Call) and getattr(one.func, "id", "") in ("written", "_waits", "reason_of_code")
+    for item in given:
+        made = isinstance(item, ast.Call) and getattr(item.func, "id", "") in ("written", "_waits", "reason_of_code")
         if not made:
-            yield one
+            yield item
 
 
 @pytest.mark.parametrize("package", CODE)

@@ -87,9 +87,9 @@ def test_every_look_balances_through_throttling_errors_and_a_deadline() -> None:
     )
     held = settings(rate=100.0, lanes=(0, 1))
     deadline = datetime.fromtimestamp(NOON / 1000 + 25, UTC)
-    found = ran(held, spec(deadline=deadline), script=rough, exact=True)
-    figures = found.tallies[0].figures()
-    assert {sample.residual for sample in found.timelines[0].samples} == {0}
+    actual = ran(held, spec(deadline=deadline), script=rough, exact=True)
+    figures = actual.tallies[0].figures()
+    assert {sample.residual for sample in actual.timelines[0].samples} == {0}
     assert figures.states["expired"] > 100
     assert min(figures.states[state] for state in ("rejected", "unknown", "delivered", "undelivered")) > 0
     assert sum(figures.states.values()) == 3000
@@ -102,24 +102,24 @@ def test_who_says_stop_gets_nothing_more_that_waits_in_any_lane() -> None:
     )
     later = datetime.fromtimestamp(NOON / 1000 + 600, UTC)
     first, second = spec(smart_sending_hours=0), spec(name="later", smart_sending_hours=0, send_at=later)
-    found = ran(settings(lanes=(0, 1)), first, second, script=talkative)
-    said = found.texts[0]
+    actual = ran(settings(lanes=(0, 1)), first, second, script=talkative)
+    said = actual.texts[0]
     assert said["opted_out"] == said["stop"] == pytest.approx(900, rel=0.15)
     assert said["other"] == pytest.approx(300, rel=0.2)
-    before, after = (tally.figures() for tally in found.tallies)
+    before, after = (tally.figures() for tally in actual.tallies)
     # The second campaign waited in its lanes meanwhile: these are dropped there, with the reason that they have.
     assert after.reasons["skipped"]["opted_out"] == before.reasons["skipped"]["opted_out"] + said["opted_out"]
     assert after.states["accepted"] == before.states["accepted"] - said["opted_out"]
     assert before.residual == after.residual == 0
-    assert ran(settings(lanes=(0, 1)), first, second, script=talkative).texts == found.texts
+    assert ran(settings(lanes=(0, 1)), first, second, script=talkative).texts == actual.texts
 
 
 def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 300}]})
     held = settings(rate=100.0)
-    found = ran(held, spec(), script=away, exact=True)
-    figures, (timeline,) = found.tallies[0].figures(), found.timelines
-    assert found.outages == 1
+    actual = ran(held, spec(), script=away, exact=True)
+    figures, (timeline,) = actual.tallies[0].figures(), actual.timelines
+    assert actual.outages == 1
     assert {sample.residual for sample in timeline.samples} == {0}
     during = {
         sample.states.get("accepted", 0) for sample in timeline.samples if NOON + 7_000 < sample.at < NOON + 304_000
@@ -131,15 +131,15 @@ def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     assert waiting == {0}, "and nobody is handed over to it"
     undisturbed = ran(held, spec(), exact=True)
     assert figures.states["accepted"] == undisturbed.tallies[0].figures().accepted_ever
-    late = found.tallies[0].last_handed - undisturbed.tallies[0].last_handed
+    late = actual.tallies[0].last_handed - undisturbed.tallies[0].last_handed
     assert 299_000 < late < 315_000, "the outage, and at most one pause between two health checks"
     assert undisturbed.outages == 0
 
 
 def test_who_would_be_too_late_after_an_outage_expires_during_it() -> None:
     away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 3 * 3600}]})
-    found = ran(settings(rate=100.0), spec(), script=away, exact=True)
-    figures, (timeline,) = found.tallies[0].figures(), found.timelines
+    actual = ran(settings(rate=100.0), spec(), script=away, exact=True)
+    figures, (timeline,) = actual.tallies[0].figures(), actual.timelines
     assert figures.reasons["expired"].keys() == {"too_late"}
     assert figures.states["expired"] + figures.states["accepted"] + figures.states["skipped"] == figures.targeted
     assert {sample.residual for sample in timeline.samples} == {0}
@@ -160,7 +160,7 @@ def test_clicks_come_from_who_got_a_message_with_a_link() -> None:
     )
     linked = spec(messages=[{"text": "Look: {link}", "links": {"default": "https://shop.example/"}}])
     with_link, without = (
-        ran(settings(), one, script=curious).tallies[0].figures() for one in (linked, spec(smart_sending_hours=0))
+        ran(settings(), item, script=curious).tallies[0].figures() for item in (linked, spec(smart_sending_hours=0))
     )
     assert with_link.events["clicked"]["person"] == pytest.approx(0.4 * with_link.states["delivered"], rel=0.15)
     bots = sum(count for reason, count in with_link.events["clicked"].items() if reason != "person")
@@ -173,14 +173,14 @@ def test_large_slices_give_the_course_that_productions_own_give() -> None:
     held = settings(rate=30.0)
     fine, coarse = ran(held, spec(), exact=True), ran(held, spec(), n=12_000)
     assert (fine.coarse, coarse.coarse) == (False, True)
-    per_recipient = [(one.tallies[0].last_handed - NOON) / len(one.tallies[0].state) for one in (fine, coarse)]
+    per_recipient = [(item.tallies[0].last_handed - NOON) / len(item.tallies[0].state) for item in (fine, coarse)]
     assert per_recipient[1] == pytest.approx(per_recipient[0], rel=0.01)
 
 
 def test_nobody_is_sent_to_outside_of_the_allowed_hours() -> None:
     evening = NOON + 8 * HOUR  # 20:00 in New York; an hour later only the west is open
-    found = ran(settings(rate=0.2, quiet="cautious"), spec(), start=evening, n=4000)
-    (timeline,) = found.timelines
+    actual = ran(settings(rate=0.2, quiet="cautious"), spec(), start=evening, n=4000)
+    (timeline,) = actual.timelines
     handed = [
         (sample.at, sum(sample.zones["America/New_York"].get(s, 0) for s in ("accepted", "delivered", "undelivered")))
         for sample in timeline.samples
@@ -197,9 +197,9 @@ def test_the_forecast_is_within_five_percent_of_the_simulation(
 ) -> None:
     held, written = settings(rate=0.4, quiet=quiet, lanes=(0, 1)), read_campaign(CAMPAIGNS / name)
     (launch,) = launches_of(held, [written], 8_000, seed=3)
-    found = simulate([launch], CALM, 1, start)
-    simulated = (found.tallies[0].last_handed - start) / 1000
-    crowds = rehearsed(launch.audience, found.plans[0], start).crowds.values()
+    actual = simulate([launch], CALM, 1, start)
+    simulated = (actual.tallies[0].last_handed - start) / 1000
+    crowds = rehearsed(launch.audience, actual.plans[0], start).crowds.values()
     ahead = forecast_of(held, written, crowds, start, latency=0.05)
     assert ahead.seconds is not None
     off = abs(ahead.seconds / simulated - 1)
@@ -216,11 +216,11 @@ def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> N
 
     held, mine, other = settings(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
     launches = launches_of(held, [mine.model_copy(update={"smart_sending_hours": 0}), other], 6000, seed=1)
-    found = simulate(launches, CALM, 1, NOON)
-    acted = rehearsed(launches[0].audience, found.plans[0], NOON)
+    actual = simulate(launches, CALM, 1, NOON)
+    acted = rehearsed(launches[0].audience, actual.plans[0], NOON)
     competitor = CompetingCampaign("other", acted.segments, rank_of("normal", None), 3)
     ahead = forecast_of(held, mine, acted.crowds.values(), NOON, [competitor], latency=0.05)
-    assert ahead.seconds == pytest.approx((found.tallies[0].last_handed - NOON) / 1000, rel=0.05)
+    assert ahead.seconds == pytest.approx((actual.tallies[0].last_handed - NOON) / 1000, rel=0.05)
     assert "other campaigns on its lanes add" in ahead.why
 
 
@@ -229,9 +229,9 @@ def test_a_deadline_leaves_as_many_unreached_as_the_simulation() -> None:
     deadline = datetime.fromtimestamp(NOON / 1000 + 1200, UTC)
     written = spec(deadline=deadline)
     (launch,) = launches_of(held, [written], 10_000, seed=1)
-    found = simulate([launch], CALM, 1, NOON)
-    expired = found.tallies[0].figures().states["expired"]
-    crowds = rehearsed(launch.audience, found.plans[0], NOON).crowds.values()
+    actual = simulate([launch], CALM, 1, NOON)
+    expired = actual.tallies[0].figures().states["expired"]
+    crowds = rehearsed(launch.audience, actual.plans[0], NOON).crowds.values()
     ahead = forecast_of(held, written, crowds, NOON, latency=0.05)
     assert ahead.unreached == pytest.approx(expired, rel=0.05)
     assert "are not reached before the deadline" in ahead.why

@@ -88,7 +88,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         _import(stack, folder)
         sale = folder / "sale.json"
         assert run(["forecast", str(_toml(folder)), "--json", str(sale)]) == 0
-        specs = [CampaignSpec.model_validate(one) for one in (EARLIER, SALE)]
+        specs = [CampaignSpec.model_validate(item) for item in (EARLIER, SALE)]
         first, second = launches_of(stack.settings, specs, None, seed=1)
         # As for real: the sale is launched when the earlier campaign's refusals have freed their reservations.
         launches = [first, replace(second, delay_ms=60_000)]
@@ -156,7 +156,7 @@ def _sent(api: Client, spec: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return campaign, api.get(path)
 
 
-def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+def reported(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = run(words)
     said = capsys.readouterr()
     return code, said.out, said.err
@@ -196,23 +196,25 @@ def test_forecast_from_the_contacts(both: Both) -> None:
 
 def test_explain_tells_each_story(both: Both, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     of = {(row["state"], row["reason"]): row["number"] for row in both.rows}
-    code, out, _ = told(["explain", both.campaign, of["delivered", ""]], capsys)
+    code, out, _ = reported(["explain", both.campaign, of["delivered", ""]], capsys)
     assert (code, "now        delivered" in out) == (0, True), out
     assert "accepted by the aggregator, " in out
     assert "credits" in out
-    code, out, _ = told(["explain", both.campaign, of["skipped", "smart_sending"]], capsys)
+    code, out, _ = reported(["explain", both.campaign, of["skipped", "smart_sending"]], capsys)
     assert f"blocked by Earlier [{both.earlier}], message 0, planned 20" in out
-    code, out, _ = told(["explain", both.campaign, of["skipped", "opted_out"]], capsys)
+    code, out, _ = reported(["explain", both.campaign, of["skipped", "opted_out"]], capsys)
     assert "consent: opted out by " in out
     file = tmp_path / "story.json"
-    code, _, _ = told(["explain", both.campaign, of["rejected", "absent_subscriber"], "--json", str(file)], capsys)
+    code, _, _ = reported(
+        ["explain", both.campaign, of["rejected", "absent_subscriber"], "--json", str(file)], capsys
+    )
     story = orjson.loads(file.read_bytes())
     assert (story["state"], story["events"][-1]["reason"]) == ("rejected", "absent_subscriber")
     assert story["zones"]
 
 
 def test_explain_says_what_it_does_not_know(both: Both, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, error = told(["explain", "zzzzzzzz", "+12125550100"], capsys)
+    code, _, error = reported(["explain", "zzzzzzzz", "+12125550100"], capsys)
     assert (code, "no campaign 'zzzzzzzz'" in error) == (1, True), error
-    code, _, error = told(["explain", both.campaign, "+12125550100"], capsys)
+    code, _, error = reported(["explain", both.campaign, "+12125550100"], capsys)
     assert (code, "is not in the audience of" in error) == (1, True), error

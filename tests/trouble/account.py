@@ -31,7 +31,7 @@ def accounted(
     `letters`: dead letters expected to wait. `refusals`: the aggregator's script throttles and drops, so one message
     may arrive more than once, but is taken once all the same.
     """
-    shown = campaign.until("it has ended", lambda one: one["status"] in ends and _settled(one))
+    shown = campaign.until("it has ended", lambda shown: shown["status"] in ends and _settled(shown))
     figures = shown["figures"]
     states = {state: count for state, count in figures["states"].items() if count}
     assert figures["targeted"] == campaign.recipients == sum(states.values()), states
@@ -39,19 +39,19 @@ def accounted(
     assert campaign.looks.conserved() > 0
     arrivals = campaign.scene.arrivals
     taken = arrivals.of(campaign.id)
-    twice = {one: arrivals.taken[one] for one in taken if arrivals.taken[one] > 1}
+    twice = {item: arrivals.taken[item] for item in taken if arrivals.taken[item] > 1}
     assert not twice, f"{len(twice)} were taken twice, for instance {sorted(twice)[:5]}"
     if not refusals:
         assert arrivals.count(campaign.id) == len(taken), "arrived more than once"
     exported = campaign.ids()
     assert Counter(exported.values()) == states
-    handed_over = {one for one, state in exported.items() if state in HANDED_OVER}
-    unknown = {one for one, state in exported.items() if state == "unknown"}
+    handed_over = {item for item, state in exported.items() if state in HANDED_OVER}
+    unknown = {item for item, state in exported.items() if state == "unknown"}
     assert len(handed_over) == figures["submitted"]
     assert not handed_over - taken, f"{len(handed_over - taken)} were never received"
     assert not taken - handed_over - unknown, f"{len(taken - handed_over - unknown)} are not in our account"
-    found = campaign.scene.letters()
-    assert len(found) == letters, [(one.origin, one.error) for one in found]
+    actual = campaign.scene.letters()
+    assert len(actual) == letters, [(item.origin, item.error) for item in actual]
     return Account(shown, states, unknown)
 
 

@@ -26,12 +26,12 @@ class Arrivals:
     def of(self, campaign: str) -> set[str]:
         """Message ids of a campaign that were taken so far."""
         self._catch_up()
-        return {one for one in self.taken if one.startswith(f"{campaign}-")}
+        return {item for item in self.taken if item.startswith(f"{campaign}-")}
 
     def count(self, campaign: str) -> int:
         """How many times anything of a campaign arrived so far."""
         self._catch_up()
-        return sum(n for one, n in self.seen.items() if one.startswith(f"{campaign}-"))
+        return sum(n for item, n in self.seen.items() if item.startswith(f"{campaign}-"))
 
     def _catch_up(self) -> None:
         for entry in entries(self.folder, self._read):

@@ -31,13 +31,13 @@ lanes = [3]
 @pytest.fixture(scope="module")
 def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("shared")
-    found: Scene = shared(SHARED_STAGE, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
-    return found
+    actual: Scene = shared(SHARED_STAGE, lambda: scene(folder, QUIET, changes=SHARED_SETTINGS))
+    return actual
 
 
 @pytest.fixture(scope="module")
 def scripted_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Whoever takes it says how its aggregator behaves (`Scene.scripted`)."""
     folder = tmp_path_factory.mktemp("scripted")
-    found: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET))
-    return found
+    actual: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET))
+    return actual

@@ -20,7 +20,7 @@ class Looks:
 
     url: str
     campaign: str
-    found: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -37,25 +37,25 @@ class Looks:
 
     def conserved(self) -> int:
         """How many looks had figures of a frozen audience; each must have had everybody in exactly one state."""
-        frozen = [one for one in self.found if one["figures"] and one["figures"]["targeted"]]
-        for one in frozen:
-            figures = one["figures"]
+        frozen = [item for item in self.history if item["figures"] and item["figures"]["targeted"]]
+        for item in frozen:
+            figures = item["figures"]
             assert figures["residual"] == 0, figures
             assert (
-                sum(figures["states"].values()) == figures["targeted"] == one["recipients"] or not one["recipients"]
+                sum(figures["states"].values()) == figures["targeted"] == item["recipients"] or not item["recipients"]
             )
             assert all(count >= 0 for count in figures["states"].values()), figures
         return len(frozen)
 
     def reasons(self) -> list[str]:
         """The distinct reasons that the campaign showed, in order."""
-        return list(dict.fromkeys(one["reason"] for one in self.found if one["reason"]))
+        return list(dict.fromkeys(item["reason"] for item in self.history if item["reason"]))
 
     def _run(self) -> None:
         client = Client(self.url, timeout=60.0)
         while not self._stop.is_set():
             try:
-                self.found.append({**client.get(f"/v1/campaigns/{self.campaign}"), "looked": time.monotonic()})
+                self.history.append({**client.get(f"/v1/campaigns/{self.campaign}"), "looked": time.monotonic()})
             except UserError as error:
                 self.refused.append(str(error))
             self._stop.wait(PAUSE)

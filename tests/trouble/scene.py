@@ -84,8 +84,8 @@ class Scene:
 
     def entry(self, name: str) -> dict[str, Any]:
         """What the supervisor's record says of a process."""
-        found = record.read(self.data) or {"processes": []}
-        return next((one for one in found["processes"] if one["name"] == name), {})
+        actual = record.read(self.data) or {"processes": []}
+        return next((item for item in actual["processes"] if item["name"] == name), {})
 
     def signal(self, name: str, number: int) -> int:
         """Send a signal to a process of the stack; its pid."""
@@ -193,7 +193,7 @@ class Scene:
             value,
             key,
             partition,
-            on_delivery=lambda error, one: where.append((one.partition() or 0, one.offset() or 0)),
+            on_delivery=lambda error, item: where.append((item.partition() or 0, item.offset() or 0)),
         )
         assert producer.flush(PATIENCE) == 0
         return where[0]

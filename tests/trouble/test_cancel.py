@@ -39,10 +39,10 @@ def numbers(stage: Scene, campaign: Campaign, state: str) -> dict[str, dict[str,
         return {row["number"]: row for row in csv.DictReader(rows)}
 
 
-def listed(stage: Scene, some: list[str]) -> str:
+def listed(stage: Scene, arguments: list[str]) -> str:
     """A file that names the numbers."""
-    file = stage.data / f"numbers-{len(some)}-{some[0]}.txt"
-    file.write_text("".join(f"{number}\n" for number in some))
+    file = stage.data / f"numbers-{len(arguments)}-{arguments[0]}.txt"
+    file.write_text("".join(f"{number}\n" for number in arguments))
     return str(file)
 
 
@@ -97,9 +97,9 @@ def test_unknown_messages_are_listed_and_resolved_by_a_person(stage: Scene) -> N
         file = listed(stage, sent)
         assert f"{len(sent)} resolved as sent" in stage.longwave(*words, "sent", "--numbers", file)
         draft = stage.longwave(*words, "resend", "--numbers", listed(stage, again)).splitlines()[1]
-        campaign.until("the page knows who is left", lambda one: one["figures"]["states"]["unknown"] == len(rest))
+        campaign.until("the page knows who is left", lambda shown: shown["figures"]["states"]["unknown"] == len(rest))
         not_sent_on_the_page(stage, campaign.id, len(rest))
-        shown = campaign.until("nobody is unknown", lambda one: not one["figures"]["states"]["unknown"])
+        shown = campaign.until("nobody is unknown", lambda shown: not shown["figures"]["states"]["unknown"])
     figures = shown["figures"]
     assert figures["residual"] == 0
     assert campaign.looks.conserved() > 0
@@ -109,12 +109,12 @@ def test_unknown_messages_are_listed_and_resolved_by_a_person(stage: Scene) -> N
         int(unknown[number]["segments"]) for number in sent
     )
     assert {row["reason"] for row in numbers(stage, campaign, "rejected").values()} == {"operator_not_sent"}
-    assert [(one["as"], one["recipients"]) for one in shown["resolved"]] == [
+    assert [(item["as"], item["recipients"]) for item in shown["resolved"]] == [
         ("sent", len(sent)),
         ("not-sent", len(again)),
         ("not-sent", len(rest)),
     ]
-    assert all(one["by"] and one["at"] for one in shown["resolved"])
+    assert all(item["by"] and item["at"] for item in shown["resolved"])
     said = stage.longwave(*words, "sent", "--numbers", file, code=1)
     assert f"{len(sent)} of {len(sent)} are not unknown" in said
     assert "nothing to resolve" in stage.longwave(*words, "sent", code=1)

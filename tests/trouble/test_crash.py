@@ -14,25 +14,25 @@ back. Each server alone is killed in tests/trouble/test_servers.py."""
 def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> None:
     said: list[str] = []
     setting = Setting("skip", recipients=5000, lanes=(0, 1), backlog=4, workers=1)
-    found = carried_out(setting, BLOWS, said.append)
-    adds_up(found)
-    assert [recovery.kind for recovery in found.recoveries] == [blow.kind for blow in BLOWS]
-    scaled, killed = found.recoveries
+    actual = carried_out(setting, BLOWS, said.append)
+    adds_up(actual)
+    assert [recovery.kind for recovery in actual.recoveries] == [blow.kind for blow in BLOWS]
+    scaled, killed = actual.recoveries
     assert scaled.unknown == 0
     # Somebody was in flight when the worker died; whoever the aggregator has is known to be there by the receipt.
     assert killed.unknown > 0
-    assert found.largest_unknown <= found.window
-    account = found.account
+    assert actual.largest_unknown <= actual.window
+    account = actual.account
     not_there = account.states["unknown"] + account.not_sent + account.states["skipped"]
     assert account.targeted - account.received == not_there
     assert len(said) == len(BLOWS) + 1
-    assert found.stopped.acknowledged > 20
-    assert found.stopped.late == []
+    assert actual.stopped.acknowledged > 20
+    assert actual.stopped.late == []
 
 
-def adds_up(found: Findings) -> None:
-    account = found.account
-    assert found.trouble == []
+def adds_up(findings: Findings) -> None:
+    account = findings.account
+    assert findings.trouble == []
     assert (account.lost, account.twice, account.unaccounted, account.unlisted) == (0, 0, 0, 0), account.examples
-    assert (account.residual, account.receipts_lost, found.unbalanced) == (0, 0, [])
-    assert found.looks > 5
+    assert (account.residual, account.receipts_lost, findings.unbalanced) == (0, 0, [])
+    assert findings.looks > 5

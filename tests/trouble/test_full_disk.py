@@ -39,12 +39,12 @@ def move_to_small_disk(stage: Scene, name: str, megabytes: int) -> None:
     """Let a server go on with the same data on a disk of its own."""
     folder = stage.data / name
     with stage.down(name):
-        aside = folder.with_name(f"{name}-before")
-        folder.rename(aside)
+        moved = folder.with_name(f"{name}-before")
+        folder.rename(moved)
         folder.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], check=True)
-        subprocess.run(["cp", "-a", "--sparse=always", f"{aside}/.", str(folder)], check=True)
-        shutil.rmtree(aside)
+        subprocess.run(["cp", "-a", "--sparse=always", f"{moved}/.", str(folder)], check=True)
+        shutil.rmtree(moved)
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def test_the_disk_of_kafka_is_full(stage: Scene) -> None:
         with full(stage.data / "kafka"):
             wait_until("Kafka gives up", lambda: stage.entry("kafka").get("pid") != pid)
             assert "kafka" in stage.longwave("status", code=1)
-            campaign.until("the page says so", lambda one: not one["sources"]["kafka"]["ok"])
+            campaign.until("the page says so", lambda shown: not shown["sources"]["kafka"]["ok"])
             held = campaign.arrived()
             assert held < campaign.recipients
         stage.restarted("kafka", pid)

@@ -29,11 +29,11 @@ def said(stage: Scene) -> dict[str, Readiness]:
 
 
 def all_ready(stage: Scene) -> None:
-    wait_until("all are ready", lambda: all(one.ready and not one.limited for one in said(stage).values()))
+    wait_until("all are ready", lambda: all(item.ready and not item.limited for item in said(stage).values()))
 
 
-def parts(found: Readiness) -> set[str]:
-    return {problem["part"] for problem in found.not_ready}
+def parts(readiness: Readiness) -> set[str]:
+    return {problem["part"] for problem in readiness.not_ready}
 
 
 def status(stage: Scene, code: int = 1) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_a_clickhouse_that_hangs(stage: Scene) -> None:
         states = {entry["name"]: entry["state"] for entry in shown["processes"]}
         assert (states["clickhouse"], states["writer"], states["ingress"]) == ("not ready", "not ready", "ready")
         assert "clickhouse: http" in stage.longwave("doctor", code=1)
-        (problem,) = [one for one in said(stage)["writer"].not_ready if one["part"] == "clickhouse"]
+        (problem,) = [item for item in said(stage)["writer"].not_ready if item["part"] == "clickhouse"]
         assert 0 <= problem["seconds"] <= (now_ms() - began) / 1000 + 1
     all_ready(stage)
 
@@ -102,9 +102,9 @@ def test_a_kafka_that_hangs_is_said_by_all_and_names_no_address(stage: Scene) ->
         )
         assert all(alive(stage, name) for name in OURS), "a restart would not help"
         for name in ("ingress", "api"):
-            told = json.dumps(said(stage)[name].not_ready)
-            assert "127.0.0.1" not in told
-            assert str(stage.settings.kafka.bootstrap.rpartition(":")[2]) not in told
+            reported = json.dumps(said(stage)[name].not_ready)
+            assert "127.0.0.1" not in reported
+            assert str(stage.settings.kafka.bootstrap.rpartition(":")[2]) not in reported
         shown = status(stage)
         assert shown["problems"][0]["what"] == "kafka"
         assert {"worker-0", "writer", "ingress", "api"} <= {problem["what"] for problem in shown["problems"]}

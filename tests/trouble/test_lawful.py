@@ -61,16 +61,17 @@ def test_who_sleeps_waits_with_the_reason_and_is_canceled_with_the_rest(stage: S
     campaign = launched(stage)
     with campaign.watched():
         shown = campaign.until(
-            "the others got it", lambda one: bool(one["figures"]) and one["figures"]["states"]["accepted"] == AWAKE
+            "the others got it",
+            lambda shown: bool(shown["figures"]) and shown["figures"]["states"]["accepted"] == AWAKE,
         )
         assert shown["figures"]["states"]["delayed"] == ASLEEP
-        reasons = [one for one in shown["figures"]["reasons"] if one["state"] == "delayed"]
+        reasons = [item for item in shown["figures"]["reasons"] if item["state"] == "delayed"]
         assert reasons == [{"state": "delayed", "reason": "quiet_hours", "count": ASLEEP}]
         awake, asleep = min(people), max(people)
         assert "held until" in stage.longwave("explain", campaign.id, f"+{asleep}")
         assert "held until" not in stage.longwave("explain", campaign.id, f"+{awake}")
         stage.longwave("campaign", "cancel", campaign.id)
-        campaign.until("the sleepers are canceled", lambda one: one["figures"]["states"]["canceled"] == ASLEEP)
+        campaign.until("the sleepers are canceled", lambda shown: shown["figures"]["states"]["canceled"] == ASLEEP)
     assert campaign.looks.conserved() > 0
     assert campaign.arrived() == AWAKE
 
@@ -83,19 +84,19 @@ def test_transactional_messages_go_at_any_hour(stage: Scene, people: dict[int, s
 def test_a_campaign_for_later_is_scheduled_and_then_waits_in_its_lanes(stage: Scene, people: dict[int, str]) -> None:
     at = datetime.fromtimestamp((now_ms() + LEAD_MS + 8000) / 1000, UTC).isoformat()
     campaign = launched(stage, send_at=at, transactional=True)
-    shown = campaign.until("it is scheduled", lambda one: one["status"] == "scheduled")
+    shown = campaign.until("it is scheduled", lambda shown: shown["status"] == "scheduled")
     assert not shown["figures"] or not shown["figures"]["targeted"]
     campaign.until(
-        "all wait", lambda one: bool(one["figures"]) and one["figures"]["states"]["delayed"] == len(people)
+        "all wait", lambda shown: bool(shown["figures"]) and shown["figures"]["states"]["delayed"] == len(people)
     )
     stage.longwave("campaign", "cancel", campaign.id)
-    campaign.until("all are canceled", lambda one: one["figures"]["states"]["canceled"] == len(people))
+    campaign.until("all are canceled", lambda shown: shown["figures"]["states"]["canceled"] == len(people))
     assert campaign.arrived() == 0
 
 
 def test_a_scheduled_campaign_can_be_taken_back_and_deleted(stage: Scene, people: dict[int, str]) -> None:
     at = datetime.fromtimestamp((now_ms() + 2 * LEAD_MS) / 1000, UTC).isoformat()
     campaign = launched(stage, send_at=at)
-    campaign.until("it is scheduled", lambda one: one["status"] == "scheduled")
+    campaign.until("it is scheduled", lambda shown: shown["status"] == "scheduled")
     stage.longwave("campaign", "cancel", campaign.id)
-    campaign.until("it is a draft again", lambda one: one["status"] == "draft")
+    campaign.until("it is a draft again", lambda shown: shown["status"] == "draft")

@@ -57,8 +57,8 @@ def says(stage: Scene, *texts: tuple[int, str], again: str = "") -> list[str]:
     """People text us; returns when the ingress has taken it, which it has only when Kafka has. The texts' ids."""
     ids = [again or f"test-{next(_ids)}" for _ in texts]
     items = [
-        {"id": one, "from": f"+{number}", "to": SENDER, "text": text}
-        for one, (number, text) in zip(ids, texts, strict=True)
+        {"id": item, "from": f"+{number}", "to": SENDER, "text": text}
+        for item, (number, text) in zip(ids, texts, strict=True)
     ]
     body = json.dumps({"texts": items}).encode()
     secret = stage.settings.aggregators["local"].secret.get_secret_value().encode()
@@ -87,7 +87,7 @@ def replied(stage: Scene, number: int, count: int) -> list[str]:
 def test_who_opts_out_while_a_campaign_waits_gets_none_of_it_and_one_confirmation(stage: Scene) -> None:
     due = datetime.now(UTC) + timedelta(seconds=12)
     with stage.sending(PEOPLE, send_at=due.isoformat()) as campaign:
-        campaign.until("all wait", lambda one: (one["figures"] or NONE)["states"]["delayed"] == PEOPLE, 60)
+        campaign.until("all wait", lambda shown: (shown["figures"] or NONE)["states"]["delayed"] == PEOPLE, 60)
         # What follows takes long on a busy machine; the messages wait in their lanes meanwhile, due or not.
         stage.longwave("campaign", "pause", campaign.id)
         file = stage.data / "waiting.csv"
@@ -151,14 +151,14 @@ def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
 
 def settled(stage: Scene, stopped: int) -> dict[str, Any]:
     """What is said of our replies once so many confirm a STOP, and none is on its way."""
-    found: list[dict[str, Any]] = [{}]
+    actual: list[dict[str, Any]] = [{}]
 
     def done() -> bool:
-        [found[0]] = stage.api.get("/v1/replies")["senders"]
-        return found[0]["kinds"]["stopped"] == stopped and found[0]["states"].keys() <= {"accepted", "unknown"}
+        [actual[0]] = stage.api.get("/v1/replies")["senders"]
+        return actual[0]["kinds"]["stopped"] == stopped and actual[0]["states"].keys() <= {"accepted", "unknown"}
 
     wait_until(f"{stopped} confirmations are settled", done, 60)
-    return found[0]
+    return actual[0]
 
 
 def test_a_killed_worker_answers_nobody_twice_and_says_whose_answer_is_unknown(stage: Scene) -> None:
@@ -192,12 +192,12 @@ def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scen
 
 def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: Scene) -> None:
     arrived = {m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN}
-    found = settled(stage, 67)
+    actual = settled(stage, 67)
     # Of a reply that is unknown since the worker was killed nobody can say whether it arrived.
-    assert found["states"]["accepted"] <= len(arrived) <= found["targeted"]
-    assert found["residual"] == 0
-    assert found["kinds"]["started"] == 2
-    assert found["spent"] == found["segments"] * 7900
+    assert actual["states"]["accepted"] <= len(arrived) <= actual["targeted"]
+    assert actual["residual"] == 0
+    assert actual["kinds"]["started"] == 2
+    assert actual["spent"] == actual["segments"] * 7900
     file = stage.data / "consents.csv"
     stage.longwave("optouts", "export", "--out", str(file))
     with file.open(newline="") as rows:
@@ -233,7 +233,7 @@ class Stopping:
     def _run(self) -> None:
         draw = random.Random(7)
         while not self._over.wait(0.1):
-            arrived = {int(one.rpartition("-")[2]) for one in self._campaign.scene.arrivals.of(self._campaign.id)}
+            arrived = {int(item.rpartition("-")[2]) for item in self._campaign.scene.arrivals.of(self._campaign.id)}
             left = [n for ordinal, n in enumerate(self._waiting) if ordinal not in arrived]
             chosen = [n for n in draw.sample(left, min(20, len(left))) if n not in self.acknowledged]
             says(self._stage, *((number, "STOP") for number in chosen))
@@ -243,13 +243,13 @@ class Stopping:
         """Seconds from a STOP's answer to a message that came more than one second after it."""
         times = self._campaign.scene.arrivals.times
         numbers = dict(enumerate(self._waiting))
-        found = []
-        for one, arrivals in times.items():
-            campaign, _, ordinal = one.split("-")
+        actual = []
+        for item, arrivals in times.items():
+            campaign, _, ordinal = item.split("-")
             taken = self.acknowledged.get(numbers.get(int(ordinal), 0))
             if campaign == self._campaign.id and taken is not None:
-                found += [(at - taken) / 1e9 for at in arrivals if at > taken + 1_000_000_000]
-        return found
+                actual += [(at - taken) / 1e9 for at in arrivals if at > taken + 1_000_000_000]
+        return actual
 
 
 def test_no_stop_is_late_while_workers_are_killed_stand_still_and_go(stage: Scene) -> None:
@@ -330,7 +330,7 @@ def test_an_export_imports_back_to_the_same_state_and_undoes_no_later_opt_out(st
         stage.longwave("optouts", "add", "+14155554099", "--evidence", exported.name)
         marked = partial(lambda name: name in stage.longwave("optouts", "show", "+14155554099"), exported.name)
         wait_until("all is shown", marked, 20)
-        assert [one for one in state() if one[0] != "+14155554099"] == before
+        assert [item for item in state() if item[0] != "+14155554099"] == before
     file.write_text("phone,out,at\n+14155554012,in,2026-03-01\n")
     said = json.loads(stage.longwave("optouts", "import", str(file), "--json", "-"))
     assert (said["opted_in"], said["noted"]) == (0, {"opted_out_later": 1})

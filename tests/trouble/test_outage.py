@@ -23,8 +23,8 @@ def test_an_outage_of_the_aggregator_costs_memory_and_people_nothing() -> None:
     assert 0 < details["unknown"] <= details["window"]
     assert details["breaker_open_after_s"] < details["suspended_after_s"]
     # It hung, lost its connections when it was killed, was gone: whichever somebody saw, and each is the true cause.
-    told = {part.partition(" (")[0] for reason in details["reasons"] for part in reason.split("; ")}
-    causes = {part.removeprefix(WAITING) for part in told if part.startswith(WAITING)}
+    reported = {part.partition(" (")[0] for reason in details["reasons"] for part in reason.split("; ")}
+    causes = {part.removeprefix(WAITING) for part in reported if part.startswith(WAITING)}
     assert causes
     assert causes <= HANGS | GONE, details["reasons"]
     assert {"worker-0", "writer", "ingress", "api", "kafka", "clickhouse", "aggregator"} == details["memory"].keys()

@@ -39,7 +39,7 @@ def test_a_rough_aggregator_gets_nobody_twice(stage: Scene) -> None:
         account = accounted(campaign, ends=("finished",), refusals=True)
     assert {"delivered", "undelivered", "rejected", "unknown"} == set(account.states)
     assert stage.arrivals.count(campaign.id) > campaign.arrived()
-    unknown = {one["reason"] for one in account.shown["figures"]["reasons"] if one["state"] == "unknown"}
+    unknown = {item["reason"] for item in account.shown["figures"]["reasons"] if item["state"] == "unknown"}
     assert unknown <= {"http:500", "connection_lost"}
 
 
@@ -52,7 +52,7 @@ def test_the_aggregator_killed_in_the_middle(stage: Scene) -> None:
 
 def test_the_ingress_killed_while_receipts_come_in(stage: Scene) -> None:
     with stage.sending(6000) as campaign:
-        campaign.until("receipts come in", lambda one: (one["figures"] or NONE)["states"]["delivered"] > 300)
+        campaign.until("receipts come in", lambda shown: (shown["figures"] or NONE)["states"]["delivered"] > 300)
         stage.kill("ingress")
         account = accounted(campaign, ends=("finished",), refusals=True)
     assert "accepted" not in account.states

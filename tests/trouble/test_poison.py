@@ -74,8 +74,8 @@ def test_refused_dead_letters_end_the_worker_and_nothing_is_lost(stage: Scene) -
         wait_until("its successor wrote them", lambda: len(stage.letters()) == before + len(origins))
         account = accounted(campaign, letters=before + len(origins))
     assert set(account.states) <= {"accepted", "unknown"}
-    found = {letter.origin for letter in stage.letters()}
-    assert origins <= found
+    actual = {letter.origin for letter in stage.letters()}
+    assert origins <= actual
     stage.longwave("dead-letters", "drop", *origins)
 
 
@@ -102,12 +102,12 @@ def refused(stage: Scene) -> float:
 
 
 def test_dead_letters_are_listed_replayed_and_dropped(stage: Scene) -> None:
-    before = {one["origin"]: one for one in listed(stage)}
+    before = {item["origin"]: item for item in listed(stage)}
     assert len(before) == 2 * len(READERS)
-    chosen = next(one for one in before.values() if one["topic"] == "receipts")
+    chosen = next(item for item in before.values() if item["topic"] == "receipts")
     assert stage.longwave("dead-letters", "replay", chosen["origin"]) == f"{chosen['origin']} replayed"
     wait_until("the replayed record came back, from its new place", lambda: len(listed(stage)) == len(before))
-    (back,) = [one for one in listed(stage) if one["origin"] not in before]
+    (back,) = [item for item in listed(stage) if item["origin"] not in before]
     assert (back["topic"], back["partition"], back["value"]) == (
         chosen["topic"],
         chosen["partition"],
@@ -115,16 +115,16 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Scene) -> None:
     )
     assert back["offset"] > chosen["offset"]
     said = stage.longwave("dead-letters", "list")
-    assert all(one["origin"] in said and one["step"] in said for one in listed(stage))
-    stage.longwave("dead-letters", "drop", *(one["origin"] for one in listed(stage)))
+    assert all(item["origin"] in said and item["step"] in said for item in listed(stage))
+    stage.longwave("dead-letters", "drop", *(item["origin"] for item in listed(stage)))
     assert stage.longwave("dead-letters", "list") == "no dead letters"
     said = stage.longwave("dead-letters", "drop", chosen["origin"], code=1)
     assert said.startswith("error: no open dead letter at")
 
 
 def listed(stage: Scene) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(stage.longwave("dead-letters", "list", "--json"))
-    return found
+    actual: list[dict[str, str]] = json.loads(stage.longwave("dead-letters", "list", "--json"))
+    return actual
 
 
 def poisoned(stage: Scene, topic: str, campaign: str, value: bytes) -> str:

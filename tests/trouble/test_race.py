@@ -55,37 +55,37 @@ class Race:
         with ThreadPoolExecutor(CAMPAIGNS) as pool:
             drafts = [json.dumps({"name": f"{name}-{nth}", **body}).encode() for nth in range(CAMPAIGNS)]
             made = pool.map(lambda draft: self.stage.api.send("POST", "/v1/campaigns", draft), drafts)
-            self.ids = [one["id"] for one in made]
+            self.ids = [item["id"] for item in made]
             list(pool.map(self.launch, self.ids))
-        wait_until("all have ended", lambda: all(self.shown(one)["status"] in ENDED for one in self.ids), pause=0.5)
+        wait_until("all have ended", lambda: all(self.shown(item)["status"] in ENDED for item in self.ids), pause=0.5)
 
     def launch(self, campaign: str) -> None:
         """Launch, though the review may see that those before it left nobody."""
         self.stage.api.send("POST", f"/v1/campaigns/{campaign}/launch", allow_empty=True)
 
     def shown(self, campaign: str) -> dict[str, object]:
-        found: dict[str, object] = self.stage.api.get(f"/v1/campaigns/{campaign}")
-        return found
+        actual: dict[str, object] = self.stage.api.get(f"/v1/campaigns/{campaign}")
+        return actual
 
     def arrivals(self) -> dict[int, list[tuple[int, str]]]:
         """Number → (ms, campaign) of each message that arrived there, by the aggregator's record."""
-        found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        actual: dict[int, list[tuple[int, str]]] = defaultdict(list)
         for entry in entries(self.stage.data / "aggregator"):
             for message in entry.batch().messages:
                 if message.id[:8] in self.ids:
-                    found[int(message.to[1:])].append((entry.at // 1_000_000, message.id[:8]))
-        return found
+                    actual[int(message.to[1:])].append((entry.at // 1_000_000, message.id[:8]))
+        return actual
 
     def reservations(self) -> dict[int, list[tuple[int, int]]]:
         """Number → (planned ms, window in minutes) of what holds, by the table's changelog."""
         numbers = np.arange(self.first, self.first + PEOPLE, dtype=np.uint64)
         number_of = dict(zip(hashes(numbers).tolist(), numbers.tolist(), strict=True))
-        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        actual: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for packed in changelog(self.stage).values():
             for hashed, word, _ in np.frombuffer(packed, "<u8").reshape(-1, 3).tolist():
                 if hashed in number_of and not word & 0x8000:
-                    found[number_of[hashed]].append((word >> 16, word & 0x7FFF))
-        return found
+                    actual[number_of[hashed]].append((word >> 16, word & 0x7FFF))
+        return actual
 
     def skips(self) -> tuple[Counter[str], set[tuple[int, str]]]:
         """Skipped messages by reason, and (number, campaign that was in the way) of each."""
@@ -129,8 +129,8 @@ def test_each_gets_one_message_where_all_have_a_window(stage: Scene) -> None:
     arrivals, reserved = race.arrivals(), race.reservations()
     # The best: all are planned within seconds, so one message for each.
     assert [len(arrival) for arrival in arrivals.values()] == [1] * PEOPLE
-    assert [len(one) for one in reserved.values()] == [1] * PEOPLE
-    assert {window for one in reserved.values() for _, window in one} == {WINDOW_HOURS * 60}
+    assert [len(item) for item in reserved.values()] == [1] * PEOPLE
+    assert {window for item in reserved.values() for _, window in item} == {WINDOW_HOURS * 60}
     reasons, causes = race.skips()
     assert reasons == {"smart_sending": (CAMPAIGNS - 1) * PEOPLE}
     assert causes == {(number, campaign) for number, got in arrivals.items() for _, campaign in got}
@@ -142,7 +142,7 @@ def test_each_gets_as_many_as_the_accounts_cap_where_none_has_a_window(stage: Sc
     arrivals, reserved = race.arrivals(), race.reservations()
     assert [len({campaign for _, campaign in arrival}) for arrival in arrivals.values()] == [CAP] * PEOPLE
     assert [len(arrival) for arrival in arrivals.values()] == [CAP] * PEOPLE
-    assert [len(one) for one in reserved.values()] == [CAP] * PEOPLE
+    assert [len(item) for item in reserved.values()] == [CAP] * PEOPLE
     reasons, causes = race.skips()
     assert reasons == {"account_cap": (CAMPAIGNS - CAP) * PEOPLE}
     assert causes <= {(number, campaign) for number, got in arrivals.items() for _, campaign in got}

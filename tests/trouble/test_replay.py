@@ -79,10 +79,10 @@ class Story:
             store.close()
         shown = {what: self.stage.api.get(f"/v1/campaigns/{campaign}") for what, campaign in self.campaigns.items()}
         return {
-            "status": {what: (one["status"], one["reason"]) for what, one in shown.items()},
-            "figures": {what: _lasting(one["figures"]) for what, one in shown.items()},
+            "status": {what: (item["status"], item["reason"]) for what, item in shown.items()},
+            "figures": {what: _lasting(item["figures"]) for what, item in shown.items()},
             "people": people,
-            "replies": [_lasting(one) for one in self.stage.api.get("/v1/replies")["senders"]],
+            "replies": [_lasting(item) for item in self.stage.api.get("/v1/replies")["senders"]],
             "consents": [tuple(map(str, row)) for row in consents],
             "reservations": self.reservations(),
             "arrivals": sum(len(entry.outcomes) for entry in entries(self.stage.data / "aggregator")),
@@ -97,7 +97,7 @@ class Story:
         ends = {place.partition: reader.get_watermark_offsets(place, timeout=10)[1] for place in places}
         reader.assign(places)
         newest: dict[bytes, bytes] = {}
-        while any(one.offset < ends[one.partition] for one in reader.position(places) if ends[one.partition]):
+        while any(item.offset < ends[item.partition] for item in reader.position(places) if ends[item.partition]):
             for message in reader.consume(500, 0.1):
                 assert message.error() is None
                 newest[message.key() or b""] = message.value() or b""
@@ -108,10 +108,10 @@ class Story:
 
     def committed(self, group: str) -> dict[TopicPartition, int]:
         asked = [ConsumerGroupTopicPartitions(group)]
-        [found] = self.admin.list_consumer_group_offsets(asked).values()
+        [actual] = self.admin.list_consumer_group_offsets(asked).values()
         return {
             _place(position): position.offset
-            for position in found.result(30).topic_partitions
+            for position in actual.result(30).topic_partitions
             if position.offset >= 0
         }
 
@@ -119,12 +119,12 @@ class Story:
         """Records that somebody has still to deal with, by topic. A lane's offset is its low-water mark, so it is not
         told by that how far it was read."""
         committed = [pair for group in GROUPS.values() for pair in self.committed(group).items()]
-        ends = self.admin.list_offsets({one: OffsetSpec.latest() for one, _ in committed})
-        found = {place: ends[place].result(30).offset for place in ends}
+        ends = self.admin.list_offsets({item: OffsetSpec.latest() for item, _ in committed})
+        actual = {place: ends[place].result(30).offset for place in ends}
         left: dict[str, int] = {}
         for place, offset in committed:
-            if place.topic != topics.LANES.name and found[place] > offset:
-                left[place.topic] = left.get(place.topic, 0) + found[place] - offset
+            if place.topic != topics.LANES.name and actual[place] > offset:
+                left[place.topic] = left.get(place.topic, 0) + actual[place] - offset
         return left
 
     def rest(self) -> None:
@@ -162,7 +162,9 @@ class Story:
         )
         places = [TopicPartition(topic, partition) for partition in range(count)]
         begins = self.admin.list_offsets({place: OffsetSpec.earliest() for place in places})
-        first = [TopicPartition(one.topic, one.partition, future.result(30).offset) for one, future in begins.items()]
+        first = [
+            TopicPartition(item.topic, item.partition, future.result(30).offset) for item, future in begins.items()
+        ]
 
         def reset() -> bool:
             with contextlib.suppress(KafkaException):  # until the group has noticed that its member is gone
@@ -210,8 +212,8 @@ def differences(before: Any, now: Any) -> list[str]:
     return [f"{before} -> {now}"]
 
 
-def _place(one: TopicPartition) -> TopicPartition:
-    return TopicPartition(one.topic, one.partition)
+def _place(position: TopicPartition) -> TopicPartition:
+    return TopicPartition(position.topic, position.partition)
 
 
 def _gone(pid: int) -> bool:
@@ -244,8 +246,8 @@ def _to_lists(stage: Scene, lists: list[str], recipients: int) -> Campaign:
 
 
 def _lists(campaign: Campaign) -> list[str]:
-    found: list[str] = campaign.show()["spec"]["audience"]["lists"]
-    return found
+    actual: list[str] = campaign.show()["spec"]["audience"]["lists"]
+    return actual
 
 
 def _first_number(campaign: Campaign) -> int:
@@ -253,7 +255,7 @@ def _first_number(campaign: Campaign) -> int:
 
 
 def _ended(campaign: Campaign) -> dict[str, Any]:
-    return campaign.until("it is finished", lambda one: one["status"] == "finished")
+    return campaign.until("it is finished", lambda shown: shown["status"] == "finished")
 
 
 def _opt_out(stage: Scene, numbers: list[int]) -> None:
@@ -265,32 +267,34 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """One campaign to everybody, one whose people mostly had that one, one canceled while it waited, one to whom
     that left free, and one that is paused in the middle; then people of each opt out, and one comes back."""
     with scene(tmp_path_factory.mktemp("replay"), SCRIPT) as stage:
-        told = Story(stage, AdminClient({"bootstrap.servers": stage.settings.kafka.bootstrap}))
-        _happens(told)
-        told.settled()
-        told.under_way.looks.start()
-        yield told
-        told.under_way.looks.stop()
+        reported = Story(stage, AdminClient({"bootstrap.servers": stage.settings.kafka.bootstrap}))
+        _happens(reported)
+        reported.settled()
+        reported.under_way.looks.start()
+        yield reported
+        reported.under_way.looks.stop()
 
 
-def _happens(told: Story) -> None:
-    stage, hours = told.stage, {"smart_sending_hours": 8}
+def _happens(story_: Story) -> None:
+    stage, hours = story_.stage, {"smart_sending_hours": 8}
     later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + HOUR / 1000 / 12))
     draft = stage.draft(300, **hours)
     first = _first_number(draft)
     waiting = _launched(stage, 200, send_at=later, **hours)
     _opt_out(stage, list(range(first, first + OUT)))
     stage.api.send("POST", f"/v1/campaigns/{draft.id}/launch")
-    told.under_way = _launched(stage, 6000)
-    told.under_way.until_arrived(500)
-    stage.api.send("POST", f"/v1/campaigns/{told.under_way.id}/pause")
-    waiting.until("all wait", lambda one: (one["figures"] or {"states": {"delayed": 0}})["states"]["delayed"] == 200)
+    story_.under_way = _launched(stage, 6000)
+    story_.under_way.until_arrived(500)
+    stage.api.send("POST", f"/v1/campaigns/{story_.under_way.id}/pause")
+    waiting.until(
+        "all wait", lambda shown: (shown["figures"] or {"states": {"delayed": 0}})["states"]["delayed"] == 200
+    )
     stage.longwave("campaign", "cancel", waiting.id)
     assert _ended(draft)["figures"]["states"]["skipped"] == OUT
     second = _to_lists(stage, [*_lists(draft), *_lists(waiting)], 500)
     assert _ended(second)["figures"]["states"]["skipped"] == 300
-    told.campaigns = {"first": draft.id, "canceled": waiting.id, "second": second.id, "paused": told.under_way.id}
-    states = {row[0]: row[2] for row in _of(told, "paused")}
+    story_.campaigns = {"first": draft.id, "canceled": waiting.id, "second": second.id, "paused": story_.under_way.id}
+    states = {row[0]: row[2] for row in _of(story_, "paused")}
     sent, still = ([number for number, state in states.items() if (state == "queued") == queued] for queued in (0, 1))
     assert len(sent) >= 500
     assert len(still) > 500
@@ -301,30 +305,32 @@ def _happens(told: Story) -> None:
     for number in (*out, first):
         replied(stage, number, 1)
     # Of those who stopped, two had the first campaign's message last, and one that of the one that is paused.
-    wait_until("STOPs count for their campaigns", lambda: _stopped(told) == {"first": 2, "paused": 1}, 60)
+    wait_until("STOPs count for their campaigns", lambda: _stopped(story_) == {"first": 2, "paused": 1}, 60)
 
 
-def _stopped(told: Story) -> dict[str, int]:
-    shown = {what: told.stage.api.get(f"/v1/campaigns/{campaign}") for what, campaign in told.campaigns.items()}
-    counts = {what: one["figures"]["opted_out"] for what, one in shown.items() if one["figures"]}
+def _stopped(story_: Story) -> dict[str, int]:
+    shown = {what: story_.stage.api.get(f"/v1/campaigns/{campaign}") for what, campaign in story_.campaigns.items()}
+    counts = {what: item["figures"]["opted_out"] for what, item in shown.items() if item["figures"]}
     return {what: count for what, count in counts.items() if count}
 
 
-def _of(told: Story, what: str) -> list[tuple[Any, ...]]:
-    store = Store(told.stage.settings.clickhouse)
+def _of(story_: Story, what: str) -> list[tuple[Any, ...]]:
+    store = Store(story_.stage.settings.clickhouse)
     try:
-        return _people(store, told.campaigns[what])
+        return _people(store, story_.campaigns[what])
     finally:
         store.close()
 
 
 def test_nothing_that_is_read_by_a_group_is_left_out_here(story: Story) -> None:
     for process, known in (("worker-0", WORKER), ("writer", WRITER)):
-        found = {place.topic for place in story.committed(GROUPS[process])}
-        assert found - {topics.LANES.name} == {*known} - {topics.LANES.name}
+        actual = {place.topic for place in story.committed(GROUPS[process])}
+        assert actual - {topics.LANES.name} == {*known} - {topics.LANES.name}
 
 
-@pytest.mark.parametrize(("steps", "written"), ROUNDS, ids=lambda one: one if isinstance(one, str) else "-".join(one))
+@pytest.mark.parametrize(
+    ("steps", "written"), ROUNDS, ids=lambda item: item if isinstance(item, str) else "-".join(item)
+)
 def test_read_again_it_changes_no_figure_and_sends_nothing(
     story: Story, steps: tuple[str, ...], written: str
 ) -> None:

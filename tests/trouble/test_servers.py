@@ -28,9 +28,9 @@ def test_everybody_is_in_one_state_at_every_look(stage: Scene) -> None:
         account = accounted(campaign, ends=("finished",))
     assert account.unknown == set()
     assert {"delivered", "undelivered"} == set(account.states)
-    looks = [one["looked"] for one in campaign.looks.found]
-    assert len({one["figures"]["as_of"] for one in campaign.looks.found if one["figures"]}) >= 10
-    assert len({tuple(one["figures"]["states"].values()) for one in campaign.looks.found if one["figures"]}) >= 4
+    looks = [item["looked"] for item in campaign.looks.history]
+    assert len({item["figures"]["as_of"] for item in campaign.looks.history if item["figures"]}) >= 10
+    assert len({tuple(item["figures"]["states"].values()) for item in campaign.looks.history if item["figures"]}) >= 4
     assert len(looks) >= (looks[-1] - looks[0]) / 5 or not campaign.looks.refused
 
 
@@ -61,7 +61,7 @@ def test_clickhouse_away_when_the_audience_is_to_be_frozen(stage: Scene) -> None
     draft, other = stage.draft(3000), stage.draft(10)
     with stage.down("clickhouse"), draft.watched():
         stage.command(draft, "launch")
-        shown = draft.until("it says what it waits for", lambda one: bool(one["reason"]))
+        shown = draft.until("it says what it waits for", lambda shown: bool(shown["reason"]))
         assert (shown["status"], shown["recipients"]) == ("processing", 0)
         assert shown["reason"].startswith("waiting_for_clickhouse:")
         for word in ("review", "launch"):
@@ -80,7 +80,7 @@ def test_kafka_killed_in_the_middle(stage: Scene) -> None:
             said = stage.longwave("campaign", "pause", campaign.id, code=1)
             assert said.startswith("error: Kafka")
             assert "\n" not in said
-            campaign.until("the page says so", lambda one: not one["sources"]["kafka"]["ok"])
+            campaign.until("the page says so", lambda shown: not shown["sources"]["kafka"]["ok"])
             held = campaign.arrived()
             assert held < campaign.recipients
         account = accounted(campaign, ends=("finished",))

@@ -130,7 +130,7 @@ def test_pause_and_resume(stage: Scene) -> None:
     with stage.sending(15_000) as campaign:
         campaign.until_arrived(1000)
         assert "paused" in stage.longwave("campaign", "pause", campaign.id)
-        paused = campaign.until("nothing is in flight", lambda one: not one["figures"]["states"]["in_flight"])
+        paused = campaign.until("nothing is in flight", lambda shown: not shown["figures"]["states"]["in_flight"])
         assert paused["status"] == "paused"
         held = campaign.arrived()
         assert held < campaign.recipients
@@ -171,7 +171,7 @@ def submitted_after_control(stage: Scene, campaign: Campaign, states: set[str]) 
 
 
 def members(campaign: Campaign, log: dict[int, LaneRecord], intent: Intent) -> set[str]:
-    found: set[str] = set()
+    actual: set[str] = set()
     for chunk, start, stop in intent.slices:
-        found |= {f"{campaign.id}-0-{ordinal}" for ordinal in log[chunk].ordinals[start:stop]}  # type: ignore[union-attr]
-    return found
+        actual |= {f"{campaign.id}-0-{ordinal}" for ordinal in log[chunk].ordinals[start:stop]}  # type: ignore[union-attr]
+    return actual

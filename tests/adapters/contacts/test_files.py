@@ -203,9 +203,9 @@ def test_a_delimiter_that_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_file_without_header(tmp_path: Path) -> None:
     path = csv_file(tmp_path, b"+12127365000,Ann\n+12127365001,Bob\n")
-    told = open_contacts(path, Reading(has_header=False))
-    assert told.header == ("column 1", "column 2")
-    assert [row[1] for batch in told.batches() for row in batch.rows] == ["Ann", "Bob"]
+    reported = open_contacts(path, Reading(has_header=False))
+    assert reported.header == ("column 1", "column 2")
+    assert [row[1] for batch in reported.batches() for row in batch.rows] == ["Ann", "Bob"]
     seen = open_contacts(path, reading_of("", "", "", has_header=True, lenient=True))
     assert seen.header == ("column 1", "column 2")
 

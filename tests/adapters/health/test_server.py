@@ -55,12 +55,12 @@ def test_clients_that_say_nothing_end_and_the_others_are_answered(port: int, mon
             except (OSError, urllib.error.URLError):
                 assert time.monotonic() - began < 10, "silent clients keep the others out for ever"
                 time.sleep(0.1)
-        for one in silent:
-            one.settimeout(10)
-            assert one.recv(100) == b"", "it was closed"
+        for item in silent:
+            item.settimeout(10)
+            assert item.recv(100) == b"", "it was closed"
     finally:
-        for one in silent:
-            one.close()
+        for item in silent:
+            item.close()
 
 
 def test_a_taken_port_is_an_error(port: int) -> None:

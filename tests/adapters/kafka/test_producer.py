@@ -21,8 +21,8 @@ def nobody() -> Kafka:
 
 
 async def test_a_fatal_error_fails_what_is_pending_and_what_comes_and_is_told_once() -> None:
-    told: list[EmitBroken] = []
-    producer = Producer(nobody(), told.append)
+    reported: list[EmitBroken] = []
+    producer = Producer(nobody(), reported.append)
     pending = producer.send("things", b"before")
     raise_fatal(producer._producer, "its sequence is lost")
     with pytest.raises(EmitBroken, match=r"its sequence is lost.*this process ends"):
@@ -31,25 +31,25 @@ async def test_a_fatal_error_fails_what_is_pending_and_what_comes_and_is_told_on
         with pytest.raises(EmitBroken, match="OUT_OF_ORDER_SEQUENCE_NUMBER"):
             await producer.send("things", b"after")
     await producer.close()
-    assert [str(one) for one in told] == [str(told[0])]
+    assert [str(item) for item in reported] == [str(reported[0])]
 
 
 async def test_a_fatal_error_that_meets_no_record_is_told_too() -> None:
-    told: asyncio.Future[EmitBroken] = asyncio.get_running_loop().create_future()
-    producer = Producer(nobody(), told.set_result)
+    reported: asyncio.Future[EmitBroken] = asyncio.get_running_loop().create_future()
+    producer = Producer(nobody(), reported.set_result)
     raise_fatal(producer._producer, "fenced")
-    assert "fenced" in str(await asyncio.wait_for(told, 10))
+    assert "fenced" in str(await asyncio.wait_for(reported, 10))
     await producer.close()
 
 
 async def test_without_a_broker_it_is_not_broken() -> None:
-    told: list[EmitBroken] = []
-    producer = Producer(Kafka(bootstrap=nobody().bootstrap, session_timeout=3), told.append)
+    reported: list[EmitBroken] = []
+    producer = Producer(Kafka(bootstrap=nobody().bootstrap, session_timeout=3), reported.append)
     with pytest.raises(EmitError) as raised:
         await asyncio.wait_for(producer.send("things", b"x"), 20)
     assert not isinstance(raised.value, EmitBroken)
     await producer.close()
-    assert told == []
+    assert reported == []
 
 
 @pytest.mark.parametrize(

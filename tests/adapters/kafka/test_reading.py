@@ -29,8 +29,8 @@ async def test_what_is_written_is_read_measured_and_cut(kafka: Server) -> None:
         writer.write(TOPIC.name, 1, value)
     writer.flush()
     assert ends(TOPIC.name, 1) == before + 1001
-    found = [record for offset, record in reading.records(kafka.address, TOPIC, 1, LANES) if offset >= before]
-    assert [encode(record) for record in found] == values, "what does not decode is passed over"
+    actual = [record for offset, record in reading.records(kafka.address, TOPIC, 1, LANES) if offset >= before]
+    assert [encode(record) for record in actual] == values, "what does not decode is passed over"
 
     admin.delete_records(settings, TOPIC.name, 1, before + 990)
     consumer = reading.reader(settings)
@@ -41,7 +41,7 @@ async def test_what_is_written_is_read_measured_and_cut(kafka: Server) -> None:
     finally:
         await consumer.stop()
     rest = [record for _, record in reading.records(kafka.address, TOPIC, 1, LANES)]
-    assert rest == found[-11:]
+    assert rest == actual[-11:]
 
 
 def test_where_nobody_is_nothing_answers() -> None:

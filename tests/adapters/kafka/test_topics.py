@@ -32,8 +32,8 @@ def test_topics_are_made_as_the_schema_says_and_only_once(kafka: Server) -> None
     assert topics.ensure(settings, own) == [t.name for t in own]
     assert topics.ensure(settings, own) == []
     assert [s.problem for s in topics.inspect(settings, own)] == [""] * len(ALL)
-    found = AdminClient({"bootstrap.servers": kafka.address}).list_topics(timeout=5).topics
-    counts = {t.name: len(found[t.name].partitions) for t in own}
+    actual = AdminClient({"bootstrap.servers": kafka.address}).list_topics(timeout=5).topics
+    counts = {t.name: len(actual[t.name].partitions) for t in own}
     assert (counts["made-lanes"], counts["made-dead-letters"], counts["made-recipients"]) == (5, 1, 3)
     assert _config(kafka, "made-campaigns")["cleanup.policy"] == "compact"
     assert _config(kafka, "made-lanes")["retention.ms"] == "-1"

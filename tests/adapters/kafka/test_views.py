@@ -49,16 +49,16 @@ async def test_the_past_of_every_partition_has_been_read_before_it_is_ready(kafk
     applied: list[bytes] = []
     view = View(settings, "view-past", lambda key, value: applied.append(value or b""))
     await _until_ready(view)
-    told = list(applied)
+    reported = list(applied)
     _write(kafka, "view-past", {0: [b"new"]})
     async with asyncio.timeout(30):
         while b"new" not in applied:
             await view.changed(1.0)
     await view.stop()
-    assert sorted(told) == sorted(value for values in past.values() for value in values)
-    assert applied[len(told) :] == [b"new"]
+    assert sorted(reported) == sorted(value for values in past.values() for value in values)
+    assert applied[len(reported) :] == [b"new"]
     for p, values in past.items():
-        assert [value for value in told if value.startswith(b"%d-" % p)] == values
+        assert [value for value in reported if value.startswith(b"%d-" % p)] == values
 
 
 async def test_an_empty_topic_is_ready_without_a_fetch_for_each_partition(

@@ -34,9 +34,9 @@ def assignor(data: Path, made: type[PartitionAssignor] = LaneAssignor) -> Any:
 
 
 def cluster(*topics: str) -> ClusterMetadata:
-    found = ClusterMetadata()
-    found._partitions = {topic: dict.fromkeys(range(PARTITIONS)) for topic in topics}
-    return found
+    actual = ClusterMetadata()
+    actual._partitions = {topic: dict.fromkeys(range(PARTITIONS)) for topic in topics}
+    return actual
 
 
 def joined(before: dict[str, dict[str, list[int]]]) -> dict[str, ConsumerProtocolMemberMetadata]:
@@ -57,20 +57,20 @@ def joined(before: dict[str, dict[str, list[int]]]) -> dict[str, ConsumerProtoco
 
 def assigned(by: Any, members: dict[str, ConsumerProtocolMemberMetadata]) -> dict[str, dict[str, list[int]]]:
     made = by.assign(cluster(*TOPICS), members)
-    return {member: dict(one.assignment) for member, one in made.items()}
+    return {member: dict(item.assignment) for member, item in made.items()}
 
 
 def test_two_workers_share_the_lanes_of_one_sender(tmp_path: Path) -> None:
-    found = assigned(assignor(tmp_path), joined({"one": {}, "two": {}}))
-    carrying = {member: len({0, 1, 2, 3} & set(topics[LANES])) for member, topics in found.items()}
+    actual = assigned(assignor(tmp_path), joined({"one": {}, "two": {}}))
+    carrying = {member: len({0, 1, 2, 3} & set(topics[LANES])) for member, topics in actual.items()}
     assert carrying == {"one": 2, "two": 2}
-    assert sorted(found["one"][LANES] + found["two"][LANES]) == list(range(PARTITIONS))
+    assert sorted(actual["one"][LANES] + actual["two"][LANES]) == list(range(PARTITIONS))
 
 
 def test_faust_alone_gives_them_to_one_which_is_why_there_is_a_rule_of_ours(tmp_path: Path) -> None:
     had = {"one": {topic: [0, 1, 2, 3] for topic in TOPICS}, "two": {topic: [4, 5, 6, 7] for topic in TOPICS}}
-    found = assigned(assignor(tmp_path, PartitionAssignor), joined(had))
-    assert set(found["one"][LANES]) == {0, 1, 2, 3}
+    actual = assigned(assignor(tmp_path, PartitionAssignor), joined(had))
+    assert set(actual["one"][LANES]) == {0, 1, 2, 3}
 
 
 def test_what_belongs_together_stays_together(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_assigned_by_metadata_that_lack_a_topic(seen: tuple[str, ...]
 
 def test_faust_alone_assigns_nothing_to_anybody_by_empty_metadata(tmp_path: Path) -> None:
     made = assignor(tmp_path, PartitionAssignor).assign(cluster(), joined({"one": {}, "two": {}}))
-    assert [list(one.assignment) for one in made.values()] == [[], []]
+    assert [list(item.assignment) for item in made.values()] == [[], []]
 
 
 def test_every_member_hears_of_all_lanes_that_somebody_has(tmp_path: Path) -> None:

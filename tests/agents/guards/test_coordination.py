@@ -86,8 +86,8 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_leader_asks_again_until_it_sees_every_topic() -> None:
     leader = coordinator(empty=3)
-    found = asyncio.run(leader._perform_assignment(JOINED))
-    assert found == {"one": {topic: {0, 1} for topic in TOPICS}}
+    actual = asyncio.run(leader._perform_assignment(JOINED))
+    assert actual == {"one": {topic: {0, 1} for topic in TOPICS}}
     assert leader._client.asked == 4
 
 

@@ -128,11 +128,11 @@ async def test_an_event_that_nobody_holds_any_more_still_holds_the_commit_back(g
 
 async def test_streams_keep_adding_to_the_set_that_they_found(tmp_path: Path) -> None:
     handed = Handed(True, tmp_path)
-    found = handed.consumer._unacked_messages
+    actual = handed.consumer._unacked_messages
     await handed.hand_out(10)
     await handed.consumer.on_partitions_revoked({TOPIC})
-    assert handed.consumer._unacked_messages is found
-    assert not found
+    assert handed.consumer._unacked_messages is actual
+    assert not actual
 
 
 async def test_an_acknowledgement_from_before_a_rebalance_does_not_count(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ async def test_a_seek_that_fails_is_made_again(tmp_path: Path, monkeypatch: Any)
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        found: dict[TP, int] = answer
-        return found
+        actual: dict[TP, int] = answer
+        return actual
 
     monkeypatch.setattr(consumer, "seek_to_committed", seek_to_committed)
     await consumer.on_partitions_revoked({TOPIC})

@@ -47,17 +47,17 @@ def ending(ends: dict[tuple[str, int], int]) -> Callable[[str, int], int]:
 def test_what_fits_its_changelog_stays(app: WorkerApp) -> None:
     table = table_of(app, "reservations")
     paths = [write(table, 0, 9), write(table, 1, None)]
-    found = selfcheck.check([table], ending({("reservations", 0): 10, ("reservations", 1): 0}))
-    assert (found.kept, found.removed) == (2, [])
+    actual = selfcheck.check([table], ending({("reservations", 0): 10, ("reservations", 1): 0}))
+    assert (actual.kept, actual.removed) == (2, [])
     assert all(path.is_dir() for path in paths)
 
 
 def test_what_knows_more_than_its_changelog_goes(app: WorkerApp) -> None:
     table = table_of(app, "reservations")
     ahead, other = write(table, 3, 10), write(table, 2, 9)
-    found = selfcheck.check([table], ending({("reservations", 3): 10, ("reservations", 2): 10}))
-    assert found.kept == 1
-    assert found.removed == ["reservations-3 has offset 10, its changelog ends at 10"]
+    actual = selfcheck.check([table], ending({("reservations", 3): 10, ("reservations", 2): 10}))
+    assert actual.kept == 1
+    assert actual.removed == ["reservations-3 has offset 10, its changelog ends at 10"]
     assert other.is_dir()
     assert not ahead.exists()
 
@@ -66,9 +66,9 @@ def test_what_is_damaged_goes(app: WorkerApp) -> None:
     table = table_of(app, "campaigns")
     path = write(table, 0, 9)
     next(path.glob("MANIFEST-*")).write_bytes(b"torn")
-    found = selfcheck.check([table], ending({("campaigns", 0): 10}))
-    assert found.kept == 0
-    assert found.removed[0].startswith("campaigns-0 cannot be read: ")
+    actual = selfcheck.check([table], ending({("campaigns", 0): 10}))
+    assert actual.kept == 0
+    assert actual.removed[0].startswith("campaigns-0 cannot be read: ")
     assert not path.exists()
 
 

@@ -68,13 +68,13 @@ async def ask(bench: Bench, *does: str, partition: int = 0) -> None:
 
 def folded(bench: Bench, partition: int = 0) -> dict[bytes, bytes]:
     """What the changelog says."""
-    found: dict[bytes, bytes] = {}
+    actual: dict[bytes, bytes] = {}
     for message in bench.records(bench.log, 1, partition):
         if message.value() is None:
-            found.pop(message.key(), None)
+            actual.pop(message.key(), None)
         else:
-            found[message.key()] = message.value()
-    return found
+            actual[message.key()] = message.value()
+    return actual
 
 
 async def test_nothing_is_settled_stored_or_committed_while_kafka_is_away(kafka: Server, tmp_path: Path) -> None:
@@ -257,10 +257,10 @@ async def test_a_write_for_a_partition_that_is_gone_is_not_made(kafka: Server, t
 
 async def test_two_workers_share_and_hand_over_without_losing_a_write(kafka: Server, tmp_path: Path) -> None:
     bench = Bench(kafka, "two", tmp_path)
-    one, two = bench.app(worker="1"), bench.app(worker="2")
-    first, second = Keeper(bench, one), Keeper(bench, two)
+    item, two = bench.app(worker="1"), bench.app(worker="2")
+    first, second = Keeper(bench, item), Keeper(bench, two)
     does = [f"k{n % 50}={n}" for n in range(400)]
-    async with started(one):
+    async with started(item):
         feeding = asyncio.create_task(_feed(bench, does))
         await until(lambda: len(first.settled) > 40)
         async with started(two):

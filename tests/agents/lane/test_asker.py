@@ -86,17 +86,17 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
             await until(settled, 60)
         await producer.close()
         await dead.close()
-    found = Submissions.read(tmp_path / "aggregator")
+    actual = Submissions.read(tmp_path / "aggregator")
     everybody = set(message_ids(A, 0, list(range(100))))
-    assert found.accepted == everybody
-    assert found.key_hits == 0, "the aggregator's keys had nothing to do"
-    assert not found.received_twice
+    assert actual.accepted == everybody
+    assert actual.key_hits == 0, "the aggregator's keys had nothing to do"
+    assert not actual.received_twice
 
 
 async def _arrives(aggregator: HttpBatch, ids: list[str]) -> None:
     for _ in range(50):
-        told = await aggregator.lookup(ids)
-        if not isinstance(told, str) and all(one.outcome == "accepted" for one in told):
+        reported = await aggregator.lookup(ids)
+        if not isinstance(reported, str) and all(item.outcome == "accepted" for item in reported):
             return
-        await aggregator.submit("+18885550100", [Submission(one, 12125550000, "hi") for one in ids])
+        await aggregator.submit("+18885550100", [Submission(item, 12125550000, "hi") for item in ids])
     raise AssertionError("nothing arrives")

@@ -136,7 +136,7 @@ class Said:
         self._records: list[Note | Suspension] = []
 
     def look(self, state: LaneState) -> None:
-        self._records += [one.record for one in self.outage.look(state, instant())]
+        self._records += [item.record for item in self.outage.look(state, instant())]
 
     def take(self) -> list[Note | Suspension]:
         taken, self._records = self._records, []
@@ -183,7 +183,7 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     assert said.take() == []
     await asyncio.sleep(0.35)
     said.look(log.state)
-    assert [type(one) for one in said.take()] == [Suspension]
+    assert [type(item) for item in said.take()] == [Suspension]
     said.documents[A] = document("suspended", note.reason, note.reason)
     breaker.rule.succeeded()
     said.look(log.state)
@@ -244,4 +244,4 @@ async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pyt
         breaker.rule.succeeded()
         log.state.clear(A)  # the last of it is sent in that very moment
         said.look(log.state)
-        assert [type(one) for one in said.take()] == [kind]
+        assert [type(item) for item in said.take()] == [kind]

@@ -168,11 +168,11 @@ async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
         await made.assign()
         await read(made, running(0, made), 0)
         await until(lambda: sum(isinstance(record, Heartbeat) for record in written) >= 2)
-        assert {(one.epoch, one.able) for one in written if isinstance(one, Heartbeat)} == {
+        assert {(item.epoch, item.able) for item in written if isinstance(item, Heartbeat)} == {
             (made.driver.state.epoch, True)
         }
         away(made)
-        await until(lambda: any(isinstance(one, Heartbeat) and not one.able for one in written))
+        await until(lambda: any(isinstance(item, Heartbeat) and not item.able for item in written))
 
 
 async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) -> None:
@@ -279,9 +279,9 @@ async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter
         await made.outbox.drained()
 
 
-def located(one: Work) -> Work:
-    one.zones = ["US America/New_York"]
-    return one
+def located(work_record: Work) -> Work:
+    work_record.zones = ["US America/New_York"]
+    return work_record
 
 
 async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
@@ -298,12 +298,12 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
     async with owning(own_kafka) as made:
         plain = made.outbox.send
 
-        def seen(one: Output) -> None:
-            if one.topic == topics.DEAD_LETTERS.name:
-                letter = DEAD_LETTERS.decode(one.value)
+        def seen(item: Output) -> None:
+            if item.topic == topics.DEAD_LETTERS.name:
+                letter = DEAD_LETTERS.decode(item.value)
                 assert isinstance(letter, DeadLetter)
                 letters.append(letter)
-            plain(one)
+            plain(item)
 
         made.outbox.send = seen  # type: ignore[method-assign]
         away(made)
@@ -315,8 +315,8 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
         assert made.driver.state.waiting == 6  # five of the ten, and the neighbour
         await made.outbox.drained()
     # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
-    found = {letter.offset: to_bytes(letter.value) for letter in letters}
-    assert found == {3: encode(poison), 6: encode(wrong)}
+    actual = {letter.offset: to_bytes(letter.value) for letter in letters}
+    assert actual == {3: encode(poison), 6: encode(wrong)}
     assert letters[0].error == "KeyError: 'a defect'"
 
 
@@ -335,8 +335,8 @@ def history() -> Log:
     return log
 
 
-def same(one: LaneState, two: LaneState) -> bool:
-    return snapshot(one, 0) == snapshot(two, 0)
+def same(first: LaneState, second: LaneState) -> bool:
+    return snapshot(first, 0) == snapshot(second, 0)
 
 
 async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Server) -> None:
@@ -388,7 +388,7 @@ async def test_a_checkpoint_is_loaded_and_what_follows_its_mark_is_folded(own_ka
         assert same(made.driver.state, log.state)
         assert made.driver.state.campaigns[A].state == "paused"
         assert made.driver.state.next_offset == log.end
-        others = sum(len(encode(one)) for one in after if not isinstance(one, CheckpointPart))
+        others = sum(len(encode(item)) for item in after if not isinstance(item, CheckpointPart))
         assert made.driver.checkpointing.log_bytes == others  # its own parts would call for the next checkpoint
 
 
@@ -431,8 +431,8 @@ def marks(kafka: Server) -> tuple[int, int]:
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": GROUP})
     place = TopicPartition(topics.LANES.name, LANE)
     try:
-        (found,) = consumer.committed([place], timeout=10)
-        return int(found.offset), consumer.get_watermark_offsets(place, timeout=10)[0]
+        (actual,) = consumer.committed([place], timeout=10)
+        return int(actual.offset), consumer.get_watermark_offsets(place, timeout=10)[0]
     finally:
         consumer.close()
 
@@ -483,13 +483,13 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_
 def _stage(app: Any, stages: list[tuple[bool, bool, float | None]]) -> tuple[bool, bool, float | None]:
     """Whether the worker reads, whether the lane is its own, and what its metric says."""
     owner = app.lanes._owners.get(LANE)
-    found = (
+    actual = (
         app.consumer.ready,
         owner is not None and owner.active,
         REGISTRY.get_sample_value("longwave_worker_ready"),
     )
-    stages.append(found)
-    return found
+    stages.append(actual)
+    return actual
 
 
 def _accounts() -> Any:

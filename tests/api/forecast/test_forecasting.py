@@ -29,15 +29,15 @@ def crowd(recipients: int) -> Crowd:
 
 def test_a_campaign_that_is_sent_in_two_months_has_a_finish() -> None:
     later = START + timedelta(days=60)
-    found = forecast_of(Settings(), spec(send_at=later), [crowd(1000)], NOW)
-    assert found.finish is not None
-    assert found.finish >= int(later.timestamp()) * 1000
-    assert found.horizon == int(later.timestamp()) * 1000 + HORIZON_DAYS * DAY
+    actual = forecast_of(Settings(), spec(send_at=later), [crowd(1000)], NOW)
+    assert actual.finish is not None
+    assert actual.finish >= int(later.timestamp()) * 1000
+    assert actual.horizon == int(later.timestamp()) * 1000 + HORIZON_DAYS * DAY
 
 
 def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands() -> None:
-    found = forecast_of(Settings(), spec(), [crowd(20_000_000_000)], NOW)
-    answer = forecast_json("Ahead", "20,000,000,000 contacts", found, {})
+    actual = forecast_of(Settings(), spec(), [crowd(20_000_000_000)], NOW)
+    answer = forecast_json("Ahead", "20,000,000,000 contacts", actual, {})
     assert (answer["finish"], answer["beyond_horizon"]) == (None, True)
     assert answer["horizon"] == iso_or_none(NOW + 30 * DAY)
     assert "the finish is later than the 30 days of the forecast" in answer["why"]
@@ -46,5 +46,5 @@ def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands(
     assert f"after 2026-12-26T10:00:00.000Z, the end of the forecast; {reached:,} are submitted by then" in said
     assert f"{answer['unreached']:,} after the end of the forecast" in said
     assert "not reached" not in said
-    review = "\n".join(_forecast_lines(asdict(found)))
+    review = "\n".join(_forecast_lines(asdict(actual)))
     assert "does not finish before 2026-12-26 10:00 UTC, the end of the forecast" in review

@@ -21,7 +21,7 @@ def document(created: int, name: str) -> CampaignDocument:
 
 
 def listed(documents: dict[str, CampaignDocument]) -> list[CampaignDocument]:
-    return sorted(documents.values(), key=lambda one: (-one.created, one.id))
+    return sorted(documents.values(), key=lambda item: (-item.created, item.id))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -34,7 +34,7 @@ def test_insertions_and_deletions_repeat_and_lose_nobody(seed: int) -> None:
     while True:
         wanted = Filter(size=7, after=read(cursor) if cursor else None)
         page, _ = wanted.select(listed(known))
-        seen += [one.id for one in page]
+        seen += [item.id for item in page]
         cursor = wanted.next_of(page)
         if not cursor:
             break

@@ -48,7 +48,7 @@ async def ask(
 
     await app(scope, receive, send)
     again = any(name == b"idempotent-replayed" for name, _ in sent[0]["headers"])
-    return sent[0]["status"], orjson.loads(b"".join(one["body"] for one in sent[1:])), again
+    return sent[0]["status"], orjson.loads(b"".join(item["body"] for item in sent[1:])), again
 
 
 async def test_the_same_request_is_carried_out_once() -> None:

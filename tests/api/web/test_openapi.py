@@ -30,9 +30,9 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def test_every_reference_resolves(described: dict[str, Any]) -> None:
-    found = set(_references(described))
-    assert "#/components/schemas/Problem" in found
-    for reference in found:
+    actual = set(_references(described))
+    assert "#/components/schemas/Problem" in actual
+    for reference in actual:
         assert reference.startswith("#/"), reference
         place: Any = described
         for part in reference[2:].split("/"):
@@ -55,7 +55,7 @@ def test_every_route_types_its_answers_and_names_its_failures_with_the_problem_s
                 schema = answers[status]["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/Problem"}
             if method == "post":
-                assert any(one["name"] == "Idempotency-Key" for one in operation["parameters"])
+                assert any(item["name"] == "Idempotency-Key" for item in operation["parameters"])
 
 
 def test_a_refusal_is_a_problem(described: dict[str, Any]) -> None:

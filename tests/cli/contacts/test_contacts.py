@@ -118,8 +118,8 @@ def test_a_second_file_adds_to_what_is_known_and_replace_takes_its_place(
     assert not file.with_name("people.csv.rejects.csv").exists()
 
     def contacts() -> list[Any]:
-        found = store.rows("SELECT number, region, zone, attributes FROM contacts FINAL ORDER BY number")
-        return [tuple(row) for row in found]
+        actual = store.rows("SELECT number, region, zone, attributes FROM contacts FINAL ORDER BY number")
+        return [tuple(row) for row in actual]
 
     first = {"prénom": "Léa", "姓名": "王", "ort": "Lyon"}
     assert contacts() == [(33612345678, "69", "Europe/Paris", first), (33612345679, "", "", {"ort": "Nice"})]
@@ -179,18 +179,18 @@ def test_opt_outs_reach_kafka(
     summary = imported(capsys, file)
     assert (summary["imported"], summary["duplicates"]) == (4, 1)
     assert (summary["opted_out"], summary["held"]) == (2, 1)
-    found = {}
+    actual = {}
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "t", "auto.offset.reset": "earliest"})
     consumer.subscribe(["optouts"])
     for _ in range(100):
         message = consumer.poll(0.5)
         if message is not None and message.error() is None and b"/1212736900" in (message.key() or b""):
             record = OPTOUTS.decode(message.value())
-            found[record.number] = (record.state, record.source, record.evidence)
-        if len(found) == 3:
+            actual[record.number] = (record.state, record.source, record.evidence)
+        if len(actual) == 3:
             break
     consumer.close()
-    assert found == {
+    assert actual == {
         12127369001: ("out", "import", "people.csv line 2, column 'Unsubscribed': 'yes'"),
         12127369003: ("out", "import", "people.csv line 4, column 'SMS Consent': 'no'"),
         12127369004: ("held", "import", "people.csv line 5, column 'SMS Consent': 'perhaps'"),
@@ -220,22 +220,22 @@ def test_what_an_operator_has_decided_is_not_held_again_by_the_same_file(
 
     contacts, opt_outs = both()
     assert (contacts["held"], contacts["decided"], opt_outs["held"]) == (2, 0, 2)
-    first = {one.number: one for one in sent}
-    assert {one.state for one in first.values()} == {"held"}
+    first = {item.number: item for item in sent}
+    assert {item.state for item in first.values()} == {"held"}
     decided = [first[12127369011], first[12127369013]]
-    ends = [msgspec.structs.replace(one, state="in", source="review") for one in decided]
-    insert_consents(store, [Placed(0, place, 1, one) for place, one in enumerate([*first.values(), *ends])])
+    ends = [msgspec.structs.replace(item, state="in", source="review") for item in decided]
+    insert_consents(store, [Placed(0, place, 1, item) for place, item in enumerate([*first.values(), *ends])])
 
     contacts, opt_outs = both()
     assert (contacts["held"], contacts["decided"]) == (1, 1)
     assert (opt_outs["held"], opt_outs["noted"]["decided_before"], opt_outs["no_change"]) == (1, 1, 1)
-    assert {one.number for one in sent} == {12127369012, 12127369014}
+    assert {item.number for item in sent} == {12127369012, 12127369014}
 
     for path in (file, stops):
         path.write_text(path.read_text().replace("perhaps", "who knows"))
     contacts, opt_outs = both()
     assert (contacts["held"], contacts["decided"], opt_outs["held"]) == (2, 0, 2), "it is new evidence"
-    assert {one.number for one in sent} == set(first)
+    assert {item.number for item in sent} == set(first)
 
 
 def recording(sent: list[Consent], send: Any) -> Any:

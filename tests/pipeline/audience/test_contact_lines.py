@@ -33,8 +33,8 @@ def surveyed(header: tuple[str, ...], rows: list[list[str]], choices: Choices | 
 
 def said(header: tuple[str, ...], rows: list[list[str]]) -> list[tuple[int, str]]:
     """(row, state) of all statements about consent in a file."""
-    found = normalize(rows, surveyed(header, rows), "")
-    return [(statement.row, statement.state) for statement in found.statements]
+    actual = normalize(rows, surveyed(header, rows), "")
+    return [(statement.row, statement.state) for statement in actual.statements]
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_who_must_not_be_written_to(opted_out: str, consent: str, state: str | N
 
 
 def test_a_statement_names_its_column_and_value() -> None:
-    (one,) = normalize([line(consent="non")], columns_of(HEADER), "").statements
-    assert (one.row, one.column, one.value) == (0, "consent", "non")
+    (item,) = normalize([line(consent="non")], columns_of(HEADER), "").statements
+    assert (item.row, item.column, item.value) == (0, "consent", "non")
 
 
 def test_an_opt_out_counts_though_its_line_is_rejected() -> None:

@@ -40,10 +40,10 @@ def task_of(n: int, first: int = 0) -> FanoutRange:
 
 @given(st.integers(0, 5000), st.integers(1, 3000))
 def test_ranges_cover_all_in_whole_chunks(recipients: int, size: int) -> None:
-    found = list(ranges("0000000z", 2, 0, recipients, size))
-    assert [ordinal for r in found for ordinal in range(r.first, r.last)] == list(range(recipients))
-    assert all(r.first % 500 == 0 for r in found)
-    assert all(r.last - r.first <= max(size, 500) for r in found)
+    actual = list(ranges("0000000z", 2, 0, recipients, size))
+    assert [ordinal for r in actual for ordinal in range(r.first, r.last)] == list(range(recipients))
+    assert all(r.first % 500 == 0 for r in actual)
+    assert all(r.last - r.first <= max(size, 500) for r in actual)
 
 
 @settings(max_examples=40)

@@ -48,14 +48,14 @@ def test_it_waits_and_begins_before_it_is_due() -> None:
 @pytest.mark.parametrize("now", [NOW, TOMORROW + HOUR], ids=["at once", "read again after its time"])
 def test_what_was_taken_back_and_deleted_stays_so_when_its_commands_are_read_again(now: int) -> None:
     given = document("draft", launched=0, launch_revision=0, lanes=[], recipients=0, send_at=AT).spec
-    found: CampaignDocument | None = None
+    actual: CampaignDocument | None = None
     for place, action in enumerate(("create", "launch", "cancel", "delete")):
         spec = given if action == "create" else None
         asked = Command(id=action, campaign=ID, action=action, at=NOW + place, by="me", spec=spec)  # type: ignore[arg-type]
-        transition = apply(found, asked, now + place, lambda _: TERMS)
+        transition = apply(actual, asked, now + place, lambda _: TERMS)
         assert (transition.error, transition.effects) == ("", ())
-        found = transition.document
-    assert found is None
+        actual = transition.document
+    assert actual is None
 
 
 def test_local_time_begins_before_the_first_clock_reaches_it() -> None:

@@ -41,9 +41,9 @@ def test_finished_when_all_receipts_are_in() -> None:
 
 
 def test_finished_when_the_receipt_window_has_passed() -> None:
-    found = [figures(accepted=10, newest=NOW - WINDOW)]
-    assert reached(DOCUMENT, found, NOW, WINDOW) == "finished"
-    assert reached(DOCUMENT, found, NOW - 1, WINDOW) == "sent"
+    actual = [figures(accepted=10, newest=NOW - WINDOW)]
+    assert reached(DOCUMENT, actual, NOW, WINDOW) == "finished"
+    assert reached(DOCUMENT, actual, NOW - 1, WINDOW) == "sent"
 
 
 def test_nothing_is_reached_while_the_figures_do_not_balance() -> None:

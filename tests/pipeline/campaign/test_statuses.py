@@ -223,9 +223,9 @@ def test_a_campaign_is_suspended_until_each_that_held_it_lets_go() -> None:
     assert held.effects == ()
     both = after(step(after(held), suspension("main does not answer", "lane 2")))
     assert reason_in_words(both) == "main does not answer (lane 2); main does not answer (lane 4)"
-    one = after(step(both, suspension("", "lane 4", LATER + 1)))
-    assert (one.status, reason_in_words(one)) == ("suspended", "main does not answer (lane 2)")
-    none = after(step(one, suspension("", "lane 2", LATER + 1)))
+    item = after(step(both, suspension("", "lane 4", LATER + 1)))
+    assert (item.status, reason_in_words(item)) == ("suspended", "main does not answer (lane 2)")
+    none = after(step(item, suspension("", "lane 2", LATER + 1)))
     assert (none.status, none.resume_to, none.reason) == ("sending", None, "")
 
 
@@ -272,7 +272,7 @@ def test_a_suspended_campaign_keeps_its_reason_and_can_be_sent_and_canceled() ->
     assert [type(effect) for effect in canceled.effects] == [WriteControl, Withdraw]
 
 
-def told(transition: Transition) -> list[tuple[str, str, int, int, list[int]]]:
+def reported(transition: Transition) -> list[tuple[str, str, int, int, list[int]]]:
     return [
         (group.state, group.reason, group.segments, group.price, group.ordinals)
         for effect in transition.effects
@@ -289,7 +289,7 @@ def released(transition: Transition) -> list[int]:
 
 def test_unknown_ones_that_were_sent_are_told_as_accepted_so_that_they_are_billed() -> None:
     transition = step(document("finished"), command("resolve", resolutions=[resolution("sent")]))
-    assert told(transition) == [("accepted", "operator", 1, 7900, [0, 1]), ("accepted", "operator", 2, 7900, [2])]
+    assert reported(transition) == [("accepted", "operator", 1, 7900, [0, 1]), ("accepted", "operator", 2, 7900, [2])]
     assert released(transition) == []
     assert isinstance(transition.effects[0], WriteControl), "no lane lets them wait again from here on"
     assert transition.effects[0].revision == after(transition).revision
@@ -302,9 +302,9 @@ def test_unknown_ones_that_were_sent_are_told_as_accepted_so_that_they_are_bille
 def test_unknown_ones_that_were_not_sent_are_rejected_and_give_their_reservations_back() -> None:
     asked = command("resolve", resolutions=[resolution(count=12_000)])
     transition = step(document("canceled"), asked)
-    kinds = {(state, reason) for state, reason, *_ in told(transition)}
+    kinds = {(state, reason) for state, reason, *_ in reported(transition)}
     assert kinds == {("rejected", "operator_not_sent")}
-    assert sorted(ordinal for *_, ordinals in told(transition) for ordinal in ordinals) == list(range(12_000))
+    assert sorted(ordinal for *_, ordinals in reported(transition) for ordinal in ordinals) == list(range(12_000))
     assert released(transition) == [12125550000 + ordinal for ordinal in range(12_000)]
     assert step(after(transition), asked).effects == transition.effects
     assert step(after(transition), asked).changed is False

@@ -127,9 +127,9 @@ def test_due_past_the_deadline_is_due_at_the_deadline_where_the_lane_lets_it_exp
 def test_a_local_time_is_on_each_clock(if_passed: str, new_york: int | None) -> None:
     plan = planned(send_at="2027-01-14T18:00:00", local_time=True, if_passed=if_passed)
     decision = decide(chunk(PEOPLE[:2]), plan, {}, OptOuts(), ms(EVENING))
-    found = dues(decision.work[0][1])
-    assert found[13_105_550_101] == (local("2027-01-14T18:00", "America/Los_Angeles"), "")
-    assert found.get(12_125_550_100, (None, ""))[0] == new_york
+    actual = dues(decision.work[0][1])
+    assert actual[13_105_550_101] == (local("2027-01-14T18:00", "America/Los_Angeles"), "")
+    assert actual.get(12_125_550_100, (None, ""))[0] == new_york
     reasons = [group.reason for status in decision.statuses for group in status.groups]
     assert reasons == ([] if new_york else ["local_time_passed"])
 
@@ -170,10 +170,10 @@ def test_work_that_is_judged_late_says_when_it_was_planned(hours_late: int) -> N
     plan = planned()
     now = ms(EVENING) + hours_late * 3_600_000
     [(_, work)] = decide(chunk(), plan, {}, OptOuts(), now).work
-    found = dues(work)
+    actual = dues(work)
     assert work.at == now
-    assert found[13_105_550_101] == (plan.due, ""), "California is awake"
-    assert found[12_125_550_100][0] == plan.due, "New York sleeps since nine"
+    assert actual[13_105_550_101] == (plan.due, ""), "California is awake"
+    assert actual[12_125_550_100][0] == plan.due, "New York sleeps since nine"
     morning = local("2027-01-15T08:00", "America/New_York")
-    assert found[13_055_550_103] == (morning, "quiet_hours"), "Florida slept already"
-    assert found[919_810_000_102][0] == local("2027-01-15T09:00", "Asia/Kolkata")
+    assert actual[13_055_550_103] == (morning, "quiet_hours"), "Florida slept already"
+    assert actual[919_810_000_102][0] == local("2027-01-15T09:00", "Asia/Kolkata")

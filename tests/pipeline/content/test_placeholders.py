@@ -70,7 +70,7 @@ def test_ordinary_text_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "found"),
+    ("address", "expected"),
     [
         ("https://shop.example/?p={phone}", "{phone}"),
         ("https://shop.example/?p=%7Bphone%7D", "{phone}"),
@@ -82,8 +82,8 @@ def test_ordinary_text_is_none(text: str) -> None:
         ("https://shop.example/?n={name|you}", "{name|you}"),
     ],
 )
-def test_a_placeholder_in_a_links_address(address: str, found: str) -> None:
-    assert find_in_link(address) == found
+def test_a_placeholder_in_a_links_address(address: str, expected: str) -> None:
+    assert find_in_link(address) == expected
 
 
 @pytest.mark.parametrize(

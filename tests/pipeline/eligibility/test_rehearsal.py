@@ -48,8 +48,8 @@ def test_it_counts_what_eligibility_decides(doc: CampaignDocument) -> None:
         check_and_reserve(table, numbers[::part], at, at % 1000, 0, NOW)
     plan = plan_of(doc)
     before = dict(table)
-    found = Rehearsal()
-    _, goes = rehearse(found, audience.page, plan, 0, ReadOnlyTable(table), consent, NOW)
+    actual = Rehearsal()
+    _, goes = rehearse(actual, audience.page, plan, 0, ReadOnlyTable(table), consent, NOW)
     assert table == before
     task = FanoutRange(campaign=doc.id, revision=2, message=0, first=0, last=N)
     skipped: Counter[str] = Counter()
@@ -64,10 +64,10 @@ def test_it_counts_what_eligibility_decides(doc: CampaignDocument) -> None:
             expiring += int(late.sum())
             going += int((~late).sum())
             spend += cost(np.array(work.segments)[~late].tolist(), np.array(work.prices)[~late].tolist())
-    assert (found.skipped, found.going, found.expiring) == (skipped, going, expiring)
-    assert (found.cost, int(goes.sum())) == (spend, going)
-    assert found.recipients == N == going + expiring + skipped.total()
-    assert sum(crowd.recipients for crowd in found.crowds.values()) == going + expiring
+    assert (actual.skipped, actual.going, actual.expiring) == (skipped, going, expiring)
+    assert (actual.cost, int(goes.sum())) == (spend, going)
+    assert actual.recipients == N == going + expiring + skipped.total()
+    assert sum(crowd.recipients for crowd in actual.crowds.values()) == going + expiring
     assert plan.transactional or skipped["smart_sending"] or skipped["account_cap"] or skipped["local_time_passed"]
 
 

@@ -36,13 +36,13 @@ def test_a_link_belongs_to_its_own_campaign_however_old() -> None:
 
 
 def test_events_are_sets_by_campaign_and_message() -> None:
-    found = [
+    actual = [
         Found(text(), NEW), Found(text(), NEW), Found(link("00000001"), OLD), Found(text(), None),
         Found(text(NOW + 5), OLD),
     ]  # fmt: skip
-    made = {(status.campaign, status.message): status for status in statuses(found)}
+    made = {(status.campaign, status.message): status for status in statuses(actual)}
     assert {
-        key: [(group.state, group.ordinals) for group in one.groups] for key, one in made.items()
+        key: [(group.state, group.ordinals) for group in item.groups] for key, item in made.items()
     } == {
         ("00000002", 1): [("replied", [9])],
         ("00000001", 0): [("opted_out", [7]), ("replied", [7])],

@@ -81,7 +81,7 @@ def test_nothing_that_anybody_may_send_raises(spelled: str) -> None:
 
 def test_senders_of_ours_are_found_however_they_are_spelled() -> None:
     spelled = ("+18885550100", "18885550100", "0018885550100", "+1 888-555-0100", "tel:+18885550100")
-    names = {sender_key(one) for one in spelled}
+    names = {sender_key(item) for item in spelled}
     assert names == {"18885550100"}
     assert sender_key("HARBOR") == sender_key("Harbor ")
 

@@ -19,23 +19,23 @@ BASE = "https://shop.example"
 
 def android(text: str) -> str:
     """As android.util.Patterns.WEB_URL: its last character is a letter, a digit, or one of a few symbols."""
-    found = re.search(r"https?://[^\s<>\"“”«»]+", text)
-    assert found is not None
-    return re.sub(r"[^A-Za-z0-9/#&=+$%]+$", "", found[0])
+    actual = re.search(r"https?://[^\s<>\"“”«»]+", text)
+    assert actual is not None
+    return re.sub(r"[^A-Za-z0-9/#&=+$%]+$", "", actual[0])
 
 
 def ios(text: str) -> str:
     """As NSDataDetector: punctuation, hyphens and closing brackets at the end are left to the sentence."""
-    found = re.search(r"https?://[^\s<>\"“”«»]+", text)
-    assert found is not None
-    return re.sub(r"[.,;:!?'’…)\]}\-_*~]+$", "", found[0])
+    actual = re.search(r"https?://[^\s<>\"“”«»]+", text)
+    assert actual is not None
+    return re.sub(r"[.,;:!?'’…)\]}\-_*~]+$", "", actual[0])
 
 
 def greedy(text: str) -> str:
     """As simple clients do: all that is no blank."""
-    found = re.search(r"https?://\S+", text)
-    assert found is not None
-    return found[0]
+    actual = re.search(r"https?://\S+", text)
+    assert actual is not None
+    return actual[0]
 
 
 def token_of(url: str) -> str:

@@ -21,11 +21,11 @@ def packed(members: set[int]) -> PackedHashes:
     return PackedHashes(np.array(sorted(members), np.uint64))
 
 
-def as_plain(found: PackedHashes, plain: set[int], others: set[int]) -> None:
+def as_plain(packed: PackedHashes, plain: set[int], others: set[int]) -> None:
     around = {(member + step) % (LAST + 1) for member in plain for step in (-1, 0, 1)}
     asked = list(around | others)
-    assert found.contains(np.array(asked, np.uint64)).tolist() == [one in plain for one in asked]
-    assert len(found) == len(plain)
+    assert packed.contains(np.array(asked, np.uint64)).tolist() == [item in plain for item in asked]
+    assert len(packed) == len(plain)
 
 
 @settings(deadline=None)
@@ -33,25 +33,25 @@ def as_plain(found: PackedHashes, plain: set[int], others: set[int]) -> None:
 def test_as_a_plain_set(start: set[int], others: set[int], turns: list[set[int]], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed_hashes, "_BLOCK", block)
-        found, plain = packed(start), set(start)
-        as_plain(found, plain, others)
+        actual, plain = packed(start), set(start)
+        as_plain(actual, plain, others)
         for toggled in turns:
             gone, come = sorted(toggled & plain), sorted(toggled - plain)
-            found.change(np.array(gone, np.uint64), np.array(come, np.uint64))
+            actual.change(np.array(gone, np.uint64), np.array(come, np.uint64))
             plain ^= toggled
-            as_plain(found, plain, others | toggled)
+            as_plain(actual, plain, others | toggled)
 
 
 def test_a_hundred_thousand_come_and_half_go() -> None:
     draw = np.random.default_rng(5)
     everybody = np.unique(draw.integers(0, LAST, 200_000, dtype=np.uint64))
     there, come = everybody[::2], everybody[1::2]
-    found = PackedHashes(there)
-    for some in np.array_split(come, 9):
-        found.change(np.array([], np.uint64), some)
-    assert found.contains(everybody).all()
+    actual = PackedHashes(there)
+    for chosen in np.array_split(come, 9):
+        actual.change(np.array([], np.uint64), chosen)
+    assert actual.contains(everybody).all()
     gone = np.sort(draw.permutation(everybody)[:100_000])
-    for some in np.array_split(gone, 9):
-        found.change(some, np.array([], np.uint64))
-    assert (found.contains(everybody) == ~np.isin(everybody, gone)).all()
-    assert found.nbytes <= 9 * len(found)
+    for chosen in np.array_split(gone, 9):
+        actual.change(chosen, np.array([], np.uint64))
+    assert (actual.contains(everybody) == ~np.isin(everybody, gone)).all()
+    assert actual.nbytes <= 9 * len(actual)

@@ -35,23 +35,23 @@ def states(records: Iterable[Record], present: int, recipients: int) -> dict[str
         if record.state not in EVENTS:
             members[record.state, record.set_key()[2]].add(record.ordinal)
     counts = dict.fromkeys(SHOWN, 0)
-    for earlier, found in members.items():
+    for earlier, actual in members.items():
         later = [members[other] for other in members if may_follow(earlier, other)]
-        counts[BEFORE_LANE.get(earlier[0], earlier[0])] += len(found - set().union(*later))
+        counts[BEFORE_LANE.get(earlier[0], earlier[0])] += len(actual - set().union(*later))
     known = set().union(*members.values())
-    counts["pending"] = present - len({one for one in known if one < recipients})
+    counts["pending"] = present - len({item for item in known if item < recipients})
     return counts
 
 
 def billed(records: Iterable[Record]) -> tuple[int, int, int]:
     """(messages, segments, millionths of a credit); the kinds of a recipient must not differ."""
     kept = list(records)
-    in_state = {state: {one.ordinal for one in kept if one.state == state} for state in SHOWN}
+    in_state = {state: {item.ordinal for item in kept if item.state == state} for state in SHOWN}
     received = in_state["delivered"] | in_state["undelivered"]
     taken = in_state["accepted"] | (in_state["unknown"] & received)
-    kind = {one.ordinal: (one.segments, one.price) for one in kept if one.state in BILLED}
-    segments = sum(kind[one][0] for one in taken)
-    return len(taken), segments, sum(kind[one][0] * kind[one][1] for one in taken)
+    kind = {item.ordinal: (item.segments, item.price) for item in kept if item.state in BILLED}
+    segments = sum(kind[item][0] for item in taken)
+    return len(taken), segments, sum(kind[item][0] * kind[item][1] for item in taken)
 
 
 def measured(records: Iterable[Record], present: int, recipients: int) -> MessageSets:
@@ -62,10 +62,12 @@ def measured(records: Iterable[Record], present: int, recipients: int) -> Messag
     keys = sorted(members)
     kept = [key for key in keys if key[0] not in EVENTS]
     chain = sorted(kept, key=lambda key: (-rank(key[0], key[2]), not key[1], key[1], key[3], key[4]))
-    reached = {key: len(set().union(*(members[one] for one in chain[: n + 1]))) for n, key in enumerate(chain)}
+    reached = {key: len(set().union(*(members[item] for item in chain[: n + 1]))) for n, key in enumerate(chain)}
     known = set().union(*(members[key] for key in kept))
     sets = [
-        StateSet(*key, own=len(set().union(*(members[one] for one in _own(key, keys)))), reached=reached.get(key, 0))
+        StateSet(
+            *key, own=len(set().union(*(members[item] for item in _own(key, keys)))), reached=reached.get(key, 0)
+        )
         for key in keys
     ]
     return MessageSets(
@@ -73,7 +75,7 @@ def measured(records: Iterable[Record], present: int, recipients: int) -> Messag
         message=0,
         recipients=recipients,
         audience_rows=present,
-        outside=len([one for one in known if one >= recipients]),
+        outside=len([item for item in known if item >= recipients]),
         sets=sets,
         settled=_settled(members),
         newest_at=1,
@@ -86,22 +88,22 @@ def _own(key: tuple[str, str, int, int, int], keys: list[tuple[str, str, int, in
         return [key]
     if key[0] in BILLED:
         chain = sorted(
-            (key for key in keys if key[0] in BILLED), key=lambda one: (one[0], one[3], one[4], one[1], one[2])
+            (key for key in keys if key[0] in BILLED), key=lambda item: (item[0], item[3], item[4], item[1], item[2])
         )
         return chain[: chain.index(key) + 1]
     if key[0] in FINAL:
-        return [one for one in keys if one[0] == key[0] and one[1] <= key[1]]
+        return [item for item in keys if item[0] == key[0] and item[1] <= key[1]]
     return []
 
 
 def _settled(members: dict[tuple[str, str, int, int, int], set[int]]) -> list[Settled] | None:
     def union(*names: str) -> set[int]:
-        return set().union(*(found for key, found in members.items() if key[0] in names))
+        return set().union(*(actual for key, actual in members.items() if key[0] in names))
 
     moved_on = set().union(
         *(
-            found & others
-            for key, found in members.items()
+            actual & others
+            for key, actual in members.items()
             for other, others in members.items()
             if key[0] == "unknown"
             and other[0] in (*FINAL, *WAITING)
@@ -111,8 +113,8 @@ def _settled(members: dict[tuple[str, str, int, int, int], set[int]]) -> list[Se
     if not moved_on and not union("unknown") & union("rejected"):
         return None
     kinds: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-    for key, found in members.items():
+    for key, actual in members.items():
         if key[0] == "unknown":
-            kinds[key[3], key[4]] |= found
+            kinds[key[3], key[4]] |= actual
     resolved = union("delivered", "undelivered") - union("accepted")
-    return [Settled(*kind, len(found & resolved)) for kind, found in kinds.items()]
+    return [Settled(*kind, len(actual & resolved)) for kind, actual in kinds.items()]

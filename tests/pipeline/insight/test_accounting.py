@@ -51,26 +51,26 @@ anything = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(anything, max_size=60), st.integers(N - 2, N))
 def test_figures_are_each_set_without_its_lawful_followers(records: list[Record], present: int) -> None:
-    found = account(*records, present=present)
+    actual = account(*records, present=present)
     expected = states(records, present, N)
-    assert found.states == expected
-    assert list(found.states) == list(SHOWN)
+    assert actual.states == expected
+    assert list(actual.states) == list(SHOWN)
     balance = N - sum(expected.values())
     if balance:
-        assert found.residual == balance
+        assert actual.residual == balance
     else:
-        assert (found.residual != 0) == bool(found.missing or found.doubled or found.outside)
-    assert (found.accepted_ever, found.segments, found.spend) == billed(records)
-    for state, reasons in found.reasons.items():
-        assert sum(reasons.values()) == found.states[state]
+        assert (actual.residual != 0) == bool(actual.missing or actual.doubled or actual.outside)
+    assert (actual.accepted_ever, actual.segments, actual.spend) == billed(records)
+    for state, reasons in actual.reasons.items():
+        assert sum(reasons.values()) == actual.states[state]
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, N - 1), st.sets(st.sampled_from(LAWFUL_WAY), min_size=1)), max_size=20))
 def test_lawful_histories_leave_no_residual(histories: list[tuple[int, set[tuple[str, int]]]]) -> None:
-    found = account(*(record(ordinal, state, attempt) for ordinal, way in histories for state, attempt in way))
-    assert found.residual == 0
-    assert sum(found.states.values()) == N
+    actual = account(*(record(ordinal, state, attempt) for ordinal, way in histories for state, attempt in way))
+    assert actual.residual == 0
+    assert sum(actual.states.values()) == N
 
 
 @pytest.mark.parametrize("final", FINAL)
@@ -78,9 +78,9 @@ def test_lawful_histories_leave_no_residual(histories: list[tuple[int, set[tuple
 def test_what_follows_a_final_state_is_a_residual(final: str, other: str) -> None:
     if final == other:
         return
-    found = account(record(3, "queued"), record(3, final), record(3, other))
-    assert found.residual == -1
-    assert found.doubled == 1
+    actual = account(record(3, "queued"), record(3, final), record(3, other))
+    assert actual.residual == -1
+    assert actual.doubled == 1
 
 
 def test_an_ordinal_that_nobody_has_is_a_residual() -> None:
@@ -94,15 +94,15 @@ def test_a_missing_audience_row_is_a_residual_whether_or_not_its_recipient_is_se
 
 
 def test_defects_that_cancel_out_are_a_residual_still() -> None:
-    found = account(record(2, "canceled"), record(2, "accepted"), present=N - 1)
-    assert sum(found.states.values()) == N
-    assert found.residual == 2
+    actual = account(record(2, "canceled"), record(2, "accepted"), present=N - 1)
+    assert sum(actual.states.values()) == N
+    assert actual.residual == 2
 
 
 def test_contradicting_receipts_are_no_loss_and_the_best_one_counts() -> None:
-    found = account(record(1, "accepted"), record(1, "undelivered"), record(1, "delivered"), record(1, "rejected"))
-    assert found.residual == 0
-    assert found.states["delivered"] == 1
+    actual = account(record(1, "accepted"), record(1, "undelivered"), record(1, "delivered"), record(1, "rejected"))
+    assert actual.residual == 0
+    assert actual.states["delivered"] == 1
 
 
 def test_a_withdrawn_recipient_is_shown_as_canceled_until_anything_else_is_recorded() -> None:
@@ -113,33 +113,33 @@ def test_a_withdrawn_recipient_is_shown_as_canceled_until_anything_else_is_recor
 def test_who_is_passed_over_is_shown_as_skipped_until_a_lane_says_anything() -> None:
     """A chunk that is judged again after an opt-out passes over somebody who has the message."""
     over = record(1, "passed_over", reason="opted_out")
-    found = account(over)
-    assert (found.states["skipped"], found.reasons["skipped"], found.residual) == (1, {"opted_out": 1}, 0)
+    actual = account(over)
+    assert (actual.states["skipped"], actual.reasons["skipped"], actual.residual) == (1, {"opted_out": 1}, 0)
     for state in (*WAITING, *SUBMITTED, *FINAL):
-        found = account(record(1, state), over)
-        assert (found.states[state], sum(found.states.values()), found.residual) == (1, N, 0)
-        assert found.doubled == 0
+        actual = account(record(1, state), over)
+        assert (actual.states[state], sum(actual.states.values()), actual.residual) == (1, N, 0)
+        assert actual.doubled == 0
     assert account(record(1, "withdrawn"), over).states["skipped"] == 1
 
 
 def test_a_late_result_takes_an_unknown_over() -> None:
-    found = account(record(1, "unknown"), record(1, "accepted"))
-    assert (found.states["unknown"], found.states["accepted"], found.residual) == (0, 1, 0)
+    actual = account(record(1, "unknown"), record(1, "accepted"))
+    assert (actual.states["unknown"], actual.states["accepted"], actual.residual) == (0, 1, 0)
 
 
 def test_who_was_unknown_and_waits_again_is_counted_as_waiting_and_not_billed() -> None:
     again = record(1, "queued", 1, "not_sent_by_lost_owner")
     way = [record(1, "in_flight"), record(1, "unknown", 0, "owner_lost"), again]
-    found = account(*way)
-    assert (found.states["unknown"], found.states["queued"], found.residual) == (0, 1, 0)
-    assert (found.accepted_ever, found.spend) == (0, 0)
+    actual = account(*way)
+    assert (actual.states["unknown"], actual.states["queued"], actual.residual) == (0, 1, 0)
+    assert (actual.accepted_ever, actual.spend) == (0, 0)
     for state in FINAL:
-        found = account(*way, record(1, state, 1))
-        assert (found.states[state], found.residual, found.accepted_ever) == (1, 0, 0)
-    found = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1, "owner_lost"))
-    assert (found.states["unknown"], found.residual, found.accepted_ever) == (1, 0, 0)
-    found = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1), record(1, "delivered"))
-    assert (found.states["delivered"], found.residual, found.accepted_ever) == (1, 0, 1)
+        actual = account(*way, record(1, state, 1))
+        assert (actual.states[state], actual.residual, actual.accepted_ever) == (1, 0, 0)
+    actual = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1, "owner_lost"))
+    assert (actual.states["unknown"], actual.residual, actual.accepted_ever) == (1, 0, 0)
+    actual = account(*way, record(1, "in_flight", 1), record(1, "unknown", 1), record(1, "delivered"))
+    assert (actual.states["delivered"], actual.residual, actual.accepted_ever) == (1, 0, 1)
 
 
 def test_turns_order_the_waiting_states() -> None:
@@ -150,9 +150,9 @@ def test_turns_order_the_waiting_states() -> None:
 
 def test_clicks_of_people_and_of_bots_are_apart_and_not_part_of_the_conservation() -> None:
     clicks = [record(1, "clicked"), record(1, "clicked", reason="preview"), record(2, "clicked", reason="preview")]
-    found = account(*clicks)
-    assert found.events == {"clicked": {"": 1, "preview": 2}}
-    assert found.states["pending"] == N
+    actual = account(*clicks)
+    assert actual.events == {"clicked": {"": 1, "preview": 2}}
+    assert actual.states["pending"] == N
 
 
 def test_the_order_of_states_is_strict() -> None:

@@ -30,23 +30,23 @@ def test_a_rival_of_the_same_rank_shares_by_weight_and_one_of_a_higher_rank_goes
 
 def test_a_window_that_closes_leaves_the_rest_for_the_next_and_says_so() -> None:
     windows = [(0, HOUR), (10 * HOUR, 12 * HOUR)]
-    found = flow([Group("America/Chicago", 7200, 7200, windows)], 1.0, 0, NORMAL)
-    assert found.finish == 11 * HOUR
-    (held,) = found.held
+    actual = flow([Group("America/Chicago", 7200, 7200, windows)], 1.0, 0, NORMAL)
+    assert actual.finish == 11 * HOUR
+    (held,) = actual.held
     assert (held.zone, held.at, held.until, round(held.recipients)) == ("America/Chicago", HOUR, 10 * HOUR, 3600)
 
 
 def test_the_lane_is_not_idle_while_another_zone_is_open() -> None:
     night = Group("Asia/Kolkata", 3600, 3600, [(HOUR, 9 * HOUR)])
     day = Group("Europe/Paris", 7200, 7200, [(0, 9 * HOUR)])
-    found = flow([night, day], 1.0, 0, NORMAL)
-    assert found.finish == 3 * HOUR
-    assert found.ends == [3 * HOUR, 2 * HOUR], "who became due first goes first"
+    actual = flow([night, day], 1.0, 0, NORMAL)
+    assert actual.finish == 3 * HOUR
+    assert actual.ends == [3 * HOUR, 2 * HOUR], "who became due first goes first"
 
 
 def test_a_deadline_leaves_the_rest_unreached() -> None:
-    found = flow([Group("a", 100, 200)], 1.0, 0, NORMAL, deadline=50_000)
-    assert (found.finish, found.left) == (None, [75.0])
+    actual = flow([Group("a", 100, 200)], 1.0, 0, NORMAL, deadline=50_000)
+    assert (actual.finish, actual.left) == (None, [75.0])
 
 
 def test_nobody_and_no_window() -> None:
@@ -96,10 +96,10 @@ def test_it_is_what_a_walk_in_small_steps_gives(shapes: list[tuple[int, list[int
         ordered = sorted(edges)
         windows = [(a * second, b * second) for a, b in zip(ordered[::2], ordered[1::2], strict=False)]
         groups.append(Group(str(n), size, size, windows))
-    found = flow(groups, rate, 0, NORMAL, deadline=400 * second)
+    actual = flow(groups, rate, 0, NORMAL, deadline=400 * second)
     walked = _walk(groups, rate, 100, 400 * second)
-    assert found.left == pytest.approx(walked.left, abs=1e-3)
-    for end, other in zip(found.ends, walked.ends, strict=True):
+    assert actual.left == pytest.approx(walked.left, abs=1e-3)
+    for end, other in zip(actual.ends, walked.ends, strict=True):
         assert (end is None) == (other is None)
         assert end is None or other is None or abs(end - other) <= 101
 
@@ -115,7 +115,7 @@ def test_it_comes_to_an_end_on_a_clock_of_this_century(
     """What rounding leaves of a queue takes less time than a float of ms since 1970 can tell."""
     begin = 1_800_000_000_123
     competitors = [CompetingCampaign(str(n), size, NORMAL, weight) for n, (size, weight) in enumerate(others)]
-    found = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, competitors=competitors)
-    assert found.finish is not None
+    actual = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, competitors=competitors)
+    assert actual.finish is not None
     alone, together = sum(sizes) / rate, (sum(sizes) + sum(size for size, _ in others)) / rate
-    assert alone * 1000 - 2 <= found.finish - begin <= together * 1000 + 2
+    assert alone * 1000 - 2 <= actual.finish - begin <= together * 1000 + 2

@@ -28,21 +28,21 @@ MONTH = 30 * 86_400
 
 
 def test_a_finish_beyond_the_horizon_is_said_to_be_so_with_what_is_known_until_there() -> None:
-    found = forecast(question(ALL_DAY, MONTH + 1000))
-    assert (found.finish, found.seconds, found.beyond_horizon, found.unreached) == (None, None, True, 1000)
-    assert found.binding == "rate", "not the quiet hours, of which there are none"
-    assert found.why.endswith(
+    actual = forecast(question(ALL_DAY, MONTH + 1000))
+    assert (actual.finish, actual.seconds, actual.beyond_horizon, actual.unreached) == (None, None, True, 1000)
+    assert actual.binding == "rate", "not the quiet hours, of which there are none"
+    assert actual.why.endswith(
         "the finish is later than the 30 days of the forecast: by 2026-12-26 10:00 UTC 2,592,000 are "
         "submitted, and the finish of the other 1,000 is not known"
     )
-    assert found.zones[0].finish is None
+    assert actual.zones[0].finish is None
 
 
 def test_no_window_within_the_horizon_is_not_known_either() -> None:
-    found = forecast(question([], 10))
-    assert (found.beyond_horizon, found.unreached, found.binding) == (True, 10, "quiet_hours")
-    assert "some recipients are never outside quiet hours" in found.why
-    assert "0 are submitted" in found.why
+    actual = forecast(question([], 10))
+    assert (actual.beyond_horizon, actual.unreached, actual.binding) == (True, 10, "quiet_hours")
+    assert "some recipients are never outside quiet hours" in actual.why
+    assert "0 are submitted" in actual.why
 
 
 def test_a_finish_within_the_horizon_and_a_deadline_before_it_are_known() -> None:
@@ -55,9 +55,9 @@ def test_a_finish_within_the_horizon_and_a_deadline_before_it_are_known() -> Non
 
 
 def test_a_deadline_beyond_the_horizon_is_not_said_to_be_missed() -> None:
-    found = forecast(question(ALL_DAY, MONTH + 1000, deadline=HORIZON + DAY))
-    assert (found.finish, found.seconds, found.beyond_horizon) == (None, None, True)
-    assert "deadline" not in found.why
+    actual = forecast(question(ALL_DAY, MONTH + 1000, deadline=HORIZON + DAY))
+    assert (actual.finish, actual.seconds, actual.beyond_horizon) == (None, None, True)
+    assert "deadline" not in actual.why
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00", "1999-12-31T23:59", "2100-01-01T00:00Z", "9999-12-31T23:59"])

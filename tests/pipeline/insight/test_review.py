@@ -50,11 +50,11 @@ def whats(findings: tuple[Any, ...]) -> str:
 
 
 def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
-    found = reviewed()
-    assert (found.problems, found.warnings) == ((), ())
-    assert (found.recipients, found.sendable, found.segments, found.seconds) == (1000, 1000, 1000, 10.0)
-    assert found.cost == 900 * 10_000 + 100 * 80_000
-    assert found.texts[0].example == "Harbor & Pine: Hi"
+    actual = reviewed()
+    assert (actual.problems, actual.warnings) == ((), ())
+    assert (actual.recipients, actual.sendable, actual.segments, actual.seconds) == (1000, 1000, 1000, 10.0)
+    assert actual.cost == 900 * 10_000 + 100 * 80_000
+    assert actual.texts[0].example == "Harbor & Pine: Hi"
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
     ],
 )
 def test_whoever_reaches_nobody_or_few_is_told(outcome: Rehearsal, problem: str, warning: str) -> None:
-    found = reviewed(outcome=outcome)
-    assert found.skipped == dict(outcome.skipped)
-    assert [problem.code for problem in found.problems] == ([NOBODY_REACHED] if problem else [])
-    assert problem in whats(found.problems)
-    assert bool(found.warnings) == bool(warning)
-    assert warning in whats(found.warnings)
+    actual = reviewed(outcome=outcome)
+    assert actual.skipped == dict(outcome.skipped)
+    assert [problem.code for problem in actual.problems] == ([NOBODY_REACHED] if problem else [])
+    assert problem in whats(actual.problems)
+    assert bool(actual.warnings) == bool(warning)
+    assert warning in whats(actual.warnings)
 
 
 def survey_of(text: str, first_names: list[str]) -> TextEstimate:
@@ -134,11 +134,11 @@ def test_long_texts_of_plain_characters_blame_no_character() -> None:
     ],
 )
 def test_templates(text: str, problem: str, warning: str) -> None:
-    found = reviewed(messages=[{"text": text}])
-    assert bool(found.problems) == bool(problem)
-    assert problem in whats(found.problems)
-    assert bool(found.warnings) == bool(warning)
-    assert warning in whats(found.warnings)
+    actual = reviewed(messages=[{"text": text}])
+    assert bool(actual.problems) == bool(problem)
+    assert problem in whats(actual.problems)
+    assert bool(actual.warnings) == bool(warning)
+    assert warning in whats(actual.warnings)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_templates(text: str, problem: str, warning: str) -> None:
     ],
 )
 def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
-    found = reviewed(**changes)
-    assert bool(found.problems) == bool(problem)
-    assert problem in whats(found.problems)
-    assert bool(found.warnings) == bool(warning)
-    assert warning in whats(found.warnings)
+    actual = reviewed(**changes)
+    assert bool(actual.problems) == bool(problem)
+    assert problem in whats(actual.problems)
+    assert bool(actual.warnings) == bool(warning)
+    assert warning in whats(actual.warnings)
 
 
 def test_audience_and_account() -> None:

@@ -152,9 +152,9 @@ class Model:
                 person.waiting = False
                 self._end(person, "canceled")
 
-    def _waiting(self, one: tuple[int, int, int]) -> list[Person] | None:
+    def _waiting(self, slice_: tuple[int, int, int]) -> list[Person] | None:
         """The people of a slice; None unless it is one and all of them wait."""
-        people = [self.places.get((one[0], position)) for position in range(one[1], one[2])]
+        people = [self.places.get((slice_[0], position)) for position in range(slice_[1], slice_[2])]
         return [p for p in people if p] if people and all(p and p.waiting for p in people) else None
 
     def _intent(self, offset: int, intent: Intent) -> None:
@@ -395,7 +395,7 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     """The fold agrees with the model, and the accounting with both (invariant I1)."""
     assert waiting(state) == {p.place: (p.due, p.attempt) for p in model.people.values() if p.waiting}
     uncertain = Counter(
-        (chunk, place) for one in state.chunks.values() for chunk, a, b in one.uncertain for place in range(a, b)
+        (chunk, place) for item in state.chunks.values() for chunk, a, b in item.uncertain for place in range(a, b)
     )
     assert all(uncertain[p.place] == p.uncertain for p in model.people.values() if p.waiting)
     assert {
@@ -411,15 +411,15 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     assert accounting.state.keys() == model.people.keys()
     flying = model.flying()
     for key, person in model.people.items():
-        told = accounting.state[key]
+        reported = accounting.state[key]
         if person.final is not None:
-            assert told == person.final
+            assert reported == person.final
             assert not person.waiting
         elif person.waiting:
-            assert told in {"delayed", "queued"}
+            assert reported in {"delayed", "queued"}
             assert key not in flying
         else:
-            assert told == "in_flight"
+            assert reported == "in_flight"
             assert key in flying
 
 

@@ -89,8 +89,8 @@ def test_each_recipient_has_its_own_attempts() -> None:
     assert lose_owner_of(log, (2, 1, 2)) == [("unknown", [1], "owner_lost", 2)]
 
 
-def lose_owner_of(log: Log, one: tuple[int, int, int]) -> list[tuple[str, list[int], str, int]]:
-    log.add(intent(log.state.epoch, [one], at=60))
+def lose_owner_of(log: Log, slice_: tuple[int, int, int]) -> list[tuple[str, list[int], str, int]]:
+    log.add(intent(log.state.epoch, [slice_], at=60))
     return said(log.add(owner("next", at=70)))
 
 

@@ -31,11 +31,11 @@ def test_the_lane_is_free_before_anything_is_said_and_all_is_said() -> None:
     effects = log.add(control(A, "canceled", 2))
     assert (log.state.waiting, {chunk.key[0] for chunk in log.state.chunks.values()}) == (2, {A, B})
     assert [chunk.offset for chunk in log.state.chunks.values() if chunk.key[0] == A] == [3]
-    (one,) = effects
-    assert isinstance(one, InBatches)
+    (item,) = effects
+    assert isinstance(item, InBatches)
     log.add(work([3], B))  # the lane goes on meanwhile
-    told = list(one.effects)
-    statuses = [effect for effect in told if isinstance(effect, StatusChunk)]
+    reported = list(item.effects)
+    statuses = [effect for effect in reported if isinstance(effect, StatusChunk)]
     assert {group.state for chunk in statuses for group in chunk.groups} == {"canceled"}
     ordinals = [o for chunk in statuses for group in chunk.groups for o in group.ordinals]
     waiting = set(range(500 * CHUNKS)) - set(range(240, 250))
@@ -43,18 +43,18 @@ def test_the_lane_is_free_before_anything_is_said_and_all_is_said() -> None:
     for chunk in statuses:
         assert all(group.segments == 1 + o % 2 for group in chunk.groups for o in group.ordinals)
         assert sum(len(group.ordinals) for group in chunk.groups) <= MOST + 500
-    numbers = [n for effect in told if isinstance(effect, Release) for n in effect.numbers]
+    numbers = [n for effect in reported if isinstance(effect, Release) for n in effect.numbers]
     assert sorted(numbers) == sorted(12125550000 + ordinal for ordinal in waiting)
 
 
 def test_only_the_pieces_that_were_asked_for_are_made() -> None:
     log = full_lane()
-    (one,) = log.add(control(A, "canceled", 2))
-    assert isinstance(one, InBatches)
-    first = next(one.effects)
+    (item,) = log.add(control(A, "canceled", 2))
+    assert isinstance(item, InBatches)
+    first = next(item.effects)
     assert isinstance(first, StatusChunk)
     assert sum(len(group.ordinals) for group in first.groups) < MOST + 500
-    assert len(list(islice(one.effects, 3))) == 3
+    assert len(list(islice(item.effects, 3))) == 3
 
 
 def test_a_cancel_of_few_is_said_at_once() -> None:

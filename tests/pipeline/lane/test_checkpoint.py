@@ -86,10 +86,10 @@ def test_a_torn_checkpoint_and_one_of_another_place_are_not_loaded() -> None:
 
 def test_parts_of_several_checkpoints_may_be_mixed_and_come_twice() -> None:
     log = busy_lane()
-    one = parts(snapshot(log.state, 0), 9, 60)
+    item = parts(snapshot(log.state, 0), 9, 60)
     other = parts(snapshot(log.state, 10**12), 9, 60)
-    mixed = [part for pair in zip(one[:2], other[:2], strict=True) for part in pair]
-    answers = load([*mixed, one[0], one[1], *one[1:]], log.end)
+    mixed = [part for pair in zip(item[:2], other[:2], strict=True) for part in pair]
+    answers = load([*mixed, item[0], item[1], *item[1:]], log.end)
     assert answers[-1] is not None
     assert not any(answers[:-1])
 

@@ -37,13 +37,13 @@ def test_a_finished_campaign_leaves_nothing_but_its_name_and_each_ordinal_counts
         log.add(control(A, "canceled", 2))
     before = len(snapshot(log.state, 0).seen)
     assert log.add(Finish(campaign=A, at=9)) == []
-    assert (before, [one[0] for one in snapshot(log.state, 0).seen]) == (2, [B])
+    assert (before, [item[0] for item in snapshot(log.state, 0).seen]) == (2, [B])
     assert A not in log.state.campaigns
     assert log.add(work([0, 1, 2])) == [], "a repeat"
     assert log.add(work([70])) == [], "skipped before the lane the first time, and to be skipped for ever"
     for late in (control(A, "running", 9), Finish(campaign=A, at=10)):
         assert log.add(late) == []
-    assert [type(one) for one in log.add(intent(2, [(2, 0, 1)]))] == [Void]
+    assert [type(item) for item in log.add(intent(2, [(2, 0, 1)]))] == [Void]
     assert log.state.waiting == 2
     loaded = restore(snapshot(log.state, 0))
     assert plain(loaded) == plain(log.state)
@@ -62,11 +62,11 @@ def test_a_finished_campaign_costs_ten_bytes_in_a_checkpoint() -> None:
 
 def test_a_campaign_that_waits_or_flies_is_not_finished_whoever_says_so() -> None:
     log = sent()
-    (told,) = log.add(Finish(campaign=B, at=9))
-    assert isinstance(told, Malformed)
+    (reported,) = log.add(Finish(campaign=B, at=9))
+    assert isinstance(reported, Malformed)
     log.add(intent(2, [(6, 0, 2)], B))
-    (told,) = log.add(Finish(campaign=B, at=9))
-    assert isinstance(told, Malformed)
+    (reported,) = log.add(Finish(campaign=B, at=9))
+    assert isinstance(reported, Malformed)
     assert log.state.finished == set()
     log.add(result(log.end - 2, Group(outcome="accepted")))
     assert log.add(Finish(campaign=B, at=9)) == []
@@ -87,10 +87,10 @@ def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finis
 def test_the_coordinator_finishes_a_campaign_in_its_lanes_each_time_it_is_told(status: str) -> None:
     """A step that dies after it wrote the document is given its record again, and must write the FINISH again."""
     before = document(status=status, recipients=10, lanes=[1, 4], launched=NOW)
-    told = Progress(campaign=ID, reached="finished", at=NOW + HOUR)
-    first = apply(before, told, NOW + HOUR, lambda _: TERMS)
+    reported = Progress(campaign=ID, reached="finished", at=NOW + HOUR)
+    first = apply(before, reported, NOW + HOUR, lambda _: TERMS)
     assert first.document is not None
-    again = apply(first.document, told, NOW + 2 * HOUR, lambda _: TERMS)
+    again = apply(first.document, reported, NOW + 2 * HOUR, lambda _: TERMS)
     assert first.effects == again.effects == (WriteFinish(ID, (1, 4), NOW + HOUR),)
     assert (first.changed, again.changed) == (True, False)
     sent = apply(

@@ -179,10 +179,10 @@ def test_a_result_that_contradicts_itself_is_reported_and_stops_nothing(
 ) -> None:
     log, at = flying(3)
     effects = log.add(result(at, *groups))
-    told: dict[str, list[int]] = {}
+    reported: dict[str, list[int]] = {}
     for state, ordinals, _, _ in said(effects):
-        told.setdefault(state, []).extend(ordinals)
-    assert told == expected
+        reported.setdefault(state, []).extend(ordinals)
+    assert reported == expected
     reports = [effect for effect in effects if isinstance(effect, Malformed)]
     assert [report.offset for report in reports] == ([at + 1] if why else [])
     assert all(why in report.problem for report in reports if why)

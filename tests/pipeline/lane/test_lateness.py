@@ -39,11 +39,11 @@ def late(log: Log, now: int, position: int = 0) -> int:
 def chosen(log: Log, now: int) -> tuple[list[Drop], int]:
     """What the owner writes: who expires as too late, and how many are picked."""
     log.state.table.release(now)
-    found = pick(log.state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, messages=9, segments=9)
-    if found is None:
+    actual = pick(log.state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, messages=9, segments=9)
+    if actual is None:
         return [], 0
-    count = sum(stop - start for _, start, stop in found.intent.slices) if found.intent else 0
-    return [drop for drop in found.drops if isinstance(drop, Drop)], count
+    count = sum(stop - start for _, start, stop in actual.intent.slices) if actual.intent else 0
+    return [drop for drop in actual.drops if isinstance(drop, Drop)], count
 
 
 def test_a_night_without_machines_is_lateness_and_the_queue_is_not() -> None:
@@ -170,8 +170,8 @@ def test_a_checkpoint_keeps_it() -> None:
     beat(log, 3 * HOUR + 1, able=False)
     restored = restore(snapshot(log.state, 0))
     for position in range(4):
-        found = lateness(restored, restored.chunks[2], position, 5 * HOUR)
-        assert found == late(log, 5 * HOUR, position) > 0
+        actual = lateness(restored, restored.chunks[2], position, 5 * HOUR)
+        assert actual == late(log, 5 * HOUR, position) > 0
 
 
 def test_clocks_that_differ_and_short_silences_make_no_downtime() -> None:

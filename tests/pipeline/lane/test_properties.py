@@ -256,7 +256,7 @@ class LaneMachine(RuleBasedStateMachine):
                 tried["full"] += 1
                 return
             for worker in self.world.workers:
-                worker.todo = deque(one for one in worker.todo if one.offset != flight.offset)
+                worker.todo = deque(item for item in worker.todo if item.offset != flight.offset)
             seats = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
             self._hand_over(flight, self.world.truth, seats, data)
         self.world.append(result(flight.offset, *self._groups(self.world.sent[flight.offset], data), at=self.now))
@@ -335,8 +335,8 @@ class LaneMachine(RuleBasedStateMachine):
         chunks = [chunk for chunk in self.world.truth.chunks.values() if chunk.spans]
         chunk = chunks[n % len(chunks)]
         span = chunk.spans[n % len(chunk.spans)]
-        one = (chunk.offset, span.start, span.stop if whole else span.start + 1)
-        slices = [one, one] if twice and n % 3 == 0 else [one]
+        item = (chunk.offset, span.start, span.stop if whole else span.start + 1)
+        slices = [item, item] if twice and n % 3 == 0 else [item]
         self.world.append(intent(max(1, self.world.truth.epoch - age), slices, chunk.key[0], self.now))
 
     @rule(data=st.data(), due=st.integers(0, 30))
@@ -459,9 +459,9 @@ class LaneMachine(RuleBasedStateMachine):
             self.world.catch_up(worker)
         for offset, (record, raw) in enumerate(self.world.log):
             effects = apply(state, offset, record, raw)
-            told = [effect for effect in effects if isinstance(effect, StatusChunk)]
-            assert told == self.world.told[offset]
-            for chunk in told:
+            reported = [effect for effect in effects if isinstance(effect, StatusChunk)]
+            assert reported == self.world.told[offset]
+            for chunk in reported:
                 again.add(chunk)
         assert plain(state) == plain(self.world.truth)
         assert again.sets == self.world.accounting.sets
@@ -500,17 +500,17 @@ class LaneMachine(RuleBasedStateMachine):
         assert world.truth.waiting == world.truth.in_flight() == 0
         self.holds()
         for key in world.model.people:
-            told = world.accounting.state[key]
-            assert told in {"accepted", "rejected", "unknown", "canceled", "skipped", "expired"}
+            reported = world.accounting.state[key]
+            assert reported in {"accepted", "rejected", "unknown", "canceled", "skipped", "expired"}
             if key[0] in {B, D, E} and key[0] not in world.model.canceled_at:
                 explained = key in world.forgotten or world.doubtful(key)
-                assert told != "unknown" or explained
-                assert world.received[key] or told in {"skipped", "expired", "rejected", "unknown"}
-            assert told != "accepted" or world.received[key]
-            if key[0] == E and told in {"accepted", "rejected"}:
-                assert told == world.fate[key], "asked for, and yet not the truth"
-            if told in {"canceled", "skipped", "expired"}:
-                assert not world.received[key], f"{key} is said to be {told} and has the message"
+                assert reported != "unknown" or explained
+                assert world.received[key] or reported in {"skipped", "expired", "rejected", "unknown"}
+            assert reported != "accepted" or world.received[key]
+            if key[0] == E and reported in {"accepted", "rejected"}:
+                assert reported == world.fate[key], "asked for, and yet not the truth"
+            if reported in {"canceled", "skipped", "expired"}:
+                assert not world.received[key], f"{key} is said to be {reported} and has the message"
 
 
 def run(machine: type[LaneMachine], examples: int, **more: Any) -> None:

@@ -20,9 +20,9 @@ from tests.pipeline.lane.records import A, Group, Log, control, intent, owner, r
 
 def given_back(effects: list[Any]) -> list[int]:
     """Ordinals of the numbers that the effects release."""
-    found = [effect for effect in effects if isinstance(effect, Release)]
-    assert all(RECIPIENTS.decode(encode(one)) == one for one in found)
-    return sorted(number - 12125550000 for one in found for number in one.numbers)
+    actual = [effect for effect in effects if isinstance(effect, Release)]
+    assert all(RECIPIENTS.decode(encode(item)) == item for item in actual)
+    return sorted(number - 12125550000 for item in actual for number in item.numbers)
 
 
 def lane(**more: Any) -> Log:
@@ -106,28 +106,28 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
     (gradually,) = log.add(control(state="canceled", revision=2))
     assert isinstance(gradually, InBatches)
     effects = list(gradually.effects)
-    told = [
+    reported = [
         sum(len(group.ordinals) for group in effect.groups) for effect in effects if isinstance(effect, StatusChunk)
     ]
-    assert (len(told), sum(told)) == (3, many)
-    assert max(told) <= MOST + 500
+    assert (len(reported), sum(reported)) == (3, many)
+    assert max(reported) <= MOST + 500
     assert given_back(effects) == list(range(many))
 
 
 def test_a_release_goes_where_its_recipients_are_decided() -> None:
     numbers = [12125550000 + n for n in range(1200)]
-    found = [pair for release in releases(A, 0, numbers, 5) for pair in routed(release, 8)]
-    assert {len(set(numbers)) for numbers in [one.numbers for _, one in found]} <= set(range(1, 501))
-    assert sorted(number for _, one in found for number in one.numbers) == numbers
-    for partition, one in found:
-        assert {partition_of_bucket(bucket(number), 8) for number in one.numbers} == {partition}
+    actual = [pair for release in releases(A, 0, numbers, 5) for pair in routed(release, 8)]
+    assert {len(set(numbers)) for numbers in [item.numbers for _, item in actual]} <= set(range(1, 501))
+    assert sorted(number for _, item in actual for number in item.numbers) == numbers
+    for partition, item in actual:
+        assert {partition_of_bucket(bucket(number), 8) for number in item.numbers} == {partition}
 
 
 def moved(effects: list[Any]) -> list[tuple[list[int], int]]:
     """(ordinals, due) of the reservations that the effects move."""
-    found = [effect for effect in effects if isinstance(effect, Move)]
-    assert all(RECIPIENTS.decode(encode(one)) == one for one in found)
-    return [([number - 12125550000 for number in one.numbers], one.due) for one in found]
+    actual = [effect for effect in effects if isinstance(effect, Move)]
+    assert all(RECIPIENTS.decode(encode(item)) == item for item in actual)
+    return [([number - 12125550000 for number in item.numbers], item.due) for item in actual]
 
 
 def test_who_waits_for_long_has_the_reservation_moved_and_who_waits_a_little_has_not() -> None:
@@ -154,8 +154,8 @@ def test_who_is_held_back_at_the_last_check_until_the_morning_has_it_moved_too()
 
 def test_a_move_goes_to_the_partitions_of_its_numbers() -> None:
     numbers = [12125550000 + n for n in range(40)]
-    one = Move(campaign=A, message=0, numbers=numbers, due=9, at=1)
-    parts = dict(routed(one, 8))
+    item = Move(campaign=A, message=0, numbers=numbers, due=9, at=1)
+    parts = dict(routed(item, 8))
     assert sorted(number for part in parts.values() for number in part.numbers) == numbers
     assert all(part.due == 9 for part in parts.values())
     for partition, part in parts.items():

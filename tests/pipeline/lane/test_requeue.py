@@ -27,8 +27,8 @@ def told_unknown(**more: Any) -> Log:
     log = Log()
     for record in (owner(), control(**more), work([0, 1, 2, 3]), intent(1, [(2, 0, 3)], at=60), owner("next", at=70)):
         log.add(record)
-    told = said(log.add(lane_ask.result_without_answer(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
-    assert told == [("unknown", [0, 1, 2], Reason.OWNER_LOST, 0)]
+    reported = said(log.add(lane_ask.result_without_answer(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
+    assert reported == [("unknown", [0, 1, 2], Reason.OWNER_LOST, 0)]
     return log
 
 
@@ -52,8 +52,8 @@ def test_only_those_that_were_not_submitted() -> None:
         Group(outcome="unknown", indices=[1]),
         Group(outcome="retry", indices=[2]),
     )
-    told = said(log.add(result(3, *groups, at=LATE)))
-    assert told == [("accepted", [0], "", 0), ("queued", [2], NOT_SENT, 1)]
+    reported = said(log.add(result(3, *groups, at=LATE)))
+    assert reported == [("accepted", [0], "", 0), ("queued", [2], NOT_SENT, 1)]
 
 
 def test_a_paused_campaign_keeps_them_and_a_second_result_changes_nothing() -> None:

@@ -71,7 +71,7 @@ def test_an_answer_to_a_later_attempt_is_the_truth() -> None:
     log.add(intent(1, [(2, 0, 2)], at=60))
     groups = [Group(outcome="accepted", indices=[0], ids=["a"]), Group(outcome="rejected", reason="no", indices=[1])]
     effects = log.add(result(log.end - 1, *groups, at=61))
-    assert [one[:2] for one in said(effects)] == [("accepted", [0]), ("rejected", [1])]
+    assert [item[:2] for item in said(effects)] == [("accepted", [0]), ("rejected", [1])]
     # The aggregator may yet have taken the first attempt, so nobody else may have the place of it.
     assert given_back(effects) == []
 
@@ -105,7 +105,7 @@ def test_dropped_and_then_found_to_be_sent() -> None:
     log = dropped_while_a_lost_owner_may_have_sent()
     groups = [Group(outcome="accepted", indices=[0], ids=["a"]), Group(outcome="skipped", reason="late", indices=[1])]
     effects = log.add(result(3, *groups, at=61))
-    assert [one[:2] for one in said(effects)] == [("accepted", [0]), ("skipped", [1])]
+    assert [item[:2] for item in said(effects)] == [("accepted", [0]), ("skipped", [1])]
     assert given_back(effects) == [1]
 
 

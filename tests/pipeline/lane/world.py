@@ -159,8 +159,8 @@ class World:
         loaded = worker.loader.offer(record) if isinstance(record, CheckpointPart) else None
         if loaded is not None:
             worker.state, worker.loader = loaded, None
-            for one in worker.buffer:
-                self._fold(worker, one)
+            for item in worker.buffer:
+                self._fold(worker, item)
 
     def _fold(self, worker: Worker, offset: int) -> None:
         record, raw = self.log[offset]
@@ -218,8 +218,8 @@ class World:
                 for position in range(start, stop):
                     person = self.model.places[chunk, position]
                     if state.next_offset == len(self.log):  # else the model knows more than the worker
-                        found = self.model.late(person, self.now)
-                        assert (limit is not None and found > limit) == expected, f"{person} is {found} ms late"
+                        actual = self.model.late(person, self.now)
+                        assert (limit is not None and actual > limit) == expected, f"{person} is {actual} ms late"
 
     def doubtful(self, key: Message) -> bool:
         """Whether an attempt may have arrived, of a lost owner or one that had no answer, and nothing was heard of
@@ -298,7 +298,7 @@ class World:
         self.arrivals.append((self.now, segments))
         while self.arrivals[0][0] <= self.now - 1000:
             self.arrivals.popleft()
-        total = sum(one for _, one in self.arrivals)
+        total = sum(item for _, item in self.arrivals)
         assert total <= LIMIT or len(self.arrivals) == 1, f"{total} segments in a second, {LIMIT} are the limit"
 
     def land(self, worker: Worker) -> None:

@@ -77,8 +77,8 @@ class Reference:
         return MAY_GO, 0
 
 
-def _later(one: tuple[int, int], other: tuple[int, int]) -> int:
-    return max(one, other)[1]
+def _later(first: tuple[int, int], second: tuple[int, int]) -> int:
+    return max(first, second)[1]
 
 
 def _overfull(times: list[int], at: int, most: int, span: int) -> int | None:

@@ -126,10 +126,10 @@ def test_any_order_of_chunks_cancels_and_replays_keeps_every_window_and_skips_no
 
 def _justified(mine: dict[int, int], plans: list[CampaignPlan], campaign: int, reason: str, cause: str) -> None:
     """The skip names a message that its recipient is to get, and that one is in the way."""
-    found = read_blocker(cause)
-    assert found is not None
-    blocker = next(nth for nth, one in enumerate(plans) if one.campaign == found[0])
-    assert mine[blocker] == found[2]
+    actual = read_blocker(cause)
+    assert actual is not None
+    blocker = next(nth for nth, item in enumerate(plans) if item.campaign == actual[0])
+    assert mine[blocker] == actual[2]
     me, other = (plans[campaign].due, plans[campaign].window), (mine[blocker], plans[blocker].window)
     if reason == "smart_sending":
         assert abs(me[0] - other[0]) < max(me, other)[1]

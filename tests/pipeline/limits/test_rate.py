@@ -105,8 +105,8 @@ class Run:
             self.pace.spend(self.now, segments)
             self._busy += 1
             self._ahead += segments
-            one = (segments, messages, self.now)
-            self._at(self.now + self.timing.read_back(), lambda one=one: self._queue(one))  # type: ignore[misc]
+            item = (segments, messages, self.now)
+            self._at(self.now + self.timing.read_back(), lambda item=item: self._queue(item))  # type: ignore[misc]
 
     def _slice(self) -> tuple[int, int]:
         segments = messages = 0
@@ -114,9 +114,9 @@ class Run:
             segments, messages, self._next = segments + self._next, messages + 1, self.sizes()
         return segments, messages
 
-    def _queue(self, one: tuple[int, int, float]) -> None:
-        self._read_back.observe(self.now - one[2])
-        self._gate.append((*one[:2], self.now))
+    def _queue(self, queued: tuple[int, int, float]) -> None:
+        self._read_back.observe(self.now - queued[2])
+        self._gate.append((*queued[:2], self.now))
         if len(self._gate) == 1:
             self._write()
 

@@ -23,16 +23,16 @@ def judged(texts: list[str], country: str, choice: Choice = "") -> Verdict:
 
 def numbers(region: str, count: int, seed: int = 1) -> list[phonenumbers.PhoneNumber]:
     """Valid mobile numbers of a country."""
-    rng, found = random.Random(seed), []
+    rng, actual = random.Random(seed), []
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
     assert example is not None
     text = str(example.national_number)
-    while len(found) < count:
+    while len(actual) < count:
         digits = text[:3] + "".join(rng.choice("0123456789") for _ in text[3:])
         number = phonenumbers.PhoneNumber(country_code=example.country_code, national_number=int(digits))
         if phonenumbers.is_valid_number(number):
-            found.append(number)
-    return found
+            actual.append(number)
+    return actual
 
 
 def international(region: str, count: int) -> list[str]:
@@ -127,10 +127,10 @@ def test_digits_are_read_as_the_file_has_them(text: str, country: str, bare: Bar
 
 
 def test_an_ambiguous_number_is_told_of_with_both_readings() -> None:
-    told = explain_refusal(Reason.AMBIGUOUS, "33612345678", "DE")
-    assert "+4933612345678" in told
-    assert "+33612345678" in told
-    assert "--numbers" in told
+    reported = explain_refusal(Reason.AMBIGUOUS, "33612345678", "DE")
+    assert "+4933612345678" in reported
+    assert "+33612345678" in reported
+    assert "--numbers" in reported
     assert "letters" in explain_refusal(Reason.LETTERS, "1-800-FLOWERS", "US")
 
 

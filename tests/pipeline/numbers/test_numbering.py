@@ -135,7 +135,7 @@ def test_any_text_has_an_outcome(text: str, country: str) -> None:
 
 def _geocoding_of_north_america() -> dict[str, dict[str, str]]:
     """Prefixes that begin with 1, from the data files that hold them: the package loads all, 4 s and 150 MB."""
-    found: dict[str, dict[str, str]] = {}
+    actual: dict[str, dict[str, str]] = {}
     for index in itertools.count():
         source = Path(phonenumbers.__file__).with_name("geodata") / f"data{index}.py"
         spec = importlib.util.spec_from_file_location(f"phonenumbers.geodata.data{index}", source)
@@ -145,9 +145,9 @@ def _geocoding_of_north_america() -> dict[str, dict[str, str]]:
         spec.loader.exec_module(module)
         here = {prefix: names for prefix, names in module.data.items() if prefix[0] == "1"}
         if not here:
-            return found
-        found |= here
-    return found
+            return actual
+        actual |= here
+    return actual
 
 
 def test_area_codes_agree_with_the_geocoding_data() -> None:
@@ -156,9 +156,11 @@ def test_area_codes_agree_with_the_geocoding_data() -> None:
         state = STATE_OF_CODE.get(int(prefix[1:4])) if len(prefix) == 4 else None
         if state is None:
             continue
-        told = names["en"].replace("British Colombia", "British Columbia").replace("Washington State", "Washington")
+        reported = (
+            names["en"].replace("British Colombia", "British Columbia").replace("Washington State", "Washington")
+        )
         full = {**US_NAMES, **CA_NAMES}[state]
-        assert told == full or told.endswith(f", {state}") or (told, state) == ("Washington D.C.", "DC")
+        assert reported == full or reported.endswith(f", {state}") or (reported, state) == ("Washington D.C.", "DC")
         compared += 1
     assert compared > 380
     assert len(STATE_OF_CODE) - compared == len(("203", "310", "713", "718", "905")), "told by longer prefixes only"

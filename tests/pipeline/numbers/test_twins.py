@@ -73,8 +73,8 @@ def test_a_number_with_one_spelling_stays(number: int) -> None:
 
 
 def test_blocks_do_not_overlap_and_changes_do_not_chain() -> None:
-    for one, other in zip(twins(), twins()[1:], strict=False):
-        assert one.last < other.first
+    for item, other in zip(twins(), twins()[1:], strict=False):
+        assert item.last < other.first
     for twin in twins():
         assert canonical(twin.first + twin.offset) == twin.first + twin.offset
         assert canonical(twin.last + twin.offset) == twin.last + twin.offset

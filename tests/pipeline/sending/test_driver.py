@@ -109,8 +109,8 @@ class Lane:
             self.log.append(record)
             taken, first = self.driver.read(offset, encode(record), self.now)
             effects += first
-            for one in taken:
-                effects += self.driver.on_raw(*one, self.now)
+            for item in taken:
+                effects += self.driver.on_raw(*item, self.now)
         return self.do(effects)
 
     def take(self, kind: type[T]) -> list[T]:
@@ -152,7 +152,7 @@ def test_it_claims_by_the_log_and_acts_only_once_it_has_read_its_own_owner() -> 
     lane.read(record)
     assert lane.take(Claimed) == [Claimed(4 - 1, 0.5)]
     lane.time()
-    assert [one.slices for one in lane.written(Intent)] == [[(1, 0, 2)]]
+    assert [item.slices for item in lane.written(Intent)] == [[(1, 0, 2)]]
 
 
 def test_a_claim_that_the_broker_did_not_take_is_written_again_and_a_stranger_to_the_group_claims_nothing() -> None:
@@ -182,7 +182,7 @@ def test_another_owner_takes_the_lane_and_one_that_came_late_is_claimed_back() -
     assert not lane.written(Intent)
     lane.passes(CLAIM_SECONDS)
     lane.time()
-    assert [one.nonce for one in lane.written(Owner)] == ["mine"]  # Kafka has not taken the lane from us
+    assert [item.nonce for item in lane.written(Owner)] == ["mine"]  # Kafka has not taken the lane from us
 
 
 def test_intents_not_read_back_when_the_lane_is_taken_are_given_back() -> None:
@@ -208,22 +208,22 @@ def test_slices_are_written_as_the_pace_allows_within_the_slots_and_the_line() -
     lane = Lane()
     lane.claim(500)
     wake = lane.time()[-1]
-    assert [one.slices for one in lane.written(Intent)] == [[(2, 0, 50)], [(2, 50, 100)], [(2, 100, 150)]]
+    assert [item.slices for item in lane.written(Intent)] == [[(2, 0, 50)], [(2, 50, 100)], [(2, 100, 150)]]
     assert isinstance(wake, Wake)
     lane.passes(wake.seconds)
     lane.time()
-    assert [one.slices for one in lane.written(Intent)] == [[(2, 150, 200)]]
+    assert [item.slices for item in lane.written(Intent)] == [[(2, 150, 200)]]
 
 
 def test_no_more_slices_than_slots_are_under_way() -> None:
     lane = Lane(slots=1)
     lane.claim(500)
     lane.time()
-    (one,) = lane.written(Intent)
+    (item,) = lane.written(Intent)
     lane.passes(1.0)
     lane.time()
     assert not lane.written(Intent)
-    lane.read(one)
+    lane.read(item)
     lane.connect()
     (hand_over,) = lane.take(HandOver)
     lane.passes(1.0)
@@ -256,8 +256,8 @@ def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a
     lane.read(intent(lane.driver.state.epoch, [(2, 100, 101)], at=lane.now.ms))
     assert not lane.take(Connect), "a second's worth is under way"
     assert lane.take(WakeLine)
-    for one in handed:
-        lane.do(lane.driver.on_answer(one.intent, [Answer()], lane.now.seconds, lane.now))
+    for item in handed:
+        lane.do(lane.driver.on_answer(item.intent, [Answer()], lane.now.seconds, lane.now))
     assert {group.outcome for report in lane.take(Report) for group in report.record.groups} == {"accepted"}
     lane.passes(0.9)
     lane.do(lane.driver.on_line(lane.now))
@@ -387,13 +387,13 @@ def test_a_checkpoint_moves_the_mark_only_while_the_lane_is_the_same_owners() ->
             lane.read(control(revision=len(lane.log) + 2, state="paused", transactional=True))
         lane.passes(10.0)
         lane.time()
-        (one,) = lane.take(Checkpoint)
+        (item,) = lane.take(Checkpoint)
         lane.time()
         assert not lane.take(Checkpoint), "one at a time"
         if taken:
             lane.read(owner("somebody"))
-        lane.do(lane.driver.on_checkpoint(one, 1, ""))
-        assert lane.take(MoveMark) == ([] if taken else [MoveMark(one.snapshot.as_of)])
+        lane.do(lane.driver.on_checkpoint(item, 1, ""))
+        assert lane.take(MoveMark) == ([] if taken else [MoveMark(item.snapshot.as_of)])
 
 
 def test_a_log_that_begins_with_a_checkpoint_is_folded_once_it_is_whole() -> None:
@@ -406,8 +406,8 @@ def test_a_log_that_begins_with_a_checkpoint_is_folded_once_it_is_whole() -> Non
     for offset, record in enumerate(records, start):
         taken, _ = other.driver.read(offset, encode(record), other.now)
         assert bool(taken) == (offset == start + len(records) - 1)
-        for one in taken:
-            other.do(other.driver.on_raw(*one, other.now))
+        for item in taken:
+            other.do(other.driver.on_raw(*item, other.now))
     assert other.driver.state.waiting == 10
     assert other.driver.state.next_offset == start + len(records)
 
@@ -433,7 +433,7 @@ def test_garbage_has_a_letter_and_the_log_goes_on() -> None:
     lane.claim(10)
     lane.log.append(control())
     taken, _ = lane.driver.read(3, b"garbage", lane.now)
-    effects = [one for raw in taken for one in lane.driver.on_raw(*raw, lane.now)]
+    effects = [item for raw in taken for item in lane.driver.on_raw(*raw, lane.now)]
     assert [type(effect) for effect in effects] == [Letter]
     assert lane.driver.active
     assert lane.driver.state.next_offset == 4

@@ -58,8 +58,8 @@ def test_a_deferred_one_is_accounted_as_delayed_for_its_quiet_hours() -> None:
     chosen = picked(log, NINE_AT_NIGHT)
     assert chosen is not None
     effects = log.add(chosen.drops[0])
-    told = [(g.state, g.reason, g.ordinals) for e in effects for g in getattr(e, "groups", [])]
-    assert told == [("delayed", "quiet_hours", [0, 2])]
+    reported = [(g.state, g.reason, g.ordinals) for e in effects for g in getattr(e, "groups", [])]
+    assert reported == [("delayed", "quiet_hours", [0, 2])]
     assert log.state.table.next_due() == MORNING
 
 
@@ -92,7 +92,7 @@ def test_the_night_that_came_between_pick_and_submission_holds_it_back() -> None
     later = before + 1500
     hours = hours_of(log.state, flight, QUIET, later)
     held = held_back(flight, log.state.campaigns[A], [1, 2, 3, 4], lambda n: [""] * len(n), later, hours)
-    assert [one and (one.outcome, one.reason, one.due) for one in held] == [
+    assert [item and (item.outcome, item.reason, item.due) for item in held] == [
         ("retry", "quiet_hours", MORNING),
         None,
         ("retry", "quiet_hours", MORNING),

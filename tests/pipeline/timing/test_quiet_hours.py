@@ -37,8 +37,8 @@ def at(text: str, zone: str, fold: int = 0) -> int:
 def then(text: str, zone: str, place: str, quiet: QuietHours = QUIET) -> str:
     """The local time at which a message of the local time `text` may go."""
     country, _, region = place.partition("-")
-    found = quiet.next_allowed(at(text, zone), (zone,), (country, region))
-    return "never" if found == NEVER else f"{tz.local(found, zone):%Y-%m-%d %H:%M}"
+    actual = quiet.next_allowed(at(text, zone), (zone,), (country, region))
+    return "never" if actual == NEVER else f"{tz.local(actual, zone):%Y-%m-%d %H:%M}"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_never_means_within_a_fortnight_to_the_millisecond() -> None:
 def test_a_local_hour_that_does_not_exist_allows_nothing() -> None:
     quiet = Free(custom=Custom({"*": (((120, 180),),) * 7}))
     zone = "America/New_York"  # 02:00 to 03:00 is missing on 2026-03-08
-    found = quiet.next_allowed(at("2026-03-07 12:00", zone), (zone,), ("", ""))
-    assert tz.local(found, zone).isoformat() == "2026-03-09T02:00:00-04:00"
+    actual = quiet.next_allowed(at("2026-03-07 12:00", zone), (zone,), ("", ""))
+    assert tz.local(actual, zone).isoformat() == "2026-03-09T02:00:00-04:00"
 
 
 def test_an_hour_that_happens_twice_is_allowed_twice() -> None:
@@ -143,8 +143,8 @@ def test_a_day_whose_midnight_does_not_exist_begins_at_one(zone: str, day: str) 
 def test_samoa_left_out_a_day_and_its_holidays_with_it() -> None:
     quiet = Free(custom=Custom({"*": (((600, 660),),) * 7}))
     zone = "Pacific/Apia"  # 2011-12-30 did not happen
-    found = quiet.next_allowed(at("2011-12-29 12:00", zone), (zone,), ("", ""))
-    assert tz.local(found, zone).isoformat() == "2011-12-31T10:00:00+14:00"
+    actual = quiet.next_allowed(at("2011-12-29 12:00", zone), (zone,), ("", ""))
+    assert tz.local(actual, zone).isoformat() == "2011-12-31T10:00:00+14:00"
 
 
 def test_a_window_without_an_end_is_reported_up_to_the_horizon() -> None:
@@ -179,13 +179,13 @@ def test_a_chunk_is_answered_as_each_of_its_recipients() -> None:
     now = at("2026-11-22 06:00", "America/New_York")
     moments = now + np.random.default_rng(1).integers(0, 30, 500) * tz.HOUR
     for when in (now, moments):
-        found = quiet.next_allowed_many(when, zones, rules).tolist()
+        actual = quiet.next_allowed_many(when, zones, rules).tolist()
         each = [
             QuietHours.next_allowed(QUIET, int(moment), zone_sets()[z], ("US", regions[r]))
             for moment, z, r in zip(np.broadcast_to(when, 500).tolist(), zones.tolist(), region, strict=True)
         ]
-        assert found == each
-    assert len(set(found)) > 10
+        assert actual == each
+    assert len(set(actual)) > 10
     keys, key = quiet.keys(zones, rules)
     places = [quiet.next_allowed(now, *read_key(key)) for key in keys]
     assert [places[k] for k in key] == quiet.next_allowed_many(now, zones, rules).tolist()

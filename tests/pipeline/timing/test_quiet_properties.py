@@ -62,9 +62,9 @@ def minutes(country: str, region: str, day: date, reading: Reading, custom: str)
         at, _, part = (f"{country}-{region}" if calendar == "own" else calendar).partition("-")
         if day in calendars(at, part, day.year):
             return frozenset()
-    found = minutes_of(show(rule.week[day.weekday()]))
+    actual = minutes_of(show(rule.week[day.weekday()]))
     week = own(custom).week(country, region)
-    return found if week is None else found & minutes_of(show(week[day.weekday()]))
+    return actual if week is None else actual & minutes_of(show(week[day.weekday()]))
 
 
 @cache
@@ -110,10 +110,10 @@ def _fits(at: int, zones: tuple[ZoneInfo, ...], known: dict[date, frozenset[int]
 @cache
 def changes(zone: str) -> list[int]:
     """Changes of clocks: from the file, and after its last entry from its rule, found by the day."""
-    found = [at for at in transitions(zone) if FIRST <= at < LAST]
-    first = max([FIRST, *found]) // tz.DAY + 1
+    actual = [at for at in transitions(zone) if FIRST <= at < LAST]
+    first = max([FIRST, *actual]) // tz.DAY + 1
     offsets = [tz.offset(zone, day * tz.DAY) for day in range(first, LAST // tz.DAY)]
-    return found + [(first + n + 1) * tz.DAY for n, (a, b) in enumerate(pairwise(offsets)) if a != b]
+    return actual + [(first + n + 1) * tz.DAY for n, (a, b) in enumerate(pairwise(offsets)) if a != b]
 
 
 @st.composite
@@ -182,8 +182,10 @@ def inside(start: int, end: int) -> Iterator[int]:
 
 def test_what_was_tried_is_worth_something(record_property: Any) -> None:
     count = sum(TRIED[k] for k in ("never", "at once", "held"))
-    told = ", ".join(f"{number:,} {what}" for what, number in TRIED.items())
-    record_property("tried", f"quiet hours: {count:,} questions against the search by minutes, violations 0 ({told})")
+    reported = ", ".join(f"{number:,} {what}" for what, number in TRIED.items())
+    record_property(
+        "tried", f"quiet hours: {count:,} questions against the search by minutes, violations 0 ({reported})"
+    )
     assert sum(TRIED[k] for k in ("never", "at once", "held")) >= 3000
     assert min(TRIED["never"], TRIED["at once"], TRIED["held more than a day"]) >= 100
     assert TRIED["offset changes meanwhile"] >= 50

@@ -39,8 +39,8 @@ def test_hours_of_places_where_all_days_are_alike(place: str, allowed: str) -> N
 
 @pytest.mark.parametrize(("place", "allowed"), BY_WEEKDAY.items())
 def test_hours_of_places_where_the_week_end_differs(place: str, allowed: tuple[str, str, str]) -> None:
-    found = [hours(place, MONDAY + timedelta(day)) for day in range(7)]
-    assert found == [allowed[0]] * 5 + [allowed[1], allowed[2]]
+    actual = [hours(place, MONDAY + timedelta(day)) for day in range(7)]
+    assert actual == [allowed[0]] * 5 + [allowed[1], allowed[2]]
 
 
 def test_the_two_readings_of_the_french_rule() -> None:

@@ -73,10 +73,10 @@ def longest(text: str) -> tuple[str, ...]:
 
 
 def test_candidates_are_those_of_phonenumbers() -> None:
-    found = {digits(number): number for number in numbers()}
-    ids = candidate_ids(np.array(list(found), np.uint64)).tolist()
+    actual = {digits(number): number for number in numbers()}
+    ids = candidate_ids(np.array(list(actual), np.uint64)).tolist()
     countries, kinds, narrower, wider = set(), set(), 0, 0
-    for (text, number), index in zip(found.items(), ids, strict=True):
+    for (text, number), index in zip(actual.items(), ids, strict=True):
         theirs = tuple(zone for zone in time_zones_for_number(number) if zone != UNKNOWN_TIMEZONE)
         if str(text)[:4] in OVERLAYS:
             assert set(theirs) < set(zone_sets()[index]) or text < 10**10, text
@@ -92,10 +92,10 @@ def test_candidates_are_those_of_phonenumbers() -> None:
         countries.add(phonenumbers.region_code_for_number(number))
         kinds.add(util.number_type(number))
     print(
-        f"{len(found)} numbers of {len(countries)} countries: {len(found) - narrower - wider} as phonenumbers, "
+        f"{len(actual)} numbers of {len(countries)} countries: {len(actual) - narrower - wider} as phonenumbers, "
         f"{narrower} narrower and {wider} wider, all in +1"
     )
-    assert len(found) - narrower - wider >= 20_000
+    assert len(actual) - narrower - wider >= 20_000
     assert len(countries) >= 230
     assert {
         PhoneNumberType.MOBILE,

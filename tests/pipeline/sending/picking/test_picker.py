@@ -20,7 +20,7 @@ def nobody(numbers: list[int]) -> list[str]:
     return [""] * len(numbers)
 
 
-def these(*ordinals: int) -> Callable[[list[int]], list[str]]:
+def opted_out(*ordinals: int) -> Callable[[list[int]], list[str]]:
     return lambda numbers: ["opted_out" if number - NUMBER in ordinals else "" for number in numbers]
 
 
@@ -88,7 +88,7 @@ def test_who_opted_out_is_dropped_and_the_rest_of_the_chunk_goes_before_the_next
     desk = Desk()
     desk.log.add(work(list(range(8))))
     desk.log.add(work([8, 9]))
-    chosen = desk.pick(segments=4, out=these(1, 2, 5, 9))
+    chosen = desk.pick(segments=4, out=opted_out(1, 2, 5, 9))
     assert chosen is not None
     assert chosen.intent is not None
     assert chosen.intent.slices == [(2, 0, 1), (2, 3, 5), (2, 6, 7)]
@@ -179,7 +179,7 @@ def test_everybody_is_picked_once_within_the_limits(
     sent: list[int] = []
     dropped: list[int] = []
     for turn in range(81):
-        chosen = desk.pick(messages, segments, these(*out))
+        chosen = desk.pick(messages, segments, opted_out(*out))
         if chosen is None:
             break
         going = [
