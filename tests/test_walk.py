@@ -133,7 +133,7 @@ def test_3_fanout_sends_recipient_chunks_to_the_partitions_of_their_buckets(walk
     assert mine.fields["first_name"][mine.numbers.index(ANA)] == "Ana"
 
 
-def test_4_eligibility_skips_who_opted_out_and_gives_the_rest_to_the_lane(walk: Walk) -> None:
+def test_4_eligibility_skips_opted_out_recipients_and_gives_the_others_to_the_lane(walk: Walk) -> None:
     (optout,) = [OPTOUTS.decode(value) for _, _, _, value in walk.records(topics.OPTOUTS)]
     assert (optout.number, optout.state) == (ANA + 1, "out")
     (work,) = [r for r in _lane(walk).values() if isinstance(r, Work)]

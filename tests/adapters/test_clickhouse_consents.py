@@ -64,7 +64,7 @@ def test_every_change_is_exported_in_the_order_of_the_log_whatever_the_page(stor
     assert (changes[0].account, changes[0].word, changes[0].rule, changes[0].who) == ("shop", "STOP", "leads", "ann")
 
 
-def test_current_are_those_whose_last_record_is_out(store: Store) -> None:
+def test_current_opt_outs_are_those_whose_last_record_is_out(store: Store) -> None:
     for page in (1, 3, 1000):
         rows = [row for part in export(store, current=True, page=page) for row in part]
         assert [row.number for row in rows] == [FIRST + n for n in range(7) if n % 4 in (0, 2)]

@@ -70,7 +70,7 @@ def test_too_many_parts_is_unavailable(clickhouse: Server) -> None:
             store.command("INSERT INTO parts SELECT 1")
 
 
-def test_nobody_there_is_unavailable() -> None:
+def test_no_server_is_unavailable() -> None:
     store = Store(ClickHouse(port=free_ports(1)[0]))
     with pytest.raises(StoreUnavailable, match="does not answer"):
         store.ping()

@@ -115,12 +115,12 @@ def walked(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_pages_leave_nobody_out_and_show_nobody_twice(store: Store, size: int) -> None:
+def test_pages_show_every_entry_exactly_once(store: Store, size: int) -> None:
     everything = inbox(store)[0]
     assert walked(store, size) == everything
 
 
-def test_what_comes_in_or_is_decided_meanwhile_repeats_and_loses_nobody(clickhouse: Server) -> None:
+def test_texts_and_decisions_that_come_between_pages_repeat_and_lose_nothing(clickhouse: Server) -> None:
     """Many at the same millisecond, by few numbers and by senders that cannot be read."""
     with migrated(clickhouse) as store:
         people = [ANN, BOB, EVE, ZOE]

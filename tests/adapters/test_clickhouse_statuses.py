@@ -118,7 +118,7 @@ def receipts(state: str, ordinals: Sequence[int], reason: str = "", message: int
     return msgspec.structs.replace(chunk(state, ordinals, reason=reason, message=message, at=NOW + 9), receipts=True)
 
 
-def test_the_first_receipts_change_only_whom_they_are_about(store: Store) -> None:
+def test_the_first_receipts_change_only_their_own_recipients(store: Store) -> None:
     StatusSink(store).insert(WAY[:3])
     before = account(store)
     StatusSink(store).insert([receipts("delivered", range(10, N))])
@@ -128,7 +128,7 @@ def test_the_first_receipts_change_only_whom_they_are_about(store: Store) -> Non
     assert (after.accepted_ever, after.spend, after.residual) == (before.accepted_ever, before.spend, 0)
 
 
-def test_receipts_count_only_for_who_was_submitted_whatever_comes_when(store: Store) -> None:
+def test_receipts_count_only_for_submitted_recipients_in_any_order(store: Store) -> None:
     way = [
         chunk("queued", range(20), segments=2, price=7900),
         chunk("in_flight", range(20), segments=2, price=7900),
@@ -249,7 +249,7 @@ def test_the_engine_agrees_with_the_definition(store: Store, seed: int) -> None:
     assert (actual.accepted_ever, actual.segments, actual.spend) == billed(made)
 
 
-def test_who_was_unknown_and_was_not_sent_after_all_waits_and_is_not_billed(store: Store) -> None:
+def test_an_unknown_recipient_proved_not_sent_waits_and_is_not_billed(store: Store) -> None:
     kind = {"segments": 2, "price": 7900}
     way = [
         chunk("in_flight", range(9), lane=0, **kind),
@@ -286,7 +286,7 @@ def test_the_click_rate_counts_people_who_were_delivered_to_once_each(store: Sto
     assert shown == {"people": 6, "delivered": 2, "bots": 4, "rate": 0.5}
 
 
-def test_when_somebody_was_sent_to_lately(store: Store) -> None:
+def test_when_a_recipient_got_a_message_recently(store: Store) -> None:
     StatusSink(store).insert(
         [
             chunk("in_flight", range(9), at=NOW - 50),

@@ -195,7 +195,9 @@ def recipient_states(first: int, last: int) -> str:
 RECIPIENT_STATES = f"recipient_states(campaign = '{CAMPAIGN}', message = 0, first = 0, last = 1)"
 
 
-def test_who_is_behind_is_found_until_nothing_can_come_late(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_campaigns_that_are_behind_are_found_until_nothing_can_come_late(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert campaigns_behind(store) == []
     record(store)
     # Of a message that was never submitted, and of a campaign without an audience: in no figure.

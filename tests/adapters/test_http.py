@@ -47,7 +47,7 @@ def test_a_process_answers_with_anything_below_500(url: str) -> None:
     ]
 
 
-def test_nobody_is_no_answer() -> None:
+def test_no_server_is_no_answer() -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         url = f"http://127.0.0.1:{server.server_port}/200"
     assert not ours.answers(url)

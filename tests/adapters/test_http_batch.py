@@ -307,12 +307,12 @@ async def test_retry_after(header: str, least: float, most: float) -> None:
     ("status", "header", "holds"),
     [(429, "", True), (429, "9", True), (503, "9", True), (503, "", False), (408, "9", False), (402, "9", False)],
 )
-def test_who_asks_for_time_holds_the_whole_account(status: int, header: str, holds: bool) -> None:
+def test_a_retry_after_holds_the_whole_account(status: int, header: str, holds: bool) -> None:
     assert {outcome.holds for outcome in batch_answer.batch_outcomes(status, header, b"", BATCH)} == {holds}
 
 
 @pytest.mark.parametrize("header", ["Thu, 99 Nov 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -9999", "inf", "٣"])
-def test_a_retry_after_that_is_none_is_bounded(header: str) -> None:
+def test_an_invalid_retry_after_is_bounded(header: str) -> None:
     assert all(0 <= outcome.retry_after <= 3600 for outcome in batch_answer.batch_outcomes(429, header, b"", BATCH))
 
 
@@ -345,7 +345,7 @@ async def test_unknown_host_was_not_sent() -> None:
     all_are(await submit("http://no-such-host.invalid:1/"), "retry", "dns")
 
 
-async def test_url_that_is_none_was_not_sent() -> None:
+async def test_an_invalid_url_was_not_sent() -> None:
     all_are(await submit("http://"), "retry", "bad_url")
 
 
@@ -540,7 +540,7 @@ async def test_a_query_that_is_not_answered_says_nothing_about_anybody(raw: byte
         assert await made.lookup(["a"]) == why
 
 
-async def test_a_query_that_meets_nobody_or_silence_says_so() -> None:
+async def test_a_query_without_an_aggregator_or_an_answer_returns_the_reason() -> None:
     async with serving(drip) as peer, client(peer.port, timeout=0.3) as made:
         assert await made.lookup(["a"]) == "no_answer"
     with socket.socket() as unheard:
@@ -549,7 +549,7 @@ async def test_a_query_that_meets_nobody_or_silence_says_so() -> None:
             assert await made.lookup(["a"]) == "connect"
 
 
-async def test_where_there_is_no_query_url_nobody_can_tell() -> None:
+async def test_without_a_query_url_the_outcome_stays_unknown() -> None:
     made = HttpBatch("test", HttpBatchSettings(query_url=""))
     assert await made.lookup(["a", "b"]) == [SubmitOutcome("unknown", "no_query_url")] * 2
     await made.close()
@@ -642,7 +642,7 @@ async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_fo
         assert len(peer.requests) == 1
 
 
-async def test_a_question_whose_connection_is_lost_says_so() -> None:
+async def test_a_query_whose_connection_is_lost_returns_the_reason() -> None:
     async def die(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await peer.request(reader)
         writer.transport.abort()

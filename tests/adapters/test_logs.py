@@ -40,7 +40,9 @@ async def test_clients_without_kafka_say_so_now_and_then(
     assert "Unclosed" not in caplog.text
 
 
-def test_the_same_is_said_every_so_often_with_how_often_it_was_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_line_is_logged_now_and_then_with_the_number_of_suppressed_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logger, now_and_then = logging.getLogger("test.repeats"), logs.NowAndThen(0.05)
     logger.addFilter(now_and_then)
     for n in range(5):
@@ -92,7 +94,7 @@ def test_each_line_is_an_object_with_time_level_process_and_what_it_is_about(for
     assert "RuntimeError: a defect" in last["exception"]
 
 
-def test_on_a_terminal_lines_are_to_be_read_and_nobody_forges_one() -> None:
+def test_on_a_terminal_lines_are_readable_and_cannot_be_forged() -> None:
     said = run_code(SAYS.format(form="text")).stderr
     lines = [line for line in said.splitlines() if TIME.match(line)]
     assert len(lines) == 5

@@ -114,7 +114,7 @@ def test_what_comes_into_clickhouse_late_is_found_later(loop: Loop) -> None:
     assert loop.events(OLD) == {"opted_out": 1}
 
 
-def test_who_was_never_written_to_belongs_to_nothing(loop: Loop) -> None:
+def test_a_text_from_a_number_without_messages_is_attributed_to_nothing(loop: Loop) -> None:
     accept(loop, OTHER, NOW - 1000)
     post(loop, PEOPLE[0], "other", NOW)
     post(loop, 33612345678, "stop", NOW)
@@ -143,7 +143,7 @@ def test_a_link_counts_for_its_campaign_and_a_held_text_when_an_operator_took_it
     assert loop.events(NEW) == {"opted_out": 1, "replied": 1}
 
 
-def test_nothing_is_decided_while_nobody_knows_how_far_the_statuses_are(loop: Loop) -> None:
+def test_nothing_is_decided_while_the_position_of_the_statuses_is_unknown(loop: Loop) -> None:
     accept(loop, NEW, NOW - 1000)
     post(loop, PEOPLE[0], "stop", NOW)
     assert asyncio.run(loop.attribution.round(NOW + CERTAIN_MS)) == 0

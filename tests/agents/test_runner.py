@@ -339,7 +339,9 @@ async def test_the_largest_record_there_can_be_fits_into_a_dead_letter(kafka: Se
     await bench.close()
 
 
-async def test_a_record_whose_partition_went_is_let_go_while_it_is_tried(kafka: Server, tmp_path: Path) -> None:
+async def test_a_record_whose_partition_was_revoked_is_dropped_while_it_is_retried(
+    kafka: Server, tmp_path: Path
+) -> None:
     bench = Bench(kafka, "let-go", tmp_path)
     answering = Answering(bench)
     answering.failures[0] = [Transient("for ever")] * 1000

@@ -40,7 +40,7 @@ def reported(before: CampaignDocument, record: CommandsRecord, caplog: pytest.Lo
         ("delete", "draft", "draft → deleted"),
     ],
 )
-def test_a_command_is_one_line_with_who_and_what_became_of_it(
+def test_a_command_is_one_log_line_with_its_author_and_its_outcome(
     action: str, before: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     command = Command(id="c1", campaign="zzzzzzz2", action=action, at=5, by=WHO)  # type: ignore[arg-type]

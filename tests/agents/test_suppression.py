@@ -80,7 +80,7 @@ def numbers_of(store: Store) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-async def test_failures_of_who_was_submitted_become_unreachable_numbers_once(store: Store) -> None:
+async def test_failures_of_submitted_recipients_become_unreachable_numbers_once(store: Store) -> None:
     numbers, sink, stub = numbers_of(store), StatusSink(store), Stub()
     step = Suppression(cast(Context, stub), store)
     sink.insert(
@@ -112,7 +112,7 @@ async def test_failures_of_who_was_submitted_become_unreachable_numbers_once(sto
     assert numbers[9] not in stub.said()
 
 
-async def test_nothing_is_noted_of_who_was_erased_though_the_failure_is_read_again(store: Store) -> None:
+async def test_nothing_is_recorded_about_an_erased_number_when_its_failure_is_read_again(store: Store) -> None:
     numbers, sink, stub = numbers_of(store), StatusSink(store), Stub()
     sink.insert([
         chunk("accepted", [11, 12]), chunk("undelivered", [11, 12], "landline", receipts=True),
@@ -125,7 +125,7 @@ async def test_nothing_is_noted_of_who_was_erased_though_the_failure_is_read_aga
     assert {topic for topic, _ in stub.producer.sent} == {"unreachable"}
 
 
-def test_the_list_has_who_is_unreachable_now_a_page_at_a_time(store: Store) -> None:
+def test_the_list_has_currently_unreachable_numbers_a_page_at_a_time(store: Store) -> None:
     records = [Unreachable(number=FIRST + n, reason="landline", at=1000 + n, campaign=CAMPAIGN) for n in range(3)]
     cleared = Unreachable(number=FIRST + 1, state="cleared", at=9000, by="op")
     insert_unreachable(store, [Placed(0, n, 1000, record) for n, record in enumerate([*records, cleared])])

@@ -87,7 +87,7 @@ async def note_unreachable(live: Live, number: int) -> None:
     await producer.close()
 
 
-def test_who_asks_gets_all_that_is_stored_and_is_erased_but_for_the_opt_out(
+def test_a_person_gets_all_stored_data_and_is_erased_except_for_the_opt_out(
     live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_all(monkeypatch, live.variables)

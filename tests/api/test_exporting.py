@@ -55,6 +55,6 @@ def test_an_export_names_the_same_people_whatever_the_region(tmp_path: Path, kin
     assert outcomes == [Accepted(number, country) for number, country in expected.items()]
 
 
-def test_an_export_of_nobody_has_its_header() -> None:
+def test_an_empty_export_has_its_header() -> None:
     page = b"".join(exporting._csv(None, iter([]))).decode()
     assert page.startswith('"ordinal","number","state"')

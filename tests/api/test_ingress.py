@@ -235,7 +235,7 @@ async def test_garbage_is_refused(ingress: Ingress, body: bytes) -> None:
     assert (await ingress.post("/v1/receipts/local", body))[0] == 400
 
 
-async def test_who_cannot_sign_is_refused_and_counted(ingress: Ingress, campaign: str) -> None:
+async def test_unsigned_requests_are_refused_and_counted(ingress: Ingress, campaign: str) -> None:
     start = ingress.ends("receipts")
     body = json.dumps({"receipts": [{"id": f"{campaign}-0-1", "status": "delivered"}]}).encode()
     good = signing.signed(SECRET.encode(), clock.now_ms(), body)
@@ -442,7 +442,7 @@ async def test_a_stop_keeps_what_it_answered(brokers: Kafka, tmp_path: Path, cam
     assert answered <= {ordinal for b in batches for ordinal in b.ordinals}
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_taken_port_is_reported() -> None:
     port = free_ports(1)[0]
     first = listen(Listen(port=port))
     first.listen()

@@ -108,7 +108,7 @@ STOPS = {"texts": [{"id": "1", "from": "+12125550123", "to": "+18885550100", "te
 
 @pytest.mark.parametrize("host", ["", "sms.shop.example", "10.0.0.7", "old-name.example:8443", "évil.example"])
 @pytest.mark.parametrize("ingress", [Listen(port=1), Listen(port=1, host="0.0.0.0", public_url="https://a.example")])
-async def test_a_stop_is_taken_by_whatever_name_it_comes(host: str, ingress: Listen) -> None:
+async def test_a_stop_is_accepted_under_every_field_name(host: str, ingress: Listen) -> None:
     """A proxy may keep its own name, and public_url may be unset or another by now: what counts is the signature."""
     emitter = Emitter({})
     status, _ = await post(emitter, "inbound", STOPS, host, Settings().model_copy(update={"ingress": ingress}))

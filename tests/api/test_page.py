@@ -136,7 +136,7 @@ def test_search_status_and_clear(live: Live, page: Page) -> None:
     expect(row(page, other["id"])).to_be_visible()
 
 
-def test_create_by_fields_and_its_errors_beside_them(live: Live, page: Page) -> None:
+def test_create_by_form_fields_and_errors_next_to_them(live: Live, page: Page) -> None:
     page.click("#new")
     page.fill("#f-name", "By hand")
     page.fill("#f-text", "Hello {first_name|there}")

@@ -12,7 +12,9 @@ from api import exporting
 from api.routes.changing import _failed_numbers
 
 
-def test_it_takes_who_was_too_late_and_not_who_was_past_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_takes_recipients_who_were_too_late_and_not_those_past_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[list[str]] = []
 
     def tables(store: Any, campaign: str, states: list[str]) -> list[pa.Table]:

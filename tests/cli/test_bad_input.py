@@ -60,7 +60,7 @@ def test_a_field_that_no_contact_has_is_named(live: Live) -> None:
     assert "{shoe_size}" in refused(live, "Field", messages=[{"text": "Size {shoe_size}"}])
 
 
-def test_an_audience_that_is_nobody(live: Live) -> None:
+def test_an_empty_audience_of_a_campaign(live: Live) -> None:
     line = refused(live, "Nobody", audience={"numbers": ["999999"]})
     assert "audience: no recipients" in line
 

@@ -143,7 +143,7 @@ def test_a_record_of_a_newer_version_is_passed_over(on_it: Kafka, capsys: pytest
     assert "statuses/2/50" in listed(capsys)
 
 
-async def test_resolution_names_who_and_how(on_it: Kafka) -> None:
+async def test_a_resolution_records_its_author_and_the_method(on_it: Kafka) -> None:
     producer = Producer(on_it)
     await dead_letters.drop(producer, letter(60), "ann")
     await producer.close()

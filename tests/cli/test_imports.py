@@ -40,7 +40,7 @@ def test_help_imports_no_server_no_rule_and_no_settings() -> None:
 
 
 @pytest.mark.parametrize("command", [("campaign", "list"), ("forecast", SALE), ("optouts", "show", "+12125550123")])
-def test_who_asks_the_api_imports_no_server_and_no_rule(command: tuple[str, ...]) -> None:
+def test_commands_that_ask_the_api_import_no_server_and_no_rule(command: tuple[str, ...]) -> None:
     port = free_ports(1)[0]
     code, names, said = imported(*command, variables={"LONGWAVE_API__PORT": str(port)})
     assert code == 1

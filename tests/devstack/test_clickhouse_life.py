@@ -68,7 +68,7 @@ def test_one_process_for_a_directory(tmp_path: Path) -> None:
         assert served.http(query="SELECT 1")[0] == 200
 
 
-def test_a_taken_port_is_said_so(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -132,7 +132,7 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
     assert not Submissions.read(tmp_path).received_twice
 
 
-async def test_asked_it_says_what_really_became_of_each_message_whatever_it_answered(tmp_path: Path) -> None:
+async def test_a_query_returns_the_real_outcome_of_each_message_whatever_was_answered(tmp_path: Path) -> None:
     script = '[faults]\nserver_error = 0.5\nreset = 0.5\nprocessed = 0.5\n[errors]\n"30006" = 0.3\n'
     ids = [item.id for item in batch(0, 40)]
     with simulator(tmp_path, script) as (url, child):
@@ -332,7 +332,7 @@ async def test_what_was_called_back_before_a_stop_is_not_repeated(tmp_path: Path
         (["--port", "{taken}"], 1, "cannot listen on"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(
+def test_mistakes_are_reported_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, why: str
 ) -> None:
     with socket.socket() as taken:

@@ -46,7 +46,7 @@ def test_a_repeated_id_gets_its_first_answer_and_is_taken_once(tmp_path: Path) -
     assert len(submissions.accepted) == statuses(first).count("accepted")
 
 
-def test_an_id_twice_in_one_batch_is_taken_once_and_answered_alike(tmp_path: Path) -> None:
+def test_an_id_twice_in_one_batch_is_accepted_once_and_gets_the_same_answer_twice(tmp_path: Path) -> None:
     desk = Desk(tmp_path, script(errors={"30007": 1.0}), 0)
     items = orjson.loads(desk.take(1, body("a", "b", "a")).body)["messages"]
     assert items[0] == items[2] == {"id": "a", "status": "rejected", "code": "30007"}
@@ -61,7 +61,7 @@ def test_without_keys_a_repetition_is_received_twice(tmp_path: Path) -> None:
     assert (desk.counts.twice, desk.counts.distinct) == (1, 3)
 
 
-def test_asked_what_became_of_a_message_it_says_so_and_does_not_take_it(tmp_path: Path) -> None:
+def test_a_query_about_a_message_returns_its_outcome_and_does_not_accept_it(tmp_path: Path) -> None:
     desk = Desk(tmp_path, script(throttle={"segments_per_second": 2}), 0)
     desk.take(0, body("a", "b", "late"))
     refusing = Desk(tmp_path / "refusing", script(errors={"30003": 1.0}), 0)
@@ -272,12 +272,12 @@ def test_wrong_scripts_say_what_is_wrong(tmp_path: Path, text: str, why: str) ->
     assert str(path) in str(raised.value)
 
 
-def test_a_script_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_missing_script_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LongwaveError, match="cannot read the script"):
         read_script(tmp_path / "none.toml")
 
 
-def test_numbers_that_always_fail_fail_alike_whoever_asks(tmp_path: Path) -> None:
+def test_numbers_that_always_fail_fail_the_same_way_for_every_caller(tmp_path: Path) -> None:
     reported = script(
         receipts={"delivered": 1.0},
         rejected_endings={"7": "21614", "77": "30006"},

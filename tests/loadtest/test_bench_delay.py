@@ -27,7 +27,7 @@ def test_its_records_are_work() -> None:
     assert not set(first.ordinals) & set(second.ordinals)
 
 
-def test_looking_for_due_work_is_measured_beside_those_who_wait() -> None:
+def test_finding_due_work_is_measured_with_waiting_recipients() -> None:
     assert set(delay_lookup.microseconds(2000, control)) == {"next_due", "release", "pick"}
 
 

@@ -41,7 +41,7 @@ def test_claims_are_read_from_the_workers_logs(tmp_path: Path) -> None:
     assert np.diff(times).tolist() == [2048]
 
 
-def test_who_is_left_unknown_belongs_to_the_first_claim_after_the_intent() -> None:
+def test_messages_left_unknown_belong_to_the_first_claim_after_the_intent() -> None:
     def reported(at: int, state: str, ordinals: list[int], reason: str = "") -> StatusChunk:
         group = StatusGroup(state=state, ordinals=ordinals, reason=reason)  # type: ignore[arg-type]
         return StatusChunk(campaign="aaaaaaaa", message=0, at=at, lane=2, groups=[group])
@@ -153,7 +153,7 @@ def test_each_loss_is_found(states: list[str], taken: list[int], wrong: str, tmp
     assert not result([findings], {}).ok
 
 
-def test_who_was_certainly_not_sent_is_no_loss_and_must_not_have_arrived(tmp_path: Path) -> None:
+def test_a_message_that_was_certainly_not_sent_is_no_loss_and_must_not_have_arrived(tmp_path: Path) -> None:
     actual = account_of(["rejected", "rejected"], [0, 1], tmp_path, reason=Reason.NOT_SENT_BY_LOST_OWNER)
     assert (actual.not_sent, actual.lost, actual.unaccounted) == (2, 0, 1)
     assert account_of(["rejected"], [0], tmp_path, reason="30003").lost == 1
@@ -182,7 +182,7 @@ def test_twice_is_allowed_under_resend_alone(tmp_path: Path) -> None:
     assert [policy for policy, actual in broken.items() if not actual] == ["resend"]
 
 
-def test_what_is_left_unknown_belongs_to_the_blow_before_it() -> None:
+def test_messages_left_unknown_belong_to_the_blow_before_it() -> None:
     findings = Findings("skip", 100)
     findings.recoveries = [Recovery("worker", 10.0, 1.0, 1.0), Recovery("broker", 20.0, 1.0, 1.0)]
     findings.attribute({(0, 12_000): 40, (1, 12_000): 30, (0, 25_000): 101})

@@ -103,7 +103,7 @@ def test_states_of_recipients_are_states() -> None:
         ("code:{x}", (Reason.CODE, "{x}"), "code {x} of the aggregator"),
     ],
 )  # fmt: skip
-def test_a_stored_reason_is_taken_apart_and_said(text: str, taken_apart: object, words: str) -> None:
+def test_a_stored_reason_is_split_and_shown_in_words(text: str, taken_apart: object, words: str) -> None:
     assert split(text) == taken_apart
     assert in_words(text) == words
 

@@ -96,7 +96,7 @@ def test_every_look_balances_through_throttling_errors_and_a_deadline() -> None:
     assert figures.accepted_ever / 25 < 100, "never above the limit"
 
 
-def test_who_says_stop_gets_nothing_more_that_waits_in_any_lane() -> None:
+def test_a_stop_holds_back_everything_that_waits_in_any_lane() -> None:
     talkative = Script.model_validate(
         {"latency": {"median": 0.05}, "replies": {"stop": 0.3, "other": 0.1, "delay": {"median": 30, "sigma": 0.5}}}
     )
@@ -136,7 +136,7 @@ def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     assert undisturbed.outages == 0
 
 
-def test_who_would_be_too_late_after_an_outage_expires_during_it() -> None:
+def test_recipients_who_would_be_too_late_after_an_outage_expire_during_it() -> None:
     away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 3 * 3600}]})
     actual = ran(settings(rate=100.0), spec(), script=away, exact=True)
     figures, (timeline,) = actual.tallies[0].figures(), actual.timelines
@@ -150,7 +150,7 @@ def test_who_would_be_too_late_after_an_outage_expires_during_it() -> None:
     assert not ran(patient, spec(), script=away, exact=True).tallies[0].figures().states["expired"]
 
 
-def test_clicks_come_from_who_got_a_message_with_a_link() -> None:
+def test_clicks_come_from_recipients_of_a_message_with_a_link() -> None:
     curious = Script.model_validate(
         {
             "latency": {"median": 0.05},

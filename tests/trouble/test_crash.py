@@ -11,7 +11,7 @@ BLOWS = [Blow("scale", 0.0, 0.5), Blow("overlap", 0.0, 0.5, ("kill worker", "kil
 back. Each server alone is killed in tests/trouble/test_servers.py."""
 
 
-def test_whatever_comes_and_goes_nobody_is_lost_and_nobody_gets_it_twice() -> None:
+def test_whatever_process_dies_no_recipient_is_lost_or_gets_it_twice() -> None:
     said: list[str] = []
     setting = Setting("skip", recipients=5000, lanes=(0, 1), backlog=4, workers=1)
     actual = carried_out(setting, BLOWS, said.append)

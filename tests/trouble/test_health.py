@@ -92,7 +92,7 @@ def test_a_clickhouse_that_hangs(stage: Scene) -> None:
     all_ready(stage)
 
 
-def test_a_kafka_that_hangs_is_said_by_all_and_names_no_address(stage: Scene) -> None:
+def test_a_hanging_kafka_is_reported_by_all_processes_without_its_address(stage: Scene) -> None:
     all_ready(stage)
     with stage.frozen("kafka"):
         wait_until(

@@ -57,7 +57,9 @@ def launched(stage: Scene, **spec: object) -> Campaign:
     return draft
 
 
-def test_who_sleeps_waits_with_the_reason_and_is_canceled_with_the_rest(stage: Scene, people: dict[int, str]) -> None:
+def test_recipients_in_quiet_hours_wait_with_the_reason_and_are_canceled_with_the_others(
+    stage: Scene, people: dict[int, str]
+) -> None:
     campaign = launched(stage)
     with campaign.watched():
         shown = campaign.until(

@@ -84,7 +84,7 @@ def replied(stage: Scene, number: int, count: int) -> list[str]:
     return got(stage, number)
 
 
-def test_who_opts_out_while_a_campaign_waits_gets_none_of_it_and_one_confirmation(stage: Scene) -> None:
+def test_a_person_who_opts_out_while_a_campaign_waits_gets_only_one_confirmation(stage: Scene) -> None:
     due = datetime.now(UTC) + timedelta(seconds=12)
     with stage.sending(PEOPLE, send_at=due.isoformat()) as campaign:
         campaign.until("all wait", lambda shown: (shown["figures"] or NONE)["states"]["delayed"] == PEOPLE, 60)

@@ -34,7 +34,7 @@ def stage(scripted_stage: Scene) -> Scene:
     return scripted_stage
 
 
-def test_a_rough_aggregator_gets_nobody_twice(stage: Scene) -> None:
+def test_a_faulty_aggregator_gets_no_message_twice(stage: Scene) -> None:
     with stage.sending(8000) as campaign:
         account = accounted(campaign, ends=("finished",), refusals=True)
     assert {"delivered", "undelivered", "rejected", "unknown"} == set(account.states)

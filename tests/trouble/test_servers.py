@@ -23,7 +23,7 @@ def stage(scripted_stage: Scene) -> Scene:
     return scripted_stage
 
 
-def test_everybody_is_in_one_state_at_every_look(stage: Scene) -> None:
+def test_every_recipient_is_in_one_state_at_every_look(stage: Scene) -> None:
     with stage.sending(6000) as campaign:
         account = accounted(campaign, ends=("finished",))
     assert account.unknown == set()

@@ -210,7 +210,7 @@ def test_a_file_without_header(tmp_path: Path) -> None:
     assert seen.header == ("column 1", "column 2")
 
 
-def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path: Path) -> None:
     path = csv_file(tmp_path, b"phone\n1\n")
     file = open_contacts(path)
     path.write_bytes(b"phone\n1\n2\n")

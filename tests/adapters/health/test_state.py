@@ -60,7 +60,7 @@ def test_it_says_what_is_not_ready_and_since_when(health: Health) -> None:
     assert ready_answer(health)[0] == 200
 
 
-def test_since_is_when_it_began_not_when_somebody_asked(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_since_is_when_it_began_not_when_it_was_asked_for(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "LOOK_EVERY", 0.05)
     broken = threading.Event()
     health.look("lanes", lambda: "broken" if broken.is_set() else "")

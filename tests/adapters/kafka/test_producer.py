@@ -20,7 +20,7 @@ def nobody() -> Kafka:
     return Kafka(bootstrap=f"127.0.0.1:{free_ports(1)[0]}")
 
 
-async def test_a_fatal_error_fails_what_is_pending_and_what_comes_and_is_told_once() -> None:
+async def test_a_fatal_error_fails_pending_and_later_records_and_is_reported_once() -> None:
     reported: list[EmitBroken] = []
     producer = Producer(nobody(), reported.append)
     pending = producer.send("things", b"before")
@@ -34,7 +34,7 @@ async def test_a_fatal_error_fails_what_is_pending_and_what_comes_and_is_told_on
     assert [str(item) for item in reported] == [str(reported[0])]
 
 
-async def test_a_fatal_error_that_meets_no_record_is_told_too() -> None:
+async def test_a_fatal_error_without_a_record_is_reported_too() -> None:
     reported: asyncio.Future[EmitBroken] = asyncio.get_running_loop().create_future()
     producer = Producer(nobody(), reported.set_result)
     raise_fatal(producer._producer, "fenced")

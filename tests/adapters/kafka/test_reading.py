@@ -44,7 +44,7 @@ async def test_what_is_written_is_read_measured_and_cut(kafka: Server) -> None:
     assert rest == actual[-11:]
 
 
-def test_where_nobody_is_nothing_answers() -> None:
+def test_without_a_server_nothing_answers() -> None:
     nobody = Kafka(bootstrap=f"127.0.0.1:{free_ports(1)[0]}")
     assert not admin.answers(nobody.bootstrap)
     with pytest.raises(KafkaException):

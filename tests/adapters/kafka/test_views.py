@@ -117,7 +117,7 @@ async def test_it_is_current_only_with_all_that_was_acknowledged_until_then(kafk
     assert not view.is_current(60_000)
 
 
-async def test_a_loop_that_turns_slowly_knows_what_is_new_all_the_same(kafka: Server) -> None:
+async def test_a_slow_event_loop_still_knows_what_is_new(kafka: Server) -> None:
     view = View(_made(kafka, "view-busy"), "view-busy", lambda key, value: None, aging=True)
     await _until_ready(view)
     ages = []

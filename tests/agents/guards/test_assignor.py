@@ -79,7 +79,7 @@ def test_what_belongs_together_stays_together(tmp_path: Path) -> None:
         assert sorted(topics["inbound"]) == sorted(topics["replies"])
 
 
-def test_a_worker_that_joins_takes_its_share_and_nobody_else_changes(tmp_path: Path) -> None:
+def test_a_worker_that_joins_takes_its_share_and_no_other_lane_moves(tmp_path: Path) -> None:
     by = assignor(tmp_path)
     before = assigned(by, joined({"one": {}, "two": {}}))
     after = assigned(by, joined({**before, "three": {}}))
@@ -99,7 +99,7 @@ def test_faust_alone_assigns_nothing_to_anybody_by_empty_metadata(tmp_path: Path
     assert [list(item.assignment) for item in made.values()] == [[], []]
 
 
-def test_every_member_hears_of_all_lanes_that_somebody_has(tmp_path: Path) -> None:
+def test_every_member_learns_all_assigned_lanes(tmp_path: Path) -> None:
     leader, other = assignor(tmp_path / "one"), assignor(tmp_path / "two")
     assert other.assigned_lanes() == set()
     made = leader.assign(cluster(*TOPICS), joined({"one": {}, "two": {}}))

@@ -91,12 +91,12 @@ def test_a_leader_asks_again_until_it_sees_every_topic() -> None:
     assert leader._client.asked == 4
 
 
-def test_aiokafka_alone_tells_everybody_to_do_nothing() -> None:
+def test_aiokafka_alone_assigns_no_partition_to_any_member() -> None:
     leader = coordinator(empty=3)
     assert asyncio.run(GroupCoordinator._perform_assignment(leader, JOINED)) == {"one": {}}
 
 
-def test_a_leader_that_goes_on_seeing_nothing_assigns_nothing_and_the_group_joins_again(
+def test_a_leader_that_still_sees_no_topics_assigns_nothing_and_the_group_joins_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     leader = coordinator(empty=10_000, session_seconds=0.1)
@@ -157,7 +157,7 @@ async def test_a_search_for_the_coordinator_that_hangs_is_made_again(monkeypatch
     assert len(searches) == 3
 
 
-async def test_a_member_that_the_group_does_not_hear_of_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_the_group_does_not_know_is_not_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([True, False, False, True])
 
     async def heartbeat(self: Any) -> bool:

@@ -116,7 +116,7 @@ async def _refuse(offsets: dict[TP, int]) -> bool:
 
 
 @BOTH
-async def test_an_event_that_nobody_holds_any_more_still_holds_the_commit_back(guarded: bool, tmp_path: Path) -> None:
+async def test_an_event_without_references_still_holds_the_commit_back(guarded: bool, tmp_path: Path) -> None:
     handed = Handed(guarded, tmp_path)
     await handed.hand_out(10)  # lost in a buffer that was cleared
     gc.collect()

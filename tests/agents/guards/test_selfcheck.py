@@ -44,7 +44,7 @@ def ending(ends: dict[tuple[str, int], int]) -> Callable[[str, int], int]:
     return lambda topic, partition: ends[topic, partition]
 
 
-def test_what_fits_its_changelog_stays(app: WorkerApp) -> None:
+def test_a_table_that_fits_its_changelog_stays(app: WorkerApp) -> None:
     table = table_of(app, "reservations")
     paths = [write(table, 0, 9), write(table, 1, None)]
     actual = selfcheck.check([table], ending({("reservations", 0): 10, ("reservations", 1): 0}))
@@ -52,7 +52,7 @@ def test_what_fits_its_changelog_stays(app: WorkerApp) -> None:
     assert all(path.is_dir() for path in paths)
 
 
-def test_what_knows_more_than_its_changelog_goes(app: WorkerApp) -> None:
+def test_a_table_ahead_of_its_changelog_is_removed(app: WorkerApp) -> None:
     table = table_of(app, "reservations")
     ahead, other = write(table, 3, 10), write(table, 2, 9)
     actual = selfcheck.check([table], ending({("reservations", 3): 10, ("reservations", 2): 10}))
@@ -62,7 +62,7 @@ def test_what_knows_more_than_its_changelog_goes(app: WorkerApp) -> None:
     assert not ahead.exists()
 
 
-def test_what_is_damaged_goes(app: WorkerApp) -> None:
+def test_a_damaged_table_is_removed(app: WorkerApp) -> None:
     table = table_of(app, "campaigns")
     path = write(table, 0, 9)
     next(path.glob("MANIFEST-*")).write_bytes(b"torn")

@@ -229,7 +229,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
         assert free.reason == ""
 
 
-async def test_the_next_owner_takes_back_what_the_last_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_next_owner_withdraws_what_the_last_one_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
     reason = "waiting_for_aggregator:down: connect"
     for stored, kind in ((document("suspended", reason, reason), Suspension), (document(reason=reason), Note)):

@@ -150,7 +150,7 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
         assert stop - start == 1
 
 
-async def test_it_says_that_it_lives_and_whether_its_aggregator_works(
+async def test_it_writes_heartbeats_that_say_whether_its_aggregator_works(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane_driver, "HEARTBEAT_MS", 100)
@@ -243,7 +243,7 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["sending", "paused"])
-async def test_who_waits_for_a_connection_is_not_under_way_and_heeds_what_comes_meanwhile(
+async def test_a_slice_that_waits_for_a_connection_is_not_under_way_and_is_checked_again(
     own_kafka: Server, paused: bool
 ) -> None:
     aggregator: Any = Hanging(connections=2)
@@ -353,7 +353,7 @@ async def test_a_lane_is_ours_from_our_owner_record_to_the_next(own_kafka: Serve
 
 
 @pytest.mark.parametrize("others", [0, 1], ids=["kept", "somebody else's in between"])
-async def test_a_lane_that_comes_back_goes_on_at_once_and_one_of_somebody_else_waits(
+async def test_a_lane_that_comes_back_continues_at_once_and_another_workers_lane_waits(
     own_kafka: Server, others: int
 ) -> None:
     async with owning(own_kafka) as made:
@@ -437,7 +437,7 @@ def marks(kafka: Server) -> tuple[int, int]:
         consumer.close()
 
 
-async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nobody_again(
+async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nothing_again(
     own_kafka: Server, tmp_path: Path
 ) -> None:
     wanted, simulated = 6000, tmp_path / "aggregator"

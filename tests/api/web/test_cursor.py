@@ -57,7 +57,7 @@ def test_a_page_that_is_full_and_the_last_ends() -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "é", written(Place(1, "")), "MTIz", "A" * 99])
-def test_a_cursor_of_somebody_else_is_refused_in_words(cursor: str) -> None:
+def test_a_cursor_of_another_list_is_refused_with_a_message(cursor: str) -> None:
     with pytest.raises(ValueError, match="take `next`"):
         read(cursor)
 

@@ -250,7 +250,7 @@ def recording(sent: list[Consent], send: Any) -> Any:
     return recorded
 
 
-def test_nobody_joins_a_list_whose_opt_out_could_not_be_published(
+def test_no_contact_joins_a_list_if_its_opt_out_could_not_be_published(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LONGWAVE_KAFKA__BOOTSTRAP", f"127.0.0.1:{free_ports(1)[0]}")

@@ -162,7 +162,7 @@ def test_what_looks_like_consent_and_is_not_understood_stops_the_import(header: 
     assert (kept.consents, len(kept.attributes)) == ((), 1)
 
 
-def test_values_tell_a_column_about_consent_whatever_it_is_called() -> None:
+def test_values_reveal_a_consent_column_under_any_name() -> None:
     assert polarity("status", "subscribed", "unsubscribed") == ""
     assert polarity("Etat", "abonné", "désabonné") == ""
     assert polarity("status", "gold", "silver") is None

@@ -94,7 +94,7 @@ def test_the_country_of_a_line_wins_over_the_one_assumed_and_the_number_over_bot
         ("2024-05-01", "", "out"),
     ],
 )
-def test_who_must_not_be_written_to(opted_out: str, consent: str, state: str | None) -> None:
+def test_contacts_who_must_get_no_message(opted_out: str, consent: str, state: str | None) -> None:
     out = normalize([line(opted_out=opted_out, consent=consent)], columns_of(HEADER), "")
     assert [(statement.number, statement.state) for statement in out.statements] == (
         [(NUMBER, state)] if state else []
@@ -121,7 +121,7 @@ def test_an_opt_out_counts_though_its_line_is_rejected() -> None:
     assert states == {12127365000: "out", 12127365001: "out", 12127365002: "held"}
 
 
-def test_whoever_opts_out_does_so_with_all_of_their_numbers() -> None:
+def test_an_opt_out_covers_all_numbers_of_a_line() -> None:
     header = ("Phone", "Mobile Phone", "Opt-Out")
     rows = [["+12127365000", "+12127365001", "yes"], ["+12127365002", "", "no"]]
     out = normalize(rows, surveyed(header, rows), "")

@@ -108,7 +108,7 @@ def test_every_column_of_numbers_counts() -> None:
     assert states(of(header, *cells)) == [(12127365000 + n, "out") for n in (0, 1, 2, 3, 4)]
 
 
-def test_a_second_number_that_cannot_be_read_is_told_though_the_first_is_taken() -> None:
+def test_an_unreadable_second_number_is_reported_although_the_first_is_imported() -> None:
     outcome = of(("phone", "mobile"), "+12127365000", "12345")
     assert states(outcome) == [(NUMBER, "out")]
     assert outcome.rejection == "not_possible"

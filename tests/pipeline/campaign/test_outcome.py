@@ -26,5 +26,5 @@ SMART: list[dict[str, Any]] = [{"state": "skipped", "reason": "smart_sending", "
         ("draft", {}, 0, ""),
     ],
 )
-def test_why_nobody_was_reached(status: str, states: dict[str, int], targeted: int, why: str) -> None:
+def test_why_no_recipient_was_reached(status: str, states: dict[str, int], targeted: int, why: str) -> None:
     assert nobody_why(status, states, targeted, SMART) == why

@@ -28,7 +28,7 @@ def figures(residual: int = 0, newest: int = NOW, **states: int) -> Figures:
 
 
 @pytest.mark.parametrize("state", UNSENT)
-def test_nothing_is_reached_while_somebody_waits(state: str) -> None:
+def test_no_stage_is_reached_while_a_recipient_waits(state: str) -> None:
     assert reached(DOCUMENT, [figures(delivered=9, **{state: 1})], NOW, WINDOW) is None
 
 

@@ -169,7 +169,7 @@ def test_the_whole_way() -> None:
     assert [(o.command, o.error) for o in finished.outcomes] == [("c1", ""), ("c2", "")]
 
 
-def test_an_empty_audience_makes_it_a_draft_again_that_can_be_launched_anew() -> None:
+def test_an_empty_audience_makes_it_a_draft_again_that_can_be_launched_again() -> None:
     back = after(step(document("processing", recipients=0), frozen(0)))
     assert (back.status, back.launched, back.launch_revision, back.lanes) == ("draft", 0, 0, [])
     assert back.reason == Reason.EMPTY_AUDIENCE
@@ -198,7 +198,7 @@ def test_resume_before_the_freeze_goes_back_to_processing() -> None:
     assert after(step(paused, command("resume", "c2"))).status == "processing"
 
 
-def test_cancel_stops_the_lanes_first_then_withdraws_who_is_pending() -> None:
+def test_cancel_stops_the_lanes_first_then_withdraws_pending_recipients() -> None:
     transition = step(document("sending"), command("cancel"))
     assert transition.effects == (
         WriteControl(ID, 6, "canceled", (4, 2), LATER),
@@ -236,7 +236,7 @@ def test_an_old_suspension_read_again_suspends_nothing() -> None:
     assert step(going, second) == Transition(going)
 
 
-def test_an_operator_resumes_what_the_system_holds_until_it_holds_anew() -> None:
+def test_an_operator_resumes_what_the_system_holds_until_it_holds_it_again() -> None:
     held = after(step(document("sending"), suspension("down")))
     resume = step(held, command("resume"))
     assert (after(resume).status, after(resume).reason) == ("sending", "")
@@ -245,7 +245,7 @@ def test_an_operator_resumes_what_the_system_holds_until_it_holds_anew() -> None
     assert after(step(after(resume), suspension("down again", at=LATER + 9))).status == "suspended"
 
 
-def test_a_pause_of_a_suspended_campaign_is_kept_and_its_resume_shows_who_still_holds_it() -> None:
+def test_a_pause_of_a_suspended_campaign_is_kept_and_its_resume_shows_the_remaining_holds() -> None:
     held = after(step(document("sending"), suspension("down")))
     paused = step(held, command("pause"))
     assert (after(paused).status, after(paused).resume_to, after(paused).reason) == ("paused", "sending", "")
@@ -287,7 +287,7 @@ def released(transition: Transition) -> list[int]:
     return [number for effect in back for release in effect.releases for number in release.numbers]
 
 
-def test_unknown_ones_that_were_sent_are_told_as_accepted_so_that_they_are_billed() -> None:
+def test_unknown_messages_resolved_as_sent_are_recorded_as_accepted_so_that_they_are_billed() -> None:
     transition = step(document("finished"), command("resolve", resolutions=[resolution("sent")]))
     assert reported(transition) == [("accepted", "operator", 1, 7900, [0, 1]), ("accepted", "operator", 2, 7900, [2])]
     assert released(transition) == []
@@ -317,7 +317,7 @@ def test_what_may_still_change_is_not_resolved(status: str) -> None:
     assert refused.effects == ()
 
 
-def test_nobody_cannot_be_resolved() -> None:
+def test_an_empty_set_cannot_be_resolved() -> None:
     assert "no recipients were given" in step(document("sent"), command("resolve")).error
 
 

@@ -72,7 +72,7 @@ def dues(work: Work) -> dict[int, tuple[int, str]]:
     return dict(zip(work.numbers, runs, strict=True))
 
 
-def test_who_sleeps_waits_for_their_own_morning() -> None:
+def test_recipients_in_quiet_hours_wait_for_their_own_morning() -> None:
     [(_, work)] = decide(chunk(), planned(), {}, OptOuts(), ms(EVENING)).work
     assert dues(work) == {
         12_125_550_100: (ms(EVENING), ""),
@@ -96,7 +96,7 @@ def test_a_transactional_message_goes_at_any_hour_and_without_a_zone() -> None:
     assert len(work.numbers) == 2
 
 
-def test_who_may_be_anywhere_is_skipped_or_by_the_clock_of_the_store() -> None:
+def test_a_recipient_of_unknown_zone_is_skipped_or_gets_store_time() -> None:
     nowhere = ((8_881_000_000_000, "", ""),)
     skipped = decide(chunk(nowhere), planned(policy="skip"), {}, OptOuts(), ms(EVENING))
     assert [group.reason for status in skipped.statuses for group in status.groups] == ["unknown_zone"]

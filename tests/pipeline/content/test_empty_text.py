@@ -26,7 +26,7 @@ STOP = "Reply STOP to opt out"
         ("{first_name}", ["👋", "1", "\u200b", "姓"], [False, False, True, False]),
     ],
 )
-def test_who_gets_an_empty_text(text: str, values: list[str], empty: list[bool]) -> None:
+def test_recipients_who_would_get_an_empty_text(text: str, values: list[str], empty: list[bool]) -> None:
     check = empty_text_check(compile_template(text), SITE, STOP)
     assert check is not None
     assert check.are_empty({"first_name": values}, len(values)).tolist() == empty

@@ -65,7 +65,7 @@ def test_a_placeholder_of_another_system_is_an_error_with_the_right_spelling(wri
         r"\[today] \{\{x\}\} \*|X|* \%X% \<x> \#x# \@x@ \__x__",
     ],
 )
-def test_ordinary_text_is_none(text: str) -> None:
+def test_ordinary_text_has_no_placeholder(text: str) -> None:
     assert find_foreign(text) is None
 
 

@@ -96,7 +96,7 @@ def _nameless_plan() -> CampaignPlan:
 
 
 @pytest.mark.parametrize("status", ["canceled", "sent", "finished"])
-def test_where_everybody_is_accounted_for_nothing_is_said_and_nothing_reserved(status: str) -> None:
+def test_if_every_recipient_is_accounted_for_nothing_is_emitted_or_reserved(status: str) -> None:
     """Who was in no lane is withdrawn or was passed over; who was in one may have got the message, whatever they have
     told us since."""
     table: dict[int, bytes] = {}
@@ -105,14 +105,14 @@ def test_where_everybody_is_accounted_for_nothing_is_said_and_nothing_reserved(s
     assert table == {}
 
 
-def test_past_the_deadline_a_chunk_goes_to_the_lane_which_knows_who_was_sent_to_before_it() -> None:
+def test_past_the_deadline_a_chunk_goes_to_the_lane_which_knows_what_was_sent_before_it() -> None:
     table: dict[int, bytes] = {}
     for now in (NOW, NOW + HOUR):
         decision = decide(chunk(), plan(deadline="2027-01-15T09:00:00Z"), table, OptOuts(), now)
         assert states(decision) == dict.fromkeys(range(500, 504), "work")
 
 
-def test_who_can_only_expire_holds_nobody_else_back() -> None:
+def test_recipients_who_can_only_expire_hold_no_others_back() -> None:
     table: dict[int, bytes] = {}
     deadline = "2027-01-15T09:00:00Z"  # an hour after NOW, in the middle of New York's night
     asleep = replace(TERMS, quiet=QuietHours("cautious"))
@@ -190,7 +190,7 @@ def test_reasons_are_words() -> None:
     assert all(reason.value.isidentifier() for reason in Reason)
 
 
-def test_who_is_skipped_for_smart_sending_is_told_by_which_message_and_when() -> None:
+def test_a_recipient_skipped_for_smart_sending_is_shown_with_the_message_and_time() -> None:
     table: dict[int, bytes] = {}
     asked = chunk(3)
     earlier = identity_of("0000000z", 2)

@@ -61,7 +61,7 @@ def test_a_cleared_number_is_tried_again_and_an_old_failure_read_again_is_no_new
     assert of(failed(ANN)).is_news(ANN, "landline", TODAY + DAY)
 
 
-def test_who_is_opted_out_at_the_carrier_is_a_matter_of_consent_not_of_time() -> None:
+def test_an_opt_out_at_the_carrier_is_a_matter_of_consent_not_of_time() -> None:
     numbers = of(failed(ANN, reason="opted_out_at_carrier"))
     assert not numbers.mask([ANN], TODAY, 90).any()
     assert not numbers.is_news(ANN, "opted_out_at_carrier", TODAY)

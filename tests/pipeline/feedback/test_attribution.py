@@ -23,7 +23,7 @@ def test_a_text_belongs_to_the_last_message_before_it() -> None:
     assert message_of(text(), []) is None
 
 
-def test_after_seven_days_it_belongs_to_none() -> None:
+def test_after_seven_days_it_is_attributed_to_no_message() -> None:
     assert message_of(text(NEW.at + WINDOW_MS - EARLY_MS), [OLD, NEW]) == NEW
     assert message_of(text(NEW.at + WINDOW_MS + 1), [OLD, NEW]) is None
 

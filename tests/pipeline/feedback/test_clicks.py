@@ -39,7 +39,7 @@ def test_who_clicked(agent: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender", "Prerender", "preview"])
-def test_who_fetches_ahead_is_no_person(purpose: str) -> None:
+def test_a_prefetch_is_not_a_person(purpose: str) -> None:
     assert reason_of(msgspec.structs.replace(click(), purpose=purpose)) == "bot:prefetch"
     assert reason_of(msgspec.structs.replace(click(), purpose="")) == "person"
 

@@ -56,7 +56,7 @@ def test_a_stop_closes_the_account_whose_sender_it_was_sent_to_with_its_evidence
     assert (outcome.consents, outcome.expected, outcome.reply) == ((), closing, "stopped")
 
 
-def test_a_stop_to_a_sender_that_nobody_knows_or_by_setting_closes_every_account() -> None:
+def test_a_stop_to_an_unknown_sender_or_by_setting_closes_every_account() -> None:
     for closing in (closing_of(text("STOP", account=""), 7, "account"), closing_of(text("STOP"), 7, "global")):
         assert closing is not None
         assert closing.account == ""
@@ -76,7 +76,7 @@ def test_stop_is_confirmed_once_then_silence() -> None:
         assert receive(text(words, "m2"), STOPPED, known(6, "opted_out"), "account").reply is None
 
 
-def test_who_is_out_by_link_or_held_gets_an_answer_to_nothing_but_their_stop() -> None:
+def test_a_number_opted_out_by_link_or_held_gets_an_answer_only_to_its_stop() -> None:
     for why in ("opted_out", "held_for_review"):
         assert receive(text("hello"), None, known(blocked=why), "account") == Outcome()
         assert receive(text("HELP"), None, known(blocked=why), "account") == Outcome()
@@ -106,7 +106,7 @@ def test_where_there_is_one_account_its_start_opens_what_is_closed_for_all() -> 
     assert outcome.reply == "started"
 
 
-def test_a_start_that_is_said_again_or_was_sent_before_the_stop_undoes_nothing() -> None:
+def test_a_repeated_start_or_one_sent_before_the_stop_undoes_nothing() -> None:
     start = receive(text("START", "m2"), STOPPED, known(6, "opted_out"), "account")
     after = note(STOPPED, text("START", "m2"), start)
     again = receive(text("STOP", "m3"), after, known(7, "opted_out"), "account")
@@ -259,9 +259,7 @@ def test_lanes_and_what_is_shown_agree_after_any_sequence(actions: list[tuple[st
 
 @settings(deadline=None)
 @given(st.lists(ACTIONS, max_size=20), st.sampled_from(["shop", "club", ""]))
-def test_after_a_stop_no_text_that_was_said_before_opens_again(
-    actions: list[tuple[str, str, str, int]], account: str
-) -> None:
+def test_after_a_stop_no_earlier_text_opts_in_again(actions: list[tuple[str, str, str, int]], account: str) -> None:
     world = World()
     for action, what, whose, n in actions:
         if action == "text":

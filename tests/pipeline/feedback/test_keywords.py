@@ -179,5 +179,5 @@ def test_nobody_is_let_in_again_by_a_text_that_has_a_stop_word(word: str, rest: 
 
 
 @given(st.text(max_size=80))
-def test_a_stop_word_of_its_own_is_never_overlooked_whatever_stands_around_it(around: str) -> None:
+def test_a_stop_word_on_its_own_is_never_overlooked_in_any_context(around: str) -> None:
     assert classify(f"{around} unsubscribe {around}").intent in {"stop", "doubtful"}

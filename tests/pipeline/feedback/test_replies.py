@@ -142,7 +142,7 @@ def test_no_text_no_sender_or_no_kind_no_answer() -> None:
     assert said(None, "STOP", None, 1)[1] is None
 
 
-def test_who_changes_their_mind_for_ever_is_confirmed_a_few_times_but_always_obeyed() -> None:
+def test_a_person_who_keeps_changing_their_mind_is_confirmed_a_few_times_but_always_obeyed() -> None:
     before, confirmed, out = None, 0, False
     for offset in range(40):
         words = "STOP" if offset % 2 == 0 else "START"
@@ -161,7 +161,7 @@ def test_who_changes_their_mind_for_ever_is_confirmed_a_few_times_but_always_obe
     assert confirmed == CONFIRMATIONS
 
 
-def test_the_lane_lets_the_confirmation_pass_to_who_is_out_and_nothing_else() -> None:
+def test_the_lane_lets_only_the_confirmation_pass_to_an_opted_out_number() -> None:
     for kind, message, passes in (("stopped", CONFIRMATION, True), ("help", ANSWER, False)):
         _, reply = said(None, "x", kind, 7)  # type: ignore[arg-type]
         assert reply is not None

@@ -88,7 +88,7 @@ def test_no_token_ends_in_what_phones_leave_out(numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("more", ["A", "-", "_", "0"])
-def test_a_token_with_more_of_its_own_characters_is_none(more: str) -> None:
+def test_a_token_with_extra_characters_is_not_accepted(more: str) -> None:
     (token,) = optout_tokens(KEY, CAMPAIGN, [12125550123])
     assert parse_optout_token(KEY, token + more) is None
     (click,) = click_tokens(KEY, CAMPAIGN, 0, 0, [1])

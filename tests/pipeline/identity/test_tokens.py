@@ -125,7 +125,7 @@ def test_no_token_but_one_means_a_click() -> None:
 
 
 @given(st.text())
-def test_any_text_is_answered_with_none(text: str) -> None:
+def test_any_text_gives_no_match(text: str) -> None:
     assert parse_click_token(KEY, text) is None
     assert parse_message_id(text) is None
 

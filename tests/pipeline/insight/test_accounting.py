@@ -83,7 +83,7 @@ def test_what_follows_a_final_state_is_a_residual(final: str, other: str) -> Non
     assert actual.doubled == 1
 
 
-def test_an_ordinal_that_nobody_has_is_a_residual() -> None:
+def test_an_ordinal_outside_the_audience_is_a_residual() -> None:
     assert account(record(N, "accepted")).residual == -1
 
 
@@ -110,7 +110,7 @@ def test_a_withdrawn_recipient_is_shown_as_canceled_until_anything_else_is_recor
     assert account(record(1, "withdrawn"), record(1, "accepted")).states["canceled"] == 0
 
 
-def test_who_is_passed_over_is_shown_as_skipped_until_a_lane_says_anything() -> None:
+def test_a_skipped_recipient_is_shown_as_skipped_until_a_lane_emits_a_status() -> None:
     """A chunk that is judged again after an opt-out passes over somebody who has the message."""
     over = record(1, "passed_over", reason="opted_out")
     actual = account(over)
@@ -127,7 +127,7 @@ def test_a_late_result_takes_an_unknown_over() -> None:
     assert (actual.states["unknown"], actual.states["accepted"], actual.residual) == (0, 1, 0)
 
 
-def test_who_was_unknown_and_waits_again_is_counted_as_waiting_and_not_billed() -> None:
+def test_an_unknown_recipient_who_waits_again_counts_as_waiting_and_is_not_billed() -> None:
     again = record(1, "queued", 1, "not_sent_by_lost_owner")
     way = [record(1, "in_flight"), record(1, "unknown", 0, "owner_lost"), again]
     actual = account(*way)
@@ -142,7 +142,7 @@ def test_who_was_unknown_and_waits_again_is_counted_as_waiting_and_not_billed() 
     assert (actual.states["delivered"], actual.residual, actual.accepted_ever) == (1, 0, 1)
 
 
-def test_turns_order_the_waiting_states() -> None:
+def test_attempts_order_the_waiting_states() -> None:
     way = [record(1, "in_flight", 0), record(1, "delayed", 1, "throttled")]
     assert account(*way).states["delayed"] == 1
     assert account(*way, record(1, "queued", 1), record(1, "in_flight", 1)).states["in_flight"] == 1

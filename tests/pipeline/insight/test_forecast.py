@@ -28,7 +28,7 @@ def test_a_rival_of_the_same_rank_shares_by_weight_and_one_of_a_higher_rank_goes
     assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 20, NORMAL, 1)]).finish == 12_000
 
 
-def test_a_window_that_closes_leaves_the_rest_for_the_next_and_says_so() -> None:
+def test_a_window_that_closes_leaves_the_rest_for_the_next_and_reports_it() -> None:
     windows = [(0, HOUR), (10 * HOUR, 12 * HOUR)]
     actual = flow([Group("America/Chicago", 7200, 7200, windows)], 1.0, 0, NORMAL)
     assert actual.finish == 11 * HOUR
@@ -109,7 +109,7 @@ def test_it_is_what_a_walk_in_small_steps_gives(shapes: list[tuple[int, list[int
     st.lists(st.tuples(st.floats(0.001, 1e7), st.integers(1, 7)), max_size=4),
     st.floats(0.5, 50_000),
 )
-def test_it_comes_to_an_end_on_a_clock_of_this_century(
+def test_it_terminates_on_a_clock_of_this_century(
     sizes: list[float], others: list[tuple[float, int]], rate: float
 ) -> None:
     """What rounding leaves of a queue takes less time than a float of ms since 1970 can tell."""

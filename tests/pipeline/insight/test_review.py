@@ -74,7 +74,9 @@ def test_nothing_wrong_gives_the_figures_of_the_rehearsal() -> None:
         (Rehearsal(recipients=100, skipped=Counter(opted_out=49), going=51, segments=51), "", ""),
     ],
 )
-def test_whoever_reaches_nobody_or_few_is_told(outcome: Rehearsal, problem: str, warning: str) -> None:
+def test_a_campaign_that_reaches_few_or_no_recipients_gets_a_warning(
+    outcome: Rehearsal, problem: str, warning: str
+) -> None:
     actual = reviewed(outcome=outcome)
     assert actual.skipped == dict(outcome.skipped)
     assert [problem.code for problem in actual.problems] == ([NOBODY_REACHED] if problem else [])
@@ -177,6 +179,6 @@ def test_local_times_around_changes_of_clocks() -> None:
 
 
 @pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "However late")])
-def test_it_says_what_becomes_of_a_message_that_machines_make_late(transactional: bool, words: str) -> None:
+def test_it_says_what_becomes_of_a_message_that_downtime_makes_late(transactional: bool, words: str) -> None:
     assert words in reviewed(transactional=transactional).lateness
     assert reviewed(terms=None).lateness == ""

@@ -94,7 +94,7 @@ def lose_owner_of(log: Log, slice_: tuple[int, int, int]) -> list[tuple[str, lis
     return said(log.add(owner("next", at=70)))
 
 
-def test_the_truth_that_comes_after_the_last_attempt_counts() -> None:
+def test_a_result_that_comes_after_the_last_attempt_counts() -> None:
     log = begun()
     first = log.end
     lose_owner(log)
@@ -129,7 +129,7 @@ def test_there_is_a_pause_between_attempts_that_may_have_arrived(attempt: int) -
     assert group.due == 1000 + min(FIRST_RESEND_MS * 2**attempt, LAST_BACKOFF_MS)
 
 
-def test_who_was_too_fast_is_not_left_behind_for_minutes() -> None:
+def test_throttled_messages_are_not_left_behind_for_minutes() -> None:
     flight = Flight(offset=1, epoch=1, key=("c", 0), slices=[(0, 0, 1)], attempts=[9], at=0)
     (alone,) = result_groups([None], [SubmitOutcome("retry", "throttled")], flight, 1000)
     assert alone.due == 1000 + THROTTLED_BACKOFF_MS

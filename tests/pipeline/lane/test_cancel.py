@@ -26,7 +26,7 @@ def full_lane() -> Log:
     return log
 
 
-def test_the_lane_is_free_before_anything_is_said_and_all_is_said() -> None:
+def test_the_lane_is_free_before_the_first_status_and_all_statuses_follow() -> None:
     log = full_lane()
     effects = log.add(control(A, "canceled", 2))
     assert (log.state.waiting, {chunk.key[0] for chunk in log.state.chunks.values()}) == (2, {A, B})
@@ -57,7 +57,7 @@ def test_only_the_pieces_that_were_asked_for_are_made() -> None:
     assert len(list(islice(item.effects, 3))) == 3
 
 
-def test_a_cancel_of_few_is_said_at_once() -> None:
+def test_a_cancel_of_few_recipients_is_reported_at_once() -> None:
     log = Log()
     log.add(control(A))
     log.add(work([0, 1], A))

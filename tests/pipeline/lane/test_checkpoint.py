@@ -125,7 +125,7 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)
 
 
-def test_a_checkpoint_is_worth_it_when_the_log_is_as_large_as_what_lives() -> None:
+def test_a_checkpoint_is_worth_it_when_the_log_is_as_large_as_the_live_chunks() -> None:
     assert not worth_it(99, 100, 10)
     assert worth_it(100, 100, 10)
     assert not worth_it(200, 10, 300)
@@ -200,7 +200,7 @@ def test_a_checkpoint_of_a_later_form_is_an_error() -> None:
         load([record], log.end)
 
 
-def test_records_of_a_checkpoint_are_told_from_others_by_their_bytes() -> None:
+def test_records_of_a_checkpoint_are_recognized_by_their_bytes() -> None:
     log = busy_lane()
     assert all(is_checkpoint(encode(part)) for part in parts(snapshot(log.state, 0), 1, 50))
     others = [*log.raws, b"", b"{", b"[]", b"\xff", b'{"kind":7}', b'{"x":' + b"[" * 200_000]

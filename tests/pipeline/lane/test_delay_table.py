@@ -113,7 +113,7 @@ def test_what_is_left_of_a_span_keeps_the_head_of_the_queue() -> None:
     st.integers(1, 10),
     st.data(),
 )
-def test_a_release_cut_short_goes_on_where_it_stopped(
+def test_an_interrupted_release_continues_where_it_stopped(
     rows: list[tuple[int, int, bool]], most: int, data: st.DataObject
 ) -> None:
     table = DelayTable()

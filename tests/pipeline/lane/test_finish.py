@@ -60,7 +60,7 @@ def test_a_finished_campaign_costs_ten_bytes_in_a_checkpoint() -> None:
     assert len(encode(snapshot(log.state, 0))) <= 1000 * 10
 
 
-def test_a_campaign_that_waits_or_flies_is_not_finished_whoever_says_so() -> None:
+def test_a_campaign_with_waiting_or_in_flight_recipients_is_not_finished_by_a_finish_record() -> None:
     log = sent()
     (reported,) = log.add(Finish(campaign=B, at=9))
     assert isinstance(reported, Malformed)
@@ -72,7 +72,7 @@ def test_a_campaign_that_waits_or_flies_is_not_finished_whoever_says_so() -> Non
     assert log.add(Finish(campaign=B, at=9)) == []
 
 
-def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finish() -> None:
+def test_the_late_result_of_a_lost_owners_flight_counts_after_the_finish() -> None:
     log = Log()
     for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner()):
         log.add(record)
@@ -84,7 +84,7 @@ def test_the_late_truth_about_a_lost_owners_flight_comes_through_after_the_finis
 
 
 @pytest.mark.parametrize("status", ["sent", "canceled"])
-def test_the_coordinator_finishes_a_campaign_in_its_lanes_each_time_it_is_told(status: str) -> None:
+def test_the_coordinator_finishes_a_campaign_in_its_lanes_for_each_progress_record(status: str) -> None:
     """A step that dies after it wrote the document is given its record again, and must write the FINISH again."""
     before = document(status=status, recipients=10, lanes=[1, 4], launched=NOW)
     reported = Progress(campaign=ID, reached="finished", at=NOW + HOUR)

@@ -219,7 +219,7 @@ def test_an_unknown_outcome_is_final_under_skip_and_waits_under_resend() -> None
     assert waiting(log.state) == {(2, 0): (70, 1)}
 
 
-def test_a_lost_owners_flight_is_unknown_and_its_late_result_the_truth() -> None:
+def test_a_lost_owners_flight_is_unknown_until_its_late_result_settles_it() -> None:
     log, at = flying(3)
     end_waiting(log, at)
     assert log.state.waiting == 0
@@ -245,7 +245,7 @@ def end_waiting(log: Log, at: int) -> None:
     assert said(log.add(record)) == [], "the RESULT once more"
 
 
-def test_a_lost_owner_that_lives_gives_back_what_it_did_not_submit() -> None:
+def test_a_lost_owner_that_is_alive_hands_back_what_it_did_not_submit() -> None:
     log, at = flying(3)
     effects = log.add(owner(at=40))
     assert said(effects) == []
@@ -282,7 +282,7 @@ def test_a_policy_that_changes_after_the_loss_does_not_count_anybody_twice() -> 
     assert log.state.waiting == 1
 
 
-def test_the_late_truth_about_a_first_attempt_ends_the_second() -> None:
+def test_the_late_result_of_a_first_attempt_ends_the_second() -> None:
     log, first = flying(3, unknown="resend")
     log.add(owner())
     epoch = log.end
@@ -296,7 +296,7 @@ def test_the_late_truth_about_a_first_attempt_ends_the_second() -> None:
     check_counts(log.state)
 
 
-def test_late_truth_about_a_first_attempt_outlives_the_second_owner() -> None:
+def test_a_late_result_of_a_first_attempt_settles_it_after_the_second_owner_too() -> None:
     log, first = flying(2, unknown="resend", resend_attempts=3)
     log.add(owner())
     log.add(intent(log.end, [(2, 0, 2)]))
@@ -327,7 +327,7 @@ def test_stale_controls_and_controls_after_a_cancel_change_nothing() -> None:
     assert log.state.canceled(A)
 
 
-def test_turns_stop_growing_at_what_a_status_can_carry() -> None:
+def test_attempts_stop_growing_at_what_a_status_can_carry() -> None:
     log = lane()
     log.add(work([0]))
     chunk = log.state.chunks[2]

@@ -78,7 +78,7 @@ def test_only_what_lies_after_the_planned_time_counts() -> None:
     assert chosen(log, 5 * HOUR) == ([], 4)
 
 
-def test_an_aggregator_that_is_away_counts_and_people_expire_meanwhile() -> None:
+def test_an_aggregator_outage_is_downtime_and_recipients_expire_during_it() -> None:
     log = running()
     for at in range(MINUTE, 3 * HOUR, 15_000):
         beat(log, at, able=False)
@@ -116,7 +116,7 @@ def test_work_that_comes_late_is_late_and_nothing_counts_twice() -> None:
     assert drop.reason == Reason.TOO_LATE
 
 
-def test_who_was_moved_by_a_rule_is_late_from_there_on() -> None:
+def test_lateness_counts_from_the_time_that_a_rule_set() -> None:
     log = running()
     beat(log, MINUTE)
     log.add(Defer(epoch=1, slices=[(2, 0, 2)], due=9 * HOUR, reason="quiet_hours", at=MINUTE))
@@ -183,7 +183,7 @@ def test_clocks_that_differ_and_short_silences_make_no_downtime() -> None:
     assert (down.spans, down.total(2_000_000)) == ([], 0)
 
 
-def test_what_is_kept_in_mind_is_bounded() -> None:
+def test_what_is_remembered_is_bounded() -> None:
     down = Downtime()
     for n in range(5000):
         down.take_owner(n * 2 * SILENCE_MS)

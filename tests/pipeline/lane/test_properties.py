@@ -614,7 +614,7 @@ def picked(machine: LaneMachine) -> Worker:
 
 
 @pytest.mark.parametrize("at_the_door", [True, False], ids=["rule", "taken-away"])
-def test_without_the_look_at_the_clock_at_the_door_the_suite_breaks(
+def test_without_quiet_hours_in_the_last_check_the_suite_breaks(
     monkeypatch: pytest.MonkeyPatch, at_the_door: bool
 ) -> None:
     """A slice that was picked in time, and whose turn comes after nine."""
@@ -634,7 +634,7 @@ def test_without_the_look_at_the_clock_at_the_door_the_suite_breaks(
 
 @pytest.mark.parametrize("since", [0, 2000])
 @pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
-def test_without_the_limit_of_the_owner_before_the_suite_breaks(
+def test_without_the_limit_of_the_previous_owner_the_suite_breaks(
     monkeypatch: pytest.MonkeyPatch, rule: bool, since: int
 ) -> None:
     """A slice that waited for its turn for `since` ms and is handed over, and in the same second the next owner's."""
@@ -704,7 +704,7 @@ def _answers_nothing(machine: LaneMachine, worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("rule", [True, False], ids=["rule", "taken-away"])
-def test_without_the_second_turn_of_who_was_not_sent_the_suite_breaks(
+def test_without_the_next_attempt_of_recipients_proved_not_sent_the_suite_breaks(
     monkeypatch: pytest.MonkeyPatch, rule: bool
 ) -> None:
     """A worker stands still with a slice at its door, is given up, and says when it wakes that nothing was sent."""

@@ -33,7 +33,7 @@ def lane(**more: Any) -> Log:
     return log
 
 
-def test_a_cancel_gives_back_who_waits_and_not_who_is_in_flight_or_was_sent_to() -> None:
+def test_a_cancel_releases_waiting_recipients_and_not_those_in_flight_or_sent() -> None:
     log = lane()
     log.add(intent(1, [(2, 0, 2)]))
     log.add(intent(1, [(2, 2, 3)]))
@@ -50,12 +50,12 @@ def test_work_that_comes_after_the_cancel_is_given_back() -> None:
 
 
 @pytest.mark.parametrize("state", ["skipped", "expired"])
-def test_who_is_dropped_gives_back(state: Any) -> None:
+def test_dropped_recipients_are_released(state: Any) -> None:
     drop = Drop(epoch=1, slices=[(2, 1, 3)], state=state, reason="why", at=1)
     assert given_back(lane().add(drop)) == [1, 2]
 
 
-def test_of_a_result_those_give_back_who_certainly_got_nothing() -> None:
+def test_a_result_releases_the_recipients_who_certainly_got_nothing() -> None:
     log = lane()
     log.add(intent(1, [(2, 0, 6)]))
     groups = [
@@ -76,7 +76,7 @@ def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_will_be_se
     assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == ([] if waits else [0, 1])
 
 
-def test_who_was_resent_after_a_lost_owner_keeps_it_whatever_the_second_attempt_says() -> None:
+def test_a_recipient_resent_after_a_lost_owner_keeps_it_whatever_the_second_result_is() -> None:
     log = lane(unknown="resend")
     log.add(intent(1, [(2, 0, 2)]))
     log.add(owner("m"))
@@ -96,7 +96,7 @@ def test_a_transactional_campaign_reserved_nothing() -> None:
     assert given_back(log.add(canceled)) == []
 
 
-def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
+def test_a_cancel_of_very_many_recipients_is_reported_in_records_that_a_broker_accepts() -> None:
     log = Log()
     log.add(owner())
     log.add(control())
@@ -114,7 +114,7 @@ def test_a_cancel_of_very_many_is_told_in_pieces_that_a_broker_takes() -> None:
     assert given_back(effects) == list(range(many))
 
 
-def test_a_release_goes_where_its_recipients_are_decided() -> None:
+def test_a_release_goes_to_the_partitions_of_its_recipients() -> None:
     numbers = [12125550000 + n for n in range(1200)]
     actual = [pair for release in releases(A, 0, numbers, 5) for pair in routed(release, 8)]
     assert {len(set(numbers)) for numbers in [item.numbers for _, item in actual]} <= set(range(1, 501))
@@ -130,7 +130,7 @@ def moved(effects: list[Any]) -> list[tuple[list[int], int]]:
     return [([number - 12125550000 for number in item.numbers], item.due) for item in actual]
 
 
-def test_who_waits_for_long_has_the_reservation_moved_and_who_waits_a_little_has_not() -> None:
+def test_a_long_wait_moves_the_reservation_and_a_short_one_does_not() -> None:
     log = lane()
     morning = MOVED_MS + 5
     effects = log.add(Defer(epoch=1, slices=[(2, 0, 2), (2, 3, 4)], due=morning, reason="quiet_hours", at=5))
@@ -141,7 +141,7 @@ def test_who_waits_for_long_has_the_reservation_moved_and_who_waits_a_little_has
     assert moved(other.add(Defer(epoch=1, slices=[(2, 0, 2)], due=morning, reason="carrier_day", at=5))) == []
 
 
-def test_who_is_held_back_at_the_last_check_until_the_morning_has_it_moved_too() -> None:
+def test_recipients_held_back_at_the_last_check_until_the_morning_have_it_moved_too() -> None:
     log = lane()
     log.add(intent(1, [(2, 0, 4)]))
     groups = [

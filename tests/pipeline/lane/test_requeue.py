@@ -33,7 +33,7 @@ def told_unknown(**more: Any) -> Log:
 
 
 @pytest.mark.parametrize("outcome", ["retry", "skipped", "expired"])
-def test_they_wait_again_one_turn_later(outcome: Any) -> None:
+def test_they_wait_again_with_the_next_attempt(outcome: Any) -> None:
     log = told_unknown()
     effects = log.add(result(3, Group(outcome=outcome, reason="why"), at=LATE))
     assert said(effects) == [("queued", [0, 1, 2], NOT_SENT, 1)]
@@ -82,7 +82,7 @@ def test_where_they_cannot_wait_they_are_known_as_not_sent(why: str) -> None:
     assert not any(place in waiting(log.state) for place in ((2, 0), (2, 1), (2, 2)))
 
 
-def test_whose_earlier_attempt_may_have_arrived_stays_unknown() -> None:
+def test_recipients_whose_earlier_attempt_may_have_arrived_stay_unknown() -> None:
     """Under resend it had an attempt without an answer; then the policy became skip."""
     log = Log()
     for record in (owner(), control(unknown="resend"), work([0, 1]), intent(1, [(2, 0, 1)])):

@@ -99,7 +99,7 @@ def test_a_starved_class_does_not_bend_the_shares_of_another() -> None:
     assert got[C] == 0
 
 
-def test_a_campaign_whose_class_changed_starts_at_the_clock_of_its_new_class() -> None:
+def test_a_campaign_whose_class_changed_starts_at_the_virtual_time_of_its_new_class() -> None:
     share, campaigns = FairShare(), {A: settings(), B: settings(priority="bulk")}
     run(share, campaigns, 1000)
     run(share, {B: campaigns[B]}, 10)

@@ -49,7 +49,7 @@ def test_dropped_while_it_waits_to_be_made_again(state: Any, reason: str) -> Non
 
 
 @pytest.mark.parametrize("outcome", ["skipped", "expired"])
-def test_held_back_at_the_door_of_the_second_attempt(outcome: Any) -> None:
+def test_held_back_at_the_last_check_of_the_second_attempt(outcome: Any) -> None:
     log = waiting_again()
     log.add(intent(1, [(2, 0, 3)], at=60))
     effects = log.add(result(log.end - 1, Group(outcome=outcome, reason="why"), at=60))
@@ -66,7 +66,7 @@ def test_canceled_while_the_second_attempt_is_refused() -> None:
     assert not log.state.chunks
 
 
-def test_an_answer_to_a_later_attempt_is_the_truth() -> None:
+def test_an_answer_to_a_later_attempt_is_final() -> None:
     log = waiting_again()
     log.add(intent(1, [(2, 0, 2)], at=60))
     groups = [Group(outcome="accepted", indices=[0], ids=["a"]), Group(outcome="rejected", reason="no", indices=[1])]
@@ -92,7 +92,7 @@ def dropped_while_a_lost_owner_may_have_sent(attempts: int = 1) -> Log:
     return log
 
 
-def test_dropped_and_then_proved_not_sent_is_what_the_drop_said() -> None:
+def test_a_dropped_recipient_proved_not_sent_has_the_state_of_the_drop() -> None:
     log = dropped_while_a_lost_owner_may_have_sent()
     log.state = restore(snapshot(log.state, 0))
     effects = log.add(result(3, Group(outcome="retry", due=70), at=61))
@@ -126,7 +126,7 @@ def test_canceled_and_then_proved_not_sent_is_canceled() -> None:
     assert given_back(effects) == [0, 1]
 
 
-def test_what_was_certainly_not_processed_is_not_uncertain() -> None:
+def test_an_attempt_that_was_certainly_not_processed_is_not_uncertain() -> None:
     log = Log()
     for record in (owner(), control(unknown="resend"), work([0, 1]), intent(1, [(2, 0, 2)])):
         log.add(record)
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_forgets_a_lost_owner_keeps_the_uncertainty() -> None:
     assert said(effects) == [("unknown", [0, 1], NO_ANSWER, 1), ("canceled", [2], "", 0)]
 
 
-def test_nothing_is_kept_in_mind_longer_than_its_chunk() -> None:
+def test_uncertain_attempts_are_forgotten_with_their_chunk() -> None:
     log = waiting_again(resend_attempts=4)
     assert log.state.chunks[2].uncertain == [(2, 0, 2)]
     for _ in range(2):

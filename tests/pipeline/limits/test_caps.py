@@ -190,7 +190,7 @@ def test_the_caps_of_the_law_are_those_of_the_place_from_their_day_on() -> None:
     assert legal_limits(nobody, nobody.rule_ids(["US"], [0], ["FL"], [0]), NOW) == []
 
 
-def test_a_cap_of_nothing_or_of_more_than_a_week_is_none() -> None:
+def test_a_cap_of_zero_or_of_more_than_a_week_is_not_a_cap() -> None:
     for messages, span in ((0, DAY), (1, 0), (1, LONGEST + 1)):
         with pytest.raises(ValueError, match="at most a week"):
             Limit("legal_cap", messages, span)
@@ -247,7 +247,7 @@ def test_an_accounts_own_cap_counts_its_own_messages_and_the_law_is_named_before
     assert outcome(others, table)[0][0].ordinals == [2]
 
 
-def test_tags_fit_their_room_and_none_is_that_of_an_unknown_account() -> None:
+def test_tags_fit_into_their_bits_and_none_is_that_of_an_unknown_account() -> None:
     tags = {account_tag(f"account-{nth}") for nth in range(2000)}
     assert all(0 < tag <= TAGS for tag in tags)
     assert len(tags) > 1950

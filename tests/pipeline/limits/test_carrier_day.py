@@ -89,7 +89,7 @@ def count(slices: list[tuple[int, int, int]]) -> int:
     return sum(stop - start for _, start, stop in slices)
 
 
-def test_who_is_over_the_limit_waits_for_the_next_day() -> None:
+def test_recipients_over_the_limit_wait_for_the_next_day() -> None:
     state = lane()
     intent, defers = choose(state, Picked(), 4)
     assert intent is not None

@@ -333,7 +333,7 @@ def _line(seconds_each: float, slices: int = 60, pause: float = 0.0) -> Queue:
     return queue
 
 
-def test_only_as_many_wait_in_line_as_come_to_their_turn_before_they_are_stale() -> None:
+def test_only_as_many_slices_wait_in_line_as_can_go_before_they_are_stale() -> None:
     for seconds_each in (0.005, 0.02, 0.08, 0.3):
         most = _line(seconds_each).most
         assert most == 2 or 0.8 * LONGEST_QUEUE <= most * seconds_each <= 1.2 * LONGEST_QUEUE

@@ -187,7 +187,7 @@ def test_release_takes_back_only_this_message() -> None:
     assert table == released
 
 
-def test_what_is_given_back_holds_nobody_back() -> None:
+def test_released_reservations_hold_no_recipient_back() -> None:
     table: dict[int, bytes] = {}
     check_and_reserve(table, [7, 8], NOW, CAMPAIGN, HOUR, NOW)
     release(table, [7], CAMPAIGN)

@@ -126,7 +126,7 @@ def test_digits_are_read_as_the_file_has_them(text: str, country: str, bare: Bar
     assert read(text, country, bare) == outcome
 
 
-def test_an_ambiguous_number_is_told_of_with_both_readings() -> None:
+def test_an_ambiguous_number_is_reported_with_both_readings() -> None:
     reported = explain_refusal(Reason.AMBIGUOUS, "33612345678", "DE")
     assert "+4933612345678" in reported
     assert "+33612345678" in reported

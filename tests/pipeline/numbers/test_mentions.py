@@ -29,13 +29,13 @@ from pipeline.numbers.numbering import Accepted, read
         ("", "AT", set()),
     ],
 )
-def test_everybody_who_may_be_meant(text: str, country: str, numbers: set[int]) -> None:
+def test_every_number_that_may_be_meant(text: str, country: str, numbers: set[int]) -> None:
     assert numbers <= set(possible_numbers(text, country))
     assert bool(numbers) == bool(possible_numbers(text, country))
 
 
 @given(st.text(st.sampled_from("0123456789+ /-;,x()AG"), max_size=40), st.sampled_from(["", "AT", "US", "FR"]))
-def test_whoever_is_read_is_among_those_who_may_be_meant(text: str, country: str) -> None:
+def test_the_number_that_is_read_is_among_those_that_may_be_meant(text: str, country: str) -> None:
     outcome = read(text, country)
     if isinstance(outcome, Accepted):
         assert outcome.number in possible_numbers(text, country, "alone")

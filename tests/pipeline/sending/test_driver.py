@@ -267,7 +267,7 @@ def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a
     assert lane.take(Connect)
 
 
-def test_the_last_check_holds_back_who_opted_out_and_the_others_go() -> None:
+def test_the_last_check_holds_back_opted_out_recipients_and_the_others_go() -> None:
     lane = Lane()
     lane.claim(10)
     lane.time()
@@ -328,7 +328,7 @@ def test_what_is_written_late_is_checked_again() -> None:
     assert not lane.driver.may_still_go(hand_over.intent, lane.now)
 
 
-def test_while_the_breaker_is_open_nothing_is_written_but_who_is_past_the_deadline_leaves() -> None:
+def test_while_the_breaker_is_open_no_intent_is_written_but_expired_recipients_leave() -> None:
     lane = Lane()
     lane.claim(10, deadline=lane.now.ms + 1000)
     for _ in range(3):
@@ -412,7 +412,7 @@ def test_a_log_that_begins_with_a_checkpoint_is_folded_once_it_is_whole() -> Non
     assert other.driver.state.next_offset == start + len(records)
 
 
-def test_records_that_the_log_has_and_nobody_gives_are_read_again_less_and_less_often() -> None:
+def test_records_that_the_log_has_and_the_consumer_lost_are_read_again_with_growing_pauses() -> None:
     lane = Lane()
     lane.claim(0)
     lane.driver.replay.wrote(7)
@@ -428,7 +428,7 @@ def test_records_that_the_log_has_and_nobody_gives_are_read_again_less_and_less_
     assert pauses[0] <= STUCK_SECONDS + 1 < pauses[1] < pauses[2]
 
 
-def test_garbage_has_a_letter_and_the_log_goes_on() -> None:
+def test_garbage_becomes_a_dead_letter_and_reading_continues() -> None:
     lane = Lane()
     lane.claim(10)
     lane.log.append(control())
@@ -439,7 +439,7 @@ def test_garbage_has_a_letter_and_the_log_goes_on() -> None:
     assert lane.driver.state.next_offset == 4
 
 
-def test_what_a_cancel_takes_out_of_the_lane_is_told_by_the_host() -> None:
+def test_the_host_emits_what_a_cancel_takes_out_of_the_lane() -> None:
     lane = Lane()
     lane.claim(10)
     effects = lane.read(control(state="canceled", revision=2, transactional=True))

@@ -44,7 +44,7 @@ def picked(log: Log, now: int) -> Pick | None:
     return pick(log.state, Picked(), FairShare(), everybody, now, messages=500, segments=500, quiet=QUIET)
 
 
-def test_a_pick_leaves_out_who_sleeps_until_their_morning() -> None:
+def test_a_pick_defers_recipients_in_quiet_hours_until_their_morning() -> None:
     chosen = picked(lane(NINE_AT_NIGHT), NINE_AT_NIGHT)
     assert chosen is not None
     assert chosen.intent is not None
@@ -69,7 +69,7 @@ def test_what_would_arrive_after_the_end_waits_too() -> None:
     assert held_until(QUIET, lane(0).state.work(2), 0, 4, just_before) == [MORNING, 0, MORNING, 0]
 
 
-def test_who_wakes_up_in_a_second_waits_for_it() -> None:
+def test_recipients_whose_quiet_hours_end_in_a_second_wait_for_it() -> None:
     assert held_until(QUIET, lane(0).state.work(2), 0, 1, MORNING - 1) == [MORNING]
     assert held_until(QUIET, lane(0).state.work(2), 0, 1, MORNING) is None
 

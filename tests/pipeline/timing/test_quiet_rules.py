@@ -67,7 +67,7 @@ def test_public_holidays_are_closed(place: str, on: date, why: str) -> None:
     assert (day.hours, day.why) == ((), why)
 
 
-def test_the_extra_holidays_of_alsace_moselle_are_not_for_who_is_known_to_live_elsewhere() -> None:
+def test_the_extra_holidays_of_alsace_moselle_are_not_for_people_known_to_live_elsewhere() -> None:
     assert hours("FR-75", date(2026, 4, 3)) == "08:00-20:00"
     assert hours("FR", date(2026, 4, 3)) == "closed"
     assert hours("FR", date(2026, 4, 3), "common") == "08:00-22:00"

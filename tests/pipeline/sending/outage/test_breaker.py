@@ -76,7 +76,7 @@ def test_a_probe_that_fails_opens_it_again_for_longer_and_the_outage_began_when_
     assert (breaker.state, breaker.opened_at, breaker.check_at) == ("open", 10.0, 12.0 + 2 * FIRST_PAUSE)
 
 
-def test_a_probe_whose_intent_came_to_nothing_makes_way() -> None:
+def test_a_probe_that_was_never_submitted_makes_way_for_another() -> None:
     breaker = opened()
     breaker.record_health_check(1.0, "", 0.0)
     breaker.proposed(1.0)
@@ -85,7 +85,7 @@ def test_a_probe_whose_intent_came_to_nothing_makes_way() -> None:
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.99])
-def test_the_back_off_doubles_up_to_a_bound_and_begins_anew_after_a_success(jitter: float) -> None:
+def test_the_back_off_doubles_up_to_a_bound_and_starts_over_after_a_success(jitter: float) -> None:
     breaker, pauses = opened(), []
     for n in range(8):
         breaker.record_health_check(float(n), "connect", jitter)

@@ -47,7 +47,7 @@ def test_once_balanced_nothing_moves(case: tuple[dict[int, int], dict[str, list[
 
 
 @given(st.integers(1, 40), st.integers(1, 5))
-def test_who_joins_gets_its_share_and_nothing_else_moves(lanes: int, workers: int) -> None:
+def test_a_joining_worker_gets_its_share_and_no_other_lane_moves(lanes: int, workers: int) -> None:
     weights = dict.fromkeys(range(lanes), 100)
     before = spread_lanes(weights, {f"worker-{n}": () for n in range(workers)})
     after = spread_lanes(weights, {**before, "new": ()})
@@ -56,14 +56,14 @@ def test_who_joins_gets_its_share_and_nothing_else_moves(lanes: int, workers: in
 
 
 @given(st.integers(1, 40), st.integers(2, 5))
-def test_only_the_lanes_of_who_leaves_move_where_all_weigh_the_same(lanes: int, workers: int) -> None:
+def test_only_the_lanes_of_the_leaving_worker_move_if_all_weigh_the_same(lanes: int, workers: int) -> None:
     weights = dict.fromkeys(range(lanes), 100)
     before = spread_lanes(weights, {f"worker-{n}": () for n in range(workers)})
     left = {worker: had for worker, had in before.items() if worker != "worker-0"}
     assert moved(left, spread_lanes(weights, left)) == before["worker-0"]
 
 
-def test_one_sender_on_half_of_the_lanes_goes_to_both_workers() -> None:
+def test_the_lanes_of_one_sender_go_to_both_workers() -> None:
     weights = {0: 2500, 1: 2500, 2: 2500, 3: 2500, 4: 0, 5: 0, 6: 0, 7: 0}
     after = spread_lanes(weights, {"worker-0": (0, 1, 2, 3), "worker-1": (4, 5, 6, 7)})
     assert {worker: len(lanes & {0, 1, 2, 3}) for worker, lanes in after.items()} == {"worker-0": 2, "worker-1": 2}
@@ -76,7 +76,7 @@ def test_a_short_code_outweighs_many_toll_free_numbers() -> None:
     assert {0} in after.values()
 
 
-def test_two_who_claim_one_lane_do_not_both_get_it() -> None:
+def test_two_workers_that_claim_one_lane_do_not_both_get_it() -> None:
     after = spread_lanes({0: 1, 1: 1}, {"worker-0": (0, 1), "worker-1": (0, 1)})
     assert sorted(map(sorted, after.values())) == [[0], [1]]
 

@@ -84,7 +84,7 @@ def test_a_message_larger_than_the_budget_goes_alone() -> None:
     assert (chosen.intent.slices, chosen.segments) == ([(2, 0, 1)], 5)
 
 
-def test_who_opted_out_is_dropped_and_the_rest_of_the_chunk_goes_before_the_next_chunk() -> None:
+def test_opted_out_recipients_are_dropped_and_the_rest_of_the_chunk_goes_before_the_next_chunk() -> None:
     desk = Desk()
     desk.log.add(work(list(range(8))))
     desk.log.add(work([8, 9]))
@@ -97,7 +97,7 @@ def test_who_opted_out_is_dropped_and_the_rest_of_the_chunk_goes_before_the_next
     ]
 
 
-def test_who_is_held_for_review_is_dropped_with_that_reason() -> None:
+def test_recipients_held_for_review_are_dropped_with_that_reason() -> None:
     desk = Desk()
     desk.log.add(work(list(range(4))))
     block_reasons = ["opted_out", "", "held_for_review", ""]
@@ -164,7 +164,7 @@ def test_the_higher_class_is_picked_first() -> None:
     st.sets(st.integers(0, 39)),
     st.lists(st.booleans(), min_size=80, max_size=80),
 )
-def test_everybody_is_picked_once_within_the_limits(
+def test_every_recipient_is_picked_once_within_the_limits(
     sizes: list[int], messages: int, segments: int, out: set[int], read_back: list[bool]
 ) -> None:
     """Whether records are read back at once or later, each recipient is in one record, in order."""

@@ -42,7 +42,7 @@ def test_a_lost_owners_flight_stays_in_flight_and_is_asked_for_by_each_later_own
     check_counts(log.state)
 
 
-def test_the_answer_is_the_truth_and_what_was_not_seen_waits_again() -> None:
+def test_the_answer_settles_and_messages_not_seen_wait_again() -> None:
     log, at = flying(4)
     log.add(owner())
     effects = log.add(
@@ -87,7 +87,7 @@ def test_only_what_the_live_owner_does_not_know_is_asked_for() -> None:
     check_counts(log.state)
 
 
-def test_a_lost_owners_late_result_is_the_truth_and_its_unknowns_are_still_asked_for() -> None:
+def test_a_lost_owners_late_result_settles_and_its_unknowns_are_still_asked_for() -> None:
     log, at = flying(4)
     log.add(owner())
     groups = [
