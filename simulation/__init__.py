@@ -1,1 +1,1 @@
-"""A campaign on a virtual clock: production rules, lanes, limits and accounting, with everything around in memory."""
+"""A campaign on a virtual clock: production rules, lanes, limits and accounting; everything else is in memory."""

@@ -1,7 +1,7 @@
-"""What follows on the virtual clock from a message that was taken: its receipt, visits of its link, a text back.
+"""What follows an accepted message on the virtual clock: its receipt, clicks of its link, a text back.
 
-A STOP does what it does in production: the opt-out holds from then on for whoever is decided, picked or about to be
-submitted, in every campaign. Our answers to texts are not sent here; they are transactional and few.
+A STOP has the same effect as in production: from then on the opt-out applies to every decision, pick and last check,
+in every campaign. Replies are not sent here; they are transactional and few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Key = tuple[str, int]
 
 
 class Aftermath:
-    """Receipts and visits are told in batches, every `step` ms; texts when they come."""
+    """Receipts and clicks are processed in batches, every `step` ms; texts at once."""
 
     def __init__(self, clock: Clock, tell: Callable[[StatusChunk], None], optouts: OptOuts, step: int) -> None:
         self.said: defaultdict[str, Counter[str]] = defaultdict(Counter)

@@ -1,7 +1,7 @@
-"""A modelled aggregator: answers and receipts by the same script as the simulated one, without requests and threads.
+"""A modeled aggregator: answers and receipts by the same script as the simulated one, without requests and threads.
 
-Of the script it follows latency, errors, endings, throttling, faults, outages, receipts, clicks and replies; not
-robots, which answer what we answer, and receipts sent twice, which change nothing.
+Of the script it follows latency, errors, endings, throttling, faults, outages, receipts, clicks and replies; not bots
+that answer our replies, and receipts sent twice, which change nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOT_SEEN: Final = SubmitOutcome("retry", Reason.NOT_SEEN)
 
 
 class Visit(NamedTuple):
-    """Somebody follows the link of the message at `place`, `wait` ms after it was taken."""
+    """A click of the link of the message at `place`, `wait` ms after it was accepted."""
 
     place: int
     wait: int
@@ -33,7 +33,7 @@ class Visit(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The recipient of the message at `place` writes back, `wait` ms after it was taken."""
+    """A text of the recipient of the message at `place`, `wait` ms after it was accepted."""
 
     place: int
     wait: int
@@ -61,7 +61,7 @@ class ModelledAggregator:
         return float(max(latency.least, latency.median * np.exp(latency.sigma**2 / 2)))
 
     def answers(self, numbers: list[int], segments: list[int], now: int) -> list[SubmitOutcome]:
-        """What it says of each message of a request that arrives at `now` (ms)."""
+        """The answer for each message of a request that arrives at `now` (ms)."""
         n, throttle = len(numbers), self.script.throttle
         if self.is_out(now):
             return [SubmitOutcome("retry", written(Reason.HTTP, "503"), "", throttle.retry_after)] * n
@@ -91,11 +91,11 @@ class ModelledAggregator:
         return delays(receipts.delay, self._draw, n) // 1_000_000, codes
 
     def look_up(self, n: int) -> list[SubmitOutcome]:
-        """What it says when it is asked for messages that it gave no answer about: it has not taken any of them."""
+        """The answers to a query about messages without an answer: it has not accepted any of them."""
         return [NOT_SEEN] * n
 
     def visits(self, codes: list[str]) -> Iterator[Visit]:
-        """Who follows the link of accepted messages; `codes` says which are not delivered, and so not read."""
+        """Clicks of the link of accepted messages; `codes` says which are not delivered, and so not read."""
         clicks, n = self.script.clicks, len(codes)
         if not clicks.people and not clicks.bots:
             return
@@ -110,7 +110,7 @@ class ModelledAggregator:
             yield Visit(index, int(later[index]), "GET", PERSON_AGENT)
 
     def texts(self, codes: list[str]) -> Iterator[Text]:
-        """Who writes back to accepted messages, and what; `codes` as for `visits`."""
+        """Texts back to accepted messages; `codes` as for `visits`."""
         replies, n = self.script.replies, len(codes)
         if not replies.stop and not replies.other:
             return
@@ -122,7 +122,8 @@ class ModelledAggregator:
                 yield Text(index, int(due[index]), words[which[index] % len(words)])
 
     def is_out(self, now: int) -> bool:
-        """Whether it is away at `now` (ms). Resets and silence count as "not sent", as a refused connection does."""
+        """Whether it is in an outage at `now` (ms). Resets and time-outs count as "not sent", as a refused
+        connection."""
         elapsed = (now - self._start) / 1000
         return any(outage.start <= elapsed < outage.start + outage.duration for outage in self.script.outages)
 

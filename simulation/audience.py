@@ -1,4 +1,4 @@
-"""Whom a simulated campaign goes to: sample people by seed, or the contacts that ClickHouse holds."""
+"""The audience of a simulated campaign: sample contacts by seed, or the contacts in ClickHouse."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Audience:
     opted_out: NDArray[np.uint64]
     """Numbers that are opted out at the start."""
     source: str
-    """Where it came from, in words."""
+    """Its source, in words."""
     held: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     """Numbers that are held for review."""
 

@@ -1,4 +1,4 @@
-"""The circuit breaker of the modelled aggregator on the virtual clock: the production rule, its checks and probe."""
+"""The circuit breaker of the modeled aggregator on the virtual clock: the production rule, its checks and probe."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class SimulatedBreaker:
         self.name = "simulated"
         self.rule = Breaker(limit)
         self.held_until_ms = 0
-        """Until when the aggregator wants nothing of this account (ms), as it said last."""
+        """Until when the aggregator takes nothing from this account (ms), as it last said."""
         self.opened = 0
-        """How often it has opened."""
+        """How often the breaker has opened."""
         self._clock = clock
         self._aggregator = aggregator
         self._wake: list[Callable[[], None]] = []
 
     def join(self, wake: Callable[[], None]) -> None:
-        """A lane that is to be woken when it closes or lets a probe through."""
+        """Add a lane's callback that wakes it when the breaker closes or lets a probe through."""
         self._wake.append(wake)
 
     def record_result(self, outcomes: Sequence[SubmitOutcome]) -> None:
-        """What the aggregator said of a slice that was admitted."""
+        """Process the aggregator's answers to a slice that was admitted."""
         before, held = self.rule.state, self.rule.held_until
         self.rule.judge(self._clock.seconds, outcomes, NO_JITTER)
         if self.rule.held_until != held:

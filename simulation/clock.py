@@ -22,15 +22,15 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """As a monotonic clock gives it."""
+        """Seconds, like a monotonic clock."""
         return self.micros / 1e6
 
     def after(self, seconds: float, do: Do) -> None:
-        """Have `do` called in so many seconds, rounded up to a microsecond."""
+        """Call `do` in so many seconds, rounded up to a microsecond."""
         self._push(self.micros + max(0, -int(-seconds * 1e6 // 1)), do)
 
     def at_ms(self, ms: int, do: Do) -> None:
-        """Have `do` called at `ms`, at once if that is past."""
+        """Call `do` at `ms`, or at once if that is past."""
         self._push(max(self.micros, ms * 1000), do)
 
     def next_ms(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What a forecast asks of an audience that a simulation has in memory."""
+"""The facts that a forecast needs, from an audience that a simulation has in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulation.audience import Audience
 
 
 def rehearsed(audience: Audience, plan: CampaignPlan, now: int) -> Rehearsal:
-    """What eligibility would decide for the audience at `now` (ms), if nobody had been sent anything before."""
+    """What eligibility would decide for the audience at `now` (ms), if no one had got a message before."""
     rehearsal = Rehearsal()
     consent = OptOuts(np.concatenate([audience.opted_out, audience.held]))
     for first in range(0, len(audience.page), PAGE):

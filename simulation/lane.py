@@ -1,4 +1,4 @@
-"""The host of one lane's driver on the virtual clock: what it decides is production's own, `pipeline.sending.driver`.
+"""The host of one lane's driver on the virtual clock. The driver is the one of production, `pipeline.sending.driver`.
 
 A record is read back a few milliseconds after it was written, and the aggregator is a model.
 
@@ -57,8 +57,8 @@ Message = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a lane speaks to. `tell` takes what the accounting and the reservations must know, `accepted` the
-    (key, ordinals, numbers) of what the aggregator took."""
+    """The surroundings of a lane. `tell` takes statuses and reservations, `accepted` the (key, ordinals, numbers) of
+    accepted messages."""
 
     clock: Clock
     aggregator: ModelledAggregator

@@ -1,4 +1,4 @@
-"""What a simulation says, as plain values: the same for the same campaign, audience, settings, start and seed."""
+"""The report of a simulation as plain values: the same for the same campaign, audience, settings, start and seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ClickHouse does in production: keeps the sets of ordinals of one campaign, for the production accounting."""
+"""Keeps the sets of ordinals of one campaign for the production accounting, as ClickHouse does in production."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Tally:
         self._reason_index = {"": 0}
 
     def take(self, chunk: StatusChunk) -> None:
-        """Record what happened."""
+        """Record statuses."""
         self.newest = max(self.newest, chunk.at)
         for group in chunk.groups:
             self._take(group, str(group.reason), chunk.at)

@@ -57,7 +57,7 @@ class Timeline:
                 self._next = self.samples[-1].at + self._step
 
     def sample(self, at: int) -> None:
-        """How it stands now."""
+        """Take a sample now."""
         figures = self._tally.figures()
         n = len(SHOWN)
         cells = np.bincount(self._zone * n + self._tally.state, minlength=n * len(self._names)).reshape(-1, n)

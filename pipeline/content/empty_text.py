@@ -1,4 +1,5 @@
-"""Whose text says nothing: "{first_name}" for somebody without a first name would go out as the bare site name."""
+"""Finds recipients whose text would be empty: "{first_name}" without a first name would go out as the site name
+alone."""
 
 from __future__ import annotations
 

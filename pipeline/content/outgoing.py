@@ -1,4 +1,5 @@
-"""The texts that go out. Eligibility counts what a lane submits: both come from one template by one function."""
+"""The texts that go out. Eligibility counts exactly what a lane submits: one function makes both from one
+template."""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ def compile_lane_message(message: LaneMessage) -> Renderer:
     """The renderer of a lane's message.
 
     Raises:
-        pipeline.content.render.TemplateError: the text is no template.
+        pipeline.content.render.TemplateError: the text is not a valid template.
         ValueError: it has a link that `message.links` does not name.
     """
     return Renderer(message)

@@ -1,4 +1,4 @@
-"""Placeholders as other systems write them: here they would go out as they stand, to everybody.
+"""Placeholders as other systems write them: here they would go out literally, to every recipient.
 
     *|FNAME|*  {{ first_name }}  [first_name]  [[name]]  %FNAME%  <<name>>  <name>  ${name}  @name@  #name#  __name__
 
@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote
 
 ESCAPE: Final = re.compile(r"\\[\\{}\[\]#@%*<>$_]")
-"""A backslash and the character that it keeps as it is; before any other a backslash is one itself."""
+"""A backslash and the character that it escapes; before other characters a backslash is itself."""
 
 LONGEST_NAME: Final = 64
 _NAME: Final = r"[^\W\d][\w\u0300-\u036f\u0900-\u0dff\u0e00-\u0eff .-]{0,63}"
@@ -78,7 +78,7 @@ def find_in_link(address: str) -> str | None:
 
 
 def attribute_name(text: str) -> str:
-    """The name that a column or placeholder of another system most likely has here."""
+    """The attribute name that a column or placeholder of another system most likely means."""
     bare = re.sub(r"[\s.-]+", "_", text.strip().rpartition(".")[2].strip()).strip("_").lower()
     return _KNOWN_NAMES.get(bare, bare)
 

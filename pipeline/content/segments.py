@@ -154,7 +154,8 @@ def _count_ucs2(text: str) -> Segments:
 
 
 def _fill(units: int, part: int, firsts: set[int]) -> int:
-    """Parts when each is filled as far as it goes; `firsts` are the units that their next must follow."""
+    """Number of parts when each is filled as far as possible; `firsts` are units that must not be split from the
+    next."""
     parts, end = 1, part
     while end < units:
         end += part - (end - 1 in firsts)

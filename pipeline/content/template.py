@@ -34,7 +34,7 @@ _LINK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class TemplateError(ValueError):
-    """A text that is no template: `position` (0-based, in characters), `what` is wrong, `remedy`."""
+    """A text is not a valid template: `position` (0-based, in characters), `what` is wrong, and the `remedy`."""
 
     def __init__(self, position: int, what: str, remedy: str) -> None:
         super().__init__(f"character {position + 1}: {what}; {remedy}")

@@ -1,4 +1,4 @@
-"""How long the texts of a campaign will be, counted over all who get one, and which characters make them long."""
+"""How long the texts of a campaign will be, over all recipients who get one, and which characters make them long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLES: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Culprit:
-    """A character outside GSM-7 that so many recipients have in an attribute."""
+    """A character outside GSM-7, and how many recipients have it in an attribute."""
 
     character: str
     attribute: str
@@ -82,7 +82,7 @@ class TextSurvey:
             self._blame(fields, goes)
 
     def estimate(self) -> TextEstimate:
-        """What was counted; of nobody, the text of a recipient without attributes."""
+        """The result; without recipients, the text of a recipient without attributes."""
         example = self._example if self._recipients else self._text({}, 0)
         counted = count(example)
         culprits = [

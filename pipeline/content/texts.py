@@ -1,4 +1,4 @@
-"""The texts of a campaign as they go out, and what is wrong with them whoever gets them."""
+"""The texts of a campaign as they go out, and the problems that do not depend on the recipient."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from schemas.campaign import CampaignSpec
 
 NOBODY_REACHED: Final = "nobody_reached"
 PLACEHOLDER: Final = "placeholder"
-"""Another system's placeholder, or one where nothing is filled in: no draft can be meant so."""
+"""Code of a placeholder of another system, or one that is never filled in: even a draft with it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`where` in the spec (`messages.0.text`) and `what` is wrong or worth knowing, with what to do. `code` names the
-    findings that are dealt with in a way of their own, "" for all others."""
+    findings that need special treatment, "" for all others."""
 
     where: str
     what: str

@@ -1,4 +1,4 @@
-"""What comes back: receipts of carriers, clicks, and texts from people.
+"""Feedback: receipts of carriers, clicks, and texts from people.
 
 Takes what aggregators and phones send, item by item; returns states, consent changes and replies. Read
 `receipts`, `clicks`, then `inbound` with `inbound_sender`, `inbound_time`, `keywords` (with

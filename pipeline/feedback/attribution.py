@@ -1,7 +1,7 @@
-"""Which message a text belongs to: the last one that its number got from that sender, within seven days.
+"""Attribution: which message a text follows, the last that its number got from that sender within seven days.
 
-A text that stopped counts as `opted_out` of that message, any other as `replied`; an opt-out by link counts for its
-own campaign; a held text that an operator took for an opt-out counts as one.
+A STOP counts as `opted_out` for that message, any other text as `replied`. An opt-out by link counts for the link's
+campaign. A held text that an operator accepts as an opt-out counts as one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from schemas.status import StatusChunk, StatusGroup
 
 WINDOW_MS: Final = 7 * 24 * 3_600_000
 EARLY_MS: Final = 5_000
-"""How long before its message a text may seem to come: machines answer before its outcome is recorded."""
+"""How long before its message a text may seem to come: machines answer before the message's outcome is recorded."""
 
 Event = Literal["opted_out", "replied"]
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A text or a link whose message is looked for. `item` names it; `at` in ms, by our clock; a text has the sender
-    that received it, a link its campaign."""
+    """A text or an opt-out by link that is to be attributed. `item` names it; `at` in ms, by our clock. A text has
+    the sender that received it, a link its campaign."""
 
     number: int
     item: str
@@ -34,7 +34,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that was handed over to a number, `at` in ms."""
+    """A message that was submitted to a number, `at` in ms."""
 
     campaign: str
     message: int
@@ -44,15 +44,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a text belongs to; `sent` None where it is certain that there is no such message."""
+    """The message that a text follows; `sent` None if there certainly is none."""
 
     waiting: Waiting
     sent: Sent | None
 
 
 def message_of(waiting: Waiting, sent: Iterable[Sent]) -> Sent | None:
-    """The message that a text or link belongs to, of all that were handed over to its number by the sender, or by the
-    campaign of the link."""
+    """The message that a text or link follows, of all messages to its number from the sender, or from the link's
+    campaign."""
     if waiting.campaign:
         mine = [sent_message for sent_message in sent if sent_message.campaign == waiting.campaign]
         in_time = [sent_message for sent_message in mine if sent_message.at <= waiting.at + EARLY_MS]

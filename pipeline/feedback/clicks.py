@@ -1,4 +1,4 @@
-"""Requests of short links: a person, or the preview of a messaging app, a scanner. Flagged, never dropped.
+"""Classifies requests of short links: by a person, or by a bot (a link preview, a scanner). None is dropped.
 
 A machine is known by its User-Agent (dated data in rules/preview_bots.toml), by HEAD, by saying that it fetches ahead
 (`Sec-Purpose: prefetch` and its older spellings), or by coming within `TOO_FAST_MS` of the sending.
@@ -18,7 +18,7 @@ from schemas.reasons import Reason, written
 from schemas.status import StatusChunk, StatusGroup
 
 TOO_FAST_MS: Final = 1_500
-"""No person reads a text and follows its link sooner after the aggregator took it."""
+"""A click sooner than this after the aggregator accepted the message is not a person's."""
 _AHEAD: Final = ("prefetch", "prerender", "preview")
 
 Match = Literal["exact", "prefix", "contains"]
@@ -29,7 +29,7 @@ NOT_KNOWN: Final[Mapping[int, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """One entry of the list: whose User-Agent matches `text` is no person."""
+    """One entry of the list: a client whose User-Agent matches `text` is a bot."""
 
     name: str
     match: Match
@@ -51,7 +51,7 @@ class Bot:
 
 def statuses(batch: ClickBatch, sent: Mapping[int, int] = NOT_KNOWN) -> StatusChunk | None:
     """The status chunk of a batch, None for an empty one: event `clicked` with reason `person` or `bot:NAME`. `sent`:
-    ordinal → when (ms) it was sent to, of those of whom that is known.
+    ordinal → when (ms) the message was submitted, if known.
 
     A recipient is named once per reason, whatever the number of clicks and links; `at` is the latest click's.
     """
@@ -66,7 +66,8 @@ def statuses(batch: ClickBatch, sent: Mapping[int, int] = NOT_KNOWN) -> StatusCh
 
 
 def reason_of(click: Click, sent: int | None = None) -> str:
-    """`person`, or why not: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too_fast`. `sent` in ms."""
+    """`person`, or the kind of bot: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too_fast`. `sent` in
+    ms."""
     if click.method.upper() == "HEAD":
         return written(Reason.BOT, "head")
     if any(word in click.purpose.casefold() for word in _AHEAD):

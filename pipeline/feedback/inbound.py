@@ -1,11 +1,12 @@
-"""Texts from people: what each changes of the consent of its number, and which answer is due.
+"""Texts from people: how each changes the consent of its number, and which reply is due.
 
-Two places deal with a text. The ingress writes what closes (`closing_of`: a STOP opts out, a doubtful text holds)
-to topic `optouts` before it answers, so that lanes see it whoever is away. The inbound step (`receive`) decides what
-opens, a START, and what is answered. It reads a person's texts in the order of their log, and knows which it has
-dealt with, so that a START which is repeated, or overtaken by a STOP, opens nothing.
+Two places process a text. The ingress writes consent changes that close (`closing_of`: a STOP opts out, a doubtful
+text holds) to topic `optouts` before it answers the aggregator, so that lanes see them even if other processes are
+down. The inbound step (`receive`) decides about opt-ins (START) and replies. It reads a person's texts in the order
+of their log and knows which it has processed, so a START that is repeated, or overtaken by a STOP, opts in to
+nothing.
 
-Stopping is confirmed once, then there is silence.
+An opt-out is confirmed once; after that there are no replies.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Final, Literal
 from schemas.feedback import Consent, ConsentState, Conversation, InboundText, ReplyKind, TextConsent, UnreadText
 
 Scope = Literal["account", "global"]
-"""Whom a text opts out of: the account whose sender it was sent to, or every account."""
+"""What a text opts out of: the account whose sender it was sent to, or every account."""
 STARTS: Final = 32
-"""STARTs of a number that are remembered, so that an aggregator may say them again at any time."""
+"""STARTs of a number that are remembered, so that the aggregator may repeat them at any time."""
 EVIDENCE_CHARACTERS: Final = 160
 
 
@@ -58,13 +59,13 @@ def scope_of(account: str, scope: Scope) -> str:
 
 
 def identity_of(text: InboundText | UnreadText) -> str:
-    """Names a text. The aggregator's id does not: some use one twice, and other words are another text."""
+    """The identity of a text. The aggregator's id alone is not enough: some aggregators reuse ids for other texts."""
     said = "\0".join((text.aggregator, text.id, text.sender, text.text))
     return blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def closing_of(text: InboundText, place: int, scope: Scope) -> Consent | None:
-    """What a text closes at once: a STOP opts out, a doubtful text holds; None for all others."""
+    """The consent change that a text causes at once: a STOP opts out, a doubtful text holds; None for all others."""
     if text.intent not in ("stop", "doubtful"):
         return None
     account = scope_of(text.account, scope)
@@ -74,10 +75,10 @@ def closing_of(text: InboundText, place: int, scope: Scope) -> Consent | None:
 
 
 def receive(text: InboundText, before: Conversation | None, known: Known, scope: Scope) -> Outcome:
-    """What follows from a text that was not dealt with at this place before.
+    """What follows from a text that was not processed at this place before.
 
-    Where what we know disagrees, a STOP counts: what is recorded twice does no harm, a STOP that is lost does. Who is
-    out or held gets no answer to anything but the first STOP, lest two machines answer each other.
+    If our data disagree, a STOP counts: recording it twice does no harm, losing it does. A number that is opted out
+    or held gets no reply except to its first STOP, so that two machines do not answer each other.
     """
     account = scope_of(text.account, scope)
     said = stated_of(before, account)
@@ -96,7 +97,7 @@ def receive(text: InboundText, before: Conversation | None, known: Known, scope:
 
 
 def note(after: Conversation, text: InboundText, outcome: Outcome) -> Conversation:
-    """The conversation with what the text has said about consent."""
+    """The conversation, updated with what the text states about consent."""
     starts = after.starts
     if text.intent == "start" and identity_of(text) not in starts:
         starts = [*starts, identity_of(text)][-STARTS:]
@@ -112,14 +113,14 @@ def note(after: Conversation, text: InboundText, outcome: Outcome) -> Conversati
 
 
 def erased(before: Conversation) -> Conversation:
-    """The conversation without words: hashes are left, and what was asked of whom, so that a STOP stays one."""
+    """The conversation without its texts: hashes and consent stay, so that a STOP still counts."""
     return Conversation(
         number=before.number, replies=[], heard=before.heard, starts=before.starts, stated=before.stated
     )
 
 
 def stated_of(before: Conversation | None, account: str) -> TextConsent | None:
-    """What the number has last said to an account by text."""
+    """What the number last stated to an account by text."""
     stated = before.stated if before is not None else []
     return next((consent for consent in stated if consent.account == account), None)
 

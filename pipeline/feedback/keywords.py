@@ -1,4 +1,4 @@
-"""What an inbound text asks for: to stop, to start again, help, or something that a person should read.
+"""Classifies inbound texts: stop, start, help, or something that an operator should read.
 
 Carriers compare the whole message with a list of words. The US rule (47 CFR 64.1200(a)(10), in force since
 2025-04-11) goes further: a sender must honour whatever a reasonable person would understand as a request to stop.
@@ -39,7 +39,7 @@ from pipeline.feedback.keyword_words import (
 __all__ = ["KEYWORDS", "Intent", "Reading", "classify"]
 
 Intent = Literal["stop", "start", "help", "doubtful", "other"]
-"""`doubtful` is what only looks like an opt-out: the number is held until an operator has looked."""
+"""`doubtful` only looks like an opt-out: the number is held until an operator has decided."""
 
 _READ_AT_MOST: Final = 10_000  # characters
 _SHORT: Final = 12  # words: misspellings are looked for in no longer text
@@ -47,7 +47,7 @@ _SHORT: Final = 12  # words: misspellings are looked for in no longer text
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text was taken for, and what decided: the word (as the list has it) and the rule; "" for `other`."""
+    """How a text was classified, and why: the word (as in the list) and the rule; "" for `other`."""
 
     intent: Intent
     word: str = ""

@@ -50,7 +50,7 @@ LAST_ORDINAL: Final = 0xFFFF_FFFE
 
 
 class Receipt(NamedTuple):
-    """What an item says of one message of ours."""
+    """What an item reports about one of our messages."""
 
     campaign: str
     message: int
@@ -98,7 +98,7 @@ def read_fields(name: object, status: object, code: object, at: object, now: int
 
 
 def misfit(receipt: Receipt, sent: Sent, aggregator: str) -> Refusal | None:
-    """Why a receipt cannot be of anything that was sent; None if it can."""
+    """Why a receipt cannot belong to a message that was sent; None if it can."""
     if not sent.launched:
         return Refusal(Reason.NEVER_LAUNCHED, f"campaign {receipt.campaign} was never launched")
     if receipt.message >= sent.messages:

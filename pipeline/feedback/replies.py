@@ -1,8 +1,8 @@
-"""Which of our answers to people's texts go out: once each, within limits, and never to another machine for long.
+"""Which replies to people's texts go out: each once, within limits, and never in an endless exchange with a machine.
 
-A reply is a message like any other: it has a campaign (one for each sender, which nobody made and which never ends),
-an ordinal, and goes through its sender's lane. Its ordinal comes from the place of the inbound text in Kafka, so that
-reading that text again, in whatever state of our tables, can only lead to the same message, which its lane knows.
+A reply is a message like any other: it has a campaign (one for each sender, made by the system and never finished)
+and an ordinal, and goes through its sender's lane. Its ordinal comes from the place of the inbound text in Kafka. So
+reading that text again, whatever our tables contain, can only lead to the same message, which its lane has seen.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from schemas.lane import Control, LaneMessage, LaneSettings, Work
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 HEARD: Final = 16
-"""Texts of a number that are remembered, so that an aggregator may say them again."""
+"""Texts of a number that are remembered, so that the aggregator may repeat them."""
 CONFIRMATIONS: Final = 3
-"""Confirmed STOPs of a number in a day at most: a person may change their mind, a robot changes it for ever."""
+"""Most confirmed STOPs of a number in a day: a person may change their mind, a bot does so forever."""
 SHORTEST_NUMBER: Final = 1_000_000
-"""What is shorter is a short code: a machine."""
+"""A shorter number is a short code, which is a machine's."""
 AFTER_START_MS: Final = 2000
 """A confirmed START waits this long, until every lane knows that the number is in again."""
 ORDINALS: Final = 0xFFFF_FFFF
@@ -68,7 +68,7 @@ again what was dealt with at another place; it stands before what was dealt with
 
 
 def repetition_of(before: Conversation | None, text: InboundText, place: Place) -> Repetition:
-    """Whether a text was dealt with before. A person's texts are read in the order of their log."""
+    """Whether a text was processed before. A person's texts are read in the order of their log."""
     heard = before.heard if before is not None else []
     if any(earlier.offset == place.offset for earlier in heard):
         return "read_again"
@@ -116,7 +116,7 @@ def converse(
 
 
 def fold(text: str) -> str:
-    """A text for comparing: without case and surplus blanks."""
+    """A text normalized for comparison: without case and extra blanks."""
     return " ".join(text.casefold().split())
 
 
@@ -129,7 +129,7 @@ def _silent(
     terms: ReplyTerms,
     now: int,
 ) -> bool:
-    """Why there is no answer after all: none is set, a machine writes, or there were enough."""
+    """Why there is no reply: none is configured, a machine writes, or there were enough."""
     if not terms.texts.get(kind) or text.number < SHORTEST_NUMBER or text.number in terms.ours:
         return True
     if kind == "stopped":

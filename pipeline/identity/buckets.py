@@ -26,7 +26,7 @@ def hashes(numbers: Numbers) -> Hashes:
 
 
 def hash_of(number: int) -> int:
-    """The same of one number."""
+    """The hash of one E.164 number, as `hashes` gives it."""
     return number * _FIBONACCI & 0xFFFF_FFFF_FFFF_FFFF
 
 

@@ -20,7 +20,8 @@ def campaign_from_octets(octets: bytes) -> str:
 
 
 def campaign_to_octets(campaign: str) -> bytes:
-    """The 5 octets of an id. Raises ValueError for what is none; capitals are, so that ids compare as text."""
+    """The 5 octets of an id. Raises ValueError for anything else, upper case included, so that ids compare as
+    text."""
     if len(campaign) != CAMPAIGN_LENGTH or not all(digit in _VALUES for digit in campaign):
         raise ValueError(f"{campaign!r} is no campaign id: 8 of the characters {_DIGITS}")
     number = 0

@@ -39,7 +39,7 @@ class HashSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it and nothing has changed lately; costs nothing."""
+        """Whether the set is empty, also without changes in the overlay; takes no time."""
         return not self._latest and not len(self._packed)
 
     @property
@@ -48,7 +48,7 @@ class HashSet:
         return self._packed.nbytes + self._flags.nbytes
 
     def apply(self, member: int, is_in: bool) -> None:
-        """Put `member` in, or take it out."""
+        """Add or remove `member`."""
         self._latest[member] = is_in
         self._flags[member >> 64 - _FLAG_BITS] = True
         if len(self._latest) >= self._merge_at:
@@ -68,7 +68,7 @@ class HashSet:
         return changed
 
     def _merge(self) -> None:
-        """Fold the overlay into the array: what went out goes, what came in and is not there comes."""
+        """Merge the overlay into the array: remove what was removed, add what was added and is not there."""
         if not self._latest:
             return
         changed = np.fromiter(self._latest.keys(), np.uint64, len(self._latest))

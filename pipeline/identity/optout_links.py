@@ -1,4 +1,4 @@
-"""Tokens of opt-out links: who opts out, and which campaign's text the link stood in. Nobody else can make one.
+"""Tokens of opt-out links: the number that opts out, and the campaign whose text had the link. They cannot be forged.
 
 A token must name the number itself, since the ingress has no audience to look an ordinal up in; and it must not show
 it, since links are logged and forwarded. So it is 18 octets in base64url, 24 characters: the content (number 7
@@ -25,7 +25,7 @@ from pipeline.identity.crockford import CAMPAIGN_OCTETS, campaign_from_octets, c
 
 TOKEN_LENGTH: Final = 24
 LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
-"""Stands for a token where only the length counts."""
+"""Placeholder for a token where only its length matters."""
 
 _MAC: Final = 6
 _NUMBER: Final = 7
@@ -37,7 +37,7 @@ _LAST_IS_A_LETTER: Final = 0b1101_1111
 
 
 class OptOutToken(NamedTuple):
-    """What a genuine token says: E.164 digits, and the campaign."""
+    """The content of a genuine token: E.164 digits, and the campaign."""
 
     number: int
     campaign: str
@@ -58,7 +58,7 @@ def optout_tokens(key: bytes, campaign: str, numbers: Sequence[int]) -> list[str
 
 
 def parse_optout_token(key: bytes, token: str) -> OptOutToken | None:
-    """What a token says, None if it is malformed or was not made with `key`; never raises over a token."""
+    """The content of a token, None if it is malformed or was not made with `key`; no token makes it raise."""
     signer, streamer = _keyed(key)
     if not _TOKEN.fullmatch(token):
         return None

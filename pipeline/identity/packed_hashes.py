@@ -49,7 +49,7 @@ class PackedHashes:
         return is_member
 
     def change(self, gone: Hashes, come: Hashes) -> None:
-        """Take `gone` out, all of them members, and `come` in, none of them a member; both sorted."""
+        """Remove `gone`, all of them members, and add `come`, none of them a member; both sorted."""
         if len(gone):
             self._remove(gone)
         if len(come):

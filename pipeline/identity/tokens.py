@@ -49,7 +49,7 @@ class MessageId(NamedTuple):
 
 
 class ClickToken(NamedTuple):
-    """What a genuine click token says."""
+    """The content of a genuine click token."""
 
     campaign: str
     message: int
@@ -101,7 +101,7 @@ def click_tokens(key: bytes, campaign: str, message: int, link: int, ordinals: O
 
 
 def parse_click_token(key: bytes, token: str) -> ClickToken | None:
-    """What a token says, None if it is malformed or was not made with `key`; never raises over a token.
+    """The content of a token, None if it is malformed or was not made with `key`; no token makes it raise.
 
     The comparison takes the same time wherever a forged MAC differs. Raises ValueError for a bad key.
     """

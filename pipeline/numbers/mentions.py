@@ -1,6 +1,6 @@
-"""Everybody whom a cell may name: for opt-outs, where one person too many is nobody's harm, and one too few is.
+"""All numbers that a cell may mean. For opt-outs one number too many does no harm, and one too few does.
 
-A message goes to a number only if it is certain whose it is; an opt-out counts for all that a cell can mean.
+A message goes to a number only if its reading is certain; an opt-out counts for every possible reading of a cell.
 """
 
 from __future__ import annotations
