@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
 
@@ -42,11 +42,15 @@ class Submission:
     text: str
 
 
+Outcome = Literal["accepted", "rejected", "retry", "unknown"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
     """What an aggregator said of one message. `retry` = certainly not processed (throttled or temporary)."""
 
-    outcome: Literal["accepted", "rejected", "retry", "unknown"]
+    outcome: Outcome
     reason: str = ""
     aggregator_id: str = ""
     retry_after: float = 0.0

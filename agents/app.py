@@ -23,8 +23,10 @@ from adapters.health import server as health_server
 from adapters.health.state import Health
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings
+from adapters.vitals import announce, announce_disk, watch_event_loop
 from agents import receipts
 from agents.clicks import Clicks
+from agents.consumption import Consumption
 from agents.context import Context
 from agents.coordinator import Coordinator
 from agents.eligibility import Eligibility
@@ -37,6 +39,7 @@ from agents.guards.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.inbound import Inbound
 from agents.lane.step import Lanes, lane_weights
 from agents.runner import Step
+from agents.tables import watch_tables
 from schemas import metrics, topics
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
@@ -128,11 +131,14 @@ class WorkerApp(GuardedApp):
 
     async def on_start(self) -> None:
         self.add_future(self.health.follow_loop())
-        tables = list(self.tables.values())
+        tables = [cast(AckedTable, table) for table in self.tables.values()]
         selfcheck.begin(Path(self.conf.datadir), self.context.worker, tables, self.context.settings.kafka)
         await self.context.start()
         AckedTable.producer = self.context.producer
         await super().on_start()
+        self.add_future(watch_event_loop())
+        self.add_future(watch_tables(tables))
+        self.add_future(Consumption(self.guarded_consumer).run())
         metrics.LANES.set(len(self.context.settings.sender_lanes))
         metrics.LANES_UNOWNED.set_function(lambda: float(len(self.unowned())))
 
@@ -225,6 +231,8 @@ def _agent(app: WorkerApp, topic: Topic, make: Callable[[], _Runs]) -> None:
 def run_worker(settings: Settings, index: int) -> None:
     """Run worker `index` until SIGTERM."""
     app = build(settings, index)
+    announce("worker")
+    announce_disk(settings.data)
     observe(app, settings, settings.metrics_port + index)
     run(app)
 

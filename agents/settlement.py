@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import get_args
 
 from adapters.clickhouse import Store
@@ -38,12 +39,18 @@ LATE_AT_ONCE = 10
 """Of these at most so many are measured in a round, which those under way wait for."""
 
 
+CurrentUntil = Callable[[], int | None]
+
+
 class Settlement:
     """One round a second over the campaigns that are not at their end."""
 
-    def __init__(self, context: Context, store: Store) -> None:
+    def __init__(self, context: Context, store: Store, current_until: CurrentUntil = lambda: None) -> None:
+        """`current_until`: until when (ms) ClickHouse has every status that was written; None: not known."""
         self._context = context
         self._store = store
+        self._current_until = current_until
+        self._figures = FigureAges()
         self._outbox = Outbox(context.producer)
         self._told: dict[str, str] = {}
         self._rounds = 0
@@ -53,6 +60,8 @@ class Settlement:
         """What `message_figures` has of the campaigns under way."""
         self._late: list[str] = []
         """Ended campaigns to measure again."""
+        self._unknown: dict[str, int] = {}
+        """Unknown recipients by campaign."""
 
     async def run(self) -> None:
         await in_rounds("settlement", SECONDS, self._round)
@@ -69,13 +78,20 @@ class Settlement:
         }
         self._forget_ended()
         for campaign, document in under_way.items():
+            looked_at = now_ms()
             measured = await asyncio.to_thread(self._measure, campaign)
+            self._figures.read(campaign, min(looked_at, self._current_until() or looked_at))
             if measured != self._kept.get(campaign):
                 await asyncio.to_thread(insert_figures, self._store, measured)
                 self._kept[campaign] = measured
             if measured:
                 self._tell(document, measured)
+        metrics.UNKNOWN.set(self.unknown())
         await self._measure_late()
+
+    def unknown(self) -> int:
+        """Unknown recipients of all campaigns under way, as of their last look."""
+        return sum(self._unknown.values())
 
     def _measure(self, campaign: str) -> list[Figures]:
         """The figures of a campaign's messages now. Blocks."""
@@ -92,13 +108,16 @@ class Settlement:
                 measured = await asyncio.to_thread(self._measure, campaign)
                 await asyncio.to_thread(insert_figures, self._store, measured)
 
-    def _current(self) -> set[str]:
-        """Ids of the campaigns under way."""
-        return {document.id for document in self._context.campaigns.all() if _under_way(document)}
+    def _current(self) -> dict[str, str]:
+        """The campaigns under way, each with its status."""
+        return {document.id: document.status for document in self._context.campaigns.all() if _under_way(document)}
 
     def _forget_ended(self) -> None:
         """A campaign at its end, or deleted, has no series any more; the page still shows its residual."""
-        current = self._current()
+        under_way = self._current()
+        self._figures.follow(under_way, now_ms())
+        current = set(under_way)
+        self._unknown = {campaign: count for campaign, count in self._unknown.items() if campaign in current}
         for campaign in self._watched - current:
             metrics.CAMPAIGN_RESIDUAL.remove(campaign)
         self._watched &= current
@@ -118,6 +137,7 @@ class Settlement:
             sum(abs(message_figures.residual) for message_figures in figures_of_messages)
         )
         self._watched.add(document.id)
+        self._unknown[document.id] = sum(one.states["unknown"] for one in found)
         window = int(self._context.settings.receipt_window_hours * 3_600_000)
         stage = reached(document, figures_of_messages, now_ms(), window)
         if stage is None or self._told.get(document.id) == stage:
@@ -125,6 +145,37 @@ class Settlement:
         self._told[document.id] = stage
         progress = Progress(campaign=document.id, reached=stage, at=now_ms())
         self._outbox.send(output(topics.COMMANDS, progress, document.id))
+
+
+class FigureAges:
+    """How old the figures of the campaigns under way are, by status, as the metrics page asks: they age also while a
+    look at ClickHouse hangs."""
+
+    def __init__(self) -> None:
+        self._as_of: dict[str, int] = {}
+        """Until when (ms) the figures of a campaign hold; of one that was never looked at, since when it is known."""
+        self._by_status: dict[str, list[str]] = {}
+
+    def follow(self, under_way: Mapping[str, str], now: int) -> None:
+        """The campaigns under way at `now` (ms), each with its status."""
+        self._as_of = {campaign: self._as_of.get(campaign, now) for campaign in under_way}
+        before, self._by_status = set(self._by_status), {}
+        for campaign, status in under_way.items():
+            self._by_status.setdefault(status, []).append(campaign)
+        for status in before - set(self._by_status):
+            metrics.CAMPAIGN_FRESHNESS.remove(status)
+        for status in set(self._by_status) - before:
+            metrics.CAMPAIGN_FRESHNESS.labels(status).set_function(partial(self.oldest, status))
+
+    def read(self, campaign: str, as_of: int) -> None:
+        """The figures of a campaign were read and hold until `as_of` (ms)."""
+        if campaign in self._as_of:
+            self._as_of[campaign] = as_of
+
+    def oldest(self, status: str) -> float:
+        """Age in seconds of the oldest figures of a status."""
+        times = [self._as_of.get(campaign, 0) for campaign in self._by_status.get(status, ())]
+        return max(0, now_ms() - min(times)) / 1000 if times else 0.0
 
 
 def count(documents: Iterable[CampaignDocument]) -> None:

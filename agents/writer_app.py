@@ -19,13 +19,17 @@ from adapters.clock import now_ms
 from adapters.health import probes
 from adapters.health.state import Health
 from adapters.settings import Settings
+from adapters.vitals import announce, announce_disk, watch_event_loop
 from agents.app import add_agent, faust_app, observe, run
 from agents.attribution import Attribution
+from agents.consumption import Consumption
 from agents.context import Context
 from agents.faust_port import Consumer, Message, Stream
 from agents.guards.durable import GuardedApp
+from agents.open_letters import LetterWatch
 from agents.settlement import Settlement
 from agents.suppression import Suppression
+from agents.tables import watch_store_tables
 from agents.writer import BatchStep
 from pipeline.feedback.inbound import evidence_of, identity_of
 from pipeline.insight.freshness import Freshness
@@ -82,6 +86,7 @@ class WriterApp(GuardedApp):
 
     context: Context
     store: Store
+    letters: LetterWatch
     _current_until: int | None = None
     """Until when (ms) all statuses are in ClickHouse; None: not known."""
 
@@ -92,7 +97,11 @@ class WriterApp(GuardedApp):
         self.add_future(self.health.follow_loop())
         await self.context.start()
         # A future of the service: it ends with the app, and its failure ends the app.
-        self.add_future(Settlement(self.context, self.store).run())
+        self.add_future(watch_event_loop())
+        self.add_future(Consumption(self.guarded_consumer).run())
+        self.add_future(watch_store_tables(self.store))
+        await self.letters.start()
+        self.add_future(Settlement(self.context, self.store, lambda: self._current_until).run())
         self.add_future(self.context.until_broken())
         self.add_future(Suppression(self.context, self.store).run())
         self.add_future(measure_freshness(self.guarded_consumer, self._tell))
@@ -101,6 +110,7 @@ class WriterApp(GuardedApp):
 
     async def on_stop(self) -> None:
         await super().on_stop()
+        await self.letters.stop()
         await self.context.stop()
 
 
@@ -110,6 +120,7 @@ def build(settings: Settings) -> WriterApp:
     context = app.context = Context(settings, worker="writer")
     store = app.store = Store(settings.clickhouse)
     app.health = _writer_health(app)
+    app.letters = LetterWatch(settings.kafka)
     sink = StatusSink(store)
 
     def documents(records: Sequence[tuple[str, CampaignDocument | None]]) -> None:
@@ -195,6 +206,8 @@ def _write_documents(store: Store, records: Sequence[tuple[str, CampaignDocument
 def run_writer(settings: Settings) -> None:
     """Run the writer until SIGTERM."""
     app = build(settings)
+    announce("writer")
+    announce_disk(settings.data)
     observe(app, settings, settings.metrics_port - 1)
     run(app)
 

@@ -16,6 +16,7 @@ from adapters.health.state import Health, Probe
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
+from adapters.vitals import announce, watch_event_loop
 from api.eligibility_state import EligibilityState
 from api.figures import FiguresService
 from api.web.errors import ApiError, field_errors
@@ -100,6 +101,7 @@ def definition_of(document: CampaignDocument) -> CampaignSpec:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Start all services and stop them at the end; works without Kafka and ClickHouse."""
+    announce("api")
     producer = Producer(settings.kafka, end_process)
     metrics.LANES.set(len(settings.sender_lanes))  # exported here too, in case no worker runs
     campaigns = CampaignView(settings.kafka)
@@ -116,12 +118,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     health.start()
     following = asyncio.create_task(health.follow_loop(), name="health")
     # In the background, so that the first forecast is as quick as the others.
+    watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
     reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
         yield Services(settings, producer, campaigns, figures, kafka, health, eligibility, loading)
     finally:
         health.stop()
         following.cancel()
+        watching.cancel()
         loading.cancel()
         reading.cancel()
         await figures.stop()

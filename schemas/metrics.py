@@ -67,7 +67,50 @@ class Histogram(_Known, prometheus_client.Histogram):
         super().observe(*args, **kwargs)
 
 
+_LATE = (0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Buckets of lateness: the objective's 5 s is among them."""
+_CARRIER = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+BUILD = Gauge(
+    "longwave_build_info",
+    "1, with the version of Longwave and of Python that this process runs, and which process it is.",
+    ["process", "version", "python"],
+)
+CLOCK = Gauge(
+    "longwave_clock_seconds",
+    "This process's clock (seconds since 1970) at the moment of the scrape; Prometheus knows its own.",
+)
+EVENT_LOOP_DELAY = Histogram(
+    "longwave_event_loop_delay_seconds",
+    "How late the event loop was for a timer, measured four times a second.",
+    buckets=_FAST,
+)
+DISK_FREE = Gauge("longwave_data_disk_free_bytes", "Free bytes of the disk that has the data folder.")
+DISK_SIZE = Gauge("longwave_data_disk_bytes", "Size of the disk that has the data folder, in bytes.")
+
+KAFKA_UP = Gauge("longwave_kafka_up", "1 while Kafka answers this process's probe, else 0.")
+CONSUMER_LAG = Gauge(
+    "longwave_consumer_lag_records",
+    "Records of this process's partitions that were written and are not acknowledged yet.",
+    ["topic"],
+)
+COMMIT_AGE = Gauge(
+    "longwave_commit_age_seconds",
+    "How long ago everything that was written until then was committed (0 while all is); not of lanes, which commit "
+    "with their checkpoints.",
+    ["topic"],
+)
+PRODUCER_QUEUE = Gauge(
+    "longwave_producer_queue_records", "Records handed to the Kafka producer and not acknowledged by the broker yet."
+)
+PRODUCER_FAILURES = Counter(
+    "longwave_producer_failures_total", "Records that the broker did not acknowledge in time or refused."
+)
+TABLE_KEYS = Gauge("longwave_table_keys", "Keys of this worker's share of a table, as RocksDB estimates.", ["table"])
+TABLE_BYTES = Gauge(
+    "longwave_table_bytes", "Bytes of this worker's share of a table, on disk and in memory.", ["table"]
+)
 
 STEP_RECORDS = Counter("longwave_step_records_total", "Kafka records that a step finished.", ["step"])
 STEP_RECIPIENTS = Counter(
@@ -88,6 +131,9 @@ DEAD_LETTERS_REFUSED = Gauge(
     "1 while Kafka refuses this process's dead letters, which stops it; else 0.",
     ["step"],
 )
+DEAD_LETTERS_WAITING = Gauge(
+    "longwave_dead_letters_waiting", "Dead letters that nobody has replayed or dropped yet, by step.", ["step"]
+)
 STEP_UNACKED = Gauge("longwave_step_unacked_records", "Records taken and not yet acknowledged.", ["step"])
 
 WORKER_READY = Gauge(
@@ -105,11 +151,36 @@ LANES = Gauge("longwave_lanes", "Lanes that carry a sender, by the settings.")
 LANES_UNOWNED = Gauge(
     "longwave_lanes_unowned", "Lanes that carry a sender and that no worker has, by the group's last assignment."
 )
+LANE_INFO = Gauge(
+    "longwave_lane_info",
+    "1, with what a lane of this worker carries; `class` is the kind of the sender's number.",
+    ["lane", "account", "sender", "class", "aggregator"],
+)
 LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
 LANE_DELAYED = Gauge("longwave_lane_delayed_recipients", "Recipients in the lane's delay table.", ["lane"])
 LANE_IN_FLIGHT = Gauge("longwave_lane_in_flight_recipients", "Recipients with an INTENT and no RESULT.", ["lane"])
 LANE_OLDEST_DUE = Gauge(
     "longwave_lane_oldest_due_seconds", "How long the oldest due recipient has been waiting.", ["lane"]
+)
+LANE_SENDABLE = Gauge(
+    "longwave_lane_sendable_recipients",
+    "Due recipients of campaigns that run: what the lane could send now.",
+    ["lane"],
+)
+LANE_LATE = Gauge(
+    "longwave_lane_late_seconds",
+    "How long the oldest of those has been waiting beyond its due time and the sender's limit (0: only for these).",
+    ["lane"],
+)
+DUE_TO_AGGREGATOR = Histogram(
+    "longwave_due_to_aggregator_seconds",
+    "Seconds from when the first recipient of a slice was due, and the sender's limit had room, until the slice was "
+    "handed to the aggregator.",
+    ["lane"],
+    buckets=_LATE,
+)
+LANE_MESSAGES = Counter(
+    "longwave_lane_messages_total", "Messages by outcome of their submission.", ["lane", "outcome"]
 )
 LANE_LIMIT = Gauge("longwave_lane_limit_segments_per_second", "The lane's share of its sender's limit.", ["lane"])
 LANE_SEGMENTS = Counter(
@@ -145,6 +216,20 @@ AGGREGATOR_OUTCOMES = Counter(
     ["aggregator", "outcome"],
 )
 
+AGGREGATOR_CONNECTIONS = Gauge(
+    "longwave_aggregator_connections",
+    "Submissions to an aggregator that this worker may have open at once.",
+    ["aggregator"],
+)
+AGGREGATOR_CONNECTIONS_USED = Gauge(
+    "longwave_aggregator_connections_used", "Submissions to an aggregator that this worker has open.", ["aggregator"]
+)
+FAILURES = Counter(
+    "longwave_message_failures_total",
+    "Messages that an aggregator did not take, or a carrier did not deliver, by reason (of the closed list, else "
+    "`other`). `stage` is submission or receipt.",
+    ["aggregator", "stage", "reason"],
+)
 AGGREGATOR_BREAKER = Gauge(
     "longwave_aggregator_breaker",
     "The circuit breaker of this worker towards an aggregator: 0 closed, 1 open, 2 half-open.",
@@ -176,6 +261,17 @@ ATTRIBUTED = Counter(
     "Texts and opt-out links whose message was decided, by event; `none` has none.",
     ["event"],
 )
+RECEIPTS = Counter(
+    "longwave_receipts_total",
+    "Receipts taken, by aggregator and by the state that they say.",
+    ["aggregator", "state"],
+)
+RECEIPT_DELAY = Histogram(
+    "longwave_receipt_delay_seconds",
+    "Seconds from the time that the oldest receipt of a request states until it arrived.",
+    ["aggregator"],
+    buckets=_CARRIER,
+)
 RECEIPTS_ASIDE = Counter(
     "longwave_receipts_aside_total",
     "Receipts that are in no figure: not of a message that the aggregator got from us, by reason.",
@@ -193,6 +289,19 @@ WRITER_WAITING = Gauge(
     "longwave_writer_waiting_seconds", "How long the writer has been waiting for ClickHouse (0: not).", ["step"]
 )
 
+STORE_UP = Gauge("longwave_clickhouse_up", "1 while ClickHouse answers this process's probe, else 0.")
+STORE_SECONDS = Histogram(
+    "longwave_store_seconds",
+    "Seconds from a request of ours to ClickHouse to its answer.",
+    ["kind"],
+    buckets=_FAST,
+)
+STORE_FAILURES = Counter(
+    "longwave_store_failures_total", "Requests of ours that ClickHouse did not answer or refused.", ["kind", "error"]
+)
+STORE_TABLE_ROWS = Gauge("longwave_clickhouse_table_rows", "Rows of a table in ClickHouse.", ["table"])
+STORE_TABLE_BYTES = Gauge("longwave_clickhouse_table_bytes", "Bytes of a table in ClickHouse on its disk.", ["table"])
+
 CAMPAIGN_RESIDUAL = Gauge(
     "longwave_campaign_residual",
     "Recipients of a campaign under way that are in no state or in several; anything but 0 is a defect.",
@@ -200,6 +309,15 @@ CAMPAIGN_RESIDUAL = Gauge(
 )
 CAMPAIGNS = Gauge(
     "longwave_campaigns", "Campaigns that are in a status; suspended ones are held by the system.", ["status"]
+)
+CAMPAIGN_FRESHNESS = Gauge(
+    "longwave_campaign_freshness_seconds",
+    "Age of the figures of the campaigns under way in a status: those of the one that was looked at the longest ago.",
+    ["status"],
+)
+UNKNOWN = Gauge(
+    "longwave_unknown_recipients",
+    "Recipients of campaigns under way of whom nobody knows whether they got their message.",
 )
 FRESHNESS = Gauge(
     "longwave_freshness_seconds",
@@ -244,5 +362,5 @@ ALL: tuple[_Known, ...] = tuple(
 def forget_lane(lane: int) -> None:
     """Stop exporting the metrics of a lane that this process no longer owns; its new owner exports them."""
     for metric in ALL:
-        if metric._labelnames == ("lane",):
-            metric.remove(lane)
+        if "lane" in metric._labelnames:
+            metric.remove_by_labels({"lane": str(lane)})

@@ -377,6 +377,12 @@ def split(text: str) -> tuple[Reason | None, str]:
         return None, detail
 
 
+def label_of(text: str) -> str:
+    """The name of a stored reason without its detail, as a label of metrics: one of the closed list, else `other`."""
+    reason, _ = split(text)
+    return "other" if reason is None else str(reason)
+
+
 def is_reason(text: str) -> bool:
     """Whether a stored text is of the list and of its form: "" is no reason."""
     reason, detail = split(text)

@@ -8,9 +8,18 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from operator import attrgetter
+from typing import Final
 
-from adapters.ports import Capabilities, Submission, SubmitOutcome
-from schemas.metrics import AGGREGATOR_OUTCOMES, AGGREGATOR_SECONDS
+from adapters.ports import OUTCOMES, Capabilities, Submission, SubmitOutcome
+from schemas.metrics import (
+    AGGREGATOR_CONNECTIONS,
+    AGGREGATOR_CONNECTIONS_USED,
+    AGGREGATOR_OUTCOMES,
+    AGGREGATOR_SECONDS,
+)
+
+_OUTCOME: Final = attrgetter("outcome")
 
 
 class Account(ABC):
@@ -21,6 +30,10 @@ class Account(ABC):
         self.capabilities: Capabilities = capabilities
         self._name = name
         self._connections = asyncio.Semaphore(connections)
+        for outcome in OUTCOMES:
+            AGGREGATOR_OUTCOMES.labels(name, outcome)
+        AGGREGATOR_CONNECTIONS.labels(name).set(connections)
+        AGGREGATOR_CONNECTIONS_USED.labels(name).set_function(lambda: connections - self._connections._value)
 
     def connection(self) -> AbstractAsyncContextManager[None]:
         """Hold one of the connections (see `ports.AggregatorPort.connection`)."""
@@ -42,7 +55,7 @@ class Account(ABC):
         started = time.perf_counter()
         outcomes = await self._submit(sender, batch, written, may_go)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
-        for outcome, count in Counter(outcome.outcome for outcome in outcomes).items():
+        for outcome, count in Counter(map(_OUTCOME, outcomes)).items():
             AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
         return outcomes
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import clickhouse_connect
 import numpy as np
@@ -14,12 +16,16 @@ from clickhouse_connect.driver.external import ExternalData
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from adapters.clickhouse.failures import mapped
+from adapters.errors import StoreError, StoreMisfit, StoreRefused, StoreUnavailable
 from adapters.settings import ClickHouse
 from schemas.audience import TypedNumbers
+from schemas.metrics import STORE_FAILURES, STORE_SECONDS
 
 Numbers = Sequence[int] | TypedNumbers
 Parameters = Mapping[str, Any]
 R = TypeVar("R")
+_KINDS: Final = ("query", "command", "insert")
+_ERRORS: Final = {StoreUnavailable: "unavailable", StoreRefused: "refused", StoreMisfit: "misfit"}
 
 
 class Placed(NamedTuple, Generic[R]):
@@ -45,6 +51,9 @@ class Store:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._client: Client | None = None
+        for kind in _KINDS:
+            for error in _ERRORS.values():
+                STORE_FAILURES.labels(kind, error)
 
     def ping(self) -> None:
         """Check that ClickHouse answers."""
@@ -55,7 +64,7 @@ class Store:
     ) -> Sequence[Sequence[Any]]:
         """All rows of a small result. `numbers` become a table `typed` of the request: number UInt64, of a
         `TypedNumbers` also country and region."""
-        with mapped():
+        with _measured("query"):
             return (
                 self._connected().query(sql, parameters=_plain(parameters), external_data=_typed(numbers)).result_rows
             )
@@ -63,7 +72,7 @@ class Store:
     def table(self, sql: str, parameters: Parameters | None = None, numbers: Numbers | None = None) -> Any:
         """The result as a pyarrow.Table; LowCardinality columns are dictionary-coded. `numbers` as for `rows`."""
         settings = {"output_format_arrow_low_cardinality_as_dictionary": 1}
-        with mapped():
+        with _measured("query"):
             return self._connected().query_arrow(
                 sql,
                 parameters=_plain(parameters),
@@ -74,12 +83,12 @@ class Store:
 
     def command(self, sql: str, parameters: Parameters | None = None, numbers: Numbers | None = None) -> None:
         """Run a statement that has no result (DDL, INSERT … SELECT); `numbers` as for `rows`."""
-        with mapped():
+        with _measured("command"):
             self._connected().command(sql, parameters=_plain(parameters), external_data=_typed(numbers))
 
     def insert_arrow(self, table: str, rows: pa.Table) -> None:
         """One INSERT of all rows; they are stored together or, after an exception, perhaps."""
-        with mapped():
+        with _measured("insert"):
             self._connected().insert_arrow(table, rows)
 
     def close(self) -> None:
@@ -94,6 +103,20 @@ class Store:
             if self._client is None:
                 self._client = connect(self.settings, self.settings.database, self._timeout)
             return self._client
+
+
+@contextmanager
+def _measured(kind: str) -> Iterator[None]:
+    """Around a request: as `mapped`, timed and counted."""
+    started = perf_counter()
+    try:
+        with mapped():
+            yield
+    except StoreError as error:
+        STORE_FAILURES.labels(kind, _ERRORS.get(type(error), "refused")).inc()
+        raise
+    finally:
+        STORE_SECONDS.labels(kind).observe(perf_counter() - started)
 
 
 def connect(settings: ClickHouse, database: str, timeout: float = 120.0) -> Client:

@@ -23,10 +23,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal
 
 from adapters.clock import now_ms
+from schemas import metrics
 from schemas.times import iso
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ Check = Callable[[], str]
 Need = Literal["required", "optional"]
 """Without a `required` part the process is not ready; without an `optional` one it does only a part of its work."""
 
+UP: Final = {"kafka": metrics.KAFKA_UP, "clickhouse": metrics.STORE_UP}
+"""What a probe's name is in the metrics."""
 PROBE_EVERY: Final = 2.0
 """Seconds between the end of a probe and the next one."""
 LOOK_EVERY: Final = 1.0
@@ -152,9 +156,11 @@ class Health:
         self._looks.append(Part(name, need, check))
 
     def start(self) -> None:
-        """Begin to check."""
+        """Begin to check, and to export whether each server answers."""
         for probe in self._probes:
             probe.start()
+            if probe.name in UP:
+                UP[probe.name].set_function(partial(_is_up, probe))
         threading.Thread(target=self._look_on, name="health", daemon=True).start()
 
     def stop(self) -> None:
@@ -199,6 +205,10 @@ class Health:
         while not self._stopping.wait(LOOK_EVERY):
             for look in self._looks:
                 look.ask()
+
+
+def _is_up(probe: Probe) -> float:
+    return float(probe.problem is None)
 
 
 def alive_answer(health: Health) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from aiokafka import TopicPartition
@@ -28,15 +29,50 @@ async def read(kafka: Kafka) -> list[DeadLetter]:
     waiting: dict[str, DeadLetter] = {}
     resolved: set[str] = set()
     for value in await _records(kafka):
-        try:
-            record = DEAD_LETTERS.decode(value)
-        except DecodeError:
-            continue  # a newer version's record: that version deals with it
+        record = _decoded(value)
         if isinstance(record, Resolution):
             resolved.add(record.origin)
-        else:
+        elif record is not None:
             waiting[record.origin] = record
     return [letter for origin, letter in waiting.items() if origin not in resolved]
+
+
+class OpenLetters:
+    """How many open dead letters each step has, by the same rule, as the topic's records come."""
+
+    def __init__(self) -> None:
+        self._step_of: dict[str, str] = {}
+        """Of each open letter, by its origin."""
+        self._resolved: set[str] = set()
+        self._counts: Counter[str] = Counter()
+
+    def take(self, value: bytes | None) -> str:
+        """Take the topic's next record; the step whose count it changed, "" for none."""
+        record = _decoded(value)
+        if record is None:
+            return ""
+        if isinstance(record, Resolution):
+            self._resolved.add(record.origin)
+            step = self._step_of.pop(record.origin, "")
+            self._counts[step] -= bool(step)
+            return step
+        if record.origin in self._resolved or record.origin in self._step_of:
+            return ""
+        self._step_of[record.origin] = record.step
+        self._counts[record.step] += 1
+        return record.step
+
+    def count(self, step: str) -> int:
+        """Open letters of a step."""
+        return self._counts[step]
+
+
+def _decoded(value: bytes | None) -> DeadLetter | Resolution | None:
+    """None for a newer version's record: that version deals with it."""
+    try:
+        return DEAD_LETTERS.decode(value)
+    except DecodeError:
+        return None
 
 
 async def replay(emitter: Emitter, letter: DeadLetter, by: str) -> None:

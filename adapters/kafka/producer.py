@@ -18,6 +18,7 @@ from adapters import logs
 from adapters.errors import EmitBroken, EmitError, EmitRefused
 from adapters.ports import Delivered
 from adapters.settings import Kafka
+from schemas import metrics
 
 LINGER_MS = 3
 QUEUE_KBYTES = 131_072
@@ -107,6 +108,8 @@ class Producer:
             },
             logger=logs.LIBRDKAFKA,
         )
+        metrics.PRODUCER_QUEUE.set_function(lambda: float(len(self._producer)))
+        metrics.PRODUCER_FAILURES.inc(0)
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._thread.start()
 
@@ -132,8 +135,10 @@ class Producer:
         try:
             self._producer.produce(topic, value, key, on_delivery=delivered, **options)
         except BufferError as error:
+            metrics.PRODUCER_FAILURES.inc()
             future.set_exception(EmitError(f"Kafka topic {topic}: {error}"))
         except KafkaException as error:
+            metrics.PRODUCER_FAILURES.inc()
             self._note(error.args[0])
             future.set_exception(self._broken or failure(f"Kafka topic {topic}", error.args[0]))
         return future
@@ -169,6 +174,8 @@ class Producer:
             done, self._done = self._done, deque()
             self._woken = False
         for future, error, partition, offset in done:
+            if error is not None:
+                metrics.PRODUCER_FAILURES.inc()
             if future.done():
                 continue
             if error is None:

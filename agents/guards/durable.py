@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import faust
@@ -71,6 +72,23 @@ class Progress:
         while self._handed_out and self._handed_out[0] not in self._open:
             self._handed_out.popleft()
         return self._handed_out[0] if self._handed_out else self._next
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one of our partitions is: all below `acknowledged` is done, all below `committed` comes to nobody
+    again, `end` is the offset after the last record. `since` (ms): when the first record that was handed out was
+    written."""
+
+    acknowledged: int
+    committed: int
+    end: int
+    since: int | None
+
+    @property
+    def lag(self) -> int:
+        """Records that were written and are not done."""
+        return max(0, self.end - self.acknowledged)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -176,18 +194,32 @@ class GuardedConsumer(driver.Consumer):
             KafkaError: the broker does not say where they end.
         """
         ours = [tp for tp in self._assigned or () if tp.topic == topic]
+        standing = await self._standing_of(ours)
+        return {tp.partition: ReadPosition(one.acknowledged, one.end, one.since) for tp, one in standing.items()}
+
+    async def standing(self) -> dict[TP, Standing]:
+        """How far each of our partitions is, without those of changelogs; empty during a rebalance.
+
+        Raises:
+            KafkaError: the broker does not say where they end.
+        """
+        return await self._standing_of([tp for tp in self._assigned or () if not self._is_changelog_tp(tp)])
+
+    async def _standing_of(self, ours: list[TP]) -> dict[TP, Standing]:
         if not ours or not self._sought or not self.ready:
             return {}
         ends = await self.highwaters(*ours)
-        read_positions = {}
+        standing = {}
         for tp in ours:
             progress = self._progress.get(tp)
             done = None if progress is None else progress.committable
             if done is None:
                 done = await self.position(tp)
             since = None if progress is None else progress.since
-            read_positions[tp.partition] = ReadPosition(done or 0, ends[tp], since)
-        return read_positions
+            # What was never committed is read from its beginning; where nothing was handed out, there is nothing.
+            committed = self._committed_offset.get(tp) or (0 if since is not None else done)
+            standing[tp] = Standing(done or 0, committed or 0, ends[tp], since)
+        return standing
 
     def _is_current(self, message: Message) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)

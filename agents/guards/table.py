@@ -96,6 +96,10 @@ class AckedStore(Store):
     def _size(self) -> int:
         return sum(1 for _ in self._iteritems())
 
+    def open_parts(self) -> list[rocksdict.Rdict]:
+        """The databases of the partitions that are here."""
+        return [db for db in self._dbs.values() if db is not None]
+
     def acknowledged(self, tp: TP, offset: int, key: bytes, value: bytes | None) -> None:
         """Take over what the changelog has at `offset`, and that everything up to there is here, in one write.
 

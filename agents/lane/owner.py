@@ -365,6 +365,8 @@ class LaneOwner:
         metrics.LANE_DELAYED.labels(self.lane).set(state.waiting - ready)
         metrics.LANE_IN_FLIGHT.labels(self.lane).set(state.in_flight())
         metrics.LANE_OLDEST_DUE.labels(self.lane).set(0 if oldest is None else max(0, now - oldest) / 1000)
+        metrics.LANE_SENDABLE.labels(self.lane).set(state.sendable())
+        metrics.LANE_LATE.labels(self.lane).set(self.driver.late(now))
         metrics.LANE_EPOCH.labels(self.lane).set(state.epoch if self.active else 0)
         metrics.LANE_LOG_BYTES.labels(self.lane).set(self.driver.checkpointing.log_bytes)
         metrics.LANE_SUSPENDED.labels(self.lane).set(self.driver.outage.suspended)

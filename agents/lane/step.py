@@ -18,6 +18,7 @@ from agents.lane.owner import LaneOwner, LogReader, Route
 from agents.runner import count_from_zero
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share
+from pipeline.numbers.sender_class import sender_class
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Lanes:
                 if route is None:
                     continue
                 self._owners[lane] = LaneOwner(lane, self._context, route, self._reader)
+                describe(lane, self._context.settings)
             await self._owners[lane].assign()
 
     async def revoked(self) -> None:
@@ -145,6 +147,14 @@ class Lanes:
         # which is the same place, but a commit above the log's beginning needs no such luck.
         await self._consumer.commit()
         await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
+
+
+def describe(lane: int, settings: Settings) -> None:
+    """Export what a lane carries, so that its other metrics can be told by account, sender, class and aggregator."""
+    names = settings.sender_of_lane(lane)
+    assert names is not None, "the lane has a route"
+    sender = settings.accounts[names[0]].senders[names[1]]
+    metrics.LANE_INFO.labels(lane, *names, sender_class(sender.number), sender.aggregator).set(1)
 
 
 def share(account: Account, sender: Sender) -> float:

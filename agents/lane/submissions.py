@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from operator import attrgetter
 from time import monotonic
+from typing import Final
 
-from adapters.ports import AggregatorPort, Submission, SubmitOutcome
+from adapters.ports import OUTCOMES, AggregatorPort, Submission, SubmitOutcome
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.instant import instant
 from pipeline.sending.driver import LaneDriver
 from pipeline.sending.effects import Effect, HandOver, Lookup
 from schemas import metrics
-from schemas.reasons import Reason
+from schemas.reasons import Reason, label_of
 
 log = logging.getLogger(__name__)
+
+_OUTCOME: Final = attrgetter("outcome")
 
 CarryOut = Callable[[Iterable[Effect[Submission]]], None]
 
@@ -38,6 +43,10 @@ class Submissions:
         self._breaker = breaker
         self._driver = driver
         self._carry_out = carry_out
+        # Kept: looking a label set up costs as much as counting. Removed with the lane (`metrics.forget_lane`).
+        self._late = metrics.DUE_TO_AGGREGATOR.labels(lane)
+        self._segments = metrics.LANE_SEGMENTS.labels(lane)
+        self._messages = {outcome: metrics.LANE_MESSAGES.labels(lane, outcome) for outcome in OUTCOMES}
         self._decided: dict[int, asyncio.Future[HandOver[Submission] | None]] = {}
         """What becomes of a slice that has a connection, by the offset of its INTENT."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,8 +77,10 @@ class Submissions:
             hand_over = await decided
             if hand_over is None:
                 return
+            self._late.observe(hand_over.late)
             outcomes, written = await self._hand_over(hand_over)
-        metrics.LANE_SEGMENTS.labels(self._lane).inc(hand_over.segments)
+        self._segments.inc(hand_over.segments)
+        self._count(outcomes)
         self._carry_out(self._driver.on_answer(intent, outcomes, written, instant()))
 
     async def _hand_over(self, slice_: HandOver[Submission]) -> tuple[list[SubmitOutcome], float | None]:
@@ -89,6 +100,17 @@ class Submissions:
         finally:
             self._breaker.record_result(outcomes)
         return outcomes, written[0] if written else None
+
+    def _count(self, outcomes: Sequence[SubmitOutcome]) -> None:
+        """Once a slice: what all were accepted, as nearly always, costs one pass."""
+        counts = Counter(map(_OUTCOME, outcomes))
+        for outcome, count in counts.items():
+            self._messages[outcome].inc(count)
+        if counts["accepted"] == len(outcomes):
+            return
+        reasons = Counter(label_of(one.reason) for one in outcomes if one.outcome != "accepted")
+        for reason, count in reasons.items():
+            metrics.FAILURES.labels(self._breaker.name, "submission", reason).inc(count)
 
     async def _look_up(self, lookup: Lookup) -> None:
         answers = await self._aggregator.lookup(lookup.ids)

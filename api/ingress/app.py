@@ -54,6 +54,13 @@ log = logging.getLogger(__name__)
 
 _LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _CLIENT_GONE: Final = 499
+_ANSWERS: Final = {
+    "receipts": (202, 400, 401, 404, 413, 500, 503),
+    "inbound": (202, 400, 401, 404, 413, 500, 503),
+    "clicks": (302, 404, 500, 503),
+    "optouts": (200, 404, 500, 503),
+}
+"""By kind, as the table above has them: counted from zero, so that an alert sees the first of each."""
 
 
 class Ingress:
@@ -72,6 +79,9 @@ class Ingress:
         self._health = health
         health.look("campaigns", lambda: "" if self.ready.is_set() else "the campaigns are being read from Kafka")
         self._optouts = OptOutLinks(key, emitter, self._account_of)
+        for kind, statuses in _ANSWERS.items():
+            for status in statuses:
+                INGRESS_REQUESTS.labels(kind, str(status))
 
     async def close(self) -> None:
         """Write what is still being gathered."""

@@ -10,8 +10,9 @@ can have got from us (`pipeline.feedback.receipts`); a receipt of a campaign tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,17 +23,23 @@ from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
 from api.ingress.rejected import RejectedItem, raw_of, write_rejected
-from pipeline.feedback.receipts import Receipt, Refusal, Sent, State, misfit, read_fields, read_item
+from pipeline.feedback.receipts import STATES, Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
 from schemas.campaign import CampaignDocument
+from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
-from schemas.metrics import RECEIPTS_ASIDE
-from schemas.reasons import Reason
+from schemas.metrics import FAILURES, RECEIPT_DELAY, RECEIPTS, RECEIPTS_ASIDE
+from schemas.reasons import Reason, label_of
 from schemas.wire import encode
 
 _REPLY_SERIES: Final = 4
 _REPLY_MESSAGES: Final = 2
+
+
+_STATE: Final = attrgetter("state")
+_AT: Final = attrgetter("at")
+_FAILED: Final = ("undelivered", "rejected")
 
 
 class _Row(NamedTuple):
@@ -72,6 +79,7 @@ class Receipts:
         self._campaigns = campaigns
         self._replies = _reply_campaigns(settings)
         self._coalescer: Coalescer[_Key, tuple[_Row, int]] = Coalescer(self._emit)
+        count_from_zero(callbacks)
 
     async def take(self, body: bytes, now: int, aggregator: str) -> Taken:
         """Take the receipts of a request; returns when Kafka has acknowledged them and those that are rejected.
@@ -92,6 +100,7 @@ class Receipts:
             )
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
         groups, refused = self._group(items, body, now, aggregator)
+        _count(aggregator, groups, now)
         writes = [self._coalescer.add(key, [(row, now) for row in rows]) for key, rows in groups.items()]
         await all_of(writes)
         await write_rejected(self._emitter, topics.RECEIPTS, aggregator, refused, now)
@@ -145,6 +154,26 @@ class Receipts:
             times=times,
         )
         await self._emitter.emit(topics.RECEIPTS.name, encode(record), key=campaign.encode())
+
+
+def count_from_zero(aggregators: Iterable[str]) -> None:
+    """Export the receipts of each aggregator before there is any: an alert must see that none comes."""
+    for aggregator in aggregators:
+        for state in set(STATES.values()):
+            RECEIPTS.labels(aggregator, state)
+
+
+def _count(aggregator: str, groups: Mapping[_Key, list[_Row]], now: int) -> None:
+    """Once a request, whose receipts arrived at `now` (ms)."""
+    rows = [row for rows in groups.values() for row in rows]
+    if not rows:
+        return
+    for state, count in Counter(map(_STATE, rows)).items():
+        RECEIPTS.labels(aggregator, state).inc(count)
+    RECEIPT_DELAY.labels(aggregator).observe(max(0, now - min(map(_AT, rows))) / 1000)
+    failed = [row.code for row in rows if row.state in _FAILED]
+    for reason, count in Counter(label_of(reason_of_code(code)) for code in failed).items():
+        FAILURES.labels(aggregator, "receipt", reason).inc(count)
 
 
 def _sent_of(document: CampaignDocument, settings: Settings) -> Sent:

@@ -17,6 +17,7 @@ from adapters.health.state import Health
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import Listen, Settings
+from adapters.vitals import announce, watch_event_loop
 from api.ingress.app import Ingress
 from api.web.deadlines import DeadlineProtocol
 
@@ -69,6 +70,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
+    announce("ingress")
     producer, campaigns = Producer(settings.kafka, end_process), CampaignView(settings.kafka)
     health = Health("ingress")
     health.probe("kafka", probes.kafka(settings.kafka))
@@ -76,6 +78,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     await campaigns.start()
     health.start()
     following = asyncio.create_task(health.follow_loop(), name="health")
+    watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
     becoming_ready = asyncio.create_task(_announce(campaigns, app))
     server = _Server(
         uvicorn.Config(
@@ -98,6 +101,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         health.stop()
         following.cancel()
+        watching.cancel()
         becoming_ready.cancel()
         await app.close()
         await campaigns.stop()

@@ -152,6 +152,17 @@ class LaneState:
             flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
         )
 
+    def sendable(self) -> int:
+        """Recipients that are due, of campaigns that run."""
+        held = (key for key in self.table.ready_keys() if not self.running(key[0]))
+        return self.table.ready_count - sum(span.count for key in held for span in self.table.ready(key))
+
+    def oldest_sendable(self) -> int | None:
+        """Since when (ms) the first of them has been due, or may go since a person resumed its campaign; None where
+        there is none."""
+        firsts = ((key[0], next(self.table.ready(key))) for key in self.table.ready_keys() if self.running(key[0]))
+        return min((max(span.due, self.resumed.get(campaign, 0)) for campaign, span in firsts), default=None)
+
     def work(self, chunk: int) -> Work:
         """The columns of a live chunk."""
         work = self._decoded.get(chunk)

@@ -21,7 +21,7 @@ from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.effects import Ask, Malformed, Owned, Submit
 from pipeline.lane.effects import Effect as Following
 from pipeline.lane.fold import apply
-from pipeline.lane.lateness import HEARTBEAT_MS
+from pipeline.lane.lateness import HEARTBEAT_MS, planned
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.effects import (
     Answered,
@@ -51,6 +51,7 @@ from pipeline.sending.picking.due import RELEASED_AT_ONCE, release_due
 from pipeline.sending.picking.proposing import Flow, Limits, Proposer
 from pipeline.sending.submitting.last_check import Checked, LastCheck
 from pipeline.sending.submitting.line import Line
+from pipeline.sending.submitting.punctuality import Punctuality
 from pipeline.sending.submitting.submission import result_groups, starts_full
 from pipeline.sending.unknown.asking import Asking
 from schemas.campaign import CampaignDocument
@@ -104,6 +105,7 @@ class LaneDriver(Generic[T]):
         self.proposer = Proposer(limits, flow, around.breaker.rule, around.blocked, around.has_connection)
         self.outage = Outage(lane, around.breaker, terms.suspend_after, around.document)
         self.checkpointing = Checkpointing(terms.checkpoint_bytes)
+        self._punctuality = Punctuality(limits.rate)
         self._worker = worker
         self._window = flow.window
         self._around = around
@@ -125,6 +127,11 @@ class LaneDriver(Generic[T]):
     def under_way(self) -> int:
         """Slices whose INTENT was read back and that have no outcome yet."""
         return self.line.count + len(self._checked)
+
+    def late(self, now: int) -> float:
+        """How late (s) the oldest due recipient of a running campaign is at `now` (ms), 0 without one."""
+        due = self.state.oldest_sendable()
+        return 0.0 if due is None or not self.active else self._punctuality.behind(due, now)
 
     def on_assigned(self, nonce: str, now: Instant) -> list[Effect[T]]:
         """Rule L1: claim the lane; it becomes active when the OWNER with this `nonce` is read back."""
@@ -315,7 +322,7 @@ class LaneDriver(Generic[T]):
             effects.append(Log("error", f"cannot render {flight.key}", error))
             effects.append(Report(Result(intent=flight.offset, groups=groups, at=now.ms)))
             return
-        self.line.join(flight, prepared)
+        self.line.join(flight, prepared, self._due(flight))
         if self.line.count == 1:
             effects += self.on_line(now)
 
@@ -331,6 +338,8 @@ class LaneDriver(Generic[T]):
             return
         # After a rebalance that only revoked and reassigned the lane, our own window has its last second exactly.
         was_ours_before = bool(self.claim.epoch) and self._before == self.claim.epoch
+        if not was_ours_before:
+            self._punctuality.begin(self.state.last_intent_at)
         self.claim.epoch = self.state.epoch
         self._heartbeat_at = now.seconds
         effects.append(Claimed(self.state.epoch, now.seconds - self.claim.assigned_at))
@@ -375,9 +384,16 @@ class LaneDriver(Generic[T]):
         checked = Checked(flight, prepared.numbers, held, now.boot, charge)
         if goes:
             self._checked[flight.offset] = checked
-            effects.append(HandOver(flight.offset, checked.going(prepared.items), prepared.segments))
+            late = self._punctuality.handed_over(head.due, prepared.segments, now.ms)
+            effects.append(HandOver(flight.offset, checked.going(prepared.items), prepared.segments, late))
         else:
             effects += [self._report(checked, [], now), Disconnect(flight.offset)]
+
+    def _due(self, flight: Flight) -> int:
+        """When the first recipient of a flight was to go (ms)."""
+        chunk, start, _ = flight.slices[0]
+        due = planned(self.state.chunks[chunk], self.state.work(chunk), start)
+        return max(due, self.state.resumed.get(flight.key[0], 0))
 
     def _report(self, checked: Checked, answers: Sequence[Answered], now: Instant) -> Report:
         groups = result_groups(checked.held, answers, checked.flight, now.ms)

@@ -90,11 +90,13 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Generic[T]):
-    """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing."""
+    """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing. `late` is
+    how late (s) the slice is (`pipeline.sending.submitting.punctuality`)."""
 
     intent: int
     batch: list[T]
     segments: int
+    late: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import pytest
+
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.statuses import StatusSink
-from agents.settlement import LATE_ROUNDS, SENT_ROUNDS, Settlement, count
+from agents.settlement import LATE_ROUNDS, SENT_ROUNDS, FigureAges, Settlement, count
 from schemas import metrics
 from schemas.figures import Figures
 from schemas.status import State, StatusChunk, StatusGroup
@@ -46,13 +48,54 @@ def test_only_campaigns_under_way_have_a_residual_series() -> None:
     assert series() & {"aaaaaaaa", "bbbbbbbb", "cccccccc"} == {"aaaaaaaa"}
 
 
+def test_figures_age_by_status_also_while_nobody_looks_and_an_empty_status_has_no_series(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_760_000_000_000
+    monkeypatch.setattr("agents.settlement.now_ms", lambda: now)
+    metrics.CAMPAIGN_FRESHNESS.clear()
+    ages = FigureAges()
+    ages.follow({"aaaaaaaa": "sending", "bbbbbbbb": "sending", "cccccccc": "sent"}, now)
+    ages.read("aaaaaaaa", now)
+    ages.read("bbbbbbbb", now - 3000)
+    ages.read("cccccccc", now)
+    now += 2000
+    assert by_status() == {"sending": 5.0, "sent": 2.0}
+    ages.read("dddddddd", now)  # deleted meanwhile
+    ages.follow({"aaaaaaaa": "sending"}, now)
+    assert by_status() == {"sending": 2.0}
+    ages.follow({}, now)
+    assert by_status() == {}
+
+
+def test_unknown_recipients_are_those_of_campaigns_under_way() -> None:
+    documents = [document("sending", id="aaaaaaaa"), document("sent", id="bbbbbbbb")]
+    context: Any = SimpleNamespace(
+        campaigns=SimpleNamespace(all=lambda: documents),
+        producer=None,
+        settings=SimpleNamespace(receipt_window_hours=72),
+    )
+    settlement = Settlement(context, None)  # type: ignore[arg-type]
+    for one, unknown in zip(documents, (3, 4), strict=True):
+        settlement._tell(one, [nobody_left(one.id, unknown)])
+    assert settlement.unknown() == 7
+    documents.pop()
+    settlement._forget_ended()
+    assert settlement.unknown() == 3
+
+
+def by_status() -> dict[str, float]:
+    found = metrics.CAMPAIGN_FRESHNESS.collect()
+    return {sample.labels["status"]: sample.value for metric in found for sample in metric.samples}
+
+
 def series() -> set[str]:
     actual = metrics.CAMPAIGN_RESIDUAL.collect()
     return {sample.labels["campaign"] for metric in actual for sample in metric.samples}
 
 
-def nobody_left(campaign: str) -> Figures:
-    states = dict.fromkeys(get_args(State), 0) | {"pending": 1000}
+def nobody_left(campaign: str, unknown: int = 0) -> Figures:
+    states = dict.fromkeys(get_args(State), 0) | {"pending": 1000 - unknown, "unknown": unknown}
     return Figures(campaign=campaign, message=0, targeted=1000, states=states)
 
 

@@ -69,11 +69,13 @@ def test_a_counter_that_is_owned_starts_at_zero(registry: CollectorRegistry) -> 
 
 def test_a_lane_that_was_lost_leaves_no_series() -> None:
     for metric in metrics.ALL:
-        if metric._labelnames == ("lane",):
-            metric.labels(911)
-            metric.labels(912)
+        if "lane" in metric._labelnames:
+            for lane in (911, 912):
+                metric.labels(*(lane if name == "lane" else "any" for name in metric._labelnames))
     metrics.forget_lane(911)
     said = generate_latest().decode()
     metrics.forget_lane(912)
     assert 'lane="911"' not in said
     assert 'longwave_lane_limit_segments_per_second{lane="912"}' in said
+    assert 'longwave_lane_messages_total{lane="912",outcome="any"}' in said
+    assert 'lane="912",sender="any"' in said

@@ -18,6 +18,8 @@ class QueuedSlice:
 
     flight: Flight
     prepared: Prepared[Any]
+    due: int
+    """When its first recipient was to go (ms)."""
 
 
 class Line:
@@ -53,9 +55,9 @@ class Line:
         """Most slices that can go before their INTENT is stale, including those whose INTENT is not read back yet."""
         return self._queue.most
 
-    def join(self, flight: Flight, prepared: Prepared[Any]) -> None:
-        """Add a slice at the end of the line."""
-        self._slices.append(QueuedSlice(flight, prepared))
+    def join(self, flight: Flight, prepared: Prepared[Any], due: int) -> None:
+        """Add a slice at the end of the line; its first recipient was to go at `due` (ms)."""
+        self._slices.append(QueuedSlice(flight, prepared, due))
         self.segments += prepared.segments
 
     def pause(self, now: float) -> float:

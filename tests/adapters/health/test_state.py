@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from adapters.clock import now_ms
 from adapters.health import state
 from adapters.health.state import Health, alive_answer, ready_answer
 from devstack import ready
+from schemas import metrics
 
 
 @pytest.fixture
@@ -140,3 +142,21 @@ async def test_an_event_loop_that_stands_still_is_not_ready_then_not_alive(
     await asyncio.sleep(0.1)
     assert health.is_ready
     following.cancel()
+
+
+def test_whether_each_server_answers_is_exported(health: Health) -> None:
+    silent = threading.Event()
+    health.probe("kafka", lambda: "Kafka does not answer" if silent.is_set() else "")
+
+    def up() -> float | None:
+        return REGISTRY.get_sample_value("longwave_kafka_up")
+
+    health.start()
+    try:
+        until("Kafka answers", lambda: up() == 1)
+        silent.set()
+        health._probes[0].ask()
+        assert up() == 0
+    finally:
+        health.stop()
+        metrics.KAFKA_UP.forget()

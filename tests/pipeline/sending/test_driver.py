@@ -445,3 +445,37 @@ def test_the_host_emits_what_a_cancel_takes_out_of_the_lane() -> None:
     effects = lane.read(control(state="canceled", revision=2, transactional=True))
     assert not any(isinstance(effect, InBatches) for effect in effects)
     assert sum(len(group.ordinals) for effect in effects for group in effect.groups) == 10
+
+
+def test_a_slice_says_how_late_it_is_and_a_lane_how_late_its_oldest_due_recipient_is() -> None:
+    lane = Lane()
+    lane.claim(10)
+    assert lane.driver.late(lane.now.ms) == 0.0
+    lane.passes(7.0)
+    lane.time()
+    assert lane.driver.late(lane.now.ms) == 7.0
+    lane.read(*lane.written(Intent))
+    lane.passes(0.5)
+    lane.connect()
+    (hand_over,) = lane.take(HandOver)
+    assert hand_over.late == 7.5
+    assert lane.driver.late(lane.now.ms) == 0.0, "nobody waits"
+
+
+def test_while_a_person_holds_a_campaign_nobody_of_it_is_late_and_the_wait_before_is_forgiven() -> None:
+    lane = Lane()
+    lane.claim(10)
+    lane.read(control(state="paused", revision=2, at=lane.now.ms, transactional=True))
+    lane.passes(60.0)
+    lane.time()
+    assert lane.driver.late(lane.now.ms) == 0.0
+    assert lane.driver.state.sendable() == 0
+    lane.read(control(state="running", revision=3, at=lane.now.ms, transactional=True))
+    lane.passes(2.0)
+    assert lane.driver.late(lane.now.ms) == 2.0
+    assert lane.driver.state.sendable() == 10
+    lane.time()
+    lane.read(*lane.written(Intent))
+    lane.connect()
+    (hand_over,) = lane.take(HandOver)
+    assert hand_over.late == 2.0
