@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, get_args
@@ -57,6 +58,14 @@ class SubmitOutcome:
     """Seconds the aggregator asked to wait (`retry` only; 0 = not said)."""
     holds: bool = False
     """Whether it takes nothing else of this account either until then."""
+
+
+def count_outcomes(outcomes: Sequence[SubmitOutcome]) -> Mapping[Outcome, int]:
+    """How many messages have each outcome. Mostly all were accepted, and then it costs half of a Counter."""
+    said = [one.outcome for one in outcomes]
+    if said.count("accepted") == len(said):
+        return {"accepted": len(said)}
+    return Counter(said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from operator import attrgetter
-from typing import Final
 
-from adapters.ports import OUTCOMES, Capabilities, Submission, SubmitOutcome
+from adapters.ports import OUTCOMES, Capabilities, Submission, SubmitOutcome, count_outcomes
 from schemas.metrics import (
     AGGREGATOR_CONNECTIONS,
     AGGREGATOR_CONNECTIONS_USED,
     AGGREGATOR_OUTCOMES,
     AGGREGATOR_SECONDS,
 )
-
-_OUTCOME: Final = attrgetter("outcome")
 
 
 class Account(ABC):
@@ -55,7 +50,7 @@ class Account(ABC):
         started = time.perf_counter()
         outcomes = await self._submit(sender, batch, written, may_go)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
-        for outcome, count in Counter(map(_OUTCOME, outcomes)).items():
+        for outcome, count in count_outcomes(outcomes).items():
             AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
         return outcomes
 

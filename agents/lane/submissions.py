@@ -6,11 +6,9 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from operator import attrgetter
 from time import monotonic
-from typing import Final
 
-from adapters.ports import OUTCOMES, AggregatorPort, Submission, SubmitOutcome
+from adapters.ports import OUTCOMES, AggregatorPort, Submission, SubmitOutcome, count_outcomes
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.instant import instant
 from pipeline.sending.driver import LaneDriver
@@ -20,7 +18,6 @@ from schemas.reasons import Reason, label_of
 
 log = logging.getLogger(__name__)
 
-_OUTCOME: Final = attrgetter("outcome")
 
 CarryOut = Callable[[Iterable[Effect[Submission]]], None]
 
@@ -102,11 +99,11 @@ class Submissions:
         return outcomes, written[0] if written else None
 
     def _count(self, outcomes: Sequence[SubmitOutcome]) -> None:
-        """Once a slice: what all were accepted, as nearly always, costs one pass."""
-        counts = Counter(map(_OUTCOME, outcomes))
+        """Count a slice by outcome, and by reason what was not accepted."""
+        counts = count_outcomes(outcomes)
         for outcome, count in counts.items():
             self._messages[outcome].inc(count)
-        if counts["accepted"] == len(outcomes):
+        if counts.get("accepted") == len(outcomes):
             return
         reasons = Counter(label_of(one.reason) for one in outcomes if one.outcome != "accepted")
         for reason, count in reasons.items():
