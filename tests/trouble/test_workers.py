@@ -21,15 +21,24 @@ def stage(shared_stage: Scene) -> Scene:
     return shared_stage
 
 
+OF_ALL = {"longwave_build_info", "longwave_clock_seconds"}
+OF_READERS = {"longwave_worker_ready", "longwave_step_dead_letters_total", "longwave_consumer_lag_records"}
 METRICS_OF = {
-    "worker-0": {"longwave_worker_ready", "longwave_lane_queued_recipients", "longwave_step_dead_letters_total"},
-    "writer": {"longwave_worker_ready", "longwave_freshness_seconds", "longwave_writer_insert_seconds_bucket"},
-    "api": {"longwave_api_requests_total"},
-    "ingress": {"longwave_ingress_requests_total"},
+    "worker-0": {
+        *OF_ALL, *OF_READERS, "longwave_lane_queued_recipients", "longwave_lane_info", "longwave_lane_late_seconds",
+        "longwave_lane_messages_total", "longwave_due_to_aggregator_seconds_bucket", "longwave_table_keys",
+        "longwave_aggregator_connections_used",
+    },
+    "writer": {
+        *OF_ALL, *OF_READERS, "longwave_freshness_seconds", "longwave_writer_insert_seconds_bucket",
+        "longwave_unknown_recipients", "longwave_campaign_freshness_seconds", "longwave_clickhouse_table_rows",
+    },
+    "api": {*OF_ALL, "longwave_api_requests_total"},
+    "ingress": {*OF_ALL, "longwave_ingress_requests_total", "longwave_receipts_total"},
     "aggregator": {"longwave_simulator_requests_total"},
-}
-"""What a process exports, and none of the others but for `worker_ready` and steps'."""
-SHARED = {"longwave_worker_ready", "longwave_step_dead_letters_total"}
+}  # fmt: skip
+"""What a process exports, and none of the others but for what several do."""
+SHARED = OF_ALL | OF_READERS
 
 
 def test_a_process_exports_what_it_knows_and_its_figures_are_fresh_while_a_campaign_waits(stage: Scene) -> None:
