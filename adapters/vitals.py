@@ -13,7 +13,7 @@ from typing import Final, Literal, NoReturn
 
 from schemas import metrics
 
-Process = Literal["worker", "writer", "api", "ingress", "aggregator"]
+Process = Literal["worker", "writer", "api", "ingress"]
 PERIOD: Final = 0.25
 """Seconds between two looks at the event loop."""
 

@@ -137,7 +137,7 @@ class Settlement:
             sum(abs(message_figures.residual) for message_figures in figures_of_messages)
         )
         self._watched.add(document.id)
-        self._unknown[document.id] = sum(figures.states["unknown"] for figures in found)
+        self._unknown[document.id] = sum(message_figures.states["unknown"] for message_figures in figures_of_messages)
         window = int(self._context.settings.receipt_window_hours * 3_600_000)
         stage = reached(document, figures_of_messages, now_ms(), window)
         if stage is None or self._told.get(document.id) == stage:

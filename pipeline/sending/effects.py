@@ -90,8 +90,8 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Generic[T]):
-    """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing. `late` is
-    how late (s) the slice is (`pipeline.sending.submitting.punctuality`)."""
+    """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing.
+    `late` is how late (s) the slice is (`pipeline.sending.submitting.punctuality`)."""
 
     intent: int
     batch: list[T]
