@@ -62,7 +62,7 @@ class SubmitOutcome:
 
 def count_outcomes(outcomes: Sequence[SubmitOutcome]) -> Mapping[Outcome, int]:
     """How many messages have each outcome. Mostly all were accepted, and then it costs half of a Counter."""
-    said = [one.outcome for one in outcomes]
+    said = [outcome.outcome for outcome in outcomes]
     if said.count("accepted") == len(said):
         return {"accepted": len(said)}
     return Counter(said)

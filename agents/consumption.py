@@ -57,9 +57,9 @@ class Consumption:
         if not standing:
             return  # a rebalance is under way
         by_topic: defaultdict[str, dict[int, Standing]] = defaultdict(dict)
-        for tp, one in standing.items():
-            by_topic[tp.topic][tp.partition] = one
-        self._show_lags({topic: sum(one.lag for one in ours.values()) for topic, ours in by_topic.items()})
+        for tp, place in standing.items():
+            by_topic[tp.topic][tp.partition] = place
+        self._show_lags({topic: sum(place.lag for place in ours.values()) for topic, ours in by_topic.items()})
         self._look_at_ages(now, by_topic)
 
     def _look_at_ages(self, now: int, by_topic: Mapping[str, Mapping[int, Standing]]) -> None:
@@ -69,7 +69,7 @@ class Consumption:
             metrics.COMMIT_AGE.remove(topic)
         for topic, ours in by_time.items():
             age = self._ages.setdefault(topic, Freshness())
-            positions = {at: ReadPosition(one.committed, one.end, one.since) for at, one in ours.items()}
+            positions = {at: ReadPosition(place.committed, place.end, place.since) for at, place in ours.items()}
             _show_age(topic, age.look(now, positions))
 
     def _show_lags(self, lags: Mapping[str, int]) -> None:

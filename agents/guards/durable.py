@@ -195,7 +195,9 @@ class GuardedConsumer(driver.Consumer):
         """
         ours = [tp for tp in self._assigned or () if tp.topic == topic]
         standing = await self._standing_of(ours)
-        return {tp.partition: ReadPosition(one.acknowledged, one.end, one.since) for tp, one in standing.items()}
+        return {
+            tp.partition: ReadPosition(place.acknowledged, place.end, place.since) for tp, place in standing.items()
+        }
 
     async def standing(self) -> dict[TP, Standing]:
         """How far each of our partitions is, without those of changelogs; empty during a rebalance.

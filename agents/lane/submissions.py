@@ -105,7 +105,7 @@ class Submissions:
             self._messages[outcome].inc(count)
         if counts.get("accepted") == len(outcomes):
             return
-        reasons = Counter(label_of(one.reason) for one in outcomes if one.outcome != "accepted")
+        reasons = Counter(label_of(outcome.reason) for outcome in outcomes if outcome.outcome != "accepted")
         for reason, count in reasons.items():
             metrics.FAILURES.labels(self._breaker.name, "submission", reason).inc(count)
 

@@ -19,7 +19,9 @@ def value(metric: metrics.Gauge) -> float:
 def test_a_process_says_what_it_is_and_what_its_clock_shows() -> None:
     vitals.announce("ingress")
     labels = [sample.labels for family in metrics.BUILD.collect() for sample in family.samples]
-    assert any(one["process"] == "ingress" and one["version"] and one["python"].startswith("3.") for one in labels)
+    assert any(
+        set_["process"] == "ingress" and set_["version"] and set_["python"].startswith("3.") for set_ in labels
+    )
     before = time.time()
     assert before <= value(metrics.CLOCK) <= time.time()
 

@@ -36,7 +36,7 @@ def group() -> Group:
 
 
 def exported(metric: metrics.Gauge) -> dict[str, float]:
-    return {sample.labels.get("topic", ""): sample.value for one in metric.collect() for sample in one.samples}
+    return {sample.labels.get("topic", ""): sample.value for family in metric.collect() for sample in family.samples}
 
 
 def standing(acknowledged: int, committed: int, end: int) -> Standing:

@@ -76,8 +76,8 @@ def test_unknown_recipients_are_those_of_campaigns_under_way() -> None:
         settings=SimpleNamespace(receipt_window_hours=72),
     )
     settlement = Settlement(context, None)  # type: ignore[arg-type]
-    for one, unknown in zip(documents, (3, 4), strict=True):
-        settlement._tell(one, [nobody_left(one.id, unknown)])
+    for campaign, unknown in zip(documents, (3, 4), strict=True):
+        settlement._tell(campaign, [nobody_left(campaign.id, unknown)])
     assert settlement.unknown() == 7
     documents.pop()
     settlement._forget_ended()

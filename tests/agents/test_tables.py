@@ -12,7 +12,7 @@ from tests.stack import Server
 
 
 def exported(metric: metrics.Gauge) -> dict[str, float]:
-    return {sample.labels["table"]: sample.value for one in metric.collect() for sample in one.samples}
+    return {sample.labels["table"]: sample.value for family in metric.collect() for sample in family.samples}
 
 
 async def test_each_table_has_its_rows_and_bytes_and_one_that_is_gone_has_none(clickhouse: Server) -> None:
