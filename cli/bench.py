@@ -132,7 +132,7 @@ def outage(
 
 
 @app.command()
-def optouts(
+def optouts(  # noqa: PLR0913 - each is an option of the command
     stops: Annotated[int, typer.Option(min=20)] = 200,
     numbers: Annotated[int, typer.Option(min=100_000, help="Opt-outs in memory.")] = 10_000_000,
     loaded: Annotated[int, typer.Option(min=1000, help="Opt-outs that a process loads at its start.")] = 1_000_000,

@@ -94,38 +94,34 @@ class _Running:
         self.timeline = Timeline(self.tally, page, self.launch.terms.store_zone)
 
 
-def simulate(
-    launches: Sequence[Launch],
-    script: Script,
-    seed: int,
-    start: int,
-    partitions: int = 8,
-    exact: bool = False,
-    before: Before | None = None,
-) -> Outcome:
-    """Run to the end. `start` in ms. `exact`: slices as small as production's, however long that takes.
-    `before`: what was known of numbers; None: nothing.
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a simulation assumes. `script`: how the aggregator behaves; `start` in ms; `partitions`: of the topics;
+    `exact`: slices as small as production's, however long that takes; `before`: what was known of numbers."""
+
+    script: Script
+    seed: int
+    start: int
+    partitions: int = 8
+    exact: bool = False
+    before: Before = field(default_factory=Before)
+
+
+def simulate(launches: Sequence[Launch], conditions: Conditions) -> Outcome:
+    """Run to the end.
 
     Raises:
         pipeline.campaign.plan.PlanError: a campaign cannot be sent as it is written.
     """
-    return _Simulation(launches, script, seed, start, partitions, exact, before or Before()).run()
+    return _Simulation(launches, conditions).run()
 
 
 class _Simulation:
-    def __init__(
-        self,
-        launches: Sequence[Launch],
-        script: Script,
-        seed: int,
-        start: int,
-        partitions: int,
-        exact: bool,
-        before: Before,
-    ) -> None:
+    def __init__(self, launches: Sequence[Launch], conditions: Conditions) -> None:
+        script, start, before = conditions.script, conditions.start, conditions.before
         self._clock = Clock(start)
         self._start = start
-        self._aggregator = ModelledAggregator(script, seed, start)
+        self._aggregator = ModelledAggregator(script, conditions.seed, start)
         self._breaker = SimulatedBreaker(self._clock, self._aggregator, launches[0].breaker_failures)
         self._table = dict(before.reservations)
         self._unreachable = before.unreachable
@@ -138,8 +134,10 @@ class _Simulation:
             for state, numbers in known.items():
                 for number in numbers.tolist():
                     self._optouts.apply(_consent(launch.spec.account, number, state))
-        self._campaigns = {launch.id: _running(launch, start + launch.delay_ms, partitions) for launch in launches}
-        grain = 0 if exact or script.throttle.segments_per_second else self._grain()
+        self._campaigns = {
+            launch.id: _running(launch, start + launch.delay_ms, conditions.partitions) for launch in launches
+        }
+        grain = 0 if conditions.exact or script.throttle.segments_per_second else self._grain()
         self._coarse = grain > 0
         self._aftermath = Aftermath(self._clock, self._tell, self._optouts, 60_000 if grain else 1000)
         self._lanes = self._made(launches, grain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.ports import Submission
 from adapters.settings import Settings
-from pipeline.content.outgoing import Renderer, compile_lane_message
+from pipeline.content.outgoing import LinkSigner, Renderer, compile_lane_message
 from pipeline.identity.tokens import message_ids
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.effects import Prepared
@@ -15,8 +15,7 @@ class Texts:
     """Renders one lane's messages; a template is compiled once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = settings.token_key.get_secret_value().encode()
-        self._base = settings.ingress.url
+        self._signer = LinkSigner(settings.token_key.get_secret_value().encode(), settings.ingress.url)
         self._renderers: dict[str, Renderer] = {}
 
     def prepare(self, state: LaneState, flight: Flight) -> Prepared[Submission]:
@@ -31,7 +30,7 @@ class Texts:
             ordinals = work.ordinals[start:stop]
             fields = {name: column[start:stop] for name, column in work.fields.items()}
             part = work.numbers[start:stop]
-            texts = renderer.render(campaign, message, ordinals, fields, self._key, self._base, part)
+            texts = renderer.render(campaign, message, ordinals, fields, self._signer, part)
             ids = message_ids(campaign, message, ordinals)
             batch += [Submission(i, to, text) for i, to, text in zip(ids, part, texts, strict=True)]
             numbers += part

@@ -10,7 +10,7 @@ from adapters.clickhouse.figures import message_sets
 from adapters.settings import Settings
 from api.forecast.forecasting import draft_plan
 from pipeline.insight.accounting import figures
-from pipeline.insight.forecast import CompetingCampaign
+from pipeline.insight.forecast import CompetingCampaign, Precedence
 from pipeline.lane.scheduler import rank_of
 from schemas.campaign import CampaignSpec
 from schemas.succession import UNSENT
@@ -42,6 +42,8 @@ def competing_campaigns(
             mean = counted.segments / counted.accepted_ever if counted.accepted_ever else 1.0
             if waiting:
                 campaigns.append(
-                    CompetingCampaign(name, waiting * mean, rank_of(other.priority, deadline), other.weight)
+                    CompetingCampaign(
+                        name, waiting * mean, Precedence(rank_of(other.priority, deadline), other.weight)
+                    )
                 )
     return campaigns

@@ -10,7 +10,7 @@ from adapters.settings import Settings
 from api.terms import terms_in
 from pipeline.campaign.plan import CampaignPlan, compile_plan
 from pipeline.eligibility.rehearsal import Crowd
-from pipeline.insight.forecast import CompetingCampaign
+from pipeline.insight.forecast import CompetingCampaign, Precedence
 from pipeline.insight.forecast_groups import groups_of, last_due
 from pipeline.insight.forecast_words import Forecast, Question, forecast
 from pipeline.lane.scheduler import rank_of
@@ -62,8 +62,7 @@ def forecast_of(
             deadline=plan.deadline,
             horizon=horizon,
             days=HORIZON_DAYS,
-            rank=rank_of(spec.priority, plan.deadline),
-            weight=spec.weight,
+            precedence=Precedence(rank_of(spec.priority, plan.deadline), spec.weight),
             groups=groups_of(crowds, plan, now, horizon),
             competitors=competitors,
         )

@@ -22,6 +22,7 @@ from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.when import begins
 from pipeline.content.text_estimate import TextSurvey
 from pipeline.content.texts import check_texts
+from pipeline.eligibility.decide import History
 from pipeline.eligibility.rehearsal import PAGE, ReadOnlyTable, Rehearsal, rehearse
 from pipeline.insight.review import Rehearsed
 from pipeline.limits.smart_sending import Table
@@ -79,25 +80,13 @@ async def rehearsed(
         counted = TextSurvey(template, message.renderer, plan.link_base)
         surveys.append(counted)
         async for page, answered in _pages(services, plan, recipients, at):
-            await asyncio.to_thread(_count, outcome, counted, page, plan, index, table, answered, at)
+            history = History(table, answered, answered)
+            judgment, goes = await asyncio.to_thread(rehearse, outcome, page, plan, index, history, at)
+            await asyncio.to_thread(counted.add, page.fields, judgment.segments, goes)
             if until_somebody and outcome.going:
                 break
     texts = await asyncio.to_thread(lambda: tuple(survey.estimate() for survey in surveys))
     return Rehearsed(outcome=outcome, texts=texts, uncounted=tuple(uncounted))
-
-
-def _count(
-    outcome: Rehearsal,
-    texts: TextSurvey,
-    page: AudiencePage,
-    plan: CampaignPlan,
-    message: int,
-    table: Table,
-    answered: _Answered,
-    at: int,
-) -> None:
-    judgment, goes = rehearse(outcome, page, plan, message, table, answered, at, answered)
-    texts.add(page.fields, judgment.segments, goes)
 
 
 async def _pages(
@@ -150,7 +139,8 @@ async def _reservations(
         left -= size
         begin = max(document.begins, document.launched)
         async for page, answered in _pages(services, other, size, begin):
-            await asyncio.to_thread(rehearse, Rehearsal(), page, other, 0, table, answered, begin, answered)
+            history = History(table, answered, answered)
+            await asyncio.to_thread(rehearse, Rehearsal(), page, other, 0, history, begin)
     return ReadOnlyTable(table), uncounted
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def _group() -> None:
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913 - each is an option of the command
     file: File,
     list_name: Annotated[str, typer.Option("--list", help="List that the contacts join (created if new).")],
     region: Region = "",
@@ -86,15 +87,26 @@ def import_(
     choices, cells = choices_of(column, ignore_column), delimiter_of(delimiter)
     reading = reading_of(encoding, cells, country, has_header=not no_header)
     plan = _plan(file, reading, choices, numbers_of(numbers))
-    if dry_run:
-        summary = _dry_run(plan, file, list_name, country)
-    else:
-        summary = _run(plan, file, list_name, country, target, account, replaces=replace)
+    order = _Order(file, list_name, country, target, account, replace)
+    summary = _dry_run(plan, order) if dry_run else _run(plan, order)
     if str(json) != "-":
         say_summary(summary, _outcome(summary))
     write_json(json, summary)
     if not summary["imported"]:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a person asks of an import: which file into which list, and how. `country` of numbers without one;
+    `account` of the consents, "" for all; `replaces`: what the file does not say of a contact is forgotten."""
+
+    file: Path
+    list_name: str
+    country: str
+    rejects: Path
+    account: str
+    replaces: bool
 
 
 def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
@@ -107,16 +119,14 @@ def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
         raise UserError(f"{file}: {error}") from error
 
 
-def _dry_run(plan: Any, file: Path, list_name: str, country: str) -> JsonObject:
+def _dry_run(plan: Any, order: _Order) -> JsonObject:
     from cli.contacts.importing import look_through
 
     started = time.monotonic()
-    return {"dry_run": True, **_summary(plan, file, list_name, look_through(plan, country=country), started)}
+    return {"dry_run": True, **_summary(plan, order, look_through(plan, country=order.country), started)}
 
 
-def _run(
-    plan: Any, file: Path, list_name: str, country: str, rejects: Path, account: str, *, replaces: bool
-) -> JsonObject:
+def _run(plan: Any, order: _Order) -> JsonObject:
     from adapters.clickhouse import Store
     from adapters.contacts.store import ContactStore
     from adapters.errors import EmitError, StoreRefused, StoreUnavailable
@@ -127,16 +137,21 @@ def _run(
     settings = load()
     started = time.monotonic()
     try:
-        with open_rejects(rejects, plan.file, plan.columns) as rejected, _progress(file, plan.file.total) as view:
+        with (
+            open_rejects(order.rejects, plan.file, plan.columns) as rejected,
+            _progress(order.file, plan.file.total) as view,
+        ):
             targets = Targets(
-                store=ContactStore(Store(settings.clickhouse), list_name, view.waiting, replaces=replaces),
+                store=ContactStore(
+                    Store(settings.clickhouse), order.list_name, view.waiting, replaces=order.replaces
+                ),
                 rejects=rejected,
                 publish=lambda consents: asyncio.run(publish(settings.kafka, consents)),
                 progress=view.update,
-                file=file.name,
-                account=account_of(account, settings.accounts),
+                file=order.file.name,
+                account=account_of(order.account, settings.accounts),
             )
-            counts = import_contacts(plan, targets, country=country, merges=not replaces)
+            counts = import_contacts(plan, targets, country=order.country, merges=not order.replaces)
     except (StoreUnavailable, EmitError) as error:
         where = f"ClickHouse at {settings.clickhouse.host}:{settings.clickhouse.port}"
         if isinstance(error, EmitError):
@@ -150,18 +165,18 @@ def _run(
             f"ClickHouse refused the contacts: {error}. If its tables are missing, create them with "
             "`longwave run migrate`, then run the same command again"
         ) from error
-    summary = _summary(plan, file, list_name, counts, started)
-    summary["rejects"] = str(rejects) if summary["rejected"] else None
+    summary = _summary(plan, order, counts, started)
+    summary["rejects"] = str(order.rejects) if summary["rejected"] else None
     return summary
 
 
-def _summary(plan: Any, file: Path, list_name: str, counts: Any, started: float) -> JsonObject:
+def _summary(plan: Any, order: _Order, counts: Any, started: float) -> JsonObject:
     from cli.contacts.plan import summary_of
 
     return {
         **summary_of(plan.file, plan.columns, plan.survey, plan.numbers, counts.rejected),
-        "file": str(file),
-        "list": list_name,
+        "file": str(order.file),
+        "list": order.list_name,
         "notes": plan.notes,
         "countries": dict(counts.countries.most_common()),
         "lines": counts.lines,

@@ -48,7 +48,7 @@ def _group() -> None:
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913 - each is an option of the command
     file: File,
     region: Region = "",
     numbers: HowNumbers = "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ WIDTH = 72
 SCRIPTS = Path(__file__).parents[2] / "loadtest" / "aggregator" / "scripts"
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - each is an option of the command
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 1,
     recipients: Annotated[
@@ -56,7 +57,7 @@ def simulate(
     if chart is not None and chart.suffix not in (".svg", ".png"):
         raise WrongUse(f"--chart {chart}: name the file FILE.svg or FILE.png")
     begun = time.monotonic()
-    result = _result(file, beside or [], seed, recipients, start, script, exact)
+    result = _result(_Order([file, *(beside or [])], seed, recipients, start, script, exact))
     if str(json) != "-":
         for line in lines(result):
             say(line)
@@ -68,28 +69,42 @@ def simulate(
         raise typer.Exit(FAILED)
 
 
-def _result(
-    file: Path, beside: list[Path], seed: int, recipients: int | None, start: str | None, script: Path, exact: bool
-) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a person asks of a simulation. `files`: the campaign, then those launched beside it; `recipients`: how
+    many samples, None for the campaign's contacts; `start`: store time, None for the campaign's own."""
+
+    files: list[Path]
+    seed: int
+    recipients: int | None
+    start: str | None
+    script: Path
+    exact: bool
+
+
+def _result(order: _Order) -> JsonObject:
     from adapters.settings import load
     from cli.simulate.setup import SetupError, before_of, launches_of
     from loadtest.aggregator.script import read_script
     from pipeline.campaign.plan import PlanError
     from simulation.report import report
-    from simulation.run import Before
+    from simulation.run import Before, Conditions
     from simulation.run import simulate as run
 
-    settings, aggregator_script = load(), read_script(script)
-    specs = [read_campaign(path) for path in (file, *beside)]
+    settings, aggregator_script = load(), read_script(order.script)
+    specs = [read_campaign(path) for path in order.files]
     try:
-        launches = launches_of(settings, specs, recipients, seed)
-        begin = begin_of(start, specs[0].send_at, launches[0].terms.store_zone)
+        launches = launches_of(settings, specs, order.recipients, order.seed)
+        begin = begin_of(order.start, specs[0].send_at, launches[0].terms.store_zone)
         # Millions of objects live until the end; each full collection would visit all of them.
         gc.disable()
-        before = before_of(settings) if recipients is None else Before()
-        outcome = run(launches, aggregator_script, seed, begin, settings.kafka.partitions, exact, before)
+        before = before_of(settings) if order.recipients is None else Before()
+        conditions = Conditions(
+            aggregator_script, order.seed, begin, settings.kafka.partitions, order.exact, before or Before()
+        )
+        outcome = run(launches, conditions)
     except (SetupError, PlanError) as error:
-        raise UserError(f"{file}: {error}") from error
+        raise UserError(f"{order.files[0]}: {error}") from error
     finally:
         gc.enable()
     if before is None:
@@ -98,7 +113,7 @@ def _result(
         )
     for launch in launches:
         note(f"{launch.spec.name}: {launch.audience.source}")
-    return report(outcome, specs, [launch.audience.source for launch in launches], seed, script.name)
+    return report(outcome, specs, [launch.audience.source for launch in launches], order.seed, order.script.name)
 
 
 def _draw(result: JsonObject, path: Path) -> None:

@@ -31,7 +31,7 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 
-def up(
+def up(  # noqa: PLR0913 - each is an option of the command
     workers: Annotated[int, typer.Option(min=0, max=64, help="Faust workers.")] = 1,
     data: Data = None,
     detach: Annotated[

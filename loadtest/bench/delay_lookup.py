@@ -12,7 +12,7 @@ from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Chunk, LaneState, pack
 from pipeline.sending.picking.due import release_due
-from pipeline.sending.picking.picker import Picked, pick
+from pipeline.sending.picking.picker import Picked, Room, pick
 from schemas.lane import LANES, Control
 from schemas.wire import CHUNK_LIMIT
 
@@ -47,7 +47,9 @@ def _timed(into: list[float], do: Callable[[], Any]) -> None:
 
 
 def _pick(state: LaneState, now: int) -> None:
-    chosen = pick(state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, messages=100, segments=200)
+    chosen = pick(
+        state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(messages=100, segments=200)
+    )
     assert chosen is not None
 
 

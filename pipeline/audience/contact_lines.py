@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from pipeline.audience.column_words import country_named
 from pipeline.audience.columns import Columns
+from pipeline.audience.consent_columns import ConsentColumn
 from pipeline.numbers.area_codes import CA_NAMES, US_NAMES, state_of_number
 from pipeline.numbers.mentions import possible_numbers
 from pipeline.numbers.numbering import Bare, read
@@ -97,12 +98,12 @@ def _statements(row: Sequence[str], columns: Columns, country: str, index: int) 
     for consent in columns.consents:
         said = consent.verdict(row[consent.position])
         if said == "out":
-            return _of_all_numbers(row, columns, country, index, "out", consent.name, row[consent.position])
+            return _of_all_numbers(row, columns, country, index, "out", consent)
         if said == "held" and doubtful is None:
             doubtful = consent
     if doubtful is None:
         return ()
-    return _of_all_numbers(row, columns, country, index, "held", doubtful.name, row[doubtful.position])
+    return _of_all_numbers(row, columns, country, index, "held", doubtful)
 
 
 def _of_all_numbers(
@@ -111,12 +112,11 @@ def _of_all_numbers(
     country: str,
     index: int,
     state: Literal["out", "held"],
-    column: str,
-    value: str,
+    consent: ConsentColumn,
 ) -> list[Statement]:
     cells = (row[position] for position in columns.phones)
     numbers = dict.fromkeys(number for cell in cells for number in possible_numbers(cell, country))
-    return [Statement(number, state, index, column, value) for number in numbers]
+    return [Statement(number, state, index, consent.name, row[consent.position]) for number in numbers]
 
 
 def country_of_line(row: Sequence[str], columns: Columns, country: str) -> str:

@@ -4,6 +4,7 @@ template."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,14 @@ from schemas.lane import LaneMessage
 
 _LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
 """Stands for a token where only the length counts: all its characters take one septet, as those of base64url do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSigner:
+    """What makes the links of texts: the secret `key` that signs their tokens, and the ingress's URL, `base`."""
+
+    key: bytes = field(repr=False)
+    base: str
 
 
 class Renderer:
@@ -38,21 +47,19 @@ class Renderer:
         message: int,
         ordinals: Ordinals,
         columns: Mapping[str, Sequence[str]],
-        token_key: bytes,
-        link_base: str,
+        signer: LinkSigner,
         numbers: Sequence[int] = (),
     ) -> list[str]:
         """The text of each recipient, in the order of `ordinals`; `columns`: attribute -> a value for each.
 
-        A link is `LINK_BASE/c/TOKEN`, its token signed with `token_key`; `{opt_out}` is `LINK_BASE/o/TOKEN` and needs
-        `numbers`.
+        A link is `BASE/c/TOKEN`; `{opt_out}` is `BASE/o/TOKEN` and needs `numbers`.
         """
         links = {
-            key: _urls(link_base, click_tokens(token_key, campaign, message, index, ordinals))
+            key: _urls(signer.base, click_tokens(signer.key, campaign, message, index, ordinals))
             for key, index in self._indices.items()
         }
         if self._opts_out:
-            links[OPT_OUT] = _urls(link_base, optout_tokens(token_key, campaign, numbers), "o")
+            links[OPT_OUT] = _urls(signer.base, optout_tokens(signer.key, campaign, numbers), "o")
         return self._rendered(columns, len(ordinals), links)
 
     def lengths(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> list[str]:

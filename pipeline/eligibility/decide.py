@@ -20,7 +20,7 @@ from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
 from pipeline.limits.caps import Limit, legal_limits
 from pipeline.limits.carrier_day import FIELD as CARRIER
-from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Table, blocker_text, check_and_reserve
+from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Spacing, Table, blocker_text, check_and_reserve
 from pipeline.timing.quiet_hours import Instants
 from pipeline.timing.zones import UNKNOWN, ZoneIds, id_of, zone_ids
 from schemas.audience import Indices
@@ -65,7 +65,7 @@ def decide(
     _check_fit(chunk, plan)
     if plan.status in _ACCOUNTED:
         return Decision()
-    judgment = judge(chunk, chunk.message, plan, table, optouts, now, unreachable)
+    judgment = judge(chunk, chunk.message, plan, History(table, optouts, unreachable), now)
     return Decision(_work(chunk, plan, judgment, now), _skipped(chunk, judgment.reasons, judgment.blockers, now))
 
 
@@ -103,6 +103,15 @@ class Unreachable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What is known of numbers from before: the reservations by bucket, who opted out, and who cannot be reached."""
+
+    table: Table
+    consent: Consent
+    unreachable: Unreachable = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Columns of n: zones as of pipeline.timing.zones, places as of the plan's quiet hours."""
 
@@ -119,35 +128,27 @@ class Judgment:
     segments: NDArray[np.uint16]
     where: Where
     when: Dues
-    blockers: dict[int, str]
+    blockers: dict[int, str] = field(default_factory=dict)
 
 
-def judge(
-    people: Recipients,
-    message_index: int,
-    plan: CampaignPlan,
-    table: Table,
-    consent: Consent,
-    now: int,
-    unreachable: Unreachable = NOBODY,
-) -> Judgment:
-    """Decide who goes and reserve for them in `table`; recipients do not influence each other."""
+def judge(people: Recipients, message_index: int, plan: CampaignPlan, history: History, now: int) -> Judgment:
+    """Decide as of `now` (ms) who goes, and reserve for them; recipients do not influence each other."""
     message = plan.messages[message_index]
     numbers = np.array(people.numbers, np.uint64)
     segments, reasons = _texts(people, message, plan)
-    reasons[unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
-    blocked = consent.codes_of(plan.spec.account, people.numbers)
+    reasons[history.unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
+    blocked = history.consent.codes_of(plan.spec.account, people.numbers)
     np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
     reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
     where = _where(people, numbers, plan, reasons)
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
     _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
-    blockers: dict[int, str] = {}
+    judgment = Judgment(reasons, segments, where, when)
     if not plan.transactional:
         limits = [*legal_limits(plan.quiet, where.rule_ids, now), *plan.caps]
-        blockers = _reserve(reasons, numbers, when.due, message.identity, plan, limits, table, now)
-    return Judgment(reasons, segments, where, when, blockers)
+        _reserve(judgment, numbers, plan.deadline, Spacing(message.identity, plan.window, limits), history.table, now)
+    return judgment
 
 
 def reason_of(code: int) -> Reason:
@@ -214,37 +215,35 @@ def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
 
 
 def _reserve(
-    reasons: Reasons,
-    numbers: NDArray[np.uint64],
-    due: Instants,
-    identity: int,
-    plan: CampaignPlan,
-    limits: list[Limit],
-    table: Table,
-    now: int,
-) -> dict[int, str]:
-    """Reserve for those that nothing else holds back; whoever is refused gets that reason. Returns what blocks each
-    of those, by their place, as `blocker_text` has it.
+    judgment: Judgment, numbers: NDArray[np.uint64], deadline: int | None, spacing: Spacing, table: Table, now: int
+) -> None:
+    """Reserve for those that nothing else holds back; note for whoever is refused the reason and what blocks them.
 
     Who is due at the deadline will only expire in the lane, and reserves nothing: it would hold others back."""
-    left = np.flatnonzero(reasons == _MAY_GO)
+    left = np.flatnonzero(judgment.reasons == _MAY_GO)
     if not len(left):
-        return {}
-    asked = limits
-    if len(left) < len(reasons):
-        asked = [limit if limit.whom is None else replace(limit, whom=limit.whom[left]) for limit in limits]
-    in_time = None if plan.deadline is None else due[left] < plan.deadline
-    check = check_and_reserve(table, numbers[left], due[left], identity, plan.window, now, asked, in_time)
+        return
+    due = judgment.when.due[left]
+    asked = spacing
+    if len(left) < len(numbers):
+        asked = replace(spacing, limits=[_limit_of(limit, left) for limit in spacing.limits])
+    in_time = None if deadline is None else due < deadline
+    check = check_and_reserve(table, numbers[left], due, asked, now, in_time)
     refused = np.flatnonzero(~check.ok)
     if not len(refused):
-        return {}
-    codes = np.zeros(FIRST_LIMIT + len(limits), np.uint8)
+        return
+    codes = np.zeros(FIRST_LIMIT + len(spacing.limits), np.uint8)
     codes[SMART_SENDING] = _CODES[Reason.SMART_SENDING]
-    codes[FIRST_LIMIT:] = [_CODES[Reason(limit.reason)] for limit in limits]
+    codes[FIRST_LIMIT:] = [_CODES[Reason(limit.reason)] for limit in spacing.limits]
     places = left[refused]
-    reasons[places] = codes[check.rule[refused]]
+    judgment.reasons[places] = codes[check.rule[refused]]
     causes = zip(places.tolist(), check.blocker[refused].tolist(), check.blocked_at[refused].tolist(), strict=True)
-    return {place: blocker_text(other, at) for place, other, at in causes}
+    judgment.blockers.update((place, blocker_text(other, at)) for place, other, at in causes)
+
+
+def _limit_of(limit: Limit, places: NDArray[np.int64]) -> Limit:
+    """A cap as it is for the recipients at these places alone."""
+    return limit if limit.whom is None else replace(limit, whom=limit.whom[places])
 
 
 def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: int) -> list[tuple[int, Work]]:

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.campaign.plan import CampaignPlan
-from pipeline.eligibility.decide import Consent, Judgment, Unreachable, judge, reason_of
-from pipeline.eligibility.unreachable import NOBODY
-from pipeline.limits.smart_sending import Table
+from pipeline.eligibility.decide import History, Judgment, judge, reason_of
 from pipeline.timing.location_key import Place
 from pipeline.timing.zones import UNKNOWN, ZoneSet, zone_sets
 from schemas.audience import AudiencePage
@@ -77,17 +75,10 @@ class Rehearsal:
 
 
 def rehearse(
-    into: Rehearsal,
-    page: AudiencePage,
-    plan: CampaignPlan,
-    message: int,
-    table: Table,
-    consent: Consent,
-    now: int,
-    unreachable: Unreachable = NOBODY,
+    into: Rehearsal, page: AudiencePage, plan: CampaignPlan, message: int, history: History, now: int
 ) -> tuple[Judgment, NDArray[np.bool_]]:
     """Judge a page as of `now` (ms) and add it up; returns the judgment, and who would be handed over."""
-    judgment = judge(page, message, plan, table, consent, now, unreachable)
+    judgment = judge(page, message, plan, history, now)
     into.recipients += len(page)
     for code, count in enumerate(np.bincount(judgment.reasons).tolist()):
         if code and count:

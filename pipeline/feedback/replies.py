@@ -96,7 +96,7 @@ def converse(
     recent = [earlier for earlier in (before.replies if before is not None else []) if earlier.at > now - DAY]
     folded = fold(text.text)
     reply = None
-    if kind is not None and terms is not None and not _silent(before, recent, text, folded, kind, terms, now):
+    if kind is not None and terms is not None and not _silent(before, recent, text, kind, terms, now):
         reply = _reply(text, kind, terms, place, now)
         recent.append(reply)
     heard = [
@@ -124,7 +124,6 @@ def _silent(
     before: Conversation | None,
     recent: Sequence[SentReply],
     text: InboundText,
-    folded: str,
     kind: ReplyKind,
     terms: ReplyTerms,
     now: int,
@@ -134,6 +133,7 @@ def _silent(
         return True
     if kind == "stopped":
         return sum(earlier.kind == "stopped" for earlier in recent) >= CONFIRMATIONS
+    folded = fold(text.text)
     if any(fold(earlier.text) == folded for earlier in recent):
         return True
     if kind == "auto" and before is not None and before.last_text == folded[:160] and before.last_at > now - DAY:

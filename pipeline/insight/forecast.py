@@ -29,13 +29,21 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Precedence:
+    """Where a campaign stands among others on the same lanes (rule L7). `rank`: (class, deadline), the lowest goes
+    first, as `pipeline.lane.scheduler` ranks; `weight`: its share among those of its rank."""
+
+    rank: tuple[int, int]
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class CompetingCampaign:
-    """Another campaign's queue on the same lanes. `rank`: (class, deadline), as `pipeline.lane.scheduler` ranks."""
+    """Another campaign's queue on the same lanes."""
 
     name: str
     segments: float
-    rank: tuple[int, int]
-    weight: int
+    precedence: Precedence
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,7 @@ def flow(
     groups: Sequence[Group],
     rate: float,
     begin: int,
-    rank: tuple[int, int],
-    weight: int = 1,
+    precedence: Precedence,
     competitors: Sequence[CompetingCampaign] = (),
     deadline: int | None = None,
 ) -> Flow:
@@ -94,7 +101,7 @@ def flow(
     stop = float("inf") if deadline is None else float(deadline)
     while now < stop and any(reach.left > _LEFT for reach in reaches):
         edge = _open(reaches, now, flowing)
-        mine, others = _shares(reaches, queues, rate, rank, weight)
+        mine, others = _shares(reaches, queues, rate, precedence)
         first = _first(reaches) if mine else []
         until = min(stop, edge, _done(first, mine, now), *(_drained(queue, speed, now) for queue, speed in others))
         if until == float("inf"):
@@ -154,19 +161,19 @@ def _window(group: Group, now: float) -> Interval | None:
 
 
 def _shares(
-    reaches: Sequence[_Reach], queues: Sequence[_Queue], rate: float, rank: tuple[int, int], weight: int
+    reaches: Sequence[_Reach], queues: Sequence[_Queue], rate: float, precedence: Precedence
 ) -> tuple[float, list[tuple[_Queue, float]]]:
     """Segments/s of the campaign, and of each queue that flows now: only the first rank does."""
     waiting = [queue for queue in queues if queue.left > _LEFT]
     ready = any(reach.since is not None and reach.left > _LEFT for reach in reaches)
-    ranks = [queue.competitor.rank for queue in waiting] + ([rank] if ready else [])
+    ranks = [queue.competitor.precedence.rank for queue in waiting] + ([precedence.rank] if ready else [])
     if not ranks:
         return 0.0, []
     first = min(ranks)
-    flowing = [queue for queue in waiting if queue.competitor.rank == first]
-    mine = weight if ready and rank == first else 0
-    total = mine + sum(queue.competitor.weight for queue in flowing)
-    return rate * mine / total, [(queue, rate * queue.competitor.weight / total) for queue in flowing]
+    flowing = [queue for queue in waiting if queue.competitor.precedence.rank == first]
+    mine = precedence.weight if ready and precedence.rank == first else 0
+    total = mine + sum(queue.competitor.precedence.weight for queue in flowing)
+    return rate * mine / total, [(queue, rate * queue.competitor.precedence.weight / total) for queue in flowing]
 
 
 def _first(reaches: Sequence[_Reach]) -> list[_Reach]:

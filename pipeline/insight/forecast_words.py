@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.insight.forecast import CompetingCampaign, Flow, Group, Held, flow
+from pipeline.insight.forecast import CompetingCampaign, Flow, Group, Held, Precedence, flow
 from pipeline.timing import tz
 from schemas.times import to_minute
 
@@ -26,8 +26,7 @@ class Question:
     deadline: int | None
     horizon: int
     days: int
-    rank: tuple[int, int]
-    weight: int
+    precedence: Precedence
     groups: Sequence[Group]
     competitors: Sequence[CompetingCampaign] = ()
 
@@ -100,7 +99,7 @@ def _known_end(asked: Question, whole: Flow, crowded: float) -> float:
 def _flow(
     asked: Question, groups: Sequence[Group], competitors: Sequence[CompetingCampaign], deadline: int | None
 ) -> Flow:
-    return flow(groups, asked.rate, asked.begin, asked.rank, asked.weight, competitors, deadline)
+    return flow(groups, asked.rate, asked.begin, asked.precedence, competitors, deadline)
 
 
 def _open(groups: Sequence[Group]) -> list[Group]:

@@ -57,10 +57,8 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             if record.epoch == state.epoch:
                 state.downtime.take_heartbeat(record.at, able=record.able)
             return []
-        case Drop():
-            return _leave(state, record.epoch, record.slices, record.at, record.state, record.reason, None)
-        case Defer():
-            return _leave(state, record.epoch, record.slices, record.at, "delayed", record.reason, record.due)
+        case Drop() | Defer():
+            return _leave(state, record)
         case Finish():
             return _finish(state, offset, record)
         case CheckpointPart():
@@ -204,15 +202,14 @@ def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
     return [*effects, Owned(owner.nonce, state.epoch), *asks]
 
 
-def _leave(
-    state: LaneState, epoch: int, slices: list[Slice], at: int, to: str, reason: str, due: int | None
-) -> list[Effect]:
-    """Take slices out of the queue (`due` None), or let them wait longer. A slice of which some recipient is not
-    waiting changes nothing."""
-    if epoch != state.epoch:
+def _leave(state: LaneState, record: Drop | Defer) -> list[Effect]:
+    """Take slices out of the queue, or let them wait longer. A slice of which some recipient is not waiting changes
+    nothing."""
+    if record.epoch != state.epoch:
         return []
+    to, due = ("delayed", record.due) if isinstance(record, Defer) else (record.state, None)
     by_key: dict[Key, list[Part]] = {}
-    for slice_ in slices:
+    for slice_ in record.slices:
         if not state.waits(slice_):
             continue
         chunk = state.chunks[slice_[0]]
@@ -221,14 +218,14 @@ def _leave(
                 state.wait(chunk, part[1], part[2], due, next_attempt(attempt))
                 move(chunk, part, due)
             attempt_after = attempt if due is None else next_attempt(attempt)
-            by_key.setdefault(chunk.key, []).append(Part(part, attempt_after, to, reason))
+            by_key.setdefault(chunk.key, []).append(Part(part, attempt_after, to, record.reason))
     effects: list[Effect] = []
     for key, parts in by_key.items():
         final_parts = unknown_where_uncertain(state, parts)
         remember_dropped(state, parts)
-        effects += [*status_of(state, key, final_parts, at), *releases(state, key, final_parts, at)]
+        effects += [*status_of(state, key, final_parts, record.at), *releases(state, key, final_parts, record.at)]
         if due is not None:
-            effects += moves(state, key, parts, due, at)
-    for offset in {slice_[0] for slice_ in slices} & state.chunks.keys():
+            effects += moves(state, key, parts, due, record.at)
+    for offset in {slice_[0] for slice_ in record.slices} & state.chunks.keys():
         state.forget(state.chunks[offset])
     return effects

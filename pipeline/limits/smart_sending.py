@@ -96,32 +96,40 @@ def read_blocker(text: str) -> tuple[str, int, int] | None:
     return None if match is None else (match[1], int(match[2]), int(match[3]))
 
 
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """What keeps one message from others: its `identity` (`identity_of`), its window, and caps, asked in this order
+    after the windows."""
+
+    identity: int
+    window_ms: int
+    limits: Sequence[Limit] = ()
+
+
 def check_and_reserve(
     table: Table,
     numbers: Numbers,
     planned: int | NDArray[np.int64],
-    identity: int,
-    window_ms: int,
+    spacing: Spacing,
     now: int,
-    limits: Sequence[Limit] = (),
     reserving: NDArray[np.bool_] | None = None,
 ) -> Check:
     """Reserve a message for each of `numbers` that may have it at `planned` (ms; one time, or one per number).
 
     Only buckets that gain a reservation are assigned, each once. A number that already has this message's
     reservation may go and keeps it as it is, so a replay gives the same answer and assigns nothing.
-    `now` only decides which old reservations are dropped. `limits`: caps, asked in this order after the windows.
-    `reserving`: of which numbers a reservation is made (None: of all); the others are only asked for.
+    `now` only decides which old reservations are dropped. `reserving`: of which numbers a reservation is made (None:
+    of all); the others are only asked for.
     """
     hashed = hashes(numbers)
     order = np.argsort(hashed, kind="stable")
     sorted_hashes = hashed[order]
     times = np.broadcast_to(np.asarray(planned, np.int64), len(hashed))[order]
     rows = _joined(table, sorted_hashes)
-    words = times.astype(np.uint64) << _WINDOW_BITS | np.uint64(-(-window_ms // _MINUTE))
-    others = _others(rows, sorted_hashes, words, np.uint64(identity))
+    words = times.astype(np.uint64) << _WINDOW_BITS | np.uint64(-(-spacing.window_ms // _MINUTE))
+    others = _others(rows, sorted_hashes, words, np.uint64(spacing.identity))
     blocks = _windows(others, words)
-    for index, limit in enumerate(limits, FIRST_LIMIT):
+    for index, limit in enumerate(spacing.limits, FIRST_LIMIT):
         _cap(blocks, limit, index, others, times, order)
     fresh = (blocks.rule == MAY_GO) & ~others.own
     fresh[1:] &= sorted_hashes[1:] != sorted_hashes[:-1]
@@ -129,7 +137,7 @@ def check_and_reserve(
         fresh &= reserving[order]
     if fresh.any():
         new = np.empty((int(fresh.sum()), _WIDTH), np.uint64)
-        new[:, 0], new[:, 1], new[:, 2] = sorted_hashes[fresh], words[fresh], identity
+        new[:, 0], new[:, 1], new[:, 2] = sorted_hashes[fresh], words[fresh], spacing.identity
         _assign(table, _kept(np.insert(rows, others.place[fresh], new, axis=0), now), sorted_hashes[fresh])
     back = np.empty_like(order)
     back[order] = np.arange(len(order))

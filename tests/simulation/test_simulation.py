@@ -21,7 +21,7 @@ from loadtest.aggregator.script import Script
 from loadtest.sample.campaigns import texts
 from schemas.campaign import CampaignSpec
 from simulation.facts import rehearsed
-from simulation.run import Outcome, simulate
+from simulation.run import Conditions, Outcome, simulate
 
 HOUR = 3_600_000
 CALM = Script.model_validate({"latency": {"median": 0.05}, "receipts": {"delay": {"median": 2}}})
@@ -52,7 +52,7 @@ def spec(**changes: Any) -> CampaignSpec:
 
 def ran(held: Settings, *specs: CampaignSpec, n: int = 3000, start: int = NOON, **more: Any) -> Outcome:
     script = more.pop("script", CALM)
-    return simulate(launches_of(held, specs, n, seed=1), script, 1, start, **more)
+    return simulate(launches_of(held, specs, n, seed=1), Conditions(script, 1, start, **more))
 
 
 def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_forecast_is_within_five_percent_of_the_simulation(
 ) -> None:
     held, written = settings(rate=0.4, quiet=quiet, lanes=(0, 1)), read_campaign(CAMPAIGNS / name)
     (launch,) = launches_of(held, [written], 8_000, seed=3)
-    actual = simulate([launch], CALM, 1, start)
+    actual = simulate([launch], Conditions(CALM, 1, start))
     simulated = (actual.tallies[0].last_handed - start) / 1000
     crowds = rehearsed(launch.audience, actual.plans[0], start).crowds.values()
     ahead = forecast_of(held, written, crowds, start, latency=0.05)
@@ -211,14 +211,14 @@ def test_the_forecast_is_within_five_percent_of_the_simulation(
 
 
 def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> None:
-    from pipeline.insight.forecast import CompetingCampaign
+    from pipeline.insight.forecast import CompetingCampaign, Precedence
     from pipeline.lane.scheduler import rank_of
 
     held, mine, other = settings(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
     launches = launches_of(held, [mine.model_copy(update={"smart_sending_hours": 0}), other], 6000, seed=1)
-    actual = simulate(launches, CALM, 1, NOON)
+    actual = simulate(launches, Conditions(CALM, 1, NOON))
     acted = rehearsed(launches[0].audience, actual.plans[0], NOON)
-    competitor = CompetingCampaign("other", acted.segments, rank_of("normal", None), 3)
+    competitor = CompetingCampaign("other", acted.segments, Precedence(rank_of("normal", None), 3))
     ahead = forecast_of(held, mine, acted.crowds.values(), NOON, [competitor], latency=0.05)
     assert ahead.seconds == pytest.approx((actual.tallies[0].last_handed - NOON) / 1000, rel=0.05)
     assert "other campaigns on its lanes add" in ahead.why
@@ -229,7 +229,7 @@ def test_a_deadline_leaves_as_many_unreached_as_the_simulation() -> None:
     deadline = datetime.fromtimestamp(NOON / 1000 + 1200, UTC)
     written = spec(deadline=deadline)
     (launch,) = launches_of(held, [written], 10_000, seed=1)
-    actual = simulate([launch], CALM, 1, NOON)
+    actual = simulate([launch], Conditions(CALM, 1, NOON))
     expired = actual.tallies[0].figures().states["expired"]
     crowds = rehearsed(launch.audience, actual.plans[0], NOON).crowds.values()
     ahead = forecast_of(held, written, crowds, NOON, latency=0.05)

@@ -25,7 +25,7 @@ from pipeline.campaign.money import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.ids import bucket_sql
 from schemas.succession import SHOWN
-from simulation.run import Outcome, simulate
+from simulation.run import Conditions, Outcome, simulate
 from simulation.tally import Tally
 
 SCRIPT = """
@@ -92,7 +92,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         first, second = launches_of(stack.settings, specs, None, seed=1)
         # As for real: the sale is launched when the earlier campaign's refusals have freed their reservations.
         launches = [first, replace(second, delay_ms=60_000)]
-        simulated = simulate(launches, read_script(script), 1, 1_794_934_800_000, stack.settings.kafka.partitions)
+        simulated = simulate(
+            launches, Conditions(read_script(script), 1, 1_794_934_800_000, stack.settings.kafka.partitions)
+        )
         api = Client(stack.settings.api.url)
         earlier, _ = _sent(api, EARLIER)
         campaign, shown = _sent(api, SALE)

@@ -72,24 +72,30 @@ class Pick:
     segments: int
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a slice may hold at most, in messages and in segments, and of whom. `carrier_daily`: the lane's limits per
+    carrier and day (names as `carrier_day.normal` gives them), who is over them waits for the next day. `quiet` None:
+    nobody's hours are looked at."""
+
+    messages: int
+    segments: int
+    carrier_daily: Mapping[str, int] | None = None
+    quiet: QuietHours | None = None
+
+
 def pick(
     state: LaneState,
     picked: Picked,
     share: FairShare,
     blocked: Blocked,
     now: int,
-    *,
-    messages: int,
-    segments: int,
-    carrier_daily: Mapping[str, int] | None = None,
-    quiet: QuietHours | None = None,
+    room: Room,
 ) -> Pick | None:
-    """Choose the next slice of at most `messages` messages and `segments` segments (but at least one message).
+    """Choose the next slice that fits into `room` (but at least one message).
 
     Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that are opted out
-    or held count as messages, so a pick looks at no more recipients than that. `carrier_daily` are the lane's limits
-    per carrier and day (names as `carrier_day.normal` gives them): recipients beyond them wait for the next day.
-    `quiet` None: quiet hours are not checked.
+    or held count as messages, so a pick looks at no more recipients than there is room for.
     """
     ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
@@ -100,8 +106,9 @@ def pick(
     if deadline is not None and now >= deadline:
         return Pick(None, [_expire(state, _free(state, picked, key), Reason.DEADLINE, now)], 0)
     check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
-    hours = None if quiet is None or settings[key[0]].transactional else _Hours(quiet, now)
-    taken = _Slice(messages, segments, _carriers_left(state, picked, carrier_daily, now), next_day(now), hours)
+    hours = None if room.quiet is None or settings[key[0]].transactional else _Hours(room.quiet, now)
+    left = _carriers_left(state, picked, room.carrier_daily, now)
+    taken = _Slice(room.messages, room.segments, left, next_day(now), hours)
     late: list[Slice] = []
     for span in state.table.ready(key):
         if is_too_late(state, span, now):

@@ -14,7 +14,7 @@ from pipeline.lane.state import LaneState, unpack
 from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments
 from pipeline.sending.effects import Instant, Letter, Log, Plain, Wake, Write
 from pipeline.sending.outage.breaker import Breaker
-from pipeline.sending.picking.picker import Pick, Picked, expired, pick
+from pipeline.sending.picking.picker import Pick, Picked, Room, expired, pick
 from pipeline.sending.picking.poison import find_poison
 from pipeline.sending.submitting.line import Line
 from pipeline.timing.quiet_hours import QuietHours
@@ -188,10 +188,12 @@ class Proposer:
             share,
             self._blocked,
             now,
-            messages=min(self._limits.batch, messages),
-            segments=self._flow.size(state, now),
-            carrier_daily=self._limits.carrier_daily,
-            quiet=self._limits.quiet,
+            Room(
+                messages=min(self._limits.batch, messages),
+                segments=self._flow.size(state, now),
+                carrier_daily=self._limits.carrier_daily,
+                quiet=self._limits.quiet,
+            ),
         )
 
     def _write(self, record: Proposal) -> Write:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.campaign.plan import CampaignPlan, compile_plan
+from pipeline.content.outgoing import LinkSigner
 from pipeline.content.segments import count
 from pipeline.eligibility.decide import Decision, Reason, decide
 from pipeline.eligibility.optouts import OptOuts
-from pipeline.limits.smart_sending import check_and_reserve, identity_of, read_blocker
+from pipeline.limits.smart_sending import Spacing, check_and_reserve, identity_of, read_blocker
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import RecipientChunk
 from schemas.lane import LANES
@@ -70,7 +71,7 @@ def test_each_reason_and_its_columns_left_out() -> None:
     numbers = [BASE + i for i in range(6)]
     numbers[1] = 99_999
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [numbers[3], numbers[2]], NOW - HOUR, 1, 8 * HOUR, NOW)
+    check_and_reserve(table, [numbers[3], numbers[2]], NOW - HOUR, Spacing(1, 8 * HOUR), NOW)
     texts = ["", "x", "y", "z", "€" * 462, "last"]
     given_chunk = chunk(6, 0, numbers=numbers, fields={"first_name": texts, "unused": texts})
     decision = decide(given_chunk, _nameless_plan(), table, OptOuts([numbers[2], numbers[1]]), NOW)
@@ -133,7 +134,7 @@ def test_a_paused_campaign_is_decided_as_a_running_one() -> None:
 
 def test_transactional_messages_neither_ask_nor_reserve_but_stop_is_stop() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, chunk().numbers, NOW, 1, 8 * HOUR, NOW)
+    check_and_reserve(table, chunk().numbers, NOW, Spacing(1, 8 * HOUR), NOW)
     before = dict(table)
     decision = decide(chunk(), plan(transactional=True), table, OptOuts([BASE + 500]), NOW)
     assert states(decision) == {500: "skipped opted_out", 501: "work", 502: "work", 503: "work"}
@@ -145,7 +146,7 @@ def test_segments_are_those_of_the_text_with_its_link() -> None:
     given_chunk = chunk(3, fields={"first_name": ["Ann", "é" * 101, "ж" * 60]})
     [(_, work)] = decide(given_chunk, compiled, {}, OptOuts(), NOW).work
     texts = compiled.messages[0].renderer.render(
-        ID, 0, work.ordinals, work.fields, b"0123456789abcdef", compiled.link_base
+        ID, 0, work.ordinals, work.fields, LinkSigner(b"0123456789abcdef", compiled.link_base)
     )
     assert work.segments == [count(text).parts for text in texts] == [1, 2, 2]
 
@@ -156,7 +157,7 @@ def test_conserved_and_the_same_when_replayed(n: int, nth: int, out: set[int], t
     given_chunk = chunk(n, nth * 500)
     table: dict[int, bytes] = {}
     others = [number for i, number in enumerate(given_chunk.numbers) if i in texted]
-    check_and_reserve(table, others, NOW - HOUR, 1, 8 * HOUR, NOW)
+    check_and_reserve(table, others, NOW - HOUR, Spacing(1, 8 * HOUR), NOW)
     optouts = OptOuts([number for i, number in enumerate(given_chunk.numbers) if i in out])
     first = decide(given_chunk, plan(), table, optouts, NOW)
     after = dict(table)
@@ -194,7 +195,7 @@ def test_a_recipient_skipped_for_smart_sending_is_shown_with_the_message_and_tim
     table: dict[int, bytes] = {}
     asked = chunk(3)
     earlier = identity_of("0000000z", 2)
-    assert check_and_reserve(table, asked.numbers[1:], NOW - HOUR, earlier, 0, NOW).ok.all()
+    assert check_and_reserve(table, asked.numbers[1:], NOW - HOUR, Spacing(earlier, 0), NOW).ok.all()
     decided = decide(asked, plan(smart_sending_hours=168), table, OptOuts(), NOW)
     (group,) = [group for status in decided.statuses for group in status.groups]
     assert (group.reason, group.ordinals) == ("smart_sending", [501, 502])

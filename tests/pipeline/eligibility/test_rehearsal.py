@@ -11,10 +11,10 @@ import pytest
 from pipeline.audience.fanout import chunks
 from pipeline.campaign.money import cost
 from pipeline.campaign.plan import compile_plan
-from pipeline.eligibility.decide import decide
+from pipeline.eligibility.decide import History, decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.rehearsal import ReadOnlyTable, Rehearsal, rehearse
-from pipeline.limits.smart_sending import check_and_reserve
+from pipeline.limits.smart_sending import Spacing, check_and_reserve
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.campaign import CampaignDocument
 from schemas.chunk import FanoutRange
@@ -45,11 +45,11 @@ def test_it_counts_what_eligibility_decides(doc: CampaignDocument) -> None:
     consent = OptOuts(audience.opted_out)
     table: dict[int, bytes] = {}
     for at, part in ((NOW - HOUR, 5), (NOW - 9 * HOUR, 3), (NOW - 20 * HOUR, 3)):
-        check_and_reserve(table, numbers[::part], at, at % 1000, 0, NOW)
+        check_and_reserve(table, numbers[::part], at, Spacing(at % 1000, 0), NOW)
     plan = plan_of(doc)
     before = dict(table)
     actual = Rehearsal()
-    _, goes = rehearse(actual, audience.page, plan, 0, ReadOnlyTable(table), consent, NOW)
+    _, goes = rehearse(actual, audience.page, plan, 0, History(ReadOnlyTable(table), consent), NOW)
     assert table == before
     task = FanoutRange(campaign=doc.id, revision=2, message=0, first=0, last=N)
     skipped: Counter[str] = Counter()
@@ -74,12 +74,12 @@ def test_it_counts_what_eligibility_decides(doc: CampaignDocument) -> None:
 def test_pages_add_up() -> None:
     audience = sample(1_000, 4, ("first_name",))
     whole, plan = Rehearsal(), plan_of(document())
-    rehearse(whole, audience.page, plan, 0, {}, OptOuts(audience.opted_out), NOW)
+    rehearse(whole, audience.page, plan, 0, History({}, OptOuts(audience.opted_out)), NOW)
     added = Rehearsal()
     task = FanoutRange(campaign="0000000a", revision=2, message=0, first=0, last=1_000)
     for _, chunk in chunks(task, audience.page, 8):
         names = ("numbers", "zones", "zone", "countries", "country", "regions", "region", "fields")
         page = replace(audience.page, **{name: getattr(chunk, name) for name in names})
-        rehearse(added, page, plan, 0, {}, OptOuts(audience.opted_out), NOW)
+        rehearse(added, page, plan, 0, History({}, OptOuts(audience.opted_out)), NOW)
     assert (added.recipients, added.skipped, added.going) == (whole.recipients, whole.skipped, whole.going)
     assert (added.segments, added.cost) == (whole.segments, whole.cost)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.campaign.money import PriceList
-from pipeline.content.outgoing import compile_lane_message
+from pipeline.content.outgoing import LinkSigner, compile_lane_message
 from pipeline.feedback.inbound import Known, closing_of, note, receive
 from pipeline.feedback.replies import (
     AFTER_START_MS,
@@ -30,7 +30,7 @@ from pipeline.feedback.replies import (
 from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
-from pipeline.sending.picking.picker import Picked, pick
+from pipeline.sending.picking.picker import Picked, Room, pick
 from schemas.feedback import REPLIES, Conversation, InboundText, ReplyKind, SentReply
 from schemas.lane import LANES, Owner
 from schemas.wire import encode
@@ -172,7 +172,9 @@ def test_the_lane_lets_only_the_confirmation_pass_to_an_opted_out_number() -> No
             raw = encode(record)
             apply(state, offset, LANES.decode(raw), raw)
         state.table.release(NOW)
-        chosen = pick(state, Picked(), FairShare(), lambda n: ["opted_out"] * len(n), NOW, messages=10, segments=10)
+        chosen = pick(
+            state, Picked(), FairShare(), lambda n: ["opted_out"] * len(n), NOW, Room(messages=10, segments=10)
+        )
         assert chosen is not None
         assert (chosen.intent is not None) == passes
         assert bool(chosen.drops) != passes
@@ -185,9 +187,9 @@ def test_a_reply_goes_out_as_written_braces_and_all() -> None:
     assert settings.priority == "urgent"
     assert settings.transactional
     renderer = compile_lane_message(settings.messages[reply.message])
-    assert renderer.render(work.campaign, work.message, work.ordinals, work.fields, b"0" * 16, "https://hp") == [
-        TERMS.texts["auto"]
-    ]
+    assert renderer.render(
+        work.campaign, work.message, work.ordinals, work.fields, LinkSigner(b"0" * 16, "https://hp")
+    ) == [TERMS.texts["auto"]]
 
 
 def test_a_confirmed_start_waits_until_the_lanes_know() -> None:

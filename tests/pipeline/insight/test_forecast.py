@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.insight.forecast import CompetingCampaign, Flow, Group, flow
+from pipeline.insight.forecast import CompetingCampaign, Flow, Group, Precedence, flow
 
 HOUR = 3_600_000
-NORMAL = (1, 1 << 62)
+NORMAL = Precedence((1, 1 << 62))
 
 
 def test_alone_it_takes_its_segments_at_the_rate() -> None:
@@ -18,14 +18,15 @@ def test_alone_it_takes_its_segments_at_the_rate() -> None:
 
 def test_a_rival_of_the_same_rank_shares_by_weight_and_one_of_a_higher_rank_goes_first() -> None:
     groups = [Group("a", 100, 100)]
-    even = flow(groups, 10.0, 0, NORMAL, weight=1, competitors=[CompetingCampaign("b", 1000, NORMAL, 1)])
+    higher, lower = (CompetingCampaign("b", 50, Precedence((rank, 0))) for rank in (0, 2))
+    even = flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 1000, NORMAL)])
     assert even.finish == 20_000
     assert flow(
-        groups, 10.0, 0, NORMAL, weight=3, competitors=[CompetingCampaign("b", 1000, NORMAL, 1)]
+        groups, 10.0, 0, Precedence(NORMAL.rank, 3), competitors=[CompetingCampaign("b", 1000, NORMAL)]
     ).finish == pytest.approx(13_333)
-    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 50, (0, 0), 1)]).finish == 15_000
-    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 50, (2, 0), 1)]).finish == 10_000
-    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 20, NORMAL, 1)]).finish == 12_000
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[higher]).finish == 15_000
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[lower]).finish == 10_000
+    assert flow(groups, 10.0, 0, NORMAL, competitors=[CompetingCampaign("b", 20, NORMAL)]).finish == 12_000
 
 
 def test_a_window_that_closes_leaves_the_rest_for_the_next_and_reports_it() -> None:
@@ -114,7 +115,9 @@ def test_it_terminates_on_a_clock_of_this_century(
 ) -> None:
     """What rounding leaves of a queue takes less time than a float of ms since 1970 can tell."""
     begin = 1_800_000_000_123
-    competitors = [CompetingCampaign(str(n), size, NORMAL, weight) for n, (size, weight) in enumerate(others)]
+    competitors = [
+        CompetingCampaign(str(n), size, Precedence(NORMAL.rank, weight)) for n, (size, weight) in enumerate(others)
+    ]
     actual = flow([Group("a", size, size) for size in sizes], rate, begin, NORMAL, competitors=competitors)
     assert actual.finish is not None
     alone, together = sum(sizes) / rate, (sum(sizes) + sum(size for size, _ in others)) / rate

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.insight.forecast import Group, Interval
+from pipeline.insight.forecast import Group, Interval, Precedence
 from pipeline.insight.forecast_words import Question, forecast
 from pipeline.insight.review import written_instant
 
@@ -19,7 +19,7 @@ def question(windows: list[Interval], recipients: int, deadline: int | None = No
     group = Group("Europe/Paris", recipients, recipients, windows)
     return Question(
         sender="main", limit=1.0, rate=1.0, begin=BEGIN, deadline=deadline, horizon=HORIZON, days=30,
-        rank=(1, 1 << 62), weight=1, groups=[group],
+        precedence=Precedence((1, 1 << 62)), groups=[group],
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.lane.checkpoint import restore, snapshot
 from pipeline.lane.lateness import SILENCE_MS, Downtime, late_rule, lateness
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picking.picker import Picked, expired, pick
+from pipeline.sending.picking.picker import Picked, Room, expired, pick
 from schemas.chunk import Release
 from schemas.lane import Defer, Drop, Heartbeat
 from schemas.lane import ResultGroup as Group
@@ -39,7 +39,9 @@ def late(log: Log, now: int, position: int = 0) -> int:
 def chosen(log: Log, now: int) -> tuple[list[Drop], int]:
     """What the owner writes: who expires as too late, and how many are picked."""
     log.state.table.release(now)
-    actual = pick(log.state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, messages=9, segments=9)
+    actual = pick(
+        log.state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(messages=9, segments=9)
+    )
     if actual is None:
         return [], 0
     count = sum(stop - start for _, start, stop in actual.intent.slices) if actual.intent else 0

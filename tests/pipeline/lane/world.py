@@ -16,7 +16,7 @@ from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Flight, LaneState, flight_of
 from pipeline.limits.rate import Window
-from pipeline.sending.picking.picker import Pick, Picked, pick
+from pipeline.sending.picking.picker import Pick, Picked, Room, pick
 from pipeline.sending.submitting.submission import held_all, held_back, hours_of, starts_full
 from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
@@ -192,9 +192,7 @@ class World:
             worker.share,
             self.opted,
             now,
-            messages=messages,
-            segments=segments,
-            quiet=QUIET,
+            Room(messages=messages, segments=segments, quiet=QUIET),
         )
         if chosen is None:
             return

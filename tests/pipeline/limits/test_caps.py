@@ -19,6 +19,7 @@ from pipeline.limits.smart_sending import (
     HOUR,
     MAY_GO,
     SMART_SENDING,
+    Spacing,
     check_and_reserve,
     identity_of,
     read_blocker,
@@ -116,11 +117,11 @@ def test_as_the_reference_over_every_span(history: list[Ask], legal: int, day: i
         ]
         identity = ask.account << 48 | ask.message << 8
         at = NOW + ask.at * HOUR
-        check = check_and_reserve(table, numbers, at, identity, ask.window * HOUR, NOW, limits)
+        check = check_and_reserve(table, numbers, at, Spacing(identity, ask.window * HOUR, limits), NOW)
         expected = [reference.ask(ask, number) for number in ask.numbers]
         assert check.rule.tolist() == [rule for rule, _ in expected]
         assert check.blocked_at.tolist() == [NOW + hour * HOUR if rule else 0 for rule, hour in expected]
-        again = check_and_reserve(_Frozen(table), numbers, at, identity, ask.window * HOUR, NOW, limits)
+        again = check_and_reserve(_Frozen(table), numbers, at, Spacing(identity, ask.window * HOUR, limits), NOW)
         assert again.rule.tolist() == check.rule.tolist()
 
 
@@ -135,7 +136,7 @@ def test_a_span_is_open_at_its_end_and_counts_before_and_after_to_the_millisecon
     def asked(*offsets: int) -> list[int]:
         table: dict[int, bytes] = {}
         return [
-            int(check_and_reserve(table, [9], NOW + offset, 7 << 48 | nth << 8, 0, NOW, limits).rule[0])
+            int(check_and_reserve(table, [9], NOW + offset, Spacing(7 << 48 | nth << 8, 0, limits), NOW).rule[0])
             for nth, offset in enumerate(offsets, 1)
         ]
 
@@ -151,23 +152,23 @@ def test_what_is_given_back_counts_no_more_and_an_old_reservation_without_accoun
     table: dict[int, bytes] = {}
     limits = account_limits(5, 1, None)
     first, second = 5 << 48 | identity_of("0000000b", 0), 5 << 48 | identity_of("0000000c", 0)
-    assert check_and_reserve(table, [9], NOW, identity_of("0000000d", 0), 0, NOW).ok.all()
-    assert check_and_reserve(table, [9], NOW, first, 0, NOW, limits).ok.all()
-    assert not check_and_reserve(table, [9], NOW, second, 0, NOW, limits).ok.any()
+    assert check_and_reserve(table, [9], NOW, Spacing(identity_of("0000000d", 0), 0), NOW).ok.all()
+    assert check_and_reserve(table, [9], NOW, Spacing(first, 0, limits), NOW).ok.all()
+    assert not check_and_reserve(table, [9], NOW, Spacing(second, 0, limits), NOW).ok.any()
     release(table, [9], identity_of("0000000b", 0))
-    assert check_and_reserve(table, [9], NOW, second, 0, NOW, limits).ok.all()
+    assert check_and_reserve(table, [9], NOW, Spacing(second, 0, limits), NOW).ok.all()
 
 
 def test_the_table_keeps_what_a_weeks_cap_counts() -> None:
     table: dict[int, bytes] = {}
     limits = account_limits(5, None, 2)
     for nth in range(2):
-        assert check_and_reserve(table, [9], NOW + nth, 5 << 48 | nth << 8, 0, NOW, limits).ok.all()
+        assert check_and_reserve(table, [9], NOW + nth, Spacing(5 << 48 | nth << 8, 0, limits), NOW).ok.all()
     # Written at the very end of the week by another message, and asked for a message planned a day ago by then.
     later = NOW + LONGEST
-    assert check_and_reserve(table, [9], later + DAY, 6 << 48 | 77 << 8, 0, later + DAY).ok.all()
-    assert not check_and_reserve(table, [9], later - 1, 5 << 48 | 99 << 8, 0, later + DAY, limits).ok.any()
-    assert check_and_reserve(table, [9], later + 1, 5 << 48 | 99 << 8, 0, later + DAY, limits).ok.all()
+    assert check_and_reserve(table, [9], later + DAY, Spacing(6 << 48 | 77 << 8, 0), later + DAY).ok.all()
+    assert not check_and_reserve(table, [9], later - 1, Spacing(5 << 48 | 99 << 8, 0, limits), later + DAY).ok.any()
+    assert check_and_reserve(table, [9], later + 1, Spacing(5 << 48 | 99 << 8, 0, limits), later + DAY).ok.all()
 
 
 def test_the_caps_of_the_law_are_those_of_the_place_from_their_day_on() -> None:

@@ -13,7 +13,7 @@ from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import CarrierDays, day_of, next_day
-from pipeline.sending.picking.picker import Picked, pick
+from pipeline.sending.picking.picker import Picked, Room, pick
 from schemas.lane import Control, Defer, Intent, LaneMessage, LaneSettings, Owner, Result, ResultGroup, Work
 from schemas.wire import Record, encode
 
@@ -78,9 +78,13 @@ def fold(state: LaneState, record: Record) -> int:
 
 def choose(state: LaneState, picked: Picked, limit: int) -> tuple[Intent | None, list[Defer]]:
     chosen = pick(
-        state, picked, FairShare(), lambda numbers: [""] * len(numbers), NOON, messages=500, segments=500,
-        carrier_daily={"t-mobile": limit},
-    )  # fmt: skip
+        state,
+        picked,
+        FairShare(),
+        lambda numbers: [""] * len(numbers),
+        NOON,
+        Room(messages=500, segments=500, carrier_daily={"t-mobile": limit}),
+    )
     assert chosen is not None
     return chosen.intent, [drop for drop in chosen.drops if isinstance(drop, Defer)]
 

@@ -19,7 +19,7 @@ from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.identity.buckets import hashes
 from pipeline.limits.caps import account_limits
-from pipeline.limits.smart_sending import HOUR, check_and_reserve, identity_of, read_blocker, release
+from pipeline.limits.smart_sending import HOUR, Spacing, check_and_reserve, identity_of, read_blocker, release
 from schemas.account import account_tag
 from schemas.chunk import RecipientChunk
 from tests.pipeline.campaigns import NOW, TERMS, document
@@ -60,7 +60,7 @@ def test_fifty_thousand_people_get_one_message_each_of_twenty_campaigns_launched
     for campaign, chunk in shuffled(rng, PEOPLE // CHUNK):
         theirs = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
         identity = identity_of(f"000000{campaign:02d}", 0)
-        check = check_and_reserve(table, numbers[theirs], int(at[campaign]), identity, WINDOW, NOW)
+        check = check_and_reserve(table, numbers[theirs], int(at[campaign]), Spacing(identity, WINDOW), NOW)
         got[campaign, theirs] = check.ok
     assert (got.sum(axis=0) == 1).all(), "the best: everybody one"
     assert (got.sum(axis=1) > 0).sum() > 5, "it was no race"
@@ -81,7 +81,7 @@ def test_fifty_thousand_people_get_as_many_as_the_account_lets_them_where_there_
     for campaign, chunk in shuffled(rng, PEOPLE // CHUNK):
         theirs = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
         identity = identity_of(f"000000{campaign:02d}", 0, tag)
-        check = check_and_reserve(table, numbers[theirs], int(at[campaign]), identity, 0, NOW, limits)
+        check = check_and_reserve(table, numbers[theirs], int(at[campaign]), Spacing(identity, 0, limits), NOW)
         if (campaign, chunk) not in seen:
             seen.add((campaign, chunk))
             got[theirs] += check.ok

@@ -12,6 +12,7 @@ from pipeline.limits.smart_sending import (
     HOUR,
     KEPT,
     WIDEST,
+    Spacing,
     check_and_reserve,
     identity_of,
     message_of,
@@ -68,7 +69,7 @@ def histories(draw: st.DrawFn) -> list[Send]:
 
 
 def ask(table: dict[int, bytes], send: Send, now: int = NOW) -> list[bool]:
-    check = check_and_reserve(table, list(send.numbers), send.planned, send.identity, send.window, now)
+    check = check_and_reserve(table, list(send.numbers), send.planned, Spacing(send.identity, send.window), now)
     answers: list[bool] = check.ok.tolist()
     return answers
 
@@ -97,7 +98,7 @@ def test_a_replay_answers_the_same_and_assigns_nothing(history: list[Send]) -> N
         refusing = _NeverAssigned(table)
         assert (
             check_and_reserve(
-                refusing, list(send.numbers), send.planned, send.identity, send.window, NOW + HOUR
+                refusing, list(send.numbers), send.planned, Spacing(send.identity, send.window), NOW + HOUR
             ).ok.tolist()
             == first
         )
@@ -123,8 +124,8 @@ def test_the_table_does_not_depend_on_the_order_where_nothing_is_refused(history
 
 def test_the_blocker_is_named() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7, 9], NOW, OTHER, 8 * HOUR, NOW)
-    check = check_and_reserve(table, [8, 9], NOW + HOUR, CAMPAIGN, 8 * HOUR, NOW)
+    check_and_reserve(table, [7, 9], NOW, Spacing(OTHER, 8 * HOUR), NOW)
+    check = check_and_reserve(table, [8, 9], NOW + HOUR, Spacing(CAMPAIGN, 8 * HOUR), NOW)
     assert check.ok.tolist() == [True, False]
     assert message_of(int(check.blocker[1])) == ("zzzzzzzz", 255)
     assert check.blocked_at.tolist() == [0, NOW]
@@ -132,7 +133,7 @@ def test_the_blocker_is_named() -> None:
 
 def test_two_sided_the_window_of_the_later_one_counts() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7], NOW + 10 * HOUR, OTHER, 4 * HOUR, NOW)
+    check_and_reserve(table, [7], NOW + 10 * HOUR, Spacing(OTHER, 4 * HOUR), NOW)
     # Seven hours before it, with a window of a week: it is the earlier one, the other's four hours count.
     assert ask(dict(table), Send(CAMPAIGN, NOW + 3 * HOUR, WIDEST, (7,))) == [True]
     assert ask(dict(table), Send(CAMPAIGN, NOW + 7 * HOUR, 0, (7,))) == [False]
@@ -150,7 +151,7 @@ def test_each_bucket_is_assigned_once_and_sorted() -> None:
 
     table = Counting()
     numbers = np.random.default_rng(1).integers(10**10, 10**11, 500).tolist()
-    check_and_reserve(table, numbers, NOW, CAMPAIGN, HOUR, NOW)
+    check_and_reserve(table, numbers, NOW, Spacing(CAMPAIGN, HOUR), NOW)
     assert sorted(assigned) == sorted({bucket(number) for number in numbers})
     for key, packed in table.items():
         rows = np.frombuffer(packed, "<u8").reshape(-1, 3)
@@ -160,50 +161,50 @@ def test_each_bucket_is_assigned_once_and_sorted() -> None:
 
 def test_one_time_per_number() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7, 8], np.array([NOW, NOW + 5 * HOUR]), OTHER, HOUR, NOW)
-    check = check_and_reserve(table, [8, 7], NOW + 5 * HOUR, CAMPAIGN, HOUR, NOW)
+    check_and_reserve(table, [7, 8], np.array([NOW, NOW + 5 * HOUR]), Spacing(OTHER, HOUR), NOW)
+    check = check_and_reserve(table, [8, 7], NOW + 5 * HOUR, Spacing(CAMPAIGN, HOUR), NOW)
     assert check.ok.tolist() == [False, True]
 
 
 def test_old_reservations_go_when_the_bucket_is_written() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7], NOW, OTHER, WIDEST, NOW)
-    check_and_reserve(table, [7], NOW + KEPT + 1, CAMPAIGN, HOUR, NOW + KEPT)
+    check_and_reserve(table, [7], NOW, Spacing(OTHER, WIDEST), NOW)
+    check_and_reserve(table, [7], NOW + KEPT + 1, Spacing(CAMPAIGN, HOUR), NOW + KEPT)
     assert len(table[bucket(7)]) == 2 * 24
-    check_and_reserve(table, [7], NOW + KEPT + HOUR + 1, CAMPAIGN + 1, HOUR, NOW + KEPT + 1)
+    check_and_reserve(table, [7], NOW + KEPT + HOUR + 1, Spacing(CAMPAIGN + 1, HOUR), NOW + KEPT + 1)
     assert np.frombuffer(table[bucket(7)], "<u8").reshape(-1, 3)[:, 2].tolist() == [CAMPAIGN, CAMPAIGN + 1]
 
 
 def test_release_takes_back_only_this_message() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7, 8, 9], NOW, OTHER, HOUR, NOW)
-    check_and_reserve(table, [7, 8], NOW + HOUR, CAMPAIGN, HOUR, NOW)
+    check_and_reserve(table, [7, 8, 9], NOW, Spacing(OTHER, HOUR), NOW)
+    check_and_reserve(table, [7, 8], NOW + HOUR, Spacing(CAMPAIGN, HOUR), NOW)
     before = dict(table)
     release(table, [8, 7, 5], CAMPAIGN)
     released = dict(table)
     assert released != before
-    assert check_and_reserve(table, [7, 8, 9], NOW, CAMPAIGN + 1, HOUR, NOW).blocker.tolist() == [OTHER] * 3
+    assert check_and_reserve(table, [7, 8, 9], NOW, Spacing(CAMPAIGN + 1, HOUR), NOW).blocker.tolist() == [OTHER] * 3
     release(table, [8], CAMPAIGN)
     assert table == released
 
 
 def test_released_reservations_hold_no_recipient_back() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7, 8], NOW, CAMPAIGN, HOUR, NOW)
+    check_and_reserve(table, [7, 8], NOW, Spacing(CAMPAIGN, HOUR), NOW)
     release(table, [7], CAMPAIGN)
-    check = check_and_reserve(table, [7, 8], NOW + 1, OTHER, HOUR, NOW)
+    check = check_and_reserve(table, [7, 8], NOW + 1, Spacing(OTHER, HOUR), NOW)
     assert check.ok.tolist() == [True, False]
     release(table, [7], CAMPAIGN)
-    assert check_and_reserve(table, [7], NOW + 1, CAMPAIGN + 1, HOUR, NOW).blocker.tolist() == [OTHER]
+    assert check_and_reserve(table, [7], NOW + 1, Spacing(CAMPAIGN + 1, HOUR), NOW).blocker.tolist() == [OTHER]
 
 
 def test_a_chunk_read_again_after_its_release_gets_the_same_answer_and_reserves_nothing() -> None:
     table: dict[int, bytes] = {}
-    check_and_reserve(table, [7], NOW, CAMPAIGN, HOUR, NOW)
+    check_and_reserve(table, [7], NOW, Spacing(CAMPAIGN, HOUR), NOW)
     release(table, [7], CAMPAIGN)
-    check_and_reserve(table, [7], NOW, OTHER, HOUR, NOW)
+    check_and_reserve(table, [7], NOW, Spacing(OTHER, HOUR), NOW)
     before = dict(table)
-    assert check_and_reserve(table, [7], NOW, CAMPAIGN, HOUR, NOW).ok.all()
+    assert check_and_reserve(table, [7], NOW, Spacing(CAMPAIGN, HOUR), NOW).ok.all()
     release(table, [7], CAMPAIGN)
     assert table == before
     rows = np.frombuffer(table[bucket(7)], "<u8").reshape(-1, 3)
@@ -212,39 +213,39 @@ def test_a_chunk_read_again_after_its_release_gets_the_same_answer_and_reserves_
 
 def test_a_number_twice_in_a_chunk_is_reserved_once() -> None:
     table: dict[int, bytes] = {}
-    assert check_and_reserve(table, [7, 7], NOW, CAMPAIGN, HOUR, NOW).ok.all()
+    assert check_and_reserve(table, [7, 7], NOW, Spacing(CAMPAIGN, HOUR), NOW).ok.all()
     assert len(table[bucket(7)]) == 24
 
 
 def test_nobody() -> None:
     table: dict[int, bytes] = {}
-    assert check_and_reserve(table, [], NOW, CAMPAIGN, HOUR, NOW).ok.tolist() == []
+    assert check_and_reserve(table, [], NOW, Spacing(CAMPAIGN, HOUR), NOW).ok.tolist() == []
     assert table == {}
 
 
 def test_a_move_takes_the_reservation_with_it_in_both_directions() -> None:
     table: dict[int, bytes] = {}
     numbers = [7, 8, 9]
-    check_and_reserve(table, numbers, NOW, CAMPAIGN, 8 * HOUR, NOW)
+    check_and_reserve(table, numbers, NOW, Spacing(CAMPAIGN, 8 * HOUR), NOW)
     release(table, [9], CAMPAIGN)
     move(table, [7, 9, 11], CAMPAIGN, NOW + 24 * HOUR)
     moved = dict(table)
     move(table, [7, 9, 11], CAMPAIGN, NOW + 24 * HOUR)
     assert table == moved
-    near_the_old = check_and_reserve(dict(table), numbers, NOW + 2 * HOUR, OTHER, 4 * HOUR, NOW)
+    near_the_old = check_and_reserve(dict(table), numbers, NOW + 2 * HOUR, Spacing(OTHER, 4 * HOUR), NOW)
     assert near_the_old.ok.tolist() == [True, False, True]
-    near_the_new = check_and_reserve(dict(table), numbers, NOW + 23 * HOUR, OTHER, 4 * HOUR, NOW)
+    near_the_new = check_and_reserve(dict(table), numbers, NOW + 23 * HOUR, Spacing(OTHER, 4 * HOUR), NOW)
     assert near_the_new.ok.tolist() == [False, True, True]
     assert near_the_new.blocked_at.tolist() == [NOW + 24 * HOUR, 0, 0]
-    assert check_and_reserve(dict(table), numbers, NOW, CAMPAIGN, 8 * HOUR, NOW).ok.all()
+    assert check_and_reserve(dict(table), numbers, NOW, Spacing(CAMPAIGN, 8 * HOUR), NOW).ok.all()
     release(table, numbers, CAMPAIGN)
-    assert check_and_reserve(table, numbers, NOW + 23 * HOUR, OTHER, 4 * HOUR, NOW).ok.all()
+    assert check_and_reserve(table, numbers, NOW + 23 * HOUR, Spacing(OTHER, 4 * HOUR), NOW).ok.all()
 
 
 def test_rows_are_in_order_after_a_move() -> None:
     table: dict[int, bytes] = {}
     for nth in range(4):
-        check_and_reserve(table, [7], NOW + nth * HOUR, CAMPAIGN + nth, 0, NOW)
+        check_and_reserve(table, [7], NOW + nth * HOUR, Spacing(CAMPAIGN + nth, 0), NOW)
     move(table, [7], CAMPAIGN, NOW + 9 * HOUR)
     rows = np.frombuffer(table[bucket(7)], "<u8").reshape(-1, 3).tolist()
     assert rows == sorted(rows)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pipeline.lane.effects import Submit
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picking.picker import Pick, Picked, pick
+from pipeline.sending.picking.picker import Pick, Picked, Room, pick
 from pipeline.sending.submitting.submission import held_back, hours_of
 from pipeline.timing.quiet_gate import ARRIVAL_MS, held_until
 from pipeline.timing.quiet_hours import HORIZON, QuietHours
@@ -41,7 +41,7 @@ def lane(now: int, keys: list[str] = KEYS, zone: tuple[int, ...] = (0, 1, 0, 1),
 
 def picked(log: Log, now: int) -> Pick | None:
     everybody = lambda numbers: [""] * len(numbers)  # noqa: E731
-    return pick(log.state, Picked(), FairShare(), everybody, now, messages=500, segments=500, quiet=QUIET)
+    return pick(log.state, Picked(), FairShare(), everybody, now, Room(messages=500, segments=500, quiet=QUIET))
 
 
 def test_a_pick_defers_recipients_in_quiet_hours_until_their_morning() -> None:

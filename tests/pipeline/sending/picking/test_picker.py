@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picking.picker import EXPIRED_AT_ONCE, Pick, Picked, pick
+from pipeline.sending.picking.picker import EXPIRED_AT_ONCE, Pick, Picked, Room, pick
 from schemas.lane import LANES
 from schemas.wire import encode
 from tests.pipeline.lane.records import A, B, Log, control, owner, work
@@ -41,7 +41,7 @@ class Desk:
         now: int = 100,
     ) -> Pick | None:
         self.log.state.table.release(now)
-        chosen = pick(self.log.state, self.picked, self.share, out, now, messages=messages, segments=segments)
+        chosen = pick(self.log.state, self.picked, self.share, out, now, Room(messages=messages, segments=segments))
         if chosen is not None:
             for record in [*chosen.drops, *([chosen.intent] if chosen.intent else [])]:
                 self.picked.add(record.slices)
