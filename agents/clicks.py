@@ -18,6 +18,7 @@ from agents.faust_port import Event
 from agents.runner import Emissions, output
 from pipeline.feedback.clicks import TOO_FAST_MS, statuses
 from schemas import topics
+from schemas.campaign import IN_LANES
 from schemas.feedback import ClickBatch
 
 SETTLED_MS: Final = 2_500
@@ -57,4 +58,4 @@ class Clicks:
         document = self._context.campaigns.get(campaign)
         if document is None:
             return False
-        return document.status in ("sending", "paused", "suspended") or at - document.updated < SENT_LATELY_MS
+        return document.status in IN_LANES or at - document.updated < SENT_LATELY_MS

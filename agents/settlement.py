@@ -25,7 +25,7 @@ from agents.runner import output
 from pipeline.campaign.settlement import reached
 from pipeline.insight.accounting import figures
 from schemas import metrics, topics
-from schemas.campaign import CampaignDocument, Progress, Status
+from schemas.campaign import IN_LANES, CampaignDocument, Progress, Status
 from schemas.figures import Figures
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Settlement:
         under_way = {
             document.id: document
             for document in self._context.campaigns.all()
-            if _under_way(document) and (everybody or document.status in {"sending", "paused", "suspended"})
+            if _under_way(document) and (everybody or document.status in IN_LANES)
         }
         self._forget_ended()
         for campaign, document in under_way.items():
@@ -186,6 +186,6 @@ def count(documents: Iterable[CampaignDocument]) -> None:
 
 
 def _under_way(document: CampaignDocument) -> bool:
-    if document.status in {"sending", "paused", "suspended", "sent"}:
+    if document.status in IN_LANES | {"sent"}:
         return document.recipients > 0
     return document.status == "canceled" and document.recipients > 0 and not document.finished

@@ -21,7 +21,7 @@ from adapters.errors import StoreError
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
 from api.figures_source import read_figures
-from schemas.campaign import CampaignDocument
+from schemas.campaign import CHANGING, CampaignDocument
 from schemas.json import JsonObject
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ HISTORY = 120
 HISTORY_STEP_MS = 900
 """Milliseconds between points of the history, so that frequent polling keeps the last two minutes."""
 RATE_OVER_MS = 5_000
-_LIVE = {"processing", "sending", "paused", "suspended"}
+_EVERY_ROUND = CHANGING - {"sent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class FiguresService:
         return [document for document in self._campaigns.all() if self._is_due(document)]
 
     def _is_due(self, document: CampaignDocument) -> bool:
-        if document.status in _LIVE or document.id in self._watched:
+        if document.status in _EVERY_ROUND or document.id in self._watched:
             return True
         if document.status in ("draft", "scheduled"):
             return False

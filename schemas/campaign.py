@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import (
@@ -26,6 +26,14 @@ Status = Literal[
     "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
 ]
 """`paused` is held by a person, `suspended` by the system (the document's `holds` say by whom and why)."""
+IN_LANES: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
+"""Recipients may wait in lanes."""
+SENT_OUT: Final[frozenset[Status]] = frozenset({"sent", "finished"})
+"""Nothing is left to submit."""
+OVER: Final[frozenset[Status]] = frozenset({"finished", "canceled", "failed"})
+"""Nothing but a late receipt changes the campaign any more."""
+CHANGING: Final[frozenset[Status]] = frozenset({"processing", *IN_LANES, "sent"})
+"""Figures change from one second to the next."""
 UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]
 """What happens to messages whose submission was under way when a process died (rule L4 in docs/internals/lane.md)."""
 

@@ -27,13 +27,12 @@ from pipeline.eligibility.rehearsal import PAGE, ReadOnlyTable, Rehearsal, rehea
 from pipeline.insight.review import Rehearsed
 from pipeline.limits.smart_sending import Table
 from schemas.audience import AudiencePage, Indices
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import IN_LANES, CampaignDocument, CampaignSpec
 from schemas.ids import BUCKETS
 
 PENDING_LIMIT: Final = 500_000
 """Most recipients of earlier campaigns that are rehearsed too because they have not reserved yet."""
 _BEFORE_LANES: Final = frozenset({"scheduled", "processing"})
-_UNDER_WAY: Final = frozenset({"sending", "paused", "suspended"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def _pending(services: Services, at: int, but: str) -> list[CampaignDocument]:
         if document.id != but
         and (
             (document.status in _BEFORE_LANES and document.begins <= at)
-            or (document.status in _UNDER_WAY and _has_pending(services, document))
+            or (document.status in IN_LANES and _has_pending(services, document))
         )
     ]
     return sorted(judgment, key=lambda document: max(document.begins, document.launched))

@@ -22,7 +22,7 @@ from api.web.errors import ApiError
 from api.web.idempotency import keyed
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.identity.tokens import new_campaign_id
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec
 from schemas.json import JsonObject
 from schemas.reasons import Reason
 
@@ -117,7 +117,7 @@ def _copied(document: CampaignDocument, changes: JsonObject) -> CampaignSpec:
 async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
     """Create a draft to the numbers whose message was rejected or undelivered, or expired after a downtime."""
     document = await shared.document(campaign)
-    if document.status not in ("sent", "finished", "canceled"):
+    if document.status not in SENT_OUT | {"canceled"}:
         raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
     numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
     if not numbers:

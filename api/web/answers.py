@@ -96,6 +96,7 @@ class Vocabulary(_Answer):
 
     states: list[JsonObject]
     statuses: list[str]
+    changing_statuses: list[str]
     reasons: list[JsonObject]
 
 

@@ -14,6 +14,7 @@ from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign import wording as text
 from cli.client import Client, our_api
 from cli.contacts.numbers_file import read_numbers, user
+from schemas.campaign import OVER
 from schemas.json import JsonObject
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -22,7 +23,6 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id (`longw
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
 ]
-SETTLED = {"finished", "canceled", "failed"}
 
 
 @app.callback()
@@ -93,7 +93,7 @@ def follow(api: Client, campaign: str, tell: Callable[[JsonObject], None], every
     while True:
         shown = api.get(f"/v1/campaigns/{_id(campaign)}")
         tell(shown)
-        if shown["status"] in SETTLED:
+        if shown["status"] in OVER:
             return shown
         time.sleep(every)
 

@@ -17,11 +17,11 @@ import typer
 from adapters import settings as configuration
 from adapters.settings import Settings
 from adapters.terminal import FAILED, UserError, note, say, write_json
-from cli.campaign.commands import SETTLED
 from cli.client import Client, retrying
 from cli.demo import result as demo_result
 from cli.demo import view as demo_view
 from loadtest import aggregator as aggregator_scripts
+from schemas.campaign import OVER
 from schemas.json import JsonObject
 
 LIST = "sample"
@@ -121,7 +121,7 @@ def _campaign(settings: Settings) -> JsonObject:
             shown = retrying(lambda: api.get(f"/v1/campaigns/{campaign}"), API_PATIENCE, time.sleep)
             samples.append(demo_result.sample(shown, time.monotonic() - begin))
             show(shown)
-            if shown["status"] in SETTLED or _is_still(samples):
+            if shown["status"] in OVER or _is_still(samples):
                 break
             time.sleep(SAMPLE_EVERY)
     result = demo_result.count(settings, api, shown, samples)

@@ -10,6 +10,7 @@ from pathlib import Path
 from adapters.settings import Settings
 from cli.campaign import wording as campaign_text
 from cli.client import Client
+from schemas.campaign import SENT_OUT
 from schemas.json import JsonObject
 
 
@@ -48,13 +49,11 @@ def count(settings: Settings, api: Client, shown: JsonObject, samples: list[Json
         "received_twice": twice,
         "lost": lost,
         "unexpected": unexpected,
-        "sent_seconds": next((s["seconds"] for s in samples if s["status"] in ("sent", "finished")), None),
+        "sent_seconds": next((s["seconds"] for s in samples if s["status"] in SENT_OUT), None),
         "samples": len(residuals),
         "residual_most": max(map(abs, residuals), default=None),
         "track": [{key: value for key, value in sample.items() if key != "states"} for sample in samples],
-        "ok": shown["status"] in ("sent", "finished")
-        and not any((lost, unexpected, twice, *residuals))
-        and bool(residuals),
+        "ok": shown["status"] in SENT_OUT and not any((lost, unexpected, twice, *residuals)) and bool(residuals),
     }
 
 

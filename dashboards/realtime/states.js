@@ -4,6 +4,7 @@ import { call } from "./api.js";
 const vocabulary = await call("GET", "v1/vocabulary");
 export const STATES = vocabulary.states.map(({ name, label }) => [name, label]);
 export const STATUSES = vocabulary.statuses;
+export const CHANGING = new Set(vocabulary.changing_statuses); // statuses in which figures must not be old
 const MEANING = new Map(vocabulary.states.map(({ name, meaning }) => [name, meaning]));
 export const meaning = (state) => MEANING.get(state) ?? "";
 

@@ -3,9 +3,9 @@ import { bar, fill } from "./bar.js";
 import { $, el } from "./dom.js";
 import { age, count, percent, rate, utc } from "./format.js";
 import { secondsSince } from "./live.js";
+import { CHANGING } from "./states.js";
 
 const known = new Map(); // id -> {data, node}
-const RUNNING = new Set(["processing", "sending", "sent", "paused", "suspended"]);
 
 export function update(event, selected, onSelect) {
   for (const data of event.rows) {
@@ -41,7 +41,7 @@ export function tick() {
     const seconds = data.figures ? Math.max(0, secondsSince(data.figures.as_of)) : null;
     cell.textContent = seconds === null ? "–" : `${age(seconds)} ago`;
     cell.classList.toggle("none", seconds === null);
-    const live = RUNNING.has(data.status);
+    const live = CHANGING.has(data.status);
     cell.classList.toggle("old", live && seconds > 5);
     if (live && seconds !== null) oldest = Math.max(oldest ?? 0, seconds);
   }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from schemas.campaign import CampaignDocument
+from schemas.campaign import SENT_OUT, CampaignDocument
 from schemas.figures import Figures
 from schemas.succession import UNSENT
 
 REACHED_NOBODY: Final = "reached nobody"
-_OVER: Final = frozenset({"sent", "finished"})
 _REACHED: Final = ("accepted", "delivered", "unknown")
 """States in which the recipient has the message, or may have it."""
 
@@ -37,7 +36,7 @@ def nobody_why(status: str, states: Mapping[str, int], targeted: int, reasons: S
 
     `states`: recipients by state; `targeted`: all of them; `reasons`: state, reason and count, most frequent first.
     """
-    if status not in _OVER or any(states.get(state, 0) for state in _REACHED):
+    if status not in SENT_OUT or any(states.get(state, 0) for state in _REACHED):
         return ""
     if not targeted:
         return "the audience was empty when it was frozen"

@@ -22,7 +22,7 @@ from pipeline.campaign.transitions import (
     withdraw,
 )
 from pipeline.campaign.when import begins
-from schemas.campaign import CampaignDocument, CampaignSpec, Command, UnreadableSpec, stored
+from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec, Command, UnreadableSpec, stored
 from schemas.chunk import Freeze
 
 
@@ -194,7 +194,7 @@ def _resolve(document: CampaignDocument, record: Command, now: int) -> Transitio
 def _not_cancelable(document: CampaignDocument) -> str:
     if document.status == "draft":
         return f"campaign {document.id} is a draft, so there is nothing to cancel; delete it if it is not wanted"
-    if document.status in ("sent", "finished"):
+    if document.status in SENT_OUT:
         return f"campaign {document.id} is {document.status}: all messages were submitted; it can only be duplicated"
     return f"campaign {document.id} is {document.status} already; it can only be duplicated"
 

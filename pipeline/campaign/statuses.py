@@ -18,12 +18,22 @@ from typing import Final
 from pipeline.campaign.status_commands import command, due
 from pipeline.campaign.suspension import suspend
 from pipeline.campaign.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
-from schemas.campaign import CampaignDocument, Command, CommandsRecord, Frozen, Note, Progress, Status, Suspension
+from schemas.campaign import (
+    IN_LANES,
+    SENT_OUT,
+    CampaignDocument,
+    Command,
+    CommandsRecord,
+    Frozen,
+    Note,
+    Progress,
+    Status,
+    Suspension,
+)
 from schemas.reasons import Reason
 
 _NOTED: Final[frozenset[Status]] = frozenset({"scheduled", "processing", "sending", "paused", "sent"})
 """Statuses whose reason a note may set; that of a suspended campaign says who holds it."""
-_BEFORE_SENT: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
 
 
 def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, terms_of: TermsOf) -> Transition:
@@ -77,7 +87,7 @@ def _begin(document: CampaignDocument, record: Frozen, now: int) -> Transition:
 def _frozen_again(document: CampaignDocument, now: int) -> Transition:
     if document.status == "canceled":
         return Transition(document, effects=(control(document, now), *withdraw(document, now)))
-    if document.status in ("sent", "finished"):
+    if document.status in SENT_OUT:
         return Transition(document)
     return Transition(document, effects=(control(document, now), fanout(document)))
 
@@ -103,7 +113,7 @@ def _progress(document: CampaignDocument, record: Progress, now: int) -> Transit
     if record.reached == "finished" and document.status == "canceled":
         ended = successor(document, now, finished=record.at)
         return Transition(ended, changed=True, effects=(finish(ended),))
-    before = _BEFORE_SENT if record.reached == "sent" else _BEFORE_SENT | {"sent"}
+    before = IN_LANES if record.reached == "sent" else IN_LANES | {"sent"}
     if document.status not in before or not document.recipients:
         return Transition(document)
     finished = record.at if record.reached == "finished" else 0

@@ -24,6 +24,7 @@ from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Spacing, T
 from pipeline.timing.quiet_hours import Instants
 from pipeline.timing.zones import UNKNOWN, ZoneIds, id_of, zone_ids
 from schemas.audience import Indices
+from schemas.campaign import SENT_OUT
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
 from schemas.reasons import Reason
@@ -156,7 +157,7 @@ def reason_of(code: int) -> Reason:
     return _REASONS[code - 1]
 
 
-_ACCOUNTED: Final = frozenset({"canceled", "sent", "finished"})
+_ACCOUNTED: Final = SENT_OUT | {"canceled"}
 """Statuses in which each recipient has a final state, or a message that only waits for its receipt."""
 _REASONS: Final = (
     Reason.INVALID_NUMBER, Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW, Reason.UNREACHABLE, Reason.EMPTY_TEXT,

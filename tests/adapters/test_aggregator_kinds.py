@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ from adapters.aggregators.factory import KINDS, make_adapter, make_callbacks
 from adapters.aggregators.settings import AggregatorSettings, AnyAggregator, HttpBatchSettings
 from adapters.settings import Settings, SettingsError, load
 
+EXAMPLE = Path(__file__).parents[2] / "longwave.toml.example"
 UNION = get_args(AnyAggregator)[0]
 
 
@@ -32,6 +34,16 @@ def test_capabilities_follow_from_settings() -> None:
     able = HttpBatchSettings(batch=100, idempotency_keys=False, query_url="http://127.0.0.1:1/q").capabilities
     assert (able.batch, able.refuses_repeats, able.answers_queries) == (100, False, True)
     assert not HttpBatchSettings(query_url="").capabilities.answers_queries
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_example_shows_every_setting_of_each_kind(kind: type[AggregatorSettings]) -> None:
+    example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    name = kind.model_fields["kind"].default
+    (table,) = [table for table in example["aggregators"].values() if table["kind"] == name]
+    assert set(table) == set(kind.model_fields)
+    assert type(Settings.model_validate(example).aggregators["local"]) in KINDS
+    assert kind.model_validate(table).kind == name
 
 
 def test_every_secret_of_an_account_is_known() -> None:
