@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 import msgspec
+
+from schemas.json import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class CallbackPort(Protocol):
         for whoever sent it. `header` gives a header by name, None without one. Never raises over what came in."""
         ...
 
-    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Any]:
+    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Json]:
         """The receipts of a request, one for each item, in order. Where something in the body is odd: each a decoded
         JSON value with the fields of `ReceiptItem`, as far as it has them; the ingress takes it item by item.
 
@@ -161,7 +163,7 @@ class CallbackPort(Protocol):
         """
         ...
 
-    def texts(self, body: bytes) -> list[Any]:
+    def texts(self, body: bytes) -> list[Json]:
         """The texts of a request: decoded JSON values with the fields `id`, `from`, `to`, `text` and `at`, as far as
         they have them.
 

@@ -10,13 +10,14 @@ import json
 import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from adapters import clock
 from adapters.ports import Submission, SubmitOutcome
 from schemas.carrier_codes import reason_of_code
+from schemas.json import Json
 from schemas.reasons import Reason, written
 
 ANSWERS: Final = frozenset({200, 201, 202, 207})
@@ -111,19 +112,22 @@ def _items_one_by_one(content: bytes) -> list[_Item] | None:
     """Slower, for an answer in which something is malformed."""
     try:
         # Unlike msgspec this lets pass what spoils one text only: half a surrogate, a byte that is not UTF-8.
-        answer = json.loads(content.decode("utf-8-sig", "replace"))
+        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
     listed = answer.get("messages") if isinstance(answer, dict) else None
     if not isinstance(listed, list):
         return None
-    return [_read_item(entry) for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+    items = (_read_item(entry) for entry in listed if isinstance(entry, dict))
+    return [item for item in items if item is not None]
 
 
-def _read_item(fields: dict[str, Any]) -> _Item:
-    status, retry_after = fields.get("status"), fields.get("retry_after")
+def _read_item(fields: dict[str, Json]) -> _Item | None:
+    identity, status, retry_after = fields.get("id"), fields.get("status"), fields.get("retry_after")
+    if not isinstance(identity, str):
+        return None
     return _Item(
-        id=fields["id"],
+        id=identity,
         status=status if isinstance(status, str) else "",
         aggregator_id=_word(fields.get("aggregator_id")),
         code=_word(fields.get("code")),
@@ -192,7 +196,7 @@ def _bounded(seconds: float) -> float:
 def _refusal(content: bytes) -> str:
     """The reason that the code of a refused batch gives, "" if there is no code."""
     try:
-        answer = json.loads(content.decode("utf-8-sig", "replace"))
+        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return ""
     return reason_of_code(_word(answer.get("code"))) if isinstance(answer, dict) else ""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from adapters.aggregators import signing
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import ReceiptItem
+from schemas.json import Json
 
 
 class _Receipts(msgspec.Struct):
@@ -41,30 +41,31 @@ class BatchCallbacks:
             return ""
         return f"signature {verdict}: sign timestamp + '.' + body with the shared secret"
 
-    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Any]:
+    def receipts(self, body: bytes) -> list[ReceiptItem] | list[Json]:
         """The list `receipts` (see `ports.CallbackPort.receipts`)."""
         try:
             return _receipts.decode(body).receipts
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _items(_decode_leniently(body), "receipts")
 
-    def texts(self, body: bytes) -> list[Any]:
+    def texts(self, body: bytes) -> list[Json]:
         """The list `texts` (see `ports.CallbackPort.texts`)."""
         try:
-            content = msgspec.json.decode(body)
+            content: Json = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             content = _decode_leniently(body)
         return _items(content, "texts")
 
 
-def _decode_leniently(body: bytes) -> Any:
+def _decode_leniently(body: bytes) -> Json:
     try:
-        return json.loads(body.decode("utf-8", "replace"))
+        content: Json = json.loads(body.decode("utf-8", "replace"))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    return content
 
 
-def _items(content: Any, name: str) -> list[Any]:
+def _items(content: Json, name: str) -> list[Json]:
     items = content.get(name) if isinstance(content, dict) else None
     if not isinstance(items, list):
         raise ValueError(f'it is no object with a list "{name}"')

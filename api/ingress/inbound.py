@@ -28,6 +28,7 @@ from pipeline.feedback.keywords import classify
 from pipeline.numbers.numbering import Accepted, read
 from schemas import topics
 from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText
+from schemas.json import Json, JsonObject
 from schemas.metrics import INGRESS_NOTED
 from schemas.reasons import Reason
 from schemas.wire import encode
@@ -46,7 +47,7 @@ class Taken:
     refused: list[RejectedItem]
     unread: list[tuple[int, str]]
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonObject:
         """The body of the answer."""
         return {
             "taken": self.count,
@@ -133,15 +134,16 @@ def receivers(settings: Settings) -> dict[str, Receiver]:
     return by_number
 
 
-def read_item(item: Any, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:
+def read_item(item: Json, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:
     """The record of an item, or why there is none: it is no object, or has no text."""
     if not isinstance(item, dict):
         return "it is no object"
-    if not isinstance(item.get("text"), str):
+    said = item.get("text")
+    if not isinstance(said, str):
         return "it has no text"
     notes: list[str] = []
-    text = _clean(item["text"])
-    if text != item["text"]:
+    text = _clean(said)
+    if text != said:
         notes.append("broken_characters")
     reading = classify(text)
     if len(text) > TEXT_LIMIT:
@@ -169,7 +171,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _written(value: Any, limit: int) -> str:
+def _written(value: Json, limit: int) -> str:
     """A value as text: what is missing is "", a number its digits."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""

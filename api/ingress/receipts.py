@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,7 @@ from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
+from schemas.json import Json, JsonObject
 from schemas.metrics import FAILURES, RECEIPT_DELAY, RECEIPTS, RECEIPTS_ASIDE
 from schemas.reasons import Reason, label_of
 from schemas.wire import encode
@@ -56,7 +57,7 @@ class Taken:
     count: int
     refused: list[RejectedItem]
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonObject:
         """The body of the answer."""
         return {
             "taken": self.count,
@@ -110,7 +111,7 @@ class Receipts:
         await self._coalescer.close()
 
     def _group(
-        self, items: list[ReceiptItem] | list[Any], body: bytes, now: int, aggregator: str
+        self, items: list[ReceiptItem] | list[Json], body: bytes, now: int, aggregator: str
     ) -> tuple[dict[_Key, list[_Row]], list[RejectedItem]]:
         groups: dict[_Key, list[_Row]] = {}
         refused: list[RejectedItem] = []
@@ -198,11 +199,14 @@ def _reply_campaigns(settings: Settings) -> dict[str, Sent]:
     }
 
 
-def _read(item: Any, now: int) -> Receipt | Refusal:
+def _read(item: ReceiptItem | Json, now: int) -> Receipt | Refusal:
     if isinstance(item, ReceiptItem):
         return read_fields(item.id, item.status, item.code, item.at, now)
     return read_item(item, now)
 
 
-def _plain(item: Any) -> Any:
-    return msgspec.to_builtins(item) if isinstance(item, ReceiptItem) else item
+def _plain(item: ReceiptItem | Json) -> Json:
+    if isinstance(item, ReceiptItem):
+        written: Json = msgspec.to_builtins(item)
+        return written
+    return item

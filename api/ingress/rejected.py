@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from adapters.ports import Emitter
 from api.ingress.coalesce import all_of
 from schemas import topics
 from schemas.deadletter import DeadLetter, to_text
+from schemas.json import Json
 from schemas.metrics import INGRESS_ASIDE
 from schemas.reasons import Reason
 from schemas.wire import encode
@@ -30,7 +31,7 @@ class RejectedItem(NamedTuple):
     cause: Reason
 
 
-def raw_of(item: Any, body: bytes) -> bytes:
+def raw_of(item: Json, body: bytes) -> bytes:
     """An item of `body` as JSON again; half surrogates stay escapes.
 
     What is nested as deep as can just be read cannot be written again: it is kept as the whole body.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,6 +38,17 @@ from cli.contacts.options import (
     say_summary,
 )
 from schemas.json import JsonObject
+
+if TYPE_CHECKING:  # the command line answers --help without loading them
+    from rich.progress import Progress, TaskID
+
+    from adapters.contacts.files import Reading
+    from adapters.settings import Kafka
+    from cli.contacts.importing import Counts
+    from cli.contacts.plan import Plan
+    from pipeline.audience.columns import Choices
+    from pipeline.numbers.judging import Choice
+    from schemas.feedback import Consent
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 app.add_typer(unreachable.app, name="unreachable")
@@ -109,7 +120,7 @@ class _Order:
     replaces: bool
 
 
-def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
+def _plan(file: Path, reading: Reading, choices: Choices, numbers: Choice) -> Plan:
     from cli.contacts.plan import plan_import
     from pipeline.audience.columns import ColumnsError
 
@@ -119,14 +130,14 @@ def _plan(file: Path, reading: Any, choices: Any, numbers: Any) -> Any:
         raise UserError(f"{file}: {error}") from error
 
 
-def _dry_run(plan: Any, order: _Order) -> JsonObject:
+def _dry_run(plan: Plan, order: _Order) -> JsonObject:
     from cli.contacts.importing import look_through
 
     started = time.monotonic()
     return {"dry_run": True, **_summary(plan, order, look_through(plan, country=order.country), started)}
 
 
-def _run(plan: Any, order: _Order) -> JsonObject:
+def _run(plan: Plan, order: _Order) -> JsonObject:
     from adapters.clickhouse import Store
     from adapters.contacts.store import ContactStore
     from adapters.errors import EmitError, StoreRefused, StoreUnavailable
@@ -170,7 +181,7 @@ def _run(plan: Any, order: _Order) -> JsonObject:
     return summary
 
 
-def _summary(plan: Any, order: _Order, counts: Any, started: float) -> JsonObject:
+def _summary(plan: Plan, order: _Order, counts: Counts, started: float) -> JsonObject:
     from cli.contacts.plan import summary_of
 
     return {
@@ -189,7 +200,7 @@ def _summary(plan: Any, order: _Order, counts: Any, started: float) -> JsonObjec
     }
 
 
-async def publish(kafka: Any, consents: list[Any]) -> None:
+async def publish(kafka: Kafka, consents: list[Consent]) -> None:
     """Write consent changes to Kafka in order; returns when all are acknowledged."""
     from adapters.kafka.consents import send_consents
     from adapters.kafka.producer import Producer
@@ -206,11 +217,11 @@ async def publish(kafka: Any, consents: list[Any]) -> None:
 class _View:
     """The progress bar; without a terminal, only the problems."""
 
-    def __init__(self, bar: Any, task: Any) -> None:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
         self._started = time.monotonic()
 
-    def update(self, done: int, counts: Any) -> None:
+    def update(self, done: int, counts: Counts) -> None:
         rate = counts.lines / max(time.monotonic() - self._started, 1e-6)
         self._bar.update(self._task, completed=done, lines=f"{counts.lines:,} lines", rate=f"{rate:,.0f}/s")
 

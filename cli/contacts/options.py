@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters.terminal import WrongUse, say
 from schemas.json import JsonObject
+
+if TYPE_CHECKING:
+    from pipeline.audience.columns import Choices
+    from pipeline.numbers.judging import Choice
 
 File = Annotated[Path, typer.Argument(help="CSV (any encoding; , ; tab or |) or Parquet, with a header.")]
 Region = Annotated[
@@ -59,7 +64,7 @@ def country_of(region: str) -> str:
     return country
 
 
-def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Any:
+def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Choices:
     """The operator's choices of columns, as `pipeline.audience.columns.Choices`.
 
     Raises:
@@ -76,15 +81,16 @@ def choices_of(columns: list[str] | None, ignored: list[str] | None) -> Any:
     return Choices(tuple(roles), tuple(ignored or ()))
 
 
-def numbers_of(text: str) -> Any:
+def numbers_of(text: str) -> Choice:
     """The choice of `--numbers`; "" if the file is to be judged.
 
     Raises:
         WrongUse: it is none.
     """
-    if text not in ("", "national", "international"):
-        raise WrongUse(f"--numbers {text!r}: choose national or international")
-    return text
+    match text:
+        case "" | "national" | "international":
+            return text
+    raise WrongUse(f"--numbers {text!r}: choose national or international")
 
 
 def delimiter_of(text: str) -> str:
@@ -99,7 +105,7 @@ def delimiter_of(text: str) -> str:
     return delimiter
 
 
-def account_of(account: str, accounts: Any) -> str:
+def account_of(account: str, accounts: Collection[str]) -> str:
     """The account of `--account`; "" for every account.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from adapters.contacts.files import ContactFile, ContactFileError, Reading, open_contacts
 from adapters.contacts.rejects import Rejects
@@ -188,8 +188,16 @@ def reading_notes(file: ContactFile) -> list[str]:
     return notes
 
 
+class FileColumns(Protocol):
+    """What the columns of a file are for: those of contacts, or those of opt-outs."""
+
+    @property
+    def has_reason(self) -> bool: ...
+    def role_of(self, position: int) -> str: ...
+
+
 def summary_of(
-    file: ContactFile, columns: Any, survey: Survey, verdict: Verdict, rejected: RejectedLines
+    file: ContactFile, columns: FileColumns, survey: Survey, verdict: Verdict, rejected: RejectedLines
 ) -> JsonObject:
     """The part of a summary that describes the file; all imports have it."""
     return {
@@ -202,7 +210,7 @@ def summary_of(
     }
 
 
-def open_rejects(path: Path, file: ContactFile, columns: Any) -> Rejects:
+def open_rejects(path: Path, file: ContactFile, columns: FileColumns) -> Rejects:
     """The writer of a file's rejected lines.
 
     Raises:
@@ -219,7 +227,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def described_columns(file: ContactFile, columns: Any, survey: Survey) -> list[JsonObject]:
+def described_columns(file: ContactFile, columns: FileColumns, survey: Survey) -> list[JsonObject]:
     """Each column's name, role and samples."""
     return [
         {

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pipeline.feedback.inbound_time import read_time
 from pipeline.identity.tokens import parse_message_id
 from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
+from schemas.json import Json
 from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
 
@@ -78,7 +79,7 @@ class Sent:
     """Which may carry it; empty where that is not known."""
 
 
-def read_item(item: Any, now: int) -> Receipt | Refusal:
+def read_item(item: Json, now: int) -> Receipt | Refusal:
     """What an item says. An odd code or time does not matter: a code is cut, a time replaced by `now`."""
     if not isinstance(item, dict):
         return Refusal(Reason.NOT_AN_OBJECT, "it is no object")

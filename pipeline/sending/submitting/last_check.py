@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.state import Flight, LaneState
@@ -16,6 +16,7 @@ from pipeline.sending.submitting.submission import held_all, held_back, hold_whi
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import ResultGroup
 
+T = TypeVar("T")
 LOOK_SECONDS: Final = 0.1
 """How often a slice that waits in line is checked at least."""
 SHORT_HOLD_SECONDS: Final = 1.0
@@ -37,7 +38,7 @@ class Checked:
     at: float
     charge: Charge | None
 
-    def going(self, items: list[Any]) -> list[Any]:
+    def going(self, items: list[T]) -> list[T]:
         """Those of `items`, one for each recipient, that are not held back."""
         return [item for item, reason_held in zip(items, self.held, strict=True) if reason_held is None]
 
