@@ -18,19 +18,19 @@ from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Literal
-
-import orjson
-import structlog
-from structlog.typing import Processor
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from adapters.neutral import for_terminal
 from schemas.times import iso_of
 
+if TYPE_CHECKING:
+    # Imported where a process begins to log: `longwave --help` has no use for it.
+    from structlog.typing import Processor
+
 Form = Literal["auto", "json", "text"]
 """How lines look; `auto` is text on a terminal and JSON elsewhere."""
 
-FIELDS: Final = ("campaign", "lane", "account", "by", "action", "status", "epoch", "aggregator", "trace_id")
+FIELDS: Final = ("campaign", "lane", "account", "by", "action", "status", "epoch", "aggregator")
 """What a line may say of what it is about, by `extra`; of libraries' extras nothing is shown."""
 
 SECONDS = 10.0
@@ -101,6 +101,8 @@ Event = MutableMapping[str, Any]
 
 def formatter(process: str, form: Form) -> logging.Formatter:
     """Renders records of this process, whose name each line of JSON has."""
+    import structlog
+
     is_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(FIELDS), structlog.stdlib.add_log_level],
@@ -109,6 +111,8 @@ def formatter(process: str, form: Form) -> logging.Formatter:
 
 
 def _as_json(process: str) -> list[Processor]:
+    import structlog
+
     def arrange(_: object, __: str, event: Event) -> Mapping[str, Any]:
         record: logging.LogRecord = event.pop("_record")
         event.pop("_from_structlog", None)
@@ -125,6 +129,8 @@ def _as_json(process: str) -> list[Processor]:
 
 
 def _as_text() -> list[Processor]:
+    import structlog
+
     def arrange(_: object, __: str, event: Event) -> Event:
         record: logging.LogRecord = event["_record"]
         event.update(timestamp=stamp(record.created), logger=record.name)
@@ -152,6 +158,8 @@ def _write_out_controls(_: object, __: str, event: Event) -> Event:
 
 
 def _dump(event: Mapping[str, Any], **_: Any) -> str:
+    import orjson
+
     return orjson.dumps(event, default=str).decode()
 
 
