@@ -1,4 +1,4 @@
-# One command each: `make demo`, `make test`, `make check`, `make docs`, `make nightly`, `make bench`,
+# One command each: `make demo`, `make test`, `make check`, `make docs`, `make dashboards`, `make nightly`, `make bench`,
 # `make env`. Everything runs in .venv.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Material prints news of its successor at each build.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: env check docs test nightly demo bench
+.PHONY: env check docs dashboards test nightly demo bench
 
 env: $(STAMP)
 
@@ -33,6 +33,9 @@ check: env
 
 docs: env
 	$(BIN)/mkdocs build --strict --quiet
+
+dashboards: env
+	$(BIN)/python -m dashboards.grafana.generate
 
 test: check docs
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m 'not nightly'

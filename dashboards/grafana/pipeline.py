@@ -1,0 +1,163 @@
+"""The pipeline, from Prometheus: each step's rate, errors and durations, what comes in, and the API."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.grafana.panels import assembled, dashboard, lines, number
+
+
+def percentile(metric: str, label: str, share: float) -> str:
+    """The value of a histogram below which a share (0 to 1) of all lies, for each value of a label."""
+    return f"histogram_quantile({share}, sum by (le, {label}) (rate({metric}_bucket[$__rate_interval])))"
+
+
+def p99(metric: str, label: str) -> str:
+    """The 99th percentile of a histogram, for each value of a label."""
+    return percentile(metric, label, 0.99)
+
+
+def rate(metric: str, label: str) -> str:
+    """How often a counter counts per second, for each value of a label."""
+    return f"sum by ({label}) (rate({metric}[$__rate_interval]))"
+
+
+def build() -> Dashboard:
+    """What is wrong first, then the steps in the order in which a message travels."""
+    about = "Rate, errors and durations of each step, the ingress and the API, from Prometheus."
+    made = dashboard("longwave-pipeline", "Longwave: pipeline", about)
+    return assembled(made, {"Now": _NOW, "Steps": _STEPS, "What comes in": _INGRESS, "API and page": _API})
+
+
+_NOW = [
+    number("Processes down", "Targets that Prometheus cannot scrape.", "count(up == 0) or vector(0)"),
+    number(
+        "Workers not ready",
+        "Workers and writers that do not work yet.",
+        "count(longwave_worker_ready == 0) or vector(0)",
+    ),
+    number(
+        "Age of the figures", "How old the figures in ClickHouse are.", "max(longwave_freshness_seconds)", unit="s"
+    ),
+    number(
+        "Residual",
+        "Recipients who are in no state or in several, over campaigns under way. Anything but 0 is a defect.",
+        "sum(abs(longwave_campaign_residual)) or vector(0)",
+    ),
+    number(
+        "Dead letters in this time",
+        "Records that a step gave up; `longwave dead-letters list` shows them.",
+        "sum(increase(longwave_step_dead_letters_total[$__range]))",
+    ),
+    number(
+        "Steps whose dead letters are refused",
+        "Kafka takes no dead letters, so these steps have stopped.",
+        "sum(longwave_dead_letters_refused) or vector(0)",
+    ),
+]
+
+_STEPS = [
+    lines(
+        "Recipients a second",
+        "Recipients in the records that steps finish.",
+        {"{{step}}": rate("longwave_step_recipients_total", "step")},
+    ),
+    lines(
+        "Records a second",
+        "Kafka records that steps finish.",
+        {"{{step}}": rate("longwave_step_records_total", "step")},
+    ),
+    lines(
+        "Failures a second",
+        "Attempts at a record that raised, retried or not.",
+        {"{{step}}": rate("longwave_step_failures_total", "step")},
+    ),
+    lines(
+        "Duration of a record, p99",
+        "From taking a record to the last write acknowledged.",
+        {"{{step}}": p99("longwave_step_seconds", "step")},
+        unit="s",
+    ),
+    lines(
+        "Records in work",
+        "Records taken and not yet acknowledged.",
+        {"{{step}}": "sum by (step) (longwave_step_unacked_records)"},
+    ),
+    lines(
+        "Campaigns by status",
+        "Suspended ones are held by the system.",
+        {"{{status}}": "max by (status) (longwave_campaigns)"},
+    ),
+    lines(
+        "Partitions by process",
+        "A partition that a rebalance takes is not counted.",
+        {"{{job}} {{instance}}": "sum by (job, instance) (longwave_worker_assigned)"},
+    ),
+    lines(
+        "Memory by process",
+        "Resident memory.",
+        {"{{job}} {{instance}}": "process_resident_memory_bytes"},
+        unit="bytes",
+    ),
+    lines(
+        "Processor time by process",
+        "1 is a core.",
+        {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[$__rate_interval])"},
+    ),
+]
+
+_INGRESS = [
+    lines(
+        "Requests a second",
+        "By kind and status of the answer.",
+        {"{{kind}} {{status}}": rate("longwave_ingress_requests_total", "kind, status")},
+    ),
+    lines(
+        "Items a second",
+        "Receipts, clicks and texts that Kafka acknowledged.",
+        {"{{kind}}": rate("longwave_ingress_items_total", "kind")},
+    ),
+    lines(
+        "Duration of a request, p99",
+        "Aggregators and phones wait for it.",
+        {"{{kind}}": p99("longwave_ingress_seconds", "kind")},
+        unit="s",
+    ),
+    lines(
+        "Put aside in an hour",
+        "Items that could not be taken and receipts that are in no figure, by reason.",
+        {
+            "not taken: {{kind}}": "sum by (kind) (increase(longwave_ingress_aside_total[1h]))",
+            "in no figure: {{reason}}": "sum by (reason) (increase(longwave_receipts_aside_total[1h]))",
+        },
+    ),
+    lines(
+        "Texts in an hour",
+        "Texts and opt-out links by what they were attributed to, and oddities of texts that were taken.",
+        {
+            "{{event}}": "sum by (event) (increase(longwave_attributed_total[1h]))",
+            "odd: {{note}}": "sum by (note) (increase(longwave_ingress_noted_total[1h]))",
+        },
+    ),
+    lines(
+        "Numbers that became unreachable in an hour",
+        "By what the carrier said.",
+        {"{{reason}}": "sum by (reason) (increase(longwave_unreachable_total[1h]))"},
+    ),
+]
+
+_API = [
+    lines(
+        "API requests a second",
+        "By status of the answer.",
+        {"{{status}}": rate("longwave_api_requests_total", "status")},
+        width=12,
+    ),
+    lines(
+        "Duration of an API request, p99",
+        "Until the head of the answer.",
+        {"{{route}}": p99("longwave_api_seconds", "route")},
+        unit="s",
+        width=12,
+    ),
+]
