@@ -15,6 +15,11 @@ def of_lane(metric: str) -> dict[str, str]:
     return {"lane {{lane}}": f"max by (lane) ({metric}{{{_LANE}}})"}
 
 
+def in_lanes(metric: str, share: float) -> str:
+    """The value of a histogram below which a share (0 to 1) of all lies, over the chosen lanes."""
+    return f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket{{{_LANE}}}[$__rate_interval])))"
+
+
 def build() -> Dashboard:
     """Sending as a whole, then lanes, then aggregators."""
     about = "Lanes against their limits, and what aggregators answer, from Prometheus."
@@ -73,6 +78,36 @@ _LANES = [
         "Campaigns that the lane holds, because its aggregator is down.",
         of_lane("longwave_lane_suspended_campaigns"),
     ),
+    lines(
+        "Late",
+        "How long the oldest sendable recipient has been waiting beyond its due time and the sender's limit.",
+        of_lane("longwave_lane_late_seconds"),
+        unit="s",
+    ),
+    lines("Sendable", "Due recipients of campaigns that run.", of_lane("longwave_lane_sendable_recipients")),
+    lines(
+        "Due to aggregator",
+        "From when a slice was due and the limit had room until it was handed over; all lanes chosen.",
+        {
+            "p50": in_lanes("longwave_due_to_aggregator_seconds", 0.5),
+            "p99": in_lanes("longwave_due_to_aggregator_seconds", 0.99),
+        },
+        unit="s",
+    ),
+    lines(
+        "Segments a second by class of sender",
+        "Short code, toll-free, long code or name.",
+        {
+            "{{class}}": "sum by (class) (rate(longwave_lane_segments_total[$__rate_interval]) "
+            "* on (instance, lane) group_left (class) longwave_lane_info)"
+        },
+    ),
+    lines(
+        "Messages a second by outcome",
+        "Of the chosen lanes.",
+        {"{{outcome}}": f"sum by (outcome) (rate(longwave_lane_messages_total{{{_LANE}}}[$__rate_interval]))"},
+        width=16,
+    ),
 ]
 
 _LIFE = [
@@ -109,7 +144,7 @@ _LIFE = [
 
 _AGGREGATORS = [
     lines(
-        "Messages a second by outcome",
+        "Messages a second by aggregator and outcome",
         "Accepted, rejected, to be retried, unknown.",
         {"{{aggregator}} {{outcome}}": rate("longwave_aggregator_messages_total", "aggregator, outcome")},
     ),
@@ -130,5 +165,34 @@ _AGGREGATORS = [
             "{{aggregator}} held": "max by (aggregator) (longwave_aggregator_throttled)",
             "{{aggregator}} holds in 1 h": "sum by (aggregator) (increase(longwave_aggregator_throttles_total[1h]))",
         },
+    ),
+    lines(
+        "Connections used",
+        "Open submissions over those that may be open at once.",
+        {
+            "{{aggregator}}": "sum by (aggregator) (longwave_aggregator_connections_used) "
+            "/ sum by (aggregator) (longwave_aggregator_connections)"
+        },
+        unit="percentunit",
+    ),
+    lines(
+        "Failures a second by reason",
+        "Not taken by the aggregator (submission) or not delivered by the carrier (receipt).",
+        {"{{aggregator}} {{stage}} {{reason}}": rate("longwave_message_failures_total", "aggregator, stage, reason")},
+    ),
+    lines(
+        "Receipts a second",
+        "By the state that they say.",
+        {"{{aggregator}} {{state}}": rate("longwave_receipts_total", "aggregator, state")},
+    ),
+    lines(
+        "Age of receipts when they arrive",
+        "From the time that a receipt states until it is here: median and 99th percentile.",
+        {
+            "{{aggregator}} p50": percentile("longwave_receipt_delay_seconds", "aggregator", 0.5),
+            "{{aggregator}} p99": p99("longwave_receipt_delay_seconds", "aggregator"),
+        },
+        unit="s",
+        width=24,
     ),
 ]

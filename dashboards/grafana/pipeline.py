@@ -54,6 +54,30 @@ _NOW = [
         "Kafka takes no dead letters, so these steps have stopped.",
         "sum(longwave_dead_letters_refused) or vector(0)",
     ),
+    number("Kafka answers", "1 while every process reaches the brokers.", "min(longwave_kafka_up)"),
+    number("ClickHouse answers", "1 while every process reaches ClickHouse.", "min(longwave_clickhouse_up)"),
+    number(
+        "Dead letters waiting",
+        "Records that steps gave up and that nobody has replayed or dropped yet.",
+        "sum(longwave_dead_letters_waiting)",
+    ),
+    number(
+        "Unknown",
+        "Recipients of campaigns under way of whom nobody knows whether they got their message.",
+        "sum(longwave_unknown_recipients)",
+    ),
+    number(
+        "Clocks apart",
+        "The most by which a process's clock differs from Prometheus's.",
+        "max(abs(longwave_clock_seconds - timestamp(longwave_clock_seconds)))",
+        unit="s",
+    ),
+    number(
+        "Disk free",
+        "Of the disk with the least room for a data folder.",
+        "min(longwave_data_disk_free_bytes / longwave_data_disk_bytes)",
+        unit="percentunit",
+    ),
 ]
 
 _STEPS = [
@@ -103,6 +127,23 @@ _STEPS = [
         "Processor time by process",
         "1 is a core.",
         {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[$__rate_interval])"},
+    ),
+    lines(
+        "Event loop late, p99",
+        "How late a process's event loop is for a timer.",
+        {"{{job}} {{instance}}": p99("longwave_event_loop_delay_seconds", "job, instance")},
+        unit="s",
+    ),
+    lines(
+        "Age of the figures, by status of the campaign",
+        "Of the campaign whose figures are the oldest in each status.",
+        {"{{status}}": "max by (status) (longwave_campaign_freshness_seconds)"},
+        unit="s",
+    ),
+    lines(
+        "Processes by version",
+        "What runs.",
+        {"{{process}} {{version}}": "count by (process, version) (longwave_build_info)"},
     ),
 ]
 

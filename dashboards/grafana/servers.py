@@ -51,6 +51,39 @@ _KAFKA = [
         {"{{topic}}": "sum by (topic) (longwave_worker_assigned)"},
         width=12,
     ),
+    lines(
+        "Records behind",
+        "Records that were written and are not acknowledged yet.",
+        {"{{topic}}": "sum by (topic) (longwave_consumer_lag_records)"},
+        width=12,
+    ),
+    lines(
+        "Age of the last commit",
+        "How long ago all that was written until then was committed.",
+        {"{{topic}}": "max by (topic) (longwave_commit_age_seconds)"},
+        unit="s",
+        width=12,
+    ),
+    lines(
+        "Records on their way to Kafka",
+        "Handed to a producer and not acknowledged by the broker.",
+        {"{{job}} {{instance}}": "longwave_producer_queue_records"},
+        width=12,
+    ),
+    lines(
+        "Records that Kafka did not take, a second",
+        "Not acknowledged in time, or refused.",
+        {"{{job}} {{instance}}": "rate(longwave_producer_failures_total[$__rate_interval])"},
+        width=12,
+    ),
+    lines("Keys of tables", "Over all workers.", {"{{table}}": "sum by (table) (longwave_table_keys)"}, width=12),
+    lines(
+        "Size of tables",
+        "Over all workers, on disk and in memory.",
+        {"{{table}}": "sum by (table) (longwave_table_bytes)"},
+        unit="bytes",
+        width=12,
+    ),
 ]
 
 _CLICKHOUSE = [
@@ -82,6 +115,28 @@ _CLICKHOUSE = [
         "Only where `longwave up` serves ClickHouse.",
         {"{{kind}}": p99("longwave_clickhouse_seconds", "kind")},
         unit="s",
+        width=12,
+    ),
+    lines("Our requests a second", "Of all processes.", {"{{kind}}": rate("longwave_store_seconds_count", "kind")}),
+    lines(
+        "Duration of our requests, p99",
+        "Of all processes.",
+        {"{{kind}}": p99("longwave_store_seconds", "kind")},
+        unit="s",
+    ),
+    lines(
+        "Our requests that failed, a second",
+        "ClickHouse did not answer, or refused.",
+        {"{{kind}} {{error}}": rate("longwave_store_failures_total", "kind, error")},
+    ),
+    lines(
+        "Rows of tables", "In ClickHouse.", {"{{table}}": "max by (table) (longwave_clickhouse_table_rows)"}, width=12
+    ),
+    lines(
+        "Size of tables in ClickHouse",
+        "On its disk.",
+        {"{{table}}": "max by (table) (longwave_clickhouse_table_bytes)"},
+        unit="bytes",
         width=12,
     ),
 ]
