@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.grafana.panels import assembled, dashboard, lines, number, prom_variable
-from dashboards.grafana.pipeline import p99, percentile, rate
+from dashboards.grafana.pipeline import in_an_hour, p99, percentile, rate
 
 _LANE = 'lane=~"$lane"'
 
@@ -50,7 +50,7 @@ _NOW = [
     number(
         "Too late in this time",
         "Recipients who expired because machines had made them late.",
-        "sum(increase(longwave_lane_too_late_recipients_total[$__range]))",
+        "sum(increase(longwave_lane_too_late_recipients_total[$__range])) or vector(0)",
     ),
 ]
 
@@ -135,8 +135,8 @@ _LIFE = [
         "Checkpoints and void INTENTs in an hour",
         "Void INTENTs come from a change of owner.",
         {
-            "checkpoints, lane {{lane}}": f"sum by (lane) (increase(longwave_lane_checkpoints_total{{{_LANE}}}[1h]))",
-            "void, lane {{lane}}": f"sum by (lane) (increase(longwave_lane_void_intents_total{{{_LANE}}}[1h]))",
+            "checkpoints, lane {{lane}}": in_an_hour(f"longwave_lane_checkpoints_total{{{_LANE}}}", "lane"),
+            "void, lane {{lane}}": in_an_hour(f"longwave_lane_void_intents_total{{{_LANE}}}", "lane"),
         },
         width=6,
     ),
@@ -163,7 +163,7 @@ _AGGREGATORS = [
         {
             "{{aggregator}} breaker": "max by (aggregator) (longwave_aggregator_breaker)",
             "{{aggregator}} held": "max by (aggregator) (longwave_aggregator_throttled)",
-            "{{aggregator}} holds in 1 h": "sum by (aggregator) (increase(longwave_aggregator_throttles_total[1h]))",
+            "{{aggregator}} holds in 1 h": in_an_hour("longwave_aggregator_throttles_total", "aggregator"),
         },
     ),
     lines(

@@ -22,6 +22,11 @@ def rate(metric: str, label: str) -> str:
     return f"sum by ({label}) (rate({metric}[$__rate_interval]))"
 
 
+def in_an_hour(metric: str, label: str) -> str:
+    """How often a counter counted in the last hour, for each value of a label; 0 where it never did."""
+    return f"sum by ({label}) (increase({metric}[1h])) or vector(0)"
+
+
 def build() -> Dashboard:
     """What is wrong first, then the steps in the order in which a message travels."""
     about = "Rate, errors and durations of each step, the ingress and the API, from Prometheus."
@@ -59,7 +64,7 @@ _NOW = [
     number(
         "Dead letters waiting",
         "Records that steps gave up and that nobody has replayed or dropped yet.",
-        "sum(longwave_dead_letters_waiting)",
+        "sum(longwave_dead_letters_waiting) or vector(0)",
     ),
     number(
         "Unknown",
@@ -168,22 +173,22 @@ _INGRESS = [
         "Put aside in an hour",
         "Items that could not be taken and receipts that are in no figure, by reason.",
         {
-            "not taken: {{kind}}": "sum by (kind) (increase(longwave_ingress_aside_total[1h]))",
-            "in no figure: {{reason}}": "sum by (reason) (increase(longwave_receipts_aside_total[1h]))",
+            "not taken: {{kind}}": in_an_hour("longwave_ingress_aside_total", "kind"),
+            "in no figure: {{reason}}": in_an_hour("longwave_receipts_aside_total", "reason"),
         },
     ),
     lines(
         "Texts in an hour",
         "Texts and opt-out links by what they were attributed to, and oddities of texts that were taken.",
         {
-            "{{event}}": "sum by (event) (increase(longwave_attributed_total[1h]))",
-            "odd: {{note}}": "sum by (note) (increase(longwave_ingress_noted_total[1h]))",
+            "{{event}}": in_an_hour("longwave_attributed_total", "event"),
+            "odd: {{note}}": in_an_hour("longwave_ingress_noted_total", "note"),
         },
     ),
     lines(
         "Numbers that became unreachable in an hour",
         "By what the carrier said.",
-        {"{{reason}}": "sum by (reason) (increase(longwave_unreachable_total[1h]))"},
+        {"{{reason}}": in_an_hour("longwave_unreachable_total", "reason")},
     ),
 ]
 
