@@ -27,6 +27,11 @@ TOLERANCE = 0.1
 """Burst (s of rate) that `Pace` lets catch up after a stall."""
 SHORTEST_AHEAD, LONGEST_AHEAD = 0.002, 0.1
 """Seconds at least and at most that an INTENT is written before the window has room for its slice."""
+SLOW = 1000
+"""Segments per second below which a lane is slow."""
+SLOW_AHEAD = 0.05
+"""Seconds at least that a slow lane writes an INTENT before the window has room for its slice. One that comes back
+late costs it a large part of its limit, and so few messages are at stake when its worker dies."""
 FIRST_TURN = 0.02
 """Seconds that a lane is taken to need for a slice before that is known."""
 LONGEST_QUEUE = 0.5
@@ -155,6 +160,8 @@ class ReadBack:
     earlier, a crash would leave people unknown who only waited for the limit.
     """
 
+    rate: float
+    """Segments per second of the lane."""
     _mean: float = 0.005
     _deviation: float = 0.0025
 
@@ -167,7 +174,8 @@ class ReadBack:
     @property
     def ahead(self) -> float:
         """How long before the window has room an INTENT is to be written."""
-        return min(max(self._mean + 4 * self._deviation, SHORTEST_AHEAD), LONGEST_AHEAD)
+        shortest = SLOW_AHEAD if self.rate < SLOW else SHORTEST_AHEAD
+        return min(max(self._mean + 4 * self._deviation, shortest), LONGEST_AHEAD)
 
 
 @dataclass(slots=True)
@@ -203,7 +211,7 @@ def slice_segments(rate: float) -> int:
     is at most 1 % however the messages' segments add up; in fast ones the messages are small against a twentieth. A
     tenth would make the other lanes of the worker wait for their answers while so many texts are rendered.
     """
-    return max(1, int(rate / (20 if rate >= 1000 else 100)))
+    return max(1, int(rate / (20 if rate >= SLOW else 100)))
 
 
 def slots(rate: float, batch: int, in_flight: int) -> int:

@@ -70,7 +70,7 @@ class Proposer:
         self._breaker = breaker
         self._blocked = blocked
         self._has_connection = has_connection
-        self._read_back = ReadBack()
+        self._read_back = ReadBack(flow.window.limit)
         self._share = FairShare()
         self.picked = Picked()
         self.out = 0
