@@ -37,6 +37,7 @@ from agents.guards.assignor import LaneAssignor
 from agents.guards.coordination import METADATA_MAX_AGE_MS
 from agents.guards.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.inbound import Inbound
+from agents.lane.journals import Journals
 from agents.lane.step import Lanes, lane_weights
 from agents.runner import Step
 from agents.tables import watch_tables
@@ -127,13 +128,17 @@ class WorkerApp(GuardedApp):
     """A worker's Faust app: the context lives as long as it does, the lanes follow its assignments."""
 
     context: Context
+    journals: Journals
     lanes: Lanes
 
     async def on_start(self) -> None:
         self.add_future(self.health.follow_loop())
         tables = [cast(AckedTable, table) for table in self.tables.values()]
         selfcheck.begin(Path(self.conf.datadir), self.context.worker, tables, self.context.settings.kafka)
+        # Read before this process submits anything, and told as soon as there is a producer.
+        left = self.journals.begin()
         await self.context.start()
+        await self.journals.tell(left, self.context.producer)
         AckedTable.producer = self.context.producer
         await super().on_start()
         self.add_future(watch_event_loop())
@@ -169,6 +174,7 @@ class WorkerApp(GuardedApp):
         await self.lanes.stop()
         await super().on_stop()
         await self.context.stop()
+        self.journals.end()
         if not self.crashed:
             selfcheck.end(Path(self.conf.datadir))
 
@@ -180,7 +186,8 @@ def build(settings: Settings, index: int) -> WorkerApp:
     url = f"http://{socket.gethostname()}:{settings.metrics_port + index}"
     app = faust_app(settings, GROUP, settings.data / f"worker-{index}", WorkerApp, canonical_url=url)
     context = app.context = Context(settings, worker=f"worker-{index}")
-    lanes = app.lanes = Lanes(context)
+    journals = app.journals = Journals(settings.data / f"worker-{index}" / "journals", context.worker)
+    lanes = app.lanes = Lanes(context, journals)
     app.health = _worker_health(app)
     LaneAssignor.weights = lane_weights(settings)
     store = AudienceStore(Store(settings.clickhouse))

@@ -168,6 +168,16 @@ class Defer(Record, tag="defer", kw_only=True):
     at: Millis
 
 
+class SubmissionJournal(Record, tag="journal", kw_only=True):
+    """What a worker's process left on its disk when it died, told by the process started in its place: of the INTENTs
+    of `epochs` that have no RESULT here, only those at the offsets `submitted` may have been submitted."""
+
+    worker: str
+    epochs: list[Epoch]
+    submitted: list[Count]
+    at: Millis
+
+
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.lane.checkpoint`.
 
@@ -187,5 +197,7 @@ class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     payload: str
 
 
-LaneRecord = Work | Owner | Heartbeat | Control | Intent | Result | Drop | Defer | Finish | CheckpointPart
+LaneRecord = (
+    Work | Owner | Heartbeat | Control | Intent | Result | Drop | Defer | Finish | SubmissionJournal | CheckpointPart
+)
 LANES: Codec[LaneRecord] = Codec(LaneRecord)

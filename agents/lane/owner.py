@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from adapters.clock import now_ms
 from adapters.errors import EmitError
-from adapters.ports import AggregatorPort, Delivered, Submission
+from adapters.journal import Journal
+from adapters.ports import Delivered, Submission
 from agents.context import Context
-from agents.lane.breaker import AggregatorBreaker
 from agents.lane.instant import instant
+from agents.lane.route import Route
 from agents.lane.submissions import Submissions
 from agents.lane.texts import Texts
 from agents.outbox import Outbox
@@ -48,7 +49,6 @@ from pipeline.sending.effects import (
     Write,
 )
 from pipeline.sending.picking.proposing import Limits, flow_of
-from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
@@ -62,23 +62,6 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS: Final = 0.5
 """How long a lane sleeps at most: the period of its gauges, and of its look at what changes elsewhere."""
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a lane leads: the aggregator, the sender number, and the lane's share of the limits (segments/s)."""
-
-    aggregator: AggregatorPort
-    account: str
-    sender: str
-    rate: float
-    batch: int
-    carrier_daily: Mapping[str, int]
-    """Segments per carrier and day, the lane's share."""
-    quiet: QuietHours
-    """Of the lane's account."""
-    breaker: AggregatorBreaker
-    """The worker's for this aggregator, shared by its lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +79,10 @@ class LogReader:
 class LaneOwner:
     """One lane on this worker, from assignment to revocation."""
 
-    def __init__(self, lane: int, context: Context, route: Route, reader: LogReader) -> None:
+    def __init__(self, lane: int, context: Context, route: Route, reader: LogReader, journal: Journal) -> None:
         self.lane = lane
         self._about = {"lane": lane, "account": route.account, "by": context.worker}
+        self._journal = journal
         self._reader = reader
         self._context = context
         self._breaker = route.breaker
@@ -114,9 +98,7 @@ class LaneOwner:
         """Proposals that the broker has not answered for."""
         self.outbox = Outbox(context.producer, context.fail)
         self.driver = self._driver(route)
-        self._submissions = Submissions(
-            lane, route.sender, route.aggregator, route.breaker, self.driver, self._carry_out
-        )
+        self._submissions = Submissions(lane, route, self.driver, self._carry_out, self._note_submission)
         self._breaker.join(self.wake)
         metrics.LANE_LIMIT.labels(lane).set(route.rate)
 
@@ -187,6 +169,10 @@ class LaneOwner:
             if task is not None:
                 task.cancel()
         metrics.forget_lane(self.lane)
+        if any(flight.epoch in self._journal.epochs for flight in self.driver.state.flights.values()):
+            self._journal.close()
+        else:
+            self._journal.remove()
 
     async def read(self, offset: int, raw: bytes | None) -> None:
         """Take the next record of the log."""
@@ -273,6 +259,7 @@ class LaneOwner:
             case Void():
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Claimed(epoch, seconds):
+                self._journaled(lambda: self._journal.own(epoch))
                 metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
                 about = {**self._about, "epoch": epoch}
                 log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds, extra=about)
@@ -346,6 +333,17 @@ class LaneOwner:
             value=to_text(letter.raw),
         )
         self.outbox.send(output(topics.DEAD_LETTERS, record, topics.LANES.name))
+
+    def _note_submission(self, intent: int) -> None:
+        self._journaled(lambda: self._journal.submit(intent, self.driver.state.flights.__contains__))
+
+    def _journaled(self, note: Callable[[], None]) -> None:
+        try:
+            note()
+        except OSError as error:
+            # What the disk says would be wrong from here on: better no process than one that submits beside it.
+            self._context.give_up(error)
+            raise
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=f"lane-{self.lane}-{name}")

@@ -14,7 +14,9 @@ from adapters.ports import AggregatorPort
 from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.lane.breaker import AggregatorBreaker
-from agents.lane.owner import LaneOwner, LogReader, Route
+from agents.lane.journals import Journals
+from agents.lane.owner import LaneOwner, LogReader
+from agents.lane.route import Route
 from agents.runner import count_from_zero
 from pipeline.limits.carrier_day import normal
 from pipeline.limits.rate import lane_share
@@ -31,8 +33,9 @@ which somebody else owns the lane."""
 class Lanes:
     """Owners by lane, and their life with the consumer group's assignments."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, journals: Journals) -> None:
         self._context = context
+        self._journals = journals
         self._owners: dict[int, LaneOwner] = {}
         self._aggregators: dict[str, AggregatorPort] = {}
         self._breakers: dict[str, AggregatorBreaker] = {}
@@ -74,7 +77,7 @@ class Lanes:
                 route = self._route(lane)
                 if route is None:
                     continue
-                self._owners[lane] = LaneOwner(lane, self._context, route, self._reader)
+                self._owners[lane] = LaneOwner(lane, self._context, route, self._reader, self._journals.open(lane))
                 describe(lane, self._context.settings)
             await self._owners[lane].assign()
 

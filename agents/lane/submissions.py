@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 
-from adapters.ports import OUTCOMES, AggregatorPort, Submission, SubmitOutcome, count_outcomes
-from agents.lane.breaker import AggregatorBreaker
+from adapters.ports import OUTCOMES, Submission, SubmitOutcome, count_outcomes
 from agents.lane.instant import instant
+from agents.lane.route import Route
 from pipeline.sending.driver import LaneDriver
 from pipeline.sending.effects import Effect, HandOver, Lookup
 from schemas import metrics
@@ -28,22 +28,21 @@ class Submissions:
     def __init__(
         self,
         lane: int,
-        sender: str,
-        aggregator: AggregatorPort,
-        breaker: AggregatorBreaker,
+        route: Route,
         driver: LaneDriver[Submission],
         carry_out: CarryOut,
+        note: Callable[[int], None],
     ) -> None:
         self._lane = lane
-        self._sender = sender
-        self._aggregator = aggregator
-        self._breaker = breaker
+        self._route = route
         self._driver = driver
         self._carry_out = carry_out
         # Kept: looking a label set up costs as much as counting. Removed with the lane (`metrics.forget_lane`).
         self._late = metrics.DUE_TO_AGGREGATOR.labels(lane)
         self._segments = metrics.LANE_SEGMENTS.labels(lane)
         self._messages = {outcome: metrics.LANE_MESSAGES.labels(lane, outcome) for outcome in OUTCOMES}
+        self._note = note
+        """Writes down that the INTENT at this offset is about to be handed over; no request goes before that."""
         self._decided: dict[int, asyncio.Future[HandOver[Submission] | None]] = {}
         """What becomes of a slice that has a connection, by the offset of its INTENT."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +67,7 @@ class Submissions:
             task.cancel()
 
     async def _submit(self, intent: int) -> None:
-        async with self._aggregator.connection():
+        async with self._route.aggregator.connection():
             decided = self._decided[intent] = asyncio.get_running_loop().create_future()
             self._carry_out(self._driver.on_connected(instant()))
             hand_over = await decided
@@ -82,11 +81,12 @@ class Submissions:
 
     async def _hand_over(self, slice_: HandOver[Submission]) -> tuple[list[SubmitOutcome], float | None]:
         """What the aggregator says of each message, and when (s) they were written, None where that is not known."""
+        self._note(slice_.intent)
         written: list[float] = []
         outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(slice_.batch)
         try:
-            outcomes = await self._aggregator.submit(
-                self._sender,
+            outcomes = await self._route.aggregator.submit(
+                self._route.sender,
                 slice_.batch,
                 lambda: written.append(monotonic()),
                 lambda: self._driver.may_still_go(slice_.intent, instant()),
@@ -95,7 +95,7 @@ class Submissions:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._lane, extra={"lane": self._lane})
         finally:
-            self._breaker.record_result(outcomes)
+            self._route.breaker.record_result(outcomes)
         return outcomes, written[0] if written else None
 
     def _count(self, outcomes: Sequence[SubmitOutcome]) -> None:
@@ -107,10 +107,10 @@ class Submissions:
             return
         reasons = Counter(label_of(outcome.reason) for outcome in outcomes if outcome.outcome != "accepted")
         for reason, count in reasons.items():
-            metrics.FAILURES.labels(self._breaker.name, "submission", reason).inc(count)
+            metrics.FAILURES.labels(self._route.breaker.name, "submission", reason).inc(count)
 
     async def _look_up(self, lookup: Lookup) -> None:
-        answers = await self._aggregator.lookup(lookup.ids)
+        answers = await self._route.aggregator.lookup(lookup.ids)
         self._carry_out(self._driver.on_lookup(lookup, answers, instant()))
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:

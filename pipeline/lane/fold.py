@@ -16,7 +16,7 @@ from pipeline.lane.cancel import cancel
 from pipeline.lane.effects import Ask, Effect, InBatches, Malformed, Owned, Submit, Void
 from pipeline.lane.lateness import move
 from pipeline.lane.release import moves, releases
-from pipeline.lane.results import orphan, result
+from pipeline.lane.results import journal, orphan, result
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
 from pipeline.lane.status import Part, status_of
@@ -33,6 +33,7 @@ from schemas.lane import (
     Owner,
     Result,
     Slice,
+    SubmissionJournal,
     Work,
 )
 
@@ -61,6 +62,8 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             return _leave(state, record)
         case Finish():
             return _finish(state, offset, record)
+        case SubmissionJournal():
+            return journal(state, record)
         case CheckpointPart():
             return []
 

@@ -36,7 +36,7 @@ from pipeline.lane.uncertain import (
     split_exhausted,
     unknown_where_uncertain,
 )
-from schemas.lane import Result, ResultGroup
+from schemas.lane import Result, ResultGroup, SubmissionJournal
 from schemas.reasons import Reason
 
 NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
@@ -82,6 +82,17 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
         return effects
     del state.flights[flight.offset]
     _land(state, flight)
+    return effects
+
+
+def journal(state: LaneState, record: SubmissionJournal) -> list[Effect]:
+    """A process died, and its journal proves what it had not handed over: as if it had said so itself."""
+    submitted = set(record.submitted)
+    effects: list[Effect] = []
+    for flight in [*state.flights.values()]:
+        if flight.epoch in record.epochs and flight.offset not in submitted:
+            unsent = ResultGroup(outcome="retry", reason=Reason.NOT_SENT_BY_LOST_OWNER, due=record.at)
+            effects += result(state, flight.offset, Result(intent=flight.offset, groups=[unsent], at=record.at))
     return effects
 
 

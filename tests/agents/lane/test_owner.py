@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
+from adapters.journal import Journal
 from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
 from adapters.ports import AggregatorPort, Submission, SubmitOutcome
@@ -23,7 +25,8 @@ from adapters.settings import Kafka, Settings, Worker
 from agents.app import GROUP, build
 from agents.context import Context
 from agents.lane.breaker import AggregatorBreaker
-from agents.lane.owner import LaneOwner, LogReader, Route
+from agents.lane.owner import LaneOwner, LogReader
+from agents.lane.route import Route
 from agents.runner import Output
 from loadtest.aggregator.submissions import Submissions
 from pipeline.lane.checkpoint import parts, snapshot
@@ -100,10 +103,11 @@ async def owning(
         breaker=breaker,
         quiet=quiet,
     )
-    made = LaneOwner(LANE, context, route, reader or READER)
-    yield made
-    await made.release(2)
-    await made.close()
+    with tempfile.TemporaryDirectory() as folder:
+        made = LaneOwner(LANE, context, route, reader or READER, Journal(Path(folder) / "0-tested.journal"))
+        yield made
+        await made.release(2)
+        await made.close()
     await breaker.close()
     await context._producer.close()
 

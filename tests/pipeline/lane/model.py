@@ -10,7 +10,20 @@ from typing import Any
 
 from pipeline.lane.lateness import lateness
 from pipeline.lane.state import LaneState
-from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, Intent, LaneRecord, Owner, Result, Work
+from schemas.lane import (
+    Control,
+    Defer,
+    Drop,
+    Finish,
+    Heartbeat,
+    Intent,
+    LaneRecord,
+    Owner,
+    Result,
+    ResultGroup,
+    SubmissionJournal,
+    Work,
+)
 from schemas.status import StatusChunk
 
 Place = tuple[int, int]
@@ -48,6 +61,7 @@ class Person:
 class ModelFlight:
     campaign: str
     seats: list[tuple[Person, int]]
+    epoch: int
     orphan: bool = False
     resent: bool = False
     asking: bool = False
@@ -88,6 +102,11 @@ class Model:
             case Heartbeat():
                 if record.epoch == self.epoch:
                     self._sign(record.at, "able" if record.able else "away")
+            case SubmissionJournal():
+                for intent, flight in list(self.flights.items()):
+                    if flight.epoch in record.epochs and intent not in record.submitted:
+                        retry = ResultGroup(outcome="retry", due=record.at)
+                        self._result(Result(intent=intent, groups=[retry], at=record.at))
             case Finish():
                 self._finish(record.campaign)
             case Drop() | Defer():
@@ -174,7 +193,9 @@ class Model:
         self.valid.add(offset)
         for person in seats:
             person.waiting = False
-        self.flights[offset] = ModelFlight(intent.campaign, [(person, person.attempt) for person in seats])
+        self.flights[offset] = ModelFlight(
+            intent.campaign, [(person, person.attempt) for person in seats], intent.epoch
+        )
 
     def _again(self, person: Person, due: int, attempt: int) -> None:
         person.waiting, person.due, person.attempt = True, due, attempt + 1

@@ -311,6 +311,17 @@ class LaneMachine(RuleBasedStateMachine):
     def crashes(self, n: int, lands: int) -> None:
         self.world.crash(self._worker(n), lands)
 
+    @precondition(lambda self: any(worker.epochs for worker in self.world.died))
+    @rule(n=few, again=st.booleans())
+    def journal_is_read(self, n: int, again: bool) -> None:
+        died = [worker for worker in self.world.died if worker.epochs]
+        worker = died[n % len(died)]
+        before = len(self.world.truth.flights)
+        self.world.journal(worker, self.world.sent)
+        tried["proved"] += before - len(self.world.truth.flights)
+        if not again:
+            self.world.died.remove(worker)
+
     @precondition(lambda self: any(worker.active for worker in self.world.workers))
     @rule(n=few, part_bytes=st.sampled_from([200, 100_000]), at_once=st.booleans())
     def checkpoints(self, n: int, part_bytes: int, at_once: bool) -> None:
@@ -535,13 +546,14 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
         "tried",
         f"lane: {tried['runs']} interleavings of {tried['steps']} steps, {tried['records']} records folded, "
         f"{tried['submissions']} submissions, {tried['asked']} flights asked for, {tried['waited']} "
-        f"waited for, "
+        f"waited for, {tried['proved']} proved not submitted by a journal, "
         f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, violations 0",
     )
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
     assert tried["waited"] >= EXAMPLES / 10
     assert tried["asleep"]
+    assert tried["proved"]
     assert tried["full"] >= EXAMPLES / 20
 
 
@@ -553,6 +565,11 @@ def breaks(why: str | None) -> None:
     """The suite must find that a rule is missing, and for the right reason."""
     with pytest.raises(AssertionError, match=why):
         run(Taken, 3000, phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False)
+
+
+def test_with_a_journal_that_misses_a_submission_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "notes_submissions", False)
+    breaks("received twice|sent more often|has the message")
 
 
 def test_without_the_read_back_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

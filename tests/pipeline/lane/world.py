@@ -22,7 +22,7 @@ from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Release
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, Work
+from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, SubmissionJournal, Work
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import encode
@@ -62,6 +62,8 @@ class Worker:
     buffer: list[int] = field(default_factory=list)
     active: bool = False
     epoch: int = 0
+    epochs: set[int] = field(default_factory=set)
+    """All as which it owned the lane."""
     position: int = 0
     picked: Picked = field(default_factory=Picked)
     share: FairShare = field(default_factory=FairShare)
@@ -83,6 +85,8 @@ class World:
     at_the_door = True
     """False: quiet hours are only looked at when a slice is picked."""
     starts_full = staticmethod(starts_full)
+    notes_submissions = True
+    """False: a journal knows nothing of what was submitted."""
 
     def __init__(self) -> None:
         self.log: list[tuple[LaneRecord, bytes]] = []
@@ -103,6 +107,8 @@ class World:
         """Whose smart-sending reservation was given back."""
         self.sent: dict[int, list[str]] = {}
         """Outcomes of what was submitted, by the INTENT's offset."""
+        self.died: list[Worker] = []
+        """Workers whose journals nobody has read yet."""
         self.mark = 0
         self.names = 0
         self.now = CLOSES - 3_600_000
@@ -172,6 +178,7 @@ class World:
             if isinstance(effect, Owned):
                 worker.active = effect.nonce == worker.name
                 worker.epoch = effect.epoch if worker.active else worker.epoch
+                worker.epochs |= {worker.epoch} if worker.active else set()
                 if worker.active and self.starts_full(worker.state.last_intent_at, worker.state.owned_at):
                     self._window(worker.epoch).start_full(self.now / 1000)
                 worker.picked.clear()
@@ -325,6 +332,17 @@ class World:
         for _ in range(min(lands, len(worker.outbox))):
             self.append(worker.outbox.popleft())
         self.workers.remove(worker)
+        self.died.append(worker)
+
+    def journal(self, worker: Worker, submitted: dict[int, list[str]]) -> None:
+        """A worker is started in the place of a dead one, and tells what that one's journal says."""
+        mine = [
+            offset
+            for offset in submitted
+            if isinstance(intent := self.log[offset][0], Intent) and intent.epoch in worker.epochs
+        ]
+        told = mine if self.notes_submissions else []
+        self.append(SubmissionJournal(worker=worker.name, epochs=sorted(worker.epochs), submitted=told, at=self.now))
 
     def catch_up(self, worker: Worker) -> None:
         """Read all there is; the state must be that of a reader from offset 0, wherever this one began."""

@@ -1,0 +1,69 @@
+"""What a worker's process tells of the one before it, on a real Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from adapters.errors import LongwaveError
+from adapters.kafka import topics as brokers
+from adapters.kafka.producer import Producer
+from adapters.settings import Kafka
+from agents.lane.journals import Journals
+from schemas import topics
+from schemas.lane import LANES, SubmissionJournal
+from tests.stack import Server
+
+LANE = 1
+
+
+def last_record(kafka: Server) -> SubmissionJournal:
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "journals"})
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topics.LANES.name, LANE), timeout=10)
+        consumer.assign([TopicPartition(topics.LANES.name, LANE, end - 1)])
+        message = consumer.poll(10)
+        assert message is not None
+        record = LANES.decode(message.value())
+        assert isinstance(record, SubmissionJournal)
+        return record
+    finally:
+        consumer.close()
+
+
+async def test_the_next_process_tells_the_lane_and_forgets(kafka: Server, tmp_path: Path) -> None:
+    settings = Kafka(bootstrap=kafka.address)
+    brokers.ensure(settings)
+    before = Journals(tmp_path, "worker-0")
+    assert before.begin() == []
+    journal = before.open(LANE)
+    journal.own(40)
+    journal.submit(41, lambda offset: True)
+    journal.close()
+    (tmp_path / "0-torn.journal").write_bytes(b"longwave")
+    before.end()
+
+    after = Journals(tmp_path, "worker-0")
+    left = after.begin()
+    producer = Producer(settings)
+    try:
+        await after.tell(left, producer)
+    finally:
+        await producer.close()
+    told = last_record(kafka)
+    assert (told.worker, told.epochs, told.submitted) == ("worker-0", [40], [41])
+    after.end()
+    assert Journals(tmp_path, "worker-0").begin() == [], "told once"
+
+
+def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
+    first = Journals(tmp_path, "worker-0")
+    first.begin()
+    with pytest.raises(LongwaveError, match="another process"):
+        Journals(tmp_path, "worker-0").begin()
+    first.end()
+    second = Journals(tmp_path, "worker-0")
+    assert second.begin() == []
+    second.end()
