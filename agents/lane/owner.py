@@ -342,7 +342,7 @@ class LaneOwner:
             note()
         except OSError as error:
             # What the disk says would be wrong from here on: better no process than one that submits beside it.
-            self._context.give_up(error)
+            self._context.fail(error)
             raise
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
