@@ -135,10 +135,10 @@ class WorkerApp(GuardedApp):
         self.add_future(self.health.follow_loop())
         tables = [cast(AckedTable, table) for table in self.tables.values()]
         selfcheck.begin(Path(self.conf.datadir), self.context.worker, tables, self.context.settings.kafka)
-        # Read before this process submits anything, and told as soon as there is a producer.
+        # Read before this process submits anything, and reported as soon as there is a producer.
         left = self.journals.begin()
         await self.context.start()
-        await self.journals.tell(left, self.context.producer)
+        await self.journals.report(left, self.context.producer)
         AckedTable.producer = self.context.producer
         await super().on_start()
         self.add_future(watch_event_loop())

@@ -7,7 +7,7 @@ from agents.context import Context
 from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, Transient, output
-from agents.story import tell
+from agents.story import log_change
 from pipeline.audience.fanout import ranges
 from pipeline.campaign.plan import Terms
 from pipeline.campaign.statuses import apply
@@ -41,7 +41,7 @@ class Coordinator:
         stored = self._table.get(key)
         document = None if stored is None else CAMPAIGNS.decode(stored)
         transition = apply(document, record, now_ms(), self._terms)
-        tell(document, record, transition)
+        log_change(document, record, transition)
         if transition.delete:
             self._table.pop(key)
         elif transition.changed and transition.document is not None:

@@ -10,12 +10,12 @@ from schemas.campaign import CampaignDocument, Command, CommandsRecord, Suspensi
 log = logging.getLogger(__name__)
 
 
-def tell(before: CampaignDocument | None, record: CommandsRecord, transition: Transition) -> None:
-    """Write the line of what a record changed; a record that comes again changes nothing and is not told again."""
+def log_change(before: CampaignDocument | None, record: CommandsRecord, transition: Transition) -> None:
+    """Write the line of what a record changed; a record that comes again changes nothing and writes no line."""
     after = transition.document
     if isinstance(record, Command):
         if transition.changed or transition.error:
-            _tell_command(before, record, transition)
+            _log_command(before, record, transition)
     elif transition.changed and before is not None and after is not None and after.status != before.status:
         by = _who(record)
         why = f": {after.reason}" if after.reason else ""
@@ -25,7 +25,7 @@ def tell(before: CampaignDocument | None, record: CommandsRecord, transition: Tr
         )  # fmt: skip
 
 
-def _tell_command(before: CampaignDocument | None, command: Command, transition: Transition) -> None:
+def _log_command(before: CampaignDocument | None, command: Command, transition: Transition) -> None:
     document = transition.document or before
     fields = {"campaign": command.campaign, "by": command.by, "action": command.action}
     if document is not None:

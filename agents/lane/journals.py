@@ -1,4 +1,4 @@
-"""The submission journals of a worker process: what it leaves, and what it tells of the process before it."""
+"""The submission journals of a worker process: what it leaves, and what it reports of the process before it."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Journals:
                 found.append(read)
         return found
 
-    async def tell(self, proofs: Sequence[Proof], producer: Producer) -> None:
+    async def report(self, proofs: Sequence[Proof], producer: Producer) -> None:
         """Write to the lanes what the process before did not hand over, and forget it. What the broker does not take
-        is told at the next start."""
+        is reported at the next start."""
         for one in proofs:
             record = SubmissionJournal(worker=self._worker, epochs=one.epochs, submitted=one.submitted, at=now_ms())
             try:

@@ -122,7 +122,7 @@ async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
     numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
     if not numbers:
         raise ApiError(
-            409, f"campaign {campaign}has no rejected, undelivered or late messages, so there is nothing to retry"
+            409, f"campaign {campaign} has no rejected, undelivered or late messages, so there is nothing to retry"
         )
     return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
 

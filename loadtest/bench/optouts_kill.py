@@ -36,7 +36,7 @@ def run(rounds: int = 1, recipients: int = 100_000, report: Callable[[str], None
 
 
 def result(findings: Findings, rounds: int, recipients: int) -> Result:
-    """Late STOPs are what fails; what else broke is told of with it."""
+    """Late STOPs make it fail; what else broke is listed too."""
     stopped = findings.stopped
     return Result(
         name="optouts-kill",

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from agents.story import tell
+from agents.story import log_change
 from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import Transition
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Suspension
@@ -28,7 +28,7 @@ def reported(before: CampaignDocument, record: CommandsRecord, caplog: pytest.Lo
     caplog.clear()
     with caplog.at_level(logging.INFO, "agents.story"):
         transition = apply(before, record, 1_790_000_000_000, lambda _: "no such sender")
-        tell(before, record, transition)
+        log_change(before, record, transition)
     return transition
 
 

@@ -21,7 +21,7 @@ Claims = dict[int, list[int]]
 
 
 def claims(logs: Path) -> Claims:
-    """The claims that the workers' logs in a folder tell of."""
+    """The claims in the workers' logs in a folder."""
     claims_by_lane: defaultdict[int, list[int]] = defaultdict(list)
     for log in logs.glob("worker-*.log"):
         for line in log.read_text(errors="replace").splitlines():
@@ -56,8 +56,8 @@ def _lost(chunk: StatusChunk) -> Iterator[Message]:
 
 
 def attributed(chunks: Iterable[StatusChunk], lost: dict[Message, int], owned: Claims) -> dict[tuple[int, int], int]:
-    """Those of `lost` (message → when that was first told, in ms) by the first claim after the INTENT before that.
-    They are told of seconds later, by then perhaps by another owner yet, and those of two lost owners together."""
+    """Those of `lost` (message → when that was first recorded, in ms) by the first claim after its INTENT.
+    They are recorded seconds later, perhaps by yet another owner, and those of two lost owners together."""
     intents: dict[Message, int] = {}
     for chunk in chunks:
         for group in chunk.groups:
@@ -74,7 +74,7 @@ def attributed(chunks: Iterable[StatusChunk], lost: dict[Message, int], owned: C
 
 
 def _chunks(kafka: Kafka) -> Iterator[StatusChunk]:
-    """Everything that lanes have told, oldest first in each partition."""
+    """All statuses that lanes have written, oldest first in each partition."""
     for partition in range(kafka.partitions):
         for _, record in records(kafka.bootstrap, topics.STATUSES, partition, STATUSES):
             if isinstance(record, StatusChunk) and record.lane >= 0:

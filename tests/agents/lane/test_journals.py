@@ -33,7 +33,7 @@ def last_record(kafka: Server) -> SubmissionJournal:
         consumer.close()
 
 
-async def test_the_next_process_tells_the_lane_and_forgets(kafka: Server, tmp_path: Path) -> None:
+async def test_the_next_process_reports_to_the_lane_and_removes_the_journal(kafka: Server, tmp_path: Path) -> None:
     settings = Kafka(bootstrap=kafka.address)
     brokers.ensure(settings)
     before = Journals(tmp_path, "worker-0")
@@ -49,13 +49,13 @@ async def test_the_next_process_tells_the_lane_and_forgets(kafka: Server, tmp_pa
     left = after.begin()
     producer = Producer(settings)
     try:
-        await after.tell(left, producer)
+        await after.report(left, producer)
     finally:
         await producer.close()
-    told = last_record(kafka)
-    assert (told.worker, told.epochs, told.submitted) == ("worker-0", [40], [41])
+    reported = last_record(kafka)
+    assert (reported.worker, reported.epochs, reported.submitted) == ("worker-0", [40], [41])
     after.end()
-    assert Journals(tmp_path, "worker-0").begin() == [], "told once"
+    assert Journals(tmp_path, "worker-0").begin() == [], "reported once"
 
 
 def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
