@@ -25,6 +25,7 @@ _FILES = {
         "api/test_server",
         "cli/test_bad_input",
         "cli/test_campaign",
+        "deploy/test_dashboards",
     ),
 }
 GROUPS = {f"tests/{file}.py": group for group, files in _FILES.items() for file in files}
