@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "explain": Entry("cli.campaign.explain:explain", "Show all events of one recipient of a campaign."),
     "dead-letters": Entry("cli.dead_letters:app", "Records that could not be processed: list, replay, drop."),
     "bench": Entry("cli.bench:app", "Measure Longwave beside the bare limit of this machine."),
+    "rehearse": Entry("cli.rehearse:rehearse", "Play an incident: the right alert fires, its runbook mends it."),
     "aggregator": Entry("cli.aggregator:aggregator", "Run the simulated aggregator alone."),
     "run": Entry("cli.run:app", "Run one process in the foreground (worker, writer, api, …)."),
 }

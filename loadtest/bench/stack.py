@@ -130,7 +130,7 @@ def _keep_logs(folder: Path) -> None:
 
 
 def _settings(folder: Path) -> str:
-    kafka, _, clickhouse, api, ingress, aggregator, _, metrics = _free_ports(8 + 8)[:8]
+    kafka, _, clickhouse, api, ingress, aggregator, _, metrics = free_ports(8 + 8)[:8]
     values: dict[str, Any] = {
         "data": str(folder),
         "kafka.bootstrap": f"127.0.0.1:{kafka}",
@@ -154,7 +154,7 @@ def port_range() -> tuple[int, int]:
     return 20_000 + worker * 3000, 21_500 + worker * 3000
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """`count` adjacent ports that nobody listens on, below the range that outgoing connections take theirs from."""
     first, last = port_range()
     start = max([first, *(port + 1 for port in _given if first <= port < last)])
