@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.api.live import Live, up
 from tests.sharing import LIVE, SCRIPTED_STAGE, SHARED_STAGE, GroupScheduling, ended, group_of, shared
 from tests.stack import Server, running_clickhouse, running_kafka
+
+# What the page is to show may take longer than the library's 5 s while three stacks share two cores.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
