@@ -374,7 +374,7 @@ def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
 def test_port_taken_is_one_clear_line(tmp_path: Path, live: Live) -> None:
     taken = live.settings.api.port
     with running(["run", "api"], environment(tmp_path, api_port=taken), tmp_path) as child:
-        assert child.wait(30) == 1
+        assert child.wait(120) == 1
     said = (tmp_path / "log").read_text()
     assert f"error: the API cannot listen on 127.0.0.1:{taken}" in said
     assert "Traceback" not in said

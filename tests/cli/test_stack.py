@@ -159,7 +159,7 @@ def test_ctrl_c_stops_all_in_order_and_ends_cleanly(stack: Stack) -> None:
     stack.wait(lambda: stack.record()["state"] == "ready")
     pids = stack.pids()
     up.send_signal(signal.SIGINT)
-    assert up.wait(30) == 0
+    assert up.wait(120) == 0
     assert _gone(pids)
     assert "Traceback" not in (stack.data / "out").read_text()
 
@@ -169,7 +169,7 @@ def test_ctrl_c_while_starting_leaves_nothing(stack: Stack) -> None:
     stack.wait(lambda: bool(stack.entry("kafka").get("pid")))
     pids = stack.pids()
     up.send_signal(signal.SIGINT)
-    assert up.wait(30) == 0
+    assert up.wait(120) == 0
     assert _gone(pids)
 
 

@@ -98,7 +98,7 @@ def test_its_health_check_fails_while_the_process_is_not_ready(status: int, well
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/readyz"
-        done = subprocess.run([sys.executable, *words, url], capture_output=True, check=False, timeout=30)
+        done = subprocess.run([sys.executable, *words, url], capture_output=True, check=False, timeout=120)
         server.shutdown()
     assert (done.returncode == 0) is well
 

@@ -61,7 +61,7 @@ def test_clean_stop_keeps_data_and_ends_running_queries(tmp_path: Path, number: 
 def test_one_process_for_a_directory(tmp_path: Path) -> None:
     with endpoint(tmp_path) as served:
         command = [sys.executable, "-m", "devstack.clickhouse", str(tmp_path), "1"]
-        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert second.returncode == 1
         assert f"served by another process (pid {served.process.pid})" in second.stderr
         assert "Traceback" not in second.stderr
@@ -73,7 +73,7 @@ def test_a_taken_port_is_reported(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         command = [sys.executable, "-m", "devstack.clickhouse", str(tmp_path), str(taken.getsockname()[1])]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1
     assert "choose another port" in run.stderr
     assert "Traceback" not in run.stderr

@@ -50,7 +50,7 @@ def test_a_sigterm_while_starting_ends_with_0(tmp_path: Path) -> None:
                 break
             time.sleep(0.02)
         started.send_signal(signal.SIGTERM)
-        assert started.wait(30) == 0, (tmp_path / "log").read_text()
+        assert started.wait(120) == 0, (tmp_path / "log").read_text()
     finally:
         started.kill()
         started.wait()

@@ -27,7 +27,7 @@ def health() -> Iterator[Health]:
 
 
 def until(what: str, holds: Callable[[], bool]) -> None:
-    ready.wait_for(what, holds, timeout=10)
+    ready.wait_for(what, holds, timeout=60)
 
 
 def test_it_is_ready_while_every_part_is(health: Health) -> None:

@@ -47,7 +47,7 @@ def test_a_differing_config_is_reported_then_set(kafka: Server) -> None:
     (state,) = topics.inspect(settings, [topic])
     assert "cleanup.policy is delete (should be compact)" in state.problem
     assert topics.ensure(settings, [topic]) == []
-    ready.wait_for("the change", lambda: not topics.inspect(settings, [topic])[0].problem, timeout=10)
+    ready.wait_for("the change", lambda: not topics.inspect(settings, [topic])[0].problem, timeout=60)
 
 
 def test_other_partitions_are_refused_not_changed(kafka: Server) -> None:
