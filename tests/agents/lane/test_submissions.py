@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.ports import SubmitOutcome
+from agents.lane.breaker import AggregatorBreaker
+from agents.lane.route import Route
 from agents.lane.submissions import Submissions
+from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics
 
 LANE = 77
@@ -22,14 +25,19 @@ def counted(metric: metrics.Counter, **labels: str) -> dict[str, float]:
     return found
 
 
-class Named:
-    name = "tested-counts"
-
-
 def test_outcomes_are_counted_by_lane_and_what_was_not_taken_by_reason() -> None:
     nothing: Any = None
-    breaker: Any = Named()
-    submissions = Submissions(LANE, "+1", nothing, breaker, nothing, nothing)
+    route = Route(
+        aggregator=nothing,
+        account="demo",
+        sender="+1",
+        rate=1.0,
+        batch=500,
+        carrier_daily={},
+        quiet=QuietHours("cautious"),
+        breaker=AggregatorBreaker("tested-counts", nothing, 5),
+    )
+    submissions = Submissions(LANE, route, nothing, nothing, nothing)
     submissions._count([SubmitOutcome("accepted")] * 98)
     assert counted(metrics.LANE_MESSAGES, lane=str(LANE)) == {"accepted": 98}
     assert not counted(metrics.FAILURES, aggregator="tested-counts", stage="submission")
