@@ -118,7 +118,7 @@ def test_a_campaign_and_its_queue(store: Store) -> None:
     StatusSink(store).insert([status("accepted", list(range(10)), NOW, segments=2, price=1)])
     asking = document().parsed()
     (competitor,) = competing_campaigns(store, Settings(), asking)
-    assert (competitor.name, competitor.segments, competitor.weight) == ("Sale", 60.0, 3)
+    assert (competitor.name, competitor.segments, competitor.precedence.weight) == ("Sale", 60.0, 3)
     assert competing_campaigns(store, Settings(), asking, but=ID) == []
 
 
