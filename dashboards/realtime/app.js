@@ -117,6 +117,7 @@ function prepare() {
   if (wanted.view) showView(wanted.view);
   else if (wanted.campaign) { const id = wanted.campaign; wanted.campaign = ""; select(id); } else request();
   setInterval(tick, 1000);
+  $("controls").disabled = false; // what is typed before somebody listens would be lost
 }
 
 prepare();
