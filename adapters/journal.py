@@ -7,11 +7,10 @@ the last notes: a journal counts only until the next boot.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,21 +19,21 @@ log = logging.getLogger(__name__)
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Changes with each boot (proc_sys_kernel(5))."""
 SUFFIX: Final = ".journal"
-COMPACT_BYTES: Final = 1 << 20
-"""A journal that has grown by this much is written again, with only what is still open."""
+COMPACT_BYTES: Final = 1 << 16
+"""A journal that has grown by this much is written again, with only what is still open: what it says must fit into
+one record."""
 _VERSION: Final = "longwave submission journal 1"
-_ENTRY: Final = struct.Struct("<cQ")
-_EPOCH: Final = b"E"
-_SUBMITTED: Final = b"S"
+_OWNER: Final = "owner"
+_SUBMITTED: Final = "submitted"
 
 
 class Proof(NamedTuple):
-    """What the journal of a dead process says: of the INTENTs of `epochs` in `lane`, only those at the offsets
-    `submitted` may have been handed over."""
+    """What the journal of a dead process says: of the INTENTs that it wrote to `lane` as the owners `nonces`, only
+    those at the offsets `submitted` may have been handed over."""
 
     path: Path
     lane: int
-    epochs: list[int]
+    nonces: list[str]
     submitted: list[int]
 
 
@@ -52,24 +51,14 @@ def proof(path: Path) -> Proof | None:
     Raises:
         OSError: it cannot be read.
     """
-    header, _, entries = path.read_bytes().partition(b"\n")
-    here = boot_id()
+    header, _, text = path.read_bytes().decode("ascii", "replace").partition("\n")
+    *lines, rest = text.split("\n")
     lane = path.name.partition("-")[0]
-    if not here or header != _header(here) or len(entries) % _ENTRY.size or not lane.isdecimal():
-        return None
-    noted = [*_ENTRY.iter_unpack(entries)]
-    return Proof(
-        path,
-        int(lane),
-        sorted({value for kind, value in noted if kind == _EPOCH}),
-        sorted({value for kind, value in noted if kind == _SUBMITTED}),
-    )
-
-
-@dataclass(slots=True)
-class _Noted:
-    epochs: list[int]
-    submitted: list[int]
+    notes = [line.partition(" ") for line in lines]
+    nonces = [value for kind, _, value in notes if kind == _OWNER]
+    submitted = [int(value) for kind, _, value in notes if kind == _SUBMITTED and value.isdecimal()]
+    known = len(nonces) + len(submitted) == len(lines) and not rest and lane.isdecimal()
+    return Proof(path, int(lane), nonces, submitted) if known and _is_of(header, boot_id()) else None
 
 
 class Journal:
@@ -80,32 +69,23 @@ class Journal:
         """A new file at `path`. There is none where the system does not tell one boot from another, or where the file
         cannot be written: then nothing is proved."""
         self._path = path
-        self._noted = _Noted([], [])
+        self.nonces: list[str] = []
+        """As which owners this process has had the lane."""
+        self._submitted: list[int] = []
         self._size = 0
         self._file: int | None = None
+        self._closed = False
         if boot_id():
-            self._guarded_open()
+            self._guarded(self._open)
 
-    @property
-    def epochs(self) -> list[int]:
-        """The epochs as which this process has owned the lane."""
-        return self._noted.epochs
-
-    def _guarded_open(self) -> None:
-        try:
-            self._file = self._create(self._path)
-        except OSError as error:
-            log.warning("there is no submission journal %s: %s", self._path.name, error)
-            self._path.unlink(missing_ok=True)
-
-    def own(self, epoch: int) -> None:
-        """From here on this process owns the lane as `epoch`.
+    def own(self, nonce: str) -> None:
+        """This process is about to claim the lane with the OWNER record `nonce`.
 
         Raises:
             OSError: the journal can neither be written nor removed.
         """
-        self._noted.epochs.append(epoch)
-        self._append(_EPOCH, epoch)
+        self.nonces.append(nonce)
+        self._append(f"{_OWNER} {nonce}\n")
 
     def submit(self, intent: int, is_open: Callable[[int], bool]) -> None:
         """The INTENT at this offset is about to be handed over. `is_open`: whether the RESULT of an INTENT has not
@@ -113,63 +93,73 @@ class Journal:
 
         Raises:
             OSError: the journal can neither be written nor removed, so the INTENT may not be handed over.
+            ValueError: it was closed, so the INTENT may not be handed over either.
         """
-        self._noted.submitted.append(intent)
-        self._append(_SUBMITTED, intent)
+        self._submitted.append(intent)
+        self._append(f"{_SUBMITTED} {intent}\n")
         if self._size > COMPACT_BYTES:
-            self._noted.submitted = [offset for offset in self._noted.submitted if is_open(offset)]
+            self._submitted = [offset for offset in self._submitted if is_open(offset)]
             self._guarded(self._write_again)
 
     def remove(self) -> None:
-        """There is nothing left to prove."""
-        self.close()
+        """There is nothing to prove."""
+        self._close_file()
         self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Leave the file for the process that comes after this one."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._closed = True
+        self._close_file()
 
-    def _append(self, kind: bytes, value: int) -> None:
-        self._guarded(lambda: self._write(_ENTRY.pack(kind, value)))
+    def _append(self, line: str) -> None:
+        if self._closed:
+            raise ValueError(f"the submission journal {self._path.name} is closed")
+        if self._file is not None:
+            self._guarded(lambda: self._write(line))
 
     def _guarded(self, write: Callable[[], None]) -> None:
-        if self._file is None:
-            return
         try:
             write()
         except OSError as error:
             # A journal with a note missing would prove what is not true; none proves nothing.
-            log.warning("submission journal %s cannot be written and is removed: %s", self._path.name, error)
+            log.warning("submission journal %s cannot be written, so there is none: %s", self._path.name, error)
             self.remove()
 
-    def _write(self, raw: bytes) -> None:
-        assert self._file is not None
-        if os.write(self._file, raw) != len(raw):
-            raise OSError("the disk is full")
-        self._size += len(raw)
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = _create(self._path)
+        self._write(_header(boot_id()))
 
     def _write_again(self) -> None:
         new = self._path.with_suffix(".new")
-        old, self._file = self._file, self._create(new)
-        assert old is not None
-        os.close(old)
-        entries = [(_EPOCH, epoch) for epoch in self._noted.epochs]
-        entries += [(_SUBMITTED, offset) for offset in self._noted.submitted]
-        self._write(b"".join(_ENTRY.pack(*entry) for entry in entries))
+        self._close_file()
+        self._file = _create(new)
+        notes = [f"{_OWNER} {nonce}\n" for nonce in self.nonces]
+        notes += [f"{_SUBMITTED} {offset}\n" for offset in self._submitted]
+        self._write(_header(boot_id()) + "".join(notes))
         new.replace(self._path)
         self._size = 0
 
-    def _create(self, path: Path) -> int:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
-        header = _header(boot_id()) + b"\n"
-        if os.write(file, header) != len(header):
-            os.close(file)
-            raise OSError("the disk is full")
-        return file
+    def _write(self, text: str) -> None:
+        assert self._file is not None
+        raw = text.encode("ascii")
+        if os.write(self._file, raw) != len(raw):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += len(raw)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
-def _header(boot: str) -> bytes:
-    return f"{_VERSION} {boot}".encode("ascii")
+def _create(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
+
+
+def _header(boot: str) -> str:
+    return f"{_VERSION} {boot}\n"
+
+
+def _is_of(header: str, boot: str) -> bool:
+    return bool(boot) and f"{header}\n" == _header(boot)

@@ -169,11 +169,15 @@ class Defer(Record, tag="defer", kw_only=True):
 
 
 class SubmissionJournal(Record, tag="journal", kw_only=True):
-    """What a worker's process left on its disk when it died, told by the process started in its place: of the INTENTs
-    of `epochs` that have no RESULT here, only those at the offsets `submitted` may have been submitted."""
+    """What a worker's process left on its disk when it died, as reported by the process started in its place.
+
+    Of the INTENTs that the dead process wrote as the owners `nonces` and that have no RESULT here, only those at the
+    offsets `submitted` may have been submitted. Offsets and epochs do not tell owners apart: a log that lost its end,
+    or was made anew, has them twice.
+    """
 
     worker: str
-    epochs: list[Epoch]
+    nonces: list[str]
     submitted: list[Count]
     at: Millis
 
@@ -181,7 +185,7 @@ class SubmissionJournal(Record, tag="journal", kw_only=True):
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.lane.checkpoint`.
 
-    `form` 2: `payload` is base64 of compressed bytes that hold a share of the state, `digest` is of these bytes.
+    Since `form` 2 `payload` is base64 of compressed bytes with a share of the state, and `digest` is of these bytes.
     Parts of one checkpoint share their `identity`; only the last one says in `parts` how many there are.
     `form` 1: `payload` is base64 of a slice of the compressed state, `digest` is of the whole.
     Valid only when all parts are in the log and the digests fit.

@@ -49,28 +49,29 @@ class Journals:
                 f"another process works in {self._folder.parent}: end it, or give {self._worker} a data folder of "
                 "its own"
             ) from error
-        found: list[Proof] = []
+        proofs: list[Proof] = []
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            read = proof(path)
-            if read is None:
-                log.info("submission journal %s is of another boot or version, and proves nothing", path.name)
+            left = proof(path)
+            if left is None:
+                log.info("submission journal %s is torn, or of another boot or version: it proves nothing", path.name)
                 path.unlink()
             else:
-                found.append(read)
-        return found
+                proofs.append(left)
+        for path in self._folder.glob("*.new"):
+            path.unlink()
+        return proofs
 
     async def report(self, proofs: Sequence[Proof], producer: Producer) -> None:
         """Write to the lanes what the process before did not hand over, and forget it. What the broker does not take
         is reported at the next start."""
-        for one in proofs:
-            record = SubmissionJournal(worker=self._worker, epochs=one.epochs, submitted=one.submitted, at=now_ms())
+        for left in proofs:
+            record = SubmissionJournal(worker=self._worker, nonces=left.nonces, submitted=left.submitted, at=now_ms())
             try:
-                if one.epochs:
-                    await producer.send(topics.LANES.name, encode(record), partition=one.lane)
+                await producer.send(topics.LANES.name, encode(record), partition=left.lane)
             except EmitError as error:
-                log.warning("lane %s does not learn what the process before submitted: %s", one.lane, error)
+                log.warning("lane %s does not learn what the process before submitted: %s", left.lane, error)
                 continue
-            one.path.unlink(missing_ok=True)
+            left.path.unlink(missing_ok=True)
 
     def open(self, lane: int) -> Journal:
         """A journal for a lane that this process was given."""

@@ -131,7 +131,9 @@ class LaneOwner:
 
     async def assign(self) -> None:
         """The consumer group gave this worker the lane."""
-        self._carry_out(self.driver.on_assigned(uuid.uuid4().hex, instant()))
+        nonce = uuid.uuid4().hex
+        self._journaled(lambda: self._journal.own(nonce))
+        self._carry_out(self.driver.on_assigned(nonce, instant()))
         if self._pump_task is None:
             self._pump_task = asyncio.create_task(self._pump(), name=f"lane-{self.lane}")
 
@@ -169,7 +171,7 @@ class LaneOwner:
             if task is not None:
                 task.cancel()
         metrics.forget_lane(self.lane)
-        if any(flight.epoch in self._journal.epochs for flight in self.driver.state.flights.values()):
+        if any(flight.nonce in self._journal.nonces for flight in self.driver.state.flights.values()):
             self._journal.close()
         else:
             self._journal.remove()
@@ -259,7 +261,6 @@ class LaneOwner:
             case Void():
                 metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
             case Claimed(epoch, seconds):
-                self._journaled(lambda: self._journal.own(epoch))
                 metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
                 about = {**self._about, "epoch": epoch}
                 log.info("lane %s is ours, epoch %s, after %.1f s", self.lane, epoch, seconds, extra=about)

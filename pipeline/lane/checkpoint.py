@@ -25,7 +25,7 @@ from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 3
+FORM = 4
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -53,6 +53,7 @@ class _Flight(msgspec.Struct, array_like=True):
     settled: list[Slice]
     asking: bool = False
     dropped: list[tuple[Slice, int, str, str]] = []
+    nonce: str = ""
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -111,7 +112,7 @@ def _chunk(chunk: Chunk, abandoned: list[Slice]) -> _Chunk:
 def _flight(f: Flight) -> _Flight:
     slices, settled, dropped = f.slices, list(f.settled), list(f.dropped)
     return _Flight(
-        f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, settled, f.asking, dropped
+        f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, settled, f.asking, dropped, f.nonce
     )
 
 
@@ -137,8 +138,9 @@ def restore(*plain: Snapshot) -> LaneState:
             _hold(state, chunk)
     for f in (flight for piece in plain for flight in piece.flights):
         key = (f.campaign, f.message)
+        flags = (f.orphan, f.resent, f.asking)
         state.flights[f.offset] = Flight(
-            f.offset, f.epoch, key, f.slices, f.attempts, f.at, f.orphan, f.resent, f.asking, f.settled, f.dropped
+            f.offset, f.epoch, key, f.slices, f.attempts, f.at, *flags, f.settled, f.dropped, f.nonce
         )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1
@@ -280,7 +282,7 @@ class Loader:
         if part.form == 1:
             return self._offer_old(part)
         if part.form != FORM:
-            raise DecodeError(f"checkpoint as of {part.as_of} has form {part.form}; this version reads up to {FORM}")
+            raise DecodeError(f"checkpoint as of {part.as_of} has form {part.form}; this version reads {FORM}")
         raw = _payload(part)
         if raw is None:
             return None

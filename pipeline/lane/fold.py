@@ -138,7 +138,7 @@ def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
         return [Void(offset, intent)]
     state.last_intent_at = max(state.last_intent_at, intent.at)
     taken = [part for slice_ in intent.slices for part in state.take(slice_)]
-    flight = flight_of(offset, intent, taken)
+    flight = flight_of(offset, intent, taken, state.nonce)
     state.flights[offset] = flight
     for (chunk, _, _), _attempt in taken:
         state.chunks[chunk].flights += 1

@@ -90,7 +90,7 @@ def journal(state: LaneState, record: SubmissionJournal) -> list[Effect]:
     submitted = set(record.submitted)
     effects: list[Effect] = []
     for flight in [*state.flights.values()]:
-        if flight.epoch in record.epochs and flight.offset not in submitted:
+        if flight.nonce in record.nonces and flight.offset not in submitted:
             unsent = ResultGroup(outcome="retry", reason=Reason.NOT_SENT_BY_LOST_OWNER, due=record.at)
             effects += result(state, flight.offset, Result(intent=flight.offset, groups=[unsent], at=record.at))
     return effects

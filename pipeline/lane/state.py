@@ -64,6 +64,8 @@ class Flight:
     dropped: list[tuple[Slice, int, str, str]] = field(default_factory=list)
     """(slice, attempt, state, reason) of recipients who ended without a submission while this flight may have
     arrived. They are unknown; once its RESULT proves that it was not submitted, they get `state`."""
+    nonce: str = ""
+    """That of the OWNER record whose owner wrote the INTENT."""
 
     @property
     def count(self) -> int:
@@ -312,8 +314,8 @@ def unpack(packed: bytes) -> bytes:
     return bytes(codec(packed))
 
 
-def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Flight:
-    """The flight of a valid INTENT at `offset`."""
+def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]], nonce: str) -> Flight:
+    """The flight of a valid INTENT at `offset`, of the owner `nonce`."""
     return Flight(
         offset=offset,
         epoch=intent.epoch,
@@ -321,4 +323,5 @@ def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]]) -> Fl
         slices=[slice_ for slice_, _ in taken],
         attempts=[attempt for _, attempt in taken],
         at=intent.at,
+        nonce=nonce,
     )

@@ -39,7 +39,7 @@ async def test_the_next_process_reports_to_the_lane_and_removes_the_journal(kafk
     before = Journals(tmp_path, "worker-0")
     assert before.begin() == []
     journal = before.open(LANE)
-    journal.own(40)
+    journal.own("a1")
     journal.submit(41, lambda offset: True)
     journal.close()
     (tmp_path / "0-torn.journal").write_bytes(b"longwave")
@@ -53,7 +53,7 @@ async def test_the_next_process_reports_to_the_lane_and_removes_the_journal(kafk
     finally:
         await producer.close()
     reported = last_record(kafka)
-    assert (reported.worker, reported.epochs, reported.submitted) == ("worker-0", [40], [41])
+    assert (reported.worker, reported.nonces, reported.submitted) == ("worker-0", ["a1"], [41])
     after.end()
     assert Journals(tmp_path, "worker-0").begin() == [], "reported once"
 

@@ -61,7 +61,7 @@ class Person:
 class ModelFlight:
     campaign: str
     seats: list[tuple[Person, int]]
-    epoch: int
+    nonce: str
     orphan: bool = False
     resent: bool = False
     asking: bool = False
@@ -77,6 +77,7 @@ class Model:
         self.canceled_at: dict[str, int] = {}
         self.finished: set[str] = set()
         self.epoch = 0
+        self.nonce = ""
         self.signs: list[tuple[int, str]] = []
         """When an owner said what: "owner", "able" or "away"."""
         self.resumed: dict[str, int] = {}
@@ -97,14 +98,14 @@ class Model:
                 for flight in self.flights.values():
                     if not flight.orphan:
                         self._orphan(flight, record.at)
-                self.epoch = offset + 1
+                self.epoch, self.nonce = offset + 1, record.nonce
                 self._sign(record.at, "owner")
             case Heartbeat():
                 if record.epoch == self.epoch:
                     self._sign(record.at, "able" if record.able else "away")
             case SubmissionJournal():
                 for intent, flight in list(self.flights.items()):
-                    if flight.epoch in record.epochs and intent not in record.submitted:
+                    if flight.nonce in record.nonces and intent not in record.submitted:
                         retry = ResultGroup(outcome="retry", due=record.at)
                         self._result(Result(intent=intent, groups=[retry], at=record.at))
             case Finish():
@@ -194,7 +195,7 @@ class Model:
         for person in seats:
             person.waiting = False
         self.flights[offset] = ModelFlight(
-            intent.campaign, [(person, person.attempt) for person in seats], intent.epoch
+            intent.campaign, [(person, person.attempt) for person in seats], self.nonce
         )
 
     def _again(self, person: Person, due: int, attempt: int) -> None:

@@ -195,8 +195,8 @@ def test_a_checkpoint_of_the_first_form_is_still_read() -> None:
 def test_a_checkpoint_of_a_later_form_is_an_error() -> None:
     log = busy_lane()
     record = parts(snapshot(log.state, 0), 1)[0]
-    record.form = 4
-    with pytest.raises(DecodeError, match="form 4"):
+    record.form = 5
+    with pytest.raises(DecodeError, match="form 5"):
         load([record], log.end)
 
 

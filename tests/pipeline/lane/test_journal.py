@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.lane.checkpoint import restore, snapshot
 from schemas.lane import ResultGroup as Group
 from schemas.lane import SubmissionJournal
 from tests.pipeline.lane.records import Log, control, intent, owner, result, said, work
@@ -23,8 +24,8 @@ def lane(unknown: Any = "skip") -> Log:
     return log
 
 
-def journal(*submitted: int, epochs: tuple[int, ...] = (1,)) -> SubmissionJournal:
-    return SubmissionJournal(worker="worker-0", epochs=[*epochs], submitted=[*submitted], at=60)
+def journal(*submitted: int, nonces: tuple[str, ...] = ("n",)) -> SubmissionJournal:
+    return SubmissionJournal(worker="worker-0", nonces=[*nonces], submitted=[*submitted], at=60)
 
 
 @pytest.mark.parametrize("unknown", ["skip", "query"])
@@ -56,10 +57,25 @@ def test_with_the_campaign_canceled_they_are_canceled() -> None:
     assert said(log.add(journal(3, 4))) == [("canceled", [4, 5], PROVED, 0)]
 
 
-def test_other_epochs_are_none_of_its_business() -> None:
+def test_other_owners_are_none_of_its_business() -> None:
     log = lane()
-    assert said(log.add(journal(epochs=(2, 9)))) == []
+    assert said(log.add(journal(nonces=("m", "next")))) == []
     assert [*log.state.flights] == [3, 4, 5]
+
+
+def test_another_owner_of_the_same_epoch_and_offsets_is_none_of_its_business() -> None:
+    """The broker lost the end of the log, and who owns the lane now got the same numbers again."""
+    log = Log()
+    for record in (owner("other"), control(), work([0, 1]), intent(1, [(2, 0, 2)], at=5)):
+        log.add(record)
+    assert said(log.add(journal())) == []
+    assert [*log.state.flights] == [3]
+
+
+def test_a_checkpoint_keeps_whose_an_intent_is() -> None:
+    log = lane()
+    log.state = restore(snapshot(log.state, 0))
+    assert said(log.add(journal(3, 4))) == [("queued", [4, 5], PROVED, 1)]
 
 
 def test_read_twice_it_changes_nothing() -> None:

@@ -22,7 +22,18 @@ from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Release
-from schemas.lane import LANES, CheckpointPart, Defer, Drop, Intent, LaneRecord, ResultGroup, SubmissionJournal, Work
+from schemas.lane import (
+    LANES,
+    CheckpointPart,
+    Defer,
+    Drop,
+    Intent,
+    LaneRecord,
+    Owner,
+    ResultGroup,
+    SubmissionJournal,
+    Work,
+)
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import encode
@@ -62,8 +73,6 @@ class Worker:
     buffer: list[int] = field(default_factory=list)
     active: bool = False
     epoch: int = 0
-    epochs: set[int] = field(default_factory=set)
-    """All as which it owned the lane."""
     position: int = 0
     picked: Picked = field(default_factory=Picked)
     share: FairShare = field(default_factory=FairShare)
@@ -178,7 +187,6 @@ class World:
             if isinstance(effect, Owned):
                 worker.active = effect.nonce == worker.name
                 worker.epoch = effect.epoch if worker.active else worker.epoch
-                worker.epochs |= {worker.epoch} if worker.active else set()
                 if worker.active and self.starts_full(worker.state.last_intent_at, worker.state.owned_at):
                     self._window(worker.epoch).start_full(self.now / 1000)
                 worker.picked.clear()
@@ -313,7 +321,9 @@ class World:
         record = worker.outbox.popleft()
         self.append(record)
         if isinstance(record, Intent) and not self.read_back:
-            worker.todo.append(flight_of(len(self.log) - 1, record, [(slice_, 0) for slice_ in record.slices]))
+            worker.todo.append(
+                flight_of(len(self.log) - 1, record, [(slice_, 0) for slice_ in record.slices], worker.name)
+            )
         if worker.mark is not None:
             left, as_of = worker.mark
             worker.mark = (left - 1, as_of) if left > 1 else None
@@ -334,15 +344,19 @@ class World:
         self.workers.remove(worker)
         self.died.append(worker)
 
+    def _owner_of(self, intent: int) -> str:
+        """Who wrote the valid INTENT at this offset, by the OWNER record that its epoch names."""
+        record = self.log[intent][0]
+        assert isinstance(record, Intent)
+        taken = self.log[record.epoch - 1][0]
+        assert isinstance(taken, Owner)
+        return taken.nonce
+
     def journal(self, worker: Worker, submitted: dict[int, list[str]]) -> None:
         """A worker is started in the place of a dead one, and tells what that one's journal says."""
-        mine = [
-            offset
-            for offset in submitted
-            if isinstance(intent := self.log[offset][0], Intent) and intent.epoch in worker.epochs
-        ]
+        mine = [offset for offset in submitted if self._owner_of(offset) == worker.name]
         told = mine if self.notes_submissions else []
-        self.append(SubmissionJournal(worker=worker.name, epochs=sorted(worker.epochs), submitted=told, at=self.now))
+        self.append(SubmissionJournal(worker=worker.name, nonces=[worker.name], submitted=told, at=self.now))
 
     def catch_up(self, worker: Worker) -> None:
         """Read all there is; the state must be that of a reader from offset 0, wherever this one began."""
