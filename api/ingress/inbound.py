@@ -20,7 +20,7 @@ from adapters.ports import CallbackPort, Emitter
 from adapters.settings import Settings
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
-from api.ingress.rejected import RejectedItem, raw_of, write_rejected
+from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
 from pipeline.feedback.inbound import Scope, closing_of
 from pipeline.feedback.inbound_sender import read_sender, sender_key
 from pipeline.feedback.inbound_time import read_time
@@ -82,13 +82,7 @@ class Inbound:
         try:
             items = self._callbacks[aggregator].texts(body)
         except ValueError as error:
-            await write_rejected(
-                self._emitter,
-                topics.INBOUND,
-                aggregator,
-                [RejectedItem(-1, str(error), body, Reason.UNREADABLE_BODY)],
-                now,
-            )
+            await write_unreadable(self._emitter, topics.INBOUND, aggregator, body, error, now)
             raise Refused(400, f"not a list of texts: {error}; it is kept as a dead letter") from error
         texts: list[InboundText | UnreadText] = []
         refused: list[RejectedItem] = []

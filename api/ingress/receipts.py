@@ -22,7 +22,7 @@ from adapters.settings import Settings
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
-from api.ingress.rejected import RejectedItem, raw_of, write_rejected
+from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
 from pipeline.feedback.receipts import STATES, Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
@@ -31,7 +31,7 @@ from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
 from schemas.json import Json, JsonObject
 from schemas.metrics import FAILURES, RECEIPT_DELAY, RECEIPTS, RECEIPTS_ASIDE
-from schemas.reasons import Reason, label_of
+from schemas.reasons import label_of
 from schemas.wire import encode
 
 _REPLY_SERIES: Final = 4
@@ -92,13 +92,7 @@ class Receipts:
         try:
             items = self._callbacks[aggregator].receipts(body)
         except ValueError as error:
-            await write_rejected(
-                self._emitter,
-                topics.RECEIPTS,
-                aggregator,
-                [RejectedItem(-1, str(error), body, Reason.UNREADABLE_BODY)],
-                now,
-            )
+            await write_unreadable(self._emitter, topics.RECEIPTS, aggregator, body, error, now)
             raise Refused(400, f"not a list of receipts: {error}; it is kept as a dead letter") from error
         groups, refused = self._group(items, body, now, aggregator)
         _count(aggregator, groups, now)

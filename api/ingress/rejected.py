@@ -42,6 +42,14 @@ def raw_of(item: Json, body: bytes) -> bytes:
         return body
 
 
+async def write_unreadable(
+    emitter: Emitter, topic: topics.Topic, aggregator: str, body: bytes, error: ValueError, now: int
+) -> None:
+    """Write a body that has no list of items as one dead letter; as `write_rejected`."""
+    item = RejectedItem(-1, str(error), body, Reason.UNREADABLE_BODY)
+    await write_rejected(emitter, topic, aggregator, [item], now)
+
+
 async def write_rejected(
     emitter: Emitter, topic: topics.Topic, aggregator: str, items: list[RejectedItem], now: int
 ) -> None:

@@ -30,11 +30,10 @@ from pipeline.lane.state import Flight, LaneState, next_attempt
 from pipeline.lane.status import Part, status_of
 from pipeline.lane.uncertain import (
     CERTAIN,
+    as_far_as_certain,
     certain_after_all,
     mark_uncertain,
-    remember_dropped,
     split_exhausted,
-    unknown_where_uncertain,
 )
 from schemas.lane import Result, ResultGroup, SubmissionJournal
 from schemas.reasons import Reason
@@ -61,8 +60,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     effects: list[Effect] = [
         Malformed(offset, f"result of intent {flight.offset}: {problem}") for problem in problems
     ]
-    effects += status_of(state, flight.key, unknown_where_uncertain(state, parts), record.at)
-    remember_dropped(state, parts)
+    effects += status_of(state, flight.key, as_far_as_certain(state, parts), record.at)
     # Recipients who wait again may get another attempt, unless they have ended meanwhile.
     over = [part for part in parts if part.state in CERTAIN] if flight.orphan and flight.resent else parts
     effects += releases(state, flight.key, over, record.at)

@@ -24,7 +24,7 @@ def mark_uncertain(state: LaneState, slice_: Slice) -> None:
 def split_exhausted(state: LaneState, part: Part, allowed: int) -> list[tuple[Part, bool]]:
     """A part in pieces, each with whether the `allowed` attempts are used up: that many may have arrived. The attempt
     that the caller asks about must have been marked already."""
-    resent = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    resent = _resent(state)
     counts = Counter(_positions(state.chunks[part.slice[0]].uncertain, part.slice))
     for flight in resent:
         counts.update(_positions(_open_slices(flight), part.slice))
@@ -45,9 +45,9 @@ def unknown_where_uncertain(state: LaneState, parts: list[Part]) -> list[Part]:
     another submission. Their chunks must still be held.
 
     The earlier attempt may have arrived. Canceled, skipped or expired would claim that it did not, and a late RESULT
-    or receipt could not correct that. `remember_dropped` lets a late RESULT that proves the contrary correct it.
+    or receipt could not correct that.
     """
-    resent = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    resent = _resent(state)
     return [
         piece
         for part in parts
@@ -55,9 +55,20 @@ def unknown_where_uncertain(state: LaneState, parts: list[Part]) -> list[Part]:
     ]
 
 
-def remember_dropped(state: LaneState, parts: list[Part]) -> None:
-    """Record, in each lost flight that may have arrived, which recipients of `parts` end without a submission."""
-    resent = [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+def as_far_as_certain(state: LaneState, parts: list[Part]) -> list[Part]:
+    """`unknown_where_uncertain` of parts that come about now. Each lost flight that may have arrived remembers who of
+    them ends without a submission, so that its late RESULT can correct it (`certain_after_all`)."""
+    _remember_dropped(state, parts)
+    return unknown_where_uncertain(state, parts)
+
+
+def _resent(state: LaneState) -> list[Flight]:
+    """The lost flights that may have arrived and whose recipients waited again."""
+    return [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+
+
+def _remember_dropped(state: LaneState, parts: list[Part]) -> None:
+    resent = _resent(state)
     for part in parts:
         if part.state not in CERTAIN:
             continue
