@@ -58,7 +58,7 @@ def latency(messages: Annotated[int, typer.Option(min=10)] = 300, json: Json = N
 
 
 @app.command()
-def rate(seconds: Annotated[int, typer.Option(min=5)] = 30, json: Json = None) -> None:
+def rate(seconds: Annotated[int, typer.Option(min=5)] = 60, json: Json = None) -> None:
     """How closely lanes keep limits of 1, 3, 100 and 5,000 segments/s."""
     from loadtest.bench import rate as bench
 

@@ -188,7 +188,7 @@ class SimulatedLane:
         self._clock.after(aggregator.latency(), answered)
 
 
-def _coarse_size(grain: int, rate: float, state: LaneState, now: int) -> int:
+def _coarse_size(grain: int, rate: float, state: LaneState, now: int, room: float) -> int:
     """Segments of a slice that does not reach over an edge of quiet hours or a deadline; `now` in ms."""
     edges = [
         campaign.settings.deadline for campaign in state.campaigns.values() if campaign.settings.deadline is not None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import ceil
 
 WINDOW = 1.0
@@ -115,6 +116,12 @@ class Window:
                 return end - now
         return WINDOW
 
+    def room(self, at: float, ahead: int) -> float:
+        """Segments for which there is room at `at` (s), behind the `ahead` segments that wait for the limit already,
+        as far as that is certain: what has no answer yet holds its place."""
+        over = sum(segments for end, segments in takewhile(lambda settled: settled[0] <= at, self._settled))
+        return max(0.0, self.limit - self._used - ahead + over)
+
     def spend(self, now: float, segments: int) -> Charge:
         """A slice is about to be written. It holds its place until `settle`, so settle it whatever happens."""
         charge = Charge(now, segments)
@@ -204,27 +211,32 @@ class Queue:
         return max(2, int(LONGEST_QUEUE / max(self._mean, 1e-6)))
 
 
-def slice_segments(rate: float) -> int:
-    """Segments in one slice at most. Rule L6 allows a tenth of a second of the rate.
+def slice_segments(rate: float, room: float = 0.0) -> int:
+    """Segments in one slice at most, where the limit has `room` for so many. Rule L6 allows a tenth of a second's.
 
     A window that is full but for less than a slice is what the limit loses: slow lanes take a hundredth, so that this
     is at most 1 % however the messages' segments add up; in fast ones the messages are small against a twentieth. A
     tenth would make the other lanes of the worker wait for their answers while so many texts are rendered.
+
+    A slice costs its worker the same whatever it holds. A slow lane that has fallen behind its limit has room for
+    more than a hundredth, and catches up with slices of up to a twentieth.
     """
-    return max(1, int(rate / (20 if rate >= SLOW else 100)))
+    most = max(1, int(rate / 20))
+    return max(1, int(rate / (20 if rate >= SLOW else 100)), int(min(room, most)))
 
 
 def slots(rate: float, batch: int, in_flight: int) -> int:
     """Slices of at most `batch` messages that may be under way: `in_flight`, and where slices are small as many as
-    use `rate` (segments/s) with an aggregator that answers within a second. Together they never have more messages
-    than `in_flight` whole batches."""
+    use `rate` (segments/s) with an aggregator that answers within a second."""
     size = min(batch, slice_segments(rate))
     return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
 
 
 def most_unknown(rate: float, batch: int, in_flight: int) -> int:
-    """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way."""
-    return slots(rate, batch, in_flight) * min(batch, slice_segments(rate))
+    """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way, for which the
+    limit has room as long as they have no answer."""
+    largest = min(batch, slice_segments(rate, room=rate))
+    return min(slots(rate, batch, in_flight) * largest, max(ceil(rate), largest))
 
 
 def lane_share(sender: float, account: float, senders: float, lanes: int) -> float:

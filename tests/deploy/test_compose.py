@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import logging
 import re
 import subprocess
 import sys
 import threading
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +18,7 @@ import pytest
 import yaml
 
 from adapters import settings as configuration
+from adapters import terminal
 from adapters.clickhouse.views import declared
 from adapters.settings import Settings
 from cli.main import run
@@ -40,12 +43,25 @@ def _settings(monkeypatch: pytest.MonkeyPatch, service: dict[str, Any]) -> Setti
     return configuration.load()
 
 
+@pytest.fixture
+def own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`longwave run` makes this process's standard error the log of a process; afterwards it is as before."""
+    root, before = logging.getLogger(), logging.getLogger().handlers[:]
+    for where, name in ((terminal, "_notes"), (sys, "excepthook"), (root, "level")):
+        monkeypatch.setattr(where, name, getattr(where, name))
+    yield
+    root.handlers[:] = before
+    logging.captureWarnings(False)
+
+
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize("name", OURS)
 def test_each_command_of_ours_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*OURS[name]["command"], "--help"]) == 0
     assert f"longwave {' '.join(OURS[name]['command'])}" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("own_log")
 def test_a_command_that_does_not_exist_would_be_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", "workerr", "--help"]) == 2
     assert "No such command" in capsys.readouterr().err

@@ -40,18 +40,19 @@ class Limits:
 
 @dataclass(slots=True)
 class Flow:
-    """How fast slices leave: at most `slots` under way, each of at most `size(state, now in ms)` segments."""
+    """How fast slices leave: at most `slots` under way, each of at most `size(state, now in ms, room)` segments when
+    the limit has `room` for so many."""
 
     pace: Pace
     window: Window
     slots: int
-    size: Callable[[LaneState, int], int]
+    size: Callable[[LaneState, int, float], int]
 
 
 def flow_of(limits: Limits) -> Flow:
     """The flow that keeps a lane's limits exactly."""
-    size = slice_segments(limits.rate)
-    return Flow(Pace(limits.rate), Window(limits.rate), limits.slots, lambda state, now: size)
+    pace, window = Pace(limits.rate), Window(limits.rate)
+    return Flow(pace, window, limits.slots, lambda state, now, room: slice_segments(limits.rate, room))
 
 
 class Proposer:
@@ -134,7 +135,7 @@ class Proposer:
                 # Deadlines apply even while nothing may be submitted.
                 drop = expired(state, self.picked, now.ms)
                 return effects + ([] if drop is None else [self._write(drop)]), None
-            picked = self._pick(state, now, messages)
+            picked = self._pick(state, now, self._room(state, line, now, messages))
             effects += picked
             if not any(isinstance(effect, Write) for effect in picked):
                 break
@@ -148,16 +149,29 @@ class Proposer:
 
     def _until_room(self, state: LaneState, line: Line, now: Instant) -> float:
         """Seconds to wait so that an INTENT is read back just when the limit has room for it."""
-        ahead = line.segments + sum(segments for _, segments in self._sent.values())
-        size = max(1, min(self._flow.size(state, now.ms), self._limits.batch, state.table.ready_count))
-        return self._flow.window.room_in(now.seconds, ahead, size) - self._read_back.ahead
+        size = max(1, min(self._flow.size(state, now.ms, 0.0), self._limits.batch, state.table.ready_count))
+        return self._flow.window.room_in(now.seconds, self._ahead_of(line), size) - self._read_back.ahead
 
-    def _pick(self, state: LaneState, now: Instant, messages: int) -> list[Plain]:
+    def _ahead_of(self, line: Line) -> int:
+        """Segments of ours that wait for the limit already."""
+        return line.segments + sum(segments for _, segments in self._sent.values())
+
+    def _room(self, state: LaneState, line: Line, now: Instant, messages: int) -> Room:
+        """Of the next slice, with at most so many messages."""
+        room = self._flow.window.room(now.seconds + self._read_back.ahead, self._ahead_of(line))
+        return Room(
+            messages=min(self._limits.batch, messages),
+            segments=self._flow.size(state, now.ms, room),
+            carrier_daily=self._limits.carrier_daily,
+            quiet=self._limits.quiet,
+        )
+
+    def _pick(self, state: LaneState, now: Instant, room: Room) -> list[Plain]:
         try:
-            chosen = self._chosen(state, now.ms, messages, self.picked, self._share)
+            chosen = self._chosen(state, now.ms, room, self.picked, self._share)
         except Exception as error:  # noqa: BLE001 - a defective chunk must not stop the others
             looking = Log("error", "cannot pick: looking for the chunk that causes it", error)
-            return [looking, *self._skip_unreadable(state, now.ms, messages)]
+            return [looking, *self._skip_unreadable(state, now.ms, room)]
         if chosen is None:
             return []
         effects: list[Plain] = [self._write(drop) for drop in chosen.drops]
@@ -171,9 +185,9 @@ class Proposer:
             effects.append(self._write(chosen.intent))
         return effects
 
-    def _skip_unreadable(self, state: LaneState, now: int, messages: int) -> list[Plain]:
+    def _skip_unreadable(self, state: LaneState, now: int, room: Room) -> list[Plain]:
         """Skip a chunk that decodes but cannot be picked from: a dead letter, and its recipients leave the queue."""
-        poison = find_poison(state, self.picked, lambda only: self._chosen(state, now, messages, only, FairShare()))
+        poison = find_poison(state, self.picked, lambda only: self._chosen(state, now, room, only, FairShare()))
         if poison is None:
             return []
         slices, error = poison
@@ -181,20 +195,8 @@ class Proposer:
         drop = Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now)
         return [Letter(chunk, unpack(state.chunks[chunk].packed), error), self._write(drop)]
 
-    def _chosen(self, state: LaneState, now: int, messages: int, picked: Picked, share: FairShare) -> Pick | None:
-        return pick(
-            state,
-            picked,
-            share,
-            self._blocked,
-            now,
-            Room(
-                messages=min(self._limits.batch, messages),
-                segments=self._flow.size(state, now),
-                carrier_daily=self._limits.carrier_daily,
-                quiet=self._limits.quiet,
-            ),
-        )
+    def _chosen(self, state: LaneState, now: int, room: Room, picked: Picked, share: FairShare) -> Pick | None:
+        return pick(state, picked, share, self._blocked, now, room)
 
     def _write(self, record: Proposal) -> Write:
         self.picked.add(record.slices)

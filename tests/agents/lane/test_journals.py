@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from adapters.errors import LongwaveError
 from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
+from adapters.kafka.reading import records
 from adapters.settings import Kafka
 from agents.lane.journals import Journals
 from schemas import topics
@@ -19,22 +19,17 @@ from tests.stack import Server
 LANE = 1
 
 
-def last_record(kafka: Server) -> SubmissionJournal:
-    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "journals"})
-    try:
-        _, end = consumer.get_watermark_offsets(TopicPartition(topics.LANES.name, LANE), timeout=10)
-        consumer.assign([TopicPartition(topics.LANES.name, LANE, end - 1)])
-        message = consumer.poll(10)
-        assert message is not None
-        record = LANES.decode(message.value())
-        assert isinstance(record, SubmissionJournal)
-        return record
-    finally:
-        consumer.close()
+def reported_to_lane(kafka: Server) -> SubmissionJournal:
+    (only,) = (
+        record
+        for _, record in records(kafka.address, topics.LANES, LANE, LANES)
+        if isinstance(record, SubmissionJournal)
+    )
+    return only
 
 
 async def test_the_next_process_reports_to_the_lane_and_removes_the_journal(kafka: Server, tmp_path: Path) -> None:
-    settings = Kafka(bootstrap=kafka.address)
+    settings = Kafka(bootstrap=kafka.address, partitions=4, lanes=4)
     brokers.ensure(settings)
     before = Journals(tmp_path, "worker-0")
     assert before.begin() == []
@@ -52,7 +47,7 @@ async def test_the_next_process_reports_to_the_lane_and_removes_the_journal(kafk
         await after.report(left, producer)
     finally:
         await producer.close()
-    reported = last_record(kafka)
+    reported = reported_to_lane(kafka)
     assert (reported.worker, reported.nonces, reported.submitted) == ("worker-0", ["a1"], [41])
     after.end()
     assert Journals(tmp_path, "worker-0").begin() == [], "reported once"

@@ -26,6 +26,7 @@ from pipeline.limits.rate import (
     Queue,
     ReadBack,
     Window,
+    most_unknown,
     slice_segments,
     slots,
 )
@@ -103,16 +104,17 @@ class Run:
                     self._pump_set, self._pump_at = True, self.now + pause + self.timing.tick
                     self._timer(pause, self._pump)
                 return
-            segments, messages = self._slice()
+            segments, messages = self._slice(self.window.room(self.now + self._read_back.ahead, self._ahead))
             self.pace.spend(self.now, segments)
             self._busy += 1
             self._ahead += segments
             item = (segments, messages, self.now)
             self._at(self.now + self.timing.read_back(), lambda item=item: self._queue(item))  # type: ignore[misc]
 
-    def _slice(self) -> tuple[int, int]:
+    def _slice(self, room: float) -> tuple[int, int]:
         segments = messages = 0
-        while messages < MESSAGES and (not messages or segments + self._next <= slice_segments(self.limit)):
+        most = slice_segments(self.limit, room)
+        while messages < MESSAGES and (not messages or segments + self._next <= most):
             segments, messages, self._next = segments + self._next, messages + 1, self.sizes()
         return segments, messages
 
@@ -303,6 +305,26 @@ def test_room_behind_others_is_only_counted_where_it_is_certain() -> None:
     window.settle(unanswered, 0.6, 0.61)
     assert window.room_in(1.1, 0, 7) == pytest.approx(0.61 + 1.002 - 1.1)
     assert Window(2).room_in(0.0, 0, 5) == 0, "a message larger than the limit goes alone"
+
+
+def test_there_is_room_for_what_is_over_by_then_and_not_for_those_ahead() -> None:
+    window = Window(10)
+    assert window.room(0.0, 0) == 10
+    window.settle(window.spend(0.0, 6), 0.0, 0.01)
+    window.spend(0.5, 1)
+    assert (window.room(0.9, 0), window.room(0.9, 2)) == (3, 1)
+    assert (window.room(1.1, 0), window.room(1.1, 20)) == (9, 0), "what has no answer holds its place"
+
+
+def test_a_lane_that_has_fallen_behind_catches_up_in_larger_slices() -> None:
+    assert [slice_segments(300, room) for room in (0, 3, 7.9, 300)] == [3, 3, 7, 15]
+    assert [slice_segments(5000, room) for room in (0, 5000)] == [250, 250]
+    assert slice_segments(20, 20) == 1
+
+
+@pytest.mark.parametrize(("rate", "batch", "most"), [(375, 500, 375), (3, 500, 3), (1, 1, 1), (20_000, 500, 8000)])
+def test_no_more_are_unknown_than_the_limit_lets_out_at_a_time(rate: float, batch: int, most: int) -> None:
+    assert most_unknown(rate, batch, 16) == most
 
 
 def test_the_time_ahead_follows_what_is_measured() -> None:

@@ -215,6 +215,14 @@ def test_slices_are_written_as_the_pace_allows_within_the_slots_and_the_line() -
     assert [item.slices for item in lane.written(Intent)] == [[(2, 150, 200)]]
 
 
+def test_a_slow_lane_that_has_fallen_behind_writes_larger_slices() -> None:
+    lane = Lane(rate=300)
+    lane.claim(500)
+    lane.time()
+    (first, *_) = lane.written(Intent)
+    assert first.slices == [(2, 0, 15)], "the whole limit is free"
+
+
 def test_no_more_slices_than_slots_are_under_way() -> None:
     lane = Lane(slots=1)
     lane.claim(500)
