@@ -42,6 +42,9 @@ LIBRDKAFKA = logging.getLogger("librdkafka")
 TALKATIVE = ("aiokafka", "clickhouse_connect", "faust", "mode", "urllib3", "asyncio")
 """Libraries of which only warnings are of interest."""
 
+_HTTP_CLIENTS = ("urllib3.connectionpool", "clickhouse_connect.driver")
+"""Warn of each request that they repeat or that has no answer. Whoever made it says what came of it in the end."""
+
 _CLIENTS = (
     "aiokafka",
     "aiokafka.cluster",
@@ -178,8 +181,8 @@ def to_stderr(process: str = "", form: Form = "auto") -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It warns of each request that it repeats; whoever made the request says what came of it in the end.
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    for name in _HTTP_CLIENTS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     limit()

@@ -40,7 +40,7 @@ def message_of(line: str) -> str:
 def one_line(words: list[str], variables: dict[str, str]) -> str:
     """The one line of an error that is not about the command's use."""
     line = said(words, variables, 1)
-    assert line.startswith(("error: ", "longwave clickhouse: "))
+    assert line.startswith(("error: ", "longwave clickhouse: ")), line
     assert "\n" not in line, line
     return line
 
