@@ -76,14 +76,19 @@ class Stack:
 
 @contextmanager
 def private_stack(
-    changes: str, *, workers: int = 1, script: Path = SCRIPT, only: tuple[str, ...] = ()
+    changes: str,
+    *,
+    workers: int = 1,
+    script: Path = SCRIPT,
+    only: tuple[str, ...] = (),
+    parent: Path | None = None,
 ) -> Iterator[Stack]:
-    """A stack with `changes` (TOML lines) to its settings.
+    """A stack with `changes` (TOML lines) to its settings; its data are in a folder of their own in `parent`.
 
     Raises:
         RuntimeError: it did not come up; the text has what it said.
     """
-    folder = Path(tempfile.mkdtemp(prefix="longwave-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="longwave-bench-", dir=parent))
     config = folder / "longwave.toml"
     config.write_text(_settings(folder) + changes, encoding="utf-8")
     # Variables win over the file: those of the caller, or of another stack in this process, must not reach this one.

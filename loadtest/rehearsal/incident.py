@@ -28,7 +28,7 @@ class Incident:
 
     `alert` must fire within `takes` seconds, which our processes need until its condition holds, and the time of its
     rule. `commands` stand literally in the alert's runbook. `others` says in words what `Begun.others_mend` does, ""
-    where the commands alone mend it.
+    where the commands alone mend it. `small_disk`: the stack's data are on a disk that can be filled.
     """
 
     name: str
@@ -38,3 +38,4 @@ class Incident:
     commands: tuple[str, ...]
     takes: float
     others: str = ""
+    small_disk: bool = False

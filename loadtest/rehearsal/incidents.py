@@ -3,22 +3,89 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import time
+from pathlib import Path
 from typing import Final
 
 from adapters.kafka import dead_letters
 from adapters.kafka.bulk import BulkWriter
+from adapters.terminal import UserError
 from loadtest.bench.campaigns import wait_until
 from loadtest.rehearsal.incident import Begun, Incident
-from loadtest.rehearsal.stage import PATIENCE, Stage
+from loadtest.rehearsal.stage import CALM, PATIENCE, Stage
 from schemas import topics
 
 GARBAGE: Final = b"\xff\x00 not a record"
 STATUS, DOCTOR = "longwave status", "longwave doctor"
+SLOW: Final = CALM.replace("median = 0.05", "median = 3.0, sigma = 0.05")
+THROTTLING: Final = (
+    CALM
+    + """
+[throttle]
+rate = 1.0
+answer = "batch"
+retry_after = 20
+"""
+)
+SILENT: Final = CALM.partition("[receipts]")[0]
+SECOND_SENDER: Final = """
+[accounts.demo.senders.second]
+number = "+18885550101"
+segments_per_second = 10
+lanes = [2]
+"""
+RESTARTS: Final = 4
+"""More than the rule wants: Prometheus may miss one between two scrapes."""
+FREE_SHARE: Final = 0.06
+"""Of the full disk: too little by the rule that is to fire, and enough for everybody to go on."""
+MANY: Final = 330_000
+"""Recipients for whom the traffic's sender needs more than two hours."""
+FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def aggregator_down(stage: Stage) -> Begun:
+    """The aggregator is killed, and nobody starts it again."""
+    return Begun(others_mend=stage.keep_down("aggregator"))
+
+
+def aggregator_slow(stage: Stage) -> Begun:
+    """The aggregator needs three seconds for each answer."""
+    stage.behave(SLOW)
+    return Begun(others_mend=lambda: stage.behave(CALM))
+
+
+def aggregator_throttling(stage: Stage) -> Begun:
+    """The aggregator answers 429 with Retry-After to everything."""
+    stage.behave(THROTTLING)
+    return Begun(others_mend=lambda: stage.behave(CALM))
 
 
 def broker_dead(stage: Stage) -> Begun:
     """The broker is killed, and nobody starts it again."""
     return Begun(others_mend=stage.keep_down("kafka"))
+
+
+def clickhouse_frozen(stage: Stage) -> Begun:
+    """ClickHouse takes connections and answers nothing."""
+    return Begun(others_mend=stage.freeze("clickhouse"))
+
+
+def worker_killed_in_a_loop(stage: Stage) -> Begun:
+    """The worker is killed whenever it has come back."""
+    for _ in range(RESTARTS):
+        stage.kill("worker-0")
+        time.sleep(2 * stage.prometheus.interval)
+    return Begun()
+
+
+def lane_without_owner(stage: Stage) -> Begun:
+    """A sender is added to the settings, and only the API is restarted."""
+    config = Path(os.environ["LONGWAVE_CONFIG"])
+    config.write_text(config.read_text(encoding="utf-8") + SECOND_SENDER, encoding="utf-8")
+    stage.kill("api")
+    return Begun(others_mend=lambda: stage.kill("worker-0"))
 
 
 def poison_records(stage: Stage) -> Begun:
@@ -33,17 +100,92 @@ def poison_records(stage: Stage) -> Begun:
 
 
 def _letters(stage: Stage) -> list[str]:
-    found = asyncio.run(dead_letters.read(stage.stack.settings.kafka))
-    return [letter.origin for letter in found]
+    letters = asyncio.run(dead_letters.read(stage.stack.settings.kafka))
+    return [letter.origin for letter in letters]
+
+
+def disk_nearly_full(stage: Stage) -> Begun:
+    """Somebody else's file leaves 6 % of the disk free."""
+    filler = stage.stack.settings.data.parent / "filler"
+    disk = shutil.disk_usage(filler.parent)
+    size = disk.free - round(FREE_SHARE * disk.total)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    return Begun(others_mend=filler.unlink)
+
+
+def receipts_silent(stage: Stage) -> Begun:
+    """The aggregator takes messages and sends no receipts."""
+    stage.behave(SILENT)
+    return Begun(others_mend=lambda: stage.behave(CALM))
+
+
+def clock_off(stage: Stage) -> Begun:
+    """A machine with an ingress has a clock that is half a minute fast.
+
+    Raises:
+        UserError: libfaketime is not installed.
+    """
+    if not FAKETIME:
+        raise UserError("this incident needs libfaketime; on Debian or Ubuntu: sudo apt-get install faketime")
+    end = stage.ingress_beside(LD_PRELOAD=str(FAKETIME[0]), FAKETIME="+30s", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    return Begun(others_mend=end)
+
+
+def stuck_by_a_limit(stage: Stage) -> Begun:
+    """A campaign to more people than its sender can write to in hours."""
+    campaign = stage.launch("too-many", MANY, 12_135_000_000)
+    return Begun(values={"CAMPAIGN": [campaign]})
 
 
 ALL: Final = (
+    Incident(
+        "aggregator-down", "the aggregator is killed and nobody starts it", "AggregatorDown", aggregator_down,
+        ("longwave campaign list --status suspended", DOCTOR), takes=20, others="the aggregator is back",
+    ),
+    Incident(
+        "aggregator-slow", "the aggregator needs 3 s for an answer", "AggregatorSlow", aggregator_slow, (STATUS,),
+        takes=15, others="the aggregator is as fast as before",
+    ),
+    Incident(
+        "aggregator-throttling", "the aggregator answers 429 to everything", "AccountThrottled",
+        aggregator_throttling, ("longwave campaign list --status sending", DOCTOR), takes=15,
+        others="the aggregator allows as much as before",
+    ),
     Incident(
         "broker-dead", "the broker is killed and nobody starts it", "KafkaDown", broker_dead, (STATUS, DOCTOR),
         takes=15, others="the broker's machine is back",
     ),
     Incident(
+        "clickhouse-frozen", "ClickHouse takes connections and answers nothing", "ClickHouseDown",
+        clickhouse_frozen, (DOCTOR, STATUS), takes=20, others="ClickHouse goes on",
+    ),
+    Incident(
+        "worker-killed", "a worker is killed whenever it has come back", "ProcessRestarting",
+        worker_killed_in_a_loop, (STATUS, DOCTOR), takes=15, others="nobody kills it any more",
+    ),
+    Incident(
+        "lane-without-owner", "a new sender is in the API's settings only", "LanesWithoutOwner",
+        lane_without_owner, (STATUS, DOCTOR), takes=15, others="the worker that doctor names is restarted",
+    ),
+    Incident(
         "poison-records", "topics have bytes that no step can read", "DeadLettersWaiting", poison_records,
         ("longwave dead-letters list", "longwave dead-letters drop ORIGIN"), takes=20,
+    ),
+    Incident(
+        "disk-nearly-full", "a disk has 6 % left", "DiskFilling", disk_nearly_full, ("longwave doctor",), takes=15,
+        others="the file that fills it is removed", small_disk=True,
+    ),
+    Incident(
+        "receipts-silent", "messages are accepted and no receipts come", "ReceiptsSilent", receipts_silent,
+        (DOCTOR, "longwave dead-letters list"), takes=15, others="the aggregator sends receipts again",
+    ),
+    Incident(
+        "clock-off", "a machine's clock is half a minute fast", "ClockOff", clock_off, (DOCTOR,), takes=15,
+        others="the machine is taken away",
+    ),
+    Incident(
+        "stuck-by-a-limit", "a campaign needs hours at its sender's limit", "LimitTooSmall", stuck_by_a_limit,
+        ("longwave campaign list --status sending", "longwave campaign pause CAMPAIGN"), takes=40,
     ),
 )  # fmt: skip

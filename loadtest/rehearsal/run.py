@@ -71,7 +71,7 @@ class Rehearsal:
         """From a calm stack to a calm stack; a failure is an outcome too."""
         try:
             self._check()
-            with stage(self._rules, self._faster) as made:
+            with stage(self._rules, self._faster, small_disk=self._incident.small_disk) as made:
                 self._on(made, report)
         except (RuntimeError, UserError, OSError) as error:
             self._outcome.problems.append(str(error))

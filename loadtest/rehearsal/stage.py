@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from typing import Any, Final
 import orjson
 import psutil
 
+from adapters import http
 from adapters.terminal import UserError
 from cli.client import Client
 from loadtest.bench.campaigns import TEXT, fill, wait_until
@@ -32,6 +35,8 @@ TRAFFIC_SECONDS: Final = 1500.0
 RECIPIENTS: Final = 8000
 """Of the traffic at least; a start and a restart take their time however fast the rules are."""
 LIST: Final = "rehearsal"
+DISK_BYTES: Final = 3 << 30
+"""Of the disk that can be filled. It is in memory, and takes only what is written."""
 CALM: Final = """
 idempotency_keys = true
 latency = { median = 0.05 }
@@ -42,7 +47,7 @@ delay = { median = 1.0, sigma = 0.3, least = 0.1 }
 """How the aggregator behaves on a good day."""
 SETTINGS: Final = f"""
 kafka.partitions = 2
-kafka.lanes = 2
+kafka.lanes = 3
 aggregators.local.idempotency_keys = true
 [accounts.demo]
 site_name = "Harbor & Pine"
@@ -64,6 +69,8 @@ class Stage:
     campaign: str = ""
     children: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Ended with the stage, whatever becomes of the incident."""
+    beside: dict[str, list[str]] = field(default_factory=dict)
+    """Job → addresses that Prometheus scrapes besides those of the supervised processes."""
 
     # What operators see
 
@@ -81,7 +88,8 @@ class Stage:
             "api": [settings.api.port],
             "ingress": [settings.ingress.port],
         }
-        self.prometheus.watch({job: [f"127.0.0.1:{one}" for one in found] for job, found in ports.items()})
+        targets = {job: [f"127.0.0.1:{one}" for one in found] for job, found in ports.items()}
+        self.prometheus.watch({job: [*at, *self.beside.get(job, ())] for job, at in targets.items()})
 
     # What happens
 
@@ -97,6 +105,57 @@ class Stage:
         self.children.callback(allow)
         os.kill(self.pid(name), signal.SIGKILL)
         return allow
+
+    def kill(self, name: str) -> None:
+        """`kill -9`, and wait until its supervisor has another one ready."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+
+        def again() -> bool:
+            entry = self.stack.entries()[name]
+            return bool(entry["pid"]) and entry["pid"] != pid and entry["state"] == "ready"
+
+        wait_until(f"{name} runs again", again, PATIENCE)
+
+    def freeze(self, name: str) -> Callable[[], None]:
+        """SIGSTOP: it hangs until what this returns is called."""
+        process = psutil.Process(self.pid(name))
+        process.suspend()
+
+        def thaw() -> None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+        self.children.callback(thaw)
+        return thaw
+
+    def behave(self, script: str) -> None:
+        """From now on the aggregator behaves as this script says."""
+        self.script.write_text(script, encoding="utf-8")
+        self.kill("aggregator")
+
+    def ingress_beside(self, **env: str) -> Callable[[], None]:
+        """One ingress more with these variables, scraped by Prometheus until what this returns is called."""
+        port = free_ports(1)[0]
+        folder = Path(self.children.enter_context(tempfile.TemporaryDirectory(prefix="longwave-rehearsal-")))
+        own = {"LONGWAVE_DATA": str(folder), "LONGWAVE_INGRESS__PORT": str(port), **env}
+        log = self.children.enter_context((folder / "ingress.log").open("wb"))
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cli.main", "run", "ingress"],
+            env={**self.stack.env, **own}, stdout=log, stderr=log,
+        )  # fmt: skip
+
+        def end() -> None:
+            self.beside.clear()
+            self.watch()
+            child.kill()
+            child.wait()
+
+        self.children.callback(end)
+        wait_until("it answers", lambda: http.answers(f"http://127.0.0.1:{port}/healthz"), PATIENCE)
+        self.beside["ingress"] = [f"127.0.0.1:{port}"]
+        self.watch()
+        return end
 
     def launch(self, audience: str, recipients: int, first: int, **spec: Any) -> str:
         """A campaign to that many new contacts, from number `first` on; its id."""
@@ -127,11 +186,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(rules: Rules, faster: float) -> Iterator[Stage]:
+def stage(rules: Rules, faster: float, *, small_disk: bool = False) -> Iterator[Stage]:
     """A stack with traffic, watched by a Prometheus with `rules`, whose durations are divided by `faster`.
 
     Raises:
-        UserError: Prometheus is not installed.
+        UserError: Prometheus is not installed, or a small disk cannot be mounted.
         RuntimeError: the stack does not come up.
     """
     prometheus.installed()
@@ -139,7 +198,8 @@ def stage(rules: Rules, faster: float) -> Iterator[Stage]:
         folder = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="longwave-rehearsal-")))
         script = folder / "script.toml"
         script.write_text(CALM, encoding="utf-8")
-        stack = made.enter_context(private_stack(SETTINGS, script=script))
+        disk = made.enter_context(_small_disk(folder / "disk")) if small_disk else None
+        stack = made.enter_context(private_stack(SETTINGS, script=script, parent=disk))
         watched = made.enter_context(prometheus.running(free_ports(1)[0], rules, faster))
         found = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
         made.enter_context(found.children)
@@ -147,6 +207,19 @@ def stage(rules: Rules, faster: float) -> Iterator[Stage]:
         found.watch()
         wait_until("messages are delivered", found.is_well, PATIENCE, pause=0.5)
         yield found
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "longwave-rehearsal", str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"this incident mounts a small disk of its own, which only root may: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 def until_calm(stage: Stage, jobs: set[str], seconds: float) -> float:
