@@ -253,7 +253,8 @@ class Stopping:
 
 
 def test_no_stop_is_late_while_workers_are_killed_stand_still_and_go(stage: Scene) -> None:
-    with stage.another_worker(1) as second, stage.sending(14_000) as campaign:
+    # Enough that many still wait when the export that names them is done.
+    with stage.another_worker(1) as second, stage.sending(30_000) as campaign:
         campaign.until_arrived(500)
         numbers = _numbers(stage, campaign.id, stage.data / "stopping.csv", everybody=True)
         with Stopping(stage, campaign, numbers) as stopping:
