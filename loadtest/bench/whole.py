@@ -10,13 +10,18 @@ import time
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from loadtest.bench import pipe
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
+from loadtest.bench.watch import Watch
 
 REQUIRED = 20_000.0
 LIST = "bench"
+FRESHNESS = "longwave_freshness_seconds"
+QUANTILES = {"p50": 0.5, "p95": 0.95}
 WARM_UP = 5000
 
 
@@ -30,7 +35,8 @@ def run(recipients: int = 1_000_000, workers: int = 1, lanes: int = 1) -> Result
         before, wall = stack.cpu_seconds(), time.monotonic()
         campaign = api.launch("bench whole", [LIST])
         seconds = 60 + recipients / 2000
-        wait_until("all have arrived", lambda: stack.accepted() >= WARM_UP + recipients, seconds, pause=0.2)
+        with Watch(stack, campaign, workers=workers) as watch:
+            wait_until("all have arrived", lambda: stack.accepted() >= WARM_UP + recipients, seconds, pause=0.2)
         wait_until("the campaign is sent", lambda: _sent(api, campaign), 60, pause=0.5)
         cpu = {name: round(used - before[name], 1) for name, used in stack.cpu_seconds().items()}
         shown = api.show(campaign)
@@ -38,6 +44,7 @@ def run(recipients: int = 1_000_000, workers: int = 1, lanes: int = 1) -> Result
             "cpu_seconds": cpu,
             "wall_seconds": round(time.monotonic() - wall, 1),
             "memory_mb": stack.memory_mb(),
+            "freshness_seconds": _freshness(watch),
         }
     rate = details["received"] / details["seconds"]
     whole = details["received"] == details["targeted"] == details["accepted"]
@@ -53,6 +60,12 @@ def run(recipients: int = 1_000_000, workers: int = 1, lanes: int = 1) -> Result
         inputs={"recipients": recipients, "workers": workers, "lanes": lanes, "receipts": False},
         details=details,
     )
+
+
+def _freshness(watch: Watch) -> dict[str, float]:
+    """How old (s) the figures were while messages went out, by one look a second."""
+    ages = [look.metrics[FRESHNESS] for look in watch.looks if FRESHNESS in look.metrics]
+    return {name: round(float(np.quantile(ages, share)), 2) for name, share in QUANTILES.items()} if ages else {}
 
 
 def _settings(lanes: int) -> str:

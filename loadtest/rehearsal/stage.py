@@ -152,7 +152,7 @@ class Stage:
             child.wait()
 
         self.children.callback(end)
-        wait_until("it answers", lambda: http.answers(f"http://127.0.0.1:{port}/healthz"), PATIENCE)
+        wait_until("it is ready", lambda: http.answers(f"http://127.0.0.1:{port}/readyz"), PATIENCE)
         self.beside["ingress"] = [f"127.0.0.1:{port}"]
         self.watch()
         return end
