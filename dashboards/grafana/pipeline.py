@@ -140,6 +140,12 @@ _STEPS = [
         unit="s",
     ),
     lines(
+        "Running since",
+        "How long each process has been running. One that is started again and again never becomes old.",
+        {"{{job}} {{instance}}": "time() - process_start_time_seconds"},
+        unit="s",
+    ),
+    lines(
         "Age of the figures, by status of the campaign",
         "Of the campaign whose figures are the oldest in each status.",
         {"{{status}}": "max by (status) (longwave_campaign_freshness_seconds)"},

@@ -59,9 +59,9 @@ class Rules:
         return rule.hold + max(ranges, default=0.0)
 
     def metrics(self, expression: str) -> set[str]:
-        """Our metrics that an expression reads, also through recording rules."""
+        """Our metrics that an expression reads, also through recording rules, and those of each process."""
         found = set[str]().union(*(names_in(one) for one in self._all_of(expression)))
-        return {_base(name) for name in found if name.startswith("longwave_")}
+        return {_base(name) for name in found if name.startswith(("longwave_", "process_"))}
 
     def _all_of(self, expression: str) -> list[str]:
         """The expression, and those of the recording rules that it reads."""
