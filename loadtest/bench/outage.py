@@ -90,7 +90,7 @@ def run(minutes: float = 10.0, recipients: int = 300_000, rate: int = 5000) -> R
             _until_accepted(stack, 1)  # by the new process, which counts from nothing
             back = time.monotonic() - ended - there
             _clickhouse_hangs(stack, min(20.0, outage / 4))
-            patience = 120 + 3 * recipients / rate
+            patience = 240 + 3 * recipients / rate
             wait_until("the campaign has finished", lambda: _finished(api, campaign), patience, pause=0.5)
             time.sleep(2)  # the page's and the metrics' last looks
         account = _account(stack, campaign)

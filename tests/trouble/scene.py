@@ -38,7 +38,7 @@ from schemas.wire import CHUNK_LIMIT, encode
 from tests.trouble.arrivals import Arrivals
 from tests.trouble.looks import Looks
 
-PATIENCE = 150.0
+PATIENCE = 300.0
 """Seconds to wait for anything; on a busy machine a JVM alone can take 30."""
 SETTINGS = """
 kafka.partitions = 4

@@ -31,7 +31,7 @@ from schemas.wire import CHUNK_LIMIT
 RATE: Final = 1000
 """Segments per second of a lane: slices of 100 messages, ten a second, so that a pause shows at once."""
 AUDIENCE: Final = "crash"
-PATIENCE: Final = 120.0
+PATIENCE: Final = 240.0
 """Seconds after a blow within which every lane must send again, else the run ends there."""
 END_SECONDS: Final = 180.0
 
