@@ -105,7 +105,7 @@ class Suppression:
             for ordinal in part:
                 if ordinal in numbers or waiting[ordinal][2] < now:
                     if ordinal not in numbers:
-                        metrics.RECEIPTS_ASIDE.labels(Reason.NEVER_SUBMITTED).inc()
+                        metrics.RECEIPTS_EXCLUDED.labels(Reason.NEVER_SUBMITTED).inc()
                     del waiting[ordinal]
         if not waiting:
             del self._waiting[key]

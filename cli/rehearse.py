@@ -29,16 +29,16 @@ def rehearse(
     from loadtest.rehearsal import incidents, run, verdict
 
     if listed:
-        for one in incidents.ALL:
-            say(f"{one.name:22} {one.alert:20} {one.what}")
+        for incident in incidents.ALL:
+            say(f"{incident.name:22} {incident.alert:20} {incident.what}")
         return
     if not name:
         raise WrongUse("name an incident of `longwave rehearse --list`, or all")
     # A rehearsal that is ended from outside still stops its stack.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outcomes = run.rehearse(run.chosen(name), faster, note)
-    write_json(json, [{**asdict(one), "ok": one.ok} for one in outcomes])
-    tell = note if str(json) == "-" else say
-    tell(verdict.summary(outcomes))
-    if not all(one.ok for one in outcomes):
+    write_json(json, [{**asdict(outcome), "ok": outcome.ok} for outcome in outcomes])
+    print_line = note if str(json) == "-" else say
+    print_line(verdict.summary(outcomes))
+    if not all(outcome.ok for outcome in outcomes):
         raise typer.Exit(FAILED)

@@ -248,8 +248,10 @@ AGGREGATOR_HOLDS = Counter(
 
 INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])
 INGRESS_ITEMS = Counter("longwave_ingress_items_total", "Receipts, clicks and texts acknowledged by Kafka.", ["kind"])
-INGRESS_ASIDE = Counter(
-    "longwave_ingress_aside_total", "Items that could not be taken and are kept as dead letters, by topic.", ["kind"]
+INGRESS_REJECTED = Counter(
+    "longwave_ingress_rejected_items_total",
+    "Items that could not be taken and are kept as dead letters, by topic.",
+    ["kind"],
 )
 INGRESS_NOTED = Counter(
     "longwave_ingress_noted_total",
@@ -272,8 +274,8 @@ RECEIPT_DELAY = Histogram(
     ["aggregator"],
     buckets=_CARRIER,
 )
-RECEIPTS_ASIDE = Counter(
-    "longwave_receipts_aside_total",
+RECEIPTS_EXCLUDED = Counter(
+    "longwave_receipts_excluded_total",
     "Receipts that are in no figure: not of a message that the aggregator got from us, by reason.",
     ["reason"],
 )

@@ -30,7 +30,7 @@ from schemas.campaign import CampaignDocument
 from schemas.carrier_codes import reason_of_code
 from schemas.feedback import ReceiptBatch
 from schemas.json import Json, JsonObject
-from schemas.metrics import FAILURES, RECEIPT_DELAY, RECEIPTS, RECEIPTS_ASIDE
+from schemas.metrics import FAILURES, RECEIPT_DELAY, RECEIPTS, RECEIPTS_EXCLUDED
 from schemas.reasons import label_of
 from schemas.wire import encode
 
@@ -126,7 +126,7 @@ class Receipts:
             elif isinstance(receipt, Receipt):
                 groups.setdefault(receipt[:2], []).append(_Row(*receipt[2:]))
         for reason, count in counts.items():
-            RECEIPTS_ASIDE.labels(reason).inc(count)
+            RECEIPTS_EXCLUDED.labels(reason).inc(count)
         return groups, refused
 
     def _sent(self, campaign: str) -> Sent | None:

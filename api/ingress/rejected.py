@@ -12,7 +12,7 @@ from api.ingress.coalesce import all_of
 from schemas import topics
 from schemas.deadletter import DeadLetter, to_text
 from schemas.json import Json
-from schemas.metrics import INGRESS_ASIDE
+from schemas.metrics import INGRESS_REJECTED
 from schemas.reasons import Reason
 from schemas.wire import encode
 
@@ -78,4 +78,4 @@ async def _write(emitter: Emitter, topic: topics.Topic, aggregator: str, item: R
         value=to_text(item.raw),
     )
     await emitter.emit(topics.DEAD_LETTERS.name, encode(letter), key=topic.name.encode())
-    INGRESS_ASIDE.labels(topic.name).inc()
+    INGRESS_REJECTED.labels(topic.name).inc()

@@ -95,12 +95,12 @@ def _not_running(settings: Settings) -> list[Finding]:
     return [Finding("stack", False, f"no stack runs on {settings.data.absolute()}", "start one with `longwave up`")]
 
 
-def _problems(settings: Settings, found: dict[str, Any]) -> list[Finding]:
+def _problems(settings: Settings, stack: dict[str, Any]) -> list[Finding]:
     said = {
         entry["name"]: Readiness(entry["ready"], entry["answers"], entry["not_ready"], entry["limited"])
-        for entry in found["processes"]
+        for entry in stack["processes"]
     }
-    return findings.problems(processes.examine(found["processes"], said, settings.data))
+    return findings.problems(processes.examine(stack["processes"], said, settings.data))
 
 
 def doctor(
@@ -114,13 +114,13 @@ def doctor(
     from cli.stack import doctor as checks
 
     settings = _settings(data)
-    found = checks.examine(settings)
-    problems = findings.problems(found)
+    checked = checks.examine(settings)
+    problems = findings.problems(checked)
     if json:
         shown = {"settings": in_force.masked(settings)} if show_settings else {}
-        say(to_json({"ok": not problems, "problems": problems, "checks": found, **shown}))
+        say(to_json({"ok": not problems, "problems": problems, "checks": checked, **shown}))
     else:
-        _show_checks(found, problems)
+        _show_checks(checked, problems)
         if show_settings:
             say(f"\nsettings ({configuration.config_file()} and LONGWAVE_* variables)")
             say(checks.effective_text(settings))
@@ -128,11 +128,11 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-def _show_checks(found: list[Finding], problems: list[Finding]) -> None:
+def _show_checks(checked: list[Finding], problems: list[Finding]) -> None:
     if problems:
         show_problems(problems)
         say()
-    passed = [finding for finding in found if finding.ok]
+    passed = [finding for finding in checked if finding.ok]
     say(f"{len(passed)} check{'s' * (len(passed) != 1)} passed")
     show_passed(passed)
 
@@ -202,7 +202,7 @@ def _live(settings: Settings) -> Iterator[view.Refresh]:
 
     looking = _Looking(settings)
     with Live(auto_refresh=False) as live:
-        yield lambda: live.update(view.table(looking.found), refresh=True) if looking.found else None
+        yield lambda: live.update(view.table(looking.seen), refresh=True) if looking.seen else None
 
 
 class _Looking:
@@ -210,11 +210,11 @@ class _Looking:
     supervisor, which restarts the others."""
 
     def __init__(self, settings: Settings) -> None:
-        self.found: dict[str, Any] | None = None
+        self.seen: dict[str, Any] | None = None
         self._settings = settings
         threading.Thread(target=self._run, name="looking", daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self.found = view.look(self._settings)
+            self.seen = view.look(self._settings)
             time.sleep(1.0)

@@ -21,7 +21,7 @@ class Finding:
 
     what: str
     ok: bool
-    found: str
+    detail: str
     fix: str = ""
 
 
@@ -30,18 +30,18 @@ def problems(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.ok]
 
 
-def show_problems(found: Sequence[Finding]) -> None:
+def show_problems(problems: Sequence[Finding]) -> None:
     """Print the problems, each with its fix, as wide as the terminal."""
-    say(f"{len(found)} problem{'s' * (len(found) != 1)}")
-    for problem in found:
-        say(_wrapped(f"{problem.what}: {problem.found}", "  ", "    "))
+    say(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
+    for problem in problems:
+        say(_wrapped(f"{problem.what}: {problem.detail}", "  ", "    "))
         say(_wrapped(f"fix: {problem.fix}", "    ", "         "))
 
 
-def show_passed(found: Sequence[Finding]) -> None:
+def show_passed(passed: Sequence[Finding]) -> None:
     """Print the checks that are well."""
-    for finding in found:
-        say(_wrapped(f"{finding.what}: {finding.found}", "  ", "    "))
+    for finding in passed:
+        say(_wrapped(f"{finding.what}: {finding.detail}", "  ", "    "))
 
 
 def short_path(path: str | Path) -> str:

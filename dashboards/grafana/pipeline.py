@@ -176,11 +176,11 @@ _INGRESS = [
         unit="s",
     ),
     lines(
-        "Put aside in an hour",
+        "Rejected or excluded in an hour",
         "Items that could not be taken and receipts that are in no figure, by reason.",
         {
-            "not taken: {{kind}}": in_an_hour("longwave_ingress_aside_total", "kind"),
-            "in no figure: {{reason}}": in_an_hour("longwave_receipts_aside_total", "reason"),
+            "not taken: {{kind}}": in_an_hour("longwave_ingress_rejected_items_total", "kind"),
+            "in no figure: {{reason}}": in_an_hour("longwave_receipts_excluded_total", "reason"),
         },
     ),
     lines(

@@ -39,11 +39,11 @@ class Matcher:
         Raises:
             ValueError: it is none.
         """
-        found = _MATCHER.match(text)
-        if found is None:
+        match = _MATCHER.match(text)
+        if match is None:
             raise ValueError(f"{text!r} is no matcher of Alertmanager")
-        quoted, bare = found[3], found[4]
-        return cls(found[1], found[2], bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
+        quoted, bare = match[3], match[4]
+        return cls(match[1], match[2], bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
 
     def holds(self, labels: Labels) -> bool:
         is_it = labels.get(self.label, "")
@@ -94,7 +94,7 @@ class Notifying:
         others = list(firing)
         return any(rule.holds(alert, others) for rule in self._inhibitions)
 
-    def is_told(
+    def notifies(
         self, alert: Labels, times: list[float], firing: Mapping[float, Sequence[Labels]], step: float
     ) -> bool:
         """Whether somebody is told of an alert that fires at `times` (s, ascending, `step` apart)."""
@@ -137,5 +137,5 @@ def _route(config: dict[str, Any], wait: float, interval: float) -> _Route:
 
 def _deepest(route: _Route, alert: Labels) -> _Route:
     """The first route below that takes the alert, or this one."""
-    found = next((child for child in route.children if _all_hold(child.matchers, alert)), None)
-    return route if found is None else _deepest(found, alert)
+    child = next((below for below in route.children if _all_hold(below.matchers, alert)), None)
+    return route if child is None else _deepest(child, alert)

@@ -33,27 +33,27 @@ class Panel:
 
 def panels(folder: Path = FOLDER) -> list[Panel]:
     """All panels of the dashboards in a folder that ask Prometheus."""
-    found = []
+    asking = []
     for file in sorted(folder.rglob("*.json")):
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         for panel in _flat(dashboard.get("panels", ())):
-            expressions = tuple(one["expr"] for one in panel.get("targets", ()) if one.get("expr"))
+            expressions = tuple(target["expr"] for target in panel.get("targets", ()) if target.get("expr"))
             if expressions:
-                found.append(Panel(dashboard.get("title", file.stem), panel.get("title", ""), expressions))
-    return found
+                asking.append(Panel(dashboard.get("title", file.stem), panel.get("title", ""), expressions))
+    return asking
 
 
-def concerned(found: list[Panel], rules: Rules, alert: str) -> list[Panel]:
+def concerned(candidates: list[Panel], rules: Rules, alert: str) -> list[Panel]:
     """Those that show a metric which the alert's rule reads."""
     wanted = rules.metrics(rules.alerts[alert].expression)
-    return [one for one in found if any(rules.metrics(expression) & wanted for expression in one.expressions)]
+    return [panel for panel in candidates if any(rules.metrics(query) & wanted for query in panel.expressions)]
 
 
 def showed(panel: Panel, prometheus: Prometheus, calm: tuple[float, float], now: tuple[float, float]) -> bool:
     """Whether a panel has data now, and others than when all was calm. Times from and to, in s since 1970."""
-    asked = [_filled(one, prometheus) for one in panel.expressions]
-    before = [_values(prometheus.history(one, *calm)) for one in asked]
-    after = [_values(prometheus.history(one, *now)) for one in asked]
+    asked = [_filled(query, prometheus) for query in panel.expressions]
+    before = [_values(prometheus.history(query, *calm)) for query in asked]
+    after = [_values(prometheus.history(query, *now)) for query in asked]
     return any(data and data != was for data, was in zip(after, before, strict=True))
 
 
@@ -63,15 +63,15 @@ def _filled(expression: str, prometheus: Prometheus) -> str:
     few = f"{round(1000 * SCRAPES * prometheus.interval)}ms"
     known = {"__rate_interval": few, "__interval": interval, "__range": few}
     divided = divided_in(expression, prometheus.faster)
-    return _VARIABLE.sub(lambda found: known.get(found[1] or found[2] or found[3], ".*"), divided)
+    return _VARIABLE.sub(lambda match: known.get(match[1] or match[2] or match[3], ".*"), divided)
 
 
 def _values(series: Series) -> dict[Any, set[float]]:
     return {labels: {value for _, value in points} for labels, points in series.items()}
 
 
-def _flat(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _flat(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Panels, with those inside of rows."""
-    for panel in found:
+    for panel in rows:
         yield panel
         yield from _flat(panel.get("panels", []))

@@ -59,28 +59,32 @@ class Prometheus:
         Raises:
             RuntimeError: Prometheus does not understand it or does not answer.
         """
-        found = self._ask("query_range", query=expression, start=start, end=end, step=self.interval)
+        answer = self._ask("query_range", query=expression, start=start, end=end, step=self.interval)
         return {
-            tuple(sorted(one["metric"].items())): [(float(at), float(value)) for at, value in one["values"]]
-            for one in found["result"]
+            tuple(sorted(series["metric"].items())): [(float(at), float(value)) for at, value in series["values"]]
+            for series in answer["result"]
         }
 
     def sees(self, jobs: set[str]) -> bool:
         """Whether each of the jobs has a target, and all targets were scraped well."""
-        found = self._ask("query", query="up")["result"]
-        return {one["metric"]["job"] for one in found} >= jobs and all(one["value"][1] == "1" for one in found)
+        targets = self._ask("query", query="up")["result"]
+        return {target["metric"]["job"] for target in targets} >= jobs and all(
+            target["value"][1] == "1" for target in targets
+        )
 
     def _alerts(self, state: str) -> list[dict[str, str]]:
-        return [{**one["labels"], "state": state} for one in self._ask("alerts")["alerts"] if one["state"] == state]
+        return [
+            {**alert["labels"], "state": state} for alert in self._ask("alerts")["alerts"] if alert["state"] == state
+        ]
 
     def _ask(self, what: str, **query: str | float) -> dict[str, Any]:
         url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(query)}"
         try:
             with http.request(url, timeout=30) as answer:
-                found: dict[str, Any] = json.load(answer)["data"]
+                data: dict[str, Any] = json.load(answer)["data"]
         except OSError as error:
             raise RuntimeError(f"Prometheus does not answer {what} {query}: {error}") from error
-        return found
+        return data
 
 
 @contextlib.contextmanager
@@ -113,13 +117,13 @@ def installed() -> str:
     Raises:
         UserError: it is not installed; says how to.
     """
-    found = shutil.which("prometheus")
-    if found is None:
+    program = shutil.which("prometheus")
+    if program is None:
         raise UserError(
             "Prometheus is not installed (no `prometheus` on PATH): `sudo apt-get install prometheus` on Debian or "
             "Ubuntu; on others put the release's program on PATH"
         )
-    return found
+    return program
 
 
 def _prepare(folder: Path, port: int, rules: Rules, faster: float) -> Prometheus:

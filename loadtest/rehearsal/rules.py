@@ -55,21 +55,21 @@ class Rules:
     def patience(self, alert: str) -> float:
         """Seconds that the rule itself lets pass at most once its cause is there: its `for` and its longest range."""
         rule = self.alerts[alert]
-        ranges = [one for expression in self._all_of(rule.expression) for one in ranges_in(expression)]
+        ranges = [length for expression in self._all_of(rule.expression) for length in ranges_in(expression)]
         return rule.hold + max(ranges, default=0.0)
 
     def metrics(self, expression: str) -> set[str]:
         """Our metrics that an expression reads, also through recording rules, and those of each process."""
-        found = set[str]().union(*(names_in(one) for one in self._all_of(expression)))
-        return {_base(name) for name in found if name.startswith(("longwave_", "process_"))}
+        names = set[str]().union(*(names_in(part) for part in self._all_of(expression)))
+        return {_base(name) for name in names if name.startswith(("longwave_", "process_"))}
 
     def _all_of(self, expression: str) -> list[str]:
         """The expression, and those of the recording rules that it reads."""
-        found = [expression]
-        for one in found:
-            for name in names_in(one) & self._recorded.keys():
-                found += [more for more in self._recorded[name] if more not in found]
-        return found
+        parts = [expression]
+        for part in parts:
+            for name in names_in(part) & self._recorded.keys():
+                parts += [more for more in self._recorded[name] if more not in parts]
+        return parts
 
     def _rules(self) -> Iterator[dict[str, Any]]:
         for file in self._files.values():

@@ -34,10 +34,10 @@ def chosen(name: str) -> tuple[Incident, ...]:
     Raises:
         UserError: there is none.
     """
-    found = tuple(one for one in ALL if name in ("all", one.name))
-    if not found:
+    incidents = tuple(incident for incident in ALL if name in ("all", incident.name))
+    if not incidents:
         raise UserError(f"there is no incident `{name}`; `longwave rehearse --list` names them")
-    return found
+    return incidents
 
 
 def rehearse(incidents: Iterable[Incident], faster: float, report: Report = lambda line: None) -> list[Outcome]:
@@ -119,10 +119,10 @@ class Rehearsal:
 
     def _look(self, prometheus: Prometheus, calm: float) -> None:
         """Whether the dashboards show it."""
-        found = panels.panels()
-        if not found:
+        candidates = panels.panels()
+        if not candidates:
             return
-        shown = panels.concerned(found, self._rules, self._incident.alert)
+        shown = panels.concerned(candidates, self._rules, self._incident.alert)
         now = (self._began, time.time())
         self._outcome.panels = [
             str(panel) for panel in shown if panels.showed(panel, prometheus, (calm, self._began), now)
@@ -158,7 +158,7 @@ class Rehearsal:
             outcome.problems.append(f"other alerts were told: {', '.join(outcome.others)}")
 
     def _fires(self, prometheus: Prometheus) -> bool:
-        return any(one["alertname"] == self._incident.alert for one in prometheus.firing())
+        return any(alert["alertname"] == self._incident.alert for alert in prometheus.firing())
 
 
 def _within(until: float, pause: float, reached: Callable[[], bool]) -> bool:

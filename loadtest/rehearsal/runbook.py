@@ -35,19 +35,19 @@ def commands(alert: str, folder: Path = FOLDER) -> list[str]:
     page = folder / f"{alert}.md"
     if not page.is_file():
         raise UserError(f"alert {alert} has no runbook {page}")
-    found, inside = [], False
+    lines, inside = [], False
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.strip().startswith(FENCE):
             inside = not inside
         elif inside:
-            found.append(line.partition("  #")[0].strip().removeprefix("$ "))
-    return found
+            lines.append(line.partition("  #")[0].strip().removeprefix("$ "))
+    return lines
 
 
 def missing(alert: str, wanted: tuple[str, ...], folder: Path = FOLDER) -> list[str]:
     """Those of the wanted commands that do not stand literally in the alert's page."""
     there = commands(alert, folder)
-    return [one for one in wanted if one not in there]
+    return [command for command in wanted if command not in there]
 
 
 def run(command: str, values: Mapping[str, list[str]], env: Mapping[str, str]) -> Ran:

@@ -88,7 +88,7 @@ class Stage:
             "api": [settings.api.port],
             "ingress": [settings.ingress.port],
         }
-        targets = {job: [f"127.0.0.1:{one}" for one in found] for job, found in ports.items()}
+        targets = {job: [f"127.0.0.1:{port}" for port in at] for job, at in ports.items()}
         self.prometheus.watch({job: [*at, *self.beside.get(job, ())] for job, at in targets.items()})
 
     # What happens
@@ -201,12 +201,14 @@ def stage(rules: Rules, faster: float, *, small_disk: bool = False) -> Iterator[
         disk = made.enter_context(_small_disk(folder / "disk")) if small_disk else None
         stack = made.enter_context(private_stack(SETTINGS, script=script, parent=disk))
         watched = made.enter_context(prometheus.running(free_ports(1)[0], rules, faster))
-        found = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
-        made.enter_context(found.children)
-        found.campaign = found.launch(LIST, RECIPIENTS + round(RATE * TRAFFIC_SECONDS / faster / 2), 12_125_000_000)
-        found.watch()
-        wait_until("messages are delivered", found.is_well, PATIENCE, pause=0.5)
-        yield found
+        playing = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
+        made.enter_context(playing.children)
+        playing.campaign = playing.launch(
+            LIST, RECIPIENTS + round(RATE * TRAFFIC_SECONDS / faster / 2), 12_125_000_000
+        )
+        playing.watch()
+        wait_until("messages are delivered", playing.is_well, PATIENCE, pause=0.5)
+        yield playing
 
 
 @contextlib.contextmanager
@@ -233,7 +235,7 @@ def until_calm(stage: Stage, jobs: set[str], seconds: float) -> float:
 
     def calm() -> bool:
         nonlocal since
-        brewing[:] = sorted({one["alertname"] for one in stage.prometheus.brewing()})
+        brewing[:] = sorted({alert["alertname"] for alert in stage.prometheus.brewing()})
         if brewing or not stage.prometheus.sees(jobs):
             since = time.time()
         return time.time() - since >= seconds

@@ -40,7 +40,7 @@ class Outcome:
         also = f"; consequences held back: {', '.join(self.consequences)}" if self.consequences else ""
         text = f"{self.alert} {fired} (at most {self.allowed:.0f} s), {mended}{also}"
         return f"{'ok    ' if self.ok else 'FAILED'} {self.incident}: {text}" + "".join(
-            f"\n       {one}" for one in self.problems
+            f"\n       {problem}" for problem in self.problems
         )
 
 
@@ -49,15 +49,15 @@ def split(series: Series, alert: str, notifying: Notifying, step: float) -> tupl
     `ALERTS{alertstate="firing"}`, one value each `step` seconds."""
     times = {labels: [at for at, _ in points] for labels, points in series.items()}
     firing: dict[float, list[dict[str, str]]] = {}
-    for labels, found in times.items():
-        for at in found:
+    for labels, points_at in times.items():
+        for at in points_at:
             firing.setdefault(at, []).append(dict(labels))
-    held, told = set[str](), set[str]()
-    for labels, found in times.items():
+    held, notified = set[str](), set[str]()
+    for labels, points_at in times.items():
         name = dict(labels)["alertname"]
         if name != alert:
-            (told if notifying.is_told(dict(labels), found, firing, step) else held).add(name)
-    return sorted(held - told), sorted(told)
+            (notified if notifying.notifies(dict(labels), points_at, firing, step) else held).add(name)
+    return sorted(held - notified), sorted(notified)
 
 
 def first(series: Series, alert: str) -> float | None:
@@ -76,6 +76,6 @@ def _of(series: Series, alert: str) -> list[list[tuple[float, float]]]:
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """The last line for a person."""
-    failed = [one.incident for one in outcomes if not one.ok]
+    failed = [outcome.incident for outcome in outcomes if not outcome.ok]
     said = f"{len(outcomes) - len(failed)} of {len(outcomes)} incidents went as they should"
     return f"{said}; not: {', '.join(failed)}" if failed else said

@@ -213,7 +213,7 @@ class LaneDriver(Generic[T]):
             effects += self._asking.on_time(self.state, now)
             pauses.append(self._asking.pause(now.seconds))
         if self.claim.nonce and self.replay.missing(now.seconds):
-            effects.append(Log("warning", f"{self.replay.place}; reading on"))
+            effects.append(Log("warning", f"{self.replay.place}: reading it again from there"))
             effects.append(Rewind(None if self.replay.start is None else self.replay.next))
         known_pauses = [pause for pause in pauses if pause is not None]
         if known_pauses:

@@ -214,7 +214,7 @@ async def test_an_odd_receipt_never_refuses_its_neighbours(ingress: Ingress, cam
         good, good | {"code": None}, good | {"code": 30006}, good | {"code": "x" * 500},
         good | {"code": "cut \ud83d"}, good | {"at": "tomorrow"}, good | {"at": -1},
     ]  # fmt: skip
-    counted = await _metric(ingress, 'longwave_receipts_aside_total{reason="foreign_id"}')
+    counted = await _metric(ingress, 'longwave_receipts_excluded_total{reason="foreign_id"}')
     items = [item for pair in zip(odd, [*taken, good], strict=True) for item in pair]
     status, said = await ingress.post("/v1/receipts/local", {"receipts": items})
     assert (status, said["taken"]) == (202, 8)
@@ -227,7 +227,7 @@ async def test_an_odd_receipt_never_refuses_its_neighbours(ingress: Ingress, cam
     actual = [entry for entry in kept if isinstance(entry, DeadLetter)]
     assert [json.loads(to_bytes(entry.value) or b"") for entry in actual].count(odd[1]) == 1
     assert all("from aggregator local" in entry.error for entry in actual)
-    assert await _metric(ingress, 'longwave_receipts_aside_total{reason="foreign_id"}') == counted + 3
+    assert await _metric(ingress, 'longwave_receipts_excluded_total{reason="foreign_id"}') == counted + 3
 
 
 @pytest.mark.parametrize("body", [b"", b"garbage", b"[]", b'{"receipts": 1}', b"\xff\xfe", b'{"texts": []}'])

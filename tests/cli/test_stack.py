@@ -107,7 +107,7 @@ def test_up_status_second_up_down_and_up_again_on_the_same_data(stack: Stack) ->
     checks = {document["what"]: document for document in orjson.loads(doctor.stdout)["checks"]}
     assert checks["topics"]["ok"]
     assert checks["migrations"]["ok"]
-    assert checks["ports"]["found"] == "held by the running stack"
+    assert checks["ports"]["detail"] == "held by the running stack"
 
     assert checks["settings in force"]["ok"]
     changed = stack.run("doctor", LONGWAVE_KAFKA__SESSION_TIMEOUT="9", LONGWAVE_TOKEN_KEY="another")
@@ -231,7 +231,7 @@ def test_the_json_of_doctor_and_status_is_as_documented(stack: Stack) -> None:
     assert doctor.keys() == {"ok", "problems", "checks"}
     assert doctor["ok"] is False
     assert doctor["problems"] == [check for check in doctor["checks"] if not check["ok"]]
-    assert {tuple(check) for check in doctor["checks"]} == {("what", "ok", "found", "fix")}
+    assert {tuple(check) for check in doctor["checks"]} == {("what", "ok", "detail", "fix")}
     assert all(check["fix"] for check in doctor["problems"])
     status = stack.run("status", "--json")
     assert status.returncode == 1

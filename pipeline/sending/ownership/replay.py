@@ -110,5 +110,5 @@ class Replay:
 
     @property
     def place(self) -> str:
-        """For a log line: how far the log goes, and how far it was read."""
-        return f"its log has {self._in_log}, read up to {self.next}"
+        """For a log line: what is missing."""
+        return f"the log goes to offset {self._in_log}, and what was read ends before {self.next}"

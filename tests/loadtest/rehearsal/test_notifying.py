@@ -64,25 +64,25 @@ def test_what_is_no_matcher_is_refused() -> None:
 
 
 def test_an_alert_is_inhibited_by_its_source_and_by_nobody_else(config: Path) -> None:
-    told = Notifying(file=config)
-    assert told.inhibited(named("LaneLate"), [named("KafkaDown")])
-    assert not told.inhibited(named("LaneLate"), [named("ClickHouseDown"), named("LaneLate")])
-    assert not told.inhibited(named("KafkaDown"), [named("KafkaDown")])
+    notifying = Notifying(file=config)
+    assert notifying.inhibited(named("LaneLate"), [named("KafkaDown")])
+    assert not notifying.inhibited(named("LaneLate"), [named("ClickHouseDown"), named("LaneLate")])
+    assert not notifying.inhibited(named("KafkaDown"), [named("KafkaDown")])
 
 
 def test_equal_labels_must_be_equal(config: Path) -> None:
-    told = Notifying(file=config)
+    notifying = Notifying(file=config)
     target = named("WorkerNotReady", instance="a")
-    assert told.inhibited(target, [named("TargetDown", instance="a")])
-    assert not told.inhibited(target, [named("TargetDown", instance="b")])
-    assert not told.inhibited(target, [named("TargetDown")])
+    assert notifying.inhibited(target, [named("TargetDown", instance="a")])
+    assert not notifying.inhibited(target, [named("TargetDown", instance="b")])
+    assert not notifying.inhibited(target, [named("TargetDown")])
 
 
 def test_two_that_are_source_and_target_do_not_silence_each_other(config: Path) -> None:
-    told = Notifying(file=config)
-    one, other = named("FastBurn", severity="critical"), named("SlowBurn", severity="critical")
-    assert not told.inhibited(one, [one, other])
-    assert told.inhibited(named("FastBurn", severity="warning"), [other])
+    notifying = Notifying(file=config)
+    fast, slow = named("FastBurn", severity="critical"), named("SlowBurn", severity="critical")
+    assert not notifying.inhibited(fast, [fast, slow])
+    assert notifying.inhibited(named("FastBurn", severity="warning"), [slow])
 
 
 def fires(seconds: range) -> list[float]:
@@ -90,39 +90,39 @@ def fires(seconds: range) -> list[float]:
 
 
 def test_nobody_is_told_of_what_is_over_before_its_group_is_sent(config: Path) -> None:
-    told, alert = Notifying(file=config), named("LaneLate")
+    notifying, alert = Notifying(file=config), named("LaneLate")
     short, long = fires(range(0, 30, 5)), fires(range(0, 35, 5))
-    assert not told.is_told(alert, short, {time: [alert] for time in short}, STEP)
-    assert told.is_told(alert, long, {time: [alert] for time in long}, STEP)
-    assert Notifying(10, config).is_told(alert, short, {time: [alert] for time in short}, STEP)
+    assert not notifying.notifies(alert, short, {time: [alert] for time in short}, STEP)
+    assert notifying.notifies(alert, long, {time: [alert] for time in long}, STEP)
+    assert Notifying(10, config).notifies(alert, short, {time: [alert] for time in short}, STEP)
 
 
 def test_a_consequence_is_held_back_if_its_source_fires_when_it_would_be_sent(config: Path) -> None:
-    told, alert, source = Notifying(file=config), named("LaneLate"), named("KafkaDown")
+    notifying, alert, source = Notifying(file=config), named("LaneLate"), named("KafkaDown")
     times = fires(range(0, 200, 5))
     late_source = {time: [alert, source] if time >= 25 else [alert] for time in times}
-    assert not told.is_told(alert, times, late_source, STEP), "the source comes within group_wait"
+    assert not notifying.notifies(alert, times, late_source, STEP), "the source comes within group_wait"
     no_more = {time: [alert, source] if time < 60 else [alert] for time in times}
-    assert not told.is_told(alert, times, no_more, STEP), "the group is not sent again so soon"
+    assert not notifying.notifies(alert, times, no_more, STEP), "the group is not sent again so soon"
     times = fires(range(0, 400, 5))
     lingers = {time: [alert, source] if time < 60 else [alert] for time in times}
-    assert told.is_told(alert, times, lingers, STEP), "five minutes later it still fires, on its own"
+    assert notifying.notifies(alert, times, lingers, STEP), "five minutes later it still fires, on its own"
 
 
 def test_a_route_of_its_own_has_its_own_wait(config: Path) -> None:
-    told, times = Notifying(file=config), fires(range(0, 15, 5))
-    for severity, is_told in (("critical", True), ("warning", False)):
+    notifying, times = Notifying(file=config), fires(range(0, 15, 5))
+    for severity, notified in (("critical", True), ("warning", False)):
         alert = named("Other", severity=severity)
-        assert told.is_told(alert, times, {time: [alert] for time in times}, STEP) is is_told
+        assert notifying.notifies(alert, times, {time: [alert] for time in times}, STEP) is notified
 
 
 def test_what_fires_anew_waits_anew(config: Path) -> None:
-    told, alert = Notifying(file=config), named("LaneLate")
+    notifying, alert = Notifying(file=config), named("LaneLate")
     times = [*fires(range(0, 25, 5)), *fires(range(100, 125, 5))]
-    assert not told.is_told(alert, times, {time: [alert] for time in times}, STEP)
+    assert not notifying.notifies(alert, times, {time: [alert] for time in times}, STEP)
 
 
 def test_it_reads_the_configuration_that_is_deployed() -> None:
-    told = Notifying()
-    assert told.inhibited(named("LaneLate"), [named("KafkaDown")])
-    assert not told.inhibited(named("KafkaDown"), [named("LaneLate")])
+    notifying = Notifying()
+    assert notifying.inhibited(named("LaneLate"), [named("KafkaDown")])
+    assert not notifying.inhibited(named("KafkaDown"), [named("LaneLate")])

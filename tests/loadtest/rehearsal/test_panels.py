@@ -24,12 +24,14 @@ DASHBOARD = {
 
 def test_the_panels_of_an_alert_are_those_that_show_its_metrics(tmp_path: Path) -> None:
     (tmp_path / "lanes.json").write_text(json.dumps(DASHBOARD))
-    found = panels(tmp_path)
-    assert [str(one) for one in found] == ["Lanes: late", "Lanes: p90"]
+    all_panels = panels(tmp_path)
+    assert [str(panel) for panel in all_panels] == ["Lanes: late", "Lanes: p90"]
     rules = Rules()
-    assert [one.title for one in concerned(found, rules, "LaneLate")] == ["late"]
-    assert [one.title for one in concerned(found, rules, "AggregatorSlow")] == ["p90"], "through a recording rule"
-    assert concerned(found, rules, "KafkaDown") == []
+    assert [panel.title for panel in concerned(all_panels, rules, "LaneLate")] == ["late"]
+    assert [panel.title for panel in concerned(all_panels, rules, "AggregatorSlow")] == ["p90"], (
+        "through a recording rule"
+    )
+    assert concerned(all_panels, rules, "KafkaDown") == []
 
 
 def test_a_query_is_asked_for_all_values_with_its_ranges_divided() -> None:

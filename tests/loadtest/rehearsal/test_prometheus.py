@@ -54,7 +54,7 @@ def served(page: Page) -> Iterator[str]:
 
 
 def alerts(server: Prometheus) -> set[str]:
-    return {one["alertname"] for one in server.firing()}
+    return {alert["alertname"] for alert in server.firing()}
 
 
 def test_an_alert_fires_in_its_divided_time_and_ends() -> None:
@@ -63,11 +63,11 @@ def test_an_alert_fires_in_its_divided_time_and_ends() -> None:
         assert server.interval == pytest.approx(0.5)
         server.watch({job: [address] for job in JOBS})
         wait_until("all are scraped", lambda: server.sees(set(JOBS)), 30)
-        assert "KafkaDown" not in {one["alertname"] for one in server.brewing()}
+        assert "KafkaDown" not in {alert["alertname"] for alert in server.brewing()}
         calm = time.time()
         time.sleep(2)
         began, page.text = time.time(), "longwave_kafka_up 0\n"
-        wait_until("it brews", lambda: "KafkaDown" in {one["alertname"] for one in server.brewing()}, 10)
+        wait_until("it brews", lambda: "KafkaDown" in {alert["alertname"] for alert in server.brewing()}, 10)
         wait_until("it fires", lambda: "KafkaDown" in alerts(server), 20)
         fired = time.time()
         assert fired - began >= 30 / FASTER, "its `for` is divided, not dropped"

@@ -16,7 +16,7 @@ from loadtest.rehearsal.verdict import Outcome, split, summary
 FASTER = 4.0
 
 
-@pytest.mark.parametrize("incident", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("incident", ALL, ids=lambda incident: incident.name)
 def test_an_incident_has_its_alert_and_its_commands_stand_in_the_runbook(incident: Incident) -> None:
     assert incident.alert in Rules().alerts
     assert incident.commands
@@ -24,7 +24,7 @@ def test_an_incident_has_its_alert_and_its_commands_stand_in_the_runbook(inciden
 
 
 def test_each_incident_has_a_name_and_an_alert_of_its_own() -> None:
-    assert len({one.name for one in ALL}) == len({one.alert for one in ALL}) == len(ALL)
+    assert len({incident.name for incident in ALL}) == len({incident.alert for incident in ALL}) == len(ALL)
     assert chosen("all") == ALL
     assert chosen("broker-dead")[0].alert == "KafkaDown"
     with pytest.raises(UserError, match="no incident `flood`"):
@@ -45,8 +45,8 @@ def series(**fired: range) -> dict[tuple[tuple[str, str], ...], list[tuple[float
 
 
 def test_consequences_are_told_from_others() -> None:
-    found = series(KafkaDown=range(0, 90, 5), LaneLate=range(10, 90, 5), DiskFull=range(20, 90, 5))
-    assert split(found, "KafkaDown", Notifying(), 5.0) == (["LaneLate"], ["DiskFull"])
+    fired = series(KafkaDown=range(0, 90, 5), LaneLate=range(10, 90, 5), DiskFull=range(20, 90, 5))
+    assert split(fired, "KafkaDown", Notifying(), 5.0) == (["LaneLate"], ["DiskFull"])
     assert split(series(KafkaDown=range(0, 90, 5)), "KafkaDown", Notifying(), 5.0) == ([], [])
 
 
@@ -61,7 +61,7 @@ def test_an_alert_without_commands_in_its_runbook_fails_before_anything_is_start
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("incident", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("incident", ALL, ids=lambda incident: incident.name)
 def test_the_alert_fires_and_its_runbook_mends_it(incident: Incident) -> None:
     said: list[str] = []
     (outcome,) = rehearse([incident], FASTER, said.append)
