@@ -185,16 +185,15 @@ class SubmissionJournal(Record, tag="journal", kw_only=True):
 class CheckpointPart(Record, tag="checkpoint", kw_only=True):
     """Part `part` (0-based) of the lane's state after the record at `as_of - 1`; see `pipeline.lane.checkpoint`.
 
-    Since `form` 2 `payload` is base64 of compressed bytes with a share of the state, and `digest` is of these bytes.
-    Parts of one checkpoint share their `identity`; only the last one says in `parts` how many there are.
-    `form` 1: `payload` is base64 of a slice of the compressed state, `digest` is of the whole.
-    Valid only when all parts are in the log and the digests fit.
+    `payload` is base64 of compressed bytes with a share of the state, and `digest` is of these bytes. Parts of one
+    checkpoint share their `identity`; only the last one says in `parts` how many there are. Valid only when all parts
+    are in the log and the digests fit. `form` is the version of all this.
     """
 
-    form: Annotated[int, msgspec.Meta(ge=1)] = 1
+    form: Annotated[int, msgspec.Meta(ge=1)]
     epoch: Epoch
     as_of: Count
-    identity: str = ""
+    identity: str
     part: Count
     parts: Count
     digest: str

@@ -4,7 +4,7 @@ A checkpoint is the state after the record at `as_of - 1`, in parts small enough
 only when every part of it has been read, so a checkpoint that a crash cut short is never used.
 
 Each part is a snapshot with a share of the whole. So millions of waiting recipients are written and read piece by
-piece, and neither side ever holds them twice. `form` 1 was slices of one compressed block; it is still read.
+piece, and neither side ever holds them twice. A `form` of another version is refused.
 """
 
 from __future__ import annotations
@@ -268,19 +268,16 @@ class Loader:
     _pieces: dict[str, dict[int, Snapshot]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
     """How many parts a checkpoint has, by its identity; its last part says so."""
-    _old: dict[tuple[str, int], dict[int, str]] = field(default_factory=dict)
 
     def offer(self, part: CheckpointPart) -> LaneState | None:
         """The state, when `part` completes a checkpoint as of `start`. Parts of several checkpoints may be mixed, and
         parts may come twice; a part that does not match its digest is ignored.
 
         Raises:
-            DecodeError: the digest matches, but the form is unknown or the content is not a checkpoint.
+            DecodeError: the form is of another version, or the digest matches and the content is not a checkpoint.
         """
         if part.as_of != self.start:
             return None
-        if part.form == 1:
-            return self._offer_old(part)
         if part.form != FORM:
             raise DecodeError(f"checkpoint as of {part.as_of} has form {part.form}; this version reads {FORM}")
         raw = _payload(part)
@@ -295,22 +292,9 @@ class Loader:
             return None
         return restore(*(pieces[n] for n in range(count)))
 
-    def _offer_old(self, part: CheckpointPart) -> LaneState | None:
-        pieces = self._old.setdefault((part.digest, part.parts), {})
-        pieces[part.part] = part.payload
-        if not part.parts or any(n not in pieces for n in range(part.parts)):
-            return None
-        try:
-            raw = b"".join(base64.b64decode(pieces[n], validate=True) for n in range(part.parts))
-        except ValueError:
-            return None
-        if hashlib.blake2b(raw, digest_size=16).hexdigest() != part.digest:
-            return None
-        return restore(_decoded(part, raw))
-
 
 def _payload(part: CheckpointPart) -> bytes | None:
-    """The bytes of a part of form 2; None where they do not match the digest."""
+    """The bytes of a part; None where they do not match the digest."""
     try:
         raw = base64.b64decode(part.payload, validate=True)
     except ValueError:
