@@ -15,10 +15,7 @@ An entry that cannot be read leaves its own message unknown and no other. An agg
 a message id that it has processed with its first answer and does not send it again. The whole table of answers is in
 docs/connecting/answers.md.
 
-What may have happened is decided by one fact, not by the kind of error: `_Body.handed_over`, set in the same turn
-of the event loop as the one write that carries headers and body to the socket. Until then nothing can have been
-processed, whatever the failure (refused, time-out, DNS, TLS, a kept connection that was found closed): NotSent,
-"retry". After it, only an answer decides; without a clear one it is MaybeSent, "unknown".
+What may have happened without an answer says `adapters.aggregators.request`; in all:
 
 | | outcome |
 |---|---|
@@ -48,105 +45,35 @@ that mean that it takes nothing from us.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
 import orjson
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import BytesPayload
 
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.account import Account
 from adapters.aggregators.batch_answer import (
     ANSWERS,
-    NOT_PROCESSED,
     all_same,
     batch_outcomes,
     query_outcomes,
     reason_of,
     why_unavailable,
 )
+from adapters.aggregators.request import Body, open_session, post, read_answer, why_unanswered
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
 from schemas.reasons import Reason
 
-IDLE_SECONDS: Final = 3.0
-"""A connection idle for longer is not used again: most servers close theirs at 5 s or later, and a POST that meets
-a closing connection is unknown."""
-
-CONNECT_SECONDS: Final = 5.0
-ANSWER_LIMIT: Final = 4_000_000
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
-class _Body(BytesPayload):
-    """The body of one request; knows how far the request came."""
-
-    handed_over = False
-    """Whether it was handed to the socket."""
-    waits = False
-    """Whether the request waits until one of our connections is free."""
-    waited = False
-    """Whether it ever waited for one."""
-    too_late = False
-    """Whether it got its connection only after the time in which it may be written."""
-
-    def __init__(
-        self,
-        content: bytes,
-        written: Callable[[], None] = lambda: None,
-        until: float = math.inf,
-        may_go: Callable[[], bool] = lambda: True,
-    ) -> None:
-        """`until`: on the clock of `time.perf_counter`; later the body is not written any more."""
-        super().__init__(content)
-        self._written = written
-        self._until = until
-        self._may_go = may_go
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
-        # body at once, in one turn of the event loop (nothing may trace what is sent: it would be waited for in
-        # between): the check here and that write see the same state.
-        if time.perf_counter() > self._until or not self._may_go():
-            self.too_late = True  # aiohttp puts an error of its own in the place of this one
-            raise aiohttp.ClientConnectionError("too late to be written")
-        transport = writer.transport
-        self.handed_over = transport is not None and not transport.is_closing()
-        await super().write_with_length(writer, content_length)
-        self._written()
-
-
-async def _queue_entered(
-    session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedStartParams
-) -> None:
-    body = context.trace_request_ctx
-    body.waits = body.waited = True
-
-
-async def _queue_left(
-    session: aiohttp.ClientSession, context: Any, _: aiohttp.TraceConnectionQueuedEndParams
-) -> None:
-    context.trace_request_ctx.waits = False
-
-
-def _queue_tracing() -> aiohttp.TraceConfig:
-    traced = aiohttp.TraceConfig()
-    traced.on_connection_queued_start.append(_queue_entered)
-    traced.on_connection_queued_end.append(_queue_left)
-    return traced
-
-
 class HttpBatch(Account):
-    """An aggregator account that speaks the protocol above (a `ports.AggregatorPort`).
-
-    Made and used in one event loop. aiohttp 3.14 repeats idempotent methods on a stale connection, never POST;
-    redirects are not followed, because 307 and 308 would repeat the POST elsewhere.
-    """
+    """An aggregator account that speaks the protocol above (a `ports.AggregatorPort`); made and used in one event
+    loop."""
 
     def __init__(self, name: str, settings: HttpBatchSettings) -> None:
         """`name` labels the metrics; `settings` is `aggregators.NAME` of the settings."""
@@ -155,30 +82,14 @@ class HttpBatch(Account):
         self._query_url = settings.query_url
         self._timeout = settings.timeout
         self._secret = settings.secret.get_secret_value().encode()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=IDLE_SECONDS),
-            # `connect` includes the wait for a free connection, so the total must leave time for the answer:
-            # a time-out before the body is handed over costs a retry, one after it an unknown.
-            timeout=aiohttp.ClientTimeout(
-                total=2 * settings.timeout,
-                connect=settings.timeout,
-                sock_connect=min(CONNECT_SECONDS, settings.timeout),
-                sock_read=settings.timeout,
-                ceil_threshold=1e9,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
-            trust_env=False,
-            # aiohttp says the same of an aggregator that cannot be reached and of one that answers on none of ours.
-            trace_configs=[_queue_tracing()],
-        )
+        self._session = open_session(settings.timeout, settings.connections)
 
     async def _submit(
         self, sender: str, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
     ) -> list[SubmitOutcome]:
         """One request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         until = time.perf_counter() + self._timeout
-        return await self._post(_Body(_encode(sender, batch), written, until, may_go), batch)
+        return await self._post(Body(_encode(sender, batch), written, until, may_go), batch)
 
     @property
     def settled_after(self) -> float:
@@ -189,95 +100,42 @@ class HttpBatch(Account):
         """Ask what became of messages, in one request (see `ports.AggregatorPort.lookup`)."""
         if not self._query_url:
             return [SubmitOutcome("unknown", Reason.NO_QUERY_URL)] * len(ids)
-        body = _Body(orjson.dumps({"ids": ids}))
+        body = Body(orjson.dumps({"ids": ids}))
         try:
             async with self._request(self._query_url, body) as answer:
                 if answer.status not in ANSWERS:
                     return reason_of(answer.status)
-                return query_outcomes(await _read(answer), ids)
+                return query_outcomes(await read_answer(answer), ids)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _why_unanswered(error, body)
+            return why_unanswered(error, body)
 
     async def check_health(self) -> str:
         """Post an empty batch, which every aggregator refuses in some way: any answer shows that it is there."""
-        body = _Body(_encode("", []))
+        body = Body(_encode("", []))
         try:
             async with self._request(self._url, body) as answer:
                 return why_unavailable(answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _why_unanswered(error, body)
+            return why_unanswered(error, body)
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _post(self, body: _Body, batch: list[Submission]) -> list[SubmitOutcome]:
+    async def _post(self, body: Body, batch: list[Submission]) -> list[SubmitOutcome]:
         try:
             async with self._request(self._url, body) as answer:
                 retry_after = answer.headers.get("Retry-After", "")
-                return batch_outcomes(answer.status, retry_after, await _read(answer), batch)
+                return batch_outcomes(answer.status, retry_after, await read_answer(answer), batch)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
-            return all_same(batch, "unknown" if body.handed_over else "retry", _why_unanswered(error, body))
+            return all_same(batch, "unknown" if body.handed_over else "retry", why_unanswered(error, body))
 
-    def _request(self, url: str, body: _Body) -> Any:
+    def _request(self, url: str, body: Body) -> Any:
         """POST `body`, signed."""
         headers = _JSON | signing.signed(self._secret, clock.now_ms(), body._value)
-        return self._session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=body)
+        return post(self._session, url, body, headers)
 
 
 def _encode(sender: str, batch: list[Submission]) -> bytes:
     messages = [{"id": submission.id, "to": f"+{submission.to}", "text": submission.text} for submission in batch]
     return orjson.dumps({"from": sender, "messages": messages})
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer, b"" where the status alone decides and the rest of the answer was lost.
-
-    Raises:
-        ValueError: it is too long, which makes it malformed.
-    """
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in answer.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > ANSWER_LIMIT:
-                raise ValueError("the answer is too long")
-    except (aiohttp.ClientError, OSError, ValueError):
-        if answer.status in NOT_PROCESSED or 400 <= answer.status < 500:
-            return b""
-        raise
-    return b"".join(parts)
-
-
-def _why_unanswered(error: BaseException, body: _Body) -> str:
-    """Why there is no answer. It is only a label: the outcome does not depend on it."""
-    return _why_lost(error) if body.handed_over else _why_unsent(error, body)
-
-
-def _why_unsent(error: BaseException, body: _Body) -> str:
-    """Why the request never left."""
-    if body.too_late:
-        return Reason.NO_FREE_CONNECTION if body.waited else Reason.NOT_WRITTEN_IN_TIME
-    if body.waits and isinstance(error, TimeoutError):
-        return Reason.NO_FREE_CONNECTION
-    kinds: tuple[tuple[type[BaseException], Reason], ...] = (
-        (aiohttp.ClientConnectorDNSError, Reason.DNS),
-        (aiohttp.ClientSSLError, Reason.TLS),
-        (aiohttp.ClientConnectorCertificateError, Reason.TLS),
-        (aiohttp.ServerFingerprintMismatch, Reason.TLS),
-        (TimeoutError, Reason.CONNECT_TIMEOUT),
-        (aiohttp.ClientConnectorError, Reason.CONNECT),
-        (aiohttp.InvalidURL, Reason.BAD_URL),
-    )
-    return next((name for kind, name in kinds if isinstance(error, kind)), Reason.NOT_SENT)
-
-
-def _why_lost(error: BaseException) -> str:
-    """Why no answer came to a request that left."""
-    if isinstance(error, TimeoutError):
-        return Reason.NO_ANSWER
-    if isinstance(error, aiohttp.ClientResponseError | ValueError):
-        return Reason.BAD_ANSWER
-    return Reason.CONNECTION_LOST

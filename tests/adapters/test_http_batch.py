@@ -20,7 +20,7 @@ import pytest
 from aiohttp import client_exceptions
 from prometheus_client import REGISTRY
 
-from adapters.aggregators import batch_answer, http_batch, signing
+from adapters.aggregators import batch_answer, request, signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
@@ -460,18 +460,18 @@ async def test_refusal_whose_body_is_lost_is_still_a_refusal() -> None:
 
 
 def stand_still(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, when: Callable[[http_batch._Body], bool] = lambda body: True
+    monkeypatch: pytest.MonkeyPatch, seconds: float, when: Callable[[request.Body], bool] = lambda body: True
 ) -> None:
     """Between taking a connection and writing to it the clock jumps, as it does for a process that was stopped."""
-    clock = http_batch.time.perf_counter
-    write = http_batch._Body.write_with_length
+    clock = request.time.perf_counter
+    write = request.Body.write_with_length
 
-    async def late(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
+    async def late(self: request.Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
         if when(self):
-            monkeypatch.setattr(http_batch.time, "perf_counter", lambda: clock() + seconds)
+            monkeypatch.setattr(request.time, "perf_counter", lambda: clock() + seconds)
         await write(self, writer, n)
 
-    monkeypatch.setattr(http_batch._Body, "write_with_length", late)
+    monkeypatch.setattr(request.Body, "write_with_length", late)
 
 
 async def test_nothing_is_written_later_than_its_time_however_long_the_process_stood_still(
@@ -585,17 +585,17 @@ async def test_kept_connection_that_dies_under_the_next_request_is_unknown_and_n
 
 async def test_connection_found_closing_just_before_the_write_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window between taking a kept connection and writing to it, opened by closing the transport in it."""
-    write = http_batch._Body.write_with_length
+    write = request.Body.write_with_length
 
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
         all_are(await made.submit("+1", BATCH), "accepted", "")
 
-        async def closing(self: http_batch._Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
+        async def closing(self: request.Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
             assert writer.transport is not None
             writer.transport.close()
             await write(self, writer, n)
 
-        monkeypatch.setattr(http_batch._Body, "write_with_length", closing)
+        monkeypatch.setattr(request.Body, "write_with_length", closing)
         (outcome, _) = kinds(await made.submit("+1", BATCH))[0]
         assert outcome == "retry"
         await asyncio.sleep(0.1)
@@ -661,8 +661,8 @@ def test_every_exception_of_the_client_library_lands_in_the_outcome_that_its_mom
         if error is not aiohttp.WSMessageTypeError:
             assert issubclass(error, aiohttp.ClientError | OSError | ValueError), error
         made = error.__new__(error)
-        assert http_batch._why_unsent(made, http_batch._Body(b""))
-        assert http_batch._why_lost(made) in {"no_answer", "bad_answer", "connection_lost"}
+        assert request._why_unsent(made, request.Body(b""))
+        assert request._why_lost(made) in {"no_answer", "bad_answer", "connection_lost"}
 
 
 async def test_outcomes_are_counted() -> None:
