@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +16,7 @@ from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, RECEIPTS, ra
 _EVENTS: Final = str(EVENTS)
 _CHAIN: Final = (*BILLED, "rejected")
 """What came of a submission and was billed, and what was not after all."""
+_BY_PERSON: Final = f"(state = 'clicked' AND reason = '{Reason.PERSON}')"
 
 # Each window adds a bitmap once to a running union and asks for its size, which is free: no bitmap is copied. Sets
 # that are not merged yet come as several rows with the same key and sizes. One level of SELECT, because planning is
@@ -31,10 +31,15 @@ SELECT message, state, reason, attempt, segments, price,
     ),
     groupBitmapMergeIf(ordinals, state NOT IN {_EVENTS}) OVER
         (PARTITION BY message ORDER BY {rank_sql()} DESC, reason = '', reason, segments, price),
-    bitmapCardinality(ordinals), last_at, inserted, bitmapMax(ordinals)
+    bitmapCardinality(ordinals), last_at, inserted, bitmapMax(ordinals),
+    groupBitmapMergeIf(ordinals, {_BY_PERSON}) OVER by_message,
+    groupBitmapMergeIf(ordinals, state = 'delivered') OVER by_message,
+    groupBitmapMergeIf(ordinals, state = 'delivered' OR {_BY_PERSON}) OVER by_message,
+    groupBitmapMergeIf(ordinals, state = 'clicked' AND NOT {_BY_PERSON}) OVER by_message
 """
-_MEASURE: Final = f"{_SIZES} FROM {BY_LANES} ORDER BY message"
-_MEASURE_RECEIPTS: Final = f"{_SIZES} FROM {RECORDED} ORDER BY message"
+_BY_MESSAGE: Final = "WINDOW by_message AS (PARTITION BY message) ORDER BY message"
+_MEASURE: Final = f"{_SIZES} FROM {BY_LANES} {_BY_MESSAGE}"
+_MEASURE_RECEIPTS: Final = f"{_SIZES} FROM {RECORDED} {_BY_MESSAGE}"
 
 # The newest revision, of it the attempt that completed first; the count is answered from the primary index.
 _AUDIENCE: Final = f"""
@@ -76,21 +81,6 @@ CROSS JOIN
 ) AS known
 """
 
-# Per message: people who clicked, those of them who were delivered to, and whom bots visited. One person is one
-# element of a set, so that the rate cannot pass 100 %.
-_CLICKS: Final = f"""
-SELECT message, bitmapCardinality(people), bitmapAndCardinality(people, received), bitmapCardinality(bots)
-FROM
-(
-    SELECT message,
-        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason = '{Reason.PERSON}') AS people,
-        groupBitmapMergeStateIf(ordinals, state = 'clicked' AND reason != '{Reason.PERSON}') AS bots,
-        groupBitmapMergeStateIf(ordinals, state = 'delivered') AS received
-    FROM {RECORDED}
-    GROUP BY message
-)
-"""
-
 # A part never changes: a campaign's sets are the same for as long as the parts that hold them are.
 _VERSIONS: Final = """
 SELECT toString(campaign), groupBitXor(sipHash64(_part))
@@ -130,15 +120,7 @@ def message_sets(store: Store, campaign: str) -> list[MessageSets]:
         measured[row[0]].append(row[1:])
     if audience.recipients and not measured:
         measured[0] = []
-    clicks = {row[0]: Clicks(*row[1:]) for row in store.rows(_CLICKS, asked)} if _has_clicks(rows) else {}
-    return [
-        replace(_message(store, (campaign, message), audience, rows), clicks=clicks.get(message, Clicks()))
-        for message, rows in measured.items()
-    ]
-
-
-def _has_clicks(rows: Sequence[Sequence[Any]]) -> bool:
-    return any(row[1] == "clicked" for row in rows)
+    return [_message(store, (campaign, message), audience, rows) for message, rows in measured.items()]
 
 
 class _Audience(NamedTuple):
@@ -170,9 +152,18 @@ def _message(store: Store, key: tuple[str, int], audience: _Audience, rows: Sequ
         outside=outside,
         sets=sets,
         settled=settled,
+        clicks=_clicks(rows),
         newest_at=max((_millis(row[8]) for row in rows), default=0),
         inserted_at=max((_millis(row[9]) for row in rows), default=0),
     )
+
+
+def _clicks(rows: Sequence[Sequence[Any]]) -> Clicks:
+    """A person is one element of a set, so that the rate cannot pass 100 %."""
+    if not rows:
+        return Clicks()
+    people, delivered, either, bots = rows[0][11:15]
+    return Clicks(people=people, delivered=people + delivered - either, bots=bots)
 
 
 def _moved_on(rows: Sequence[Sequence[Any]]) -> bool:
