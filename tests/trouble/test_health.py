@@ -118,7 +118,7 @@ def test_a_worker_that_hangs(stage: Scene) -> None:
         shown = status(stage)
         assert time.monotonic() - began < 10, "it does not wait for a process that hangs"
         (problem,) = shown["problems"]
-        assert (problem["what"], problem["found"]) == (
+        assert (problem["what"], problem["detail"]) == (
             "worker-0",
             "does not answer: its process is stopped by a signal",
         )
