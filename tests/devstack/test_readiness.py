@@ -79,8 +79,8 @@ def test_findings_say_what_to_do(tmp_path: Path) -> None:
     gone = {"name": "kafka", "state": "waiting to restart", "log": "k.log", "pid": None, "created": 0.0}
     said = {"worker-0": Readiness(ready=False, not_ready=[PROBLEM]), "kafka": SILENT}
     kafka, worker = processes.examine([me, gone], said, tmp_path)
-    assert (kafka.what, kafka.found) == ("kafka", "does not run: waiting to restart"), "servers come first"
-    assert (worker.what, worker.found) == ("worker-0", "lane 2 is without a worker (since 2026-11-27 04:00:00Z)")
+    assert (kafka.what, kafka.detail) == ("kafka", "does not run: waiting to restart"), "servers come first"
+    assert (worker.what, worker.detail) == ("worker-0", "lane 2 is without a worker (since 2026-11-27 04:00:00Z)")
     assert worker.fix == processes.FIXES["lanes"]
     (well,) = processes.examine([me], {"worker-0": Readiness(ready=True)}, tmp_path)
     assert (well.ok, well.fix) == (True, "")
