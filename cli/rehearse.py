@@ -22,7 +22,7 @@ def rehearse(
     listed: Annotated[bool, typer.Option("--list", help="List the incidents, each with its alert.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the outcomes to this file (- = here).")] = None,
 ) -> None:
-    """Play incidents: the right alert fires in time, no other is told, its runbook's commands mend it.
+    """Play incidents: the right alert fires in time, nobody is notified of another, its runbook's commands mend it.
 
     The exit code is 1 if one did not go as it should. Needs `prometheus` on PATH.
     """

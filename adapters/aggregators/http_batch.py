@@ -15,7 +15,7 @@ An entry that cannot be read leaves its own message unknown and no other. An agg
 a message id that it has processed with its first answer and does not send it again. The whole table of answers is in
 docs/connecting/answers.md.
 
-What may have happened without an answer says `adapters.aggregators.request`; in all:
+`adapters.aggregators.request` decides what may have happened when there is no answer. All outcomes:
 
 | | outcome |
 |---|---|

@@ -21,6 +21,7 @@ from adapters import http
 from adapters.settings import CONFIG_VARIABLE, Settings, load
 from devstack import record
 from loadtest.aggregator.submissions import Submissions
+from loadtest.bench.campaigns import wait_until
 
 SCRIPT = Path(__file__).parent.parent / "aggregator" / "scripts" / "benchmark.toml"
 
@@ -49,6 +50,19 @@ class Stack:
     def entries(self) -> dict[str, dict[str, Any]]:
         """What the supervisor says of each process, by name."""
         return {entry["name"]: entry for entry in self._record()["processes"]}
+
+    def until_restarted(self, name: str, pid: int, patience: float) -> None:
+        """Wait until the supervisor has another process than `pid` ready under this name.
+
+        Raises:
+            RuntimeError: it has none within `patience` (s).
+        """
+
+        def again() -> bool:
+            entry = self.entries()[name]
+            return bool(entry["pid"]) and entry["pid"] != pid and entry["state"] == "ready"
+
+        wait_until(f"{name} runs again", again, patience)
 
     def _record(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.settings.data / "supervisor.json").read_text())

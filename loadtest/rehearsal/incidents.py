@@ -11,6 +11,7 @@ from typing import Final
 
 from adapters.kafka import dead_letters
 from adapters.kafka.bulk import BulkWriter
+from adapters.settings import CONFIG_VARIABLE
 from adapters.terminal import UserError
 from loadtest.bench.campaigns import wait_until
 from loadtest.rehearsal.incident import Begun, Incident
@@ -52,14 +53,14 @@ def aggregator_down(stage: Stage) -> Begun:
 
 def aggregator_slow(stage: Stage) -> Begun:
     """The aggregator needs three seconds for each answer."""
-    stage.behave(SLOW)
-    return Begun(others_mend=lambda: stage.behave(CALM))
+    stage.set_behavior(SLOW)
+    return Begun(others_mend=lambda: stage.set_behavior(CALM))
 
 
 def aggregator_throttling(stage: Stage) -> Begun:
     """The aggregator answers 429 with Retry-After to everything."""
-    stage.behave(THROTTLING)
-    return Begun(others_mend=lambda: stage.behave(CALM))
+    stage.set_behavior(THROTTLING)
+    return Begun(others_mend=lambda: stage.set_behavior(CALM))
 
 
 def broker_dead(stage: Stage) -> Begun:
@@ -82,7 +83,7 @@ def worker_killed_in_a_loop(stage: Stage) -> Begun:
 
 def lane_without_owner(stage: Stage) -> Begun:
     """A sender is added to the settings, and only the API is restarted."""
-    config = Path(os.environ["LONGWAVE_CONFIG"])
+    config = Path(stage.stack.env[CONFIG_VARIABLE])
     config.write_text(config.read_text(encoding="utf-8") + SECOND_SENDER, encoding="utf-8")
     stage.kill("api")
     return Begun(others_mend=lambda: stage.kill("worker-0"))
@@ -116,8 +117,8 @@ def disk_nearly_full(stage: Stage) -> Begun:
 
 def receipts_silent(stage: Stage) -> Begun:
     """The aggregator takes messages and sends no receipts."""
-    stage.behave(SILENT)
-    return Begun(others_mend=lambda: stage.behave(CALM))
+    stage.set_behavior(SILENT)
+    return Begun(others_mend=lambda: stage.set_behavior(CALM))
 
 
 def clock_off(stage: Stage) -> Begun:
@@ -128,7 +129,7 @@ def clock_off(stage: Stage) -> Begun:
     """
     if not FAKETIME:
         raise UserError("this incident needs libfaketime; on Debian or Ubuntu: sudo apt-get install faketime")
-    end = stage.ingress_beside(LD_PRELOAD=str(FAKETIME[0]), FAKETIME="+30s", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    end = stage.second_ingress(LD_PRELOAD=str(FAKETIME[0]), FAKETIME="+30s", FAKETIME_DONT_FAKE_MONOTONIC="1")
     return Begun(others_mend=end)
 
 

@@ -1,7 +1,7 @@
-"""Of which alerts Alertmanager would tell somebody: its inhibit rules and its times, read from its configuration.
+"""Of which alerts Alertmanager would notify somebody: its inhibit rules and its times, read from its configuration.
 
 Alertmanager gathers alerts in groups and sends a group `group_wait` after its first alert and every `group_interval`
-from then on. What is inhibited at that moment, by an alert that fires then, is not told.
+from then on. What is inhibited at that moment, by an alert that fires then, is not sent.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While an alert of `source` fires, one of `target` is not told if their `equal` labels are the same."""
+    """While an alert of `source` fires, one of `target` is not sent if their `equal` labels are the same."""
 
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
@@ -90,14 +90,14 @@ class Notifying:
         self._route = _route(config["route"], wait=30.0, interval=300.0)
 
     def inhibited(self, alert: Labels, firing: Iterable[Labels]) -> bool:
-        """Whether `alert` is not told while all of `firing` fire."""
+        """Whether `alert` is not sent while all of `firing` fire."""
         others = list(firing)
         return any(rule.holds(alert, others) for rule in self._inhibitions)
 
     def notifies(
         self, alert: Labels, times: list[float], firing: Mapping[float, Sequence[Labels]], step: float
     ) -> bool:
-        """Whether somebody is told of an alert that fires at `times` (s, ascending, `step` apart)."""
+        """Whether somebody is notified of an alert that fires at `times` (s, ascending, `step` apart)."""
         return any(not self.inhibited(alert, firing[time]) for time in self._sends(alert, times, step))
 
     def _sends(self, alert: Labels, times: list[float], step: float) -> Iterator[float]:

@@ -155,7 +155,7 @@ class Rehearsal:
             history, self._incident.alert, self._notifying, prometheus.interval
         )
         if outcome.others:
-            outcome.problems.append(f"other alerts were told: {', '.join(outcome.others)}")
+            outcome.problems.append(f"somebody was notified of other alerts: {', '.join(outcome.others)}")
 
     def _fires(self, prometheus: Prometheus) -> bool:
         return any(alert["alertname"] == self._incident.alert for alert in prometheus.firing())

@@ -69,8 +69,8 @@ class Stage:
     campaign: str = ""
     children: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Ended with the stage, whatever becomes of the incident."""
-    beside: dict[str, list[str]] = field(default_factory=dict)
-    """Job → addresses that Prometheus scrapes besides those of the supervised processes."""
+    extra_ingresses: list[int] = field(default_factory=list)
+    """Ports of ingresses that Prometheus scrapes besides the supervised one."""
 
     # What operators see
 
@@ -88,8 +88,8 @@ class Stage:
             "api": [settings.api.port],
             "ingress": [settings.ingress.port],
         }
-        targets = {job: [f"127.0.0.1:{port}" for port in at] for job, at in ports.items()}
-        self.prometheus.watch({job: [*at, *self.beside.get(job, ())] for job, at in targets.items()})
+        ports["ingress"] += self.extra_ingresses
+        self.prometheus.watch({job: [f"127.0.0.1:{port}" for port in at] for job, at in ports.items()})
 
     # What happens
 
@@ -110,12 +110,7 @@ class Stage:
         """`kill -9`, and wait until its supervisor has another one ready."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
-
-        def again() -> bool:
-            entry = self.stack.entries()[name]
-            return bool(entry["pid"]) and entry["pid"] != pid and entry["state"] == "ready"
-
-        wait_until(f"{name} runs again", again, PATIENCE)
+        self.stack.until_restarted(name, pid, PATIENCE)
 
     def freeze(self, name: str) -> Callable[[], None]:
         """SIGSTOP: it hangs until what this returns is called."""
@@ -129,12 +124,12 @@ class Stage:
         self.children.callback(thaw)
         return thaw
 
-    def behave(self, script: str) -> None:
-        """From now on the aggregator behaves as this script says."""
+    def set_behavior(self, script: str) -> None:
+        """From now on the aggregator behaves as this script (TOML) says."""
         self.script.write_text(script, encoding="utf-8")
         self.kill("aggregator")
 
-    def ingress_beside(self, **env: str) -> Callable[[], None]:
+    def second_ingress(self, **env: str) -> Callable[[], None]:
         """One ingress more with these variables, scraped by Prometheus until what this returns is called."""
         port = free_ports(1)[0]
         folder = Path(self.children.enter_context(tempfile.TemporaryDirectory(prefix="longwave-rehearsal-")))
@@ -146,14 +141,14 @@ class Stage:
         )  # fmt: skip
 
         def end() -> None:
-            self.beside.clear()
+            self.extra_ingresses.clear()
             self.watch()
             child.kill()
             child.wait()
 
         self.children.callback(end)
         wait_until("it is ready", lambda: http.answers(f"http://127.0.0.1:{port}/readyz"), PATIENCE)
-        self.beside["ingress"] = [f"127.0.0.1:{port}"]
+        self.extra_ingresses.append(port)
         self.watch()
         return end
 
@@ -201,14 +196,14 @@ def stage(rules: Rules, faster: float, *, small_disk: bool = False) -> Iterator[
         disk = made.enter_context(_small_disk(folder / "disk")) if small_disk else None
         stack = made.enter_context(private_stack(SETTINGS, script=script, parent=disk))
         watched = made.enter_context(prometheus.running(free_ports(1)[0], rules, faster))
-        playing = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
-        made.enter_context(playing.children)
-        playing.campaign = playing.launch(
+        started = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
+        made.enter_context(started.children)
+        started.campaign = started.launch(
             LIST, RECIPIENTS + round(RATE * TRAFFIC_SECONDS / faster / 2), 12_125_000_000
         )
-        playing.watch()
-        wait_until("messages are delivered", playing.is_well, PATIENCE, pause=0.5)
-        yield playing
+        started.watch()
+        wait_until("messages are delivered", started.is_well, PATIENCE, pause=0.5)
+        yield started
 
 
 @contextlib.contextmanager

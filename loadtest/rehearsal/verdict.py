@@ -1,4 +1,4 @@
-"""What came of an incident, held against what had to: the alert in time, no other told, shown, mended."""
+"""What came of an incident, held against what had to: the alert in time, no other sent, shown, mended."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Outcome:
     resolved_after: float | None = None
     """Seconds from the first command to the end of the alert."""
     consequences: list[str] = field(default_factory=list)
-    """Alerts that fired too, and of which Alertmanager told nobody."""
+    """Alerts that fired too, and of which Alertmanager notified nobody."""
     others: list[str] = field(default_factory=list)
-    """Alerts of which it told somebody."""
+    """Alerts of which it notified somebody."""
     panels: list[str] = field(default_factory=list)
     """Panels that showed it."""
     commands: list[Ran] = field(default_factory=list)
@@ -45,18 +45,18 @@ class Outcome:
 
 
 def split(series: Series, alert: str, notifying: Notifying, step: float) -> tuple[list[str], list[str]]:
-    """(alerts that nobody was told of, alerts that somebody was) besides `alert`, by name, from the history of
+    """(alerts that nobody was notified of, alerts that somebody was) besides `alert`, by name, from the history of
     `ALERTS{alertstate="firing"}`, one value each `step` seconds."""
     times = {labels: [at for at, _ in points] for labels, points in series.items()}
     firing: dict[float, list[dict[str, str]]] = {}
-    for labels, points_at in times.items():
-        for at in points_at:
+    for labels, fired_at in times.items():
+        for at in fired_at:
             firing.setdefault(at, []).append(dict(labels))
     held, notified = set[str](), set[str]()
-    for labels, points_at in times.items():
+    for labels, fired_at in times.items():
         name = dict(labels)["alertname"]
         if name != alert:
-            (notified if notifying.notifies(dict(labels), points_at, firing, step) else held).add(name)
+            (notified if notifying.notifies(dict(labels), fired_at, firing, step) else held).add(name)
     return sorted(held - notified), sorted(notified)
 
 

@@ -15,7 +15,7 @@ from pipeline.lane.release import MOST, batches, released, reserves_nothing
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import LaneState, unpack
 from pipeline.lane.status import Part, status_of
-from pipeline.lane.uncertain import as_far_as_certain
+from pipeline.lane.uncertain import finalize_parts
 from schemas.chunk import Release
 from schemas.status import StatusChunk
 
@@ -30,7 +30,7 @@ def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
         by_key.setdefault(key, []).append(Part(slice_, attempt, "canceled"))
         chunks.keep(slice_[0], state.chunks[slice_[0]].packed)
         count += slice_[2] - slice_[1]
-    final_parts = {key: as_far_as_certain(state, parts) for key, parts in by_key.items()}
+    final_parts = {key: finalize_parts(state, parts) for key, parts in by_key.items()}
     for offset in chunks.offsets():
         state.forget(state.chunks[offset])
     consequences = _consequences(chunks, final_parts, at, reserves=not reserves_nothing(state, campaign))

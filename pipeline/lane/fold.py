@@ -20,7 +20,7 @@ from pipeline.lane.results import journal, orphan, result
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
 from pipeline.lane.status import Part, status_of
-from pipeline.lane.uncertain import as_far_as_certain
+from pipeline.lane.uncertain import finalize_parts
 from schemas.lane import (
     CheckpointPart,
     Control,
@@ -224,7 +224,7 @@ def _leave(state: LaneState, record: Drop | Defer) -> list[Effect]:
             by_key.setdefault(chunk.key, []).append(Part(part, attempt_after, to, record.reason))
     effects: list[Effect] = []
     for key, parts in by_key.items():
-        final_parts = as_far_as_certain(state, parts)
+        final_parts = finalize_parts(state, parts)
         effects += [*status_of(state, key, final_parts, record.at), *releases(state, key, final_parts, record.at)]
         if due is not None:
             effects += moves(state, key, parts, due, record.at)

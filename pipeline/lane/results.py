@@ -30,8 +30,8 @@ from pipeline.lane.state import Flight, LaneState, next_attempt
 from pipeline.lane.status import Part, status_of
 from pipeline.lane.uncertain import (
     CERTAIN,
-    as_far_as_certain,
     certain_after_all,
+    finalize_parts,
     mark_uncertain,
     split_exhausted,
 )
@@ -60,7 +60,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     effects: list[Effect] = [
         Malformed(offset, f"result of intent {flight.offset}: {problem}") for problem in problems
     ]
-    effects += status_of(state, flight.key, as_far_as_certain(state, parts), record.at)
+    effects += status_of(state, flight.key, finalize_parts(state, parts), record.at)
     # Recipients who wait again may get another attempt, unless they have ended meanwhile.
     over = [part for part in parts if part.state in CERTAIN] if flight.orphan and flight.resent else parts
     effects += releases(state, flight.key, over, record.at)

@@ -55,9 +55,10 @@ def unknown_where_uncertain(state: LaneState, parts: list[Part]) -> list[Part]:
     ]
 
 
-def as_far_as_certain(state: LaneState, parts: list[Part]) -> list[Part]:
-    """`unknown_where_uncertain` of parts that come about now. Each lost flight that may have arrived remembers who of
-    them ends without a submission, so that its late RESULT can correct it (`certain_after_all`)."""
+def finalize_parts(state: LaneState, parts: list[Part]) -> list[Part]:
+    """The parts as they may be reported (see `unknown_where_uncertain`). Each lost flight that may have arrived also
+    records which of these recipients end without a submission, so that its late RESULT can correct it
+    (`certain_after_all`)."""
     _remember_dropped(state, parts)
     return unknown_where_uncertain(state, parts)
 

@@ -129,10 +129,14 @@ def test_prometheus_loads_them_and_tells_alertmanager() -> None:
 
 
 def test_the_jobs_that_rules_know_are_those_that_prometheus_scrapes() -> None:
-    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
     expressions = " ".join(rule["expr"] for rule in ALERTS.values())
     asked = {job for names in re.findall(r'job=~?"([\w|]+)"', expressions) for job in names.split("|")}
-    assert asked == {job["job_name"] for job in scraped}
+    assert asked == _scraped_jobs()
+
+
+def _scraped_jobs() -> set[str]:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    return {job["job_name"] for job in scraped}
 
 
 def test_alertmanager_has_a_receiver_for_each_route_and_holds_back_only_alerts_that_exist() -> None:
@@ -141,8 +145,10 @@ def test_alertmanager_has_a_receiver_for_each_route_and_holds_back_only_alerts_t
     assert {root["receiver"], *(route["receiver"] for route in root["routes"])} == receivers
     for rule in ALERTMANAGER["inhibit_rules"]:
         for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
-            for name in re.fullmatch(r'alertname=~?"([\w|.*]+)"', matcher.strip())[1].split("|"):  # type: ignore[index]
-                assert [alert for alert in ALERTS if re.fullmatch(name, alert)], name
+            label, values = re.fullmatch(r'(alertname|job)=~?"([\w|.*]+)"', matcher.strip()).groups()  # type: ignore[union-attr]
+            known = {"alertname": set(ALERTS), "job": _scraped_jobs()}[label]
+            for pattern in values.split("|"):
+                assert [value for value in known if re.fullmatch(pattern, value)], matcher
 
 
 def test_alertmanager_understands_its_settings() -> None:

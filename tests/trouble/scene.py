@@ -99,12 +99,7 @@ class Scene:
 
     def restarted(self, name: str, pid: int) -> None:
         """Wait until another process than `pid` is ready under this name."""
-
-        def again() -> bool:
-            entry = self.entry(name)
-            return bool(entry.get("pid")) and entry["pid"] != pid and entry["state"] == "ready"
-
-        wait_until(f"{name} runs again", again)
+        self.stack.until_restarted(name, pid, PATIENCE)
 
     def scripted(self, script: str) -> None:
         """From now on the aggregator behaves as `script` (TOML) says."""
