@@ -1,8 +1,8 @@
 """Reads the figures of campaigns from ClickHouse once for all viewers, and keeps them while it does not answer.
 
-Campaigns that are sending or being watched are read each second, the others now and then. They are
-measured again only where anything was recorded since. A snapshot that could not be renewed stays and gets older; the
-page and the JSON show its age.
+Campaigns that are sending or being watched are read each second, the others now and then. They are measured again
+only where anything was recorded since. Ended campaigns that nobody opened are read from the view, all at once. A
+snapshot that could not be renewed stays and gets older; the page and the JSON show its age.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapters.clickhouse import Store
@@ -20,8 +20,8 @@ from adapters.clock import now_ms
 from adapters.errors import StoreError
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
-from api.figures_source import read_figures
-from schemas.campaign import CHANGING, CampaignDocument
+from api.figures_source import read_figures, read_up_to_date
+from schemas.campaign import CHANGING, OVER, CampaignDocument
 from schemas.json import JsonObject
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,13 @@ _EVERY_ROUND = CHANGING - {"sent"}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Figures of one campaign `as_of` (ms) a revision of its document and a `version` of what is recorded of it."""
+    """Figures of one campaign `as_of` (ms) a revision of its document and a `version` of what is recorded of it; the
+    version is None where they are from the view."""
 
     figures: JsonObject
     as_of: int
     revision: int
-    version: int
+    version: int | None
 
 
 class FiguresService:
@@ -102,12 +103,12 @@ class FiguresService:
 
     async def fresh(self, document: CampaignDocument) -> Snapshot | None:
         """Read the figures now; the last snapshot if ClickHouse does not answer."""
-        await self._renew([document])
+        await self._renew([document], self._measure)
         return self.latest(document.id)
 
     async def _run(self) -> None:
         while True:
-            await self._renew(self._due())
+            await self._renew(self._due(), self._read)
             await asyncio.sleep(EVERY)
 
     def _due(self) -> list[CampaignDocument]:
@@ -122,11 +123,15 @@ class FiguresService:
         every = SENT_EVERY_MS if document.status == "sent" else SETTLED_EVERY_MS
         return known is None or known.revision != document.revision or now_ms() - known.as_of > every
 
-    async def _renew(self, documents: list[CampaignDocument]) -> None:
+    async def _renew(
+        self,
+        documents: list[CampaignDocument],
+        read: Callable[[Sequence[CampaignDocument]], dict[str, Snapshot]],
+    ) -> None:
         if not documents and not self.down_since:
             return
         try:
-            snapshots = await asyncio.to_thread(self._read, documents)
+            snapshots = await asyncio.to_thread(read, documents)
         except StoreError as error:
             log.warning("figures could not be read: %s", error)
             self._failed("ClickHouse does not answer, or refuses; see the log of the API")
@@ -139,6 +144,20 @@ class FiguresService:
                 self._keep(campaign, snapshot)
 
     def _read(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
+        """The figures of many campaigns; of ended ones from the view, where it has all that is recorded."""
+        as_of = now_ms()
+        ended = {document.id: document for document in documents if self._is_left_to_view(document)}
+        figures = read_up_to_date(self.store, ended)
+        snapshots = {
+            campaign: Snapshot(figures[campaign], as_of, ended[campaign].revision, None) for campaign in figures
+        }
+        return snapshots | self._measure([document for document in documents if document.id not in snapshots])
+
+    def _is_left_to_view(self, document: CampaignDocument) -> bool:
+        known = self._snapshots.get(document.id)
+        return document.status in OVER and (known is None or known.version is None)
+
+    def _measure(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
         if not documents:
             self.store.ping()
             return {}

@@ -21,6 +21,14 @@ def iso_or_none(at: int) -> str | None:
     return iso(at) if at else None
 
 
+def ms_of(moment: datetime | None) -> int:
+    """A datetime as an instant (ms), 0 for None; one without a zone is UTC."""
+    if moment is None:
+        return 0
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
+
+
 def to_minute(at: int) -> str:
     """An instant (ms) for people: 2026-11-27 09:00 UTC."""
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"

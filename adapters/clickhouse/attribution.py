@@ -4,13 +4,13 @@ recipients were sent to, for judging clicks that come moments later."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from schemas.succession import BY_LANE
+from schemas.times import ms_of
 
 _MS: Final = pa.timestamp("ms", "UTC")
 
@@ -120,7 +120,7 @@ def waiting(store: Store, since: int, until: int, most: int) -> list[WaitingRow]
         return []
     rows = store.rows(_WAITING, {"since": since, "until": until, "most": most})
     return [
-        WaitingRow(number, item, sender, campaign, _millis(at), event)
+        WaitingRow(number, item, sender, campaign, ms_of(at), event)
         for number, item, sender, campaign, at, event in rows
     ]
 
@@ -153,7 +153,7 @@ def _handed_over(store: Store, campaign: str, people: Mapping[int, int]) -> list
     ordinals = sorted(people)
     asked = {"campaign": campaign, "first": ordinals[0], "last": ordinals[-1]}
     rows: Sequence[Sequence[Any]] = store.rows(_SENT, asked, numbers=ordinals)
-    return [SentRow(people[ordinal], campaign, message, ordinal, _millis(at)) for message, ordinal, at in rows]
+    return [SentRow(people[ordinal], campaign, message, ordinal, ms_of(at)) for message, ordinal, at in rows]
 
 
 def insert_attributed(store: Store, decided: Sequence[Decided]) -> None:
@@ -172,10 +172,6 @@ def insert_attributed(store: Store, decided: Sequence[Decided]) -> None:
         "at": pa.array([decision.at for decision in decided], _MS),
         **{name: pa.array([getattr(decision, name) for decision in decided], pa.string()) for name in words},
     }))  # fmt: skip
-
-
-def _millis(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
 
 
 _SENT_AT: Final = f"""

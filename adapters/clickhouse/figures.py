@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from adapters.clickhouse.connection import Store
@@ -12,6 +11,7 @@ from adapters.clickhouse.recorded import BY_LANES, HAS_RECEIPTS, RECORDED
 from schemas.figures import Clicks, MessageSets, Settled, StateSet
 from schemas.reasons import Reason
 from schemas.succession import ACKNOWLEDGED, BILLED, EVENTS, FINAL, RECEIPTS, rank_sql
+from schemas.times import ms_of
 
 _EVENTS: Final = str(EVENTS)
 _CHAIN: Final = (*BILLED, "rejected")
@@ -153,8 +153,8 @@ def _message(store: Store, key: tuple[str, int], audience: _Audience, rows: Sequ
         sets=sets,
         settled=settled,
         clicks=_clicks(rows),
-        newest_at=max((_millis(row[8]) for row in rows), default=0),
-        inserted_at=max((_millis(row[9]) for row in rows), default=0),
+        newest_at=max((ms_of(row[8]) for row in rows), default=0),
+        inserted_at=max((ms_of(row[9]) for row in rows), default=0),
     )
 
 
@@ -177,7 +177,3 @@ def _moved_on(rows: Sequence[Sequence[Any]]) -> bool:
     billed = max(row[5] for row in rows if row[0] in BILLED)
     submitted = max((row[5] for row in rows if row[0] == "rejected"), default=billed)
     return bool(submitted - billed < sum(row[7] for row in rows if row[0] == "rejected"))
-
-
-def _millis(at: datetime) -> int:
-    return round(at.timestamp() * 1000)

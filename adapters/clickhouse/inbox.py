@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from schemas.feedback import InboundText, UnreadText
+from schemas.times import ms_of
 
 What = Literal["", "stop", "start", "help", "doubtful", "other", "held", "unread", "changes"]
 """Texts by what they were taken for (`unread`: by senders that cannot be read), what waits for an operator (`held`),
@@ -185,12 +186,8 @@ def _rows(store: Store, query: str, asked: dict[str, Any]) -> list[Line]:
     return list(map(_line, store.rows(query.replace("MARK", _MARK).replace("PLACE", _PLACE), asked)))
 
 
-def _ms(at: datetime) -> int:
-    return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 def _place(line: Line) -> Place:
-    return Place(_ms(line.at), line.number, line.identity)
+    return Place(ms_of(line.at), line.number, line.identity)
 
 
 def _order(place: Place) -> tuple[int, int, str]:

@@ -1,22 +1,33 @@
-"""Writes measured figures where the views read them, and finds the campaigns whose figures are behind."""
+"""Measured figures: written where the views read them, read back, and which campaigns' are behind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
-from schemas.figures import Figures
+from pipeline.campaign.money import MICRO
+from schemas.figures import Clicks, Figures
 from schemas.succession import EVENTS, SHOWN
+from schemas.times import ms_of
 
 SURE_SECONDS: Final = 300
 """A measurement this long after the newest insert has all that was recorded. An insert's time is set when it begins,
 and another that began before may become visible later; a request takes at most 120 s (`Store`)."""
 
+_AT_ONCE: Final = 10_000
+"""Ids in a statement: parameters travel in the URL, which servers cut at 1 MB."""
 _MS: Final = pa.timestamp("ms", "UTC")
 _COUNTS: Final = ("messages", "segments", "spend", "residual")
+
+_STATS: Final = f"""
+SELECT toString(campaign), message, targeted, clicked, clicked_delivered, clicked_by_bots, opted_out, replied,
+    messages, segments, toInt64(round(spend * {MICRO})), residual, reasons, newest_at, inserted_at, {", ".join(SHOWN)}
+FROM message_stats WHERE campaign IN {{campaigns:Array(String)}} ORDER BY campaign, message
+"""
 
 # By campaign and not by message: a receipt of a message that was never submitted is in no figure.
 _BEHIND: Final = f"""
@@ -61,6 +72,44 @@ def insert_figures(store: Store, measured: Sequence[Figures]) -> None:
         "newest_at": pa.array([figures.newest_at for figures in measured], _MS),
         "inserted_at": pa.array([figures.inserted_at for figures in measured], _MS),
     }))  # fmt: skip
+
+
+def up_to_date(store: Store, campaigns: Iterable[str]) -> dict[str, list[Figures]]:
+    """Campaign → the figures of its messages from the view, for those of `campaigns` of which nothing is recorded
+    that their measurement may lack.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    wanted = sorted(set(campaigns).difference(campaigns_behind(store)))
+    measured: defaultdict[str, list[Figures]] = defaultdict(list)
+    for first in range(0, len(wanted), _AT_ONCE):
+        for row in store.rows(_STATS, {"campaigns": wanted[first : first + _AT_ONCE]}):
+            measured[row[0]].append(_figures(row))
+    return measured
+
+
+def _figures(row: Sequence[Any]) -> Figures:
+    clicked, clicked_delivered, bots, opted_out, replied, messages, segments, spend, residual = row[3:12]
+    reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for entry in row[12]:
+        state, reason, count = entry.values()
+        reasons[state][reason] = count
+    return Figures(
+        campaign=row[0],
+        message=row[1],
+        targeted=row[2],
+        states=dict(zip(SHOWN, row[15:], strict=True)),
+        reasons=reasons,
+        events={"opted_out": {"": opted_out}, "replied": {"": replied}},
+        clicks=Clicks(clicked, clicked_delivered, bots),
+        accepted_ever=messages,
+        segments=segments,
+        spend=spend,
+        residual=residual,
+        newest_at=ms_of(row[13]),
+        inserted_at=ms_of(row[14]),
+    )
 
 
 def _reasons(figures: Figures) -> list[tuple[str, str, int]]:

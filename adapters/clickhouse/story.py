@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
 from adapters.clickhouse.connection import Store
 from schemas.reasons import Reason
 from schemas.succession import BY_LANE, FINAL, RECEIPTS, rank_sql, shown_sql
+from schemas.times import ms_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def campaign_row(store: Store, campaign: str) -> CampaignRow | None:
     if not rows:
         return None
     row = rows[0]
-    return CampaignRow(row[0], row[1], row[2], row[3], row[4], row[5], _millis(row[6]), row[7], json.loads(row[8]))
+    return CampaignRow(row[0], row[1], row[2], row[3], row[4], row[5], ms_of(row[6]), row[7], json.loads(row[8]))
 
 
 _RECIPIENT: Final = """
@@ -115,11 +115,7 @@ def recipient_events(store: Store, campaign: str, ordinal: int) -> list[Recipien
 
 def _event(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> RecipientEvent:
     said = {other[-1] for other in rows if other[0] == row[0]}
-    event = RecipientEvent(row[0], _millis(row[1]), *row[2:-1])
+    event = RecipientEvent(row[0], ms_of(row[1]), *row[2:-1])
     if row[-1] not in RECEIPTS or (said & {*BY_LANE} and not said & {*FINAL}):
         return event
     return replace(event, rank=-1, reason=Reason.NOT_COUNTED)
-
-
-def _millis(at: datetime | None) -> int:
-    return 0 if at is None else round(at.timestamp() * 1000)

@@ -57,6 +57,7 @@ CREATE OR REPLACE VIEW message_stats
     canceled Int64 COMMENT 'Recipients whose message was canceled before it was submitted.',
     submitted Int64 COMMENT 'Recipients about whom the aggregator answered: accepted, rejected, undelivered or delivered.',
     clicked Int64 COMMENT 'Recipients who followed a link, each once.',
+    clicked_delivered Int64 COMMENT 'Those of `clicked` to whom the message was delivered, by a receipt.',
     clicked_by_bots Int64 COMMENT 'Recipients whose link a preview or scanner opened, each once.',
     click_rate Nullable(Float64) COMMENT 'Share (0 to 1) of the delivered recipients who clicked; null while nobody is delivered.',
     opted_out Int64 COMMENT 'Recipients who opted out after the message.',
@@ -65,14 +66,19 @@ CREATE OR REPLACE VIEW message_stats
     segments Int64 COMMENT 'Segments of these messages.',
     spend Float64 COMMENT 'Their price in credits.',
     residual Int64 COMMENT 'Recipients who are in no state or in several; anything but 0 is a defect.',
+    reasons Array(Tuple(state String, reason String, recipients Int64)) COMMENT 'How many recipients are in a state for which reason, those without a reason left out.',
     newest_at Nullable(DateTime64(3, 'UTC')) COMMENT 'When the newest status happened, UTC; null before the first.',
+    inserted_at Nullable(DateTime64(3, 'UTC')) COMMENT 'When ClickHouse took the newest status, UTC; null before the first.',
     measured Nullable(DateTime64(3, 'UTC')) COMMENT 'When these figures were measured, UTC; they are measured again whenever something changes.'
 )
 AS SELECT
     campaign, message, targeted, pending, delayed, queued, in_flight, unknown, accepted, rejected, undelivered, delivered,
-    skipped, expired, canceled, accepted + rejected + undelivered + delivered AS submitted, clicked, clicked_by_bots,
-    if(delivered > 0, clicked_delivered / delivered, NULL) AS click_rate, opted_out, replied, messages, segments,
-    spend / 1000000 AS spend, residual, nullIf(newest_at, toDateTime64(0, 3, 'UTC')) AS newest_at,
+    skipped, expired, canceled, accepted + rejected + undelivered + delivered AS submitted, clicked, clicked_delivered,
+    clicked_by_bots, if(delivered > 0, clicked_delivered / delivered, NULL) AS click_rate, opted_out, replied, messages,
+    segments, spend / 1000000 AS spend, residual,
+    arrayZip(reasons.state, reasons.reason, reasons.recipients) AS reasons,
+    nullIf(newest_at, toDateTime64(0, 3, 'UTC')) AS newest_at,
+    nullIf(inserted_at, toDateTime64(0, 3, 'UTC')) AS inserted_at,
     nullIf(measured, toDateTime64(0, 3, 'UTC')) AS measured
 FROM message_figures FINAL
 COMMENT 'The figures of each message of each campaign: a row per message, once its audience is frozen.';

@@ -9,11 +9,14 @@ import pytest
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.measured import insert_figures
 from adapters.clickhouse.statuses import StatusSink
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
 from api import figures as service
 from api.figures import FiguresService
+from pipeline.insight import accounting
 from schemas.campaign import CampaignDocument
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated, typed
@@ -61,7 +64,12 @@ def freeze(store: Store) -> None:
 
 
 def accept(store: Store, *ordinals: int) -> None:
-    group = StatusGroup(state="accepted", ordinals=list(ordinals), ids=[f"id-{n}" for n in ordinals], segments=1)
+    record(
+        store, StatusGroup(state="accepted", ordinals=list(ordinals), ids=[f"id-{n}" for n in ordinals], segments=1)
+    )
+
+
+def record(store: Store, group: StatusGroup) -> None:
     StatusSink(store).insert([StatusChunk(campaign=CAMPAIGN, message=0, at=NOW, groups=[group])])
 
 
@@ -112,6 +120,46 @@ async def test_it_is_measured_again_after_clickhouse_was_away(
     now = await figures.fresh(document("sent", 3))
     assert now is not None
     assert (now.figures["submitted"], figures.problem, len(measured)) == (2, "", 2)
+
+
+async def test_an_ended_campaign_is_read_from_the_view_until_something_comes_late(
+    store: Store, figures: FiguresService, measured: list[str]
+) -> None:
+    freeze(store)
+    accept(store, 0, 1, 2)
+    record(store, StatusGroup(state="receipt_delivered", ordinals=[0, 1]))
+    record(store, StatusGroup(state="receipt_undelivered", reason="absent_subscriber", ordinals=[2]))
+    record(store, StatusGroup(state="clicked", reason="person", ordinals=[1]))
+    record(store, StatusGroup(state="opted_out", ordinals=[2]))
+    record(store, StatusGroup(state="skipped", reason="opted_out", ordinals=list(range(3, N))))
+    store.command("ALTER TABLE state_sets UPDATE inserted = inserted - 600 WHERE 1 SETTINGS mutations_sync = 2")
+    ended = document("finished", 4)
+    live = figures._read([ended])[CAMPAIGN]
+    assert (live.version is None, len(measured)) == (False, 1), "the view does not have it yet"
+    insert_figures(store, [accounting.figures(sets) for sets in message_sets(store, CAMPAIGN)])
+    from_view = figures._read([ended])[CAMPAIGN]
+    assert (from_view.version, len(measured)) == (None, 1)
+    assert from_view.figures == live.figures
+    assert live.figures["reasons"] == [
+        {"state": "skipped", "reason": "opted_out", "count": 7},
+        {"state": "undelivered", "reason": "absent_subscriber", "count": 1},
+    ]
+    assert live.figures["clicked"] == {"people": 1, "bots": 0, "delivered": 1, "rate": 0.5}
+    record(store, StatusGroup(state="clicked", reason="person", ordinals=[0]))
+    assert figures._read([ended])[CAMPAIGN].figures["clicked"]["people"] == 2
+
+
+async def test_an_ended_campaign_that_somebody_opened_is_measured_when_it_changes(
+    store: Store, figures: FiguresService, measured: list[str]
+) -> None:
+    freeze(store)
+    accept(store, *range(N))
+    ended = document("finished", 4)
+    insert_figures(store, [accounting.figures(sets) for sets in message_sets(store, CAMPAIGN)])
+    assert (await figures.fresh(ended)).figures["submitted"] == N  # type: ignore[union-attr]
+    record(store, StatusGroup(state="clicked", reason="person", ordinals=[0]))
+    assert (await figures.fresh(ended)).figures["clicked"]["people"] == 1  # type: ignore[union-attr]
+    assert measured == [CAMPAIGN] * 2
 
 
 def _refuses(*_: object) -> None:
