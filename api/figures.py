@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import versions
+from adapters.clickhouse.measured import SURE_SECONDS, campaigns_behind
 from adapters.clock import now_ms
 from adapters.errors import StoreError
 from adapters.kafka.views import CampaignView
 from adapters.settings import Settings
-from api.figures_source import read_figures, read_up_to_date
+from api.figures_source import read_figures, read_measured
 from schemas.campaign import CHANGING, OVER, CampaignDocument
 from schemas.json import JsonObject
 
@@ -32,6 +33,9 @@ ANSWER = 10.0
 SETTLED_EVERY_MS = 30_000
 SENT_EVERY_MS = 3_000
 """Milliseconds between readings while only receipts still arrive; a campaign may stay sent for days."""
+BEHIND_FOR_MS = SURE_SECONDS * 1000
+"""What is recorded of a campaign has it be behind for at least so long; figures from the view that were not looked at
+for longer are read again."""
 HISTORY = 120
 HISTORY_STEP_MS = 900
 """Milliseconds between points of the history, so that frequent polling keeps the last two minutes."""
@@ -145,17 +149,25 @@ class FiguresService:
 
     def _read(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
         """The figures of many campaigns; of ended ones from the view, where it has all that is recorded."""
-        as_of = now_ms()
-        ended = {document.id: document for document in documents if self._is_left_to_view(document)}
-        figures = read_up_to_date(self.store, ended)
-        snapshots = {
-            campaign: Snapshot(figures[campaign], as_of, ended[campaign].revision, None) for campaign in figures
-        }
+        ended = [document for document in documents if self._is_left_to_view(document)]
+        snapshots = self._from_view(ended) if ended else {}
         return snapshots | self._measure([document for document in documents if document.id not in snapshots])
 
     def _is_left_to_view(self, document: CampaignDocument) -> bool:
         known = self._snapshots.get(document.id)
         return document.status in OVER and (known is None or known.version is None)
+
+    def _from_view(self, ended: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
+        as_of = now_ms()
+        behind = set(campaigns_behind(self.store))
+        exact = {document.id: document.revision for document in ended if document.id not in behind}
+        figures = {
+            campaign: known.figures
+            for campaign in exact
+            if (known := self._snapshots.get(campaign)) and as_of - known.as_of < BEHIND_FOR_MS
+        }
+        figures |= read_measured(self.store, [campaign for campaign in exact if campaign not in figures])
+        return {campaign: Snapshot(figures[campaign], as_of, exact[campaign], None) for campaign in figures}
 
     def _measure(self, documents: Sequence[CampaignDocument]) -> dict[str, Snapshot]:
         if not documents:

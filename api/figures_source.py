@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
-from adapters.clickhouse.measured import up_to_date
+from adapters.clickhouse.measured import measured_figures
 from pipeline.campaign.money import MICRO
 from pipeline.insight.accounting import figures as account
 from schemas.figures import Figures
@@ -26,15 +26,13 @@ def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, JsonObject
     return {campaign: as_json([account(sets) for sets in message_sets(store, campaign)]) for campaign in campaigns}
 
 
-def read_up_to_date(store: Store, campaigns: Collection[str]) -> dict[str, JsonObject]:
-    """The figures of those campaigns of which the view has all that is recorded; the others are left out.
+def read_measured(store: Store, campaigns: Sequence[str]) -> dict[str, JsonObject]:
+    """The figures of campaigns as the writer last measured them; one that it never did is left out.
 
     Raises:
         StoreError: ClickHouse does not answer or refuses.
     """
-    if not campaigns:
-        return {}
-    return {campaign: as_json(messages) for campaign, messages in up_to_date(store, campaigns).items()}
+    return {campaign: as_json(messages) for campaign, messages in measured_figures(store, campaigns).items()}
 
 
 def as_json(messages: Sequence[Figures]) -> JsonObject:

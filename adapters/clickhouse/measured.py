@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
-from pipeline.campaign.money import MICRO
 from schemas.figures import Clicks, Figures
 from schemas.succession import EVENTS, SHOWN
 from schemas.times import ms_of
@@ -25,7 +24,7 @@ _COUNTS: Final = ("messages", "segments", "spend", "residual")
 
 _STATS: Final = f"""
 SELECT toString(campaign), message, targeted, clicked, clicked_delivered, clicked_by_bots, opted_out, replied,
-    messages, segments, toInt64(round(spend * {MICRO})), residual, reasons, newest_at, inserted_at, {", ".join(SHOWN)}
+    messages, segments, toInt64(round(spend * 1000000)), residual, reasons, newest_at, inserted_at, {", ".join(SHOWN)}
 FROM message_stats WHERE campaign IN {{campaigns:Array(String)}} ORDER BY campaign, message
 """
 
@@ -74,17 +73,16 @@ def insert_figures(store: Store, measured: Sequence[Figures]) -> None:
     }))  # fmt: skip
 
 
-def up_to_date(store: Store, campaigns: Iterable[str]) -> dict[str, list[Figures]]:
-    """Campaign → the figures of its messages from the view, for those of `campaigns` of which nothing is recorded
-    that their measurement may lack.
+def measured_figures(store: Store, campaigns: Sequence[str]) -> dict[str, list[Figures]]:
+    """Campaign → the figures of its messages as they were last measured; one that never was is left out. They are
+    exact for those that `campaigns_behind` does not name.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    wanted = sorted(set(campaigns).difference(campaigns_behind(store)))
     measured: defaultdict[str, list[Figures]] = defaultdict(list)
-    for first in range(0, len(wanted), _AT_ONCE):
-        for row in store.rows(_STATS, {"campaigns": wanted[first : first + _AT_ONCE]}):
+    for first in range(0, len(campaigns), _AT_ONCE):
+        for row in store.rows(_STATS, {"campaigns": campaigns[first : first + _AT_ONCE]}):
             measured[row[0]].append(_figures(row))
     return measured
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from adapters.clickhouse import Store, figures, migrate
-from adapters.clickhouse.measured import insert_figures
+from adapters.clickhouse.measured import campaigns_behind, insert_figures
+from api.figures_source import read_measured
 from loadtest.bench.report import Result
 from loadtest.bench.stack import private_stack
 from pipeline.insight import accounting
@@ -35,6 +36,12 @@ READS: Final = (
     ("its_messages", 30.0, f"SELECT * FROM message_stats WHERE {_ONE}"),
     ("its_failures", 30.0, f"SELECT * FROM failure_reasons WHERE {_ONE} ORDER BY recipients DESC"),
     ("list_of_5000", 200.0, "SELECT * FROM campaign_overview ORDER BY created DESC"),
+    (
+        "minutes_of_all",
+        100.0,
+        "SELECT minute, state, sum(recipients) FROM campaign_minutes "
+        f"WHERE minute >= fromUnixTimestamp({_AT // 1000}) GROUP BY minute, state",
+    ),
     ("its_minutes", 100.0, f"SELECT minute, state, recipients FROM campaign_minutes WHERE {_ONE}"),
 )
 _HASH: Final = "cityHash64(number, 1) % 1000"
@@ -91,6 +98,9 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
     totals = accounting.figures(figures.message_sets(store, CAMPAIGN)[0])
     reads = {what: round(statistics.median(_milliseconds(_reading(store, sql))), 2) for what, _, sql in READS}
     middle = statistics.median(figure)
+    ids = [row[0] for row in store.rows("SELECT toString(id) FROM campaigns")]
+    first_list = _milliseconds(lambda: read_measured(store, ids))
+    next_lists = _milliseconds(lambda: campaigns_behind(store))
     return Result(
         name="query",
         figure=round(middle, 2),
@@ -104,6 +114,8 @@ def _result(store: Store, recipients: int, fill_seconds: float) -> Result:
             "limit_is": "one union of the same bitmaps, same connection",
             "select_1_ms": round(statistics.median(bare), 2),
             "views_ms": reads,
+            "api_list_after_start_ms": round(statistics.median(first_list), 1),
+            "api_list_ms": round(statistics.median(next_lists), 1),
             "figures_ms": [round(milliseconds, 1) for milliseconds in sorted(figure)],
             "fill_seconds": round(fill_seconds, 1),
             "states": dict(totals.states),
