@@ -277,7 +277,7 @@ def _collector(url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise ValueError(f"{url!r} is no address of an OTLP/HTTP collector (for instance http://127.0.0.1:4318)")
+        raise ValueError("this is no address of an OTLP/HTTP collector (for instance http://127.0.0.1:4318)")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError(
             "only scheme, host, port and path: what the collector wants to know of us beside that, for instance a "

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
-import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -60,8 +59,7 @@ class OtlpSpans:
     def __init__(self, url: str, process: str) -> None:
         # What it would say of each batch, `_Counted` says once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        session = requests.Session()
-        exporter = OTLPSpanExporter(url, timeout=EXPORT_SECONDS, compression=Compression.Gzip, session=session)
+        exporter = OTLPSpanExporter(url, timeout=EXPORT_SECONDS, compression=Compression.Gzip)
         self._exporter = _Counted(exporter, url)
         self._processor = BatchSpanProcessor(
             self._exporter,
