@@ -138,21 +138,22 @@ class LaneTraces:
         if not parts:
             return
         slice_ = self._open[flight.offset] = _Open(parts, at * _MS)
-        if flight.attempts[0] == 0:
-            # Since when a repetition was due the lane does not keep.
-            self._waited(state, flight, {part.trace: part for part in parts})
+        self._waited(state, flight, {part.trace: part for part in parts})
         for part in parts:
             more = {
                 **self._sent(),
                 "messaging.kafka.offset": flight.offset,
                 "longwave.recipients": part.count,
-                "longwave.attempt": flight.attempts[0],
+                "longwave.attempt": max(flight.attempts),
             }
             self._traces.add(part.span("intent", (flight.offset,), (flight.at * _MS, slice_.read), more))
 
     def _waited(self, state: LaneState, flight: Flight, parts: Mapping[int, _Part]) -> None:
-        """The time until the recipients of a slice were due, and from then until they were picked."""
-        for offset, start, stop in flight.slices:
+        """The time until the recipients of a slice were due, and from then until they were picked. Since when a
+        repetition was due the lane does not keep."""
+        for (offset, start, stop), attempt in zip(flight.slices, flight.attempts, strict=True):
+            if attempt:
+                continue
             work, chunk = state.work(offset), state.chunks[offset]
             trace = self._traces.sampled(*chunk.key, chunk_of(work.ordinals[start]))
             if trace is None:
