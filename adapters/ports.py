@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, get_args
 
 import msgspec
@@ -19,6 +19,38 @@ class Delivered:
 
     partition: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One step of a chunk's trace, from `begin` to `end` (ns since the epoch)."""
+
+    trace: int
+    id: int
+    parent: int = 0
+    """Id of its parent in the same trace; 0: none."""
+    name: str
+    kind: Literal["internal", "client", "producer", "consumer"] = "internal"
+    begin: int
+    end: int
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """No numbers of people, no texts, no secrets: spans leave the system."""
+    link: tuple[int, int] | None = None
+    """(trace, span) of what caused it in another trace."""
+    error: str = ""
+    """Why it failed; "" if it did not."""
+
+
+class SpanPort(Protocol):
+    """Where spans go."""
+
+    def add(self, span: Span) -> None:
+        """Take a span. Returns at once and never raises: what cannot be taken is dropped and counted."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left; blocks for a bounded time."""
+        ...
 
 
 class Emitter(Protocol):

@@ -268,6 +268,44 @@ class ConsentRules(_Strict):
     """Whom a STOP by text opts out of: the account whose sender it was sent to, or every account."""
 
 
+def _collector(url: str) -> str:
+    if not url:
+        return url
+    parts = urlsplit(url)
+    try:
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("this is no address of an OTLP/HTTP collector (for instance http://127.0.0.1:4318)")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "only scheme, host, port and path: what the collector wants to know of us beside that, for instance a "
+            "key, goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
+
+
+class Tracing(_Strict):
+    """Traces of sampled chunks, for a collector that takes OTLP over HTTP. Off by default."""
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    """Address of the collector, for instance http://127.0.0.1:4318; without a path it is /v1/traces there. "": no
+    traces."""
+    sample_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of the chunks that are traced, the same chunks in all processes. 1: all; 0: no traces."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is traced."""
+        return self.endpoint != "" and self.sample_rate > 0
+
+    @property
+    def url(self) -> str:
+        """Where spans are posted."""
+        return self.endpoint if urlsplit(self.endpoint).path.strip("/") else f"{self.endpoint.rstrip('/')}/v1/traces"
+
+
 class Settings(BaseSettings):
     """The effective settings."""
 
@@ -301,6 +339,7 @@ class Settings(BaseSettings):
     """A campaign is finished when all receipts are in, or when none has come for this long."""
     prices: Prices = Prices()
     consent: ConsentRules = ConsentRules()
+    tracing: Tracing = Tracing()
 
     @classmethod
     def settings_customise_sources(

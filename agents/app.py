@@ -24,7 +24,6 @@ from adapters.health.state import Health
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from adapters.vitals import announce, announce_disk, watch_event_loop
-from agents import receipts
 from agents.clicks import Clicks
 from agents.consumption import Consumption
 from agents.context import Context
@@ -39,6 +38,7 @@ from agents.guards.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.inbound import Inbound
 from agents.lane.journals import Journals
 from agents.lane.step import Lanes, lane_weights
+from agents.receipts import Receipts
 from agents.runner import Step
 from agents.tables import watch_tables
 from schemas import metrics, topics
@@ -208,7 +208,7 @@ def build(settings: Settings, index: int) -> WorkerApp:
         lambda: Step("eligibility", RECIPIENTS, Eligibility(context, reservations).handle, producer),
     )
     _agent(app, topics.LANES, lambda: lanes)
-    _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, receipts.handle, producer))
+    _agent(app, topics.RECEIPTS, lambda: Step("receipts", RECEIPTS, Receipts(context).handle, producer))
     sent_times = Store(settings.clickhouse)
     _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, Clicks(context, sent_times).handle, producer))
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))

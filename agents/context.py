@@ -11,13 +11,14 @@ from adapters.kafka.producer import Producer
 from adapters.kafka.views import CampaignView, View
 from adapters.settings import Settings
 from agents.runner import Transient
+from agents.traces import Traces
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.campaign.terms import terms_of
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import UnreachableNumbers
 from pipeline.timing.quiet_hours import QuietHours, quiet_of
 from pipeline.timing.zones import read_rules
-from schemas import topics
+from schemas import metrics, topics
 from schemas.campaign import CampaignDocument, CampaignSpec
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Context:
         self._unreachable_view = View(settings.kafka, topics.UNREACHABLE.name, self._cannot_be_reached)
         self._quiet: dict[str, QuietHours] = {}
         self._plans: dict[str, CampaignPlan] = {}
+        self.traces: Traces | None = None
+        """Makes the spans of sampled chunks; None while tracing is off."""
         self._producer: Producer | None = None
         self._broken: asyncio.Future[None] | None = None
 
@@ -54,6 +57,7 @@ class Context:
         """Connect, and read the past of the views: no step may run on half of the opt-outs. What the rules of time
         read once is read now: the first chunk would stop the event loop for a second."""
         read_rules(now_ms())
+        self.traces = self._traces()
         self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
         await self._optouts_view.start()
@@ -61,6 +65,18 @@ class Context:
         await self.campaigns.ready()
         await self._optouts_view.ready.wait()
         await self._unreachable_view.ready.wait()
+
+    def _traces(self) -> Traces | None:
+        for outcome in ("exported", "dropped"):
+            metrics.TRACE_SPANS.labels(outcome)
+        tracing = self.settings.tracing
+        if not tracing.is_on:
+            return None
+        from adapters.tracing import OtlpSpans  # a quarter of a second, and nobody else needs OpenTelemetry's SDK
+
+        spans = OtlpSpans(tracing.url, self.worker)
+        log.info("tracing %g of all chunks to %s", tracing.sample_rate, tracing.url)
+        return Traces(spans, tracing.sample_rate, self.campaigns.get, self.settings.kafka.partitions)
 
     async def until_broken(self) -> None:
         """Wait until this process fails.
@@ -90,6 +106,8 @@ class Context:
         await self._unreachable_view.stop()
         if self._producer is not None:
             await self._producer.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
     def terms(self, spec: CampaignSpec) -> Terms:
         """What the settings say of a campaign's account and sender.

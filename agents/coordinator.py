@@ -50,7 +50,10 @@ class Coordinator:
         if transition.document is not None:
             for effect in transition.effects:
                 outputs += self._outputs(effect, transition.document)
-        return Emissions(outputs, [lambda: self._table.settled([key])])
+        emissions = Emissions(outputs, [lambda: self._table.settled([key])])
+        if self._context.traces is not None:
+            emissions.traced = self._context.traces.command(record.campaign, transition.effects, event)
+        return emissions
 
     def _terms(self, spec: CampaignSpec) -> Terms | str:
         try:

@@ -54,7 +54,7 @@ class Eligibility:
         self._table = table
 
     def handle(self, record: RecipientChunk | Release | Move, event: Event) -> Emissions:
-        return self._decide(record) if isinstance(record, RecipientChunk) else self._change(record)
+        return self._decide(record, event) if isinstance(record, RecipientChunk) else self._change(record)
 
     def _change(self, record: Release | Move) -> Emissions:
         table = BucketTable(self._table)
@@ -65,7 +65,7 @@ class Eligibility:
             release(table, record.numbers, identity)
         return Emissions([], self._settled(table))
 
-    def _decide(self, chunk: RecipientChunk) -> Emissions:
+    def _decide(self, chunk: RecipientChunk, event: Event) -> Emissions:
         plan = self._context.plan(chunk.campaign, chunk.revision)
         if plan is None:
             return Emissions()
@@ -73,7 +73,10 @@ class Eligibility:
         decision = decide(chunk, plan, table, self._context.optouts, now_ms(), self._context.unreachable)
         outputs = [output(topics.LANES, work, partition=lane) for lane, work in decision.work]
         outputs += [output(topics.STATUSES, status, status.campaign) for status in decision.statuses]
-        return Emissions(outputs, self._settled(table), len(chunk.numbers))
+        emissions = Emissions(outputs, self._settled(table), len(chunk.numbers))
+        if self._context.traces is not None:
+            emissions.traced = self._context.traces.decided(chunk, decision, event)
+        return emissions
 
     def _settled(self, table: BucketTable) -> list[Callable[[], Awaitable[None]]]:
         written = frozenset(table.written)

@@ -41,6 +41,12 @@ class Fanout:
         )
         try:
             done = await (self._freeze(record, plan) if isinstance(record, Freeze) else self._expand(record))
+            if (traces := self._context.traces) is not None:
+                done.traced = (
+                    traces.froze(record, done.recipients, event)
+                    if isinstance(record, Freeze)
+                    else traces.expanded(record, event)
+                )
         except StoreUnavailable as error:
             self._wait(record.campaign, str(error))
             raise

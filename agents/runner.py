@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Generic, TypeVar
 
-from adapters.clock import now_ms
+from adapters.clock import now_ms, now_ns
 from adapters.errors import EmitError, EmitRefused, LongwaveError, StoreUnavailable
 from adapters.kafka.producer import Producer
 from adapters.ports import Delivered
@@ -87,6 +87,8 @@ class Emissions:
     settled: Sequence[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Further things to wait for, for instance table changelogs."""
     recipients: int = 0
+    traced: Callable[[int, int], None] | None = None
+    """Called when all of it is done, with the begin and the end (ns): makes spans (`agents.traces`)."""
 
 
 class Step(Generic[R]):
@@ -197,7 +199,11 @@ class Step(Generic[R]):
             await stream.ack(event)
             metrics.STEP_RECORDS.labels(self.name).inc()
             metrics.STEP_RECIPIENTS.labels(self.name).inc(emissions.recipients)
-            metrics.STEP_SECONDS.labels(self.name).observe(perf_counter() - started)
+            seconds = perf_counter() - started
+            metrics.STEP_SECONDS.labels(self.name).observe(seconds)
+            if emissions.traced is not None:
+                end = now_ns()
+                emissions.traced(end - round(seconds * 1e9), end)
         finally:
             self._let_go()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 from typing import Generic, TypeVar
 
+from adapters.clock import now_ns
 from adapters.errors import StoreMisfit, StoreRefused, StoreUnavailable
 from adapters.kafka.producer import Producer
 from agents.faust_port import Event, Message, Stream
@@ -38,7 +39,8 @@ R = TypeVar("R")
 
 
 class BatchStep(Generic[R]):
-    """One topic's way into ClickHouse. `decode(message)` and `insert(records)` say what it is."""
+    """One topic's way into ClickHouse. `decode(message)` and `insert(records)` say what it is; after an insert,
+    `traced(records, begin, end)` is called, in ns."""
 
     def __init__(
         self,
@@ -46,11 +48,13 @@ class BatchStep(Generic[R]):
         decode: Callable[[Message], R],
         insert: Callable[[Sequence[R]], object],
         producer: Callable[[], Producer],
+        traced: Callable[[Sequence[R], int, int], None] | None = None,
     ) -> None:
         self.name = name
         self._decode = decode
         self._insert = insert
         self._producer = producer
+        self._traced = traced
         self._queue: asyncio.Queue[Event] = asyncio.Queue(RECORDS)
         self._queued_bytes = 0
         self._room = asyncio.Event()
@@ -112,8 +116,9 @@ class BatchStep(Generic[R]):
         return batch
 
     async def _insert_all(self, stream: Stream, batch: list[tuple[Event, R]]) -> None:
+        records, began = [record for _, record in batch], now_ns()
         try:
-            await self._persist([record for _, record in batch])
+            await self._persist(records)
         except Exception as error:
             metrics.STEP_FAILURES.labels(self.name).inc()
             if not isinstance(error, StoreRefused):
@@ -123,6 +128,8 @@ class BatchStep(Generic[R]):
         for event, _ in batch:
             await stream.ack(event)
         metrics.STEP_RECORDS.labels(self.name).inc(len(batch))
+        if self._traced is not None:
+            self._traced(records, began, now_ns())
 
     async def _split(self, stream: Stream, batch: list[tuple[Event, R]], error: Exception) -> None:
         # In halves: what is refused is found in a few inserts, and its neighbours go in together.

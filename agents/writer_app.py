@@ -47,7 +47,7 @@ from schemas.feedback import (
     Unreachable,
     UnreadText,
 )
-from schemas.status import STATUSES
+from schemas.status import STATUSES, StatusChunk, StatusRange
 from schemas.wire import DecodeError
 
 GROUP = "longwave-writer"
@@ -146,14 +146,21 @@ def build(settings: Settings) -> WriterApp:
                 forget_unreachable(store, gone)
 
     def agent(
-        topic: topics.Topic, name: str, decode: Callable[[Message], R], insert: Callable[[Sequence[R]], object]
+        topic: topics.Topic,
+        name: str,
+        decode: Callable[[Message], R],
+        insert: Callable[[Sequence[R]], object],
+        traced: Callable[[], Callable[[Sequence[R], int, int], None] | None] = lambda: None,
     ) -> None:
         async def body(stream: Stream) -> None:
-            await BatchStep(name, decode, insert, lambda: context.producer).run(stream)
+            await BatchStep(name, decode, insert, lambda: context.producer, traced()).run(stream)
 
         add_agent(app, topic, f"agents.writer.{topic.name}", body)
 
-    agent(topics.STATUSES, "writer-statuses", lambda message: STATUSES.decode(message.value), sink.insert)
+    def traced() -> Callable[[Sequence[StatusChunk | StatusRange], int, int], None] | None:
+        return None if context.traces is None else context.traces.inserted
+
+    agent(topics.STATUSES, "writer-statuses", lambda message: STATUSES.decode(message.value), sink.insert, traced)
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
     agent(topics.REPLIES, "writer-replies", _conversation, replies)

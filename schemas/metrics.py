@@ -246,6 +246,12 @@ AGGREGATOR_HOLDS = Counter(
     ["aggregator"],
 )
 
+TRACE_SPANS = Counter(
+    "longwave_trace_spans_total",
+    "Spans of sampled chunks by what became of them: exported, or dropped because the collector was away or slow.",
+    ["outcome"],
+)
+
 INGRESS_REQUESTS = Counter("longwave_ingress_requests_total", "Requests by kind and HTTP status.", ["kind", "status"])
 INGRESS_ITEMS = Counter("longwave_ingress_items_total", "Receipts, clicks and texts acknowledged by Kafka.", ["kind"])
 INGRESS_REJECTED = Counter(

@@ -23,6 +23,7 @@ from schemas.feedback import CLICKS, OPTOUTS, RECEIPTS
 from schemas.lane import LANES, Control, Intent, Owner, Result, Work
 from schemas.status import STATUSES
 from schemas.topics import Topic
+from tests.otlp import Collector, Taken, collecting
 
 ANA = 12125550123
 SCRIPT = """
@@ -50,11 +51,19 @@ default = "https://shop.example/walk"
 """
 
 
+TRACING = """
+[tracing]
+endpoint = "{}"
+sample_rate = 1.0
+"""
+
+
 class Walk:
     """The stack, the campaign that was sent on it, and everything that its topics hold."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, stack: Stack, folder: Path, collector: Collector) -> None:
         self.stack = stack
+        self.collector = collector
         self.folder = folder
         self.campaign = ""
 
@@ -75,17 +84,21 @@ class Walk:
         """(partition, offset, key, value) of everything in a topic."""
         consumer = Consumer({"bootstrap.servers": self.stack.settings.kafka.bootstrap, "group.id": "walk"})
         actual: list[tuple[int, int, bytes | None, bytes | None]] = []
+        last: set[tuple[int, int]] = set()
+        places: list[TopicPartition] = []
         for partition in consumer.list_topics(topic.name).topics[topic.name].partitions:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition))
-            if low == high:
-                continue
-            consumer.assign([TopicPartition(topic.name, partition, low)])
-            while not actual or actual[-1][:2] != (partition, high - 1):
-                message = consumer.poll(5)
-                assert message is not None
-                actual.append((message.partition(), message.offset(), message.key(), message.value()))
+            if low < high:
+                places.append(TopicPartition(topic.name, partition, low))
+                last.add((partition, high - 1))
+        consumer.assign(places)
+        while last:
+            message = consumer.poll(5)
+            assert message is not None
+            actual.append((message.partition(), message.offset(), message.key(), message.value()))
+            last.discard(actual[-1][:2])
         consumer.close()
-        return actual
+        return sorted(actual, key=lambda record: record[:2])
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +107,11 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     (folder / "script.toml").write_text(SCRIPT)
     (folder / "contacts.csv").write_text(CONTACTS)
     (folder / "campaign.toml").write_text(CAMPAIGN)
-    with private_stack("", script=folder / "script.toml") as stack:
-        walk = Walk(stack, folder)
+    with (
+        collecting() as collector,
+        private_stack(TRACING.format(collector.url), script=folder / "script.toml") as stack,
+    ):
+        walk = Walk(stack, folder, collector)
         walk.longwave("contacts", "import", str(folder / "contacts.csv"), "--list", "walkers")
         walk.campaign = walk.longwave("campaign", "create", str(folder / "campaign.toml")).split()[-1]
         walk.longwave("campaign", "launch", walk.campaign)
@@ -195,6 +211,72 @@ def test_9_the_dashboards_row_balances(walk: Walk) -> None:
     assert {state: n for state, n in states.items() if n} == {"delivered": 1, "skipped": 1}
     assert shown["figures"]["targeted"] == sum(states.values()) == 2
     assert shown["figures"]["residual"] == 0
+
+
+def test_10_the_chunk_s_trace_has_each_step_below_the_one_that_led_to_it(walk: Walk) -> None:
+    wait_until("the last span is there", lambda: _has_inserted_the_receipt(walk), 20)
+    spans = _spans(walk)
+    actual = {span.name: span for span in spans}
+    below = {
+        "fanout": "", "eligibility": "fanout", "wait": "eligibility", "intent": "eligibility", "line": "intent",
+        "submit": "intent", "result": "intent", "receipts": "fanout", "insert": "fanout",
+    }  # fmt: skip
+    assert actual.keys() == below.keys()
+    of = {span.id: span.name for span in spans}
+    assert {span.name: of.get(span.parent, "") for span in spans} == below
+    # One eligibility for each partition that the chunk was cut at; of statuses as many inserts as batches.
+    assert {span.name for span in spans} - {"eligibility", "insert"} == {
+        name for name in below if [span.name for span in spans].count(name) == 1
+    }
+    order = [actual[name].begin for name in ("fanout", "intent", "line", "submit", "result", "receipts")]
+    assert order == sorted(order)
+    assert all(span.begin <= span.end for span in spans)
+    # Times of records have milliseconds only.
+    (decided,) = [span for span in spans if span.id == actual["wait"].parent]
+    assert decided.begin - 1_000_000 <= actual["wait"].begin <= actual["wait"].end
+    assert actual["wait"].end == actual["intent"].begin
+    assert actual["line"].end == actual["submit"].begin
+
+
+def test_11_the_trace_says_what_became_of_whom_and_links_to_the_launch(walk: Walk) -> None:
+    spans = _spans(walk)
+    actual = {span.name: span.attributes for span in spans}
+    for span in spans:
+        about = (walk.campaign, "demo", "main", 0, 0)
+        names = ("campaign", "account", "sender", "message", "chunk")
+        assert tuple(span.attributes[f"longwave.{name}"] for name in names) == about
+    assert {span.process for span in spans if span.name == "insert"} == {"writer"}
+    assert {span.process for span in spans if span.name != "insert"} == {"worker-0"}
+    skipped = sum(span.attributes.get("longwave.reason.opted_out", 0) for span in spans if span.name == "eligibility")
+    assert skipped == actual["submit"]["longwave.outcome.accepted"] == 1
+    assert actual["submit"]["longwave.aggregator"] == "local"
+    assert actual["receipts"]["longwave.state.delivered"] == 1
+    assert (actual["intent"]["messaging.destination.name"], actual["intent"]["longwave.lane"]) == ("lanes", 0)
+    (fanout,) = [span for span in spans if span.name == "fanout"]
+    ((trace, frozen),) = fanout.links
+    once = walk.collector.traces()[trace]
+    assert [span.name for span in once] == ["launch", "freeze", "frozen"]
+    assert [span.parent for span in once] == ["", once[0].id, once[1].id]
+    assert (once[2].id, once[1].attributes["longwave.recipients"]) == (frozen, 2)
+
+
+def test_12_no_span_has_a_person_s_number_a_text_or_a_secret(walk: Walk) -> None:
+    sent = b"".join(walk.collector.bodies)
+    settings = walk.stack.settings
+    ours = (settings.accounts["demo"].senders["main"].number, settings.token_key.get_secret_value())
+    secrets = (str(ANA), str(ANA + 1), "Ana", "Erie", "shop.example", *ours)
+    assert not [secret for secret in secrets if secret.encode() in sent]
+
+
+def _has_inserted_the_receipt(walk: Walk) -> bool:
+    spans = _spans(walk)
+    inserted = any(span.name == "insert" and "longwave.state.delivered" in span.attributes for span in spans)
+    return inserted and {"result", "receipts"} <= {span.name for span in spans}
+
+
+def _spans(walk: Walk) -> list[Taken]:
+    """Of the only chunk."""
+    return next((spans for spans in walk.collector.traces().values() if spans[0].name == "fanout"), [])
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -22,6 +22,7 @@ from agents.lane.instant import instant
 from agents.lane.route import Route
 from agents.lane.submissions import Submissions
 from agents.lane.texts import Texts
+from agents.lane.traces import LaneTraces
 from agents.outbox import Outbox
 from agents.runner import output
 from pipeline.lane.checkpoint import stream
@@ -99,6 +100,8 @@ class LaneOwner:
         self.outbox = Outbox(context.producer, context.fail)
         self.driver = self._driver(route)
         self._submissions = Submissions(lane, route, self.driver, self._carry_out, self._note_submission)
+        traces = context.traces
+        self._traces = None if traces is None else LaneTraces(lane, traces, self.driver, self._breaker.name)
         self._breaker.join(self.wake)
         metrics.LANE_LIMIT.labels(lane).set(route.rate)
 
@@ -183,7 +186,10 @@ class LaneOwner:
         self._carry_out(effects)
         for record in records:
             await self.outbox.room()
-            self._carry_out(self.driver.on_raw(*record, instant()))
+            now = instant()
+            self._carry_out(self.driver.on_raw(*record, now))
+            if self._traces is not None:
+                self._traces.read(record[0], now.ms)
         self.wake()
 
     async def followed_up(self) -> None:
@@ -220,10 +226,14 @@ class LaneOwner:
             case Write():
                 self._write(effect)
             case Report(record):
+                if self._traces is not None:
+                    self._traces.reported(record)
                 self.outbox.send(output(topics.LANES, record, partition=self.lane))
             case Connect(intent):
                 self._submissions.connect(intent)
             case HandOver(intent):
+                if self._traces is not None:
+                    self._traces.handed_over(intent)
                 self._submissions.decide(intent, effect)
             case Disconnect(intent):
                 self._submissions.decide(intent, None)
@@ -283,6 +293,8 @@ class LaneOwner:
         record = effect.record
         if isinstance(record, Drop) and record.reason == Reason.TOO_LATE:
             metrics.LANE_TOO_LATE.labels(self.lane).inc(sum(stop - start for _, start, stop in record.slices))
+        if self._traces is not None and isinstance(record, Drop | Defer):
+            self._traces.withheld(record)
         future = self._context.producer.send(topics.LANES.name, encode(record), partition=self.lane)
         if isinstance(record, Intent | Drop | Defer):
             self._writing.add(future)

@@ -152,6 +152,11 @@ _STEPS = [
         unit="s",
     ),
     lines(
+        "Spans of traces a second",
+        "Exported to the collector, or dropped because it was away or slow; 0 while tracing is off.",
+        {"{{outcome}}": rate("longwave_trace_spans_total", "outcome")},
+    ),
+    lines(
         "Processes by version",
         "What runs.",
         {"{{process}} {{version}}": "count by (process, version) (longwave_build_info)"},

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.private_files import ensure_password, private_folder
-from adapters.settings import CONFIG_VARIABLE, Settings, SettingsError, load
+from adapters.settings import CONFIG_VARIABLE, Settings, SettingsError, Tracing, load
 
 REAL = {"local": {"url": "https://sms.example/v1/messages", "secret": "s" * 32}}
 KEY = "k" * 32
@@ -87,3 +87,41 @@ def test_settings_nested_too_deep_are_refused_in_words(
         monkeypatch.setenv("LONGWAVE_ACCOUNTS", deep)
     with pytest.raises(SettingsError, match="nested too deep"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+        ("https://collector.example/", "https://collector.example/v1/traces"),
+        ("https://collector.example/otlp/v1/traces", "https://collector.example/otlp/v1/traces"),
+    ],
+)
+def test_tracing_is_on_with_a_collector_and_a_rate(endpoint: str, url: str) -> None:
+    assert not Settings().tracing.is_on
+    tracing = Tracing(endpoint=endpoint)
+    assert (tracing.is_on, tracing.url) == (True, url)
+    assert not Tracing(endpoint=endpoint, sample_rate=0).is_on
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ENDPOINT", "collector:4318", "tracing.endpoint"),
+        ("ENDPOINT", "http://", "no address of an OTLP/HTTP collector"),
+        ("ENDPOINT", "http://collector:many", "no address of an OTLP/HTTP collector"),
+        ("ENDPOINT", "https://me:secret@collector.example", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("ENDPOINT", "https://collector.example/v1/traces?key=1", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("SAMPLE_RATE", "1.01", "tracing.sample_rate"),
+        ("SAMPLE_RATE", "-1", "tracing.sample_rate"),
+        ("SAMPLE_RATE", "nan", "tracing.sample_rate"),
+    ],
+)
+def test_wrong_settings_of_tracing_are_refused_in_words(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"LONGWAVE_TRACING__{variable}", value)
+    with pytest.raises(SettingsError, match=said) as caught:
+        load()
+    assert "secret" not in str(caught.value)

@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
+from adapters import tracing
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
 from adapters.journal import Journal
@@ -28,6 +29,7 @@ from agents.lane.breaker import AggregatorBreaker
 from agents.lane.owner import LaneOwner, LogReader
 from agents.lane.route import Route
 from agents.runner import Output
+from agents.traces import Traces, eligibility_of
 from loadtest.aggregator.submissions import Submissions
 from pipeline.lane.checkpoint import parts, snapshot
 from pipeline.lane.state import LaneState
@@ -35,10 +37,15 @@ from pipeline.sending import driver as lane_driver
 from pipeline.sending.effects import Write
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
-from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, ResultGroup, Work
+from schemas.ids import bucket, partition_of_bucket
+from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, Result, ResultGroup, Work
+from schemas.reasons import Reason
 from schemas.wire import encode
+from tests.agents.test_traces import Kept
+from tests.agents.test_traces import made as traces_to
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
+from tests.otlp import collecting
 from tests.pipeline.lane.records import A, Log, control, intent, owner, result, work
 from tests.stack import Server, running_kafka
 
@@ -83,13 +90,18 @@ class Nobody:
 
 @contextlib.asynccontextmanager
 async def owning(
-    kafka: Server, aggregator: AggregatorPort | None = None, in_flight: int = 16, reader: LogReader | None = None
+    kafka: Server,
+    aggregator: AggregatorPort | None = None,
+    in_flight: int = 16,
+    reader: LogReader | None = None,
+    traces: Traces | None = None,
 ) -> AsyncIterator[LaneOwner]:
     """An owner with a real producer; the test reads the log to it."""
     broker = Kafka(bootstrap=kafka.address, partitions=2, lanes=2)
     settings = Settings(kafka=broker, worker=Worker(in_flight=in_flight))
     context = Context(settings, "tested")
     context._producer = Producer(settings.kafka)
+    context.traces = traces
     port: Any = aggregator or Nobody()
     breaker = AggregatorBreaker("tested", port, 5)
     quiet = context.quiet("demo")
@@ -244,6 +256,102 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
         assert (made.driver.under_way, made.driver.line.count, made.driver.proposer.out) == (20, 0, 0)
         assert made.driver.state.waiting == 1500
         made._submissions.cancel()
+
+
+class Refusing(Nobody):
+    """An aggregator that accepts the first three of a batch, refuses one, and has no time for the rest."""
+
+    async def submit(self, sender: str, batch: list[Submission], *_: Callable[[], Any]) -> Any:
+        first = [*[SubmitOutcome("accepted")] * 3, SubmitOutcome("rejected", "code:30003")]
+        return first + [SubmitOutcome("retry", "http:503")] * (len(batch) - 4)
+
+
+async def test_the_spans_of_a_slice_have_its_delay_its_wait_and_what_became_of_whom(own_kafka: Server) -> None:
+    kept, aggregator = Kept(), Refusing()
+    async with owning(own_kafka, aggregator, traces=traces_to(kept)) as made:  # type: ignore[arg-type]
+        reported: list[Any] = []
+        plain = made.outbox.send
+        made.outbox.send = lambda item: (reported.append(item), plain(item))[1]  # type: ignore[method-assign]
+        await made.assign()
+        now = now_ms()
+        people = located(work([*range(500, 510)], at=now - 5_000, dues=[(2, now - 5_000), (8, now - 1_000)]))
+        people.reasons = ["", Reason.QUIET_HOURS]
+        at = await read(made, [owner(made.driver.claim.nonce), control(at=now), people], 0)
+        flight = intent(made.driver.state.epoch, [(2, 0, 2), (2, 2, 10)], at=now)
+        at = await read(made, [flight], at)
+        await until(lambda: any(item.topic == "lanes" for item in reported))
+        (answer,) = [LANES.decode(item.value) for item in reported if item.topic == "lanes"]
+        assert isinstance(answer, Result)
+        await read(made, [answer], at)
+    of = {span.name: span for span in kept.spans}
+    assert [span.name for span in kept.spans] == ["wait", "delay", "wait", "intent", "line", "submit", "result"]
+    assert (of["delay"].begin, of["delay"].end) == ((now - 5_000) * 1_000_000, (now - 1_000) * 1_000_000)
+    assert of["delay"].attributes["longwave.reason.quiet_hours"] == 8
+    assert of["wait"].begin == (now - 1_000) * 1_000_000
+    assert of["intent"].begin == of["wait"].end == now * 1_000_000
+    assert of["intent"].end <= of["line"].end <= of["submit"].end <= of["result"].end
+    assert {of[name].parent for name in ("line", "submit", "result")} == {of["intent"].id}
+    decided = eligibility_of(of["intent"].trace, partition_of_bucket(bucket(people.numbers[0]), 8))
+    assert {of[name].parent for name in ("delay", "wait", "intent")} == {decided}
+    outcomes = {
+        name: of["result"].attributes.get(f"longwave.outcome.{name}") for name in ("accepted", "rejected", "retry")
+    }
+    assert outcomes == {"accepted": 3, "rejected": 1, "retry": 6}
+    assert of["submit"].attributes["longwave.reason.http"] == 6
+    assert (of["submit"].error, of["intent"].attributes["longwave.recipients"]) == ("", 10)
+    assert len({span.id for span in kept.spans}) == len(kept.spans)
+
+
+async def test_whoever_reads_the_log_again_makes_no_spans_of_what_others_submitted(own_kafka: Server) -> None:
+    kept = Kept()
+    async with owning(own_kafka, traces=traces_to(kept)) as made:
+        await made.assign()
+        before = [
+            owner("of another"),
+            control(at=now_ms()),
+            located(work([1, 2], at=now_ms())),
+            intent(1, [(2, 0, 2)]),
+        ]
+        await read(made, [*before, result(3, ResultGroup(outcome="accepted")), owner(made.driver.claim.nonce)], 0)
+        assert made.active
+    assert not kept.spans
+
+
+async def test_who_is_withheld_has_a_span_with_the_reason(own_kafka: Server) -> None:
+    kept = Kept()
+    async with owning(own_kafka, traces=traces_to(kept)) as made:
+        away(made)
+        await made.assign()
+        await read(made, running(10, made, deadline=now_ms() + 300), 0)
+        await until(lambda: bool(kept.spans))
+    (span,) = kept.spans
+    assert (span.name, span.attributes[f"longwave.reason.{Reason.DEADLINE}"]) == ("drop", 10)
+
+
+@pytest.mark.parametrize("is_hanging", [False, True], ids=["away", "hanging"])
+async def test_a_collector_that_is_away_or_hangs_holds_no_message(
+    own_kafka: Server, monkeypatch: pytest.MonkeyPatch, is_hanging: bool
+) -> None:
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(tracing, "ROOM", 12)
+    monkeypatch.setattr(tracing, "BATCH", 12)
+    aggregator: Any = Hanging()
+    aggregator.answers.set()
+    with collecting(is_hanging=is_hanging) as collector:
+        url = collector.url if is_hanging else "http://127.0.0.1:1/v1/traces"
+        spans = tracing.OtlpSpans(url, "tested")
+        traces = Traces(spans, 1.0, lambda campaign: None, 8)
+        async with owning(own_kafka, aggregator, traces=traces) as made:
+            await made.assign()
+            at = await read(made, running(500, made), 0)
+            epoch = made.driver.state.epoch
+            began = monotonic()
+            await read(made, [intent(epoch, [(2, n, n + 50)], at=now_ms()) for n in range(0, 500, 50)], at)
+            await until(lambda: aggregator.taken == 500)
+            await made.drained()
+            assert monotonic() - began < 5
+        await asyncio.to_thread(spans.close)
+    assert not collector.spans
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["sending", "paused"])
