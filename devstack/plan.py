@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from adapters import http
-from adapters.settings import Listen, Settings
+from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Listen, Settings
 from adapters.terminal import WrongUse
 from devstack import ready
 from devstack.kafka import controller_port
@@ -124,13 +125,15 @@ def _metered(settings: Settings, name: str, words: list[str], offset: int, tier:
     return Process(name, words, [port], lambda: ready.says_ready(url), tier, _BOTH, grace)
 
 
+_METRICS: Final = {"writer": WRITER_METRICS, "api": API_METRICS, "ingress": INGRESS_METRICS}
+
+
 def base_url(settings: Settings, name: str) -> str:
     """Where a process of ours (`worker-0`, `writer`, `ingress`, `api`, `aggregator`) answers `/metrics`, `/healthz`
     and `/readyz`."""
-    listens: dict[str, Listen] = {"ingress": settings.ingress, "api": settings.api, "aggregator": settings.aggregator}
-    if name in listens:
-        return _reachable(listens[name])
-    offset = -1 if name == "writer" else int(name.removeprefix("worker-"))
+    if name == "aggregator":
+        return _reachable(settings.aggregator)
+    offset = _METRICS[name] if name in _METRICS else int(name.removeprefix("worker-"))
     return _reachable(Listen(host=settings.metrics_host, port=settings.metrics_port + offset))
 
 
