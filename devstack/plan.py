@@ -52,13 +52,11 @@ def make(settings: Settings, workers: int, only: Sequence[str] = (), script: Pat
     makers: dict[str, Callable[[], list[Process]]] = {
         "kafka": lambda: [_kafka(settings)],
         "clickhouse": lambda: [_clickhouse(settings)],
-        "aggregator": lambda: [
-            _http("aggregator", settings.aggregator, INTAKE, frozenset(), options=_script(script))
-        ],
+        "aggregator": lambda: [_http(settings, "aggregator", INTAKE, frozenset(), options=_script(script))],
         "writer": lambda: [_metered(settings, "writer", ["run", "writer"], -1, INTAKE)],
-        "ingress": lambda: [_http("ingress", settings.ingress, INTAKE, _KAFKA)],
+        "ingress": lambda: [_http(settings, "ingress", INTAKE, _KAFKA)],
         "worker": lambda: [_worker(settings, index) for index in range(workers)],
-        "api": lambda: [_http("api", settings.api, WORK, _BOTH)],
+        "api": lambda: [_http(settings, "api", WORK, _BOTH)],
     }
     return [process for name in NAMES if name in wanted for process in makers[name]()]
 
@@ -109,10 +107,13 @@ def _script(script: Path | None) -> list[str]:
     return ["--script", str(script)] if script else []
 
 
-def _http(name: str, listen: Listen, tier: int, needs: frozenset[str], *, options: Sequence[str] = ()) -> Process:
+def _http(settings: Settings, name: str, tier: int, needs: frozenset[str], *, options: Sequence[str] = ()) -> Process:
+    listen: Listen = getattr(settings, name)
     url = f"{_reachable(listen)}/readyz"
-    port = Port(listen.port, listen.host, f"{name}.port")
-    return Process(name, ["run", name, *options], [port], lambda: ready.says_ready(url), tier, needs)
+    ports = [Port(listen.port, listen.host, f"{name}.port")]
+    if name in _METRICS:
+        ports.append(_metrics(settings, _METRICS[name]))
+    return Process(name, ["run", name, *options], ports, lambda: ready.says_ready(url), tier, needs)
 
 
 def _worker(settings: Settings, index: int) -> Process:
@@ -120,9 +121,13 @@ def _worker(settings: Settings, index: int) -> Process:
 
 
 def _metered(settings: Settings, name: str, words: list[str], offset: int, tier: int, grace: float = 10.0) -> Process:
-    port = Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
+    port = _metrics(settings, offset)
     url = f"{base_url(settings, name)}/readyz"
     return Process(name, words, [port], lambda: ready.says_ready(url), tier, _BOTH, grace)
+
+
+def _metrics(settings: Settings, offset: int) -> Port:
+    return Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
 
 
 _METRICS: Final = {"writer": WRITER_METRICS, "api": API_METRICS, "ingress": INGRESS_METRICS}

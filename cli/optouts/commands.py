@@ -88,7 +88,7 @@ def add(
     evidence: Annotated[str, typer.Option("--evidence", help="What the person change or did; kept forever.")] = "",
     account: Account = "",
 ) -> None:
-    """Opt out each number that can be read. Within a second nothing more is sent to them, waiting messages included."""
+    """Opt out each number that can be read. Within a second nothing more is sent to it, waiting messages included."""
     import orjson
 
     body = {"numbers": numbers, "evidence": evidence, "account": account}
