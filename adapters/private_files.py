@@ -6,10 +6,13 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 FOLDER: Final = 0o700
+FIRST_KEY: Final = "api-key"
+"""File of the data folder with the first key of the API, which may do everything."""
 OTHERS: Final = 0o077
 """The umask of processes that write into a data folder."""
 
@@ -30,15 +33,16 @@ def private_folder(path: Path) -> None:
         path.chmod(FOLDER)
 
 
-def ensure_password(path: Path) -> str:
-    """The password in a file of mode 0600; a random one is made where there is none. Safe for several processes.
+def ensure_password(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+    """The password in a file of mode 0600; one that `make` gives (random text) is put there where there is none. Safe
+    for several processes.
 
     Raises:
         OSError: the file cannot be made or read.
     """
     if not path.exists():
         private_folder(path.parent)
-        _make(path, secrets.token_urlsafe(32))
+        _make(path, make())
     return read_password(path)
 
 

@@ -25,6 +25,8 @@ from adapters.private_files import read_password
 from schemas.account import account_tag
 from schemas.ids import Name, Zone
 
+WRITER_METRICS, API_METRICS, INGRESS_METRICS = -1, -2, -3
+"""From `metrics_port` to the port of each; a worker's is its index."""
 CONFIG_VARIABLE = "LONGWAVE_CONFIG"
 DEFAULT_CONFIG = "longwave.toml"
 
@@ -134,6 +136,12 @@ class Api(Listen):
 
     hosts: tuple[str, ...] = ()
     """Further names under which it may be asked; its own address and that of `public_url` may always."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of the proxies before it, whose `X-Forwarded-For` and `-Proto` are believed."""
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Requests of one key at most in any second; further ones are answered 429."""
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
+    """How long a browser stays signed in."""
 
 
 class Sender(_Strict):
@@ -319,10 +327,10 @@ class Settings(BaseSettings):
     ingress: Listen = Listen(port=18081)
     aggregator: Listen = Listen(port=18090)
     """Where the simulated aggregator listens."""
-    metrics_port: Annotated[int, Field(ge=1, le=65000)] = 18200
-    """Worker i serves metrics on this port + i; the writer on port - 1."""
+    metrics_port: Annotated[int, Field(ge=4, le=65000)] = 18200
+    """Worker i serves metrics on this port + i; the writer on port - 1, the API on - 2, the ingress on - 3."""
     metrics_host: str = "127.0.0.1"
-    """The address on which workers and the writer serve metrics."""
+    """The address on which processes serve metrics. Keep it to the machine or a private network: there is no key."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """How processes log: `json`, an object a line; `text`, for people; `auto`, text on a terminal and else JSON."""
     token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)

@@ -17,7 +17,6 @@ from mode.supervisors import CrashingSupervisor
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
-from adapters.errors import LongwaveError
 from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health
@@ -263,13 +262,7 @@ def observe(app: GuardedApp, settings: Settings, port: int) -> None:
         LongwaveError: the port is taken.
     """
     app.health.start()
-    try:
-        health_server.serve(app.health, settings.metrics_host, port)
-    except OSError as error:
-        raise LongwaveError(
-            f"cannot serve metrics on {settings.metrics_host}:{port}: {error.strerror}; stop who has the port, or "
-            "set metrics_port (LONGWAVE_METRICS_PORT): worker i takes it + i, the writer - 1"
-        ) from error
+    health_server.serve(app.health, settings.metrics_host, port)
 
 
 def run(app: GuardedApp) -> None:

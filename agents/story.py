@@ -49,4 +49,4 @@ def _who(record: CommandsRecord) -> str:
 
 
 def _fields(document: CampaignDocument, by: str) -> dict[str, str]:
-    return {"campaign": document.id, "by": by, "account": str(document.spec.get("account", ""))}
+    return {"campaign": document.id, "by": by, "account": document.account}

@@ -146,7 +146,7 @@ class Suppression:
 
     def _account_of(self, campaign: str) -> str:
         document = self._context.campaigns.get(campaign)
-        account = "" if document is None else document.spec.get("account", "")
+        account = "" if document is None else document.account
         return account if isinstance(account, str) else ""
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.clickhouse import Store
+from adapters.clickhouse.audit import insert_audit
 from adapters.clickhouse.connection import Placed
 from adapters.clickhouse.consents import insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
@@ -18,7 +19,7 @@ from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, inser
 from adapters.clock import now_ms
 from adapters.health import probes
 from adapters.health.state import Health
-from adapters.settings import Settings
+from adapters.settings import WRITER_METRICS, Settings
 from adapters.vitals import announce, announce_disk, watch_event_loop
 from agents.app import add_agent, faust_app, observe, run
 from agents.attribution import Attribution
@@ -34,6 +35,7 @@ from agents.writer import BatchStep
 from pipeline.feedback.inbound import evidence_of, identity_of
 from pipeline.insight.freshness import Freshness
 from schemas import metrics, topics
+from schemas.audit import AUDIT
 from schemas.campaign import CAMPAIGNS, CampaignDocument
 from schemas.feedback import (
     INBOUND,
@@ -166,6 +168,12 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.REPLIES, "writer-replies", _conversation, replies)
     agent(topics.INBOUND, "writer-inbound", _text, texts)
     agent(topics.UNREACHABLE, "writer-unreachable", _unreachable, unreachable)
+    agent(
+        topics.AUDIT,
+        "writer-audit",
+        lambda message: AUDIT.decode(message.value),
+        lambda entries: insert_audit(store, entries),
+    )
     return app
 
 
@@ -215,7 +223,7 @@ def run_writer(settings: Settings) -> None:
     app = build(settings)
     announce("writer")
     announce_disk(settings.data)
-    observe(app, settings, settings.metrics_port - 1)
+    observe(app, settings, settings.metrics_port + WRITER_METRICS)
     run(app)
 
 

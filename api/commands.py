@@ -35,9 +35,11 @@ async def carry_out(
     coordinator is silent.
 
     Raises:
-        ApiError: 409 the coordinator refused, 503 Kafka does not answer.
+        ApiError: 403 the caller's key is not for the account, 409 the coordinator refused, 503 Kafka does not answer.
         EmitError: Kafka did not acknowledge the command (503).
     """
+    if spec is not None:
+        caller().check_account(spec.account)
     _kafka_up(services)
     key = keyed()
     command = Command(
@@ -45,7 +47,7 @@ async def carry_out(
         campaign=campaign,
         action=action,
         at=now_ms(),
-        by=by or caller(),
+        by=by or str(caller()),
         spec=None if spec is None else stored(spec),
         resolutions=list(resolutions),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from adapters.clock import now_ms
 from api.services import Services
+from api.web.caller import caller
+from api.web.numbers import masked
 from pipeline.campaign.actions import ACTIONS
 from pipeline.campaign.settlement import REACHED_NOBODY, nobody_why
 from pipeline.campaign.suspension import reason_in_words
@@ -22,7 +24,7 @@ def row(services: Services, document: CampaignDocument) -> JsonObject:
         "id": document.id,
         "name": spec.get("name", ""),
         "tags": spec.get("tags", []),
-        "account": spec.get("account", ""),
+        "account": document.account,
         "sender": spec.get("sender", ""),
         "status": document.status,
         "reason": document.reason,
@@ -71,7 +73,7 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
     """One campaign in full, as JSON."""
     return {
         **row(services, document),
-        "spec": document.spec,
+        "spec": _shown(document.spec),
         "lanes": document.lanes,
         "resolved": [
             {
@@ -84,6 +86,14 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
         ],
         "history": services.figures.history(document.id),
     }
+
+
+def _shown(spec: JsonObject) -> JsonObject:
+    """A definition as the caller may see it: typed numbers are masked for whoever may not see numbers."""
+    audience = spec.get("audience")
+    if caller().may("numbers") or not isinstance(audience, dict) or not audience.get("numbers"):
+        return spec
+    return {**spec, "audience": {**audience, "numbers": [masked(str(number)) for number in audience["numbers"]]}}
 
 
 def sources(services: Services) -> JsonObject:

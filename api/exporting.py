@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,9 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
 from adapters.neutral import column_for_csv
 from api.services import Services
+from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.numbers import masked
 from schemas.campaign import CampaignDocument
 from schemas.succession import SHOWN
 
@@ -37,6 +39,7 @@ SCHEMA = pa.schema(_COLUMNS)
 WRITTEN = SCHEMA.set(SCHEMA.get_field_index("number"), pa.field("number", pa.string()))
 """What the file has: numbers with `+`, as every import takes them for the same people again."""
 
+Write = Callable[[pa.Table], pa.Table]
 _MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -55,7 +58,8 @@ async def stream(services: Services, document: CampaignDocument, kind: str, stat
     batches = tables(services.figures.store, document.id, states)
     # The first page decides the HTTP status: a later failure can only end the connection.
     first = await asyncio.to_thread(next, batches, None)
-    pages = _csv(first, batches) if kind == "csv" else _parquet(first, batches)
+    write = as_written if caller().may("numbers") else as_masked
+    pages = _csv(first, batches, write) if kind == "csv" else _parquet(first, batches, write)
     name = f"{document.id}{'-' + '-'.join(states) if states else ''}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(pages, media_type=_MEDIA[kind], headers=headers)
@@ -72,16 +76,23 @@ def tables(store: Store, campaign: str, states: list[str]) -> Iterator[pa.Table]
         yield table.filter(pc.is_in(table["state"], pa.array(states))) if len(states) > 1 else table
 
 
-def _csv(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[bytes]:
-    yield _written(as_written(SCHEMA.empty_table() if first is None else first), header=True)
+def _csv(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> Iterator[bytes]:
+    yield _written(write(SCHEMA.empty_table() if first is None else first), header=True)
     for table in rest:
-        yield _written(as_written(table), header=False)
+        yield _written(write(table), header=False)
 
 
 def as_written(table: pa.Table) -> pa.Table:
     """A table of `SCHEMA` as it is written."""
     # The stubs know no mixture of texts and columns.
     numbers = pc.binary_join_element_wise("+", table["number"].cast(pa.string()), "")  # type: ignore[call-overload]
+    return table.set_column(table.schema.get_field_index("number"), WRITTEN.field("number"), numbers)
+
+
+def as_masked(table: pa.Table) -> pa.Table:
+    """The same for whoever may not see numbers."""
+    table = as_written(table)
+    numbers = pa.array([masked(number) for number in table["number"].to_pylist() if number], pa.string())
     return table.set_column(table.schema.get_field_index("number"), WRITTEN.field("number"), numbers)
 
 
@@ -110,13 +121,13 @@ class _Sink(io.BytesIO):
         return b"".join(parts)
 
 
-def _parquet(first: pa.Table | None, rest: Iterator[pa.Table]) -> Iterator[bytes]:
+def _parquet(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> Iterator[bytes]:
     sink = _Sink()
     with pyarrow.parquet.ParquetWriter(sink, WRITTEN, compression="zstd") as writer:
         if first is not None:
-            writer.write_table(as_written(first))
+            writer.write_table(write(first))
             yield sink.taken()
         for table in rest:
-            writer.write_table(as_written(table))
+            writer.write_table(write(table))
             yield sink.taken()
     yield sink.taken()

@@ -15,6 +15,7 @@ from api.documents import as_json, row, sources
 from api.listing import Filter
 from api.routes.reading import filtered
 from api.services import Services, services
+from api.web.caller import caller
 from schemas.json import JsonObject
 
 router = APIRouter(tags=["live"])
@@ -34,7 +35,8 @@ class Feed:
     def next(self) -> JsonObject:
         """`order` and `rows` (changed only) of the list's page, `detail` of the chosen campaign if it changed (None
         with `gone` when it was deleted), ages of all figures shown, `sources`."""
-        documents, total = self._wanted.select(self._shared.campaigns.all())
+        visible = self._shared.visible()
+        documents, total = self._wanted.select(visible)
         rows = {document.id: row(self._shared, document) for document in documents}
         event = {
             "order": list(rows),
@@ -42,7 +44,7 @@ class Feed:
             "total": total,
             "page": self._wanted.page_of(total),
             "pages": self._wanted.pages(total),
-            "tags": sorted({tag for d in self._shared.campaigns.all() for tag in d.spec.get("tags", [])}),
+            "tags": sorted({tag for d in visible for tag in d.spec.get("tags", [])}),
             "loading": not self._shared.loaded,
             "sources": sources(self._shared),
         }
@@ -52,7 +54,7 @@ class Feed:
         if not self._campaign:
             return {}
         document = self._shared.campaigns.get(self._campaign)
-        if document is None:
+        if document is None or not caller().sees(document.account):
             return {"gone": self._campaign} if self._shared.loaded else {}
         value = as_json(self._shared, document)
         return {"detail": value} if self._is_new(f"detail {document.id}", value) else {}
@@ -86,7 +88,12 @@ async def live(
 async def _events(request: Request, shared: Services, feed: Feed, campaign: str) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     with shared.figures.watching(campaign) if campaign else contextlib.nullcontext():
-        while not await request.is_disconnected() and not shared.stopping.is_set():
+        # A key that was revoked meanwhile ends the stream.
+        while (
+            shared.keys.active(caller().key.id)
+            and not await request.is_disconnected()
+            and not shared.stopping.is_set()
+        ):
             yield b"data: " + orjson.dumps(feed.next()) + b"\n\n"
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(shared.stopping.wait(), EVERY)

@@ -20,20 +20,23 @@ from fastapi.staticfiles import StaticFiles
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from api import live
+from api.routes import audit as routes_audit
 from api.routes import changing as routes_changing
 from api.routes import contacts as routes_contacts
 from api.routes import forecast as routes_forecast
 from api.routes import health as routes_health
 from api.routes import inbox as routes_inbox
+from api.routes import keys as routes_keys
 from api.routes import optouts as routes_optouts
 from api.routes import reading as routes_reading
+from api.routes import session as routes_session
 from api.routes import unreachable as routes_unreachable
 from api.routes import vocabulary as routes_vocabulary
 from api.services import running
 from api.web import errors
-from api.web.caller import Caller
 from api.web.deadlines import DeadlineProtocol
 from api.web.gate import Gate
+from api.web.guard import Guard
 from api.web.idempotency import Idempotency
 from api.web.measured import Measured
 from api.web.openapi import describe
@@ -55,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Idempotency)
-    app.add_middleware(Caller)
+    app.add_middleware(Guard)
     app.add_middleware(Gate, listen=settings.api)
     app.add_middleware(Measured)
     app.include_router(live.router)
@@ -68,6 +71,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_unreachable.router)
     app.include_router(routes_health.router)
     app.include_router(routes_vocabulary.router)
+    app.include_router(routes_session.router)
+    app.include_router(routes_keys.router)
+    app.include_router(routes_audit.router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app
@@ -103,6 +109,7 @@ def serve(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=3,
         server_header=False,
+        forwarded_allow_ips=list(settings.api.proxies),
     )
     listening = _listen(settings)
     Server(config).run(sockets=[listening])

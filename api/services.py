@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -12,17 +15,24 @@ from pydantic import ValidationError
 
 from adapters.clock import now_ms
 from adapters.health import probes
+from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
-from adapters.settings import Settings
+from adapters.settings import API_METRICS, Settings
 from adapters.vitals import announce, watch_event_loop
 from api.eligibility_state import EligibilityState
 from api.figures import FiguresService
+from api.keys import Keys
+from api.web.allowance import Allowance
+from api.web.caller import caller
 from api.web.errors import ApiError, field_errors
+from api.web.sessions import Sessions
 from pipeline.timing.zones import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument, CampaignSpec
+
+log = logging.getLogger(__name__)
 
 VIEW_WAIT = 5.0
 """Seconds that a request waits for the campaigns to be read, right after the start."""
@@ -39,8 +49,13 @@ class Services:
     kafka: Probe
     health: Health
     eligibility: EligibilityState
+    keys: Keys
+    sessions: Sessions
+    allowance: Allowance
     loading: asyncio.Task[None]
     """Is done when the campaigns have been read from Kafka."""
+    unlocking: asyncio.Task[None]
+    """Is done when the keys have been read from Kafka, and there is one."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to stop, so that event streams end."""
 
@@ -55,6 +70,12 @@ class Services:
             return f"{self.kafka.text}; is the stack up? `longwave up`, `longwave status`"
         return "the campaigns are still being read from Kafka; try again in a moment"
 
+    async def is_unlocked(self) -> bool:
+        """Whether keys can be looked at; waits for a moment, right after the start."""
+        if not self.unlocking.done():
+            await asyncio.wait({self.unlocking}, timeout=VIEW_WAIT)
+        return self.unlocking.done()
+
     async def ready(self) -> None:
         """Wait until the campaigns were read from Kafka.
 
@@ -68,16 +89,21 @@ class Services:
             raise ApiError(503, self.waiting_for()) from error
 
     async def document(self, campaign: str) -> CampaignDocument:
-        """The newest document.
+        """The newest document, of a campaign that the caller's key sees.
 
         Raises:
             ApiError: 404 there is no such campaign, 503 the campaigns are not read yet.
         """
         await self.ready()
         document = self.campaigns.get(campaign)
-        if document is None:
+        if document is None or not caller().sees(document.account):
             raise ApiError(404, f"no campaign {campaign!r}; see `longwave campaign list`")
         return document
+
+    def visible(self) -> list[CampaignDocument]:
+        """The campaigns that the caller's key sees, newest first."""
+        who = caller()
+        return [document for document in self.campaigns.all() if who.sees(document.account)]
 
 
 def definition_of(document: CampaignDocument) -> CampaignSpec:
@@ -100,7 +126,11 @@ def definition_of(document: CampaignDocument) -> CampaignSpec:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Start all services and stop them at the end; works without Kafka and ClickHouse."""
+    """Start all services and stop them at the end; works without Kafka and ClickHouse.
+
+    Raises:
+        LongwaveError: the port of the metrics is taken.
+    """
     announce("api")
     producer = Producer(settings.kafka, end_process)
     metrics.LANES.set(len(settings.sender_lanes))  # exported here too, in case no worker runs
@@ -110,28 +140,57 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     health.probe("clickhouse", probes.clickhouse(settings.clickhouse.reading()))
     figures = FiguresService(settings, campaigns)
     eligibility = EligibilityState(settings)
+    keys = Keys(settings, producer)
     await campaigns.start()
+    await keys.start()
     await eligibility.start()
     await figures.start()
     loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
     health.look("campaigns", lambda: "" if loading.done() else "the campaigns are still being read from Kafka")
+    health.look("keys", lambda: "" if unlocking.done() else "the keys of the API are still being read from Kafka")
+    unlocking = asyncio.create_task(keys.ready(), name="keys-loading")
+    unlocking.add_done_callback(_end_without_keys)
     health.start()
+    health_server.serve(health, settings.metrics_host, settings.metrics_port + API_METRICS)
     following = asyncio.create_task(health.follow_loop(), name="health")
     # In the background, so that the first forecast is as quick as the others.
     watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
     reading = asyncio.create_task(asyncio.to_thread(read_rules, now_ms()), name="rules-reading")
     try:
-        yield Services(settings, producer, campaigns, figures, kafka, health, eligibility, loading)
+        sessions, allowance = Sessions(settings, keys), Allowance(settings.api.requests_per_second)
+        yield Services(
+            settings,
+            producer,
+            campaigns,
+            figures,
+            kafka,
+            health,
+            eligibility,
+            keys,
+            sessions,
+            allowance,
+            loading,
+            unlocking,
+        )
     finally:
         health.stop()
         following.cancel()
         watching.cancel()
         loading.cancel()
+        unlocking.cancel()
         reading.cancel()
         await figures.stop()
         await eligibility.stop()
         await campaigns.stop()
+        await keys.stop()
         await producer.close(timeout=1.0)
+
+
+def _end_without_keys(unlocking: asyncio.Task[None]) -> None:
+    """Without the first key nobody gets in: the supervisor starts the process again, the log says why it ended."""
+    if not unlocking.cancelled() and unlocking.exception() is not None:
+        log.critical("the first key could not be made: %s", unlocking.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def services(request: Request) -> Services:

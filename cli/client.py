@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import http.client
+import os
 import shutil
 import urllib.error
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from adapters.http import request
+from adapters.private_files import FIRST_KEY, read_password
 from adapters.terminal import UserError
 from schemas.json import JsonObject
 
+if TYPE_CHECKING:
+    from adapters.settings import Settings
+
+KEY_VARIABLE = "LONGWAVE_API_KEY"
 TIMEOUT = 30.0
 """Seconds; the API itself waits up to 10 for the coordinator."""
 
 
 class Client:
-    """The API at `url`."""
+    """The API at `url`, with a key; without one all but health is refused."""
 
-    def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
+    def __init__(self, url: str, timeout: float = TIMEOUT, *, key: str = "") -> None:
         self.url = url
         self._timeout = timeout
+        self._key = key
 
     def get(self, path: str, **query: Any) -> JsonObject:
         """GET; query values that are None are left out.
@@ -77,6 +84,8 @@ class Client:
 
     def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
         headers = {"Longwave-By": _user(), **({"Content-Type": kind} if body is not None else {})}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
         try:
             return request(self.url + path, timeout=self._timeout, method=method, body=body, headers=headers)
         except urllib.error.HTTPError as error:
@@ -98,10 +107,28 @@ def _user() -> str:
 
 
 def our_api(timeout: float = TIMEOUT) -> Client:
-    """The API of the effective settings."""
+    """The API of the effective settings, with the key that holds there."""
     from adapters.settings import load
 
-    return Client(load().api.url, timeout)
+    return api_of(load(), timeout)
+
+
+def api_of(settings: Settings, timeout: float = TIMEOUT) -> Client:
+    """The API of an installation, with `key_of` it."""
+    return Client(settings.api.url, timeout, key=key_of(settings))
+
+
+def key_of(settings: Settings) -> str:
+    """The key that the command line uses: `LONGWAVE_API_KEY`, else the first key of the data folder, "" without.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    path = settings.data / FIRST_KEY
+    try:
+        return os.environ.get(KEY_VARIABLE, "").strip() or read_password(path)
+    except OSError as error:
+        raise UserError(f"cannot read the key in {path}: {error.strerror}; set {KEY_VARIABLE}") from error
 
 
 def retrying(call: Callable[[], JsonObject], patience: float, sleep: Callable[[float], None]) -> JsonObject:

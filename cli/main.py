@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "optouts": Entry("cli.optouts.commands:app", "Opt-outs: import, add, remove, review, export, show."),
     "sample": Entry("cli.sample:app", "Generate sample contacts."),
     "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, control and export campaigns."),
+    "keys": Entry("cli.keys:app", "Keys of the API: list, create, rotate, revoke; who did what."),
     "forecast": Entry("cli.forecast.command:forecast", "Forecast whether and when a campaign can be sent."),
     "simulate": Entry("cli.simulate.command:simulate", "Simulate a campaign on a virtual clock."),
     "explain": Entry("cli.campaign.explain:explain", "Show all events of one recipient of a campaign."),

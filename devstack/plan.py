@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from adapters import http
-from adapters.settings import Listen, Settings
+from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Listen, Settings
 from adapters.terminal import WrongUse
 from devstack import ready
 from devstack.kafka import controller_port
@@ -51,13 +52,11 @@ def make(settings: Settings, workers: int, only: Sequence[str] = (), script: Pat
     makers: dict[str, Callable[[], list[Process]]] = {
         "kafka": lambda: [_kafka(settings)],
         "clickhouse": lambda: [_clickhouse(settings)],
-        "aggregator": lambda: [
-            _http("aggregator", settings.aggregator, INTAKE, frozenset(), options=_script(script))
-        ],
+        "aggregator": lambda: [_http(settings, "aggregator", INTAKE, frozenset(), options=_script(script))],
         "writer": lambda: [_metered(settings, "writer", ["run", "writer"], -1, INTAKE)],
-        "ingress": lambda: [_http("ingress", settings.ingress, INTAKE, _KAFKA)],
+        "ingress": lambda: [_http(settings, "ingress", INTAKE, _KAFKA)],
         "worker": lambda: [_worker(settings, index) for index in range(workers)],
-        "api": lambda: [_http("api", settings.api, WORK, _BOTH)],
+        "api": lambda: [_http(settings, "api", WORK, _BOTH)],
     }
     return [process for name in NAMES if name in wanted for process in makers[name]()]
 
@@ -108,10 +107,13 @@ def _script(script: Path | None) -> list[str]:
     return ["--script", str(script)] if script else []
 
 
-def _http(name: str, listen: Listen, tier: int, needs: frozenset[str], *, options: Sequence[str] = ()) -> Process:
+def _http(settings: Settings, name: str, tier: int, needs: frozenset[str], *, options: Sequence[str] = ()) -> Process:
+    listen: Listen = getattr(settings, name)
     url = f"{_reachable(listen)}/readyz"
-    port = Port(listen.port, listen.host, f"{name}.port")
-    return Process(name, ["run", name, *options], [port], lambda: ready.says_ready(url), tier, needs)
+    ports = [Port(listen.port, listen.host, f"{name}.port")]
+    if name in _METRICS:
+        ports.append(_metrics(settings, _METRICS[name]))
+    return Process(name, ["run", name, *options], ports, lambda: ready.says_ready(url), tier, needs)
 
 
 def _worker(settings: Settings, index: int) -> Process:
@@ -119,18 +121,24 @@ def _worker(settings: Settings, index: int) -> Process:
 
 
 def _metered(settings: Settings, name: str, words: list[str], offset: int, tier: int, grace: float = 10.0) -> Process:
-    port = Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
+    port = _metrics(settings, offset)
     url = f"{base_url(settings, name)}/readyz"
     return Process(name, words, [port], lambda: ready.says_ready(url), tier, _BOTH, grace)
+
+
+def _metrics(settings: Settings, offset: int) -> Port:
+    return Port(settings.metrics_port + offset, settings.metrics_host, f"metrics_port (this one is {offset:+d})")
+
+
+_METRICS: Final = {"writer": WRITER_METRICS, "api": API_METRICS, "ingress": INGRESS_METRICS}
 
 
 def base_url(settings: Settings, name: str) -> str:
     """Where a process of ours (`worker-0`, `writer`, `ingress`, `api`, `aggregator`) answers `/metrics`, `/healthz`
     and `/readyz`."""
-    listens: dict[str, Listen] = {"ingress": settings.ingress, "api": settings.api, "aggregator": settings.aggregator}
-    if name in listens:
-        return _reachable(listens[name])
-    offset = -1 if name == "writer" else int(name.removeprefix("worker-"))
+    if name == "aggregator":
+        return _reachable(settings.aggregator)
+    offset = _METRICS[name] if name in _METRICS else int(name.removeprefix("worker-"))
     return _reachable(Listen(host=settings.metrics_host, port=settings.metrics_port + offset))
 
 

@@ -231,6 +231,11 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
+    @property
+    def account(self) -> str:
+        """The account that sends it; "" where the spec cannot be read."""
+        return str(self.spec.get("account", ""))
+
     def parsed(self) -> CampaignSpec:
         """The validated spec."""
         return CampaignSpec.model_validate(self.spec)

@@ -132,5 +132,5 @@ def environment(
         "LONGWAVE_AGGREGATOR__PORT": str(aggregator),
         "LONGWAVE_AGGREGATORS__LOCAL__URL": f"http://127.0.0.1:{aggregator}/v1/messages",
         "LONGWAVE_AGGREGATORS__LOCAL__QUERY_URL": f"http://127.0.0.1:{aggregator}/v1/query",
-        "LONGWAVE_METRICS_PORT": str(metrics_port or metrics[1]),
+        "LONGWAVE_METRICS_PORT": str(metrics_port or metrics[3]),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from cli.client import api_of
 from loadtest.bench.campaigns import wait_until
 from loadtest.bench.stack import Stack, private_stack
 from pipeline.identity.tokens import parse_click_token
@@ -75,9 +75,7 @@ class Walk:
         return done.stdout
 
     def show(self) -> dict[str, Any]:
-        url = f"{self.stack.settings.api.url}/v1/campaigns/{self.campaign}"
-        with urllib.request.urlopen(url) as answer:
-            actual: dict[str, Any] = json.load(answer)
+        actual: dict[str, Any] = api_of(self.stack.settings).get(f"/v1/campaigns/{self.campaign}")
         return actual
 
     def records(self, topic: Topic) -> list[tuple[int, int, bytes | None, bytes | None]]:

@@ -1,4 +1,4 @@
-"""The port of a process that serves no HTTP otherwise: `/metrics`, `/healthz`, `/readyz`.
+"""The port of each process for those who watch it: `/metrics`, `/healthz`, `/readyz`.
 
 It is served by threads, so it answers also while the event loop stands still, and says so.
 """
@@ -15,6 +15,7 @@ import orjson
 from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from adapters.errors import LongwaveError
 from adapters.health.state import Health, alive_answer, ready_answer
 
 REQUEST_SECONDS: Final = 5.0
@@ -47,10 +48,16 @@ def serve(health: Health, host: str, port: int) -> None:
     """Serve in a thread of its own until the process ends.
 
     Raises:
-        OSError: the port is taken, or the address is not of this machine.
+        LongwaveError: the port is taken, or the address is not of this machine.
     """
     server_class = _ServerV6 if ":" in host else _Server
-    server = make_server(host, port, application(health), server_class, handler_class=_Handler)
+    try:
+        server = make_server(host, port, application(health), server_class, handler_class=_Handler)
+    except OSError as error:
+        raise LongwaveError(
+            f"cannot serve metrics on {host}:{port}: {error.strerror}; stop who has the port, or set metrics_port "
+            "(LONGWAVE_METRICS_PORT): worker i takes it + i, the writer - 1, the API - 2, the ingress - 3"
+        ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 

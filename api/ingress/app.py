@@ -8,7 +8,6 @@
 | GET, HEAD, POST /o/{token} | 200, 404, 503 |
 | GET /healthz | 200 while this process is alive |
 | GET /readyz | 200, or 503 with what is not ready |
-| GET /metrics | Prometheus text |
 
 503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
 
@@ -22,8 +21,6 @@ import asyncio
 import logging
 import time
 from typing import Final
-
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from adapters import clock
 from adapters.aggregators.factory import make_callbacks
@@ -135,8 +132,6 @@ class Ingress:
                 return json_answer(*alive_answer(self._health))
             case "readiness":
                 return self._readiness()
-            case "metrics":
-                return Answer(200, generate_latest(), {"Content-Type": CONTENT_TYPE_LATEST})
         raise Refused(404, "no such address")
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
@@ -176,8 +171,7 @@ class Ingress:
         document = self._campaigns.get(campaign)
         if document is None or self._settings.consent.scope == "global":
             return ""
-        account = document.spec.get("account", "")
-        return account if isinstance(account, str) else ""
+        return document.account
 
     def _readiness(self) -> Answer:
         status, content = ready_answer(self._health)

@@ -173,7 +173,7 @@ def _count(aggregator: str, groups: Mapping[_Key, list[_Row]], now: int) -> None
 
 def _sent_of(document: CampaignDocument, settings: Settings) -> Sent:
     messages = document.spec.get("messages", ())
-    account = settings.accounts.get(str(document.spec.get("account", "")))
+    account = settings.accounts.get(document.account)
     sender = None if account is None else account.senders.get(str(document.spec.get("sender", "")))
     return Sent(
         launched=bool(document.launched or document.launch_revision or document.recipients),

@@ -13,10 +13,11 @@ import uvloop
 
 from adapters.errors import LongwaveError
 from adapters.health import probes
+from adapters.health import server as health_server
 from adapters.health.state import Health
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
-from adapters.settings import Listen, Settings
+from adapters.settings import INGRESS_METRICS, Listen, Settings
 from adapters.vitals import announce, watch_event_loop
 from api.ingress.app import Ingress
 from api.web.deadlines import DeadlineProtocol
@@ -27,7 +28,7 @@ def serve(settings: Settings) -> None:
     campaigns are read, short links answer 503, and /readyz says why.
 
     Raises:
-        LongwaveError: the port is taken.
+        LongwaveError: a port is taken.
     """
     listener = listen(settings.ingress)
     uvloop.run(_serve(settings, listener))
@@ -77,6 +78,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     app = Ingress(settings, producer, campaigns, health)
     await campaigns.start()
     health.start()
+    health_server.serve(health, settings.metrics_host, settings.metrics_port + INGRESS_METRICS)
     following = asyncio.create_task(health.follow_loop(), name="health")
     watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
     becoming_ready = asyncio.create_task(_announce(campaigns, app))

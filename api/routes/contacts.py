@@ -13,6 +13,7 @@ from adapters.clickhouse.person import person
 from adapters.clock import now_ms
 from adapters.kafka.consents import emit_consent
 from api.services import Services, services
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
@@ -44,6 +45,7 @@ class EraseBody(BaseModel):
 @router.get("/contacts/{number}")
 async def show(number: str, shared: Shared) -> JsonObject:
     """Everything that is stored about a number; as ClickHouse has it, a second behind Kafka."""
+    _check_caller()
     contact = await asyncio.to_thread(person, shared.figures.store, number_of(number))
     return dict(_plain(contact))
 
@@ -53,6 +55,7 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> JsonObject:
     """Erase what is stored about a number, and opt it out of every account: nothing more goes to it, campaigns under
     way included, and an import that brings it back does not change that. `stays` says what is kept and why. The
     answer comes when Kafka has acknowledged all of it; ClickHouse follows in a second."""
+    _check_caller()
     digits = number_of(number)
     if shared.kafka.text:
         raise ApiError(503, f"{shared.waiting_for()}; nothing was erased")
@@ -65,6 +68,11 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> JsonObject:
     # Compacted: without this it would keep for ever what carriers said of the number.
     await shared.producer.emit(topics.UNREACHABLE.name, None, key=key)
     return {"erased": f"+{digits}", "stays": list(STAYS)}
+
+
+def _check_caller() -> None:
+    caller().check_every_account("contacts")
+    caller().check_numbers("contacts")
 
 
 def _plain(value: Any) -> Any:

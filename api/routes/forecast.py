@@ -15,6 +15,7 @@ from api.reviewing import audience_facts
 from api.services import Services, services
 from api.terms import unconfigured
 from api.web.body import SPEC_BODY, spec_of
+from api.web.caller import caller
 from api.web.refusal import ApiError
 from pipeline.campaign.plan import PlanError
 from pipeline.insight.review import written_instant
@@ -33,6 +34,7 @@ async def forecast(
 ) -> JsonObject:
     """Forecast whether and when a campaign (JSON or TOML) can be sent to its current contacts. Nothing is stored."""
     spec = await spec_of(request)
+    caller().check_account(spec.account)
     missing = unconfigured(shared.settings, spec)
     if missing:
         raise ApiError(422, missing)

@@ -1,12 +1,11 @@
-"""Health and metrics of the API's process."""
+"""Health of the API's process."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi.responses import JSONResponse
 
 from adapters.health.state import alive_answer, ready_answer
 from api.services import Services, services
@@ -26,9 +25,3 @@ async def ready(shared: Annotated[Services, Depends(services)]) -> JSONResponse:
     """200 while this process can do its work; 503 says what is not ready, and since when."""
     status, content = ready_answer(shared.health)
     return JSONResponse(content, status)
-
-
-@router.get("/metrics")
-async def metrics() -> Response:
-    """Prometheus metrics."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox
 from api.services import Services, services
 from api.web import cursor as cursors
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas.json import JsonObject
@@ -33,12 +34,16 @@ async def lines(
     sent, as others say. `change`: out, in, held or null; `hold` names what waits for a decision
     (`POST /v1/optouts/{number}/holds`); `answer` may be null. `number` is "" where the sender cannot be read:
     `person` has it as it came. `next` is the cursor of the lines that follow ("": none do): what comes in
-    or is decided meanwhile repeats and loses nobody."""
+    or is decided meanwhile repeats and loses nobody. A key that is bound to accounts gets their lines, which may be
+    fewer than `size`."""
+    who = caller()
+    who.check_numbers("replies")
     wanted = number_of(number) if number.strip() else 0
     after = read_place(cursor) if cursor else NEWEST
     page, last = await asyncio.to_thread(inbox, shared.figures.store, what, wanted, after, size)
     following = "" if last is None else written_place(last)
-    return {"lines": [_as_json(line) for line in page], "next": following}
+    # What is for every account, or for none that we know, is not for a key that is bound to some.
+    return {"lines": [_as_json(line) for line in page if who.sees(line.account)], "next": following}
 
 
 def written_place(place: Place) -> str:

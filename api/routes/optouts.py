@@ -15,6 +15,7 @@ from adapters.clock import now_ms
 from adapters.kafka.consents import emit_consent
 from api.csv_answer import csv_answer
 from api.services import Services, services
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import number_of, refusal
 from pipeline.eligibility.optouts import reason_of
@@ -75,18 +76,19 @@ class HoldBody(BaseModel):
 
 @router.post("/optouts")
 async def add(body: OptOutsBody, shared: Shared) -> JsonObject:
-    """Record opt-outs: all or none. The answer comes when Kafka has acknowledged them; within a second no lane
+    """Record opt-outs, one by one: what cannot be read is in `refused`, and keeps nobody else's opt-out from being
+    recorded; 422 if none can be read. The answer comes when Kafka has acknowledged them; within a second no lane
     submits to these numbers any more, waiting messages included."""
     numbers, wrong = _numbers(body.numbers)
-    if wrong:
+    if not numbers:
         raise ApiError(422, f"nothing recorded: {wrong[0]['field']}: {wrong[0]['error']}", fields=wrong)
-    _known_account(shared, body.account)
+    _check_account(shared, body.account)
     now = now_ms()
     await _write(shared, [
         Consent(account=body.account, number=number, state="out", at=now, source="api", evidence=body.evidence)
         for number in dict.fromkeys(numbers)
     ])  # fmt: skip
-    return {"recorded": len(set(numbers))}
+    return {"recorded": len(set(numbers)), "refused": wrong}
 
 
 @router.delete("/optouts/{number}")
@@ -94,7 +96,7 @@ async def remove(number: str, body: OptInBody, shared: Shared) -> JsonObject:
     """Record that a number may be written to again, by one account or by all. A text of theirs that waits for an
     operator still holds them: `POST /v1/optouts/{number}/holds` decides about that."""
     digits = number_of(number)
-    _known_account(shared, body.account)
+    _check_account(shared, body.account)
     whose = {body.account}
     changes = await asyncio.to_thread(history, shared.figures.store, digits)
     if not body.account:
@@ -120,7 +122,7 @@ async def decide(number: str, body: HoldBody, shared: Shared) -> JsonObject:
     waiting = [
         last
         for (_, hold), last in current_changes(changes).items()
-        if hold and last.state == "held" and body.hold in ("", hold)
+        if hold and last.state == "held" and body.hold in ("", hold) and caller().sees(last.account)
     ]
     if not waiting:
         raise ApiError(
@@ -148,7 +150,13 @@ async def exported(
     shared: Shared, current: Annotated[bool, Query(description="Only who is opted out now.")] = False
 ) -> StreamingResponse:
     """Every consent change with its evidence, as CSV, in order of number and time."""
-    return await csv_answer("optouts.csv", COLUMNS, export(shared.figures.store, current=current), _row)
+    who = caller()
+    who.check_numbers("consent changes")
+    pages = (
+        [change for change in page if who.sees(change.account)]
+        for page in export(shared.figures.store, current=current)
+    )
+    return await csv_answer("optouts.csv", COLUMNS, filter(None, pages), _row)
 
 
 @router.get("/optouts/{number}")
@@ -156,9 +164,13 @@ async def show(number: str, shared: Shared) -> JsonObject:
     """Who may write to a number, and every change of it; as ClickHouse has it, a second behind Kafka. `accounts` says
     for each account why it may not ("" = it may), by the rule that lanes go by."""
     digits = number_of(number)
-    changes = await asyncio.to_thread(history, shared.figures.store, digits)
+    who = caller()
+    known = await asyncio.to_thread(history, shared.figures.store, digits)
+    # What is for every account decides about theirs too.
+    changes = [change for change in known if not change.account or who.sees(change.account)]
     states = {key: change.state for key, change in current_changes(changes).items()}
-    names = sorted({*shared.settings.accounts, *(account for account, _ in states if account)})
+    named = {*shared.settings.accounts, *(account for account, _ in states if account)}
+    names = sorted(name for name in named if who.sees(name))
     accounts = {name: reason_of(name, states) for name in names}
     return {
         "number": f"+{digits}",
@@ -174,7 +186,8 @@ async def replies(shared: Shared) -> JsonObject:
     """Our replies by sender: kinds, states, segments, and cost in millionths of a credit."""
     figures = await asyncio.to_thread(reply_figures, shared.figures.store)
     names = ("account", "sender", "targeted", "kinds", "states", "segments", "spent", "residual")
-    return {"senders": [{name: getattr(figure, name) for name in names} for figure in figures]}
+    mine = [figure for figure in figures if caller().sees(figure.account)]
+    return {"senders": [{name: getattr(figure, name) for name in names} for figure in mine]}
 
 
 def _evidence(held: Change, body: HoldBody) -> str:
@@ -182,7 +195,8 @@ def _evidence(held: Change, body: HoldBody) -> str:
     return f"{held.evidence} ({body.evidence})" if body.evidence else held.evidence
 
 
-def _known_account(shared: Services, account: str) -> None:
+def _check_account(shared: Services, account: str) -> None:
+    caller().check_account(account)
     if account and account not in shared.settings.accounts:
         known = ", ".join(shared.settings.accounts)
         raise ApiError(422, f"no account {account!r} is configured; configured: {known}. Nothing was recorded")

@@ -42,7 +42,7 @@ async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]
     """Campaigns, newest first, with status from Kafka and figures as of the last reading. `next` is the cursor of
     those that follow ("": none do): what is made or deleted meanwhile repeats and loses nobody."""
     await shared.ready()
-    page, total = wanted.select(shared.campaigns.all())
+    page, total = wanted.select(shared.visible())
     return {
         "campaigns": [row(shared, document) for document in page],
         "total": total,

@@ -14,6 +14,7 @@ from adapters.clickhouse.unreachable import Listed, all_listed, count, listed
 from adapters.clock import now_ms
 from api.csv_answer import csv_answer
 from api.services import Services, services
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
@@ -40,6 +41,7 @@ async def numbers(
     """Numbers that campaigns skip as `unreachable`, in order, a page at a time: why, since when, said about which
     campaign's message, and when each is tried again (null: not by itself). `counts`: reason to numbers, of all.
     `next` is the cursor of those that follow ("": none do)."""
+    _check_caller()
     store = shared.figures.store
     page = await asyncio.to_thread(listed, store, int(cursor.lstrip("+") or 0), limit)
     counts = await asyncio.to_thread(count, store)
@@ -51,6 +53,7 @@ async def numbers(
 @router.get("/unreachable/export")
 async def exported(shared: Shared) -> StreamingResponse:
     """Export all unreachable numbers as CSV."""
+    _check_caller()
     header = (*COLUMNS, "meaning")
     return await csv_answer("unreachable.csv", header, all_listed(shared.figures.store), partial(_line, shared))
 
@@ -61,12 +64,18 @@ async def clear(
 ) -> JsonObject:
     """Let campaigns try a number again. Who is opted out at the carrier stays held: `POST
     /v1/optouts/{number}/holds` decides about that. Clearing a number that is not listed changes nothing."""
+    caller().check_every_account("unreachable numbers")
     digits = number_of(number)
     if shared.kafka.text:
         raise ApiError(503, f"{shared.waiting_for()}; nothing was recorded")
     record = Unreachable(number=digits, state="cleared", at=now_ms(), by=who)
     await shared.producer.emit(topics.UNREACHABLE.name, encode(record), key=str(digits).encode())
     return {"cleared": f"+{digits}"}
+
+
+def _check_caller() -> None:
+    caller().check_every_account("unreachable numbers")
+    caller().check_numbers("unreachable numbers")
 
 
 def _row(shared: Services, row: Listed) -> tuple[str, str, str, str | None, str, str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.insight.forecast_words import Binding
 from schemas.campaign import Status
 from schemas.json import JsonObject
+from schemas.keys import Scope
 
 
 class _Answer(BaseModel):
@@ -108,9 +109,10 @@ class Inbox(_Answer):
 
 
 class Recorded(_Answer):
-    """How many changes were recorded."""
+    """How many changes were recorded, and which numbers were refused."""
 
     recorded: int
+    refused: list[JsonObject]
 
 
 class Replies(_Answer):
@@ -245,6 +247,71 @@ class Review(_Answer):
     forecast: JsonObject | None
 
 
+class Key(_Answer):
+    """A key of the API, without its secret."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    accounts: list[str]
+    state: str
+    created: str | None
+    by: str
+    expires: str | None
+    revoked: str | None
+    revoked_by: str
+    replaces: str
+
+
+class KeyList(_Answer):
+    """Keys, the newest first."""
+
+    keys: list[Key]
+
+
+class NewKey(Key):
+    """A new key with its secret, which is shown this once."""
+
+    secret: str
+
+
+class Revoked(_Answer):
+    """A revoked key."""
+
+    revoked: str
+
+
+class SignedIn(_Answer):
+    """Whose key it is, and for a browser the CSRF token of its session ("" for a program)."""
+
+    key: str
+    name: str
+    scopes: list[Scope]
+    accounts: list[str]
+    expires: str | None
+    csrf: str
+
+
+class SignedOut(_Answer):
+    """The browser is signed out."""
+
+    signed_out: bool
+
+
+class SignInLink(_Answer):
+    """A link that signs a browser in, once."""
+
+    url: str
+    expires: str | None
+
+
+class AuditLog(_Answer):
+    """Who did what, the newest first."""
+
+    entries: list[JsonObject]
+    next: str
+
+
 _DONE: Final[dict[str, type[BaseModel]]] = {"200": Campaign, "202": Accepted}
 _MADE: Final[dict[str, type[BaseModel]]] = {"201": Campaign, "202": Accepted}
 ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
@@ -275,11 +342,19 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("post", "/v1/forecast"): {"200": Forecast},
     ("get", "/v1/campaigns/{campaign}/review"): {"200": Review},
     ("get", "/v1/replies"): {"200": Replies},
+    ("get", "/v1/keys"): {"200": KeyList},
+    ("post", "/v1/keys"): {"201": NewKey},
+    ("post", "/v1/keys/{key}/rotate"): {"201": NewKey},
+    ("delete", "/v1/keys/{key}"): {"200": Revoked},
+    ("get", "/v1/session"): {"200": SignedIn},
+    ("post", "/v1/session"): {"200": SignedIn},
+    ("delete", "/v1/session"): {"200": SignedOut},
+    ("post", "/v1/session/links"): {"201": SignInLink},
+    ("get", "/v1/audit"): {"200": AuditLog},
 }
 """By method and path: status to what it carries."""
 MODELS: Final = {model.__name__: model for answers in ANSWERS.values() for model in answers.values()}
 STREAMS: Final[dict[tuple[str, str], JsonObject]] = {
-    ("get", "/metrics"): {"text/plain": {"schema": {"type": "string"}}},
     ("get", "/v1/live"): {"text/event-stream": {"schema": {"type": "string"}}},
     ("get", "/v1/unreachable/export"): {"text/csv": {"schema": {"type": "string"}}},
     ("get", "/v1/optouts/export"): {"text/csv": {"schema": {"type": "string"}}},

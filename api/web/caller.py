@@ -1,47 +1,89 @@
-"""Who asks: the name that goes with a command into the campaign's document and the log.
-
-There is no log-in yet, so a name is what the caller says of itself (`Longwave-By`, which the command line sends), and
-nothing is allowed because of it.
-"""
+"""Who asks: the key that a request came with, and what it may do and see."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from adapters.terminal import one_line
+from api.web.refusal import ApiError
+from pipeline.identity.api_keys import has_scope, is_for
+from schemas.keys import ApiKey, Scope
 
 HEADER: Final = "longwave-by"
 LONGEST: Final = 60
 """Characters of a name that are kept."""
 
-_caller: ContextVar[str] = ContextVar("caller", default="api")
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The holder of a key. `who` is what they say of themselves (`Longwave-By`, which the command line sends);
+    nothing is allowed because of it."""
+
+    key: ApiKey
+    who: str
+    address: str
+    csrf: str = ""
+    """Of the browser's session; "" for a program."""
+
+    def __str__(self) -> str:
+        """For the log and a campaign's history: `maria (key ci) from 10.1.2.3`."""
+        who = f"{self.who} (key {self.key.name})" if self.who else f"key {self.key.name}"
+        return f"{who} from {self.address}" if self.address else who
+
+    def may(self, scope: Scope) -> bool:
+        return has_scope(self.key, scope)
+
+    def sees(self, account: str) -> bool:
+        """Whether the key is for this account; "" is what concerns every account."""
+        return is_for(self.key, account)
+
+    def check_account(self, account: str) -> None:
+        """
+        Raises:
+            ApiError: 403, the key is not for this account.
+        """
+        if not self.sees(account):
+            what = f"account {account!r}" if account else "every account"
+            own = ", ".join(self.key.accounts)
+            raise ApiError(403, f"this key is not for {what}: it is for {own}. Nothing was changed")
+
+    def check_every_account(self, what: str) -> None:
+        """For what belongs to no one account.
+
+        Raises:
+            ApiError: 403.
+        """
+        if self.key.accounts:
+            own = ", ".join(self.key.accounts)
+            raise ApiError(403, f"{what}: only with a key for every account; this one is for {own}")
+
+    def check_numbers(self, what: str) -> None:
+        """For answers that consist of phone numbers.
+
+        Raises:
+            ApiError: 403.
+        """
+        if not self.may("numbers"):
+            raise ApiError(403, f"{what}: shows phone numbers, which this key may not see (scope numbers)")
 
 
-def caller() -> str:
-    """Who sent the request that this task answers, for instance `maria (command line) from 10.1.2.3`."""
+_NOBODY: Final = Caller(ApiKey(id="", name="nobody", hash="", scopes=[], accounts=["-"], created=0), "", "")
+"""What a task may that answers no request: nothing."""
+_caller: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
+
+
+def caller() -> Caller:
+    """Who sent the request that this task answers."""
     return _caller.get()
 
 
-class Caller:
-    """ASGI middleware that notes who asks."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            _caller.set(_described(scope))
-        await self._app(scope, receive, send)
+def set_caller(who: Caller) -> None:
+    """This task answers a request of theirs from now on."""
+    _caller.set(who)
 
 
-def _described(scope: Scope) -> str:
-    headers = Headers(scope=scope)
-    # Browsers send an Origin with whatever changes something, programs do not.
-    kind = "page" if "origin" in headers else "api"
-    who = one_line(headers.get(HEADER, ""))[:LONGEST].strip() or kind
-    client = scope.get("client")
-    return f"{who} from {client[0]}" if client else who
+def said(header: str) -> str:
+    """A `Longwave-By` header as it is kept."""
+    return one_line(header)[:LONGEST].strip()

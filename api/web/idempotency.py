@@ -25,6 +25,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.web.caller import caller
+
 HEADER: Final = "Idempotency-Key"
 KEPT_SECONDS: Final = 24 * 3600.0
 KEPT: Final = 10_000
@@ -45,8 +47,8 @@ class _Request:
 class _Keyed:
     """The key of the request that is being answered: what follows from it."""
 
-    def __init__(self, path: str, key: str, content: bytes) -> None:
-        self._named = f"{path}\n{key}".encode()
+    def __init__(self, place: tuple[str, str, str], content: bytes) -> None:
+        self._named = "\n".join(place).encode()
         self._content = content
         self._commands = 0
 
@@ -74,7 +76,7 @@ class Idempotency:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._known: OrderedDict[tuple[str, str], _Request] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], _Request] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
@@ -92,7 +94,8 @@ class Idempotency:
         message = await receive()
         content = _digest(scope, headers, message.get("body", b""))
         self._forget()
-        place = (scope["path"], key)
+        # Another key's holder must not get this one's answer.
+        place = (caller().key.id, scope["path"], key)
         known = self._known.get(place)
         if known is not None:
             await self._again(known, content, scope, receive, send)
@@ -103,7 +106,7 @@ class Idempotency:
         async def replay() -> Message:
             return whole.pop() if whole else await receive()
 
-        token = _keyed.set(_Keyed(scope["path"], key, content))
+        token = _keyed.set(_Keyed(place, content))
         recorder = _Recorder(send)
         try:
             await self._app(scope, replay, recorder)

@@ -21,6 +21,12 @@ def number_of(text: str) -> int:
     return outcome.number
 
 
+def masked(number: str) -> str:
+    """A number for whoever may not see it: its first three and last two digits."""
+    digits = number.lstrip("+")
+    return f"+{digits[:3]}{'•' * max(0, len(digits) - 5)}{digits[-2:]}"
+
+
 def refusal(reason: Reason) -> str:
     """What is wrong with a number in a request, its code first, and how to write it."""
     words = _WITHOUT_PLUS if reason == Reason.NO_COUNTRY else with_remedy(reason)

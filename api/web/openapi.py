@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.web.answers import ANSWERS, MODELS, STREAMS
+from api.web.guard import SIGN_IN
 from api.web.idempotency import HEADER
 from schemas.campaign import CampaignSpec
 from schemas.json import JsonObject
@@ -31,7 +32,9 @@ PROBLEM: Final[JsonObject] = {
     },
 }
 _ALWAYS: Final = {
-    "403": "the host name or the origin of the request is not allowed",
+    "401": "no key, or one that does not hold",
+    "403": "the key may not do that, or the host name or the origin of the request is not allowed",
+    "429": "too many requests with this key, or too many wrong keys from this address; try again (Retry-After)",
     "500": "an internal error; the API's log has the details",
     "503": "Kafka or ClickHouse does not answer; try again (Retry-After)",
 }
@@ -65,6 +68,8 @@ def describe(app: FastAPI) -> JsonObject:
         for path, methods in made["paths"].items():
             for method, operation in methods.items():
                 _complete(path, method, operation)
+        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        made["security"] = [{"key": []}]
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -77,6 +82,8 @@ def _complete(path: str, method: str, operation: JsonObject) -> None:
         said |= {**_WITH_BODY, **_CHANGING}
     if path.startswith("/v1/campaigns/"):
         said |= {**_OF_CAMPAIGN, **_CHANGING}
+    if not path.startswith("/v1/") or (method, path) == ("post", SIGN_IN):
+        operation["security"] = []
     if method == "post":
         operation.setdefault("parameters", []).append(_KEY)
     if (method, path) in STREAMS:

@@ -17,7 +17,7 @@ import typer
 from adapters import settings as configuration
 from adapters.settings import Settings
 from adapters.terminal import FAILED, UserError, note, say, write_json
-from cli.client import Client, retrying
+from cli.client import api_of, retrying
 from cli.demo import result as demo_result
 from cli.demo import view as demo_view
 from loadtest import aggregator as aggregator_scripts
@@ -55,7 +55,6 @@ def demo(
     if data is not None:
         os.environ["LONGWAVE_DATA"] = str(data)
     settings = configuration.load()
-    note(f"page     {settings.api.url}/  (once the stack is up)")
     with _stack(settings, workers):
         _contacts(settings, recipients)
         result = _campaign(settings)
@@ -63,7 +62,8 @@ def demo(
         if exit:
             _judge(result)
             return
-        note(f"page     {settings.api.url}/  stays up; Ctrl-C ends the demo (data stays in {settings.data})")
+        note(f"page     {_signed_in(settings)}")
+        note(f"         stays up; Ctrl-C ends the demo (data stays in {settings.data})")
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
 
@@ -82,11 +82,18 @@ def _stack(settings: Settings, workers: int) -> Iterator[None]:
         with demo_view.echo(plan.log_of(settings.data.absolute(), "supervisor")):
             options = background.options(workers, plan.NAMES, SCRIPT)
             seconds = background.start(settings.data, *options, follow=True)
-        note(f"stack    ready after {seconds:.1f} s: {settings.api.url}/")
+        note(f"stack    ready after {seconds:.1f} s")
+        note(f"page     {_signed_in(settings)}")
         yield
     finally:
         if background.stop(settings.data):
             note("stack    stopped")
+
+
+def _signed_in(settings: Settings) -> str:
+    """A link that opens the page signed in, once, within ten minutes."""
+    url: str = api_of(settings).send("POST", "/v1/session/links")["url"]
+    return url
 
 
 def _contacts(settings: Settings, recipients: int) -> None:
@@ -108,7 +115,7 @@ def _longwave(*words: str) -> None:
 
 
 def _campaign(settings: Settings) -> JsonObject:
-    api = Client(settings.api.url)
+    api = api_of(settings)
     made = api.send("POST", "/v1/campaigns", orjson.dumps(_spec()))
     _check_carried_out(made)
     campaign = made["id"]

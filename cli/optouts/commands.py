@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from adapters.terminal import one_line, say, to_json, write_json
+from adapters.terminal import FAILED, note, one_line, say, to_json, write_json
 from cli.client import our_api
 from cli.contacts.options import Account as Whose
 from cli.contacts.options import (
@@ -88,12 +88,16 @@ def add(
     evidence: Annotated[str, typer.Option("--evidence", help="What the person change or did; kept forever.")] = "",
     account: Account = "",
 ) -> None:
-    """Opt numbers out, all or none. Within a second nothing more is sent to them, waiting messages included."""
+    """Opt out each number that can be read. Within a second nothing more is sent to it, waiting messages included."""
     import orjson
 
     body = {"numbers": numbers, "evidence": evidence, "account": account}
     change = our_api().send("POST", "/v1/optouts", orjson.dumps(body))
     say(f"{change['recorded']} opted out")
+    if change["refused"]:
+        for refused in change["refused"]:
+            note(f"not opted out: {refused['error']}")
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -32,6 +32,7 @@ def examine(settings: Settings) -> list[Finding]:
         _ports,
         _kafka,
         _clickhouse,
+        _doors,
         _machine,
     ]
     return [finding for check in checks for finding in check(settings)]
@@ -138,6 +139,14 @@ def _unapplied(settings: Settings) -> list[str]:
     finally:
         store.close()
     return [migration.file for migration in read() if migration.number not in applied]
+
+
+def _doors(settings: Settings) -> Iterator[Finding]:
+    """Keys and sessions travel with each request, so beyond this machine only over HTTPS."""
+    api = settings.api
+    open_ = api.is_reached_from_outside() and not api.url.startswith("https:")
+    fix = "put a proxy with TLS before it, listen on 127.0.0.1, and set api.public_url to its https:// address"
+    yield Finding("api address", not open_, f"{api.url}{', reached from outside without TLS' * open_}", fix * open_)
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,5 @@
 // The server's event stream, and the texts that show how fresh the page is.
+import { call } from "./api.js";
 import { $ } from "./dom.js";
 import { age } from "./format.js";
 
@@ -28,7 +29,11 @@ export function listen(query, onEvent) {
     if (source !== mine) return;
     lastEventAt = 0;
     // After an error response (for instance a proxy's 502) a browser does not reconnect. We do.
-    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (source === mine) listen(query, onEvent); }, 2000);
+    // If the session is over, `call` begins again.
+    if (mine.readyState === EventSource.CLOSED) {
+      call("GET", "v1/session").catch(() => null);
+      setTimeout(() => { if (source === mine) listen(query, onEvent); }, 2000);
+    }
   };
 }
 

@@ -10,7 +10,7 @@ import orjson
 
 from adapters.clickhouse import Store
 from adapters.settings import Settings
-from cli.client import Client
+from cli.client import api_of
 from schemas.ids import bucket_sql
 
 FIRST_NUMBER = 12_125_000_000
@@ -39,7 +39,7 @@ class Api:
     """The REST API as a benchmark needs it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = Client(settings.api.url, timeout=60.0)
+        self._client = api_of(settings, timeout=60.0)
 
     def launch(self, name: str, lists: list[str], **spec: Any) -> str:
         """Create and launch; the campaign's id."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from cli.client import Client
+from cli.client import Client, api_of
 from cli.main import run as command
 from loadtest.bench.campaigns import fill, wait_until
 from loadtest.bench.report import Result
@@ -159,7 +159,7 @@ def run(recipients: int = 20_000, large: int = 1_000_000) -> Result:
 
 def _time_large(stack: Stack, recipients: int) -> float:
     fill(stack.settings, "large", recipients)
-    api = Client(stack.settings.api.url, timeout=120.0)
+    api = api_of(stack.settings, timeout=120.0)
     campaign = api.send("POST", "/v1/campaigns", orjson.dumps(_spec("large", lists=["large"])))["id"]
     begun = time.monotonic()
     review = api.get(f"/v1/campaigns/{campaign}/review")
@@ -178,7 +178,7 @@ def _cases(stack: Stack, folder: Path, recipients: int) -> list[Compared]:
     odd.write_text("phone,first_name\n" + "".join(f"+1212555{n:04},{_odd_name(n)}\n" for n in range(100, 200)))
     for name, file in (("half", half), ("people", people), ("odd", odd)):
         assert command(["contacts", "import", str(file), "--list", name]) == 0
-    api = Client(stack.settings.api.url)
+    api = api_of(stack.settings)
     soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
     return [
         compare(api, _spec("half of the list, first", lists=["half"], smart_sending_hours=24)),

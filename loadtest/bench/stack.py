@@ -149,7 +149,8 @@ def _keep_logs(folder: Path) -> None:
 
 
 def _settings(folder: Path) -> str:
-    kafka, _, clickhouse, api, ingress, aggregator, _, metrics = free_ports(8 + 8)[:8]
+    # The controller's port follows Kafka's; metrics of the writer, the API and the ingress are before the workers'.
+    kafka, _, clickhouse, api, ingress, aggregator, _, _, _, metrics = free_ports(10 + 8)[:10]
     values: dict[str, Any] = {
         "data": str(folder),
         "kafka.bootstrap": f"127.0.0.1:{kafka}",

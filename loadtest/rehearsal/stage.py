@@ -18,8 +18,9 @@ import orjson
 import psutil
 
 from adapters import http
+from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS
 from adapters.terminal import UserError
-from cli.client import Client
+from cli.client import Client, api_of
 from loadtest.bench.campaigns import TEXT, fill, wait_until
 from loadtest.bench.stack import Stack, free_ports, private_stack
 from loadtest.rehearsal import prometheus
@@ -70,7 +71,7 @@ class Stage:
     children: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Ended with the stage, whatever becomes of the incident."""
     extra_ingresses: list[int] = field(default_factory=list)
-    """Ports of ingresses that Prometheus scrapes besides the supervised one."""
+    """Ports with the metrics of ingresses that Prometheus scrapes besides the supervised one."""
 
     # What operators see
 
@@ -84,9 +85,9 @@ class Stage:
         workers = sum(name.startswith("worker-") for name in self.stack.entries())
         ports = {
             "worker": [settings.metrics_port + index for index in range(workers)],
-            "writer": [settings.metrics_port - 1],
-            "api": [settings.api.port],
-            "ingress": [settings.ingress.port],
+            "writer": [settings.metrics_port + WRITER_METRICS],
+            "api": [settings.metrics_port + API_METRICS],
+            "ingress": [settings.metrics_port + INGRESS_METRICS],
         }
         ports["ingress"] += self.extra_ingresses
         self.prometheus.watch({job: [f"127.0.0.1:{port}" for port in at] for job, at in ports.items()})
@@ -131,9 +132,14 @@ class Stage:
 
     def second_ingress(self, **env: str) -> Callable[[], None]:
         """One ingress more with these variables, scraped by Prometheus until what this returns is called."""
-        port = free_ports(1)[0]
+        port, *_, metrics = free_ports(5)
         folder = Path(self.children.enter_context(tempfile.TemporaryDirectory(prefix="longwave-rehearsal-")))
-        own = {"LONGWAVE_DATA": str(folder), "LONGWAVE_INGRESS__PORT": str(port), **env}
+        own = {
+            "LONGWAVE_DATA": str(folder),
+            "LONGWAVE_INGRESS__PORT": str(port),
+            "LONGWAVE_METRICS_PORT": str(metrics),
+            **env,
+        }
         log = self.children.enter_context((folder / "ingress.log").open("wb"))
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli.main", "run", "ingress"],
@@ -148,7 +154,7 @@ class Stage:
 
         self.children.callback(end)
         wait_until("it is ready", lambda: http.answers(f"http://127.0.0.1:{port}/readyz"), PATIENCE)
-        self.extra_ingresses.append(port)
+        self.extra_ingresses.append(metrics + INGRESS_METRICS)
         self.watch()
         return end
 
@@ -196,7 +202,7 @@ def stage(rules: Rules, faster: float, *, small_disk: bool = False) -> Iterator[
         disk = made.enter_context(_small_disk(folder / "disk")) if small_disk else None
         stack = made.enter_context(private_stack(SETTINGS, script=script, parent=disk))
         watched = made.enter_context(prometheus.running(free_ports(1)[0], rules, faster))
-        started = Stage(stack, watched, script, Client(stack.settings.api.url, timeout=30.0))
+        started = Stage(stack, watched, script, api_of(stack.settings, timeout=30.0))
         made.enter_context(started.children)
         started.campaign = started.launch(
             LIST, RECIPIENTS + round(RATE * TRAFFIC_SECONDS / faster / 2), 12_125_000_000

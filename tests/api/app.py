@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from fastapi import FastAPI
 
 from adapters.health.state import Health
 from adapters.settings import Settings
+from api.keys import Keys
 from api.server import create_app
 from api.services import Services
+from api.web.allowance import Allowance
+from api.web.sessions import Sessions
+from pipeline.identity.api_keys import KeyText, hash_of, made
 from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
+from schemas.keys import SCOPES, ApiKey
+from schemas.wire import encode
 
 
 @dataclass
@@ -24,6 +31,11 @@ class Fake:
 
     known: dict[str, CampaignDocument] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
+
+    def send(self, topic: str, value: bytes, *, key: bytes) -> asyncio.Future[None]:
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
 
     async def emit(self, topic: str, value: bytes, *, key: bytes) -> None:
         command = COMMANDS.decode(value)
@@ -49,8 +61,19 @@ class Fake:
         return self.get(campaign)
 
 
-def served(fake: Fake) -> FastAPI:
-    """A new API process, so to say, that knows what `fake` knows."""
+def key_like(text: KeyText, **fields: Any) -> ApiKey:
+    """What is kept of a key that may do everything, but for `fields`."""
+    kept = {"id": text.id, "name": "test", "hash": hash_of(text), "scopes": list(SCOPES), "created": 1}
+    return ApiKey(**{**kept, **fields})
+
+
+KEY = made(bytes(range(30)))
+"""The key that `ask` sends."""
+FIRST = key_like(KEY)
+
+
+def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
+    """A new API process, so to say, that knows what `fake` knows, and these keys, or else `FIRST`."""
 
     async def fresh(_: CampaignDocument) -> None:
         return None
@@ -61,18 +84,64 @@ def served(fake: Fake) -> FastAPI:
     loading = asyncio.get_running_loop().create_future()
     loading.set_result(None)
     kafka = SimpleNamespace(text="", since=0)
-    app = create_app(Settings())
-    app.state.services = Services(Settings(), fake, fake, figures, kafka, Health("api"), None, loading)  # type: ignore[arg-type]
+    settings = Settings()
+    app = create_app(settings)
+    keys = known_keys(settings, *(own or [FIRST]))
+    sessions, allowance = Sessions(settings, keys), Allowance(1000)
+    app.state.services = Services(
+        settings,
+        fake,
+        fake,
+        figures,
+        kafka,
+        Health("api"),
+        None,
+        keys,
+        sessions,
+        allowance,
+        loading,  # type: ignore[arg-type]
+        loading,  # type: ignore[arg-type]
+    )
     return app
+
+
+def known_keys(settings: Settings, *known: ApiKey) -> Keys:
+    """Keys that were read from Kafka."""
+    keys = Keys(settings, None)  # type: ignore[arg-type]
+    for key in known:
+        keys.view._apply(key.id.encode(), encode(key))
+    keys.view._view.ready.set()
+    return keys
 
 
 async def ask(app: FastAPI, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
     """Status and JSON of an answer."""
-    named = {"host": "127.0.0.1:18080", "content-type": "application/json", **headers}
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    sent = await _sent(app, method, path, body, headers)
+    return sent[0]["status"], orjson.loads(b"".join(item.get("body", b"") for item in sent[1:]))
+
+
+async def raw(
+    app: FastAPI, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an answer."""
+    sent = await _sent(app, method, path, body, headers)
+    head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return head, b"".join(item.get("body", b"") for item in sent[1:])
+
+
+async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str]) -> list[Any]:
+    named = {
+        "host": "127.0.0.1:18080",
+        "content-type": "application/json",
+        "authorization": f"Bearer {KEY}",
+        **headers,
+    }
+    # "" sends none.
+    named = {name: value for name, value in named.items() if value or name != "authorization"}
+    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
     scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": raw, "root_path": "", "scheme": "http", "server": ("127.0.0.1", 18080), "http_version": "1.1",
+        "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
+        "headers": encoded, "root_path": "", "scheme": "http", "server": ("127.0.0.1", 18080), "http_version": "1.1",
     }  # fmt: skip
     coming = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
@@ -84,4 +153,4 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes = b"", **headers
         sent.append(message)
 
     await app(scope, receive, send)
-    return sent[0]["status"], orjson.loads(b"".join(item.get("body", b"") for item in sent[1:]))
+    return sent

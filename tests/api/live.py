@@ -18,7 +18,7 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.settings import Settings, load
 from adapters.terminal import UserError
-from cli.client import Client
+from cli.client import Client, api_of, key_of
 from cli.main import run
 from devstack import ready, view
 from tests.stack import environment, running
@@ -40,6 +40,14 @@ median = 2.5
 least = 2.0
 """
 PEOPLE = 2000
+KEYS: dict[str, str] = {}
+"""Address of an API → its first key."""
+
+
+def authorized(url: str) -> dict[str, str]:
+    """The headers with which the API at `url` takes a request."""
+    key = next((key for address, key in KEYS.items() if url.startswith(address)), "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def in_minutes(minutes: int) -> str:
@@ -58,6 +66,11 @@ class Live:
     def set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let commands run in this process find the stack."""
         set_all(monkeypatch, self.variables)
+
+    @property
+    def key(self) -> str:
+        """The stack's first key, which may do everything."""
+        return key_of(self.settings)
 
     def pid(self, name: str) -> int:
         actual = view.gather(self.settings.data)
@@ -124,7 +137,8 @@ def up(folder: Path) -> Iterator[Live]:
         )
         opted_out = _import(folder, variables)
         eventually(lambda: _recorded(settings), lambda count: count == opted_out)
-        yield Live(variables, settings, Client(settings.api.url))
+        KEYS[settings.api.url] = key_of(settings)
+        yield Live(variables, settings, api_of(settings))
 
 
 def set_all(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:

@@ -28,7 +28,9 @@ def test_json_and_toml_get_the_same_forecast_from_the_contacts(live: Live) -> No
     assert reported["finish"] > reported["begin"]
     assert 1800 < reported["recipients"] < 2000
     assert reported["audience"] == f"{reported['recipients'] + sum(reported['skipped'].values()):,} contacts"
-    assert set(reported["skipped"]) == {"opted_out"}
+    # Numbers may be unreachable by what other tests sent.
+    assert "opted_out" in reported["skipped"]
+    assert set(reported["skipped"]) <= {"opted_out", "unreachable"}
     assert sum(zone["recipients"] for zone in reported["zones"]) == reported["recipients"]
     assert reported["why"].startswith("main 5000 segments/s: needs")
 

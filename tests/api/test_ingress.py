@@ -49,8 +49,9 @@ def click_token(key: bytes, campaign: str, message: int, ordinal: int, link: int
 class Ingress:
     """A running ingress process."""
 
-    def __init__(self, url: str, child: subprocess.Popen[bytes], kafka: Kafka) -> None:
+    def __init__(self, url: str, child: subprocess.Popen[bytes], kafka: Kafka, metrics: str) -> None:
         self.url = url
+        self.metrics = metrics
         self.child = child
         self.kafka = kafka
 
@@ -113,8 +114,8 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
     variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
     with running(["run", "ingress"], variables, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("ingress", lambda: http.answers(f"{url}/metrics"), lambda: child.poll() is None)
-        yield Ingress(url, child, kafka)
+        ready.wait_for("ingress", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None)
+        yield Ingress(url, child, kafka, f"http://127.0.0.1:{int(variables['LONGWAVE_METRICS_PORT']) - 3}/metrics")
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +253,7 @@ async def test_unsigned_requests_are_refused_and_counted(ingress: Ingress, campa
 
 
 async def _metric(ingress: Ingress, name: str) -> float:
-    _, text = await ingress.page("/metrics")
+    text = await asyncio.to_thread(http.page, ingress.metrics)
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
 
 
@@ -399,7 +400,8 @@ async def test_health_and_metrics(ingress: Ingress) -> None:
     async with asyncio.timeout(20):
         while (await ingress.page("/readyz"))[0] != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert (await ingress.page("/metrics"))[0] == 200
+    assert await _metric(ingress, "process_resident_memory_bytes") > 1e6
+    assert (await ingress.page("/metrics"))[0] == 404, "not on the public port"
 
 
 async def test_without_kafka_everything_is_to_be_sent_again(tmp_path: Path, campaign: str) -> None:

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
+from cli.client import Client
 from tests.api.live import Live, in_minutes
 
 CHROMIUM = "/usr/bin/chromium"
@@ -32,6 +33,7 @@ def browser() -> Iterator[Browser]:
 def page(live: Live, browser: Browser) -> Iterator[Page]:
     """The page at 1280 px; any error in its console or request to elsewhere fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
+    signed_in(live, context)
     page = context.new_page()
     page.set_default_timeout(20_000)
     wrong: list[str] = []
@@ -41,6 +43,52 @@ def page(live: Live, browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not wrong
+
+
+def signed_in(live: Live, context: BrowserContext) -> None:
+    """The browser has the cookie of the stack's first key."""
+    answer = context.request.post(f"{live.api.url}/v1/session", data={"by": "key", "secret": live.key})
+    assert answer.ok, answer.text()
+
+
+def test_signing_in_with_a_key_and_out_again(live: Live, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    page.goto(live.api.url)
+    expect(page.locator("#sign-in")).to_be_visible()
+    expect(page.locator("#main")).to_be_hidden()
+    page.fill("#s-key", "lw_nonsense")
+    page.click("#sign-in-form [type=submit]")
+    expect(page.locator("#s-trouble")).to_contain_text("not known, has expired, or was revoked")
+    page.fill("#s-key", live.key)
+    page.click("#sign-in-form [type=submit]")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    expect(page.locator("#who")).to_have_text("first")
+    assert not page.evaluate("document.cookie"), "no script reads the session"
+    page.click("#sign-out")
+    expect(page.locator("#sign-in")).to_be_visible()
+    context.close()
+
+
+def test_a_link_signs_in_and_a_revoked_key_out(live: Live, browser: Browser) -> None:
+    made = live.api.send("POST", "/v1/keys", b'{"name": "reader", "scopes": ["read"]}')
+    link = Client(live.api.url, key=made["secret"]).send("POST", "/v1/session/links")["url"]
+    campaign = live.create(name="To be read")["id"]
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    page.goto(link)
+    expect(page.locator("#who")).to_have_text("reader")
+    assert "sign-in" not in page.url
+    row(page, campaign).click()
+    expect(page.locator("#panel h2")).to_have_text("To be read")
+    expect(page.locator("#new")).to_be_hidden()
+    expect(page.locator("#panel .actions button").first).to_be_hidden()
+    live.api.send("DELETE", f"/v1/keys/{made['id']}")
+    expect(page.locator("#sign-in")).to_be_visible()
+    again = context.new_page()
+    again.goto(link)
+    expect(again.locator("#s-trouble")).to_contain_text("this sign-in link is used")
+    context.close()
 
 
 def row(page: Page, campaign: str) -> Any:

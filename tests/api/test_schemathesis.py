@@ -26,6 +26,7 @@ def test_the_api_does_what_its_description_says(live: Live, tmp_path: Path) -> N
         "--request-timeout=20",
         "--seed=10",
         f"--exclude-path={ENDLESS}",
+        f"--header=Authorization: Bearer {live.key}",
         "--generation-database=none",
         "--no-color",
     ]

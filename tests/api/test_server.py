@@ -19,19 +19,25 @@ from pyarrow import parquet
 
 from adapters import http
 from adapters.kafka import topics
+from adapters.private_files import FIRST_KEY, read_password
 from adapters.settings import Kafka
 from devstack import ready
-from tests.api.live import Live, eventually, in_minutes, spec
+from tests.api.live import KEYS, Live, authorized, eventually, in_minutes, spec
 from tests.stack import Server, environment, free_ports, running
 
 JSON = {"Content-Type": "application/json"}
+
+
+NOWHERE = "127.0.0.1:9"
+"""Where no Kafka answers."""
 
 
 def ask(
     url: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, Any]]:
     """(status, JSON) of an answer, refused or not."""
-    request = urllib.request.Request(url, body, headers or (JSON if body else {}), method=method)
+    named = {**authorized(url), **(headers or (JSON if body else {}))}
+    request = urllib.request.Request(url, body, named, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=40) as answer:
@@ -52,6 +58,8 @@ def api_alone(folder: Path, bootstrap: str, clickhouse_port: int = 0) -> Iterato
     with running(["run", "api"], variables, folder) as child:
         url = f"http://127.0.0.1:{port}"
         ready.wait_for("the API", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None)
+        if bootstrap != NOWHERE:
+            KEYS[url] = eventually(lambda: read_password(folder / FIRST_KEY), bool)
         yield url
 
 
@@ -118,7 +126,8 @@ def test_a_campaign_goes_out_and_all_figures_agree(live: Live, tmp_path: Path) -
 
 
 def exported(live: Live, campaign: str, query: str = "") -> list[dict[str, str]]:
-    with urllib.request.urlopen(f"{live.api.url}/v1/campaigns/{campaign}/export?{query}") as answer:
+    url = f"{live.api.url}/v1/campaigns/{campaign}/export?{query}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=authorized(url))) as answer:
         assert answer.headers["Content-Type"].startswith("text/csv")
         return list(csv.DictReader(io.TextIOWrapper(answer)))
 
@@ -274,7 +283,8 @@ def test_requests_of_foreign_pages_are_refused(live: Live) -> None:
 
 
 def test_live_tells_a_change_within_two_seconds_and_only_what_changed(live: Live) -> None:
-    with urllib.request.urlopen(f"{live.api.url}/v1/live?search=Streamed", timeout=20) as stream:
+    url = f"{live.api.url}/v1/live?search=Streamed"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=authorized(url)), timeout=20) as stream:
         first = next_event(stream)
         assert first["rows"] == []
         begin = time.monotonic()
@@ -305,8 +315,9 @@ def next_with_rows(stream: Any) -> dict[str, Any]:
 def test_health_metrics_and_openapi(live: Live) -> None:
     assert ask(f"{live.api.url}/healthz") == (200, {"process": "api", "alive": True})
     assert ask(f"{live.api.url}/readyz")[1] == {"process": "api", "ready": True, "not_ready": [], "limited": []}
-    with urllib.request.urlopen(f"{live.api.url}/metrics") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{live.settings.metrics_port - 2}/metrics") as answer:
         assert b"process_resident_memory_bytes" in answer.read()
+    assert ask(f"{live.api.url}/metrics")[0] == 404, "not on the public port"
     paths = ask(f"{live.api.url}/openapi.json")[1]["paths"]
     assert {"/v1/campaigns", "/v1/campaigns/{campaign}/launch", "/v1/live"} <= set(paths)
     assert ask(f"{live.api.url}/v1/nothing")[1]["error"] == "nothing at /v1/nothing; see /docs"
@@ -352,7 +363,7 @@ def test_coordinator_silent_is_202_and_says_where_to_look(kafka: Server, tmp_pat
 
 
 def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
-    with api_alone(tmp_path, "127.0.0.1:9") as url:
+    with api_alone(tmp_path, NOWHERE) as url:
         for method, path, body in (
             ("GET", "/v1/campaigns", None),
             ("GET", "/v1/campaigns/zzzzzzzz", None),
@@ -366,7 +377,7 @@ def test_kafka_down_is_503_with_where_and_what_to_do(tmp_path: Path) -> None:
         assert ask(f"{url}/healthz")[0] == 200
         status, readiness = ask(f"{url}/readyz")
         assert status == 503
-        assert {item["part"] for item in readiness["not_ready"]} == {"kafka", "clickhouse", "campaigns"}
+        assert {item["part"] for item in readiness["not_ready"]} == {"kafka", "clickhouse", "campaigns", "keys"}
         with urllib.request.urlopen(f"{url}/") as page:
             assert "<title>Longwave · Campaigns</title>".encode() in page.read()
 

@@ -95,7 +95,13 @@ def test_every_dependency_is_a_service_with_that_condition() -> None:
 @pytest.mark.parametrize("name", ["aggregator", "writer", "ingress", "worker", "api"])
 def test_compose_asks_each_process_whether_it_is_ready(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch, OURS[name])
-    url = plan.base_url(settings, "worker-0" if name == "worker" else name)
+    # Where others ask them: a server that does not answer there is not ready, whatever its port for metrics says.
+    own = {"api": settings.api.port, "ingress": settings.ingress.port}
+    url = (
+        f"http://127.0.0.1:{own[name]}"
+        if name in own
+        else plan.base_url(settings, name.replace("worker", "worker-0"))
+    )
     assert OURS[name]["healthcheck"]["test"][-1] == f"{url}/readyz"
 
 
@@ -159,8 +165,8 @@ def test_prometheus_scrapes_where_our_processes_listen(monkeypatch: pytest.Monke
     assert actual == {
         "worker": settings.metrics_port,
         "writer": settings.metrics_port - 1,
-        "api": settings.api.port,
-        "ingress": settings.ingress.port,
+        "api": settings.metrics_port - 2,
+        "ingress": settings.metrics_port - 3,
     }
 
 

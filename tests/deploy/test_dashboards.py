@@ -68,7 +68,7 @@ def shown(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show
 def sent(live: Live) -> str:
     """A campaign that was sent, with receipts and clicks."""
     campaign: str = live.create(name="Shown")["id"]
-    assert ask(f"{live.api.url}/v1/campaigns/{campaign}/launch", "POST")[0] == 200
+    live.api.send("POST", f"/v1/campaigns/{campaign}/launch")
     live.until(campaign, lambda shown: bool(shown["figures"]) and shown["figures"]["clicked"]["people"] > 50)
     return campaign
 
@@ -80,8 +80,8 @@ def prometheus(live: Live, folder: Path) -> Iterator[str]:
     jobs = {
         "worker": settings.metrics_port,
         "writer": settings.metrics_port - 1,
-        "api": settings.api.port,
-        "ingress": settings.ingress.port,
+        "api": settings.metrics_port - 2,
+        "ingress": settings.metrics_port - 3,
         "clickhouse": settings.clickhouse.port,
     }
     scrapes = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for name, at in jobs.items()]

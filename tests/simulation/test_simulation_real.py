@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from adapters.clickhouse import Store
-from cli.client import Client
+from cli.client import Client, api_of
 from cli.main import run
 from cli.simulate.setup import launches_of
 from loadtest.aggregator.script import read_script
@@ -95,7 +95,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         simulated = simulate(
             launches, Conditions(read_script(script), 1, 1_794_934_800_000, stack.settings.kafka.partitions)
         )
-        api = Client(stack.settings.api.url)
+        api = api_of(stack.settings)
         earlier, _ = _sent(api, EARLIER)
         campaign, shown = _sent(api, SALE)
         out = folder / "rows.csv"

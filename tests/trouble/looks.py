@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.settings import Settings
 from adapters.terminal import UserError
-from cli.client import Client
+from cli.client import api_of
 
 PAUSE = 0.3
 """Seconds between an answer and the next look."""
@@ -18,7 +19,7 @@ PAUSE = 0.3
 class Looks:
     """`found` are the answers in order, `refused` the looks that had none (the API or Kafka away)."""
 
-    url: str
+    settings: Settings
     campaign: str
     history: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Looks:
         return list(dict.fromkeys(item["reason"] for item in self.history if item["reason"]))
 
     def _run(self) -> None:
-        client = Client(self.url, timeout=60.0)
+        client = api_of(self.settings, timeout=60.0)
         while not self._stop.is_set():
             try:
                 self.history.append({**client.get(f"/v1/campaigns/{self.campaign}"), "looked": time.monotonic()})

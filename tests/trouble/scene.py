@@ -25,7 +25,7 @@ from adapters.clock import now_ms
 from adapters.kafka import dead_letters
 from adapters.settings import CONFIG_VARIABLE
 from adapters.terminal import UserError
-from cli.client import Client
+from cli.client import api_of
 from devstack import children, record
 from loadtest.bench.campaigns import fill
 from loadtest.bench.campaigns import wait_until as poll
@@ -70,7 +70,7 @@ class Scene:
         self.settings = stack.settings
         self.data = stack.settings.data
         self.arrivals = Arrivals(self.data / "aggregator")
-        self.api = Client(self.settings.api.url, timeout=60.0)
+        self.api = api_of(self.settings, timeout=60.0)
 
     @property
     def window(self) -> int:
@@ -220,7 +220,7 @@ class Campaign:
     looks: Looks = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        self.looks = Looks(self.scene.settings.api.url, self.id)
+        self.looks = Looks(self.scene.settings, self.id)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:

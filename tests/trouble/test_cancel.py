@@ -52,7 +52,7 @@ def not_sent_on_the_page(stage: Scene, campaign: str, count: int) -> None:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
         page = browser.new_page()
-        page.goto(stage.settings.api.url)
+        page.goto(stage.longwave("keys", "link").strip())
         page.locator(f'#rows tr[data-id="{campaign}"]').click()
         page.click('#panel [data-action="resolve"]')
         expect(page.locator("#confirm-text")).to_contain_text(f"{count:,} messages have no known outcome")

@@ -186,8 +186,11 @@ def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scen
     assert "is opted out" in stage.longwave("optouts", "show", "+14155554321")
     stage.longwave("optouts", "remove", "+14155554321", "--evidence", "form on the web site, 2026-11-22")
     wait_until("it is in again", lambda: "is not opted out" in stage.longwave("optouts", "show", "+14155554321"), 20)
-    assert "nothing recorded" in stage.longwave("optouts", "add", "+14155554003", "12", code=1)
-    assert "is not opted out" in stage.longwave("optouts", "show", "+14155554003")
+    said = stage.longwave("optouts", "add", "+14155554003", "12", code=1)
+    assert "1 opted out" in said
+    assert "not opted out: '12'" in said
+    wait_until("it is out", lambda: "is opted out" in stage.longwave("optouts", "show", "+14155554003"), 20)
+    assert "nothing recorded" in stage.longwave("optouts", "add", "12", code=1)
 
 
 def test_every_reply_is_accounted_for_and_every_change_has_its_evidence(stage: Scene) -> None:

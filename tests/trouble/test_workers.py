@@ -64,8 +64,8 @@ def metrics(stage: Scene, name: str) -> str:
     at = {
         "worker-0": f"http://127.0.0.1:{settings.metrics_port}",
         "writer": f"http://127.0.0.1:{settings.metrics_port - 1}",
-        "api": settings.api.url,
-        "ingress": settings.ingress.url,
+        "api": f"http://127.0.0.1:{settings.metrics_port - 2}",
+        "ingress": f"http://127.0.0.1:{settings.metrics_port - 3}",
         "aggregator": settings.aggregator.url,
     }
     with urllib.request.urlopen(f"{at[name]}/metrics", timeout=30) as answer:

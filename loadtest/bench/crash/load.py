@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import orjson
 
+from adapters.settings import Settings
 from adapters.terminal import UserError
-from cli.client import Client
+from cli.client import api_of
 from loadtest.bench.campaigns import TEXT
 
 PERIOD: Final = 0.5
@@ -21,8 +22,8 @@ class Load:
     """Keeps `backlog` recipients waiting in campaigns to the list `audience`, from a thread of its own, and looks
     several times a second whether everybody of every running campaign is in exactly one state."""
 
-    def __init__(self, url: str, audience: str, recipients: int, policy: str, backlog: int) -> None:
-        self._client = Client(url, timeout=15.0)
+    def __init__(self, settings: Settings, audience: str, recipients: int, policy: str, backlog: int) -> None:
+        self._client = api_of(settings, timeout=15.0)
         self._audience = audience
         self._recipients = recipients
         self._policy = policy

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from aiokafka.partitioner import murmur2
 
-from cli.client import Client
+from cli.client import api_of
 from loadtest.bench.campaigns import fill, wait_until
 from loadtest.bench.crash.account import Account
 from loadtest.bench.crash.arrivals import Arrivals
@@ -69,7 +69,7 @@ class _Run:
         self._findings = Findings(policy=setting.policy, window=window)
         self._arrivals = Arrivals(stack.settings.data / "aggregator", list(setting.lanes), setting.recipients)
         backlog = setting.backlog * RATE * len(setting.lanes)
-        self._load = Load(stack.settings.api.url, AUDIENCE, setting.recipients, setting.policy, backlog)
+        self._load = Load(stack.settings, AUDIENCE, setting.recipients, setting.policy, backlog)
         self._load.taken = lambda: self._arrivals.taken
         self._killer = Killer(stack, setting.seed, self._coordinating)
         self._stops = Stops(stack.settings, setting.recipients, setting.stops_per_second, setting.seed)
@@ -184,7 +184,7 @@ class _Run:
     def _account(self, folder: Path) -> None:
         self._arrivals.catch_up()
         findings, load = self._findings, self._load
-        client = Client(self._stack.settings.api.url, timeout=120.0)
+        client = api_of(self._stack.settings, timeout=120.0)
         account = findings.account = Account()
         for campaign in load.campaigns:
             shown = client.get(f"/v1/campaigns/{campaign}")

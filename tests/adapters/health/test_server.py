@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.errors import LongwaveError
 from adapters.health import server
 from adapters.health.state import Health
 from tests.stack import free_ports
@@ -64,5 +65,5 @@ def test_clients_that_say_nothing_end_and_the_others_are_answered(port: int, mon
 
 
 def test_a_taken_port_is_an_error(port: int) -> None:
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(LongwaveError, match="in use; stop who has the port, or set metrics_port"):
         server.serve(Health("writer"), "127.0.0.1", port)

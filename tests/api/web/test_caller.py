@@ -14,12 +14,12 @@ DRAFT = b'{"name": "x", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"
 @pytest.mark.parametrize(
     ("headers", "who"),
     [
-        ({}, "api"),
-        ({"origin": "http://127.0.0.1:18080"}, "page"),
-        ({"longwave_by": "maria"}, "maria"),
-        ({"longwave_by": "m\x1bx"}, "m x"),
-        ({"longwave_by": "x" * 500}, "x" * 60),
-        ({"longwave_by": "   "}, "api"),
+        ({}, "key test"),
+        ({"origin": "http://127.0.0.1:18080"}, "key test"),
+        ({"longwave_by": "maria"}, "maria (key test)"),
+        ({"longwave_by": "m\x1bx"}, "m x (key test)"),
+        ({"longwave_by": "x" * 500}, "x" * 60 + " (key test)"),
+        ({"longwave_by": "   "}, "key test"),
     ],
 )
 async def test_a_command_says_who_asked(headers: dict[str, Any], who: str) -> None:

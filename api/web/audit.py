@@ -1,0 +1,72 @@
+"""What is written to the audit log: changes, answers that give phone numbers away, and refusals of a key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from adapters.clock import now_ms
+from adapters.ports import Delivered
+from api.web.caller import HEADER, Caller, said
+from schemas import topics
+from schemas.audit import AuditEntry
+from schemas.wire import encode
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+log = logging.getLogger(__name__)
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NUMBERS: Final = re.compile(r"/v1/(contacts/.*|inbox|unreachable.*|optouts/.*|campaigns/[^/]*/export)")
+_CAMPAIGN: Final = re.compile(r"/v1/campaigns/([0-9a-hjkmnp-tv-z]{8})(/.*)?")
+_DIGITS: Final = re.compile(r"[0-9]{5,}")
+LONGEST: Final = 200
+
+
+def record(services: Services, scope: Scope, who: Caller | None, status: int) -> None:
+    """Write an entry for a request, if it is one to be kept. Does not wait for Kafka, which says in the log if it
+    refuses."""
+    method, path = scope["method"], scope["path"]
+    if not _is_kept(method, path, status, has_key="authorization" in Headers(scope=scope) or who is not None):
+        return
+    match = _CAMPAIGN.fullmatch(path)
+    document = services.campaigns.get(match[1]) if match else None
+    client = scope.get("client")
+    entry = AuditEntry(
+        id=uuid.uuid4().hex,
+        at=now_ms(),
+        key=who.key.id if who else "",
+        name=who.key.name if who else "",
+        who=who.who if who else said(Headers(scope=scope).get(HEADER, "")),
+        address=client[0] if client else "",
+        method=method,
+        path=_masked(path),
+        account=document.account if document else "",
+        campaign=match[1] if match else "",
+        status=status,
+    )
+    services.producer.send(topics.AUDIT.name, encode(entry), key=entry.key.encode()).add_done_callback(_check)
+
+
+def _is_kept(method: str, path: str, status: int, *, has_key: bool) -> bool:
+    if status in (401, 403):
+        return has_key
+    if status in (429, 503):
+        return False
+    return method not in _READING or bool(_NUMBERS.fullmatch(path))
+
+
+def _masked(path: str) -> str:
+    return _DIGITS.sub(lambda digits: f"{digits[0][:3]}…{digits[0][-2:]}", path)[:LONGEST]
+
+
+def _check(sent: asyncio.Future[Delivered]) -> None:
+    if not sent.cancelled() and sent.exception() is not None:
+        log.error("an entry of the audit log was not written: %s", sent.exception())
