@@ -119,7 +119,7 @@ class AggregatorPort(Protocol):
 
     @property
     def settled_after(self) -> float:
-        """Seconds after the begin of `submit` from which on nothing of it can arrive any more."""
+        """Seconds after the start of `submit` from which on nothing of it can arrive anymore."""
         ...
 
     async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
@@ -159,7 +159,7 @@ class CallbackPort(Protocol):
         JSON value with the fields of `ReceiptItem`, as far as it has them; the ingress takes it item by item.
 
         Raises:
-            ValueError: it is no list of receipts.
+            ValueError: it is not a list of receipts.
         """
         ...
 
@@ -168,6 +168,6 @@ class CallbackPort(Protocol):
         they have them.
 
         Raises:
-            ValueError: it is no list of texts.
+            ValueError: it is not a list of texts.
         """
         ...

@@ -34,7 +34,7 @@ If the aggregator has a `query_url`, it can be asked what became of messages who
 
 Answer 200, one entry per id: accepted and rejected as above, `{"id": "…", "status": "not_seen"}` for one that it has
 never taken, any other status where it cannot tell. Every other answer means: ask again. "not seen" can be relied on
-only once the request cannot arrive any more. So nothing is written to a socket later than `timeout` after `submit`
+only once the request cannot arrive anymore. So nothing is written to a socket later than `timeout` after `submit`
 began, and the connection is closed after twice that time; then the query may follow (`settled_after`). One gap is
 left: a process that is stopped between its last look at the clock and the write that follows at once. There the
 aggregator refuses the signature, because its timestamp is old.
