@@ -19,7 +19,8 @@ from typing import Final, Literal
 class Reason(StrEnum):
     """The closed list. `MEANINGS` has one entry for each, in the same order."""
 
-    # Of those whom eligibility skips. Where several apply, the first in this order is given.
+    # Of those whom eligibility skips, in the order of `_REASONS` in pipeline/eligibility/decide.py: where several apply,
+    # the first is given.
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     HELD_FOR_REVIEW = "held_for_review"
