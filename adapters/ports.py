@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, get_args
 
 import msgspec
@@ -80,6 +80,9 @@ class Capabilities:
     """It does not send a message id that it has processed again, and repeats its first answer (idempotency keys)."""
     answers_queries: bool
     """It says what became of a message id (`AggregatorPort.lookup`)."""
+    remedies: Mapping[Literal["refuses_repeats", "answers_queries"], str] = field(default_factory=dict)
+    """Which setting of the kind gives a capability, for whoever needs one that the account lacks; without those that
+    the kind can never have."""
 
 
 class AggregatorPort(Protocol):

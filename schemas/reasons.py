@@ -19,8 +19,8 @@ from typing import Final, Literal
 class Reason(StrEnum):
     """The closed list. `MEANINGS` has one entry for each, in the same order."""
 
-    # Of those whom eligibility skips, in the order of `_REASONS` in pipeline/eligibility/decide.py: where several apply,
-    # the first is given.
+    # Of those whom eligibility skips, as in `_REASONS` of pipeline/eligibility/decide.py: where several apply, the
+    # first in this order is given.
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     HELD_FOR_REVIEW = "held_for_review"
@@ -260,7 +260,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     ),
     _R.CANNOT_TELL: _recipient(("unknown",), "the aggregator was asked and does not know", _ASK),
     _R.NO_QUERY_URL: _recipient(
-        ("unknown",), "the aggregator cannot be asked: it has no query_url", "set its query_url",
+        ("unknown",), "the aggregator cannot be asked what became of it", _ASK,
     ),
     _R.NO_ANSWER_TO_QUERY: _recipient(("unknown",), "the aggregator was asked for a day and did not answer", _ASK),
     _R.EARLIER_ATTEMPT_UNANSWERED: _recipient(

@@ -55,7 +55,10 @@ class HttpBatchSettings(AggregatorSettings):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            batch=self.batch, refuses_repeats=self.idempotency_keys, answers_queries=bool(self.query_url)
+            batch=self.batch,
+            refuses_repeats=self.idempotency_keys,
+            answers_queries=bool(self.query_url),
+            remedies={"refuses_repeats": "idempotency_keys", "answers_queries": "query_url"},
         )
 
 

@@ -167,7 +167,7 @@ _REASONS: Final = (
     Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP,
 )  # fmt: skip
 """Why a recipient gets nothing. Where several apply, the first in this order is given: `_note` keeps to it, whatever
-the order of the checks. Those of `_BLOCKED` must be the last, because they are checked only for whoever has no other."""
+the order of the checks. Those of `_BLOCKED` must be the last: they are checked only for whoever has no other."""
 _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
 """Reasons that come from other messages to the same number."""
 _MAY_GO: Final = 0
