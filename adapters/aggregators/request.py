@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload
 
-from adapters.aggregators.batch_answer import NOT_PROCESSED
+from adapters.aggregators.statuses import NOT_PROCESSED
 from schemas.reasons import Reason
 
 IDLE_SECONDS: Final = 3.0
