@@ -24,7 +24,8 @@ OURS_TO_FIX: Final = frozenset({307, 308, 401, 402, 403, 404, 405, 407, 410, 413
 until somebody has fixed that, and the breaker opens."""
 
 NOT_PROCESSED: Final = OURS_TO_FIX | {408, 425, 429, 503}
-"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470; 429 and 503 as aggregators use them)."""
+"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470; 429 and 503 as
+aggregators use them)."""
 
 _REASONS: Final = {402: Reason.PAYMENT_REQUIRED, 429: Reason.THROTTLED}
 
