@@ -55,7 +55,7 @@ def test_a_remedy_is_a_setting_of_its_kind(kind: type[AggregatorSettings]) -> No
 def test_the_example_shows_every_setting_of_each_kind(kind: type[AggregatorSettings]) -> None:
     example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     table = _example_of(kind)
-    assert set(table) == set(kind.model_fields)
+    assert set(table) == set(kind.model_fields), f"the example of {table['kind']} shows every setting of the kind"
     assert type(Settings.model_validate(example).aggregators["local"]) in KINDS
     assert kind.model_validate(table).kind == table["kind"]
 
