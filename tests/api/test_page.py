@@ -301,7 +301,7 @@ def test_api_away_is_visible_and_it_comes_back_by_itself(live: Live, page: Page)
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     with live.stopped("api"):
         expect(page.locator("#live")).to_have_attribute("data-state", "reconnecting", timeout=20_000)
-        expect(page.locator("#trouble")).to_contain_text("The API does not answer")
+        expect(page.locator("#trouble")).to_contain_text("The API is not responding")
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
     expect(page.locator("#trouble")).to_be_hidden()
 
