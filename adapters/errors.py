@@ -3,7 +3,7 @@
 LongwaveError
 ├── EmitError            a record was not acknowledged by Kafka in time
 │   ├── EmitRefused          Kafka will not take it, however often it is written
-│   └── EmitBroken           this process writes nothing any more: it has to end
+│   └── EmitBroken           this process writes nothing anymore: it has to end
 ├── StoreError           ClickHouse did not do what was asked
 │   ├── StoreUnavailable     it cannot be reached or is overloaded: try again
 │   └── StoreRefused         it will never accept this statement or these rows

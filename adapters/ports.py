@@ -112,6 +112,9 @@ class Capabilities:
     """It does not send a message id that it has processed again, and repeats its first answer (idempotency keys)."""
     answers_queries: bool
     """It says what became of a message id (`AggregatorPort.lookup`)."""
+    remedies: Mapping[Literal["refuses_repeats", "answers_queries"], str] = field(default_factory=dict)
+    """Which setting of the kind gives a capability, for whoever needs one that the account lacks; without those that
+    the kind can never have."""
 
 
 class AggregatorPort(Protocol):
@@ -151,7 +154,7 @@ class AggregatorPort(Protocol):
 
     @property
     def settled_after(self) -> float:
-        """Seconds after the begin of `submit` from which on nothing of it can arrive any more."""
+        """Seconds after the start of `submit` from which on nothing of it can arrive anymore."""
         ...
 
     async def lookup(self, ids: list[str]) -> list[SubmitOutcome] | str:
@@ -191,7 +194,7 @@ class CallbackPort(Protocol):
         JSON value with the fields of `ReceiptItem`, as far as it has them; the ingress takes it item by item.
 
         Raises:
-            ValueError: it is no list of receipts.
+            ValueError: it is not a list of receipts.
         """
         ...
 
@@ -200,6 +203,6 @@ class CallbackPort(Protocol):
         they have them.
 
         Raises:
-            ValueError: it is no list of texts.
+            ValueError: it is not a list of texts.
         """
         ...

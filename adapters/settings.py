@@ -152,7 +152,7 @@ class Sender(_Strict):
     aggregator: Name = "local"
     """The name of the aggregator that takes its messages."""
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0
-    """Most segments that the sender submits in any second."""
+    """Maximum segments that the sender submits in any second."""
     lanes: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Partitions of `lanes`, each owned by one sender only. Shares of the limit are equal and sum to it."""
     carrier_daily: dict[str, Annotated[int, Field(ge=0)]] = {}
@@ -180,7 +180,7 @@ class Replies(_Strict):
     auto: ReplyText = ""
     """To every other text."""
     per_hour: Annotated[int, Field(ge=0, le=20)] = 3
-    """Replies to one number at most, so that two machines do not talk for ever."""
+    """Replies to one number at most, so that two machines do not talk forever."""
     per_day: Annotated[int, Field(ge=0, le=30)] = 10
     """The same for a day."""
 
@@ -207,7 +207,7 @@ class Account(_Strict):
     store_zone: Zone = "America/New_York"
     """The account's own time zone."""
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
-    """Most segments that the account submits in any second, over all its senders."""
+    """Maximum segments that the account submits in any second, over all its senders."""
     unknown_zone: Literal["store", "skip"] = "store"
     """A recipient whose zone nothing tells: by the store's clock, or not at all."""
     quiet_reading: Literal["cautious", "common", "none"] | None = None
@@ -221,7 +221,7 @@ class Account(_Strict):
     """Submissions of a message at most that may have arrived, of campaigns with `unknown = "resend"`; then it stays
     unknown."""
     lateness_hours: Annotated[float, Field(ge=0, le=168)] = 2.0
-    """A marketing message that machines (ours or the aggregator's) would make later than this is not sent any more,
+    """A marketing message that machines (ours or the aggregator's) would make later than this is not sent anymore,
     its recipient is expired, `too_late`. 0: however late."""
     transactional_lateness_hours: Annotated[float, Field(ge=0, le=168)] = 0.0
     """The same for transactional messages."""
@@ -239,7 +239,7 @@ class Worker(_Strict):
     """What a worker holds and how it sends."""
 
     chunk: Annotated[int, Field(ge=1, le=500)] = 500
-    """Most recipients in a Kafka record."""
+    """Maximum recipients in a Kafka record."""
     fanout_range: Annotated[int, Field(ge=500, le=1_000_000)] = 50_000
     """Ordinals in one task of fan-out."""
     in_flight: Annotated[int, Field(ge=1, le=64)] = 16

@@ -113,7 +113,7 @@ class Context:
         """What the settings say of a campaign's account and sender.
 
         Raises:
-            Transient: they are not configured here (any more).
+            Transient: they are not configured here (anymore).
         """
         account = self.settings.accounts.get(spec.account)
         sender = None if account is None else account.senders.get(spec.sender)
@@ -131,7 +131,7 @@ class Context:
         return hours
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
-        """The plan of a campaign's newest document; None if there is no such campaign or launch any more.
+        """The plan of a campaign's newest document; None if there is no such campaign or launch anymore.
 
         Raises:
             Transient: the view has not read the document of that launch yet.

@@ -63,9 +63,7 @@ class Coordinator:
         settings = self._context.settings
         name = settings.accounts[spec.account].senders[spec.sender].aggregator
         able = settings.aggregators[name].capabilities
-        problem = unsupported(
-            spec.unknown, name, refuses_repeats=able.refuses_repeats, answers_queries=able.answers_queries
-        )
+        problem = unsupported(spec.unknown, name, able)
         return problem or terms
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 async def in_rounds(what: str, seconds: float, one_round: Callable[[], Awaitable[object]]) -> NoReturn:
-    """Call `one_round` for ever, `seconds` after it has ended; while ClickHouse does not answer, the next round tries
+    """Call `one_round` forever, `seconds` after it has ended; while ClickHouse does not answer, the next round tries
     again. `what` names it in the log.
 
     Raises:

@@ -111,7 +111,7 @@ class Step(Generic[R]):
         count_from_zero(name)
 
     async def run(self, stream: Stream) -> None:
-        """Consume a stream for ever (the body of a Faust agent). `handle(record, event)` must not await when it
+        """Consume a stream forever (the body of a Faust agent). `handle(record, event)` must not await when it
         writes to tables: Faust finds a table's partition through the event that is being iterated.
 
         Raises:
@@ -155,7 +155,7 @@ class Step(Generic[R]):
         self._slots.release()
 
     async def _attempt(self, event: Event) -> Emissions | None:
-        """What the event leads to; None when it is not ours any more."""
+        """What the event leads to; None when it is not ours anymore."""
         try:
             record = self._codec.decode(event.message.value)
         except DecodeError as error:

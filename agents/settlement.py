@@ -113,7 +113,7 @@ class Settlement:
         return {document.id: document.status for document in self._context.campaigns.all() if _under_way(document)}
 
     def _forget_ended(self) -> None:
-        """A campaign at its end, or deleted, has no series any more; the page still shows its residual."""
+        """A campaign at its end, or deleted, has no series anymore; the page still shows its residual."""
         under_way = self._current()
         self._figures.follow(under_way, now_ms())
         current = set(under_way)

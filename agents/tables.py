@@ -42,7 +42,7 @@ async def watch_store_tables(store: Store) -> NoReturn:
 
 
 class StoreSizes:
-    """Rows and bytes of each table; one that is gone has no series any more."""
+    """Rows and bytes of each table; one that is gone has no series anymore."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -14,8 +14,6 @@ from schemas.figures import Figures
 from schemas.json import JsonObject
 from schemas.succession import HANDED_OVER, SHOWN
 
-"""States in which the aggregator certainly has the message; it may have the `unknown` ones."""
-
 
 def read_figures(store: Store, campaigns: Sequence[str]) -> dict[str, JsonObject]:
     """The figures of each campaign, all zero before its audience is frozen.

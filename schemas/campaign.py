@@ -31,7 +31,7 @@ IN_LANES: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"
 SENT_OUT: Final[frozenset[Status]] = frozenset({"sent", "finished"})
 """Nothing is left to submit."""
 OVER: Final[frozenset[Status]] = frozenset({"finished", "canceled", "failed"})
-"""Nothing but a late receipt changes the campaign any more."""
+"""Nothing but a late receipt changes the campaign anymore."""
 CHANGING: Final[frozenset[Status]] = frozenset({"processing", *IN_LANES, "sent"})
 """Figures change from one second to the next."""
 UnknownPolicy = Literal["skip", "resend", "resend-with-key", "query"]

@@ -57,7 +57,7 @@ class Owner(Record, tag="owner", kw_only=True):
 
 
 class Heartbeat(Record, tag="heartbeat", kw_only=True):
-    """The owner of `epoch` is alive; `able`: its aggregator works. A long gap between heartbeats is a downtime."""
+    """The owner of `epoch` is alive; `able`: its aggregator works. A long gap between heartbeats is an outage."""
 
     epoch: Epoch
     able: bool
@@ -83,10 +83,10 @@ class LaneSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     deadline: Millis | None
     unknown: UnknownPolicy
     resend_attempts: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
-    """Most submissions of an unknown message under policy `resend`."""
+    """Maximum submissions of an unknown message under policy `resend`."""
     transactional: bool
     lateness: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Most lateness (ms) by downtime at which a message is still sent. None: no limit."""
+    """Maximum lateness (ms) by downtime at which a message is still sent. None: no limit."""
     resolved: bool = False
     """An operator said what became of the unknown ones: none of them waits again, whatever a lost owner says."""
 

@@ -5,7 +5,7 @@ it or makes a label set of it. Without that the API would export the freshness o
 all processes would never see another value. So:
 - whoever owns a counter makes its label sets when it starts, so that `increase()` sees the first event;
 - a label set whose subject is gone (a lane that another worker has, a campaign at its end) is removed with `.remove`,
-  or by `forget_lane`; a value without labels that is not known any more is taken back with `.forget`.
+  or by `forget_lane`; a value without labels that is not known anymore is taken back with `.forget`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from typing import Final, Literal
 class Reason(StrEnum):
     """The closed list. `MEANINGS` has one entry for each, in the same order."""
 
-    # Of those whom eligibility skips. Where several apply, the first in this order is given.
+    # Of those whom eligibility skips, as in `_REASONS` of pipeline/eligibility/decide.py: where several apply, the
+    # first in this order is given.
     INVALID_NUMBER = "invalid_number"
     OPTED_OUT = "opted_out"
     HELD_FOR_REVIEW = "held_for_review"
@@ -193,7 +194,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.UNREACHABLE: _recipient(
         _SKIPPED, "a carrier said that this number cannot be reached", "`longwave contacts unreachable` lists them",
     ),
-    _R.EMPTY_TEXT: _recipient(_SKIPPED, "the text would say nothing beside the site's name", "edit the text"),
+    _R.EMPTY_TEXT: _recipient(_SKIPPED, "the text would say nothing apart from the site's name", "edit the text"),
     _R.TOO_MANY_SEGMENTS: _recipient(
         _SKIPPED, "the text takes more segments than the account allows (max_segments)", "shorten the text",
     ),
@@ -202,13 +203,13 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
         "give the contacts a time zone or a country",
     ),
     _R.LOCAL_TIME_PASSED: _recipient(
-        _SKIPPED, "the local time had passed at the launch, and the campaign skips then",
+        _SKIPPED, "the local time had passed at the launch, and the campaign skips such recipients",
     ),
     _R.NO_ALLOWED_HOURS: _recipient(
-        _SKIPPED, "no hour is allowed in every time zone that may be theirs", "give the contacts a time zone",
+        _SKIPPED, "no hour is allowed in all the time zones they may be in", "give the contacts a time zone",
     ),
     _R.SMART_SENDING: _recipient(_SKIPPED, "smart sending: too close to another message"),
-    _R.LEGAL_CAP: _recipient(_SKIPPED, "as many messages in 24 hours as the law of the place allows"),
+    _R.LEGAL_CAP: _recipient(_SKIPPED, "already sent as many messages in 24 hours as local law allows"),
     _R.ACCOUNT_CAP: _recipient(
         _SKIPPED, "as many messages as the account lets a recipient have in a day or a week",
     ),
@@ -217,7 +218,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     ),
     _R.QUIET_HOURS: _recipient(_WAITING, "quiet hours: no message at that local time"),
     _R.CARRIER_DAY: _recipient(_WAITING, "the carrier's segments of the day are used up"),
-    _R.DEADLINE: _recipient(("expired",), "the campaign's deadline was over"),
+    _R.DEADLINE: _recipient(("expired",), "the campaign's deadline had passed"),
     _R.TOO_LATE: _recipient(
         ("expired",), "our machines or the aggregator were away for so long that it would have come later than the "
         "account allows", "`longwave campaign retry-failed` makes a draft to them",
@@ -228,19 +229,20 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.HANDED_OVER: _recipient(_WAITING, "another worker took the lane over before it was submitted"),
     _R.CAMPAIGN_CANCELED: _recipient(("canceled",), "the campaign was canceled"),
     _R.THROTTLED: _recipient(_WAITING, "the aggregator asked to wait"),
-    _R.AGGREGATOR_AWAY: _recipient(_WAITING, "the aggregator takes nothing"),
+    _R.AGGREGATOR_AWAY: _recipient(_WAITING, "the aggregator is not accepting messages"),
     _R.NOT_WRITTEN_IN_TIME: _recipient(_WAITING, "the request was not written in time after its last check"),
-    _R.NO_FREE_CONNECTION: _recipient(_WAITING, "the aggregator answers on none of our connections"),
-    _R.CONNECT: _recipient(_WAITING, "the aggregator cannot be connected to", "check its address and the network"),
+    _R.NO_FREE_CONNECTION: _recipient(_WAITING, "the aggregator is not answering on any of our connections"),
+    _R.CONNECT: _recipient(_WAITING, "cannot connect to the aggregator", "check its address and the network"),
     _R.CONNECT_TIMEOUT: _recipient(_WAITING, "the aggregator did not accept a connection in time"),
     _R.DNS: _recipient(_WAITING, "the aggregator's host name was not found", "check its address and the name server"),
     _R.TLS: _recipient(_WAITING, "no encrypted connection to the aggregator", "check its certificate"),
     _R.BAD_URL: _recipient(_WAITING, "the aggregator's address cannot be used", _MEND),
     _R.NOT_SENT: _recipient(_WAITING, "the request did not leave"),
     _R.PAYMENT_REQUIRED: _recipient(_WAITING, "the balance at the aggregator is used up", "top it up there"),
-    _R.NOT_SEEN: _recipient(_WAITING, "the aggregator was asked and never got it"),
+    _R.NOT_SEEN: _recipient(_WAITING, "the aggregator says it never got it"),
     _R.NOT_SENT_BY_LOST_OWNER: _recipient(
-        (*_WAITING, "rejected"), "the process that was to submit it stood still, and said later that it had not",
+        (*_WAITING, "rejected"), "the process that was to submit it stalled, and reported later that it had not "
+        "submitted it",
         "`longwave campaign retry-failed` makes a draft to those who are rejected",
     ),
     _R.HTTP: _recipient(
@@ -253,10 +255,12 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.NO_CONTENT: _recipient(_UNSURE, "the aggregator's answer is empty", _ASK),
     _R.NOT_IN_ANSWER: _recipient(_UNSURE, "the aggregator's answer does not name the message", _ASK),
     _R.ANSWERED_TWICE: _recipient(_UNSURE, "the aggregator's answer contradicts itself about the message", _ASK),
-    _R.UNDEFINED_STATUS: _recipient(_UNSURE, "the aggregator answered with a status that its protocol lacks", _ASK),
+    _R.UNDEFINED_STATUS: _recipient(
+        _UNSURE, "the aggregator answered with a status that is not in its protocol", _ASK,
+    ),
     _R.CANNOT_TELL: _recipient(("unknown",), "the aggregator was asked and does not know", _ASK),
     _R.NO_QUERY_URL: _recipient(
-        ("unknown",), "the aggregator cannot be asked: it has no query_url", "set its query_url",
+        ("unknown",), "the aggregator cannot be asked what became of it", _ASK,
     ),
     _R.NO_ANSWER_TO_QUERY: _recipient(("unknown",), "the aggregator was asked for a day and did not answer", _ASK),
     _R.EARLIER_ATTEMPT_UNANSWERED: _recipient(
@@ -278,7 +282,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     ),
     _R.ABSENT_SUBSCRIBER: _recipient(_FAILED, "the phone was off or without coverage"),
     _R.BLOCKED: _recipient(_FAILED, "the recipient's phone or network blocks the message"),
-    _R.UNKNOWN_NUMBER: _recipient(_FAILED, "nobody has this number"),
+    _R.UNKNOWN_NUMBER: _recipient(_FAILED, "the number is not in use"),
     _R.LANDLINE: _recipient(_FAILED, "the number is a landline"),
     _R.NOT_A_MOBILE: _recipient(_FAILED, "the number is not a mobile number"),
     _R.OPTED_OUT_AT_CARRIER: _recipient(
@@ -286,13 +290,13 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     ),
     _R.FILTERED: _recipient(_FAILED, "the carrier filtered the message as unwanted", "check the text and the links"),
     _R.UNKNOWN_ERROR: _recipient(_FAILED, "the carrier gave no cause"),
-    _R.EXPIRED_AT_CARRIER: _recipient(_FAILED, "the carrier could not deliver it in its time"),
+    _R.EXPIRED_AT_CARRIER: _recipient(_FAILED, "the carrier could not deliver it in time"),
     _R.DELETED_AT_CARRIER: _recipient(_FAILED, "the carrier deleted it"),
     _R.UNDELIVERABLE: _recipient(_FAILED, "the carrier cannot deliver it"),
     _R.REJECTED_BY_CARRIER: _recipient(_FAILED, "the carrier rejected it"),
     _R.NOT_COUNTED: _recipient((), "about a message that was never submitted: it is in no figure"),
     _R.PERSON: Meaning("click", ("clicked",), "a person followed the link"),
-    _R.BOT: Meaning("click", ("clicked",), "no person, but {detail}", "", "the machine, or what gave it away"),
+    _R.BOT: Meaning("click", ("clicked",), "not a person: {detail}", "", "the machine, or what gave it away"),
     _R.WAITING_FOR_CLICKHOUSE: Meaning(
         "campaign", ("processing",), "waiting for ClickHouse: {detail}", "see `longwave doctor`", "what is wrong",
     ),
@@ -327,7 +331,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.NOT_POSSIBLE: _number("the number has too few or too many digits, or no such country code"),
     _R.NOT_VALID: _number("no such number is in use in that country"),
     _R.PREMIUM_RATE: _number(
-        "the number is a premium or shared-cost one: whoever answers there is paid by the sender",
+        "the number is a premium or shared-cost one: messages to it are billed to the sender at a premium",
     ),
     _R.UNKNOWN_COUNTRY: Meaning("line", (), "the country is not known", "write its two letters or its name"),
     _R.NO_SUCH_ZONE: Meaning(
@@ -342,15 +346,15 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
         "the record cannot be read, or contradicts what came before",
         "find out what wrote it, then replay or drop it",
     ),
-    _R.STEP_FAILED: _letter("the step failed at it several times", "mend the cause, then replay it"),
+    _R.STEP_FAILED: _letter("the step failed at it several times", "fix the cause, then replay it"),
     _R.OUTPUT_REFUSED: _letter(
         "Kafka or ClickHouse refuses what the step made of it", "see its error; then replay or drop it",
     ),
     _R.UNREADABLE_BODY: _letter("the body of a request cannot be read", "ask the aggregator; then drop it"),
     _R.NOT_AN_OBJECT: _letter("an item of a request is not a JSON object", _RECEIPT),
     _R.NO_TEXT: _letter("an inbound text has no text", "ask the aggregator; then drop it"),
-    _R.FOREIGN_ID: _letter("a receipt's id is none of our message ids", _RECEIPT),
-    _R.UNKNOWN_STATUS: _letter("a receipt's status is none that we know", _RECEIPT),
+    _R.FOREIGN_ID: _letter("a receipt's id is not one of our message ids", _RECEIPT),
+    _R.UNKNOWN_STATUS: _letter("a receipt's status is not one that we know", _RECEIPT),
     _R.NEVER_LAUNCHED: _letter("a receipt is of a campaign that was never launched", _RECEIPT),
     _R.NO_SUCH_MESSAGE: _letter("a receipt is of a message that the campaign does not have", _RECEIPT),
     _R.NO_SUCH_RECIPIENT: _letter("a receipt is of a recipient that the campaign does not have", _RECEIPT),

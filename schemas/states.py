@@ -37,7 +37,7 @@ STATES: Final[Mapping[str, StateWords]] = {
     "skipped": StateWords("Skipped", "The rules do not allow a message to this recipient.", "skipped"),
     "expired": StateWords(
         "Expired",
-        "The deadline passed, or the message would have been too late after a downtime.",
+        "The deadline passed, or the message would have been too late after an outage.",
         "not sent in time",
     ),
     "canceled": StateWords(

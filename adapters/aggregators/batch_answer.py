@@ -5,34 +5,18 @@ An answer is judged item by item: one that cannot be read leaves its own message
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from adapters import clock
+from adapters.aggregators.statuses import ANSWERS, all_same, bounded, outcome_of_status, seconds_of
 from adapters.ports import Submission, SubmitOutcome
 from schemas.carrier_codes import reason_of_code
 from schemas.json import Json
-from schemas.reasons import Reason, written
+from schemas.reasons import Reason
 
-ANSWERS: Final = frozenset({200, 201, 202, 207})
-"""The batch was processed, and the body says what became of each message."""
-
-OURS_TO_FIX: Final = frozenset({307, 308, 401, 402, 403, 404, 405, 407, 410, 413, 421, 426})
-"""Nothing was processed, and the cause is our URL, secret, account or batch size, not a recipient. The messages wait
-until somebody has fixed that, and the breaker opens."""
-
-NOT_PROCESSED: Final = OURS_TO_FIX | {408, 425, 429, 503}
-"""Answers after which the server has processed nothing (RFC 9110 15.5.9, RFC 8470, this protocol)."""
-
-_REASONS: Final = {402: Reason.PAYMENT_REQUIRED, 429: Reason.THROTTLED}
-
-RETRY_AFTER_LIMIT: Final = 3600.0
 LONGEST_ID: Final = 256
 
 
@@ -55,38 +39,13 @@ def batch_outcomes(status: int, retry_after: str, content: bytes, batch: list[Su
     """The outcome of each message of a batch, in order. `retry_after` is the header, "" without one. Never raises."""
     if status in ANSWERS:
         return _by_message(content, batch)
-    if status in NOT_PROCESSED:
-        seconds = _seconds(retry_after)
-        holds = status == 429 or (status == 503 and seconds > 0)
-        return [SubmitOutcome("retry", reason_of(status), "", seconds, holds)] * len(batch)
-    if 400 <= status < 500 and status != 409:
-        return all_same(batch, "rejected", _refusal(content) or reason_of(status))
-    return all_same(batch, "unknown", reason_of(status))
-
-
-def reason_of(status: int) -> str:
-    """The reason for an outcome that the HTTP status of the whole batch gives."""
-    return _REASONS.get(status) or written(Reason.HTTP, str(status))
-
-
-def why_unavailable(status: int) -> str:
-    """What the answer to an empty batch means: "" if a batch with messages may go, else why not."""
-    if status >= 500 or (status in NOT_PROCESSED and status != 429):
-        return reason_of(status)
-    return ""
+    return [outcome_of_status(status, retry_after, lambda: _refusal(content))] * len(batch)
 
 
 def query_outcomes(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
     """What the answer to a query says about each id, in their order; the reason where it cannot be read at all."""
     items = _items(content)
     return Reason.BAD_ANSWER if items is None else _match(items, ids, _query_outcome)
-
-
-def all_same(
-    batch: list[Submission], outcome: Literal["rejected", "retry", "unknown"], reason: str
-) -> list[SubmitOutcome]:
-    """One outcome for the whole batch."""
-    return [SubmitOutcome(outcome, reason)] * len(batch)
 
 
 def _by_message(content: bytes, batch: list[Submission]) -> list[SubmitOutcome]:
@@ -131,7 +90,7 @@ def _read_item(fields: dict[str, Json]) -> _Item | None:
         status=status if isinstance(status, str) else "",
         aggregator_id=_word(fields.get("aggregator_id")),
         code=_word(fields.get("code")),
-        retry_after=0.0 if isinstance(retry_after, bool) else _seconds(str(retry_after)),
+        retry_after=0.0 if isinstance(retry_after, bool) else seconds_of(str(retry_after)),
     )
 
 
@@ -169,7 +128,7 @@ def _outcome(item: _Item) -> SubmitOutcome:
         case "rejected":
             return SubmitOutcome("rejected", reason_of_code(str(item.code)) or Reason.REFUSED)
         case "throttled":
-            return SubmitOutcome("retry", Reason.THROTTLED, "", _bounded(item.retry_after))
+            return SubmitOutcome("retry", Reason.THROTTLED, "", bounded(item.retry_after))
         case "":
             return SubmitOutcome("unknown", Reason.BAD_ANSWER)
         case _:
@@ -178,19 +137,6 @@ def _outcome(item: _Item) -> SubmitOutcome:
 
 def _status(item: _Item) -> str:
     return item.status if item.status == "accepted" else item.status.strip().lower()
-
-
-def _seconds(header: str) -> float:
-    """Seconds of a Retry-After header (a number or an HTTP date), 0 if it says nothing usable."""
-    with contextlib.suppress(ValueError):
-        return _bounded(float(header))
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        return _bounded(parsedate_to_datetime(header).timestamp() - clock.now_ms() / 1000)
-    return 0.0
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if math.isfinite(seconds) else 0.0
 
 
 def _refusal(content: bytes) -> str:

@@ -68,5 +68,5 @@ def _decode_leniently(body: bytes) -> Json:
 def _items(content: Json, name: str) -> list[Json]:
     items = content.get(name) if isinstance(content, dict) else None
     if not isinstance(items, list):
-        raise ValueError(f'it is no object with a list "{name}"')
+        raise ValueError(f'it is not an object with a list "{name}"')
     return items

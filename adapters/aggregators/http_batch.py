@@ -11,21 +11,12 @@ Answer 200, 201, 202 or 207 (they mean the same), one entry per message, by id:
                   {"id": "…", "status": "rejected", "code": "30006"},
                   {"id": "…", "status": "throttled", "retry_after": 1.5}]}
 
-An entry that cannot be read leaves its own message unknown and no other. An aggregator with idempotency keys answers
-a message id that it has processed with its first answer and does not send it again. The whole table of answers is in
-docs/connecting/answers.md.
+An entry that cannot be read leaves its own message unknown and no other. A refused batch may give its reason as
+`{"code": "…"}`. An aggregator with idempotency keys answers a message id that it has processed with its first answer
+and does not send it again.
 
-`adapters.aggregators.request` decides what may have happened when there is no answer. All outcomes:
-
-| | outcome |
-|---|---|
-| any failure before the body was handed to the socket | retry |
-| 429, and 503 with Retry-After | retry; the whole account waits until then |
-| 408, 425, 503 | retry |
-| 307, 308, 401 to 405, 407, 410, 413, 421, 426 | retry, once our settings are corrected (402: the balance) |
-| other 4xx but 409, with `{"code": "…"}` if it gives a reason; message answered "rejected" | rejected |
-| other status (204, 301 to 303, 409, 5xx); no, half or garbled answer | unknown |
-| message missing in the answer, or there twice differently, or with a status that we do not know | unknown |
+docs/connecting/answers.md has the whole table of answers and outcomes. `adapters.aggregators.statuses` decides by the
+HTTP status, `batch_answer` by the entry of each message, and `request` what may have happened without an answer.
 
 If the aggregator has a `query_url`, it can be asked what became of messages whose request got no answer:
 
@@ -34,7 +25,7 @@ If the aggregator has a `query_url`, it can be asked what became of messages who
 
 Answer 200, one entry per id: accepted and rejected as above, `{"id": "…", "status": "not_seen"}` for one that it has
 never taken, any other status where it cannot tell. Every other answer means: ask again. "not seen" can be relied on
-only once the request cannot arrive any more. So nothing is written to a socket later than `timeout` after `submit`
+only once the request cannot arrive anymore. So nothing is written to a socket later than `timeout` after `submit`
 began, and the connection is closed after twice that time; then the query may follow (`settled_after`). One gap is
 left: a process that is stopped between its last look at the clock and the write that follows at once. There the
 aggregator refuses the signature, because its timestamp is old.
@@ -55,16 +46,10 @@ import orjson
 from adapters import clock
 from adapters.aggregators import signing
 from adapters.aggregators.account import Account
-from adapters.aggregators.batch_answer import (
-    ANSWERS,
-    all_same,
-    batch_outcomes,
-    query_outcomes,
-    reason_of,
-    why_unavailable,
-)
+from adapters.aggregators.batch_answer import batch_outcomes, query_outcomes
 from adapters.aggregators.request import Body, open_session, post, read_answer, why_unanswered
 from adapters.aggregators.settings import HttpBatchSettings
+from adapters.aggregators.statuses import ANSWERS, all_same, reason_of, why_unavailable
 from adapters.ports import Submission, SubmitOutcome
 from schemas.reasons import Reason
 

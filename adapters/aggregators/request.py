@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload
 
-from adapters.aggregators.batch_answer import NOT_PROCESSED
+from adapters.aggregators.statuses import NOT_PROCESSED
 from schemas.reasons import Reason
 
 IDLE_SECONDS: Final = 3.0
@@ -47,7 +47,7 @@ class Body(BytesPayload):
         until: float = math.inf,
         may_go: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`until`: on the clock of `time.perf_counter`; later the body is not written any more."""
+        """`until`: on the clock of `time.perf_counter`; later the body is not written anymore."""
         super().__init__(content)
         self._written = written
         self._until = until

@@ -40,11 +40,11 @@ class HttpBatchSettings(AggregatorSettings):
     kind: Literal["http-batch"] = "http-batch"
     url: str = "http://127.0.0.1:18090/v1/messages"
     batch: Annotated[int, Field(ge=1, le=500)] = 500
-    """Most messages in one request."""
+    """Maximum messages in one request."""
     timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     """Seconds to wait for an answer."""
     connections: Annotated[int, Field(ge=1, le=256)] = 64
-    """Most requests at the same time; further ones wait."""
+    """Maximum requests at the same time; further ones wait."""
     secret: SecretStr = SecretStr(LOCAL_SECRET)
     """Shared secret: HMAC-SHA256 of our requests and of its callbacks."""
     idempotency_keys: bool = True
@@ -55,7 +55,10 @@ class HttpBatchSettings(AggregatorSettings):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            batch=self.batch, refuses_repeats=self.idempotency_keys, answers_queries=bool(self.query_url)
+            batch=self.batch,
+            refuses_repeats=self.idempotency_keys,
+            answers_queries=bool(self.query_url),
+            remedies={"refuses_repeats": "idempotency_keys", "answers_queries": "query_url"},
         )
 
 

@@ -44,7 +44,7 @@ logs.limit()
 
 
 def broken(error: KafkaError) -> EmitBroken | None:
-    """The exception for an error after which this producer writes nothing any more (its sequence of records is lost,
+    """The exception for an error after which this producer writes nothing anymore (its sequence of records is lost,
     or another has taken its place); None for any other."""
     if not (error.fatal() or error.code() == KafkaError._FATAL):
         return None

@@ -37,7 +37,7 @@ class GuardedCoordinator(GroupCoordinator):  # type: ignore[misc]
       search ends, and `heard_at` says when the group last knew us.
     - A connection to a broker that has just started may never be answered, and no other is made until the request's
       time-out of 30 s. Here it is given up sooner.
-    - What reads metadata ends for good with an error that it does not expect; whoever waits for it waits for ever.
+    - What reads metadata ends for good with an error that it does not expect; whoever waits for it waits forever.
       Here it goes on.
     """
 

@@ -31,7 +31,7 @@ class AggregatorBreaker:
         self._checking: asyncio.Task[None] | None = None
         self._wake: set[Callable[[], None]] = set()
         self.held_until_ms = 0
-        """Until when the aggregator wants nothing of this account (ms), as it said last."""
+        """Until when the aggregator accepts nothing from this account (ms), according to its last answer."""
         self._held_timer: asyncio.TimerHandle | None = None
         metrics.AGGREGATOR_HELD.labels(name).set(0)
         self._show("closed")
@@ -57,7 +57,7 @@ class AggregatorBreaker:
 
     @property
     def held(self) -> float:
-        """Seconds that the account has to wait still because the aggregator said so."""
+        """Seconds that the account still has to wait because the aggregator said so."""
         return self.rule.held(monotonic())
 
     def record_result(self, outcomes: Sequence[SubmitOutcome]) -> None:
@@ -76,7 +76,7 @@ class AggregatorBreaker:
 
     def _hold(self, *, first: bool) -> None:
         """The aggregator told the account to wait: all lanes know, and are woken when it is over. Slices that were
-        under way hear the same; only the `first` is worth a line."""
+        under way get the same answer; only the `first` is logged."""
         seconds = self.held
         self.held_until_ms = now_ms() + int(seconds * 1000)
         metrics.AGGREGATOR_HELD.labels(self.name).set(1)

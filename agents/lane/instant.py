@@ -9,5 +9,5 @@ from pipeline.sending.effects import Instant
 
 
 def instant() -> Instant:
-    """Now."""
+    """The current moment on the three clocks."""
     return Instant(now_ms(), monotonic(), boot_seconds())

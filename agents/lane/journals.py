@@ -78,7 +78,7 @@ class Journals:
         return Journal(self._folder / f"{lane}-{uuid.uuid4().hex}{SUFFIX}")
 
     def end(self) -> None:
-        """This process hands over nothing any more."""
+        """This process no longer hands anything over."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

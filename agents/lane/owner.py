@@ -89,14 +89,14 @@ class LaneOwner:
         self._breaker = route.breaker
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        """As `_wake`, for who waits for the end of what is under way."""
+        """As `_wake`, for whoever waits until nothing is under way."""
         self._wake_in = IDLE_SECONDS
         self._pump_task: asyncio.Task[None] | None = None
         self._line_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._following_up: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Future[Delivered]] = set()
-        """Proposals that the broker has not answered for."""
+        """Proposals that the broker has not acknowledged."""
         self.outbox = Outbox(context.producer, context.fail)
         self.driver = self._driver(route)
         self._submissions = Submissions(lane, route, self.driver, self._carry_out, self._note_submission)
@@ -319,7 +319,7 @@ class LaneOwner:
             log.exception("lane %s cannot write all that follows from a record", self.lane, extra=self._about)
 
     async def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        # The statuses that follow from the records below the mark are nowhere else: they must be safe first.
+        # The statuses that follow from the records below the mark exist nowhere else: they must be safe first.
         await self.followed_up()
         await self.outbox.drained()
         records = stream(checkpoint.snapshot, checkpoint.epoch)
@@ -354,7 +354,7 @@ class LaneOwner:
         try:
             note()
         except OSError as error:
-            # What the disk says would be wrong from here on: better no process than one that submits beside it.
+            # What the disk says would be wrong from here on: better to stop than to submit unrecorded.
             self._context.fail(error)
             raise
 

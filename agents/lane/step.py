@@ -67,7 +67,7 @@ class Lanes:
         await stream.ack(event)
 
     async def assigned(self, consumer: Any, partitions: set[TP]) -> None:
-        """Take the lanes among `partitions`; what is not assigned any more is forgotten."""
+        """Take the lanes among `partitions`; what is not assigned anymore is forgotten."""
         self._consumer = consumer
         lanes = {tp.partition for tp in partitions if tp.topic == topics.LANES.name}
         for lane in set(self._owners) - lanes:
@@ -147,7 +147,7 @@ class Lanes:
 
     async def _delete_below(self, lane: int, offset: int) -> None:
         # The commit goes first: a log that begins above the committed offset would only be read from its beginning,
-        # which is the same place, but a commit above the log's beginning needs no such luck.
+        # which is the same place, but a commit above the log's beginning is right by itself.
         await self._consumer.commit()
         await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
 

@@ -52,7 +52,7 @@ class Submissions:
         self._start(self._submit(intent), f"{intent}")
 
     def decide(self, intent: int, hand_over: HandOver[Submission] | None) -> None:
-        """The slice goes now, or None: nobody of it does."""
+        """The slice goes now, or None: none of it does."""
         decided = self._decided.pop(intent)
         if not decided.done():
             decided.set_result(hand_over)

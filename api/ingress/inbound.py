@@ -76,7 +76,7 @@ class Inbound:
         """Take the texts of a request; returns when Kafka has acknowledged them and what they close.
 
         Raises:
-            Refused: 400, it is no list of texts; it is kept as a dead letter.
+            Refused: 400, it is not a list of texts; it is kept as a dead letter.
             EmitError: not acknowledged; some may have been written, and repeating all loses nothing.
         """
         try:
@@ -129,9 +129,9 @@ def receivers(settings: Settings) -> dict[str, Receiver]:
 
 
 def read_item(item: Json, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:
-    """The record of an item, or why there is none: it is no object, or has no text."""
+    """The record of an item, or why there is none: it is not an object, or has no text."""
     if not isinstance(item, dict):
-        return "it is no object"
+        return "it is not an object"
     said = item.get("text")
     if not isinstance(said, str):
         return "it has no text"

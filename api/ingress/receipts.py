@@ -86,7 +86,7 @@ class Receipts:
         """Take the receipts of a request; returns when Kafka has acknowledged them and those that are rejected.
 
         Raises:
-            Refused: 400, it is no list of receipts; it is kept as a dead letter.
+            Refused: 400, it is not a list of receipts; it is kept as a dead letter.
             EmitError: not acknowledged; some may have been written, and repeating all changes nothing more.
         """
         try:

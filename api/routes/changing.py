@@ -115,7 +115,7 @@ def _copied(document: CampaignDocument, changes: JsonObject) -> CampaignSpec:
 
 @router.post("/{campaign}/retry-failed", status_code=201)
 async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
-    """Create a draft to the numbers whose message was rejected or undelivered, or expired after a downtime."""
+    """Create a draft to the numbers whose message was rejected or undelivered, or expired after an outage."""
     document = await shared.document(campaign)
     if document.status not in SENT_OUT | {"canceled"}:
         raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")

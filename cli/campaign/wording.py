@@ -138,9 +138,10 @@ def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:
         finish, span = to_minute(forecast["finish"]), duration(forecast["seconds"])
         yield f"if launched now, it finishes at {finish}, after {span}"
     elif forecast["beyond_horizon"]:
-        yield f"if launched now, it does not finish before {to_minute(forecast['horizon'])}, the end of the forecast"
+        horizon = to_minute(forecast["horizon"])
+        yield f"if launched now, it will still be running at {horizon}, where the forecast ends"
     else:
-        yield f"if launched now, it does not reach {forecast['unreached']:,} of {forecast['recipients']:,} recipients"
+        yield f"if launched now, it will not reach {forecast['unreached']:,} of {forecast['recipients']:,} recipients"
     yield f"  {forecast['why']}"
 
 

@@ -25,7 +25,7 @@ def documents() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write them, and remove what no dashboard is any more."""
+    """Write them, and remove what no dashboard is anymore."""
     made = documents()
     for path in FOLDER.glob("*.json"):
         if path.name not in made:

@@ -25,7 +25,7 @@ const doneText = (action, data) => `${data.name}: ${DONE[action]}`;
 
 async function confirmed(action, data) {
   if (action === "launch") return launchConfirmed(data);
-  if (action === "cancel") return confirmDialog(`Cancel “${data.name}”?`, [el("p", {}, "No more messages are submitted once the cancel is recorded. Messages already submitted cannot be recalled and are counted. A canceled campaign cannot be resumed, but it can be duplicated.")], "Cancel campaign");
+  if (action === "cancel") return confirmDialog(`Cancel “${data.name}”?`, [el("p", {}, "No more messages are submitted once the cancellation is recorded. Messages already submitted cannot be recalled and still count. A canceled campaign cannot be resumed, but it can be duplicated.")], "Cancel campaign");
   if (action === "delete") return confirmDialog(`Delete “${data.name}”?`, [el("p", {}, "The draft is removed and cannot be restored.")], "Delete");
   return true;
 }
@@ -51,12 +51,12 @@ async function launchConfirmed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
   const about = el("p", {}, `${count(review.sendable)} of ${count(review.recipients)} recipients will get this message. It takes ${count(review.segments)} segments, costs ${credits(review.cost / 1e6)} credits, and needs at least ${count(Math.ceil(review.seconds))} s at the sender’s limit.`);
-  const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)}: ${inWords(reason)}`);
-  if (review.expiring) skips.push(`${count(review.expiring)} not due before the deadline`);
+  const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)} (${inWords(reason)})`);
+  if (review.expiring) skips.push(`${count(review.expiring)} (not due before the deadline)`);
   const skipped = skips.length ? [el("p", {}, `Skipped: ${skips.join("; ")}.`)] : [];
   const forecast = review.forecast;
   const until = (at) => new Date(at).toLocaleString();
-  const when = forecast && el("p", {}, (forecast.finish ? `If launched now, it finishes at ${until(forecast.finish)}: ` : forecast.beyond_horizon ? `If launched now, it does not finish before ${until(forecast.horizon)}, the end of the forecast: ` : `If launched now, it does not reach ${count(forecast.unreached)} of ${count(forecast.recipients)} recipients: `) + `${forecast.why}.`);
+  const when = forecast && el("p", {}, (forecast.finish ? `If launched now, it finishes at ${until(forecast.finish)}: ` : forecast.beyond_horizon ? `If launched now, it will still be running at ${until(forecast.horizon)}, where the forecast ends: ` : `If launched now, it will not reach ${count(forecast.unreached)} of ${count(forecast.recipients)} recipients: `) + `${forecast.why}.`);
   const problems = list(review.problems, "problem");
   const body = [...(problems.length ? [el("p", {}, "This campaign cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : []), ...(review.lateness ? [el("p", {}, review.lateness)] : [])]), ...list(review.warnings, "warning")];
   return confirmDialog(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");

@@ -7,12 +7,12 @@ export const rate = (n) => (n >= 100 ? whole : short).format(n);
 export const credits = (n) => money.format(n);
 
 export function percent(part, all) {
-  if (!all || !part) return part ? "–" : "0 %";
+  if (!all || !part) return part ? "–" : "0%";
   const share = (100 * part) / all;
-  // Never show "100 %" or "0 %" for a share that is not exactly that.
-  if (share > 99.95 && part < all) return "> 99.9 %";
-  if (share < 0.05) return "< 0.1 %";
-  return `${short.format(share)} %`;
+  // Never show "100%" or "0%" for a share that is not exactly that.
+  if (share > 99.95 && part < all) return ">99.9%";
+  if (share < 0.05) return "<0.1%";
+  return `${short.format(share)}%`;
 }
 
 export const utc = (iso) => (iso ? iso.slice(0, 16).replace("T", " ") : "–");

@@ -8,7 +8,7 @@ const EVERY = 3000;
 const FRESH = 10;
 const INTENTS = { stop: "STOP", start: "START", help: "HELP", doubtful: "opt-out?", other: "other" };
 const SOURCES = { link: "opt-out link", api: "API", import: "import", inbound: "text", review: "decision" };
-const NOTES = { unread_sender: "the sender is not a readable number", implausible_time: "the aggregator’s time was implausible; the time of arrival is shown", cut: "cut to 4,096 characters", broken_characters: "unreadable characters replaced" };
+const NOTES = { unread_sender: "the sender’s number could not be read", implausible_time: "the aggregator’s time was implausible; the time of arrival is shown", cut: "cut to 4,096 characters", broken_characters: "unreadable characters replaced" };
 // The cursors of the pages up to the one shown. New lines do not move lines between pages.
 let cursors = [""];
 let nextCursor = "";
@@ -88,9 +88,10 @@ function change(line) {
   if (!line.number) return line.intent === "other" ? el("span", { class: "soft" }, "–") : el("b", { class: "held", title: "Find out who wrote this text, and opt the number out." }, "number unknown");
   if (line.change === null) return el("span", { class: "soft" }, line.fresh && line.intent !== "other" ? "…" : "unchanged");
   if (line.change === "held" || line.hold) return el("b", { class: "held" }, line.hold ? "held" : "hold ended");
-  const at = line.account ? ` at ${line.account}` : " everywhere";
+  const out = line.account ? `of ${line.account}` : "everywhere";
+  const into = line.account ? `to ${line.account}` : "everywhere";
   if (line.source === "review" && line.change === "in") return el("b", { class: "in" }, "hold ended");
-  return line.change === "out" ? el("b", { class: "out", title: `opted out${at}` }, "opted out") : el("b", { class: "in", title: `opted in${at}` }, "opted in");
+  return line.change === "out" ? el("b", { class: "out", title: `opted out ${out}` }, "opted out") : el("b", { class: "in", title: `opted in ${into}` }, "opted in");
 }
 
 // The keyword and rule that decided, the operator who decided, and notes about the text.

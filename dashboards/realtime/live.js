@@ -55,9 +55,9 @@ export function showFreshness(oldest) {
 
 function showTrouble(isSilent, oldest) {
   const sentences = [];
-  if (isSilent) sentences.push("The API does not answer. This page shows the last known state and keeps trying to reconnect.");
+  if (isSilent) sentences.push("The API is not responding. This page shows the last known state and keeps trying to reconnect.");
   else if (sources) {
-    if (!sources.kafka.ok) sentences.push(`${sources.kafka.problem} since ${sources.kafka.since.slice(11, 19)} UTC. Statuses are as of then, and commands are refused until Kafka is back.`);
+    if (!sources.kafka.ok) sentences.push(`${sources.kafka.problem} since ${sources.kafka.since.slice(11, 19)} UTC. Statuses are from that time, and commands are refused until Kafka is back.`);
     if (!sources.clickhouse.ok) {
       const old = oldest === null ? "" : ` Figures are ${age(oldest)} old.`;
       sentences.push(`ClickHouse unreachable since ${sources.clickhouse.since.slice(11, 19)} UTC.${old} Statuses are live and sending continues.`);

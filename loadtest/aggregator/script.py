@@ -75,7 +75,7 @@ class Query(_Strict):
     enabled: bool = True
     """If not, the address answers 404."""
     cannot_tell: Share = 0.0
-    """Ids of which it has no record any more, whatever became of them; always the same ones."""
+    """Ids of which it has no record anymore, whatever became of them; always the same ones."""
 
 
 class Receipts(_Strict):

@@ -163,7 +163,7 @@ ALL: Final = (
     ),
     Incident(
         "worker-killed", "a worker is killed whenever it has come back", "ProcessRestarting",
-        worker_killed_in_a_loop, (STATUS, DOCTOR), takes=15, others="nobody kills it any more",
+        worker_killed_in_a_loop, (STATUS, DOCTOR), takes=15, others="nobody kills it anymore",
     ),
     Incident(
         "lane-without-owner", "a new sender is in the API's settings only", "LanesWithoutOwner",

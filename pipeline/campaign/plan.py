@@ -77,7 +77,7 @@ class CampaignPlan:
     link_base: str
     resend_attempts: int
     lateness: int | None
-    """Most lateness (ms) by downtime at which a message is still sent; None: no limit."""
+    """Maximum lateness (ms) by downtime at which a message is still sent; None: no limit."""
     resolved: bool
     """Whether an operator has resolved unknown messages."""
     spec: CampaignSpec

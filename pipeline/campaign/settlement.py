@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from schemas.campaign import SENT_OUT, CampaignDocument
 from schemas.figures import Figures
+from schemas.reasons import in_words
 from schemas.succession import UNSENT
 
 REACHED_NOBODY: Final = "reached nobody"
@@ -20,7 +21,7 @@ def reached(
     """`sent`: no message is still to be submitted. `finished`: the receipts are in too, or `receipt_window`
     (ms) has passed since the last status. None while neither holds, or while the figures do not balance.
 
-    `found` has one entry per message of the campaign; `now` in ms.
+    `figures` has one entry per message of the campaign; `now` in ms.
     """
     if len(figures) < len(document.parsed().messages) or any(message_figures.residual for message_figures in figures):
         return None
@@ -42,4 +43,4 @@ def nobody_why(status: str, states: Mapping[str, int], targeted: int, reasons: S
         return "the audience was empty when it was frozen"
     state, count = max(states.items(), key=lambda pair: pair[1])
     reason = next((reason["reason"] for reason in reasons if reason["state"] == state), "")
-    return f"{count:,} of {targeted:,} {state}" + (f", most of them for {reason}" if reason else "")
+    return f"{count:,} of {targeted:,} {state}" + (f", most of them because: {in_words(reason)}" if reason else "")

@@ -108,7 +108,7 @@ def successor(document: CampaignDocument, now: int, **changes: object) -> Campai
 
 
 def with_outcome(document: CampaignDocument, command: str, error: str = "") -> list[Outcome]:
-    """The document with one more command outcome; the oldest are dropped."""
+    """The document's command outcomes with one more; the oldest are dropped."""
     return [*document.outcomes, Outcome(command=command, error=error)][-KEPT_OUTCOMES:]
 
 

@@ -137,10 +137,12 @@ def judge(people: Recipients, message_index: int, plan: CampaignPlan, history: H
     message = plan.messages[message_index]
     numbers = np.array(people.numbers, np.uint64)
     segments, reasons = _texts(people, message, plan)
-    reasons[history.unreachable.mask(people.numbers, now, plan.unreachable_retry_days)] = _CODES[Reason.UNREACHABLE]
+    _note(reasons, history.unreachable.mask(people.numbers, now, plan.unreachable_retry_days), Reason.UNREACHABLE)
     blocked = history.consent.codes_of(plan.spec.account, people.numbers)
-    np.copyto(reasons, _BLOCKED_CODES[blocked], where=blocked != 0)
-    reasons[numbers < SHORTEST_NUMBER] = _CODES[Reason.INVALID_NUMBER]
+    if blocked.any():
+        for code, reason in enumerate(CONSENT[1:], 1):
+            _note(reasons, blocked == code, Reason(reason))
+    _note(reasons, numbers < SHORTEST_NUMBER, Reason.INVALID_NUMBER)
     where = _where(people, numbers, plan, reasons)
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
@@ -164,12 +166,12 @@ _REASONS: Final = (
     Reason.TOO_MANY_SEGMENTS, Reason.UNKNOWN_ZONE, Reason.LOCAL_TIME_PASSED, Reason.NO_ALLOWED_HOURS,
     Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP,
 )  # fmt: skip
-"""Why a recipient gets nothing. Where several apply, the first in this order is given."""
+"""Why a recipient gets nothing. Where several apply, the first in this order is given: `_note` keeps to it, whatever
+the order of the checks. Those of `_BLOCKED` must be the last: they are checked only for whoever has no other."""
 _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP})
 """Reasons that come from other messages to the same number."""
 _MAY_GO: Final = 0
 _CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
-_BLOCKED_CODES: Final = np.array([_MAY_GO, *(_CODES[Reason(why)] for why in CONSENT if why)], np.uint8)
 Reasons = NDArray[np.uint8]
 
 
@@ -191,9 +193,9 @@ def _texts(people: Recipients, message: MessagePlan, plan: CampaignPlan) -> tupl
     reasons = np.zeros(n, np.uint8)
     segments = message.renderer.segments(people.fields, n, plan.link_base)
     if segments.max(initial=0) > plan.max_segments:
-        reasons[segments > plan.max_segments] = _CODES[Reason.TOO_MANY_SEGMENTS]
+        _note(reasons, segments > plan.max_segments, Reason.TOO_MANY_SEGMENTS)
     if message.empty is not None:
-        reasons[message.empty.are_empty(people.fields, n)] = _CODES[Reason.EMPTY_TEXT]
+        _note(reasons, message.empty.are_empty(people.fields, n), Reason.EMPTY_TEXT)
     return segments, reasons
 
 
@@ -210,9 +212,10 @@ def _where(people: Recipients, numbers: NDArray[np.uint64], plan: CampaignPlan, 
 
 
 def _note(reasons: Reasons, whom: NDArray[np.bool_], reason: Reason) -> None:
-    """Set a reason for recipients that have none yet."""
+    """Set a reason for recipients that have none yet, or one that comes later in `_REASONS`."""
     if whom.any():
-        reasons[whom & (reasons == _MAY_GO)] = _CODES[reason]
+        code = _CODES[reason]
+        reasons[whom & ((reasons == _MAY_GO) | (reasons > code))] = code
 
 
 def _reserve(

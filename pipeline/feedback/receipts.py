@@ -82,7 +82,7 @@ class Sent:
 def read_item(item: Json, now: int) -> Receipt | Refusal:
     """What an item says. An odd code or time does not matter: a code is cut, a time replaced by `now`."""
     if not isinstance(item, dict):
-        return Refusal(Reason.NOT_AN_OBJECT, "it is no object")
+        return Refusal(Reason.NOT_AN_OBJECT, "it is not an object")
     return read_fields(item.get("id"), item.get("status"), item.get("code"), item.get("at"), now)
 
 
@@ -90,7 +90,7 @@ def read_fields(name: object, status: object, code: object, at: object, now: int
     """What an item with these fields says."""
     named = parse_message_id(name) if isinstance(name, str) else None
     if named is None or named.ordinal > LAST_ORDINAL:
-        return Refusal(Reason.FOREIGN_ID, f"id: {_shown(name)} is none of our message ids")
+        return Refusal(Reason.FOREIGN_ID, f"id: {_shown(name)} is not one of our message ids")
     state = STATES.get(status) or STATES.get(status.strip().lower()) if isinstance(status, str) else None
     if state is None:
         return Refusal(Reason.UNKNOWN_STATUS, f"status: {_shown(status)} is no known state")

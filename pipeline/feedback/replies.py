@@ -25,7 +25,7 @@ DAY: Final = 24 * HOUR
 HEARD: Final = 16
 """Texts of a number that are remembered, so that the aggregator may repeat them."""
 CONFIRMATIONS: Final = 3
-"""Most confirmed STOPs of a number in a day: a person may change their mind, a bot does so forever."""
+"""Maximum confirmed STOPs of a number in a day: a person may change their mind, a bot does so forever."""
 SHORTEST_NUMBER: Final = 1_000_000
 """A shorter number is a short code, which is a machine's."""
 AFTER_START_MS: Final = 2000

@@ -81,7 +81,7 @@ class Review:
     seconds: float
     """Shortest time that the sender's limit allows."""
     lateness: str
-    """A sentence about messages that are late after a downtime."""
+    """A sentence about messages that are late after an outage."""
 
 
 def review(

@@ -21,8 +21,8 @@ from schemas.status import StatusChunk
 
 
 def cancel(state: LaneState, campaign: str, at: int) -> list[Effect]:
-    """Withdraw all waiting recipients of a campaign, `at` in ms. Where the records about them are more than one
-    batch, they come as one `InBatches`."""
+    """Withdraw all waiting recipients of a campaign, `at` in ms. If the records do not fit in one batch, they
+    come as one `InBatches`."""
     by_key: dict[Key, list[Part]] = {}
     chunks = _Withdrawn()
     count = 0

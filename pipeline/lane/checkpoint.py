@@ -79,7 +79,7 @@ class Snapshot(msgspec.Struct, array_like=True):
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     """The state as plain data. Orphans whose INTENT is older than `forget_orphans_before` (ms) are left out: their
     RESULT will not come anymore. The accounting has their recipients as unknown, or they wait again and the attempt
-    stays uncertain. Orphans that are still asked for stay."""
+    stays uncertain. Orphans whose outcome is still being queried are kept."""
     old = {f.offset for f in state.flights.values() if f.orphan and not f.asking and f.at < forget_orphans_before}
     flights = [f for f in state.flights.values() if f.offset not in old]
     abandoned = [part for f in state.flights.values() if f.offset in old and f.resent for part, _ in f.open()]

@@ -21,7 +21,7 @@ class Submit:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """The outcome of the flight's open slices is unknown. If you own the lane, find it out: under policy `query` ask
-    the aggregator once nothing of the flight can arrive there anymore; else wait for the lost owner's RESULT. Write
+    the aggregator once no part of the flight can still arrive there; else wait for the lost owner's RESULT. Write
     the answer, or that there is none, as the flight's RESULT (`asked`)."""
 
     flight: Flight

@@ -206,8 +206,8 @@ def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
 
 
 def _leave(state: LaneState, record: Drop | Defer) -> list[Effect]:
-    """Take slices out of the queue, or let them wait longer. A slice of which some recipient is not waiting changes
-    nothing."""
+    """Take slices out of the queue, or let them wait longer. A slice is ignored if any of its recipients is
+    not waiting."""
     if record.epoch != state.epoch:
         return []
     to, due = ("delayed", record.due) if isinstance(record, Defer) else (record.state, None)

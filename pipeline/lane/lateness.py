@@ -9,7 +9,7 @@ Waiting for the sender's own limit is not lateness. Two things are:
 
 The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS`, which says whether the
 aggregator works. The time between two heartbeats more than `SILENCE_MS` apart was downtime; so was the time from a
-HEARTBEAT that says that it does not work to the next one that says that it does, or to the next OWNER.
+HEARTBEAT that reports it down to the next that reports it up, or to the next OWNER.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SILENCE_MS: Final = 60_000
 KEPT_MS: Final = 30 * 24 * 3_600_000
 """How long downtime is remembered; longer than any limit on lateness."""
 KEPT: Final = 1000
-"""Most intervals of downtime that are remembered."""
+"""Maximum intervals of downtime that are remembered."""
 
 
 @dataclass(slots=True)
@@ -143,9 +143,9 @@ def is_too_late(state: LaneState, span: Span, now: int) -> bool:
 def late_rule(hours: float) -> str:
     """The rule in words, for a person who launches a campaign; `hours` 0: there is no limit."""
     if not hours:
-        return "However late machines make a message, it is sent."
+        return "A message is sent however late it is."
     shown = "1 hour" if hours == 1 else f"{hours:g} hours"
     return (
-        f"A message that our machines or the aggregator would make more than {shown} late is not sent any more: its "
-        "recipient is expired, too_late. `longwave campaign retry-failed` makes a draft to them."
+        f"A message that our machines or the aggregator would make more than {shown} late is not sent anymore: its "
+        "recipient expires with reason `too_late`. `longwave campaign retry-failed` makes a draft to them."
     )

@@ -1,7 +1,8 @@
 """Which recipients of a flight had which outcome: the groups of a RESULT, cut to the flight's slices.
 
 A RESULT that contradicts itself must not stop the lane. The first group that names a recipient counts; an index that
-is out of range is ignored; ids of a wrong number are ignored; and a recipient that no group names is unknown.
+is out of range is ignored; a list of ids of the wrong length is ignored; and a recipient that no group names is
+unknown.
 """
 
 from __future__ import annotations

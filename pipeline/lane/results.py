@@ -3,7 +3,7 @@
 | flight | accepted, rejected | retry | skipped, expired | unknown |
 |---|---|---|---|---|
 | of the owner | final | waits again, or canceled with the campaign | final | as the policy says |
-| asked for | final | waits again, or canceled with the campaign | final | `query`: asked on; final in the answer |
+| asked for | final | waits again, or canceled with the campaign | final | `query`: asked again; final in the answer |
 | of a lost owner, unknown | final | waits again, or rejected where it cannot | as retry | stays unknown |
 | of a lost owner, waits | final: what still waits is taken out | waits | waits | waits |
 | of a lost owner, left the queue | final | ends as the queue said | as retry | stays unknown |
@@ -14,7 +14,7 @@ until the aggregator has answered what became of them, even if the lane changes 
 and then ends without another submission is unknown (`pipeline.lane.uncertain`).
 
 A lost owner is not always dead: in a rebalance it is alive, and writes within seconds what it did not submit. Under
-`skip` its flights are asked for too, but only by waiting for its RESULT. They stay in flight until that RESULT is
+`skip` its flights are also queried, but only by waiting for its RESULT. They stay in flight until that RESULT is
 there or `pipeline.sending.unknown.ask.HEARD_BY_MS` have passed, and become unknown only then. If a later RESULT
 proves that they were not submitted, they wait again, with the next attempt. Where they cannot, because the campaign
 is finished or canceled or an operator has resolved its unknown messages, they are rejected, `not_sent_by_lost_owner`.

@@ -23,7 +23,7 @@ class FairShare:
     """Start-time fair queueing (Goyal, Vin and Cheng, 1996) among the campaigns of one rank: each has a tag, the
     segments it sent divided by its weight, and the lowest goes next. The tag of the last one chosen is the rank's
     virtual time. A campaign that was idle starts there again: it neither gets the share that it did not use meanwhile
-    nor loses the debt of what it used too much."""
+    nor escapes the debt of what it overused."""
 
     _now: dict[Rank, float] = field(default_factory=dict)
     _tags: dict[str, tuple[Rank, float]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ DECODED_CHUNKS = 128
 LAST_ATTEMPT = 65535
 
 KEYED_ATTEMPTS = 10
-"""Most submissions of a message where the aggregator refuses a repeated id: repeats are harmless, but must end."""
+"""Maximum submissions of a message where the aggregator refuses a repeated id: repeats are harmless, but must end."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Flight:
     """(slice, attempt, state, reason) of recipients who ended without a submission while this flight may have
     arrived. They are unknown; once its RESULT proves that it was not submitted, they get `state`."""
     nonce: str = ""
-    """That of the OWNER record whose owner wrote the INTENT."""
+    """Nonce of the OWNER that wrote the INTENT."""
 
     @property
     def count(self) -> int:
@@ -130,7 +130,7 @@ class LaneState:
         return control is not None and control.state != "canceled" and not control.settings.resolved
 
     def attempts_allowed(self, campaign: str) -> int:
-        """Most submissions of a message that may have arrived (where it `resends`)."""
+        """Maximum submissions of a message that may have arrived (where it `resends`)."""
         settings = self.campaigns[campaign].settings
         return settings.resend_attempts if settings.unknown == "resend" else KEYED_ATTEMPTS
 
@@ -155,7 +155,7 @@ class LaneState:
         )
 
     def sendable(self) -> int:
-        """Recipients that are due, of campaigns that run."""
+        """Recipients that are due, of running campaigns."""
         held = (key for key in self.table.ready_keys() if not self.running(key[0]))
         return self.table.ready_count - sum(span.count for key in held for span in self.table.ready(key))
 

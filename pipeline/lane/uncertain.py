@@ -1,4 +1,5 @@
-"""Uncertain attempts: recipients who may have the message although their last attempt ended without one (rule L4)."""
+"""Uncertain attempts: recipients who may have the message although their last attempt ended with no message sent
+(rule L4)."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ def mark_uncertain(state: LaneState, slice_: Slice) -> None:
 
 
 def split_exhausted(state: LaneState, part: Part, allowed: int) -> list[tuple[Part, bool]]:
-    """A part in pieces, each with whether the `allowed` attempts are used up: that many may have arrived. The attempt
-    that the caller asks about must have been marked already."""
+    """Splits a part into pieces, each with whether the `allowed` attempts are used up: that many may have arrived.
+    The attempt that the caller asks about must have been marked already."""
     resent = _resent(state)
     counts = Counter(_positions(state.chunks[part.slice[0]].uncertain, part.slice))
     for flight in resent:

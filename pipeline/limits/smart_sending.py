@@ -18,7 +18,7 @@ reservation moved to when it goes then, so that what is decided later keeps its 
 
 Caps (pipeline/limits/caps.py) are counted over the same rows in the same pass, for those whom no window holds back.
 
-A reservation that is given back holds nobody back any more, but stays until it is old: the chunk that made it may be
+A reservation that is given back holds nobody back anymore, but stays until it is old: the chunk that made it may be
 read again, and must get the same answer, without a reservation that nobody would give back a second time.
 """
 
@@ -147,7 +147,7 @@ def check_and_reserve(
 
 def release(table: Table, numbers: Numbers, identity: int) -> None:
     """Give back the reservations of one message for `numbers`, whatever account its `identity` names; those that it
-    has not, or has given back, are passed over, and those of other messages are not touched."""
+    has not, or has given back, are ignored, and those of other messages are not touched."""
     hashed = np.unique(hashes(numbers))
     rows = _joined(table, hashed).copy()
     mine = rows[:, 2] & _MESSAGE_MASK == np.uint64(identity) & _MESSAGE_MASK
@@ -161,7 +161,7 @@ def release(table: Table, numbers: Numbers, identity: int) -> None:
 
 def move(table: Table, numbers: Numbers, identity: int, due: int) -> None:
     """Plan one message for `numbers` at `due` (ms) instead, because it goes then whatever others are planned; a
-    reservation that is not held, or is there already, is passed over."""
+    reservation that is not held, or is there already, is ignored."""
     hashed = np.unique(hashes(numbers))
     rows = _joined(table, hashed).copy()
     mine = rows[:, 2] & _MESSAGE_MASK == np.uint64(identity) & _MESSAGE_MASK

@@ -83,9 +83,9 @@ class Surroundings(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`settled_after`: seconds after which nothing of a submission can arrive any more; `suspend_after`: seconds of
-    an outage after which campaigns are suspended; `checkpoint_bytes`: of the log, from which on a checkpoint may be
-    worth it."""
+    """`settled_after`: seconds after which nothing of a submission can arrive anymore; `suspend_after`: seconds of
+    an outage after which campaigns are suspended; `checkpoint_bytes`: log size (bytes) above which one may be
+    worthwhile."""
 
     settled_after: float
     suspend_after: float
@@ -281,7 +281,7 @@ class LaneDriver(Generic[T]):
         return [*self._asking.on_lookup(self.state, lookup, answers, now)] if self.active else []
 
     def on_checkpoint(self, checkpoint: Checkpoint, parts: int, error: str) -> list[Effect[T]]:
-        """Process the end of a checkpoint: it was written in so many parts, or not (0) because of `error`."""
+        """Process the end of a checkpoint: it was written in that many parts, or not (0) because of `error`."""
         is_ours = self.active and self.state.epoch == checkpoint.epoch
         return [*self.checkpointing.on_written(checkpoint, parts, error, is_ours)]
 

@@ -108,21 +108,21 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class AwaitConsents:
-    """Call `on_line` when newer opt-outs are known, or after so many seconds."""
+    """Call `on_line` when newer opt-outs are known, or after that many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class WakeLine:
-    """Call `on_line` in so many seconds."""
+    """Call `on_line` in that many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Call `on_time` in so many seconds at the latest (0: soon)."""
+    """Call `on_time` in that many seconds at the latest (0: soon)."""
 
     seconds: float
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -14,6 +14,15 @@ from adapters.settings import Settings, SettingsError, load
 
 EXAMPLE = Path(__file__).parents[2] / "longwave.toml.example"
 UNION = get_args(AnyAggregator)[0]
+
+
+def _example_of(kind: type[AggregatorSettings]) -> dict[str, Any]:
+    """The table of a kind in the example of the settings."""
+    name = kind.model_fields["kind"].default
+    example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    tables = [table for table in example["aggregators"].values() if table["kind"] == name]
+    assert len(tables) == 1, f'longwave.toml.example needs one [aggregators.NAME] with kind = "{name}"'
+    return tables[0]
 
 
 def test_each_kind_of_settings_has_its_classes_and_a_kind_of_its_own() -> None:
@@ -37,13 +46,18 @@ def test_capabilities_follow_from_settings() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_remedy_is_a_setting_of_its_kind(kind: type[AggregatorSettings]) -> None:
+    made = kind.model_validate(_example_of(kind))
+    assert set(made.capabilities.remedies.values()) <= set(kind.model_fields)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_example_shows_every_setting_of_each_kind(kind: type[AggregatorSettings]) -> None:
     example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
-    name = kind.model_fields["kind"].default
-    (table,) = [table for table in example["aggregators"].values() if table["kind"] == name]
-    assert set(table) == set(kind.model_fields)
+    table = _example_of(kind)
+    assert set(table) == set(kind.model_fields), f"the example of {table['kind']} shows every setting of the kind"
     assert type(Settings.model_validate(example).aggregators["local"]) in KINDS
-    assert kind.model_validate(table).kind == name
+    assert kind.model_validate(table).kind == table["kind"]
 
 
 def test_every_secret_of_an_account_is_known() -> None:

@@ -1,4 +1,4 @@
-"""Freezing: dense ordinals in order, once for ever; pages; the survey for the review."""
+"""Freezing: dense ordinals in order, once forever; pages; the survey for the review."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -24,65 +24,10 @@ from adapters.aggregators import batch_answer, request, signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import Submission, SubmitOutcome
+from tests.adapters.peer import Peer, always, answer, serving
 
 SECRET = "a-secret-of-the-test"
 BATCH = [Submission(f"1a2b3c4d-0-{n}", 12125550100 + n, f"hello {n} é €") for n in range(3)]
-
-
-class Peer:
-    """A real server that does with each connection what the test says."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.connections = 0
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-
-    async def request(self, reader: asyncio.StreamReader) -> bytes:
-        """Read one whole request; returns its body. Raises IncompleteReadError at the end."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if line)}
-        body = await reader.readexactly(int(headers["content-length"]))
-        self.requests.append((headers, body))
-        return body
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    handler: Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[Peer]:
-    peer = Peer(0)
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer.connections += 1
-        try:
-            await handler(peer, reader, writer)
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    peer.port = server.sockets[0].getsockname()[1]
-    try:
-        yield peer
-    finally:
-        server.close()
-
-
-def answer(status: int, body: bytes = b"{}", **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def always(raw: bytes) -> Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    async def handle(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await peer.request(reader)
-            writer.write(raw)
-            await writer.drain()
-
-    return handle
 
 
 def said(*items: Mapping[str, object]) -> bytes:

@@ -63,7 +63,7 @@ def test_sigterm_ends_a_process_cleanly(own_kafka: Server, tmp_path: Path, words
 
 @pytest.mark.parametrize("what", ["worker", "writer"])
 def test_a_fatal_error_ends_a_process_with_its_reason(own_kafka: Server, tmp_path: Path, what: str) -> None:
-    """Tried again, it would stand still for ever; whoever supervises it starts it again."""
+    """Tried again, it would stand still forever; whoever supervises it starts it again."""
     env = {
         **children.environment(),
         **environment(tmp_path, kafka_bootstrap=own_kafka.address, partitions=2, lanes=2),

@@ -344,7 +344,7 @@ async def test_a_record_whose_partition_was_revoked_is_dropped_while_it_is_retri
 ) -> None:
     bench = Bench(kafka, "let-go", tmp_path)
     answering = Answering(bench)
-    answering.failures[0] = [Transient("for ever")] * 1000
+    answering.failures[0] = [Transient("forever")] * 1000
     await bench.ask(encode(Ask(n=0)))
     async with working(bench, answering) as app:
         await until(lambda: answering.calls)

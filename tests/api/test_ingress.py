@@ -328,7 +328,10 @@ async def test_an_odd_text_never_refuses_its_neighbours(ingress: Ingress) -> Non
     ]  # fmt: skip
     status, answer = await ingress.post("/v1/inbound/local", {"texts": items})
     assert (status, answer["taken"]) == (202, 5)
-    assert answer["refused"] == [{"index": 1, "reason": "it is no object"}, {"index": 2, "reason": "it has no text"}]
+    assert answer["refused"] == [
+        {"index": 1, "reason": "it is not an object"},
+        {"index": 2, "reason": "it has no text"},
+    ]
     actual = [feedback.INBOUND.decode(value) for _, value in ingress.since("inbound", start)]
     notes = sorted("+".join(item.notes) for item in actual)
     assert notes == ["", "broken_characters", "cut", "implausible_time", "implausible_time"]

@@ -119,7 +119,7 @@ def test_a_campaign_that_reached_nobody_is_not_green(live: Live, page: Page) -> 
     expect(status).to_have_attribute("data-s", "nobody", timeout=20_000)
     expect(status).to_contain_text("reached nobody")
     row(page, made).click()
-    expect(page.locator("#panel .outcome")).to_contain_text("1 of 1 skipped, most of them for opted_out")
+    expect(page.locator("#panel .outcome")).to_contain_text("skipped, most of them because: the recipient opted out")
 
 
 def test_launch_from_the_page_to_finished_with_all_states(live: Live, page: Page) -> None:
@@ -349,7 +349,7 @@ def test_api_away_is_visible_and_it_comes_back_by_itself(live: Live, page: Page)
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     with live.stopped("api"):
         expect(page.locator("#live")).to_have_attribute("data-state", "reconnecting", timeout=20_000)
-        expect(page.locator("#trouble")).to_contain_text("The API does not answer")
+        expect(page.locator("#trouble")).to_contain_text("The API is not responding")
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
     expect(page.locator("#trouble")).to_be_hidden()
 

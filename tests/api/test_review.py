@@ -64,7 +64,7 @@ def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     assert run(["campaign", "launch", again, "--allow-empty", "--wait"]) == 0
     assert "reached nobody" in capsys.readouterr().out
     shown = live.until(again, lambda shown: shown["outcome"] == "reached nobody")
-    assert shown["outcome_why"] == "2 of 2 skipped, most of them for smart_sending"
+    assert shown["outcome_why"] == "2 of 2 skipped, most of them because: smart sending: too close to another message"
 
 
 def test_a_campaign_that_is_scheduled_before_it_counts_as_if_it_had_reserved(live: Live) -> None:

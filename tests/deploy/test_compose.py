@@ -187,5 +187,6 @@ def test_the_example_settings_are_valid_and_keep_the_defaults(monkeypatch: pytes
     monkeypatch.delenv("LONGWAVE_CONFIG")
     default = Settings()
     for name in tomllib.loads(example.read_text()):
-        if name not in ("token_key", "prices"):
+        if name not in ("token_key", "prices", "aggregators"):
             assert getattr(given, name) == getattr(default, name), name
+    assert given.aggregators["local"] == default.aggregators["local"], "beside it stand examples of other kinds"

@@ -73,7 +73,7 @@ class Stops:
             thread.start()
 
     def stop(self) -> None:
-        """Returns when no STOP is under way any more."""
+        """Returns when no STOP is under way anymore."""
         self._stop.set()
         for thread in self._threads:
             thread.join(2 * TIMEOUT)

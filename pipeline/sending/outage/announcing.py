@@ -21,7 +21,7 @@ from schemas.reasons import Reason, written
 PAUSE: Final = 0.5
 """Seconds between two looks."""
 WORTH_SAYING: Final = 2.0
-"""An account is announced as throttled only if it has to wait at least so many more seconds."""
+"""An account is announced as throttled only if it has to wait at least that many more seconds."""
 AGAIN: Final = 5.0
 """Seconds after which a withdrawal is repeated, if the campaign's document still has the announcement."""
 
@@ -61,7 +61,7 @@ class Outage:
         self._taken_back: dict[str, float] = {}
 
     def look(self, state: LaneState, now: Instant) -> list[Announce]:
-        """What there is to announce; may be called at any time."""
+        """The announcements due now; may be called at any time."""
         if now.seconds - self._looked < PAUSE:
             return []
         self._looked = now.seconds

@@ -61,7 +61,7 @@ class Breaker:
     _probe_out: bool = False
 
     def allowance(self, now: float, under_way: int) -> int:
-        """Most messages of an INTENT now, 0 for none; `under_way` slices of the lane have no outcome yet."""
+        """Maximum messages of an INTENT now, 0 for none; `under_way` slices of the lane have no outcome yet."""
         if self.state == "open" or self.held(now):
             return 0
         if self.state == "half-open":
@@ -141,7 +141,7 @@ def failure(outcomes: Iterable[tuple[str, str]]) -> str:
     """Why a batch of (outcome, reason) failed as a whole; "" if any of its messages was answered.
 
     `retry` is a failure unless it was throttled: refused connections, time-outs before the body was written, 503;
-    also 401 and 404, which are not the fault of a message. `unknown` is a failure: 5xx, no answer.
+    also 401 and 404, which are not a message's fault. `unknown` is a failure: 5xx, no answer.
     """
     first = ""
     for outcome, reason in outcomes:

@@ -15,7 +15,7 @@ EVERY_SECONDS: Final = 10.0
 
 
 class Checkpointing:
-    """One lane's checkpoints. `minimum`: bytes of the log from which on one may be worth it."""
+    """One lane's checkpoints. `minimum`: log size (bytes) above which one may be worthwhile."""
 
     def __init__(self, minimum: int) -> None:
         self._minimum = minimum
@@ -37,7 +37,7 @@ class Checkpointing:
         return [Checkpoint(snapshot(state, now.ms - ORPHANS_KEPT_MS), state.epoch, self.log_bytes)]
 
     def on_written(self, checkpoint: Checkpoint, parts: int, error: str, is_ours: bool) -> list[Plain]:
-        """Process the end of a checkpoint: it was written in so many `parts`, or not (0) because of `error`.
+        """Process the end of a checkpoint: it was written in that many `parts`, or not (0) because of `error`.
         `is_ours`: whether the lane is still ours, by the same OWNER."""
         self._is_busy = False
         if not parts:

@@ -22,7 +22,7 @@ from schemas.lane import Defer, Drop, Intent, Slice, Work
 from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
-"""Most expired slices in one Drop: the record stays well below a broker's limit."""
+"""Maximum expired slices in one Drop: the record stays well below a broker's limit."""
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class Pick:
 @dataclass(frozen=True, slots=True)
 class Room:
     """What a slice may hold at most, in messages and in segments, and of whom. `carrier_daily`: the lane's limits per
-    carrier and day (names as `carrier_day.normal` gives them), who is over them waits for the next day. `quiet` None:
-    nobody's hours are looked at."""
+    carrier and day (names as `carrier_day.normal` gives them), whoever exceeds them waits until the next day. `quiet`
+    None: nobody's hours are looked at."""
 
     messages: int
     segments: int

@@ -1,4 +1,4 @@
-"""What a live owner writes into its lane next, within its slots and limits, and what of that is on its way.
+"""What a live owner writes into its lane next, within its slots and limits, and which of it is still in transit.
 
 A pick is a proposal: the log, read back, decides what becomes of it.
 """
@@ -41,7 +41,7 @@ class Limits:
 @dataclass(slots=True)
 class Flow:
     """How fast slices leave: at most `slots` under way, each of at most `size(state, now in ms, room)` segments when
-    the limit has `room` for so many."""
+    the limit has `room` for that many."""
 
     pace: Pace
     window: Window
@@ -157,7 +157,7 @@ class Proposer:
         return line.segments + sum(segments for _, segments in self._sent.values())
 
     def _room(self, state: LaneState, line: Line, now: Instant, messages: int) -> Room:
-        """Of the next slice, with at most so many messages."""
+        """Of the next slice, with at most that many messages."""
         room = self._flow.window.room(now.seconds + self._read_back.ahead, self._ahead_of(line))
         return Room(
             messages=min(self._limits.batch, messages),

@@ -20,7 +20,7 @@ T = TypeVar("T")
 LOOK_SECONDS: Final = 0.1
 """How often a slice that waits in line is checked at least."""
 SHORT_HOLD_SECONDS: Final = 1.0
-"""Slices wait in line if the aggregator throttles the account for at most so long; for longer, in the queue."""
+"""Slices wait in line if the aggregator throttles the account for at most this long; for longer, in the queue."""
 CHECK_HOLDS_SECONDS: Final = 0.2
 """A slice that is written later than this after its last check is checked again."""
 
@@ -56,9 +56,10 @@ class LastCheck:
         self._quiet = quiet
 
     def pause(self, active: bool, flight: Flight, now: Instant) -> WakeLine | AwaitConsents | None:
-        """Wait in line for what is over in a moment: a short throttle of the account, or opt-outs that come late on a
-        busy machine. Without this, slices would be written, read back and handed back again and again, which keeps
-        the machine busy. A slice that waits until it is stale is handed back. None: the check can be made now."""
+        """Wait in line for something that will pass in a moment: a short throttle of the account, or opt-outs that
+        come late on a busy machine. Without this, slices would be written, read back and handed back again and again,
+        which keeps the machine busy. A slice that waits until it is stale is handed back. None: the check can be made
+        now."""
         if not active or is_stale(flight, now.ms):
             return None
         held = self._breaker.held(now.seconds)

@@ -52,7 +52,7 @@ class Line:
 
     @property
     def most(self) -> int:
-        """Most slices that can go before their INTENT is stale, including those whose INTENT is not read back yet."""
+        """Maximum slices that can go before their INTENT is stale, with those whose INTENT is not read back yet."""
         return self._queue.most
 
     def join(self, flight: Flight, prepared: Prepared[Any], due: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 SHARE: Final = 0.9
-"""Of the limit; the rest is how fast a lane catches up in the eyes of this rule."""
+"""Fraction of the limit that the ideal lane uses; the rest is how fast a lane may catch up."""
 
 
 class Punctuality:
@@ -33,5 +33,5 @@ class Punctuality:
         return (now - ideal) / 1000
 
     def behind(self, due: int, now: int) -> float:
-        """How late (s) a recipient is already who has been waiting since `due`."""
+        """How late (s) a recipient who has been waiting since `due` already is."""
         return max(0.0, now - max(due, self._room_at)) / 1000

@@ -18,7 +18,7 @@ from schemas.reasons import Reason
 STALE_MS: Final = 3000
 """An INTENT older than this is not submitted: its owner stalled, and the data for its checks may be stale too."""
 HANDOVER_MS: Final = STALE_MS + 1000
-"""An earlier owner may have submitted within the last second what it wrote an INTENT for less than this long ago."""
+"""An earlier owner may, within the last second, have submitted an INTENT written less than this long ago."""
 FIRST_BACKOFF_MS: Final = 500
 LAST_BACKOFF_MS: Final = 60_000
 THROTTLED_BACKOFF_MS: Final = 8_000

@@ -16,7 +16,7 @@ from schemas.reasons import Reason
 
 MARGIN_MS: Final = 1000
 ASKED_FOR_MS: Final = 24 * 3_600_000
-"""How long after its INTENT a flight is asked for at most; what is open then is finally unknown."""
+"""How long after its INTENT a flight may still be queried; what is open then is finally unknown."""
 HEARD_BY_MS: Final = STALE_MS + 9000
 """How long to wait for a lost owner. An owner that is alive hands back what it has not submitted when the INTENT is
 `STALE_MS` old; the rest of this time is for writing its RESULT while the group is still rebalancing. A later RESULT
@@ -28,7 +28,7 @@ def ask_after(settled_after: float) -> int:
 
     A stalled owner may still submit until its INTENT is `STALE_MS` old, and its request may arrive until
     `settled_after` seconds after that. If asked earlier, the answer "not seen" could become wrong. The wait counts
-    from when the new owner read of the loss, which is later than the INTENT, so clocks of two machines are never
+    from when the new owner learned of the loss, which is later than the INTENT, so clocks of two machines are never
     compared.
     """
     return STALE_MS + int(settled_after * 1000) + MARGIN_MS

@@ -21,7 +21,7 @@ from pipeline.sending.unknown.ask import (
 from schemas.reasons import Reason
 
 AT_ONCE: Final = 4
-"""Most queries under way at once: after a crash a whole in-flight window may be asked for."""
+"""Maximum queries under way at once: after a crash a whole in-flight window may be asked for."""
 
 
 @dataclass(slots=True)

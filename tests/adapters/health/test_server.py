@@ -54,7 +54,7 @@ def test_clients_that_say_nothing_end_and_the_others_are_answered(port: int, mon
                 assert get(port, "/healthz")[0] == 200
                 break
             except (OSError, urllib.error.URLError):
-                assert time.monotonic() - began < 10, "silent clients keep the others out for ever"
+                assert time.monotonic() - began < 10, "silent clients keep the others out forever"
                 time.sleep(0.1)
         for item in silent:
             item.settimeout(10)

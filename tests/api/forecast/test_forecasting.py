@@ -47,4 +47,4 @@ def test_what_lies_beyond_the_horizon_is_said_by_the_answer_and_by_the_commands(
     assert f"{answer['unreached']:,} after the end of the forecast" in said
     assert "not reached" not in said
     review = "\n".join(_forecast_lines(asdict(actual)))
-    assert "does not finish before 2026-12-26 10:00 UTC, the end of the forecast" in review
+    assert "it will still be running at 2026-12-26 10:00 UTC, where the forecast ends" in review

@@ -9,12 +9,13 @@ import pytest
 from pipeline.campaign.settlement import nobody_why
 
 SMART: list[dict[str, Any]] = [{"state": "skipped", "reason": "smart_sending", "count": 1950}]
+SMART_WORDS = "smart sending: too close to another message"
 
 
 @pytest.mark.parametrize(
     ("status", "states", "targeted", "why"),
     [
-        ("finished", {"skipped": 1960}, 1960, "1,960 of 1,960 skipped, most of them for smart_sending"),
+        ("finished", {"skipped": 1960}, 1960, f"1,960 of 1,960 skipped, most of them because: {SMART_WORDS}"),
         ("sent", {"rejected": 7, "skipped": 3}, 10, "7 of 10 rejected"),
         ("finished", {"undelivered": 5, "delivered": 0}, 5, "5 of 5 undelivered"),
         ("finished", {}, 0, "the audience was empty when it was frozen"),

@@ -1,4 +1,4 @@
-"""A text that would say nothing beside the site's name is found, and no other."""
+"""A text that would say nothing apart from the site's name is found, and no other."""
 
 from __future__ import annotations
 

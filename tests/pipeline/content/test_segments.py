@@ -1,4 +1,5 @@
-"""Segment counts: the vectors of DOMAIN, and every text against a packer that is slow and plainly right."""
+"""Segment counts: vectors after 3GPP TS 23.038 and 23.040, and every text against a packer that is slow and plainly
+right."""
 
 from __future__ import annotations
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.campaign.plan import CampaignPlan, compile_plan
+from pipeline.campaign.when import dues
 from pipeline.content.outgoing import LinkSigner
 from pipeline.content.segments import count
-from pipeline.eligibility.decide import Decision, Reason, decide
+from pipeline.eligibility import decide as deciding
+from pipeline.eligibility.decide import Decision, History, Reason, decide, judge, reason_of
 from pipeline.eligibility.optouts import OptOuts
+from pipeline.limits.caps import Limit, account_limits
 from pipeline.limits.smart_sending import Spacing, check_and_reserve, identity_of, read_blocker
 from pipeline.timing.quiet_hours import QuietHours
+from schemas.account import account_tag
 from schemas.chunk import RecipientChunk
+from schemas.feedback import Consent
 from schemas.lane import LANES
 from schemas.status import STATUSES
 from schemas.wire import encode
@@ -185,6 +192,80 @@ def test_a_chunk_that_does_not_fit_the_plan_is_a_failure(changes: dict[str, Any]
 def test_a_plan_without_lanes_is_a_failure() -> None:
     with pytest.raises(ValueError, match="has no lanes"):
         decide(chunk(), compile_plan(document(lanes=[]), TERMS), {}, OptOuts(), NOW)
+
+
+SKIPS = deciding._REASONS
+DAY = 24 * HOUR
+SHORT, NOWHERE = 99_999, 8_781_230_000_000
+
+
+class Carriers:
+    """Says of everybody that a carrier does not reach them, or of nobody."""
+
+    def __init__(self, *, reach_nobody: bool) -> None:
+        self._answer = reach_nobody
+
+    def mask(self, numbers: Any, now: int, retry_days: int) -> Any:
+        return np.full(len(numbers), self._answer)
+
+
+def _given(applies: set[Reason], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The reason that a recipient is given to whom all of these apply; "" for one who gets the message."""
+    number = SHORT if Reason.INVALID_NUMBER in applies else NOWHERE if Reason.UNKNOWN_ZONE in applies else BASE
+    optouts = OptOuts([number] if Reason.OPTED_OUT in applies else [])
+    if Reason.HELD_FOR_REVIEW in applies:
+        optouts.apply(Consent(number=number, state="held", hold="aa", at=NOW, source="inbound"))
+    empty = " " * 400 if Reason.TOO_MANY_SEGMENTS in applies else ""
+    text = empty if Reason.EMPTY_TEXT in applies else "x" * len(empty) or "x"
+    given_chunk = chunk(
+        1,
+        numbers=[number],
+        zones=["" if Reason.UNKNOWN_ZONE in applies else "America/New_York"],
+        countries=["US"],
+        fields={"first_name": [text]},
+    )
+    window = 8 if Reason.SMART_SENDING in applies else 0
+    terms = replace(TERMS, site_name="", max_segments=1, unknown_zone="skip")
+    made = compile_plan(document(text="{first_name}", smart_sending_hours=window), terms)
+    tag = account_tag(made.spec.account)
+    if Reason.ACCOUNT_CAP in applies:
+        made = replace(made, caps=account_limits(tag, 1, None))
+    legal = [Limit(Reason.LEGAL_CAP, 1, DAY)] if Reason.LEGAL_CAP in applies else []
+    monkeypatch.setattr(deciding, "legal_limits", lambda *_: legal)
+
+    def when(*given: Any) -> Any:
+        return replace(
+            dues(*given),
+            passed=np.array([Reason.LOCAL_TIME_PASSED in applies]),
+            never=np.array([Reason.NO_ALLOWED_HOURS in applies]),
+        )
+
+    monkeypatch.setattr(deciding, "dues", when)
+    table: dict[int, bytes] = {}
+    if applies & {Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP}:
+        check_and_reserve(table, [number], NOW - HOUR, Spacing(identity_of("0000000z", 0, tag), 0), NOW)
+    history = History(table, optouts, Carriers(reach_nobody=Reason.UNREACHABLE in applies))
+    code = int(judge(given_chunk, 0, made, history, NOW).reasons[0])
+    return reason_of(code) if code else ""
+
+
+def test_each_reason_is_given_where_it_applies_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _given(set(), monkeypatch) == ""
+    for reason in SKIPS:
+        if reason != Reason.INVALID_NUMBER:  # nobody knows the zone of a number that is too short
+            assert _given({reason}, monkeypatch) == reason
+    assert _given({Reason.INVALID_NUMBER}, monkeypatch) == Reason.INVALID_NUMBER
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(SKIPS, 2)))
+def test_of_two_reasons_that_apply_the_first_of_the_list_is_given(
+    first: Reason, second: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _given({first, second}, monkeypatch) == first
+
+
+def test_reasons_are_listed_in_the_order_in_which_they_are_given() -> None:
+    assert list(SKIPS) == list(Reason)[: len(SKIPS)]
 
 
 def test_reasons_are_words() -> None:

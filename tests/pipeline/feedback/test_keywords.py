@@ -1,4 +1,5 @@
-"""What inbound texts mean: the words of DOMAIN however they are written, and what is left to a person."""
+"""What inbound texts mean: the words that 47 CFR 64.1200, the CWTA and carriers name, however they are
+written, and what is left to a person."""
 
 from __future__ import annotations
 

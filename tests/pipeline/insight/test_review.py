@@ -178,7 +178,7 @@ def test_local_times_around_changes_of_clocks() -> None:
     assert instant(datetime(2026, 3, 8, 2, 30), "America/New_York") == 1_772_955_000_000  # noqa: DTZ001
 
 
-@pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "However late")])
+@pytest.mark.parametrize(("transactional", "words"), [(False, "more than 2 hours late"), (True, "however late")])
 def test_it_says_what_becomes_of_a_message_that_downtime_makes_late(transactional: bool, words: str) -> None:
     assert words in reviewed(transactional=transactional).lateness
     assert reviewed(terms=None).lateness == ""

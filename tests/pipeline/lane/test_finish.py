@@ -40,7 +40,7 @@ def test_a_finished_campaign_leaves_nothing_but_its_name_and_each_ordinal_counts
     assert (before, [item[0] for item in snapshot(log.state, 0).seen]) == (2, [B])
     assert A not in log.state.campaigns
     assert log.add(work([0, 1, 2])) == [], "a repeat"
-    assert log.add(work([70])) == [], "skipped before the lane the first time, and to be skipped for ever"
+    assert log.add(work([70])) == [], "skipped before the lane the first time, and to be skipped forever"
     for late in (control(A, "running", 9), Finish(campaign=A, at=10)):
         assert log.add(late) == []
     assert [type(item) for item in log.add(intent(2, [(2, 0, 1)]))] == [Void]

@@ -199,4 +199,4 @@ def test_the_rule_in_words() -> None:
     assert "more than 1 hour late" in late_rule(1)
     assert "more than 0.5 hours late" in late_rule(0.5)
     assert "too_late" in late_rule(2)
-    assert late_rule(0) == "However late machines make a message, it is sent."
+    assert late_rule(0) == "A message is sent however late it is."

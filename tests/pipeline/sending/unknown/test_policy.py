@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from adapters.aggregators.settings import HttpBatchSettings
+from adapters.ports import Capabilities
 from adapters.settings import Settings
 from agents.context import Context
 from agents.coordinator import Coordinator
@@ -20,10 +21,11 @@ from schemas.campaign import CampaignSpec, UnknownPolicy
 @pytest.mark.parametrize("queries", [False, True])
 def test_only_what_the_aggregator_cannot_do_is_refused(policy: UnknownPolicy, keys: bool, queries: bool) -> None:
     refused = {"resend-with-key": not keys, "query": not queries}.get(policy, False)
-    said = unsupported(policy, "north", refuses_repeats=keys, answers_queries=queries)
+    said = unsupported(policy, "north", Capabilities(1, keys, queries))
     assert bool(said) == refused
     if refused:
         assert "aggregators.north " in said
+        assert "setting" not in said, "a kind that can never do it has none"
         assert "choose" in said
 
 
