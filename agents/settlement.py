@@ -15,7 +15,7 @@ from functools import partial
 from typing import get_args
 
 from adapters.clickhouse import Store
-from adapters.clickhouse.figures import message_sets
+from adapters.clickhouse.figures import message_sets, versions
 from adapters.clickhouse.measured import campaigns_behind, insert_figures
 from adapters.clock import now_ms
 from agents.context import Context
@@ -43,7 +43,8 @@ CurrentUntil = Callable[[], int | None]
 
 
 class Settlement:
-    """One round a second over the campaigns that are not at their end."""
+    """One round a second over the campaigns that are not at their end. Those of which nothing was recorded since the
+    last round are not measured again."""
 
     def __init__(self, context: Context, store: Store, current_until: CurrentUntil = lambda: None) -> None:
         """`current_until`: until when (ms) ClickHouse has every status that was written; None: not known."""
@@ -58,6 +59,8 @@ class Settlement:
         """Campaigns of which the residual is exported."""
         self._kept: dict[str, list[Figures]] = {}
         """What `message_figures` has of the campaigns under way."""
+        self._measured: dict[str, tuple[int, int]] = {}
+        """Of which revision and version of a campaign `_kept` is; see `versions`."""
         self._late: list[str] = []
         """Ended campaigns to measure again."""
         self._unknown: dict[str, int] = {}
@@ -77,13 +80,21 @@ class Settlement:
             if _under_way(document) and (everybody or document.status in IN_LANES)
         }
         self._forget_ended()
+        asked = now_ms()
+        # Asked before the figures: what is recorded in between is measured in the next round, never overlooked.
+        now = await asyncio.to_thread(versions, self._store, [*under_way]) if under_way else {}
         for campaign, document in under_way.items():
-            looked_at = now_ms()
-            measured = await asyncio.to_thread(self._measure, campaign)
+            state = (document.revision, now.get(campaign, 0))
+            is_same = state == self._measured.get(campaign)
+            looked_at = asked if is_same else now_ms()
+            measured = self._kept[campaign] if is_same else await asyncio.to_thread(self._measure, campaign)
             self._figures.read(campaign, min(looked_at, self._current_until() or looked_at))
             if measured != self._kept.get(campaign):
                 await asyncio.to_thread(insert_figures, self._store, measured)
                 self._kept[campaign] = measured
+            # Of whom nothing is recorded yet there is no version.
+            if measured and campaign in now:
+                self._measured[campaign] = state
             if measured:
                 self._tell(document, measured)
         metrics.UNKNOWN.set(self.unknown())
@@ -123,6 +134,7 @@ class Settlement:
         self._watched &= current
         self._told = {campaign: stage for campaign, stage in self._told.items() if campaign in current}
         self._kept = {campaign: measured for campaign, measured in self._kept.items() if campaign in current}
+        self._measured = {campaign: state for campaign, state in self._measured.items() if campaign in current}
 
     def _wake_scheduled(self) -> None:
         """Tell the coordinator of each scheduled campaign whose time has come, again until it has begun."""

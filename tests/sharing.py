@@ -13,12 +13,20 @@ from xdist.scheduler import LoadFileScheduling
 SHARED_STAGE = "shared stage"
 SCRIPTED_STAGE = "scripted stage"
 LIVE = "live stack"
+OWN_KAFKA = "own broker"
 _FILES = {
     SHARED_STAGE: ("trouble/test_lawful", "trouble/test_poison", "trouble/test_race", "trouble/test_workers"),
-    SCRIPTED_STAGE: ("trouble/test_cancel", "trouble/test_health", "trouble/test_outside", "trouble/test_servers"),
+    SCRIPTED_STAGE: (
+        "trouble/test_cancel",
+        "trouble/test_health",
+        "trouble/test_opt_outs",
+        "trouble/test_outside",
+        "trouble/test_servers",
+    ),
     LIVE: (
         "api/test_consent",
         "api/test_forecast",
+        "api/test_keys_live",
         "api/test_page",
         "api/test_review",
         "api/test_schemathesis",
@@ -27,9 +35,22 @@ _FILES = {
         "cli/test_campaign",
         "deploy/test_dashboards",
     ),
+    OWN_KAFKA: ("agents/lane/test_asker", "agents/lane/test_owner", "agents/test_process", "agents/test_refused"),
 }
 GROUPS = {f"tests/{file}.py": group for group, files in _FILES.items() for file in files}
 """Files that share a stack. Every other file is a group by itself."""
+_PLACES = {
+    # It counts every consent and every reply that there is.
+    "trouble/test_opt_outs": -1,
+    # It changes what it finds at random.
+    "api/test_schemathesis": 1,
+    # It leaves forty campaigns that wait for receipts and are looked at again and again.
+    "trouble/test_race": 1,
+    # It kills the broker.
+    "agents/test_process": 1,
+}
+PLACES = {f"tests/{file}.py": place for file, place in _PLACES.items()}
+"""Files that go before (-1) or after (1) those that they share with."""
 _open: dict[str, Any] = {}
 _ends: defaultdict[str, ExitStack] = defaultdict(ExitStack)
 
@@ -45,6 +66,11 @@ def group_of(nodeid: str) -> str:
     """The group of a test."""
     file = nodeid.partition("::")[0]
     return GROUPS.get(file, file)
+
+
+def place_of(nodeid: str) -> int:
+    """When a test's file has its turn in its group: the smaller, the earlier."""
+    return PLACES.get(nodeid.partition("::")[0], 0)
 
 
 class GroupScheduling(LoadFileScheduling):  # type: ignore[misc]

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+
 from adapters import http
-from adapters.settings import ClickHouse
+from adapters.kafka import topics
+from adapters.settings import ClickHouse, Kafka
 from devstack import children, ready
 from loadtest.bench.stack import port_range
 
@@ -87,6 +90,22 @@ def running_kafka(data: Path) -> Iterator[Server]:
             f"Kafka ({data}/log)", lambda: ready.kafka_answers(server.address), lambda: child.poll() is None
         )
         yield server
+
+
+def made_anew(server: Server) -> None:
+    """All of Longwave's topics (two partitions, two lanes) on a broker, empty whatever was in them; what groups have
+    committed goes with a topic."""
+    kafka = Kafka(bootstrap=server.address, partitions=2, lanes=2)
+    admin = AdminClient({"bootstrap.servers": server.address})
+
+    def there() -> list[str]:
+        return [name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")]
+
+    if old := there():
+        for future in admin.delete_topics(old).values():
+            future.result(30)
+        ready.wait_for("a broker without topics", lambda: not there())
+    topics.ensure(kafka)
 
 
 @contextlib.contextmanager

@@ -15,21 +15,11 @@ from time import monotonic, sleep
 
 import pytest
 
-from adapters.kafka import topics
-from adapters.settings import Kafka
 from devstack import children
-from tests.stack import Server, environment, free_ports, running, running_kafka
+from tests.stack import Server, environment, free_ports, running
 
 PATIENCE = 10.0
 NOISE = re.compile(r"Traceback|\|FAIL\||Unclosed|never retrieved|was destroyed|exception was never")
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A broker that may be stopped."""
-    with running_kafka(tmp_path_factory.mktemp("own-kafka")) as server:
-        topics.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
-        yield server
 
 
 @contextlib.contextmanager

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-import pytest
 from confluent_kafka import Producer
 
 from adapters.kafka import dead_letters, topics
 from adapters.settings import Kafka
 from schemas.topics import DEAD_LETTERS
 from tests.agents.test_process import process, wait_for
-from tests.stack import Server, running_kafka
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A broker whose dead letters are this file's alone."""
-    with running_kafka(tmp_path_factory.mktemp("refusing-kafka")) as server:
-        topics.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
-        yield server
+from tests.stack import Server
 
 
 async def test_a_worker_ends_with_its_reason_and_the_next_one_goes_on(own_kafka: Server, tmp_path: Path) -> None:

@@ -135,3 +135,37 @@ async def test_figures_are_kept_while_a_campaign_is_under_way_and_where_somethin
         for _ in range(LATE_ROUNDS + SENT_ROUNDS):
             await settlement._round()
         assert kept() == {"aaaaaaaa": 2, "bbbbbbbb": 3}
+
+
+async def test_only_what_something_was_recorded_of_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [document("sending", id="aaaaaaaa"), document("sending", id="bbbbbbbb")]
+    recorded, measured = {"aaaaaaaa": 1}, []
+
+    def measure(_: Settlement, campaign: str) -> list[Figures]:
+        measured.append(campaign)
+        return [nobody_left(campaign)]
+
+    async def one_round() -> list[str]:
+        measured.clear()
+        await settlement._round()
+        return sorted(measured)
+
+    monkeypatch.setattr("agents.settlement.versions", lambda store, campaigns: dict(recorded))
+    monkeypatch.setattr("agents.settlement.insert_figures", lambda store, figures: None)
+    monkeypatch.setattr("agents.settlement.campaigns_behind", lambda store: [])
+    monkeypatch.setattr(Settlement, "_measure", measure)
+    context: Any = SimpleNamespace(
+        campaigns=SimpleNamespace(all=lambda: documents),
+        producer=None,
+        settings=SimpleNamespace(receipt_window_hours=72),
+    )
+    settlement = Settlement(context, None)  # type: ignore[arg-type]
+    assert await one_round() == ["aaaaaaaa", "bbbbbbbb"]
+    assert await one_round() == ["bbbbbbbb"], "of whom nothing is recorded yet"
+    recorded["aaaaaaaa"] = 2
+    assert await one_round() == ["aaaaaaaa", "bbbbbbbb"]
+    documents[0] = document("sending", id="aaaaaaaa", revision=6)
+    assert await one_round() == ["aaaaaaaa", "bbbbbbbb"]
+    recorded["bbbbbbbb"] = 1
+    assert await one_round() == ["bbbbbbbb"]
+    assert await one_round() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sharing import SCRIPTED_STAGE, SHARED_STAGE, shared
-from tests.trouble.scene import QUIET, SETTINGS, Scene, scene
+from tests.trouble.scene import AUTO, HELP, QUIET, SETTINGS, Scene, scene
 
 SHARED_SETTINGS = f"""
 worker.checkpoint_bytes = 100000000
@@ -35,9 +35,17 @@ def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return actual
 
 
+SCRIPTED_SETTINGS = f"""{SETTINGS}
+[accounts.demo.replies]
+auto = "{AUTO}"
+help = "{HELP}"
+per_hour = 3
+"""
+
+
 @pytest.fixture(scope="module")
 def scripted_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Whoever takes it says how its aggregator behaves (`Scene.scripted`)."""
     folder = tmp_path_factory.mktemp("scripted")
-    actual: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET))
+    actual: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET, changes=SCRIPTED_SETTINGS))
     return actual

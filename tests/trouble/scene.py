@@ -51,6 +51,8 @@ number = "+18885550100"
 segments_per_second = 1500
 lanes = [0, 1]
 """
+AUTO = "Nobody reads this number, write to help@shop.example"
+HELP = "Write to help@shop.example. Reply STOP to unsubscribe."
 QUIET = "idempotency_keys = false\nreceipts = false\n"
 """A script: everything is accepted, also a second time, and nothing is said later."""
 

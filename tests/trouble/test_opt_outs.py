@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -24,7 +23,7 @@ from loadtest.aggregator.record import entries
 from pipeline.feedback.replies import reply_campaign
 from pipeline.identity.optout_links import optout_tokens
 from tests.trouble.account import accounted
-from tests.trouble.scene import SETTINGS, Campaign, Scene, scene, wait_until
+from tests.trouble.scene import AUTO, HELP, Campaign, Scene, wait_until
 
 SCRIPT = """
 idempotency_keys = false
@@ -34,13 +33,6 @@ robots = 0.002
 delay = {median = 0.1}
 robot_texts = ["I am driving and cannot answer. Ref {id}"]
 """
-AUTO = "Nobody reads this number, write to help@shop.example"
-REPLIES = f'''
-[accounts.demo.replies]
-auto = "{AUTO}"
-help = "Write to help@shop.example. Reply STOP to unsubscribe."
-per_hour = 3
-'''
 SENDER = "+18885550100"
 CAMPAIGN = reply_campaign("demo", "main")
 PEOPLE = 1500
@@ -48,9 +40,9 @@ _ids = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("opt-outs"), SCRIPT, changes=SETTINGS + REPLIES) as made:
-        yield made
+def stage(scripted_stage: Scene) -> Scene:
+    scripted_stage.scripted(SCRIPT)
+    return scripted_stage
 
 
 def says(stage: Scene, *texts: tuple[int, str], again: str = "") -> list[str]:
@@ -133,7 +125,7 @@ def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None
     ]
     other = 14_155_550_123
     says(stage, (other, " help! "))
-    assert replied(stage, other, 1) == ["Harbor & Pine: Write to help@shop.example. Reply STOP to unsubscribe."]
+    assert replied(stage, other, 1) == [f"Harbor & Pine: {HELP}"]
     assert len(got(stage, person)) == 3
 
 

@@ -3,15 +3,11 @@ for, and everybody has the message exactly once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
-from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
 from adapters.ports import Submission
 from adapters.settings import Kafka, Settings, Worker
@@ -24,19 +20,11 @@ from schemas.wire import encode
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
 from tests.pipeline.lane.records import A, control, intent, owner, work
-from tests.stack import Server, running_kafka
+from tests.stack import Server
 
 LANE = 1
 SCRIPT = "[faults]\nserver_error = 0.3\nprocessed = 0.5\n"
 """Three of ten requests are answered with 500, half of them after they were taken."""
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A broker whose topic `lanes` is this file's alone."""
-    with running_kafka(tmp_path_factory.mktemp("ask-kafka")) as server:
-        brokers.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
-        yield server
 
 
 async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_sent_once(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,7 +19,6 @@ from adapters import tracing
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.clock import now_ms
 from adapters.journal import Journal
-from adapters.kafka import topics as brokers
 from adapters.kafka.producer import Producer
 from adapters.ports import AggregatorPort, Submission, SubmitOutcome
 from adapters.settings import Kafka, Settings, Worker
@@ -47,19 +46,9 @@ from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
 from tests.otlp import collecting
 from tests.pipeline.lane.records import A, Log, control, intent, owner, result, work
-from tests.stack import Server, running_kafka
+from tests.stack import Server
 
 LANE = 1
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A broker whose topic `lanes` is this file's alone."""
-    with running_kafka(tmp_path_factory.mktemp("lanes-kafka")) as server:
-        brokers.ensure(Kafka(bootstrap=server.address, partitions=2, lanes=2))
-        yield server
-
-
 READER = LogReader(rewind=lambda lane, offset: None, move_mark=lambda lane, offset: None, is_member=lambda: True)
 
 

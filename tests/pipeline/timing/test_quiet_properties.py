@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import holidays
 from hypothesis import HealthCheck, example, given, settings
@@ -83,37 +82,40 @@ def minutes_of(text: str) -> frozenset[int]:
 
 
 def fits(at: int, zones: tuple[str, ...], *rule: object) -> bool:
-    return _fits(at, tuple(map(tz.zone, zones)), {}, rule)
+    return search(at, zones, *rule, until=at + 1) == at
 
 
-def search(now: int, zones: tuple[str, ...], *rule: object) -> int:
-    """The first allowed instant, looked for at `now` and then at every whole minute."""
-    at, known, places = now, dict[date, frozenset[int]](), tuple(map(tz.zone, zones))
-    while at < now + HORIZON:
-        if _fits(at, places, known, rule):
+def search(now: int, zones: tuple[str, ...], *rule: object, until: int = 0) -> int:
+    """The first allowed instant, looked for at `now` and then at every whole minute before `until`."""
+    at, until, places = now, until or now + HORIZON, [(tz.zone(name), dict[int, frozenset[int]]()) for name in zones]
+    local = datetime.fromtimestamp
+    while at < until:
+        # Ten million minutes are looked at: written out, it takes half as long as with a function for each.
+        for zone, known in places:
+            there = local(at // 1000, zone)
+            day = there.toordinal()
+            allowed = known.get(day)
+            if allowed is None:
+                allowed = known[day] = minutes(*rule[:2], there.date(), *rule[2:])  # type: ignore[arg-type]
+            if there.hour * 60 + there.minute not in allowed:
+                break
+        else:
             return at
         at = (at // MINUTE + 1) * MINUTE
     return NEVER
 
 
-def _fits(at: int, zones: tuple[ZoneInfo, ...], known: dict[date, frozenset[int]], rule: tuple[object, ...]) -> bool:
-    for zone in zones:
-        local = datetime.fromtimestamp(at // 1000, zone)
-        day = local.date()
-        if day not in known:
-            known[day] = minutes(*rule[:2], day, *rule[2:])  # type: ignore[arg-type]
-        if local.hour * 60 + local.minute not in known[day]:
-            return False
-    return True
-
-
 @cache
 def changes(zone: str) -> list[int]:
-    """Changes of clocks: from the file, and after its last entry from its rule, found by the day."""
+    """Changes of clocks: from the file, and after its last entry from its rule, found by the week, then the day."""
     actual = [at for at in transitions(zone) if FIRST <= at < LAST]
     first = max([FIRST, *actual]) // tz.DAY + 1
-    offsets = [tz.offset(zone, day * tz.DAY) for day in range(first, LAST // tz.DAY)]
-    return actual + [(first + n + 1) * tz.DAY for n, (a, b) in enumerate(pairwise(offsets)) if a != b]
+    weeks = [*range(first, LAST // tz.DAY - 1, 7), LAST // tz.DAY - 1]
+    for week in pairwise(weeks):
+        if tz.offset(zone, week[0] * tz.DAY) != tz.offset(zone, week[1] * tz.DAY):
+            days = pairwise(range(week[0], week[1] + 1))
+            actual += [b * tz.DAY for a, b in days if tz.offset(zone, a * tz.DAY) != tz.offset(zone, b * tz.DAY)]
+    return actual
 
 
 @st.composite
