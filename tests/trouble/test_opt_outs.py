@@ -178,7 +178,7 @@ def test_a_file_of_opt_outs_is_imported_with_reasons_for_wrong_lines(stage: Scen
     assert "is opted out" in stage.longwave("optouts", "show", "+14155554321")
     stage.longwave("optouts", "remove", "+14155554321", "--evidence", "form on the web site, 2026-11-22")
     wait_until("it is in again", lambda: "is not opted out" in stage.longwave("optouts", "show", "+14155554321"), 20)
-    said = stage.longwave("optouts", "add", "+14155554003", "12", code=1)
+    said = stage.longwave("optouts", "add", "+14155554003", "12", "--evidence", "phone call", code=1)
     assert "1 opted out" in said
     assert "not opted out: '12'" in said
     wait_until("it is out", lambda: "is opted out" in stage.longwave("optouts", "show", "+14155554003"), 20)
