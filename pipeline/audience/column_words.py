@@ -3,13 +3,16 @@ values, in many languages."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
 LONGEST: Final = 64
+_REMEMBERED: Final = 65_536
+_CAPITAL: Final = re.compile(r"(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-ZÀ-ÖØ-Þ])(?=[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ]{2})")
 
 
 def field_name(header: str) -> str:
@@ -21,12 +24,19 @@ def field_name(header: str) -> str:
     return _joined(unicodedata.normalize("NFC", header.strip().lower()), "LMN")
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def fold(text: str) -> str:
     """A text as it is compared with lists of words: without case, accents and punctuation; words joined by `_`."""
     plain = unicodedata.normalize("NFKD", text.strip().casefold())
     kept = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
     return _squeezed(kept, "LMN")
+
+
+@lru_cache(_REMEMBERED)
+def folds(text: str) -> tuple[str, ...]:
+    """`fold` of a text with its inner capitals taken as beginnings of words, and as it stands where that differs:
+    `HasOptedOutOfSMS` is `has_opted_out_of_sms`, and `WhatsApp` is `whats_app` and `whatsapp`."""
+    return tuple(dict.fromkeys((fold(_CAPITAL.sub(" ", text)), fold(text))))
 
 
 def _joined(text: str, kinds: str) -> str:
@@ -63,9 +73,11 @@ _FAILED: Final[str] = _DATA["empty"]["failed"]
 
 def names_number(header: str) -> bool:
     """Whether a column holds phone numbers, as its header says."""
-    folded = fold(header)
-    words = set(folded.split("_"))
-    return folded in NAMES["phone"] or (bool(words & _PHONE_WORDS) and not words & _NOT_PHONE)
+    forms = folds(header)
+    words = {word for folded in forms for word in folded.split("_")}
+    return any(folded in NAMES["phone"] for folded in forms) or (
+        bool(words & _PHONE_WORDS) and not words & _NOT_PHONE
+    )
 
 
 def is_empty(text: str) -> bool:
@@ -116,8 +128,7 @@ def value_words(key: str) -> frozenset[str]:
 
 def names_known_column(header: str) -> bool:
     """Whether a header is a word that we know, of any role or of consent: a sign that it was decoded rightly."""
-    folded = fold(header)
-    return any(folded in names for names in NAMES.values()) or folded in _KNOWN
+    return any(folded in names for folded in folds(header) for names in NAMES.values()) or fold(header) in _KNOWN
 
 
 _KNOWN: Final = frozenset(

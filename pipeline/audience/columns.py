@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
-from pipeline.audience.column_words import NAMES, field_name, fold, names_number
+from pipeline.audience.column_words import NAMES, field_name, fold, folds, names_number
 from pipeline.audience.consent_columns import (
     ConsentColumn,
+    Kind,
     Polarity,
+    forbids,
+    is_answer,
+    is_moment,
+    is_telling,
     is_understood,
     is_yes_or_no,
     kind_of,
-    tells_itself,
     verdict_of,
 )
 from pipeline.audience.rejections import is_rejection
-from pipeline.audience.survey import Profile
+from pipeline.audience.survey import SAMPLES, Profile
 
 Choice = Literal["phone", "country", "region", "zone", "consent", "opted_out", "attribute"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
 _OWN: Final = ("country", "region", "zone")
+_CONSENTS: Final[dict[Polarity | None, str]] = {"out": "opt-out", "in": "consent", "": "consent status"}
+_BESIDES: Final[dict[Polarity | None, str]] = {
+    "reason": "details of an opt-out",
+    "proof": "details of consent",
+    "mention": "and what tells of an opt-out in it",
+}
+"""What a column that stays an attribute says about consent besides."""
 CAMPAIGN_EXPORT: Final = frozenset({"ordinal", "number", "state", "reason", "segments", "price", "aggregator_id"})
 """Columns that together only `campaign export` writes: all but the number are about the campaign, not the person."""
 
@@ -67,14 +78,13 @@ class Columns:
         """What a column is taken for, in a word or two."""
         if position == self.phone:
             return "phone"
-        for role in _OWN:
-            if getattr(self, role) == position:
-                return role
-        for consent in self.consents:
-            if consent.position == position:
-                return {"out": "opt-out", "in": "consent", "": "consent status"}[consent.polarity]
+        polarity = next((consent.polarity for consent in self.consents if consent.position == position), None)
+        if polarity in _CONSENTS:
+            return _CONSENTS[polarity]
         names = [name for name, place in self.attributes if place == position]
-        return f"attribute {{{names[0]}}}" if names else "ignored"
+        own = next((role for role in _OWN if getattr(self, role) == position), "")
+        taken = own or (f"attribute {{{names[0]}}}" if names else "ignored")
+        return f"{taken}, {_BESIDES[polarity]}" if polarity in _BESIDES else taken
 
 
 def columns_of(
@@ -118,7 +128,7 @@ def named_width(header: Sequence[str]) -> int:
 
 def first_named(role: str, header: Sequence[str], free: Sequence[int]) -> int | None:
     """The column of a role by its header, the best name first."""
-    folded = {fold(header[i]): i for i in reversed(free)}
+    folded = {name: i for i in reversed(free) for name in folds(header[i])}
     return next((folded[name] for name in NAMES[role] if name in folded), None)
 
 
@@ -145,9 +155,9 @@ class _Taken:
         phone = self._phone()
         own = {role: self._own(role, phone) for role in _OWN}
         consents = self._consents({phone, *(place for place in own.values() if place is not None)})
-        taken = {phone, *(consent.position for consent in consents)}
+        taken = {phone, *(consent.position for consent in consents if consent.polarity in _CONSENTS)}
         taken |= {place for role, place in own.items() if place is not None and self._is_plain(role, place)}
-        phones = [i for i in self._free() if i != phone and names_number(self.header[i]) and i not in taken]
+        phones = [i for i in self._free() if i != phone and self._may_be_number(i) and i not in taken]
         return Columns(
             width=len(self.header),
             least=named_width(self.header),
@@ -179,15 +189,18 @@ class _Taken:
         chosen = next((i for i, taken in self.chosen.items() if taken == role), None)
         if chosen is not None:
             return chosen
-        return first_named(role, self.header, [i for i in self._free() if i != phone])
+        return first_named(role, self.header, [i for i in self._free() if i != phone and not self._is_status(i)])
 
     def _phone(self) -> int:
         chosen = next((i for i, taken in self.chosen.items() if taken == "phone"), None)
         if chosen is None:
-            chosen = first_named("phone", self.header, self._free())
+            free = self._free()
+            likely = [i for i in free if not is_answered(self._profile(i))]
+            chosen = first_named("phone", self.header, likely)
+            chosen = first_named("phone", self.header, free) if chosen is None else chosen
         if chosen is not None:
             return chosen
-        named = [i for i in self._free() if names_number(self.header[i])]
+        named = [i for i in self._free() if self._may_be_number(i)]
         if len(named) == 1:
             self.notes.append(f"the number is taken from column {self.header[named[0]]!r}")
             return named[0]
@@ -214,53 +227,117 @@ class _Taken:
             f"{quoted(self.header)}{hint}"
         )
 
+    def _profile(self, position: int) -> Profile | None:
+        return self.profiles[position] if self.profiles is not None else None
+
+    def _may_be_number(self, position: int) -> bool:
+        return names_number(self.header[position]) and not is_answered(self._profile(position))
+
+    def _is_status(self, position: int) -> bool:
+        """Whether the values of a column say who has opted out, whatever its header says."""
+        profile = self._profile(position)
+        return profile is not None and bool(profile.mentions) and _says_mostly(profile)
+
     def _consents(self, used: set[int]) -> tuple[ConsentColumn, ...]:
         consents: list[ConsentColumn] = []
         for position, name in enumerate(self.header):
             choice = self.chosen.get(position)
             if choice in ("consent", "opted_out"):
                 consents.append(self._consent(position, "in" if choice == "consent" else "out"))
-            elif choice is None and position not in used and position not in self.ignored:
-                polarity = self._polarity(position, name)
+            elif choice is None and position not in self.ignored:
+                is_used = position in used or (names_number(name) and self._may_be_number(position))
+                polarity = self._besides(position, used) if is_used else self._polarity(position, name)
                 if polarity is not None:
                     consents.append(self._consent(position, polarity))
-        return tuple(consents)
+        says_who_agreed = any(consent.polarity in ("in", "out", "") for consent in consents)
+        return tuple(
+            replace(consent, blank_is_doubtful=not says_who_agreed and bool(self._values(consent.position)))
+            if consent.polarity == "proof"
+            else consent
+            for consent in consents
+        )
+
+    def _values(self, position: int) -> list[str]:
+        profile = self._profile(position)
+        return list(profile.values) if profile is not None else []
 
     def _consent(self, position: int, polarity: Polarity) -> ConsentColumn:
-        values = self.profiles[position].values if self.profiles is not None else ()
-        says_yes = polarity != "out" and any(verdict_of(value, polarity) == "in" for value in values)
-        return ConsentColumn(position, self.header[position].strip(), polarity, says_yes)
+        profile = self._profile(position)
+        values = self._values(position)
+        says_yes = polarity in ("in", "") and any(verdict_of(value, polarity) == "in" for value in values)
+        is_long = polarity == "in" and profile is not None and profile.full
+        return ConsentColumn(position, self.header[position].strip(), polarity, says_yes or is_long)
 
     def _polarity(self, position: int, name: str) -> Polarity | None:
-        """What "yes" means in a column about consent; None where it is about something else.
+        """What a column says about consent; None where it is about something else.
 
         Raises:
-            ColumnsError: it looks like consent, and nothing in it is understood.
+            ColumnsError: it looks like consent, and what its values mean is not certain.
         """
         kind = kind_of(name)
         if kind == "other_channel":
             self.notes.append(f"column {name!r} is about another channel than texts: it is an attribute, no consent")
             return None
-        profile = self.profiles[position] if self.profiles is not None else None
+        profile = self._profile(position)
         if profile is None:
-            return None if kind == "unclear" else kind
+            return kind if kind in ("out", "in", "reason", "proof") else None
         values = list(profile.values)
-        if not kind or kind == "unclear":
-            if tells_itself(values) and (kind or not profile.full):
-                return ""
-            if kind and values and all(map(is_yes_or_no, values)):
-                raise ColumnsError(self._question(name, profile))
-            return None
-        if values and not any(is_understood(value, kind) for value in values):
-            raise ColumnsError(self._question(name, profile))
-        return kind
+        if kind in ("out", "in"):
+            if values and not any(is_understood(value, "out" if kind == "out" else "in") for value in values):
+                raise ColumnsError(self._question(position))
+            return "out" if kind == "out" else "in"
+        if kind == "reason":
+            if values and not profile.blanks and all(verdict_of(value, "reason") == "held" for value in values):
+                raise ColumnsError(self._question(position))
+            return "reason"
+        is_long = profile.full and kind is None
+        if profile.mentions and not is_long and _says_mostly(profile):
+            return ""
+        if kind == "unclear" and values and all(map(is_telling, values)):
+            return ""
+        if _is_unclear(kind, values):
+            raise ColumnsError(self._question(position))
+        return "proof" if kind == "proof" else self._mention(position)
 
-    def _question(self, name: str, profile: Profile) -> str:
+    def _besides(self, position: int, used: set[int]) -> Polarity | None:
+        """What the column of another role says about consent.
+
+        Raises:
+            ColumnsError: as `_polarity`.
+        """
+        profile = self._profile(position)
+        if position in used and profile is not None and _is_unclear(None, list(profile.values)):
+            raise ColumnsError(self._question(position))
+        return self._mention(position)
+
+    def _mention(self, position: int) -> Polarity | None:
+        """Of a column about something else: whether some of its cells tell of an opt-out."""
+        profile = self._profile(position)
+        if profile is None or not profile.mentions:
+            return None
+        name = self.header[position]
+        self.notes.append(
+            f"column {name!r} is not about consent, but some of its cells tell of an opt-out "
+            f"({quoted(list(profile.mentions)[:SAMPLES])}): nothing is sent to these people. If the cells mean "
+            f"something else, say --column {self._role(position)}={name!r}"
+        )
+        return "mention"
+
+    def _role(self, position: int) -> Choice:
+        """The role that an operator can confirm a column in."""
+        name = self.header[position]
+        return next(
+            (role for role in ("country", "region", "zone") if set(folds(name)) & set(NAMES[role])), "attribute"
+        )
+
+    def _question(self, position: int) -> str:
+        name = self.header[position]
+        samples = self._values(position)[:SAMPLES]
         return (
             f"column {name!r} looks like consent, but what its values mean is not certain "
-            f"({quoted(profile.samples)}), so nothing was imported. Say which: --column consent={name!r} (yes means: "
+            f"({quoted(samples)}), so nothing was imported. Say which: --column consent={name!r} (yes means: "
             f"may be written to), --column opted_out={name!r} (yes means: must not), "
-            f"--column attribute={name!r} (not about consent), or --ignore-column {name!r}"
+            f"--column {self._role(position)}={name!r} (not about consent), or --ignore-column {name!r}"
         )
 
     def _attributes(self, taken: set[int]) -> tuple[tuple[str, int], ...]:
@@ -276,6 +353,32 @@ class _Taken:
                 )
             placed[name] = position
         return tuple(placed.items())
+
+
+def is_answered(profile: Profile | None) -> bool:
+    """Whether a column has nothing but "yes" and "no", so that it is no column of numbers."""
+    return profile is not None and bool(profile.values) and all(map(is_yes_or_no, profile.values))
+
+
+def _says_mostly(profile: Profile) -> bool:
+    """Whether most of a column's values say who may be written to: "subscribed", "blocked"."""
+    return 2 * sum(map(is_telling, profile.values)) > len(profile.values)
+
+
+def _is_unclear(kind: Kind | None, values: list[str]) -> bool:
+    """Whether values are about consent, or may be, and the header does not say what they mean."""
+    if not values:
+        return False
+    if kind == "question":
+        return True
+    plain = any(map(is_yes_or_no, values))
+    words = any(map(forbids, values))
+    if kind == "unclear":
+        return plain or words or any(map(is_moment, values))
+    if kind == "status":
+        return words
+    all_answer = all(map(is_answer, values))
+    return all_answer and (words or (kind in ("asks", "proof") and plain))
 
 
 def is_like_a_number(text: str) -> bool:

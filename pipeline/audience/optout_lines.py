@@ -14,7 +14,15 @@ from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from pipeline.audience.column_words import country_named, fold, names_number
-from pipeline.audience.columns import Choices, ColumnsError, first_named, named_width, position_of, quoted
+from pipeline.audience.columns import (
+    Choices,
+    ColumnsError,
+    first_named,
+    is_answered,
+    named_width,
+    position_of,
+    quoted,
+)
 from pipeline.audience.consent_columns import ConsentColumn, kind_of
 from pipeline.audience.rejections import is_rejection
 from pipeline.audience.survey import Profile
@@ -128,7 +136,10 @@ def columns_of(
     ignored = {position_of(header, name) for name in choices.ignored}
     free = [i for i in range(len(header)) if i not in ignored and i not in {place for _, place in chosen}]
     phones = [place for role, place in chosen if role == "phone"]
-    phones += [i for i in free if names_number(header[i]) or (profiles and profiles[i].is_international)]
+    phones += [
+        i for i in free if names_number(header[i]) and not (profiles and len(free) > 1 and is_answered(profiles[i]))
+    ]
+    phones += [i for i in free if i not in phones and profiles and profiles[i].is_international]
     if not phones and profiles:
         # Half of the cells will do: here a column that is missed loses opt-outs.
         likely = [i for i in free if profiles[i].like_numbers >= max(1, 0.5 * profiles[i].looked_at)]

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.audience.consent_columns import opt_out_mentions
+
 MOST_VALUES: Final = 200
 """Different values of a column that are kept: a column about consent has few, or dates."""
+MOST_MENTIONS: Final = 20
+"""Different cells that tell of an opt-out and are kept: one of them is enough to look at all later."""
 SAMPLES: Final = 3
 _LOOKED_AT: Final = 2000
 _LIKE_A_NUMBER: Final = re.compile(r"(?:\+|00)?[\d ().\-/]{7,20}")
@@ -17,10 +21,12 @@ _LIKE_A_NUMBER: Final = re.compile(r"(?:\+|00)?[\d ().\-/]{7,20}")
 @dataclass(slots=True)
 class Profile:
     """One column: its first different values (without the blank one), and how many of its first cells look like a
-    phone number."""
+    phone number. `mentions` are cells that tell of an opt-out, of the whole column however long it is."""
 
     values: dict[str, None] = field(default_factory=dict)
     full: bool = False
+    blanks: int = 0
+    mentions: dict[str, None] = field(default_factory=dict)
     looked_at: int = 0
     like_numbers: int = 0
     with_plus: int = 0
@@ -28,6 +34,9 @@ class Profile:
     def add(self, cells: Sequence[str]) -> None:
         if self.looked_at < _LOOKED_AT:
             self._look_at(cells[: _LOOKED_AT - self.looked_at])
+        self.blanks += cells.count("")
+        if len(self.mentions) < MOST_MENTIONS:
+            self.mentions |= dict.fromkeys(opt_out_mentions(cells)[:MOST_MENTIONS])
         if self.full:
             return
         for cell in cells if len(cells) <= MOST_VALUES else dict.fromkeys(cells):

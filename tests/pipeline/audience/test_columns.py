@@ -122,12 +122,181 @@ def test_columns_that_allow(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["first_name", "city", "Subscription Plan", "Consent Source", "Unsubscribe Reason", "Order Status",
-               "Stopover",
-               "Email Opt Out", "Accepts Email Marketing", "E-Mail-Einwilligung", "account", "Notes"],
+    "header", ["first_name", "city", "Subscription Plan", "Order Status", "Stopover", "Stop ID", "Bus Stop Name",
+               "Check-out", "Sold Out", "Email Opt Out", "Accepts Email Marketing", "E-Mail-Einwilligung", "account",
+               "Notes", "Subscriber ID", "Contact ID", "Contact Type", "Primary Contact", "SMS sent", "SMS count",
+               "Mobile verified", "Married", "WhatsApp opt in", "Example", "Explicit", "Termine"],
 )  # fmt: skip
 def test_columns_that_are_about_something_else(header: str) -> None:
     assert kind_of(header) in (None, "other_channel")
+    assert polarity(header, "yes", "no") is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Text Opt-Out", "Do Not Text", "Opted Out (text)", "Opt-in declined", "Consent denied", "Consent expired",
+     "Consent missing", "Einwilligung fehlt", "Einwilligung abgelaufen", "Einwilligung widerrufen",
+     "Zustimmung verweigert", "Consenso negato", "Consenso revocato", "Consentement retiré le", "Consentement expiré",
+     "Consentimiento denegado", "Consentimiento caducado", "Consentimento recusado", "Toestemming ingetrokken",
+     "Zgoda cofnięta", "Subscriber inactive", "Former subscriber", "ex-subscriber", "Ancien abonné",
+     "Abonnement résilié", "Unconfirmed opt-in",
+     "Keine Werbung", "HasOptedOutOfSMS", "OptOut", "smsOptOut", "SMSOptOut", "DoNotContact", "doNotText",
+     "Ne pas contacter",
+     "Opposition", "no_sms", "No Marketing", "pas de SMS", "Nicht kontaktieren", "Darf nicht kontaktiert werden",
+     "Kontaktsperre", "Werbewiderspruch", "Newsletterabmeldung", "No contactar", "Non contattare", "不同意",
+     "Opt-out requested", "SMS out"],
+)  # fmt: skip
+def test_columns_that_forbid_in_other_words(header: str) -> None:
+    assert polarity(header, "yes", "no") == "out"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Text Consent", "Accepts Text Marketing", "text_opt_in", "Receive SMS", "Darf kontaktiert werden", "smsOptIn",
+     "isSubscribed", "IsSubscribedToSMS", "Explicit consent", "Werbeeinwilligung", "SMS-Einwilligung",
+     "Datenschutzeinwilligung", "Werbeerlaubnis", "Can contact", "SMS OK", "Recibir SMS", "Consent date"],
+)  # fmt: skip
+def test_columns_that_allow_in_other_words(header: str) -> None:
+    assert polarity(header, "yes", "no") == "in"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["SMS", "Werbung", "Contact", "Text", "Marketing", "Newsletter", "Promotions", "Kontakt", "Publicité", "Opt",
+     "Marketing messages",
+     "Subscription cancelled", "Not opted out", "Nicht abgemeldet", "Opt-out cancelled",
+     "Unsubscribe denied", "Consent not expired", "Consent requested", "Consent pending", "Opt-in sent",
+     "Consent valid until", "Consent Source"],
+)  # fmt: skip
+def test_answers_under_a_header_that_does_not_say_what_yes_means_stop_the_import(header: str) -> None:
+    with pytest.raises(ColumnsError, match=r"looks like consent.*--column consent="):
+        polarity(header, "yes", "no")
+    with pytest.raises(ColumnsError, match=r"looks like consent.*--column consent="):
+        polarity(header, "1", "", "0")
+
+
+def roles(header: str, *values: str) -> list[str | None]:
+    """What each cell of a column says about consent; None for nothing."""
+    columns = surveyed(("phone", header), [["+12127365000", value] for value in values])
+    return [columns.consents[0].verdict(value) if columns.consents else None for value in values]
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "said"),
+    [
+        # The reason or source of an opt-out is there because the person opted out: not sent to until somebody looks.
+        # Formerly it was never about consent, and these people got messages.
+        ("Unsubscribe Reason", ["too many", ""], ["held", None]),
+        ("Reason for opt out", ["no", "moved", "NULL"], [None, "held", None]),
+        ("Opt-Out Source", ["web", "", "unsubscribed"], ["held", None, "out"]),
+        ("UNSUB_CAMPAIGN_ID", ["81af", ""], ["held", None]),
+        ("Grund der Abmeldung", ["zu viele", ""], ["held", None]),
+        ("Motif de désinscription", ["trop", ""], ["held", None]),
+        # Its link stands in every line of an export, whoever opted out.
+        ("Unsubscribe URL", ["https://x.example/u/1", "https://x.example/u/2"], [None, None]),
+        # Who has no source of consent where others have one did not agree, unless another column says so.
+        ("Consent Source", ["shop", ""], [None, "held"]),
+        ("Consent Source", ["shop", "withdrawn", "no consent"], [None, "out", "held"]),
+        ("Consent Source", ["", ""], [None, None]),
+    ],
+)
+def test_details_of_opt_outs_and_of_consent(header: str, values: list[str], said: list[str | None]) -> None:
+    assert roles(header, *values) == said
+    columns = surveyed(("phone", header), [["+12127365000", value] for value in values])
+    assert len(columns.attributes) == 1, "what it was, it stays"
+
+
+def test_a_column_that_says_who_agreed_decides_over_the_source_of_consent() -> None:
+    rows = [["+12127365000", "shop", "yes"], ["+12127365001", "", "yes"]]
+    columns = surveyed(("phone", "Consent Source", "Consent"), rows)
+    assert [consent.verdict("") for consent in columns.consents] == [None, "held"]
+
+
+def test_details_of_an_opt_out_in_every_line_stop_the_import() -> None:
+    with pytest.raises(ColumnsError, match="'Opt-out method' looks like consent"):
+        roles("Opt-out method", "web", "text")
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "said"),
+    [
+        ("Status", ["STOP", "Active"], ["out", "in"]),
+        ("Status", ["DNC", "Active"], ["out", "in"]),
+        ("Status", ["Do Not Contact", "Active"], ["out", "in"]),
+        ("Status", ["Blacklisted", "Active"], ["out", "in"]),
+        ("Status", ["Opted-Out SMS", "Active"], ["out", "in"]),
+        ("Status", ["Unsubscribed (SMS)", "Active"], ["out", "in"]),
+        ("Status", ["OptedOut", "Subscribed (SMS)"], ["out", "in"]),
+        ("SMS Status", ["Blocked", "Active"], ["out", "in"]),
+        ("SMS Status", ["inactive", "active"], ["held", "in"]),
+        ("Opt", ["OUT", "IN"], ["out", "in"]),
+        ("State", ["Subscribed", "Unsubscribed"], ["in", "out"]),
+        ("region", ["Subscribed", "Unsubscribed"], ["in", "out"]),
+        ("Country", ["Subscribed", "Unsubscribed"], ["in", "out"]),
+        ("Gruppe", ["gesperrt", "aktiv"], ["out", "in"]),
+    ],
+)
+def test_values_that_forbid_decide_whatever_the_header_says(
+    header: str, values: list[str], said: list[str | None]
+) -> None:
+    assert roles(header, *values) == said
+    columns = surveyed(("phone", header), [["+12127365000", value] for value in values])
+    assert (columns.country, columns.region, columns.attributes) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [("Status", ["refused", "Active"]), ("Status", ["Gold", "Silver", "declined"]), ("Estado", ["Alta", "Baja"]),
+     ("SMS Status", ["ok", "Blocked"]), ("Etat", ["actif", "refusé"]), ("marketing", ["yes", "perhaps", "no"]),
+     ("Newsletter", ["2024-01-02", ""])],
+)  # fmt: skip
+def test_values_that_may_forbid_stop_the_import(header: str, values: list[str]) -> None:
+    with pytest.raises(ColumnsError, match=f"'{header}' looks like consent"):
+        roles(header, *values)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("unsubscribed", "out"), ("VIP;Unsubscribed", "held"), ("VIP, opted out", "held"), ("VIP|STOP", "held"),
+        ("STOP", "held"), ("has unsubscribed by phone", "held"), ("please do not contact her", "held"),
+        ("DoNotContact", "out"), ("Keine Werbung!", "out"), ("désabonnée le 3 mai", "held"), ("已退订 2024", "held"),
+        ("un\u200bsubscribed", "out"),
+        ("VIP", None), ("Baja", None), ("refused a parcel", None), ("bus stop", None), ("subscribed", None),
+        ("no", None), ("https://x.example/unsubscribed?u=1", None), ("Check-out at 10", None), ("textile", None),
+    ],
+)  # fmt: skip
+def test_an_opt_out_counts_in_any_column_and_holds_nobody_else(cell: str, said: str | None) -> None:
+    for header, rest in (("Notes", ["gold", "x", "a b", "silver"]), ("Region", ["NY", "CA", "TX", "FL"])):
+        assert roles(header, *rest, cell) == [None, None, None, None, said]
+    many = [f"note {n}" for n in range(1000)]
+    assert roles("Notes", *many, cell, *many) == [*[None] * 1000, said, *[None] * 1000]
+
+
+def test_an_operator_can_say_that_cells_mean_something_else() -> None:
+    rows = [["+12127365000", "Stop"], ["+12127365001", "Ann"]]
+    columns = surveyed(("phone", "First Name"), rows)
+    assert columns.role_of(1) == "attribute {first_name}, and what tells of an opt-out in it"
+    assert "--column attribute='First Name'" in columns.notes[0]
+    assert not surveyed(("phone", "First Name"), rows, Choices((("attribute", "First Name"),))).consents
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [("Prioridad", ["Alta", "Baja", "Media"]), ("Order Status", ["cancelado", "enviado"]), ("State", ["NY", "CA"]),
+     ("Status", ["active", "inactive"]), ("Payment", ["declined", "paid"]), ("Married", ["yes", "no"]),
+     ("Tags", ["VIP", "New;Old"]), ("E-Mail", ["stop@x.example", "a@b.example"]), ("Gender", ["m", "f"])],
+)  # fmt: skip
+def test_ordinary_values_say_nothing_about_consent(header: str, values: list[str]) -> None:
+    assert roles(header, *values) == [None] * len(values)
+
+
+def test_a_column_of_answers_is_no_column_of_numbers() -> None:
+    rows = [["yes", "+12127365000"], ["no", "+12127365001"]]
+    with pytest.raises(ColumnsError, match="'SMS' looks like consent"):
+        surveyed(("SMS", "Handy"), rows)
+    columns = surveyed(("SMS", "Handy"), rows, Choices((("consent", "SMS"),)))
+    assert (columns.phone, columns.phones) == (1, (1,))
 
 
 @pytest.mark.parametrize(
