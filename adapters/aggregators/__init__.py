@@ -3,5 +3,5 @@
 
 `settings` has what each kind is configured with, `factory` which classes belong to it, `account` what their adapters
 share. The kind `http-batch` is
-`http_batch` with `batch_answer`, `batch_callbacks` and `signing`.
+`http_batch` with `batch_answer`, `batch_callbacks`, `lenient_json` and `signing`.
 """

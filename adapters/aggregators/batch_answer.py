@@ -6,7 +6,6 @@ An answer is judged item by item: one that cannot be read leaves its own message
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -15,10 +14,11 @@ from typing import Final, Literal
 import msgspec
 
 from adapters import clock
+from adapters.aggregators.lenient_json import decode_leniently
 from adapters.ports import Submission, SubmitOutcome
-from schemas.carrier_codes import reason_of_code
+from schemas.carrier_codes import code_text, reason_of_code
 from schemas.json import Json
-from schemas.reasons import Reason, written
+from schemas.reasons import UNREACHABLE_REASONS, Reason, written
 
 ANSWERS: Final = frozenset({200, 201, 202, 207})
 """The batch was processed, and the body says what became of each message."""
@@ -60,7 +60,10 @@ def batch_outcomes(status: int, retry_after: str, content: bytes, batch: list[Su
         holds = status == 429 or (status == 503 and seconds > 0)
         return [SubmitOutcome("retry", reason_of(status), "", seconds, holds)] * len(batch)
     if 400 <= status < 500 and status != 409:
-        return all_same(batch, "rejected", _refusal(content) or reason_of(status))
+        reason = _refusal(content)
+        # Of several messages nobody knows whose number cannot be reached: no number may be suppressed for it.
+        blames_somebody = len(batch) > 1 and reason in UNREACHABLE_REASONS
+        return all_same(batch, "rejected", reason_of(status) if blames_somebody or not reason else reason)
     return all_same(batch, "unknown", reason_of(status))
 
 
@@ -111,9 +114,8 @@ def _items(content: bytes) -> list[_Item] | None:
 def _items_one_by_one(content: bytes) -> list[_Item] | None:
     """Slower, for an answer in which something is malformed."""
     try:
-        # Unlike msgspec this lets pass what spoils one text only: half a surrogate, a byte that is not UTF-8.
-        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
+        answer = decode_leniently(content)
+    except ValueError:
         return None
     listed = answer.get("messages") if isinstance(answer, dict) else None
     if not isinstance(listed, list):
@@ -130,7 +132,7 @@ def _read_item(fields: dict[str, Json]) -> _Item | None:
         id=identity,
         status=status if isinstance(status, str) else "",
         aggregator_id=_word(fields.get("aggregator_id")),
-        code=_word(fields.get("code")),
+        code=code_text(fields.get("code")),
         retry_after=0.0 if isinstance(retry_after, bool) else _seconds(str(retry_after)),
     )
 
@@ -196,7 +198,7 @@ def _bounded(seconds: float) -> float:
 def _refusal(content: bytes) -> str:
     """The reason that the code of a refused batch gives, "" if there is no code."""
     try:
-        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
+        answer = decode_leniently(content)
+    except ValueError:
         return ""
-    return reason_of_code(_word(answer.get("code"))) if isinstance(answer, dict) else ""
+    return reason_of_code(code_text(answer.get("code"))) if isinstance(answer, dict) else ""

@@ -17,6 +17,7 @@ from api.ingress.app import Ingress
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.feedback import INBOUND, OPTOUTS, Erasure, UnreadText
+from schemas.feedback import RECEIPTS as RECEIPTS_TOPIC
 
 
 class Emitter:
@@ -222,3 +223,41 @@ async def test_a_sender_of_another_json_type_is_read_or_kept_as_it_came(
     assert {(text.id, text.account) for text in texts if not isinstance(text, Erasure)} == {("1", "demo")}
     consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
     assert [item.number for item in consents] == closed
+
+
+GOOD_STOP = b'{"from": "+33612345678", "to": "+18885550100", "text": "STOP"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"texts": [{"from": "+12125550123", "text": "STOP\n"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": "+12125550123", "text": "a\tb\x01\x1f\0"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": "+12125550123", "te\nxt": "x", "text": "STOP"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": %s, "text": "STOP"}, %s]}' % (b"9" * 5000, GOOD_STOP),
+        b'{"texts": [{"from": "+12125550123", "text": "caf\xe9"}, %s]}' % GOOD_STOP,
+        b'\xef\xbb\xbf{"texts": [%s]}' % GOOD_STOP,
+        b'\xef\xbb\xbf{"texts": [%s]}\r\n\0' % GOOD_STOP,
+        b'{"texts": [%s]}\0\0\0' % GOOD_STOP,
+        (b'{"texts": [%s]}' % GOOD_STOP).decode().encode("utf-16"),
+    ],
+)
+async def test_a_raw_character_of_one_text_refuses_no_neighbor(body: bytes) -> None:
+    emitter = Emitter({})
+    status, answer = await post(emitter, "inbound", body)
+    assert (status, answer["refused"]) == (202, [])
+    consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
+    assert 33_612_345_678 in {item.number for item in consents}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", b"\n"), (b"\xef\xbb\xbf", b""), (b"", b"\0"), (b"\xef\xbb\xbf", b"\r\n\0")]
+)
+async def test_a_raw_character_of_one_receipt_refuses_no_neighbor(before: bytes, after: bytes) -> None:
+    emitter = Emitter({})
+    odd = b'{"id": "4f7k2q9z-0-1", "status": "undelivered", "code": "30006\n"}'
+    good = b'{"id": "4f7k2q9z-0-2", "status": "sent"}'
+    status, answer = await post(emitter, "receipts", before + b'{"receipts": [%s, %s]}' % (odd, good) + after)
+    assert (status, answer) == (202, {"taken": 2, "refused": []})
+    batches = [RECEIPTS_TOPIC.decode(value) for topic, value in emitter.written if topic == "receipts" and value]
+    assert [code for batch in batches for code in batch.codes] == ["30006", ""]
