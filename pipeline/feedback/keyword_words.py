@@ -77,8 +77,9 @@ def sentences_of(text: str) -> list[list[str]]:
 _IGNORED: Final = frozenset({"Mn", "Me", "Cf"})  # accents, enclosing marks, invisible format characters
 _HYPHENS: Final = re.compile(r"[‐‑‒–-]")
 _APOSTROPHES: Final = re.compile(r"['’‘`´ʼ]")
-_MASKED: Final = re.compile(r"[^\W_]+(?:\*+[^\W_]+)+")
+_MASKED: Final = re.compile(r"(?<![^\W_])[^\W_]++(?:\*++[^\W_]++)++")
 """A word whose author has hidden letters ("f*ck", "st*p")."""
+_MOST_MASKED: Final = 10
 _SENTENCE: Final = re.compile(r"[.!?\n\r;…。！？؟।]+")
 _BOXED: Final = {
     first + place: letter
@@ -102,7 +103,7 @@ def spellings_of(text: str) -> Iterator[str]:
     """A text as `plain` makes it, in each way in which it may be meant: a hyphen stands for nothing ("opt-out") or
     for a blank ("retirez-moi"), asterisks are decoration or hide letters ("st*p")."""
     said = plain(text)
-    others = (plain(text, " ") if _HYPHENS.search(text) else said, _MASKED.sub(_unmasked, said))
+    others = (plain(text, " ") if _HYPHENS.search(text) else said, _MASKED.sub(_unmasked, said, count=_MOST_MASKED))
     yield from dict.fromkeys((said, *others))
 
 
@@ -112,7 +113,7 @@ def _unmasked(match: re.Match[str]) -> str:
     if max(map(len, word.split("*"))) < 2 or len(word) < 4:
         return word
     pattern = re.compile(word.replace("*", r"\w"))
-    return next((known for known in _MASKABLE if pattern.fullmatch(known)), word)
+    return next((known for known in _MASKABLE.get(len(word), ()) if pattern.fullmatch(known)), word)
 
 
 def _run_kind(word: str) -> str:
@@ -300,19 +301,13 @@ LONGEST_PHRASE: Final = max(map(len, PHRASES))
 _LONGEST: Final = max(map(len, VOCABULARY))
 _ORDINARY: Final = frozenset(plain(word) for word in _DATA["ordinary"]["words"])
 _STRONG_WORDS: Final = frozenset(p[0] for p, kinds in PHRASES.items() if len(p) == 1 and "strong" in kinds)
-_MASKABLE: Final = tuple(
-    sorted(
-        {
-            word
-            for phrase, kinds in PHRASES.items()
-            if kinds & {"strong", "doubt"}
-            for word in phrase
-            if len(word) > 3
-        },
-        key=lambda word: ((word,) not in PHRASES or "strong" not in PHRASES[(word,)], word),
-    )
-)
-"""Words that a masked one may stand for, those first that are a stop by themselves."""
+_MASKABLE: Final[dict[int, list[str]]] = {}
+"""Words that a masked one may stand for, by length, those first that are a stop by themselves."""
+for _word in sorted(
+    {word for phrase, kinds in PHRASES.items() if kinds & {"strong", "doubt"} for word in phrase if len(word) > 3},
+    key=lambda word: (word not in _STRONG_WORDS, word),
+):
+    _MASKABLE.setdefault(len(_word), []).append(_word)
 _AROUND: Final = frozenset(
     p[0] for p, kinds in PHRASES.items() if len(p) == 1 and len(p[0]) > 1 and kinds & {"courtesy", "filler"}
 )

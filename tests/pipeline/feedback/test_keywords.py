@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from datetime import date
 
@@ -123,6 +124,13 @@ def test_a_very_long_text_is_read_to_a_limit() -> None:
     assert classify("stop " + "x" * 1_000_000).intent == "doubtful"
     assert classify("x " * 1_000_000).intent == "other"
     assert classify("x " * 2000 + "stop").intent == "doubtful"
+
+
+@pytest.mark.parametrize("unit", ["ё", "ab*cd ", "a*", "a-b ", "don't want ", "no texts. "])
+def test_no_text_takes_long(unit: str) -> None:
+    start = time.process_time()
+    classify(unit * 10_000)
+    assert time.process_time() - start < 2
 
 
 def test_every_entry_says_where_it_comes_from_and_since_when() -> None:
