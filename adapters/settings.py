@@ -23,7 +23,7 @@ from pydantic_settings import (
 from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
 from adapters.private_files import read_password
 from schemas.account import account_tag
-from schemas.ids import Name, Zone
+from schemas.ids import Country, Name, Zone
 
 WRITER_METRICS, API_METRICS, INGRESS_METRICS = -1, -2, -3
 """From `metrics_port` to the port of each; a worker's is its index."""
@@ -148,7 +148,10 @@ class Sender(_Strict):
     """A sender number (or short code) with its limits and the lanes that carry it."""
 
     number: str
-    """The number or short code that messages come from."""
+    """The number, short code or name that messages come from."""
+    country: Country | None = None
+    """Where the sender is (ISO code), for people's numbers that come without a country code. Without it, the country
+    of `number`; a short code or a name has none."""
     aggregator: Name = "local"
     """The name of the aggregator that takes its messages."""
     segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0

@@ -75,6 +75,8 @@ class InboundText(Record, tag="inbound", kw_only=True):
     """Which word and rule decided."""
     notes: list[str] = msgspec.field(default_factory=list)
     """Corrections that were made: a time that was replaced, a text that was cut."""
+    also: list[Number] = msgspec.field(default_factory=list)
+    """Further numbers that the sender may be: what closes `number` closes them too."""
 
 
 class UnreadText(Record, tag="unread", kw_only=True):
@@ -93,6 +95,8 @@ class UnreadText(Record, tag="unread", kw_only=True):
     word: str = ""
     rule: str = ""
     notes: list[str] = msgspec.field(default_factory=list)
+    also: list[Number] = msgspec.field(default_factory=list)
+    """The numbers that the sender may be: a STOP or a doubtful text closes them all."""
 
 
 class Erasure(Record, tag="erasure", kw_only=True):

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -25,6 +26,15 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+def _known_country(code: str) -> str:
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError(f"{code!r} is no ISO country code in capitals (for instance US or GB)")
+    return code
+
+
+Country = Annotated[str, AfterValidator(_known_country)]
 
 BUCKETS = 4096
 """Recipients are spread over this many buckets; must not change on a live system."""

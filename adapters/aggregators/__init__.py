@@ -2,6 +2,6 @@
 `ports.CallbackPort`).
 
 `settings` has what each kind is configured with, `factory` which classes belong to it. The adapters share `account`,
-and over HTTP `request` and `statuses`. The kind `http-batch` is `http_batch` with `batch_answer`, `batch_callbacks`
-and `signing`.
+and over HTTP `request` and `statuses`. The kind `http-batch` is `http_batch` with `batch_answer`, `batch_callbacks`,
+`lenient_json` and `signing`.
 """

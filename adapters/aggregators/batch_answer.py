@@ -5,15 +5,15 @@ An answer is judged item by item: one that cannot be read leaves its own message
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from adapters.aggregators.lenient_json import decode_leniently
 from adapters.aggregators.statuses import ANSWERS, all_same, bounded, outcome_of_status, seconds_of
 from adapters.ports import Submission, SubmitOutcome
-from schemas.carrier_codes import reason_of_code
+from schemas.carrier_codes import code_text, reason_of_code
 from schemas.json import Json
 from schemas.reasons import Reason
 
@@ -39,7 +39,7 @@ def batch_outcomes(status: int, retry_after: str, content: bytes, batch: list[Su
     """The outcome of each message of a batch, in order. `retry_after` is the header, "" without one. Never raises."""
     if status in ANSWERS:
         return _by_message(content, batch)
-    return [outcome_of_status(status, retry_after, lambda: _refusal(content))] * len(batch)
+    return [outcome_of_status(status, retry_after, len(batch), lambda: _refusal(content))] * len(batch)
 
 
 def query_outcomes(content: bytes, ids: list[str]) -> list[SubmitOutcome] | str:
@@ -70,9 +70,8 @@ def _items(content: bytes) -> list[_Item] | None:
 def _items_one_by_one(content: bytes) -> list[_Item] | None:
     """Slower, for an answer in which something is malformed."""
     try:
-        # Unlike msgspec this lets pass what spoils one text only: half a surrogate, a byte that is not UTF-8.
-        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
+        answer = decode_leniently(content)
+    except ValueError:
         return None
     listed = answer.get("messages") if isinstance(answer, dict) else None
     if not isinstance(listed, list):
@@ -89,7 +88,7 @@ def _read_item(fields: dict[str, Json]) -> _Item | None:
         id=identity,
         status=status if isinstance(status, str) else "",
         aggregator_id=_word(fields.get("aggregator_id")),
-        code=_word(fields.get("code")),
+        code=code_text(fields.get("code")),
         retry_after=0.0 if isinstance(retry_after, bool) else seconds_of(str(retry_after)),
     )
 
@@ -142,7 +141,7 @@ def _status(item: _Item) -> str:
 def _refusal(content: bytes) -> str:
     """The reason that the code of a refused batch gives, "" if there is no code."""
     try:
-        answer: Json = json.loads(content.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
+        answer = decode_leniently(content)
+    except ValueError:
         return ""
-    return reason_of_code(_word(answer.get("code"))) if isinstance(answer, dict) else ""
+    return reason_of_code(code_text(answer.get("code"))) if isinstance(answer, dict) else ""

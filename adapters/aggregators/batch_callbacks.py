@@ -3,18 +3,18 @@
     {"receipts": [{"id": "1a2b3c4d-0-17", "status": "delivered", "code": "", "at": 1764000000000}, …]}
     {"texts": [{"id": "…", "from": "+12125550123", "to": "+18885550100", "text": "STOP", "at": 1764000000000}, …]}
 
-What JSON forbids in texts (bytes that are not UTF-8, half a surrogate pair, NaN) is let pass: an aggregator may have
-cut a text inside a character, and its neighbors are not to blame.
+What JSON forbids (see `lenient_json`) is let pass: an aggregator may have cut a text inside a character, or pasted it
+in as it came, and its neighbors are not to blame.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import msgspec
 
 from adapters.aggregators import signing
+from adapters.aggregators.lenient_json import decode_leniently
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.ports import ReceiptItem
 from schemas.json import Json
@@ -46,23 +46,15 @@ class BatchCallbacks:
         try:
             return _receipts.decode(body).receipts
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _items(_decode_leniently(body), "receipts")
+            return _items(decode_leniently(body), "receipts")
 
     def texts(self, body: bytes) -> list[Json]:
         """The list `texts` (see `ports.CallbackPort.texts`)."""
         try:
             content: Json = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            content = _decode_leniently(body)
+            content = decode_leniently(body)
         return _items(content, "texts")
-
-
-def _decode_leniently(body: bytes) -> Json:
-    try:
-        content: Json = json.loads(body.decode("utf-8", "replace"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-    return content
 
 
 def _items(content: Json, name: str) -> list[Json]:

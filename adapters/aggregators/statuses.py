@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from adapters import clock
 from adapters.ports import Submission, SubmitOutcome
-from schemas.reasons import Reason, written
+from schemas.reasons import UNREACHABLE_REASONS, Reason, written
 
 ANSWERS: Final = frozenset({200, 201, 202, 207})
 """The batch was processed, and the body says what became of each message."""
@@ -32,15 +32,20 @@ _REASONS: Final = {402: Reason.PAYMENT_REQUIRED, 429: Reason.THROTTLED}
 RETRY_AFTER_LIMIT: Final = 3600.0
 
 
-def outcome_of_status(status: int, retry_after: str, refusal: Callable[[], str] = lambda: "") -> SubmitOutcome:
-    """The outcome of each message where the status is not one of `ANSWERS`. `retry_after` is the header, "" without
-    one; `refusal` gives the reason in the body of a refused request, "" if it has none."""
+def outcome_of_status(
+    status: int, retry_after: str, messages: int, refusal: Callable[[], str] = lambda: ""
+) -> SubmitOutcome:
+    """The outcome of each of the `messages` of a request where the status is not one of `ANSWERS`. `retry_after` is
+    the header, "" without one; `refusal` gives the reason in the body of a refused request, "" if it has none."""
     if status in NOT_PROCESSED:
         seconds = seconds_of(retry_after)
         holds = status == 429 or (status == 503 and seconds > 0)
         return SubmitOutcome("retry", reason_of(status), "", seconds, holds)
     if 400 <= status < 500 and status != 409:
-        return SubmitOutcome("rejected", refusal() or reason_of(status))
+        reason = refusal()
+        # Of several messages nobody knows whose number cannot be reached: no number may be suppressed for it.
+        blames_somebody = messages > 1 and reason in UNREACHABLE_REASONS
+        return SubmitOutcome("rejected", reason_of(status) if blames_somebody or not reason else reason)
     return SubmitOutcome("unknown", reason_of(status))
 
 

@@ -25,7 +25,8 @@ SELECT number, account, hold FROM consents WHERE hold != '' GROUP BY number, acc
 HAVING argMax(state, log_offset) = 'held'
 """
 _HELD_TEXT: Final = f"(number, identity) IN (SELECT number, hold FROM ({_HELD}))"
-_HELD_CHANGE: Final = f"source != 'inbound' AND (number, account, hold) IN ({_HELD})"
+_HELD_CHANGE: Final = f"(number, account, hold) IN ({_HELD})"
+"""Holds by texts too: those of further numbers that a sender may be have no text of their own number."""
 _TEXTS: Final = """
 SELECT received, number, toString(intent), sender, id, text, evidence, 'inbound', NULL, toString(account), '', word,
     toString(rule), '', at, person, notes, identity

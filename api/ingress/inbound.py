@@ -11,18 +11,19 @@ A STOP is in topic `optouts` before the answer: whichever worker is away, every 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from adapters.kafka.consents import emit_consent
 from adapters.ports import CallbackPort, Emitter
-from adapters.settings import Settings
+from adapters.settings import Sender, Settings
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
 from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
-from pipeline.feedback.inbound import Scope, closing_of
-from pipeline.feedback.inbound_sender import read_sender, sender_key
+from pipeline.feedback.inbound import Scope, closing_of, closing_of_readings
+from pipeline.feedback.inbound_sender import Person, read_sender, sender_key
 from pipeline.feedback.inbound_time import read_time
 from pipeline.feedback.keywords import classify
 from pipeline.numbers.numbering import Accepted, read
@@ -36,6 +37,10 @@ from schemas.wire import encode
 ID_LIMIT: Final = 128
 SENDER_LIMIT: Final = 64
 WORD_LIMIT: Final = 64
+MEMBERS: Final = 8
+"""Members of an odd sender (a list, an object) that are read."""
+_WHOLE: Final = 2**53
+"""Up to here a float that is a whole number has kept all its digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,13 @@ class Taken:
 
 
 class Receiver(NamedTuple):
-    """Whose a sender of ours is ("" where several accounts have it), and its country."""
+    """Whose a sender of ours is ("" where several accounts have it), and where it is."""
 
     account: str
     country: str
+    """As its setting or its number says; "" if nothing does."""
+    guesses: tuple[str, ...] = ()
+    """Where it may be instead: where the other senders of its account are."""
 
 
 class Inbound:
@@ -94,9 +102,7 @@ class Inbound:
                 refused.append(RejectedItem(index, text, raw_of(item, body), reason))
                 continue
             if isinstance(text, UnreadText):
-                unread.append(
-                    (index, f"from: {text.person[:40]!r} is no phone number; an operator will read the text")
-                )
+                unread.append((index, f"from: {_why_unread(text)}; an operator will read the text"))
             texts.append(text)
         await all_of([self._write(text) for text in texts])
         await write_rejected(self._emitter, topics.INBOUND, aggregator, refused, now)
@@ -108,24 +114,48 @@ class Inbound:
             INGRESS_NOTED.labels(note).inc()
         if isinstance(text, UnreadText):
             await self._emitter.emit(topics.INBOUND.name, encode(text), key=text.person.encode("utf-8", "replace"))
-            return
-        written = await self._emitter.emit(topics.INBOUND.name, encode(text), key=str(text.number).encode())
-        closing = closing_of(text, written.offset, self._scope)
-        if closing is not None:
+        else:
+            written = await self._emitter.emit(topics.INBOUND.name, encode(text), key=str(text.number).encode())
+            closing = closing_of(text, written.offset, self._scope)
+            if closing is not None:
+                await emit_consent(self._emitter, closing)
+        for closing in closing_of_readings(text, self._scope):
             await emit_consent(self._emitter, closing)
+
+
+def _why_unread(text: UnreadText) -> str:
+    if not text.also:
+        return f"{text.person[:40]!r} is no phone number"
+    return f"{text.person[:40]!r} may be {' or '.join(f'+{number}' for number in text.also)}"
 
 
 def receivers(settings: Settings) -> dict[str, Receiver]:
     """The senders of all accounts by `sender_key`."""
     by_number: dict[str, Receiver] = {}
     for name, account in settings.accounts.items():
-        for sender in account.senders.values():
-            key = sender_key(sender.number)
-            number = read(f"+{key}", "") if key.isdecimal() else None
-            country = number.country if isinstance(number, Accepted) else ""
+        countries = {sender_key(sender.number): _country_of(sender) for sender in account.senders.values()}
+        known = tuple(sorted(set(countries.values()) - {""}))
+        for key, country in countries.items():
+            receiver = Receiver(name, country, () if country else known)
             other = by_number.get(key)
-            by_number[key] = Receiver(name if other is None or other.account == name else "", country)
+            by_number[key] = receiver if other is None else _shared(receiver, other)
     return by_number
+
+
+def _country_of(sender: Sender) -> str:
+    if sender.country:
+        return sender.country
+    key = sender_key(sender.number)
+    number = read(f"+{key}", "") if key.isdecimal() else None
+    return number.country if isinstance(number, Accepted) else ""
+
+
+def _shared(receiver: Receiver, other: Receiver) -> Receiver:
+    """A sender of two accounts: nobody knows whose texts it gets, nor, where they disagree, where it is."""
+    if receiver.country == other.country:
+        return Receiver("", receiver.country, tuple(sorted({*receiver.guesses, *other.guesses})))
+    guesses = {receiver.country, other.country, *receiver.guesses, *other.guesses} - {""}
+    return Receiver("", "", tuple(sorted(guesses)))
 
 
 def read_item(item: Json, aggregator: str, now: int, ours: Mapping[str, Receiver]) -> InboundText | UnreadText | str:
@@ -153,11 +183,22 @@ def read_item(item: Json, aggregator: str, now: int, ours: Mapping[str, Receiver
         "received": now, "id": _written(item.get("id"), ID_LIMIT), "intent": reading.intent,
         "word": reading.word[:WORD_LIMIT], "rule": reading.rule, "notes": notes,
     }  # fmt: skip
-    number = read_sender(person, receiver.country)
+    number, also = _person(item.get("from"), person, receiver)
     if number is None:
         notes.append("unread_sender")
-        return UnreadText(person=person, **common)
-    return InboundText(number=number, **common)
+        return UnreadText(person=person, also=list(also), **common)
+    return InboundText(number=number, also=list(also), **common)
+
+
+def _person(value: Json, written: str, receiver: Receiver) -> Person:
+    """Who sent a text. Of a list or an object nobody is sure, but all whom its members name may be meant."""
+    if not isinstance(value, list | dict):
+        return read_sender(written, receiver.country, receiver.guesses)
+    members = list(value.values() if isinstance(value, dict) else value)[:MEMBERS]
+    texts = [_written(member, SENDER_LIMIT) for member in members if isinstance(member, str | int | float)]
+    people = [read_sender(text, receiver.country, receiver.guesses) for text in texts]
+    named = [number for person in people for number in (person.number, *person.also) if number is not None]
+    return Person(None, tuple(dict.fromkeys(named)))
 
 
 def _clean(text: str) -> str:
@@ -166,7 +207,16 @@ def _clean(text: str) -> str:
 
 
 def _written(value: Json, limit: int) -> str:
-    """A value as text: what is missing is "", a number its digits."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    """A value as text: what is missing is "", a whole number its digits, anything but a text its JSON."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        value = int(value)
+    if value is None:
         return ""
-    return _clean(str(value))[:limit]
+    return _clean(value if isinstance(value, str) else _json_of(value))[:limit]
+
+
+def _json_of(value: Json) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deep)"

@@ -74,6 +74,14 @@ def closing_of(text: InboundText, place: int, scope: Scope) -> Consent | None:
     return _consent(text, place, account, "out")
 
 
+def closing_of_readings(text: InboundText | UnreadText, scope: Scope) -> list[Consent]:
+    """What a text closes for the further numbers that its sender may be; it has no place among their texts."""
+    if text.intent not in ("stop", "doubtful"):
+        return []
+    state: ConsentState = "held" if text.intent == "doubtful" else "out"
+    return [_record(text, number, -1, scope_of(text.account, scope), state) for number in text.also]
+
+
 def receive(text: InboundText, before: Conversation | None, known: Known, scope: Scope) -> Outcome:
     """What follows from a text that was not processed at this place before.
 
@@ -159,7 +167,11 @@ def _is_silent(said: TextConsent | None, known: Known) -> bool:
 
 
 def _consent(text: InboundText, place: int, account: str, state: ConsentState) -> Consent:
+    return _record(text, text.number, place, account, state)
+
+
+def _record(text: InboundText | UnreadText, number: int, place: int, account: str, state: ConsentState) -> Consent:
     return Consent(
-        account=account, number=text.number, state=state, at=text.at, source="inbound", evidence=evidence_of(text),
+        account=account, number=number, state=state, at=text.at, source="inbound", evidence=evidence_of(text),
         word=text.word, rule=text.rule, hold=identity_of(text) if state == "held" else "", place=place,
     )  # fmt: skip

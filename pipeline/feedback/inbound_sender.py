@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pipeline.numbers.numbering import Accepted, canonical, read
+from pipeline.numbers.numbering import Accepted, calling_code, canonical, read, read_international, read_national
+from schemas.reasons import Reason
 
 _SCHEME: Final = re.compile(r"(?:tel|sms|smsto|mms|mmsto|callto|sip|sips|whatsapp|rcs|viber|signal|im)\s*:\s*", re.I)
 _AFTER_NUMBER: Final = re.compile(r"[;?@,].*", re.S)
@@ -24,21 +26,39 @@ LONGEST: Final = 15
 """Digits of an E.164 number."""
 
 
-def read_sender(spelled: str, country: str = "") -> int | None:
-    """The number in what an aggregator gives as a text's sender, None if it is none. `country` (ISO or "") is where
-    the sender is that received the text, for numbers written as one dials them there."""
+class Person(NamedTuple):
+    """Who sent a text: the number that it surely is, None if none is sure, and all further numbers that it may be."""
+
+    number: int | None
+    also: tuple[int, ...] = ()
+
+
+def read_sender(spelled: str, country: str = "", guesses: Sequence[str] = ()) -> Person:
+    """Who is meant by what an aggregator gives as a text's sender.
+
+    `country` (ISO or "") is where the sender is that received the text, for numbers written as one dials them there.
+    `guesses` are countries where it may be instead: a number that only one of them gives is never sure.
+    Digits without `+` or `00` must be a number of a plan. Where they are one in several ways, no reading is sure,
+    except that digits which begin with the country's own calling code are international.
+    """
     text = plain(spelled)
     if not _DIGITS.fullmatch(text):
-        return None
+        return Person(None)
+    digits = text.lstrip("+").removeprefix("00") if text.startswith(("+", "00")) else text
+    as_dialed = _as_dialed(digits, country)
+    guessed = [_as_dialed(digits, guess) for guess in guesses]
+    world = _accepted(read_international(digits)) if digits[:1] not in ("", "0") else None
     if text.startswith(("+", "00")):
-        return _international(text.lstrip("+").removeprefix("00"))
-    as_dialed = read(text, country) if country else None
-    if text.startswith("0"):
-        return as_dialed.number if isinstance(as_dialed, Accepted) else None
-    world = read(f"+{text}", "")
-    if not isinstance(world, Accepted) and isinstance(as_dialed, Accepted):
-        return as_dialed.number
-    return _international(text)
+        # Some put a `+` in front of whatever they have. Where no plan knows the result, the STOP of whoever dials so
+        # at home counts too.
+        number = world.number if world is not None else _of_no_plan(digits)
+        return _person(number, [] if world is not None else [as_dialed, *guessed])
+    if world is None:
+        return _person(as_dialed.number if as_dialed is not None else None, guessed)
+    others = [other for other in (as_dialed, *guessed) if other is not None and other.number != world.number]
+    if not others or any(digits.startswith(calling_code(home)) for home in (country, *guesses) if home):
+        return _person(world.number, others)
+    return _person(None, [world, *others])
 
 
 def sender_key(spelled: str) -> str:
@@ -62,9 +82,22 @@ def plain(spelled: str) -> str:
     return f"+{text}" if was_plus and text[:1].isdigit() and text[:1] != "0" else text
 
 
-def _international(digits: str) -> int | None:
-    """A number with its country code. One that no plan knows is kept too: plans change, and a STOP counts."""
-    if not digits or len(digits) > LONGEST or digits[0] == "0":
+def _person(number: int | None, others: Iterable[Accepted | None]) -> Person:
+    also = dict.fromkeys(other.number for other in others if other is not None)
+    return Person(number, tuple(possible for possible in also if possible != number))
+
+
+def _as_dialed(digits: str, country: str) -> Accepted | None:
+    """The number of `country` that the digits are there, as one dials them or without the leading 0."""
+    if not digits or not country:
         return None
-    world = read(f"+{digits}", "")
-    return world.number if isinstance(world, Accepted) else canonical(int(digits))
+    return _accepted(read(digits, country) if digits[0] == "0" else read_national(digits, country))
+
+
+def _accepted(outcome: Accepted | Reason) -> Accepted | None:
+    return outcome if isinstance(outcome, Accepted) else None
+
+
+def _of_no_plan(digits: str) -> int | None:
+    """A number that was marked as international and that no plan knows is kept: plans change, and a STOP counts."""
+    return canonical(int(digits)) if digits and len(digits) <= LONGEST and digits[0] != "0" else None

@@ -1,6 +1,7 @@
 """The words of inbound texts: how a text is cut into them, and the lists that they are compared with.
 
-The lists are dated data in rules/keywords.toml, the look-alike letters in rules/confusables.toml. All entries count
+The lists are dated data in rules/keywords.toml, families of phrases in rules/keyword_families.toml, the look-alike
+letters in rules/confusables.toml. All entries count
 from the day they are written down: `valid_from` says since when each is asked for, and honouring one early does no
 harm.
 """
@@ -15,13 +16,25 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any, Final, Literal, get_args
 
 Family = Literal["stop", "start", "help"]
 Reach = Literal["strong", "weak"]
 Kind = Literal[
-    "harmless", "denial", "strong", "weak", "doubt", "start", "help", "courtesy", "filler", "narrow", "about"
+    "harmless",
+    "denial",
+    "strong",
+    "weak",
+    "doubt",
+    "start",
+    "help",
+    "courtesy",
+    "filler",
+    "narrow",
+    "about",
+    "refusal",
+    "mail",
 ]
 """What a phrase of the lists is; of two that begin at the same word the longer counts."""
 
@@ -42,11 +55,12 @@ class Keyword:
 Phrase = tuple[str, ...]
 
 
-def plain(text: str) -> str:
-    """Without case, accents, styles and invisible characters; enclosed and flag letters as letters."""
+def plain(text: str, hyphen: str = "") -> str:
+    """Without case, accents, styles and invisible characters; enclosed and flag letters as letters, and `hyphen` for
+    each hyphen."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text.translate(_BOXED)).casefold())
     kept = "".join(char for char in folded if unicodedata.category(char) not in _IGNORED)
-    return unicodedata.normalize("NFC", _APOSTROPHES.sub("", kept))
+    return unicodedata.normalize("NFC", _APOSTROPHES.sub("", _HYPHENS.sub(hyphen, kept)))
 
 
 def words_of(text: str) -> list[str]:
@@ -61,7 +75,11 @@ def sentences_of(text: str) -> list[list[str]]:
 
 
 _IGNORED: Final = frozenset({"Mn", "Me", "Cf"})  # accents, enclosing marks, invisible format characters
-_APOSTROPHES: Final = re.compile(r"['’‘`´ʼ‐‑-]")
+_HYPHENS: Final = re.compile(r"[‐‑‒–-]")
+_APOSTROPHES: Final = re.compile(r"['’‘`´ʼ]")
+_MASKED: Final = re.compile(r"(?<![^\W_])[^\W_]++(?:\*++[^\W_]++)++")
+"""A word whose author has hidden letters ("f*ck", "st*p")."""
+_MOST_MASKED: Final = 10
 _SENTENCE: Final = re.compile(r"[.!?\n\r;…。！？؟।]+")
 _BOXED: Final = {
     first + place: letter
@@ -79,6 +97,23 @@ def _joined(words: Iterable[str]) -> Iterator[str]:
             yield "".join(parts)
         else:
             yield from parts
+
+
+def spellings_of(text: str) -> Iterator[str]:
+    """A text as `plain` makes it, in each way in which it may be meant: a hyphen stands for nothing ("opt-out") or
+    for a blank ("retirez-moi"), asterisks are decoration or hide letters ("st*p")."""
+    said = plain(text)
+    others = (plain(text, " ") if _HYPHENS.search(text) else said, _MASKED.sub(_unmasked, said, count=_MOST_MASKED))
+    yield from dict.fromkeys((said, *others))
+
+
+def _unmasked(match: re.Match[str]) -> str:
+    """The word that a masked one stands for, where that is a word by which people opt out."""
+    word = match[0]
+    if max(map(len, word.split("*"))) < 2 or len(word) < 4:
+        return word
+    pattern = re.compile(word.replace("*", r"\w"))
+    return next((known for known in _MASKABLE.get(len(word), ()) if pattern.fullmatch(known)), word)
 
 
 def _run_kind(word: str) -> str:
@@ -99,10 +134,11 @@ def _cut(word: str) -> list[str]:
 def _known(word: str) -> str:
     """The word of the lists that this one is in other letters, else the word itself without symbols."""
     bare = word.strip("$@")
-    forms = (word, bare, word.translate(_LETTERS), word.translate(_LETTERS | _LEET), bare.rstrip("0123456789"))
     if not any(char.isalpha() for char in word):
         return bare
-    return next((form for form in forms if form in VOCABULARY), bare)
+    forms = (word, bare, word.translate(_LETTERS), word.translate(_LETTERS | _LEET), bare.rstrip("0123456789"))
+    mixed = (word.translate(letters) for is_in, letters in _SCRIPTS if is_in.search(word))
+    return next((form for form in (*forms, *mixed) if form in VOCABULARY), bare)
 
 
 def _cut_spaceless(run: str) -> list[str]:
@@ -181,17 +217,43 @@ def _keywords(data: Mapping[str, Any]) -> Iterator[Keyword]:
                 yield Keyword(word, family, **{key: value for key, value in entry.items() if key != "words"})
 
 
+def _families(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Kind, Phrase, Keyword]]:
+    """The phrases of the families: one entry of each slot. There are thousands, so words are cut once an entry."""
+    for entry in entries:
+        if entry["kind"] not in ("strong", "weak", "doubt"):
+            raise ValueError(f"rules/keyword_families.toml: {entry['slots'][0][0]}: kind {entry['kind']!r}")
+        about = {key: entry[key] for key in ("language", "source", "valid_from")}
+        reach: Reach = "weak" if entry["kind"] == "weak" else "strong"
+        slots = [[(_phrase(part), part) for part in slot] for slot in entry["slots"]]
+        for parts in product(*slots):
+            words = tuple(word for phrase, _ in parts for word in phrase)
+            name = " ".join(part for _, part in parts if part)
+            is_spaceless = len(words) > 1 and all(map(_SPACELESS.fullmatch, words))
+            phrase = ("".join(words),) if is_spaceless else words
+            yield entry["kind"], phrase, Keyword(name, "stop", reach=reach, **about)
+
+
+def _table(looks: Mapping[str, str]) -> dict[int, str]:
+    return {ord(look): letter for letter, alike in looks.items() for look in alike}
+
+
 _DATA: Final = _read("keywords.toml")
 _CONFUSABLE: Final = _read("confusables.toml")
-_LETTERS: Final = {ord(look): letter for letter, looks in _CONFUSABLE["letters"].items() for look in looks}
-_LEET: Final = {ord(look): letter for letter, looks in _CONFUSABLE["digits"].items() for look in looks}
-KEYWORDS: Final = tuple(_keywords(_DATA))
+_LETTERS: Final = _table(_CONFUSABLE["letters"])
+_LEET: Final = _table(_CONFUSABLE["digits"])
+_SCRIPTS: Final = (
+    (re.compile("[\u0400-\u04ff]"), _table(_CONFUSABLE["cyrillic"])),
+    (re.compile("[\u0370-\u03ff]"), _table(_CONFUSABLE["greek"])),
+)
+_LISTED_KEYWORDS: Final = tuple(_keywords(_DATA))
 DOUBTS: Final[tuple[str, ...]] = tuple(word for entry in _DATA["doubt"] for word in entry["words"])
 PLAYFUL: Final[tuple[str, ...]] = tuple(_DATA["playful"]["words"])
 SIGNATURES: Final[tuple[str, ...]] = tuple(_DATA["signature"]["starts"])
 TAPBACKS: Final[tuple[str, ...]] = tuple(_DATA["tapback"]["starts"])
 _SYMBOLS: Final = "".join(
-    sorted({plain(word) for word in (*(k.word for k in KEYWORDS), *DOUBTS) if not any(map(str.isalnum, word))})
+    sorted(
+        {plain(word) for word in (*(k.word for k in _LISTED_KEYWORDS), *DOUBTS) if not any(map(str.isalnum, word))}
+    )
 )
 _WORD: Final = re.compile(rf"[{_SYMBOLS}]|{_SPACELESS.pattern}|(?:(?!{_SPACELESS.pattern})[^\W_]|[$@])+")
 
@@ -200,10 +262,10 @@ def _listed() -> Iterator[tuple[Kind, str]]:
     """Every phrase with its kind, what decides first."""
     for entry in _DATA["harmless"]:
         yield from (("harmless" if entry["beside_messages"] else "denial", word) for word in entry["words"])
-    for keyword in KEYWORDS:
+    for keyword in _LISTED_KEYWORDS:
         yield (keyword.reach if keyword.family == "stop" else keyword.family), keyword.word
     yield from (("doubt", word) for word in DOUBTS)
-    for kind in ("courtesy", "filler", "narrow", "about"):
+    for kind in ("courtesy", "filler", "narrow", "about", "refusal", "mail"):
         yield from ((kind, word) for word in _DATA[kind]["words"])
 
 
@@ -217,12 +279,35 @@ NAMES: Final[dict[Phrase, str]] = {}
 for _kind, _text in _listed():
     PHRASES.setdefault(_phrase(_text), set()).add(_kind)
     NAMES.setdefault(_phrase(_text), _text)
+_DECIDING: Final = frozenset({"harmless", "denial", "strong", "weak", "doubt", "start", "help"})
+
+
+def _add_families() -> Iterator[Keyword]:
+    """Put the phrases of families beside those of the lists, which win; the keywords that are new."""
+    for kind, phrase, keyword in _families(_read("keyword_families.toml")["family"]):
+        kinds = PHRASES.setdefault(phrase, set())
+        if not kinds & _DECIDING:
+            kinds.add(kind)
+            NAMES[phrase] = keyword.word
+            if kind != "doubt":
+                yield keyword
+
+
+KEYWORDS: Final = (*_LISTED_KEYWORDS, *_add_families())
+"""Every word and phrase that decides by itself."""
 VOCABULARY: Final = frozenset(word for phrase in PHRASES for word in phrase)
 JOINED: Final[dict[str, Phrase]] = {"".join(phrase): phrase for phrase in PHRASES}
 LONGEST_PHRASE: Final = max(map(len, PHRASES))
 _LONGEST: Final = max(map(len, VOCABULARY))
 _ORDINARY: Final = frozenset(plain(word) for word in _DATA["ordinary"]["words"])
 _STRONG_WORDS: Final = frozenset(p[0] for p, kinds in PHRASES.items() if len(p) == 1 and "strong" in kinds)
+_MASKABLE: Final[dict[int, list[str]]] = {}
+"""Words that a masked one may stand for, by length, those first that are a stop by themselves."""
+for _word in sorted(
+    {word for phrase, kinds in PHRASES.items() if kinds & {"strong", "doubt"} for word in phrase if len(word) > 3},
+    key=lambda word: (word not in _STRONG_WORDS, word),
+):
+    _MASKABLE.setdefault(len(_word), []).append(_word)
 _AROUND: Final = frozenset(
     p[0] for p, kinds in PHRASES.items() if len(p) == 1 and len(p[0]) > 1 and kinds & {"courtesy", "filler"}
 )

@@ -33,6 +33,7 @@ from pipeline.feedback.keyword_words import (
     one_letter_off,
     plain,
     sentences_of,
+    spellings_of,
     words_of,
 )
 
@@ -63,12 +64,26 @@ class _Piece(NamedTuple):
 
 
 _OTHER: Final = Reading("other")
+_STRICTNESS: Final[dict[Intent, int]] = {"stop": 2, "doubtful": 1, "start": 0, "help": 0, "other": 0}
 _RULES_WITH_STOPS: Final[frozenset[Kind]] = frozenset({"strong", "weak"})
 
 
 def classify(text: str) -> Reading:
-    """What the sender of `text` asks for; case, spaces, punctuation, accents and look-alike letters do not matter."""
-    said = plain(_without_quotation(text[:_READ_AT_MOST]))
+    """What the sender of `text` asks for; case, spaces, punctuation, accents and look-alike letters do not matter.
+
+    A text with hyphens or asterisks may be meant in several ways: the strictest reading counts, else the first.
+    """
+    strictest = _OTHER
+    for place, said in enumerate(spellings_of(_without_quotation(text[:_READ_AT_MOST]))):
+        reading = _classify(said, text)
+        if place == 0 or _STRICTNESS[reading.intent] > _STRICTNESS[strictest.intent]:
+            strictest = reading
+        if reading.intent == "stop" or reading.rule == "alone":
+            break  # a keyword that is the whole text is meant, whatever decorates it
+    return strictest
+
+
+def _classify(said: str, text: str) -> Reading:
     reading = _read(said, text)
     if reading.intent == "stop" or (shorter := _SIGNATURE.sub(" ", said)) == said:
         return reading
@@ -88,7 +103,7 @@ def _read(said: str, text: str) -> Reading:
         return Reading("doubtful", stop.word, "beside laughter") if playful else stop
     if consent := _start_or_help(pieces):
         return consent
-    doubtful = _doubt(pieces) or _weak_sentence(sentences)
+    doubtful = _doubt(pieces) or _weak_sentence(sentences) or (None if asks else _refusal(sentences))
     if doubtful is None:
         return _OTHER
     if not (asks or playful) and (stop := _sentence(sentences)):
@@ -212,6 +227,15 @@ def _weak_sentence(sentences: Sequence[Sequence[_Piece]]) -> Reading | None:
     for sentence in sentences:
         if stop := _stop(sentence, asks=False):
             return Reading("doubtful", stop.word, "a sentence of its own")
+    return None
+
+
+def _refusal(sentences: Sequence[Sequence[_Piece]]) -> Reading | None:
+    """A short sentence that refuses something and speaks of messages ("I hate these texts")."""
+    for sentence in sentences:
+        refusal = next((piece for piece in sentence if "refusal" in piece.kinds), None)
+        if refusal and len(sentence) <= _SHORT and any("mail" in piece.kinds for piece in sentence):
+            return Reading("doubtful", refusal.name, "a refusal that speaks of messages")
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from pipeline.feedback.inbound_time import read_time
 from pipeline.identity.tokens import parse_message_id
-from schemas.carrier_codes import reason_of_code
+from schemas.carrier_codes import code_text, reason_of_code
 from schemas.feedback import ReceiptBatch
 from schemas.json import Json
 from schemas.reasons import Reason
@@ -95,7 +95,7 @@ def read_fields(name: object, status: object, code: object, at: object, now: int
     if state is None:
         return Refusal(Reason.UNKNOWN_STATUS, f"status: {_shown(status)} is no known state")
     moment = now if at is None else read_time(at, now)[0]
-    return Receipt(*named, state, _code(code), moment)
+    return Receipt(*named, state, code_text(code)[:CODE_LIMIT], moment)
 
 
 def misfit(receipt: Receipt, sent: Sent, aggregator: str) -> Refusal | None:
@@ -112,13 +112,6 @@ def misfit(receipt: Receipt, sent: Sent, aggregator: str) -> Refusal | None:
     if sent.aggregators and aggregator not in sent.aggregators:
         return Refusal(Reason.OTHER_AGGREGATOR, f"campaign {receipt.campaign} is not sent through {aggregator}")
     return None
-
-
-def _code(code: object) -> str:
-    if isinstance(code, bool) or not isinstance(code, str | int):
-        return ""
-    written = str(code) if isinstance(code, str) or abs(code) < 10**CODE_LIMIT else ""
-    return written.encode("utf-8", "replace").decode()[:CODE_LIMIT]
 
 
 def _shown(value: object) -> str:

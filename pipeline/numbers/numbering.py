@@ -23,8 +23,9 @@ from pipeline.numbers.cleaning import clean, is_line_of_exchange
 from pipeline.numbers.twins import canonical, canonical_many, spellings
 from schemas.reasons import Reason, of_kind
 
-__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "canonical", "canonical_many", "digits_of",
-           "is_bare", "is_written_at_home", "read", "read_international", "read_national", "spellings"]  # fmt: skip
+__all__ = ["LONGEST_E164", "MAX_E164", "Accepted", "Bare", "calling_code", "canonical", "canonical_many",
+           "digits_of", "is_bare", "is_written_at_home", "read", "read_international", "read_national",
+           "spellings"]  # fmt: skip
 
 Bare = Literal["alone", "national", "international", "undecided"]
 """How digits without `+` are read that could be meant as national or as international: by themselves (only one of
@@ -70,7 +71,7 @@ def read(text: str, country: str, bare: Bare = "alone") -> Accepted | Reason:
 
 def is_written_at_home(text: str, country: str) -> bool:
     """Whether digits are grouped as only North Americans do, and the number is from there: `(647) 504-1446`."""
-    return _calling_code(country) == "1" and _NORTH_AMERICAN.fullmatch(text) is not None
+    return calling_code(country) == "1" and _NORTH_AMERICAN.fullmatch(text) is not None
 
 
 def digits_of(text: str) -> str | Reason:
@@ -116,7 +117,7 @@ def _read_bare(digits: str, country: str, bare: Bare) -> Accepted | Reason:
     if isinstance(national, Accepted):
         return national
     # Digits that begin with the country's own calling code; those of others stay as they would be read at home.
-    own = isinstance(international, Accepted) and digits.startswith(_calling_code(country))
+    own = isinstance(international, Accepted) and digits.startswith(calling_code(country))
     return international if own else national
 
 
@@ -231,7 +232,8 @@ def _is_surely_none(code: str, national: str) -> bool:
     return all(plan is not None and not plan.general.fullmatch(national) for plan in plans)
 
 
-def _calling_code(country: str) -> str:
+def calling_code(country: str) -> str:
+    """The calling code of an ISO country, "?" of none."""
     plan = _plan(country)
     return plan.code if plan is not None else "?"
 

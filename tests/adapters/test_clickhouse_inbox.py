@@ -10,7 +10,7 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox, insert_texts
-from pipeline.feedback.inbound import closing_of, evidence_of, identity_of
+from pipeline.feedback.inbound import closing_of, closing_of_readings, evidence_of, identity_of
 from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, SentReply, UnreadText
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
@@ -112,6 +112,20 @@ def walked(
         page += 1
         meanwhile(page)
     return actual
+
+
+def test_holds_of_a_sender_who_may_be_several_people_wait_for_an_operator(clickhouse: Server) -> None:
+    """The text is shown once, as unread; each number that it may be from is listed, so that it can be cleared."""
+    with migrated(clickhouse) as store:
+        unsure = msgspec.structs.replace(UNREAD, intent="doubtful", account="shop", also=[ANN, EVE])
+        write(store, [unsure])
+        closings = closing_of_readings(unsure, "account")
+        insert_consents(store, [Placed(0, n, NOW + 5, closing) for n, closing in enumerate(closings)])
+        lines, _ = inbox(store, "held")
+        assert {(line.number, line.state, line.hold) for line in lines} == {
+            (number, "held", identity_of(unsure)) for number in (ANN, EVE)
+        }
+        assert [line.person for line in inbox(store, "unread")[0]] == [UNREAD.person]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

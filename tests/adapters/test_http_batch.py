@@ -130,7 +130,7 @@ DEEP = b"[" * 200_000 + b"]" * 200_000
         (b"[" * 100_000, "bad_answer"),
         (b'{"messages":[{"id":"a","status":"accepted","x":' + DEEP + b"}]}", "bad_answer"),
         (b'{"x":' + DEEP + b',"messages":[]}', "bad_answer"),
-        (b'{"messages":[' + b"9" * 5000 + b"]}", "bad_answer"),
+        (b'{"messages":[' + b"9" * 5000 + b"]}", "not_in_answer"),
     ],
 )
 async def test_garbled_answer_is_unknown(body: bytes, reason: str) -> None:
@@ -152,6 +152,17 @@ GOOD = '{"id": "%s", "status": "accepted", "aggregator_id": "a"}'
             SubmitOutcome("rejected", "code:" + "9" * 32),
         ),
         ('{"id": "%s", "status": "REJECTED", "code": 30006}', SubmitOutcome("rejected", "landline")),
+        ('{"id": "%s", "status": "rejected", "code": 30006.0}', SubmitOutcome("rejected", "landline")),
+        ('{"id": "%s", "status": "rejected", "code": " 30006"}', SubmitOutcome("rejected", "landline")),
+        ('{"id": "%s", "status": "rejected", "code": "30006 "}', SubmitOutcome("rejected", "landline")),
+        ('{"id": "%s", "status": "rejected", "code": "21610.0"}', SubmitOutcome("rejected", "opted_out_at_carrier")),
+        ('{"id": "%s", "status": "rejected", "code": "30006\n"}', SubmitOutcome("rejected", "landline")),
+        (
+            '{"id": "%s", "status": "rejected", "code": "no\tsuch\x01code"}',
+            SubmitOutcome("rejected", "code:no_such_code"),
+        ),
+        ('{"id": "%s", "status": "rejected", "code": 30006.5}', SubmitOutcome("rejected", "refused")),
+        ('{"id": "%s", "status": "accepted", "cost": ' + "9" * 5000 + "}", SubmitOutcome("accepted")),
         ('{"id": "%s", "status": "ACCEPTED", "aggregator_id": null}', SubmitOutcome("accepted")),
         (
             '{"id": "%s", "status": " Accepted ", "aggregator_id": 12345678901}',
@@ -189,6 +200,34 @@ def test_bytes_that_are_not_utf_8_spoil_only_their_own_text() -> None:
         judged = batch_answer.batch_outcomes(200, "", mark + b'{"messages": [' + items + b"]}", BATCH)
         assert [item.outcome for item in judged] == ["accepted"] * 3
         assert [item.aggregator_id for item in judged] == ["\ufffd", "a", "a"]
+
+
+@pytest.mark.parametrize("around", ["%s", "\ufeff%s", "%s\0", "%s\0\0\r\n", " \r\n%s", "\ufeff\ufeff%s"])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_stands_around_an_answer_does_not_matter(around: str, codec: str) -> None:
+    content = (around % f'{{"messages": [{", ".join(GOOD % item for item in (FIRST, ODD, LAST))}]}}').encode(codec)
+    assert {item.outcome for item in batch_answer.batch_outcomes(200, "", content, BATCH)} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("code", "alone", "together"),
+    [
+        ("21610", "opted_out_at_carrier", "http:422"),
+        ("30006", "landline", "http:422"),
+        ("30006.0", "landline", "http:422"),
+        ("30005", "unknown_number", "http:422"),
+        ("21211", "unknown_number", "http:422"),
+        ("not_a_mobile", "not_a_mobile", "http:422"),
+        ("30003", "absent_subscriber", "absent_subscriber"),
+        ("bad-sender", "code:bad-sender", "code:bad-sender"),
+        ("", "http:422", "http:422"),
+    ],
+)
+def test_a_refusal_of_a_whole_batch_suppresses_nobody(code: str, alone: str, together: str) -> None:
+    content = b'{"code": "%s"}' % code.encode()
+    assert batch_answer.batch_outcomes(422, "", content, BATCH[:1]) == [SubmitOutcome("rejected", alone)]
+    assert batch_answer.batch_outcomes(422, "", content, BATCH) == [SubmitOutcome("rejected", together)] * len(BATCH)
+    assert batch_answer.batch_outcomes(422, "", b"\xef\xbb\xbf" + content + b"\0", BATCH[:1])[0].reason == alone
 
 
 def test_a_query_is_read_item_by_item_too() -> None:

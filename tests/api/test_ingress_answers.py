@@ -12,10 +12,12 @@ from adapters.clock import now_ms
 from adapters.errors import EmitError
 from adapters.health.state import Health
 from adapters.ports import Delivered
-from adapters.settings import Listen, Settings
+from adapters.settings import Account, Listen, Sender, Settings
 from api.ingress.app import Ingress
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
+from schemas.feedback import INBOUND, OPTOUTS, Erasure, UnreadText
+from schemas.feedback import RECEIPTS as RECEIPTS_TOPIC
 
 
 class Emitter:
@@ -144,3 +146,118 @@ async def test_an_odd_item_of_any_depth_is_refused_by_itself_or_with_its_body(ki
         assert len(emitter.letters()) == 1
     assert statuses == sorted(statuses)
     assert set(statuses) == {202, 400}
+
+
+SENDERS = {
+    "shop": Account(
+        senders={
+            "us": Sender(number="+18885550100"),
+            "code": Sender(number="55555", country="US", lanes=(1,)),
+            "elsewhere": Sender(number="44444", lanes=(2,)),
+        }
+    ),
+    "boutique": Account(senders={"fr": Sender(number="36180", country="FR", lanes=(3,))}),
+    "kiosk": Account(senders={"name": Sender(number="HARBOR", lanes=(4,))}),
+}
+
+
+@pytest.mark.parametrize(
+    ("person", "sender", "closed", "unread"),
+    [
+        ("2125550123", "55555", {("shop", 12_125_550_123)}, False),
+        ("612345678", "36180", {("boutique", 33_612_345_678)}, False),
+        # Where the short code is, nobody said; the account's other senders are in the US.
+        ("2125550123", "44444", {("shop", 12_125_550_123)}, True),
+        ("2125550123", "HARBOR", set(), True),
+        ("36111", "HARBOR", set(), True),
+        ("+12125550123", "HARBOR", {("kiosk", 12_125_550_123)}, False),
+        ("+999123456789", "HARBOR", {("kiosk", 999_123_456_789)}, False),
+        # Florida or Belgium.
+        ("3214567890", "55555", {("shop", 3_214_567_890), ("shop", 13_214_567_890)}, True),
+        ("3214567890", "nobody's", {("", 3_214_567_890)}, False),
+    ],
+)
+@pytest.mark.parametrize(("words", "state"), [("STOP", "out"), ("who gave you my number", "held")])
+async def test_a_stop_closes_whoever_sent_it_or_an_operator_sees_it(
+    person: str, sender: str, closed: set[tuple[str, int]], unread: bool, words: str, state: str
+) -> None:
+    emitter = Emitter({})
+    body = {"texts": [{"id": "1", "from": person, "to": sender, "text": words}]}
+    settings = Settings(accounts=SENDERS)
+    status, answer = await post(emitter, "inbound", body, settings=settings)
+    assert (status, answer["taken"], [item["index"] for item in answer["unread"]]) == (202, 1, [0] * unread)
+    consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
+    assert {(item.account, item.number) for item in consents} == closed
+    assert {item.state for item in consents} <= {state}
+    texts = [INBOUND.decode(value) for topic, value in emitter.written if topic == topics.INBOUND.name and value]
+    assert [isinstance(text, UnreadText) for text in texts] == [unread]
+
+
+@pytest.mark.parametrize(
+    ("sender", "kept", "closed"),
+    [
+        ("33612345678.0", "", [33_612_345_678]),
+        ("33612345678", "", [33_612_345_678]),
+        ("3.3612345678e10", "", [33_612_345_678]),
+        ('["+33612345678"]', '["+33612345678"]', [33_612_345_678]),
+        ('["+33612345678", 12125550123]', '["+33612345678", 12125550123]', [33_612_345_678, 12_125_550_123]),
+        ('{"number": "+33612345678"}', '{"number": "+33612345678"}', [33_612_345_678]),
+        ('{"name": "Zoë"}', '{"name": "Zoë"}', []),
+        ("true", "true", []),
+        ("NaN", "NaN", []),
+        ("1e300", "1e+300", []),
+        ("0.5", "0.5", []),
+        ("[]", "[]", []),
+        ("null", "", []),
+        ("[" * 700 + "]" * 700, "[" * 64, []),
+    ],
+)
+async def test_a_sender_of_another_json_type_is_read_or_kept_as_it_came(
+    sender: str, kept: str, closed: list[int]
+) -> None:
+    emitter = Emitter({})
+    body = '{"texts": [{"id": 1.0, "from": %s, "to": 18885550100.0, "text": "STOP"}]}' % sender  # noqa: UP031
+    assert (await post(emitter, "inbound", body.encode()))[0] == 202
+    texts = [INBOUND.decode(value) for topic, value in emitter.written if topic == topics.INBOUND.name and value]
+    assert [text.person if isinstance(text, UnreadText) else "" for text in texts] == [kept]
+    assert {(text.id, text.account) for text in texts if not isinstance(text, Erasure)} == {("1", "demo")}
+    consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
+    assert [item.number for item in consents] == closed
+
+
+GOOD_STOP = b'{"from": "+33612345678", "to": "+18885550100", "text": "STOP"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"texts": [{"from": "+12125550123", "text": "STOP\n"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": "+12125550123", "text": "a\tb\x01\x1f\0"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": "+12125550123", "te\nxt": "x", "text": "STOP"}, %s]}' % GOOD_STOP,
+        b'{"texts": [{"from": %s, "text": "STOP"}, %s]}' % (b"9" * 5000, GOOD_STOP),
+        b'{"texts": [{"from": "+12125550123", "text": "caf\xe9"}, %s]}' % GOOD_STOP,
+        b'\xef\xbb\xbf{"texts": [%s]}' % GOOD_STOP,
+        b'\xef\xbb\xbf{"texts": [%s]}\r\n\0' % GOOD_STOP,
+        b'{"texts": [%s]}\0\0\0' % GOOD_STOP,
+        (b'{"texts": [%s]}' % GOOD_STOP).decode().encode("utf-16"),
+    ],
+)
+async def test_a_raw_character_of_one_text_refuses_no_neighbor(body: bytes) -> None:
+    emitter = Emitter({})
+    status, answer = await post(emitter, "inbound", body)
+    assert (status, answer["refused"]) == (202, [])
+    consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
+    assert 33_612_345_678 in {item.number for item in consents}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", b"\n"), (b"\xef\xbb\xbf", b""), (b"", b"\0"), (b"\xef\xbb\xbf", b"\r\n\0")]
+)
+async def test_a_raw_character_of_one_receipt_refuses_no_neighbor(before: bytes, after: bytes) -> None:
+    emitter = Emitter({})
+    odd = b'{"id": "4f7k2q9z-0-1", "status": "undelivered", "code": "30006\n"}'
+    good = b'{"id": "4f7k2q9z-0-2", "status": "sent"}'
+    status, answer = await post(emitter, "receipts", before + b'{"receipts": [%s, %s]}' % (odd, good) + after)
+    assert (status, answer) == (202, {"taken": 2, "refused": []})
+    batches = [RECEIPTS_TOPIC.decode(value) for topic, value in emitter.written if topic == "receipts" and value]
+    assert [code for batch in batches for code in batch.codes] == ["30006", ""]

@@ -115,6 +115,13 @@ def test_only_what_has_its_form_is_a_reason() -> None:
     assert written(Reason.CANNOT_RENDER, "é\n" * 300) == "cannot_render:" + "_" * 200
 
 
+@pytest.mark.parametrize(
+    "code", ["30006", " 30006", "30006 ", "\t30006\n", "30006.0", "30006.00", "30006\0", "Landline "]
+)
+def test_blanks_and_decimals_of_a_code_do_not_matter(code: str) -> None:
+    assert reason_of_code(code) == Reason.LANDLINE
+
+
 def test_codes_of_carriers_give_reasons_of_failures() -> None:
     assert all(set(MEANINGS[reason].states) == {"rejected", "undelivered"} for reason in CODES.values())
     assert all(is_reason(reason_of_code(code)) for code in ("30006", "landline", "99", "a b", "x" * 99))

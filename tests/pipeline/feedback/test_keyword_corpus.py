@@ -10,7 +10,22 @@ from pipeline.feedback.keyword_corpus import Measured, measure, read_corpus, tab
 
 CORPUS = Path(__file__).with_name("keyword_corpus.csv")
 FALSE_STOPS: set[str] = set()
-NEEDLESS_HOLDS = {"Could you stop the delivery? I'll be away", "What's the scam? jk love you guys"}
+NEEDLESS_HOLDS = {
+    "Could you stop the delivery? I'll be away",
+    "What's the scam? jk love you guys",
+    "I never text and drive",
+    "the T-stop near the store",
+    "no más de dos",
+    "não me mande o azul",
+    "не присылайте до понедельника курьера",
+    "please remove my name from the waiting list for Friday, I can't come",
+    "You never text me back!",
+    "you shut up lol",
+    "shut up and take my money",
+    "plus de pub ? c'est où le pub irlandais",
+    "basta un messaggio quando arriva",
+    "yeter mi?",
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ written, and what is left to a person."""
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from datetime import date
 
@@ -126,6 +127,13 @@ def test_a_very_long_text_is_read_to_a_limit() -> None:
     assert classify("x " * 2000 + "stop").intent == "doubtful"
 
 
+@pytest.mark.parametrize("unit", ["ё", "ab*cd ", "a*", "a-b ", "don't want ", "no texts. "])
+def test_no_text_takes_long(unit: str) -> None:
+    start = time.process_time()
+    classify(unit * 10_000)
+    assert time.process_time() - start < 2
+
+
 def test_every_entry_says_where_it_comes_from_and_since_when() -> None:
     assert all(keyword.source and keyword.language for keyword in KEYWORDS)
     assert all(type(keyword.valid_from) is date for keyword in KEYWORDS)
@@ -182,3 +190,82 @@ def test_nobody_is_let_in_again_by_a_text_that_has_a_stop_word(word: str, rest: 
 @given(st.text(max_size=80))
 def test_a_stop_word_on_its_own_is_never_overlooked_in_any_context(around: str) -> None:
     assert classify(f"{around} unsubscribe {around}").intent in {"stop", "doubtful"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Retirez-moi de votre liste", "retirez moi", "Enlevez-moi svp", "take-me-off-your-list", "opt-me-out",
+        "OPT-OUT",
+        "un-sub-scribe", "stop-sms", "N'écrivez-plus", "désinscrivez‑moi", "effacez–moi",
+    ],
+)  # fmt: skip
+def test_a_hyphen_stands_for_nothing_or_for_a_blank_and_the_stricter_reading_counts(text: str) -> None:
+    assert classify(text).intent == "stop"
+
+
+@pytest.mark.parametrize(
+    "text", ["non-stop", "one-stop shop", "pit-stop", "opt-in", "week-end", "re-start", "T-shirt"]
+)
+def test_a_hyphen_makes_no_stop_of_ordinary_words(text: str) -> None:
+    assert classify(text).intent == "other"
+
+
+@pytest.mark.parametrize("text", ["st*p", "ST*P!", "f*ck off", "unsubscr*be", "*STOP*", "**stop**", "S*T*O*P"])
+def test_hidden_letters_are_read(text: str) -> None:
+    assert classify(text).intent == "stop"
+
+
+@pytest.mark.parametrize("text", ["5*3", "***WOW***", "cl*ck", "size 8*10", "a * b"])
+def test_asterisks_hide_no_other_words(text: str) -> None:
+    assert classify(text).intent == "other"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CТОП", "cтоп", "Cтoп", "CTОП", "ст0п", "oтпиcaтьcя", "HЕ ПИШИTE", "ΣTOΠ", "STОP", "ꓢꓔꓳꓑ", "ᏚᎢᎾᏢ"],
+)  # fmt: skip
+def test_letters_of_another_script_within_a_word(text: str) -> None:
+    assert classify(text).intent == "stop"
+
+
+@pytest.mark.parametrize("negation", ["do not", "don't", "dont", "don t", "never"])
+@pytest.mark.parametrize("verb", ["text", "txt", "message", "msg", "contact", "write to", "bother", "spam"])
+@pytest.mark.parametrize("whom", ["me", "us", "this number", "my phone"])
+def test_a_family_of_phrases_is_a_stop_in_all_its_members(negation: str, verb: str, whom: str) -> None:
+    assert classify(f"Please {negation} {verb} {whom} anymore").intent == "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no thanks", "No, thank you", "No gracias", "non merci", "nein danke", "no grazie", "não obrigado",
+        "nee bedankt", "nie dziękuję", "нет спасибо", "nej tack", "nej tak", "ei kiitos", "ne děkuji", "nu mulțumesc",
+        "hayır teşekkürler", "όχι ευχαριστώ", "不用了", "結構です", "لا شكرا", "לא תודה", "không cảm ơn",
+    ],
+)  # fmt: skip
+def test_no_thanks_holds_the_number_in_every_language(text: str) -> None:
+    """It may mean the offer, or all messages: no stop, and nothing is sent until a person has looked."""
+    assert classify(text).intent == "doubtful"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I hate these texts",
+        "ras le bol de vos pubs",
+        "harta de sus mensajes",
+        "stufo dei vostri sms",
+        "надоели ваши смс",
+    ],
+)
+def test_a_refusal_that_speaks_of_messages_holds(text: str) -> None:
+    assert classify(text).intent == "doubtful"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I hate Mondays", "I don't want the red one", "why did I not get your text?", "I got no message", "my list?"],
+)
+def test_a_refusal_of_something_else_or_a_word_about_messages_alone_holds_nothing(text: str) -> None:
+    assert classify(text).intent == "other"
