@@ -17,6 +17,9 @@ from adapters.settings import ClickHouse, Kafka
 from devstack import children, ready
 from loadtest.bench.stack import port_range
 
+PATIENCE = 240.0
+"""Seconds that a server may take on a busy machine; no test asserts how long it does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -87,7 +90,10 @@ def running_kafka(data: Path) -> Iterator[Server]:
     with running(["run", "kafka"], environment(data, kafka_port=port), data) as child:
         server = Server("127.0.0.1", port, child.pid, data)
         ready.wait_for(
-            f"Kafka ({data}/log)", lambda: ready.kafka_answers(server.address), lambda: child.poll() is None
+            f"Kafka ({data}/log)",
+            lambda: ready.kafka_answers(server.address),
+            lambda: child.poll() is None,
+            timeout=PATIENCE,
         )
         yield server
 
@@ -99,12 +105,12 @@ def made_anew(server: Server) -> None:
     admin = AdminClient({"bootstrap.servers": server.address})
 
     def there() -> list[str]:
-        return [name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")]
+        return [name for name in admin.list_topics(timeout=PATIENCE).topics if not name.startswith("__")]
 
     if old := there():
         for future in admin.delete_topics(old).values():
-            future.result(30)
-        ready.wait_for("a broker without topics", lambda: not there())
+            future.result(PATIENCE)
+        ready.wait_for("a broker without topics", lambda: not there(), timeout=PATIENCE)
     topics.ensure(kafka)
 
 
@@ -115,7 +121,9 @@ def running_clickhouse(data: Path) -> Iterator[Server]:
     with running(["run", "clickhouse"], environment(data, clickhouse_port=port), data) as child:
         server = Server("127.0.0.1", port, child.pid, data)
         url = f"http://{server.address}/ping"
-        ready.wait_for(f"ClickHouse ({data}/log)", lambda: http.answers(url), lambda: child.poll() is None)
+        ready.wait_for(
+            f"ClickHouse ({data}/log)", lambda: http.answers(url), lambda: child.poll() is None, timeout=PATIENCE
+        )
         yield server
 
 

@@ -35,7 +35,7 @@ from schemas import feedback
 from schemas.campaign import CampaignDocument
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.wire import encode
-from tests.stack import Server, environment, free_ports, running
+from tests.stack import PATIENCE, Server, environment, free_ports, running
 
 SECRET = "a-secret-of-the-test"
 TOKEN_KEY = "a-token-key-of-the-test"
@@ -114,7 +114,9 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
     variables |= {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET, "LONGWAVE_TOKEN_KEY": TOKEN_KEY, **more}
     with running(["run", "ingress"], variables, data) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("ingress", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None)
+        ready.wait_for(
+            "ingress", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None, timeout=PATIENCE
+        )
         yield Ingress(url, child, kafka, f"http://127.0.0.1:{int(variables['LONGWAVE_METRICS_PORT']) - 3}/metrics")
 
 
@@ -470,7 +472,9 @@ async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_pa
     variables = {"LONGWAVE_AGGREGATORS__LOCAL__SECRET": SECRET}
     with running([*words, "--ingress", ingress.url], variables, tmp_path) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("aggregator", lambda: http.answers(f"{url}/v1/stats"), lambda: child.poll() is None)
+        ready.wait_for(
+            "aggregator", lambda: http.answers(f"{url}/v1/stats"), lambda: child.poll() is None, timeout=PATIENCE
+        )
         client = HttpBatch("x", HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
         tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(300)]
         batch = [

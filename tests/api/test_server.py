@@ -23,7 +23,7 @@ from adapters.private_files import FIRST_KEY, read_password
 from adapters.settings import Kafka
 from devstack import ready
 from tests.api.live import KEYS, Live, authorized, eventually, in_minutes, spec
-from tests.stack import Server, environment, free_ports, running
+from tests.stack import PATIENCE, Server, environment, free_ports, running
 
 JSON = {"Content-Type": "application/json"}
 
@@ -57,7 +57,9 @@ def api_alone(folder: Path, bootstrap: str, clickhouse_port: int = 0) -> Iterato
     variables = environment(folder, kafka_bootstrap=bootstrap, api_port=port, clickhouse_port=clickhouse_port)
     with running(["run", "api"], variables, folder) as child:
         url = f"http://127.0.0.1:{port}"
-        ready.wait_for("the API", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None)
+        ready.wait_for(
+            "the API", lambda: http.answers(f"{url}/healthz"), lambda: child.poll() is None, timeout=PATIENCE
+        )
         if bootstrap != NOWHERE:
             KEYS[url] = eventually(lambda: read_password(folder / FIRST_KEY), bool)
         yield url
