@@ -143,7 +143,7 @@ def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: str, region:
     table = pa.table({**empty, "number": pa.array(expected, pa.uint64())}, schema=exporting.SCHEMA)
     pages = exporting._csv if kind == "csv" else exporting._parquet
     file = tmp_path / f"export.{kind}"
-    file.write_bytes(b"".join(pages(table, iter([]))))
+    file.write_bytes(b"".join(pages(table, iter([]), exporting.as_written)))
     plan = planned(file, region)
     assert plan.numbers.bare == "alone"
     assert people(plan, region) == (expected, [])
