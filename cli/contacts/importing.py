@@ -21,7 +21,7 @@ from adapters.contacts.files import BATCH, Batch
 from adapters.contacts.rejects import Rejects
 from adapters.contacts.store import ContactColumns, ContactStore
 from cli.contacts.plan import Plan, no_cyclic_collection
-from pipeline.audience.column_words import EMPTY
+from pipeline.audience.column_words import is_empty
 from pipeline.audience.columns import Columns
 from pipeline.audience.contact_lines import (
     Contacts,
@@ -144,7 +144,7 @@ def _columns(batch: Batch, contacts: Contacts, columns: Columns, *, merges: bool
         ],
         zones=picked(contacts.zones),
         attributes=[
-            (name, ["" if cell.strip() in EMPTY else cell for cell in (row[position] for row in rows)])
+            (name, ["" if is_empty(cell) else cell for cell in (row[position] for row in rows)])
             for name, position in columns.attributes
         ],
     )
@@ -165,7 +165,7 @@ def _put_together(
         contact_columns.regions[place] = contact_columns.regions[place] or contacts.regions[i]
         contact_columns.zones[place] = contact_columns.zones[place] or contacts.zones[i]
         for (_, texts), (_, position) in zip(contact_columns.attributes, columns.attributes, strict=True):
-            if not texts[place].strip() and row[position].strip() not in EMPTY:
+            if not texts[place].strip() and not is_empty(row[position]):
                 texts[place] = row[position]
 
 

@@ -68,6 +68,7 @@ _NOT_PHONE: Final = frozenset(fold(word) for word in _DATA["names"]["phone"]["no
 
 EMPTY: Final = frozenset(_DATA["empty"]["texts"])
 """Texts that mean that there is no value."""
+_INVISIBLE: Final = frozenset(_DATA["empty"]["invisible"])
 _FAILED: Final[str] = _DATA["empty"]["failed"]
 
 
@@ -81,9 +82,14 @@ def names_number(header: str) -> bool:
 
 
 def is_empty(text: str) -> bool:
-    """Whether a cell has no value: nothing in it, or what a program writes for nothing."""
+    """Whether a cell has no value: nothing in it that anybody sees, or what a program writes for nothing."""
     text = text.strip()
-    return not text or text in EMPTY
+    return not text or text in EMPTY or not (text.isascii() or any(map(_is_visible, text)))
+
+
+@lru_cache(_REMEMBERED)
+def _is_visible(character: str) -> bool:
+    return character not in _INVISIBLE and unicodedata.category(character) not in ("Zs", "Zl", "Zp", "Cf", "Cc")
 
 
 def is_failed_formula(text: str) -> bool:

@@ -19,7 +19,7 @@ from phonenumbers.phonemetadata import PhoneMetadata
 from phonenumbers.phonenumber import CountryCodeSource, PhoneNumber
 from phonenumbers.re_util import enable_pattern_cache
 
-from pipeline.numbers.cleaning import clean, is_line_of_exchange
+from pipeline.numbers.cleaning import clean, has_last_digits, has_more_than_number, is_capped
 from pipeline.numbers.twins import canonical, canonical_many, spellings
 from schemas.reasons import Reason, of_kind
 
@@ -202,7 +202,7 @@ def _digits(text: str) -> str | None:
     """Plain digits, perhaps after `+`, of a text with nothing but certain separators; None for any other."""
     if len(text) > LONGEST_TEXT:
         return None
-    if "-" in text and is_line_of_exchange(text):
+    if is_capped(text) or (not _plain(text[1:]) and (has_last_digits(text) or has_more_than_number(text))):
         return None
     if "." in text and _DOTTED.fullmatch(text):
         text = text.replace(".", "")
@@ -221,7 +221,11 @@ def _accepted(split: tuple[str, str] | None) -> Accepted | None:
     if len(code) + len(national) > LONGEST_E164:
         return None
     region = _region_with_handsets(code, national)
-    return Accepted(canonical(int(code + national)), region) if region else None
+    if not region:
+        return None
+    number = canonical(int(code + national))
+    # The kept spelling may belong to another country: its own plan has the last word.
+    return Accepted(number, region) if str(number).startswith(code) else _accepted(_international(str(number)))
 
 
 def _is_surely_none(code: str, national: str) -> bool:

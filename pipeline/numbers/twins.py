@@ -66,7 +66,7 @@ def _blocks(rule: dict[str, Any]) -> Iterator[Twin]:
     for area in rule.get("areas", [""]):
         for old, new in rule["changes"]:
             first = int(f"{rule['code']}{area}{old}") * size
-            offset = int(f"{rule['code']}{area}{new}") * size - first
+            offset = int(f"{rule.get('new_code', rule['code'])}{area}{new}") * size - first
             yield Twin(rule["country"], first, first + size - 1, offset, rule["source"], rule["valid_from"])
 
 

@@ -111,7 +111,7 @@ def test_a_second_file_adds_to_what_is_known_and_replace_takes_its_place(
     file = tmp_path / "people.csv"
     file.write_text(
         "mobile;Prénom;姓名;Ort;region;zone\n"
-        "06 12 34 56 78;Léa;王; Lyon ;69;Europe/Paris\n06 12 34 56 79;#N/A;;null;;\n06 12 34 56 79;;;Nice;;\n",
+        "06 12 34 56 78;Léa;王; Lyon ;69;Europe/Paris\n06 12 34 56 79;#N/A;\u3164;null;;\n06 12 34 56 79;;;Nice;;\n",
         encoding="utf-8",
     )
     assert imported(capsys, file, "--region", "fr")["imported"] == 2
@@ -130,6 +130,19 @@ def test_a_second_file_adds_to_what_is_known_and_replace_takes_its_place(
     assert imported(capsys, file, "--replace")["imported"] == 1
     assert contacts()[0] == (33612345678, "", "", {"ort": "Paris", "tier": "gold"})
     assert store.rows("SELECT count() FROM list_members FINAL") == [(2,)]
+
+
+def test_what_means_nothing_or_is_invisible_never_reaches_a_phone(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = ["[object Object]", "n.a.", "k.A.", "\u200b", "\u3164", " \u2060\u200d ", "\u2800", "N/A"]
+    file = tmp_path / "people.csv"
+    lines = [f"+336123456{n:02},{text}\n" for n, text in enumerate([*nothing, "Na", "❤️", "김", "Anna\u200b"])]
+    file.write_text("phone,first name\n" + "".join(lines), encoding="utf-8")
+    assert imported(capsys, file)["imported"] == len(lines)
+    rows = store.rows("SELECT attributes FROM contacts FINAL ORDER BY number")
+    assert [row[0] for row in rows[: len(nothing)]] == [{}] * len(nothing)
+    assert [row[0]["first_name"] for row in rows[len(nothing) :]] == ["Na", "❤️", "김", "Anna\u200b"]
 
 
 def test_mended_rejects_are_imported_again_in_their_own_encoding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_what_contradicts_its_file_is_rejected(tmp_path: Path) -> None:
     numbers, reasons = people(plan, "US")
     assert numbers == [int(f"1{cell}") for cell in national]
     assert reasons == ["ambiguous"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "float64", "decimal"])
+def test_decimals_that_say_something_are_no_digits_of_a_number(tmp_path: Path, kind: str) -> None:
+    cells = ["43664123456.125", "43664123456.5", "43664123456.0625", "43664123457.0"]
+    if kind == "csv":
+        file = csv(tmp_path, *cells)
+    elif kind == "float64":
+        file = parquet(tmp_path, pa.array([float(cell) for cell in cells] + [43664123456.0001], pa.float64()))
+    else:
+        file = parquet(tmp_path, pa.array([Decimal(cell) for cell in cells], pa.decimal128(20, 4)))
+    numbers, reasons = people(planned(file, "AT", "international"), "AT")
+    assert (numbers, set(reasons)) == ([43664123457], {"not_a_number"})
+
+
+@pytest.mark.parametrize("kind", ["csv", "integers"])
+def test_numbers_that_a_database_has_capped_are_nobody(tmp_path: Path, kind: str) -> None:
+    cells = [2147483647, 4294967295, 2147483647, 2127365000]
+    file = csv(tmp_path, *map(str, cells)) if kind == "csv" else parquet(tmp_path, pa.array(cells, pa.int64()))
+    assert people(planned(file, "US"), "US") == ([12127365000], ["digits_lost"] * 3)
 
 
 def test_what_a_spreadsheet_did_is_undone_in_every_cell(tmp_path: Path) -> None:

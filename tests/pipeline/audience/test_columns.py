@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.audience.column_words import field_name
+from pipeline.audience.column_words import field_name, is_empty
 from pipeline.audience.columns import Choices, Columns, ColumnsError, columns_of
 from pipeline.audience.consent_columns import kind_of, verdict_of
 from pipeline.audience.rejections import explained
@@ -329,6 +329,18 @@ def test_what_looks_like_consent_and_is_not_understood_stops_the_import(header: 
     assert not surveyed(("phone", header), rows, Choices((), (header,))).consents
     kept = surveyed(("phone", header), rows, Choices((("attribute", header),)))
     assert (kept.consents, len(kept.attributes)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "empty"),
+    [("\u200b", True), ("\u3164", True), (" \u200b\u3164\ufeff ", True), ("\u115f\uffa0", True), ("\u2800", True),
+     ("\ufe0f", True), ("\u200e", True), ("n.a.", True), ("k.A.", True), ("k. A.", True), ("[object Object]", True),
+     ("Na", False), ("Kim", False), ("❤️", False), ("김", False), ("é", False), ("नी", False), ("\ue000", False)],
+)  # fmt: skip
+def test_what_means_nothing_or_is_invisible_is_empty(text: str, empty: bool) -> None:
+    assert is_empty(text) is empty
+    assert verdict_of(text, "in", blank_is_doubtful=True) == "held"
+    assert (verdict_of(text, "out") is None) is empty
 
 
 def test_values_reveal_a_consent_column_under_any_name() -> None:

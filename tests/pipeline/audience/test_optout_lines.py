@@ -115,6 +115,23 @@ def test_an_unreadable_second_number_is_reported_although_the_first_is_imported(
     assert outcome.detail == "column 'mobile'"
 
 
+@pytest.mark.parametrize(
+    ("text", "country", "numbers"),
+    [
+        ("07911123456 07911123457", "GB", {447911123456, 447911123457}),
+        ("0664 1234567:8", "AT", {436641234567, 436641234568}),
+        ("0664 1234567_8", "AT", {436641234567, 436641234568}),
+        ("0664 1234567*8", "AT", {436641234567, 436641234568}),
+        ("0664 1234567 (8)", "AT", {436641234567, 436641234568}),
+        ("+43 664 123 45 67-8", "AT", {436641234567, 436641234568}),
+    ],
+)
+def test_whoever_a_cell_may_mean_is_opted_out(text: str, country: str, numbers: set[int]) -> None:
+    outcome = of(("phone",), text, where=WHERE._replace(country=country))
+    assert numbers <= {change.number for change in outcome.changes}
+    assert outcome.rejection is None
+
+
 def test_digits_that_may_be_two_people_opt_out_both() -> None:
     outcome = of(("phone",), "33612345678", where=WHERE._replace(country="DE", bare="undecided"))
     assert states(outcome) == [(4933612345678, "out"), (33612345678, "out")]

@@ -27,6 +27,14 @@ from pipeline.numbers.twins import Twin, canonical, canonical_many, spellings, t
         ("+237 77 12 34 56", "+237 677 12 34 56", "CM"),
         ("+593 9 123 4567", "+593 99 123 4567", "EC"),
         ("+241 07 12 34 56", "+241 77 12 34 56", "GA"),
+        ("+972 59 923 4567", "+970 59 923 4567", "PS"),
+        ("+972 56 212 3456", "+970 56 212 3456", "PS"),
+        ("+972 56 991 2345", "+970 56 991 2345", "PS"),
+        ("+972 59 123 4567", "+970 59 123 4567", "PS"),
+        ("+225 07 12 34 56", "+225 07 07 12 34 56", "CI"),
+        ("+225 44 12 34 56", "+225 05 44 12 34 56", "CI"),
+        ("+225 01 12 34 56", "+225 01 01 12 34 56", "CI"),
+        ("+225 89 12 34 56", "+225 07 89 12 34 56", "CI"),
     ],
 )
 def test_both_spellings_are_one_person(old: str, new: str, country: str) -> None:
@@ -59,7 +67,10 @@ def test_numbers_written_at_home_become_the_same_person(text: str, country: str,
         551178123456,  # trunk radio of eight digits
         551123456789,  # a fixed line
         548105551234,  # toll-free in Argentina
-        22507123456,  # Côte d'Ivoire: the old number alone does not say which new one
+        22520123456,  # fixed lines of Côte d'Ivoire: the old number alone does not say which new one
+        22560123456,  # a block whose operator is not known
+        972501234567,  # Israel's own mobiles
+        972541234567,
         37744123456,  # Monaco's today
         12125550123,
         0,
@@ -78,7 +89,7 @@ def test_blocks_do_not_overlap_and_changes_do_not_chain() -> None:
     for twin in twins():
         assert canonical(twin.first + twin.offset) == twin.first + twin.offset
         assert canonical(twin.last + twin.offset) == twin.last + twin.offset
-    assert {twin.country for twin in twins()} == {"MX", "AR", "BR", "BJ", "VN", "CM", "EC", "GA"}
+    assert {twin.country for twin in twins()} == {"MX", "AR", "BR", "BJ", "VN", "CM", "EC", "GA", "PS", "CI"}
 
 
 SOME = st.sampled_from(twins()).flatmap(lambda twin: st.tuples(st.just(twin), st.integers(twin.first, twin.last)))
@@ -104,8 +115,8 @@ def test_reading_either_spelling_gives_one_answer(some: tuple[Twin, int]) -> Non
 
 
 def test_old_spellings_belong_to_nobody_else() -> None:
-    """Outside of Argentina and Gabon, whose data has both, an old spelling is no number today."""
+    """Outside of Argentina, Gabon and Palestine, whose data has both, an old spelling is no number today."""
     for twin in twins():
         for number in (twin.first + 2345678 % (twin.last - twin.first), twin.last - 123456):
-            if twin.country not in ("AR", "GA"):
+            if twin.country not in ("AR", "GA", "PS"):
                 assert not phonenumbers.is_valid_number(phonenumbers.parse(f"+{number}")), number
