@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from adapters.ports import Emitter
 from api.ingress.coalesce import Coalescer
 from api.ingress.http import Answer, Refused
-from pipeline.identity.tokens import ClickToken, parse_click_token, without_tail
+from pipeline.identity.tokens import TOKEN_LENGTH, ClickToken, parse_click_token, without_tail
 from schemas import topics
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Click, ClickBatch
@@ -52,7 +52,7 @@ class Clicks:
             Refused: 404, the token is not genuine or its campaign or link is not known.
             EmitError: not acknowledged.
         """
-        parsed = parse_click_token(self._key, without_tail(token))
+        parsed = parse_click_token(self._key, without_tail(token, TOKEN_LENGTH))
         if parsed is None:
             raise Refused(404, "no such link")
         target = self._target(parsed)

@@ -13,7 +13,7 @@ from typing import Final
 from adapters.kafka.consents import emit_consent
 from adapters.ports import Emitter
 from api.ingress.http import Answer, Refused
-from pipeline.identity.optout_links import OptOutToken, parse_optout_token
+from pipeline.identity.optout_links import TOKEN_LENGTH, OptOutToken, parse_optout_token
 from pipeline.identity.tokens import without_tail
 from schemas.feedback import Consent
 
@@ -73,7 +73,7 @@ class OptOutLinks:
         return _page("Unsubscribed", f"<p>{_shown(parsed)} will get no more texts. Text START to come back.</p>")
 
     def _genuine(self, token: str) -> OptOutToken:
-        parsed = parse_optout_token(self._key, without_tail(token))
+        parsed = parse_optout_token(self._key, without_tail(token, TOKEN_LENGTH))
         if parsed is None:
             raise Refused(404, "no such link")
         return parsed

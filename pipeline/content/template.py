@@ -2,7 +2,7 @@
 
     Hi {first_name|there}, 20% off: {link}
 
-`{name}` is a contact attribute, `{name|default}` one with a default (`{name|}` says that empty is meant); a name has
+`{name}` is a contact attribute, `{name|there}` one with a default (`{name|}` says that empty is meant); a name has
 letters, digits and _ of any script, in upper or lower case. `{link}`, `{link:NAME}` and `{opt_out}` are specials,
 filled in by the pipeline.
 Blanks around a name and a default do not count. Values are never parsed again, so a contact whose name is
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.content.placeholders import ESCAPE, attribute_name, find_foreign, is_name
+from pipeline.content.placeholders import ESCAPE, attribute_name, find_foreign, foreign_default, is_name
 
 DEFAULT_LINK: Final = "default"
 """Name of the link that plain `{link}` leads to."""
@@ -80,7 +80,7 @@ def parse(text: str) -> tuple[str | Slot, ...]:
 def escape(literal: str) -> str:
     """The template text that renders as `literal`, whatever stands beside it: `$` before `{name}` is a placeholder of
     another system."""
-    return re.sub(r"[\\{}\[#@%*<$_]", r"\\\g<0>", literal)
+    return re.sub(r"[\\{}\[#@%*<$_(:｛]", r"\\\g<0>", literal)
 
 
 def _scan(text: str) -> Iterator[str | Slot]:
@@ -121,6 +121,13 @@ def _slot(inside: str, start: int) -> Slot:
             raise TemplateError(start, f"{{{name}}} takes no default", f"write {{{name}}}")
         return Slot(name if name == OPT_OUT else _link_key(written, start), special=True)
     _check_name(name, start)
+    meant = foreign_default(default) if bar else None
+    if meant is not None:
+        raise ForeignPlaceholder(
+            start,
+            f"{bar}{default} is a default as another system writes it, and {default.strip()} would go out",
+            f"write {{{name}|{meant or 'there'}}}",
+        )
     return Slot(name, default.strip() if bar else None)
 
 

@@ -1,11 +1,14 @@
 """Classifies requests of short links: by a person, or by a bot (a link preview, a scanner). None is dropped.
 
 A machine is known by its User-Agent (dated data in rules/preview_bots.toml), by HEAD, by saying that it fetches ahead
-(`Sec-Purpose: prefetch` and its older spellings), or by coming within `TOO_FAST_MS` of the sending.
+(`Sec-Purpose: prefetch` and its older spellings), or by coming within `TOO_FAST_MS` of the sending. Browsers begin
+their User-Agent alike: what begins otherwise, or has a word that ends in "bot", is a machine that the list does not
+name yet.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +23,10 @@ from schemas.status import StatusChunk, StatusGroup
 TOO_FAST_MS: Final = 1_500
 """A click sooner than this after the aggregator accepted the message is not a person's."""
 _AHEAD: Final = ("prefetch", "prerender", "preview")
+
+_BROWSERS: Final = ("mozilla/5.0 (", "opera/")
+_CALLED_BOT: Final = re.compile(r"([a-z]*bot)(?![a-z])")
+_UNLISTED: Final = "unlisted"
 
 Match = Literal["exact", "prefix", "contains"]
 
@@ -66,8 +73,8 @@ def statuses(batch: ClickBatch, sent: Mapping[int, int] = NOT_KNOWN) -> StatusCh
 
 
 def reason_of(click: Click, sent: int | None = None) -> str:
-    """`person`, or the kind of bot: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:too_fast`. `sent` in
-    ms."""
+    """`person`, or the kind of bot: `bot:head`, `bot:prefetch`, `bot:NAME` of the list, `bot:unlisted`,
+    `bot:too_fast`. `sent` in ms."""
     if click.method.upper() == "HEAD":
         return written(Reason.BOT, "head")
     if any(word in click.purpose.casefold() for word in _AHEAD):
@@ -76,12 +83,20 @@ def reason_of(click: Click, sent: int | None = None) -> str:
     named = next((written(Reason.BOT, bot.name) for bot in BOTS if bot.fits(folded)), None)
     if named is not None:
         return named
+    if _is_machine(folded):
+        return written(Reason.BOT, _UNLISTED)
     return written(Reason.BOT, "too_fast") if sent is not None and click.at - sent < TOO_FAST_MS else Reason.PERSON
 
 
+def _is_machine(folded: str) -> bool:
+    """Whether a User-Agent in folded case is no browser's, or names itself a bot."""
+    if not folded.startswith(_BROWSERS):
+        return True
+    return any(word not in _PHONES for word in _CALLED_BOT.findall(folded))
+
+
 def _load() -> tuple[Bot, ...]:
-    data = tomllib.loads(files("pipeline.rules").joinpath("preview_bots.toml").read_text(encoding="utf-8"))
-    bots = tuple(Bot(**entry) for entry in data["bot"])
+    bots = tuple(Bot(**entry) for entry in _DATA["bot"])
     for bot in bots:
         if bot.match not in get_args(Match):
             raise ValueError(
@@ -90,4 +105,6 @@ def _load() -> tuple[Bot, ...]:
     return bots
 
 
+_DATA: Final = tomllib.loads(files("pipeline.rules").joinpath("preview_bots.toml").read_text(encoding="utf-8"))
+_PHONES: Final = frozenset(word.casefold() for entry in _DATA["phone"] for word in entry["words"])
 BOTS: Final = _load()

@@ -19,7 +19,7 @@ from importlib.resources import files
 from itertools import groupby, product
 from typing import Any, Final, Literal, get_args
 
-Family = Literal["stop", "start", "help"]
+Purpose = Literal["stop", "start", "help"]
 Reach = Literal["strong", "weak"]
 Kind = Literal[
     "harmless",
@@ -44,12 +44,23 @@ class Keyword:
     """One entry of the lists that decide."""
 
     word: str
-    family: Family
+    family: Purpose
     language: str
     source: str
     valid_from: date
     reach: Reach = "strong"
     typos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Phrases that are built alike: an entry of each slot, one after the other."""
+
+    slots: list[list[str]]
+    kind: Kind
+    language: str
+    source: str
+    valid_from: date
 
 
 Phrase = tuple[str, ...]
@@ -209,7 +220,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _keywords(data: Mapping[str, Any]) -> Iterator[Keyword]:
-    for family in get_args(Family):
+    for family in get_args(Purpose):
         for entry in data[family]:
             if entry.get("reach", "strong") not in get_args(Reach):
                 raise ValueError(f"rules/keywords.toml: {entry['words'][0]}: reach {entry['reach']!r}")
@@ -217,20 +228,23 @@ def _keywords(data: Mapping[str, Any]) -> Iterator[Keyword]:
                 yield Keyword(word, family, **{key: value for key, value in entry.items() if key != "words"})
 
 
-def _families(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Kind, Phrase, Keyword]]:
-    """The phrases of the families: one entry of each slot. There are thousands, so words are cut once an entry."""
+def _families(entries: Iterable[Family]) -> Iterator[tuple[Kind, Phrase, str]]:
+    """The phrases of the families, each with its kind and name: one entry of each slot. There are thousands, so words
+    are cut once an entry."""
     for entry in entries:
-        if entry["kind"] not in ("strong", "weak", "doubt"):
-            raise ValueError(f"rules/keyword_families.toml: {entry['slots'][0][0]}: kind {entry['kind']!r}")
-        about = {key: entry[key] for key in ("language", "source", "valid_from")}
-        reach: Reach = "weak" if entry["kind"] == "weak" else "strong"
-        slots = [[(_phrase(part), part) for part in slot] for slot in entry["slots"]]
+        slots = [[(_phrase(part), part) for part in slot] for slot in entry.slots]
         for parts in product(*slots):
             words = tuple(word for phrase, _ in parts for word in phrase)
-            name = " ".join(part for _, part in parts if part)
             is_spaceless = len(words) > 1 and all(map(_SPACELESS.fullmatch, words))
             phrase = ("".join(words),) if is_spaceless else words
-            yield entry["kind"], phrase, Keyword(name, "stop", reach=reach, **about)
+            yield entry.kind, phrase, " ".join(part for _, part in parts if part)
+
+
+def _read_families() -> Iterator[Family]:
+    for entry in _read("keyword_families.toml")["family"]:
+        if entry["kind"] not in ("strong", "weak", "doubt"):
+            raise ValueError(f"rules/keyword_families.toml: {entry['slots'][0][0]}: kind {entry['kind']!r}")
+        yield Family(**entry)
 
 
 def _table(looks: Mapping[str, str]) -> dict[int, str]:
@@ -245,15 +259,13 @@ _SCRIPTS: Final = (
     (re.compile("[\u0400-\u04ff]"), _table(_CONFUSABLE["cyrillic"])),
     (re.compile("[\u0370-\u03ff]"), _table(_CONFUSABLE["greek"])),
 )
-_LISTED_KEYWORDS: Final = tuple(_keywords(_DATA))
+KEYWORDS: Final = tuple(_keywords(_DATA))
 DOUBTS: Final[tuple[str, ...]] = tuple(word for entry in _DATA["doubt"] for word in entry["words"])
 PLAYFUL: Final[tuple[str, ...]] = tuple(_DATA["playful"]["words"])
 SIGNATURES: Final[tuple[str, ...]] = tuple(_DATA["signature"]["starts"])
 TAPBACKS: Final[tuple[str, ...]] = tuple(_DATA["tapback"]["starts"])
 _SYMBOLS: Final = "".join(
-    sorted(
-        {plain(word) for word in (*(k.word for k in _LISTED_KEYWORDS), *DOUBTS) if not any(map(str.isalnum, word))}
-    )
+    sorted({plain(word) for word in (*(k.word for k in KEYWORDS), *DOUBTS) if not any(map(str.isalnum, word))})
 )
 _WORD: Final = re.compile(rf"[{_SYMBOLS}]|{_SPACELESS.pattern}|(?:(?!{_SPACELESS.pattern})[^\W_]|[$@])+")
 
@@ -262,7 +274,7 @@ def _listed() -> Iterator[tuple[Kind, str]]:
     """Every phrase with its kind, what decides first."""
     for entry in _DATA["harmless"]:
         yield from (("harmless" if entry["beside_messages"] else "denial", word) for word in entry["words"])
-    for keyword in _LISTED_KEYWORDS:
+    for keyword in KEYWORDS:
         yield (keyword.reach if keyword.family == "stop" else keyword.family), keyword.word
     yield from (("doubt", word) for word in DOUBTS)
     for kind in ("courtesy", "filler", "narrow", "about", "refusal", "mail"):
@@ -280,21 +292,13 @@ for _kind, _text in _listed():
     PHRASES.setdefault(_phrase(_text), set()).add(_kind)
     NAMES.setdefault(_phrase(_text), _text)
 _DECIDING: Final = frozenset({"harmless", "denial", "strong", "weak", "doubt", "start", "help"})
-
-
-def _add_families() -> Iterator[Keyword]:
-    """Put the phrases of families beside those of the lists, which win; the keywords that are new."""
-    for kind, phrase, keyword in _families(_read("keyword_families.toml")["family"]):
-        kinds = PHRASES.setdefault(phrase, set())
-        if not kinds & _DECIDING:
-            kinds.add(kind)
-            NAMES[phrase] = keyword.word
-            if kind != "doubt":
-                yield keyword
-
-
-KEYWORDS: Final = (*_LISTED_KEYWORDS, *_add_families())
-"""Every word and phrase that decides by itself."""
+FAMILIES: Final = tuple(_read_families())
+_OF_ONE_KIND: Final[dict[Kind, set[Kind]]] = {kind: {kind} for kind in ("strong", "weak", "doubt")}
+for _kind, _words, _text in _families(FAMILIES):
+    _kinds = PHRASES.setdefault(_words, _OF_ONE_KIND[_kind])
+    if not _kinds & _DECIDING:
+        _kinds.add(_kind)
+    NAMES.setdefault(_words, _text)
 VOCABULARY: Final = frozenset(word for phrase in PHRASES for word in phrase)
 JOINED: Final[dict[str, Phrase]] = {"".join(phrase): phrase for phrase in PHRASES}
 LONGEST_PHRASE: Final = max(map(len, PHRASES))

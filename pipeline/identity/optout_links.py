@@ -6,7 +6,7 @@ octets, campaign 5) under a key stream drawn from its MAC, then that MAC (first 
 recipient of the same campaign always has the same token.
 
 A phone that makes a link of what looks like one leaves a `-` at its end out. So one bit of the MAC is always 0, which
-makes the last character a letter. What a phone takes along (a full stop, a bracket) is
+makes the last character a letter. What a phone takes along (a full stop, a bracket, a word that was glued to it) is
 cut off before a token is read (`pipeline.identity.tokens.without_tail`).
 
 47 bits of MAC: a guess succeeds once in 1.4e14, and what it would gain is one false opt-out.

@@ -7,7 +7,8 @@ first 6 octets of keyed BLAKE2b over them, in base64url without padding: 23 char
 
 48 bits of MAC: a guess succeeds once in 2.8e14, and what it would gain is one false click. The last character stands
 for four bits and two zeros, so it is a letter or a digit: phones leave a `-` at the end of a link out. What a
-phone takes along (a full stop, a bracket) is cut off before a token is read (`without_tail`).
+phone takes along (a full stop, a bracket, a word that was glued to it) is cut off before a token is read
+(`without_tail`).
 """
 
 from __future__ import annotations
@@ -119,10 +120,11 @@ def parse_click_token(key: bytes, token: str) -> ClickToken | None:
     return ClickToken(campaign_from_octets(campaign), message, ordinal, link)
 
 
-def without_tail(text: str) -> str:
-    """The token of a link that a phone made of a text: up to the first character that no token has."""
+def without_tail(text: str, length: int) -> str:
+    """The token of a link that a phone made of a text: up to the first character that no token has, at most `length`
+    characters. What a token's MAC covers is cut off nowhere."""
     match = _TOKEN_CHARACTERS.match(text)
-    return match[0] if match else ""
+    return match[0][:length] if match else ""
 
 
 def _signer(key: bytes) -> blake2b:

@@ -385,7 +385,7 @@ async def test_what_is_not_a_link_of_ours_leads_nowhere(ingress: Ingress, campai
     unknown = click_token(key, new_campaign_id(os.urandom(5)), 0, 5, 0)
     no_message, no_link = click_token(key, campaign, 3, 5, 0), click_token(key, campaign, 0, 5, 2)
     foreign = click_token(b"a key of somebody else", campaign, 0, 5, 0)
-    for token in (forged, unknown, no_message, no_link, foreign, "x", "..%2f..", good + "A"):
+    for token in (forged, unknown, no_message, no_link, foreign, "x", "..%2f..", good[:-1]):
         assert (await ingress.visit(token)) == (404, "")
     assert ingress.since("clicks", start) == []
 

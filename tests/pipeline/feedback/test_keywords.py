@@ -6,11 +6,13 @@ from __future__ import annotations
 import time
 import unicodedata
 from datetime import date
+from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.feedback.keyword_words import FAMILIES
 from pipeline.feedback.keywords import KEYWORDS, Reading, classify
 
 STOP = [
@@ -43,6 +45,7 @@ _DECORATION = st.text(st.sampled_from(" .,!?-_*'\"\t\n\u200b\u00a0👍\ufe0f…"
 _ACCENTS = st.lists(st.sampled_from(["", "\u0301", "\u0302", "\u0327"]), min_size=11, max_size=11)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ALL), st.data(), _ACCENTS)
 def test_case_spaces_punctuation_and_accents_do_not_matter(
     pair: tuple[str, str], data: st.DataObject, accents: list[str]
@@ -116,6 +119,7 @@ def test_help_in_french() -> None:
     assert classify("Aide").intent == "help"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_gets_an_answer(text: str) -> None:
     assert classify(text).intent in {"stop", "start", "help", "doubtful", "other"}
@@ -142,6 +146,18 @@ def test_every_entry_says_where_it_comes_from_and_since_when() -> None:
     assert {keyword.word: classify(keyword.word).intent for keyword in KEYWORDS} == {
         keyword.word: keyword.family for keyword in KEYWORDS
     }
+
+
+def test_every_family_says_where_it_comes_from_and_its_phrases_are_read_as_it_says() -> None:
+    assert all(family.source and family.language and type(family.valid_from) is date for family in FAMILIES)
+    for family in FAMILIES:
+        phrases = [" ".join(filter(None, parts)) for parts in product(*family.slots)]
+        # A phrase that the lists have is what they say: of thousands, some of each family.
+        for phrase in phrases[:: 1 + len(phrases) // 20]:
+            assert classify(phrase).intent in {"stop", "doubtful"}, phrase
+        read = [classify(phrase).intent for phrase in phrases[:: 1 + len(phrases) // 20]]
+        wanted = "doubtful" if family.kind == "doubt" else "stop"
+        assert read.count(wanted) > 0.6 * len(read), (phrases[0], read)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +198,13 @@ def test_a_reading_says_which_word_and_rule_decided(text: str, reading: Reading)
     assert classify(text) == reading
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["start", "yes", "unstop", "help"]), st.text(st.sampled_from("stopabc ?!.\u200b"), max_size=9))
 def test_nobody_is_let_in_again_by_a_text_that_has_a_stop_word(word: str, rest: str) -> None:
     assert classify(f"{word} {rest} stop").intent != "start"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_a_stop_word_on_its_own_is_never_overlooked_in_any_context(around: str) -> None:
     assert classify(f"{around} unsubscribe {around}").intent in {"stop", "doubtful"}

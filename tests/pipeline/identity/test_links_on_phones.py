@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.identity import optout_links, tokens
 from pipeline.identity.optout_links import OptOutToken, optout_tokens, parse_optout_token
 from pipeline.identity.tokens import ClickToken, click_tokens, parse_click_token, without_tail
 
@@ -38,9 +39,9 @@ def greedy(text: str) -> str:
     return actual[0]
 
 
-def token_of(url: str) -> str:
+def token_of(url: str, length: int) -> str:
     """The path's part behind /o/ or /c/, as the ingress gets it."""
-    return without_tail(url.removeprefix(BASE).split("/")[2])
+    return without_tail(url.removeprefix(BASE).split("/")[2], length)
 
 
 TEXTS = (
@@ -59,6 +60,13 @@ TEXTS = (
     "{}*",
     "{}).",
     "{}/",
+    "{}-",
+    "{}_",
+    "{}--",
+    "{}-stop",
+    "{}Thanks",
+    "{}STOP2end",
+    "{}0",
 )
 LINKIFIERS = (android, ios, greedy)
 
@@ -69,7 +77,9 @@ def test_every_opt_out_link_is_read_as_phones_make_it(linkify: Callable[[str], s
     numbers = range(12125550000, 12125550300)
     for number, token in zip(numbers, optout_tokens(KEY, CAMPAIGN, numbers), strict=True):
         text = f"Sale! Stop: {around.format(f'{BASE}/o/{token}')}"
-        assert parse_optout_token(KEY, token_of(linkify(text))) == OptOutToken(number, CAMPAIGN)
+        assert parse_optout_token(KEY, token_of(linkify(text), optout_links.TOKEN_LENGTH)) == OptOutToken(
+            number, CAMPAIGN
+        )
 
 
 @pytest.mark.parametrize("linkify", LINKIFIERS)
@@ -77,7 +87,9 @@ def test_every_opt_out_link_is_read_as_phones_make_it(linkify: Callable[[str], s
 def test_every_short_link_is_read_as_phones_make_it(linkify: Callable[[str], str], around: str) -> None:
     for ordinal, token in enumerate(click_tokens(KEY, CAMPAIGN, 0, 0, range(300))):
         text = f"Sale! {around.format(f'{BASE}/c/{token}')}"
-        assert parse_click_token(KEY, token_of(linkify(text))) == ClickToken(CAMPAIGN, 0, ordinal, 0)
+        assert parse_click_token(KEY, token_of(linkify(text), tokens.TOKEN_LENGTH)) == ClickToken(
+            CAMPAIGN, 0, ordinal, 0
+        )
 
 
 @given(st.lists(st.integers(1, 999_999_999_999_999), min_size=1, max_size=50))
@@ -88,8 +100,15 @@ def test_no_token_ends_in_what_phones_leave_out(numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("more", ["A", "-", "_", "0"])
-def test_a_token_with_extra_characters_is_not_accepted(more: str) -> None:
+def test_what_is_glued_to_a_token_is_cut_off_and_its_mac_is_still_checked(more: str) -> None:
     (token,) = optout_tokens(KEY, CAMPAIGN, [12125550123])
     assert parse_optout_token(KEY, token + more) is None
     (click,) = click_tokens(KEY, CAMPAIGN, 0, 0, [1])
     assert parse_click_token(KEY, click + more) is None
+    assert parse_click_token(KEY, without_tail(click + more, tokens.TOKEN_LENGTH)) == ClickToken(CAMPAIGN, 0, 1, 0)
+    for forged in (f"A{token[1:]}{more}", f"{more}{token}", f"{token[:-1]}{more}A", token[:-1], token[1:] + more):
+        assert forged.startswith(token) or (
+            parse_optout_token(KEY, without_tail(forged, optout_links.TOKEN_LENGTH)) is None
+        )
+    for forged in (f"A{click[1:]}{more}", f"{more}{click}", click[:-1], click[1:] + more):
+        assert forged.startswith(click) or (parse_click_token(KEY, without_tail(forged, tokens.TOKEN_LENGTH)) is None)
