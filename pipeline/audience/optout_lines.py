@@ -23,7 +23,7 @@ from pipeline.audience.columns import (
     position_of,
     quoted,
 )
-from pipeline.audience.consent_columns import ConsentColumn, kind_of
+from pipeline.audience.consent_columns import ConsentColumn, is_understood, kind_of
 from pipeline.audience.rejections import is_rejection
 from pipeline.audience.survey import Profile
 from pipeline.numbers.mentions import possible_numbers
@@ -163,7 +163,12 @@ def columns_of(
         country=place("country"),
         at=at,
         evidence=folded.index("evidence") if is_export else place("evidence"),
-        consents=_consents(header, chosen, [i for i in free if i not in phones and i != at], is_export=is_export),
+        consents=_consents(
+            header,
+            chosen,
+            [i for i in free if i not in phones and i != at and not _is_remark(i, header, profiles)],
+            is_export=is_export,
+        ),
         account=folded.index("account") if "account" in folded else None,
         is_export=is_export,
         exported={name: folded.index(name) for name in _EXPORTED if is_export and name in folded},
@@ -175,6 +180,12 @@ def _says_why(position: int, profiles: Sequence[Profile] | None) -> bool:
     """Whether a column has the reasons of an earlier rejection."""
     values = profiles[position].values if profiles is not None else ()
     return bool(values) and all(map(is_rejection, values))
+
+
+def _is_remark(position: int, header: Sequence[str], profiles: Sequence[Profile] | None) -> bool:
+    """Whether a column whose header is about opt-outs has no answer at all: `Opt-out text` has what people wrote."""
+    values = profiles[position].values if profiles is not None else ()
+    return bool(values) and kind_of(header[position]) == "out" and not any(is_understood(v, "out") for v in values)
 
 
 def _consents(
