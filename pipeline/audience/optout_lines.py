@@ -58,6 +58,7 @@ _SOURCES: Final = frozenset({"inbound", "link", "import", "api", "review", "eras
 _ACCOUNT: Final = re.compile(r"[a-z0-9_-]{0,64}")
 _NEUTRALIZED: Final = re.compile("'[=+\\-@\t\r\n＝＋－＠]")
 _HOLD: Final = re.compile(r"[0-9a-f]{1,32}")
+_WORDS_OF_TEXT: Final = frozenset({"text", "texte", "message", "nachricht"})
 _EARLIEST: Final = 946_684_800_000
 """Earliest plausible time of an opt-out: the year 2000."""
 _SHORTEST: Final = 9
@@ -185,7 +186,9 @@ def _says_why(position: int, profiles: Sequence[Profile] | None) -> bool:
 def _is_remark(position: int, header: Sequence[str], profiles: Sequence[Profile] | None) -> bool:
     """Whether a column whose header is about opt-outs has no answer at all: `Opt-out text` has what people wrote."""
     values = profiles[position].values if profiles is not None else ()
-    return bool(values) and kind_of(header[position]) == "out" and not any(is_understood(v, "out") for v in values)
+    is_text = not _WORDS_OF_TEXT.isdisjoint(fold(header[position]).split("_"))
+    is_about = is_text and kind_of(header[position]) == "out"
+    return is_about and bool(values) and not any(is_understood(value, "out") for value in values)
 
 
 def _consents(
