@@ -45,7 +45,7 @@ _MOMENT: Final = re.compile(
     r"|(?:[A-Za-z]{3,9},? )?(?:\d{1,2} [A-Za-z]{3,9}|[A-Za-z]{3,9} \d{1,2}),? (?:19|20)\d\d.*"
 )
 _LINK: Final = re.compile(r"(?:[a-z]+://|www\.|mailto:)\S+", re.IGNORECASE)
-_PIECES: Final = re.compile(r"[,;|/\n\r\t、，；]|\s[-–—]\s")
+_PIECES: Final = re.compile(r"[,;|/:()\[\]\n\r\t、，；：（）]|\s[-–—]\s")
 _MARKS: Final = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]")
 _LONGEST_LOOKED_AT: Final = 2000
 _MOST_SPACES: Final = 6
@@ -91,8 +91,16 @@ def kind_of(header: str) -> Kind | None:
     kind = next((kind for kind in map(_kind_of_words, forms) if kind is not None), None)
     if kind is None:
         return "asks" if _ASKS.intersection(words) and not (_ABOUT | _FACTS).intersection(words) else None
-    channels = [channel for channel in _OTHER_CHANNELS if any(f"_{channel}_" in f"_{folded}_" for folded in forms)]
-    return "other_channel" if channels and not _TEXTS.intersection(words) else kind
+    names_channel = any(map(_names_other_channel, forms))
+    return "other_channel" if names_channel and not _TEXTS.intersection(words) else kind
+
+
+def _names_other_channel(folded: str) -> bool:
+    """Whether a header is about calls or mail; "do not call" is about texts too: they are calls to US law."""
+    words = folded.split("_")
+    forbidding = _covered(folded, words, _OUT, frozenset(), ())
+    rest = "_".join("" if i in forbidding else word for i, word in enumerate(words))
+    return any(f"_{channel}_" in f"_{rest}_" for channel in _OTHER_CHANNELS)
 
 
 def _kind_of_words(folded: str) -> Kind | None:

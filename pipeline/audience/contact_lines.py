@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from pipeline.audience.column_words import country_named
 from pipeline.audience.columns import Columns
-from pipeline.audience.consent_columns import ConsentColumn
+from pipeline.audience.consent_columns import ConsentColumn, mention
 from pipeline.numbers.area_codes import CA_NAMES, US_NAMES, state_of_number
 from pipeline.numbers.mentions import possible_numbers
 from pipeline.numbers.numbering import Bare, read
@@ -133,14 +133,21 @@ def statements_of_broken(
 
     Whoever is named in it is held if any cell of it could be read as an opt-out.
     """
+    said = _opt_out_in(cells, columns)
+    if said is None:
+        return ()
+    column, value = said
+    numbers = dict.fromkeys(number for cell in cells for number in possible_numbers(cell.strip(' "'), country))
+    return [Statement(number, "held", index, column, value) for number in numbers]
+
+
+def _opt_out_in(cells: Sequence[str], columns: Columns) -> tuple[str, str] | None:
+    """(column, cell) of the first cell that could be an opt-out in a column about consent, or anywhere ("")."""
     for consent in columns.consents:
-        value = next((cell for cell in cells if cell.strip() and consent.verdict(cell) == "out"), None)
-        if value is not None:
-            numbers = dict.fromkeys(
-                number for cell in cells for number in possible_numbers(cell.strip(' "'), country)
-            )
-            return [Statement(number, "held", index, consent.name, value) for number in numbers]
-    return ()
+        for cell in cells:
+            if cell.strip() and consent.verdict(cell) == "out":
+                return consent.name, cell
+    return next((("", cell) for cell in cells if mention(cell.strip().strip("'\"")) is not None), None)
 
 
 def region_code(text: str, country: str, number: int) -> str:

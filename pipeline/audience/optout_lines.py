@@ -23,7 +23,7 @@ from pipeline.audience.columns import (
     position_of,
     quoted,
 )
-from pipeline.audience.consent_columns import ConsentColumn, kind_of
+from pipeline.audience.consent_columns import ConsentColumn, is_understood, kind_of
 from pipeline.audience.rejections import is_rejection
 from pipeline.audience.survey import Profile
 from pipeline.numbers.mentions import possible_numbers
@@ -58,6 +58,7 @@ _SOURCES: Final = frozenset({"inbound", "link", "import", "api", "review", "eras
 _ACCOUNT: Final = re.compile(r"[a-z0-9_-]{0,64}")
 _NEUTRALIZED: Final = re.compile("'[=+\\-@\t\r\n＝＋－＠]")
 _HOLD: Final = re.compile(r"[0-9a-f]{1,32}")
+_WORDS_OF_TEXT: Final = frozenset({"text", "texte", "message", "nachricht"})
 _EARLIEST: Final = 946_684_800_000
 """Earliest plausible time of an opt-out: the year 2000."""
 _SHORTEST: Final = 9
@@ -163,7 +164,12 @@ def columns_of(
         country=place("country"),
         at=at,
         evidence=folded.index("evidence") if is_export else place("evidence"),
-        consents=_consents(header, chosen, [i for i in free if i not in phones and i != at], is_export=is_export),
+        consents=_consents(
+            header,
+            chosen,
+            [i for i in free if i not in phones and i != at and not _is_remark(i, header, profiles)],
+            is_export=is_export,
+        ),
         account=folded.index("account") if "account" in folded else None,
         is_export=is_export,
         exported={name: folded.index(name) for name in _EXPORTED if is_export and name in folded},
@@ -175,6 +181,14 @@ def _says_why(position: int, profiles: Sequence[Profile] | None) -> bool:
     """Whether a column has the reasons of an earlier rejection."""
     values = profiles[position].values if profiles is not None else ()
     return bool(values) and all(map(is_rejection, values))
+
+
+def _is_remark(position: int, header: Sequence[str], profiles: Sequence[Profile] | None) -> bool:
+    """Whether a column whose header is about opt-outs has no answer at all: `Opt-out text` has what people wrote."""
+    values = profiles[position].values if profiles is not None else ()
+    is_text = not _WORDS_OF_TEXT.isdisjoint(fold(header[position]).split("_"))
+    is_about = is_text and kind_of(header[position]) == "out"
+    return is_about and bool(values) and not any(is_understood(value, "out") for value in values)
 
 
 def _consents(

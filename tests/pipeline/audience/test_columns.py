@@ -125,7 +125,9 @@ def test_columns_that_allow(header: str) -> None:
     "header", ["first_name", "city", "Subscription Plan", "Order Status", "Stopover", "Stop ID", "Bus Stop Name",
                "Check-out", "Sold Out", "Email Opt Out", "Accepts Email Marketing", "E-Mail-Einwilligung", "account",
                "Notes", "Subscriber ID", "Contact ID", "Contact Type", "Primary Contact", "SMS sent", "SMS count",
-               "Mobile verified", "Married", "WhatsApp opt in", "Example", "Explicit", "Termine"],
+               "Mobile verified", "HasOptedOutOfEmail", "Contact priority",
+               "Excluded product",
+               "Married", "WhatsApp opt in", "Example", "Explicit", "Termine"],
 )  # fmt: skip
 def test_columns_that_are_about_something_else(header: str) -> None:
     assert kind_of(header) in (None, "other_channel")
@@ -144,7 +146,8 @@ def test_columns_that_are_about_something_else(header: str) -> None:
      "Ne pas contacter",
      "Opposition", "no_sms", "No Marketing", "pas de SMS", "Nicht kontaktieren", "Darf nicht kontaktiert werden",
      "Kontaktsperre", "Werbewiderspruch", "Newsletterabmeldung", "No contactar", "Non contattare", "不同意",
-     "Opt-out requested", "SMS out"],
+     "Opt-out requested", "SMS out", "Do Not Call", "DoNotCall", "Not interested", "Kein Interesse", "Excluded",
+     "Remove from list", "SMS off", "Ne souhaite pas", "Rifiuta", "No longer subscribed", "Consent never given"],
 )  # fmt: skip
 def test_columns_that_forbid_in_other_words(header: str) -> None:
     assert polarity(header, "yes", "no") == "out"
@@ -259,6 +262,7 @@ def test_values_that_may_forbid_stop_the_import(header: str, values: list[str]) 
     ("cell", "said"),
     [
         ("unsubscribed", "out"), ("VIP;Unsubscribed", "held"), ("VIP, opted out", "held"), ("VIP|STOP", "held"),
+        ("STOP (reply)", "held"), ("SMS: STOP", "out"), ("un-subscribed", "out"),
         ("STOP", "held"), ("has unsubscribed by phone", "held"), ("please do not contact her", "held"),
         ("DoNotContact", "out"), ("Keine Werbung!", "out"), ("désabonnée le 3 mai", "held"), ("已退订 2024", "held"),
         ("un\u200bsubscribed", "out"),

@@ -132,6 +132,9 @@ def test_a_line_that_cannot_be_divided_is_held_if_any_of_it_reads_as_an_opt_out(
     columns = columns_of(("phone", "name", "opted_out"))
     assert [s.number for s in statements_of_broken(["+12127365000", "Ann", "yes"], columns, "")] == [NUMBER]
     assert not [*statements_of_broken(["+12127365000", "Ann", ""], columns, "")]
+    plain = columns_of(("phone", "name"))
+    assert [s.number for s in statements_of_broken(["+12127365000", "Ann", "unsubscribed"], plain, "")] == [NUMBER]
+    assert not [*statements_of_broken(["+12127365000", "Ann", "Lee"], plain, "")]
 
 
 def test_where_others_say_yes_a_blank_is_no_consent() -> None:

@@ -146,7 +146,9 @@ def test_digits_that_may_be_two_people_opt_out_both() -> None:
         ("opted_out", "1", "out"),
         ("consent", "no", "out"), ("consent", "yes", None), ("Accepts SMS Marketing", "non", "out"),
         ("status", "anything", "out"), ("Abgemeldet", "ja", "out"), ("Unsubscribed", "2024-05-01", "out"),
-        ("Opt-in", "opted in", "in"),
+        ("Opt-in", "opted in", "in"), ("Consent expired", "yes", "out"), ("Consent expired", "no", None),
+        ("HasOptedOutOfSMS", "false", None), ("Opt-Out Text", "please leave me alone", "out"),
+        ("Unsubscribe Reason", "moved", "out"), ("Not opted out", "no", "out"), ("SMS", "no", "out"),
     ],
 )  # fmt: skip
 def test_what_a_line_says_about_consent_is_honoured(column: str, cell: str, state: str | None) -> None:
