@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import Final
 from urllib.parse import unquote
 
-_ESCAPED: Final = r"\\{}\[\]#@%*<>$_(:｛"
+_ESCAPED: Final = r"\\{}\[\]#@%*<>$_(:｛［％"
 ESCAPE: Final = re.compile(rf"\\[{_ESCAPED}]")
 """A backslash and the character that it escapes; before other characters a backslash is itself."""
 
@@ -46,10 +46,11 @@ _STYLES: Final = (
     rf"\(\(\s*(?P<round>{_FIELD})\s*\)\)",
     r"｛{1,2}(?P<wide>[^｛｝{}]*)｝{1,2}",
     r"(?<![\w%])%{1,2}(?P<percent>[^\W\d][\w.]*)%{1,2}(?!\w)",
-    rf"(?<![\w%])%{{1,2}}(?P<percents>{_FIELD})%{{1,2}}(?!\w)",
+    rf"(?<![\w%])[%％]{{1,2}}(?P<percents>{_FIELD}(?:\|[^|%％]*)?)[%％]{{1,2}}(?!\w)",
+    rf"［(?P<wide_square>{_FIELD})］",
     r"(?<![\w%])(?<![\d][ \u00a0\u202f])%(?P<printf>(?:\d\$)?s)(?![\w%])",
     r"%\((?P<python>\w+)\)s(?!\w)",
-    rf"\[{{1,2}}%?(?P<square>{_NAME}(?:\s*[|=][^\[\]]*)?)%?\]{{1,2}}",
+    rf"\[{{1,2}}[%*]?[ ]?(?P<square>{_NAME}(?:\s*[|=][^\[\]]*)?)[%*]?\]{{1,2}}",
     r"(?<![\w@])@{1,2}(?P<at>[^\W\d]\w*)@{1,2}(?![\w@])",
     r"(?<![\w#])#{1,2}(?P<hash>[^\W\d]\w*)#{1,2}(?![\w#])",
     rf"(?<![\w:]):(?P<colon>{_FIELD}):(?![\w:])",

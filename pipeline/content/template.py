@@ -80,7 +80,7 @@ def parse(text: str) -> tuple[str | Slot, ...]:
 def escape(literal: str) -> str:
     """The template text that renders as `literal`, whatever stands beside it: `$` before `{name}` is a placeholder of
     another system."""
-    return re.sub(r"[\\{}\[#@%*<$_(:｛]", r"\\\g<0>", literal)
+    return re.sub(r"[\\{}\[#@%*<$_(:｛［％]", r"\\\g<0>", literal)
 
 
 def _scan(text: str) -> Iterator[str | Slot]:

@@ -48,6 +48,11 @@ def read_sender(spelled: str, country: str = "", guesses: Sequence[str] = ()) ->
     as_dialed = _as_dialed(digits, country)
     guessed = [_as_dialed(digits, guess) for guess in guesses]
     world = _accepted(read_international(digits)) if digits[:1] not in ("", "0") else None
+    if world is None and text.startswith("00"):
+        # Where one dials abroad with more than 00 (0011 in Australia), the rest is no calling code.
+        abroad = _accepted(read(text, country)) if country else None
+        if abroad is not None:
+            return Person(abroad.number)
     if text.startswith(("+", "00")):
         # Some put a `+` in front of whatever they have. Where no plan knows the result, the STOP of whoever dials so
         # at home counts too.

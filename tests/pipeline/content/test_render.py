@@ -128,7 +128,7 @@ def test_any_text_compiles_or_points_at_the_character_that_is_wrong(text: str) -
         compile_template(text)
     except TemplateError as error:
         wrong = error.position
-    assert wrong is None or text[wrong] in "{}[%*<$@#_(:｛"
+    assert wrong is None or text[wrong] in "{}[%*<$@#_(:｛［％"
 
 
 _NAMES = st.sampled_from(["a", "b", "c"])

@@ -72,6 +72,8 @@ def test_what_is_no_number_is_kept_for_an_operator(spelled: str) -> None:
         ("+1 212 555 0123", "FR", 12_125_550_123),
         ("011 33 6 12 34 56 78", "US", ANN),
         ("33612345678", "US", ANN),
+        ("0011 33 6 12 34 56 78", "AU", ANN),
+        ("0061 491 570 156", "AU", 61_491_570_156),
     ],
 )
 def test_as_one_dials_it_where_the_receiving_sender_is(spelled: str, country: str, number: int) -> None:
