@@ -6,7 +6,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated
 
-from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -29,6 +28,9 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 def _known_country(code: str) -> str:
+    # Most commands have no such setting to check, and should not wait for the numbering plans.
+    from phonenumbers import SUPPORTED_REGIONS
+
     if code not in SUPPORTED_REGIONS:
         raise ValueError(f"{code!r} is no ISO country code in capitals (for instance US or GB)")
     return code
