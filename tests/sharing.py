@@ -35,7 +35,13 @@ _FILES = {
         "cli/test_campaign",
         "deploy/test_dashboards",
     ),
-    OWN_KAFKA: ("agents/lane/test_asker", "agents/lane/test_owner", "agents/test_process", "agents/test_refused"),
+    OWN_KAFKA: (
+        "agents/lane/test_asker",
+        "agents/lane/test_owner",
+        "agents/lane/test_rewind",
+        "agents/test_process",
+        "agents/test_refused",
+    ),
 }
 GROUPS = {f"tests/{file}.py": group for group, files in _FILES.items() for file in files}
 """Files that share a stack. Every other file is a group by itself."""

@@ -13,10 +13,8 @@ from adapters.clock import now_ms
 from pipeline.lane.checkpoint import snapshot
 from schemas.lane import Owner
 from schemas.wire import encode
-from tests.agents.lane.test_owner import READER, history, own_kafka, owning
+from tests.agents.lane.test_owner import READER, history, owning
 from tests.stack import Server
-
-__all__ = ["own_kafka"]
 
 
 def log_of_this_worker(nonce: str) -> list[bytes]:
