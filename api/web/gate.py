@@ -1,7 +1,7 @@
 """The checks that every request passes first: host names, origins, body sizes; and the headers of all answers.
 
-The browser of somebody who is signed in could be used against the API: by pages of others (Origin), by names that lead
-here (Host), in frames. Bodies are read whole here, so that no route can forget a bound.
+The browser of somebody who is signed in could be used against the API: by pages of others (Origin), by names that
+lead here (Host), in frames. Bodies are read whole here, so that no route can forget a bound.
 """
 
 from __future__ import annotations
