@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
 from schemas.audit import AuditEntry
+from schemas.times import ms_of
 
 _MS: Final = pa.timestamp("ms", "UTC")
 _TEXTS: Final = ("id", "name", "who", "address", "method", "path", "account", "campaign")
 _LINES: Final = """
-SELECT at, id, key_id, name, who, address, method, path, account, campaign, status FROM audit FINAL
+SELECT id, at, key_id, name, who, address, method, path, account, campaign, status FROM audit FINAL
 WHERE (at, id) < (fromUnixTimestamp64Milli({before_at:Int64}), {before_id:String})
     AND (key_id = {key:String} OR {key:String} = '') AND (campaign = {campaign:String} OR {campaign:String} = '')
     AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))
 ORDER BY at DESC, id DESC LIMIT {size:UInt32}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry as it is kept; see `schemas.audit.AuditEntry`."""
-
-    at: datetime
-    id: str
-    key: str
-    name: str
-    who: str
-    address: str
-    method: str
-    path: str
-    account: str
-    campaign: str
-    status: int
 
 
 def insert_audit(store: Store, entries: Sequence[AuditEntry]) -> None:
@@ -55,7 +37,7 @@ def insert_audit(store: Store, entries: Sequence[AuditEntry]) -> None:
 
 def audit_lines(
     store: Store, before: tuple[int, str], size: int, *, key: str, campaign: str, accounts: Sequence[str]
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """Entries before `before` (ms, id), the newest first; "" and [] are no filter.
 
     Raises:
@@ -65,4 +47,6 @@ def audit_lines(
         "before_at": before[0], "before_id": before[1], "size": size, "key": key, "campaign": campaign,
         "accounts": list(accounts),
     }  # fmt: skip
-    return [Entry(*row) for row in store.rows(_LINES, asked)]
+    columns = ("id", "at", "key", *_TEXTS[1:], "status")
+    entries = [dict(zip(columns, row, strict=True)) for row in store.rows(_LINES, asked)]
+    return [AuditEntry(**{**entry, "at": ms_of(entry["at"])}) for entry in entries]

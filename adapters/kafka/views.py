@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from math import inf
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -29,7 +29,7 @@ from adapters.kafka.reading import reader
 from adapters.settings import Kafka
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument
-from schemas.wire import DecodeError
+from schemas.wire import Codec, DecodeError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ RECORDS_AT_ONCE = 5000
 logs.limit()
 
 A = TypeVar("A")
+R = TypeVar("R")
 Fetched = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 
 
@@ -220,12 +221,14 @@ class _Reader:
             await running
 
 
-class CampaignView:
-    """Every campaign's newest document."""
+class RecordView(Generic[R]):
+    """The newest record of each key of a compacted topic."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self._documents: dict[str, CampaignDocument] = {}
-        self._view = View(kafka, topics.CAMPAIGNS.name, self._apply)
+    def __init__(self, kafka: Kafka, topic: str, codec: Codec[R]) -> None:
+        self._topic = topic
+        self._codec = codec
+        self._records: dict[str, R] = {}
+        self._view = View(kafka, topic, self.apply)
 
     async def start(self) -> None:
         await self._view.start()
@@ -237,37 +240,53 @@ class CampaignView:
     async def stop(self) -> None:
         await self._view.stop()
 
-    def get(self, campaign: str) -> CampaignDocument | None:
-        return self._documents.get(campaign)
+    def get(self, key: str) -> R | None:
+        return self._records.get(key)
 
-    def all(self) -> list[CampaignDocument]:
-        """Every campaign, newest first; those of one moment by id."""
-        return sorted(self._documents.values(), key=lambda d: (-d.created, d.id))
-
-    async def wait_for(
-        self, campaign: str, wanted: Callable[[CampaignDocument | None], bool], timeout: float
-    ) -> CampaignDocument | None:
-        """The document as soon as `wanted` holds for it.
+    async def wait_for(self, key: str, wanted: Callable[[R | None], bool], timeout: float) -> R | None:
+        """The record as soon as `wanted` holds for it.
 
         Raises:
             TimeoutError: it did not within `timeout` seconds.
         """
         async with asyncio.timeout(timeout):
-            while not wanted(self.get(campaign)):
+            while not wanted(self.get(key)):
                 await self._view.changed(timeout=0.2)
-        return self.get(campaign)
+        return self.get(key)
 
-    def _apply(self, key: bytes, value: bytes | None) -> None:
-        campaign = key.decode("ascii", "replace")
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take a record of the topic."""
+        name = key.decode("ascii", "replace")
         if value is None:
-            self._documents.pop(campaign, None)
+            self._records.pop(name, None)
             return
         try:
-            document = CAMPAIGNS.decode(value)
+            record = self._codec.decode(value)
         except DecodeError as error:
-            # The coordinator alone writes this topic; a record of a newer version must not stop an older process.
-            log.error("campaign document of %s not understood: %s", campaign, error)
+            # Of a newer version: that must not stop an older process.
+            log.error("a record of %s in topic %s was not understood: %s", name, self._topic, error)
+            self._misread(name)
             return
-        known = self._documents.get(campaign)
-        if known is None or document.revision >= known.revision:
-            self._documents[campaign] = document
+        self._keep(name, record)
+
+    def _misread(self, key: str) -> None:
+        """What follows where the newest record of a key cannot be read: the one before stays."""
+
+    def _keep(self, key: str, record: R) -> None:
+        self._records[key] = record
+
+
+class CampaignView(RecordView[CampaignDocument]):
+    """Every campaign's newest document."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        super().__init__(kafka, topics.CAMPAIGNS.name, CAMPAIGNS)
+
+    def all(self) -> list[CampaignDocument]:
+        """Every campaign, newest first; those of one moment by id."""
+        return sorted(self._records.values(), key=lambda d: (-d.created, d.id))
+
+    def _keep(self, key: str, record: CampaignDocument) -> None:
+        known = self.get(key)
+        if known is None or record.revision >= known.revision:
+            super()._keep(key, record)

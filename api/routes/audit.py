@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
+from msgspec.structs import asdict
 
 from adapters.clickhouse.audit import audit_lines
 from api.services import Services, services
 from api.web import cursor as cursors
 from api.web.caller import caller
 from api.web.errors import ApiError
+from schemas.audit import AuditEntry
 from schemas.json import JsonObject
-from schemas.times import iso_of, ms_of
+from schemas.times import iso
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 Shared = Annotated[Services, Depends(services)]
@@ -41,6 +42,12 @@ async def audit(
     )  # fmt: skip
     last = entries[-1] if len(entries) == size else None
     return {
-        "entries": [{**asdict(entry), "at": iso_of(entry.at)} for entry in entries],
-        "next": "" if last is None else cursors.written(cursors.Place(ms_of(last.at), last.id)),
+        "entries": [_as_json(entry) for entry in entries],
+        "next": "" if last is None else cursors.written(cursors.Place(last.at, last.id)),
     }
+
+
+def _as_json(entry: AuditEntry) -> JsonObject:
+    fields = asdict(entry)
+    del fields["v"]
+    return {**fields, "at": iso(entry.at)}

@@ -109,7 +109,7 @@ def known_keys(settings: Settings, *known: ApiKey) -> Keys:
     """Keys that were read from Kafka."""
     keys = Keys(settings, None)  # type: ignore[arg-type]
     for key in known:
-        keys.view._apply(key.id.encode(), encode(key))
+        keys.view.apply(key.id.encode(), encode(key))
     keys.view._view.ready.set()
     return keys
 

@@ -252,7 +252,7 @@ async def test_a_session_ends_with_its_key_and_its_time(fake: Fake, monkeypatch:
     assert (await ask(app, "GET", "/v1/campaigns", **browser))[0] == 401, "too old"
     monkeypatch.undo()
     assert (await ask(app, "GET", "/v1/campaigns", **browser))[0] == 200
-    services.keys.view._keys[KEY.id] = replace(FIRST, revoked=1)
+    services.keys.view._records[KEY.id] = replace(FIRST, revoked=1)
     assert (await ask(app, "GET", "/v1/campaigns", **browser))[0] == 401, "revoked"
 
 
