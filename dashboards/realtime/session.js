@@ -55,8 +55,15 @@ $("sign-out").addEventListener("click", async () => {
   location.reload();
 });
 
-const link = new URLSearchParams(location.hash.slice(1)).get("sign-in");
-if (link) {
+// True if the address has a sign-in link. It leaves the address at once, so that it stays in no history.
+function followLink() {
+  const link = new URLSearchParams(location.hash.slice(1)).get("sign-in");
+  if (!link) return false;
   history.replaceState(null, "", location.pathname);
   signIn("link", link);
-} else resume();
+  return true;
+}
+
+// A link that is pasted into this tab changes only what follows the #, and loads nothing.
+addEventListener("hashchange", followLink);
+if (!followLink()) resume();
