@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from adapters.clock import now_ms
 from api.services import Services, services
 from api.web.audit import record
-from api.web.caller import Caller, caller
+from api.web.caller import Caller, address_of, caller
 from api.web.errors import ApiError
-from api.web.guard import WRONG_KEY, address_of, locked
+from api.web.guard import WRONG_KEY, locked
 from api.web.sessions import COOKIE, LINK_SECONDS, Session
 from schemas.json import JsonObject
 from schemas.keys import ApiKey

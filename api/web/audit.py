@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from adapters.clock import now_ms
 from adapters.ports import Delivered
-from api.web.caller import HEADER, Caller, said
+from api.web.caller import HEADER, READING, Caller, address_of, said
 from schemas import topics
 from schemas.audit import AuditEntry
 from schemas.wire import encode
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NUMBERS: Final = re.compile(r"/v1/(contacts/.*|inbox|unreachable.*|optouts/.*|campaigns/[^/]*/export)")
 _CAMPAIGN: Final = re.compile(r"/v1/campaigns/([0-9a-hjkmnp-tv-z]{8})(/.*)?")
 _DIGITS: Final = re.compile(r"[0-9]{5,}")
@@ -38,14 +37,13 @@ def record(services: Services, scope: Scope, who: Caller | None, status: int) ->
         return
     match = _CAMPAIGN.fullmatch(path)
     document = services.campaigns.get(match[1]) if match else None
-    client = scope.get("client")
     entry = AuditEntry(
         id=uuid.uuid4().hex,
         at=now_ms(),
         key=who.key.id if who else "",
         name=who.key.name if who else "",
         who=who.who if who else said(Headers(scope=scope).get(HEADER, "")),
-        address=client[0] if client else "",
+        address=address_of(scope),
         method=method,
         path=_masked(path),
         account=document.account if document else "",
@@ -60,7 +58,7 @@ def _is_kept(method: str, path: str, status: int, *, has_key: bool) -> bool:
         return has_key
     if status in (429, 503):
         return False
-    return method not in _READING or bool(_NUMBERS.fullmatch(path))
+    return method not in READING or bool(_NUMBERS.fullmatch(path))
 
 
 def _masked(path: str) -> str:

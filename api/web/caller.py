@@ -6,12 +6,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.types import Scope
+
 from adapters.terminal import one_line
 from api.web.refusal import ApiError
 from pipeline.identity.api_keys import has_scope, is_for
-from schemas.keys import ApiKey, Scope
+from schemas.keys import ApiKey
+from schemas.keys import Scope as KeyScope
 
 HEADER: Final = "longwave-by"
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 LONGEST: Final = 60
 """Characters of a name that are kept."""
 
@@ -32,7 +37,7 @@ class Caller:
         who = f"{self.who} (key {self.key.name})" if self.who else f"key {self.key.name}"
         return f"{who} from {self.address}" if self.address else who
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: KeyScope) -> bool:
         return has_scope(self.key, scope)
 
     def sees(self, account: str) -> bool:
@@ -82,6 +87,12 @@ def caller() -> Caller:
 def set_caller(who: Caller) -> None:
     """This task answers a request of theirs from now on."""
     _caller.set(who)
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; behind a proxy of `api.proxies` as that says."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def said(header: str) -> str:

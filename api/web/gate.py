@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.settings import Api
+from api.web.caller import READING
 from api.web.hosts import Hosts
 
 LARGEST: Final = 2_000_000
@@ -27,7 +28,6 @@ SAFE_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 """On every answer: nobody frames the page, guesses types, or learns addresses from it."""
-_READING: Final = {"GET", "HEAD", "OPTIONS"}
 
 
 class Gate:
@@ -51,7 +51,7 @@ class Gate:
         refusal = self._refusal(scope["method"], headers)
         if refusal is not None:
             await refusal(scope, receive, safely)
-        elif scope["method"] in _READING:
+        elif scope["method"] in READING:
             await self._app(scope, receive, safely)
         else:
             await self._with_body(scope, receive, safely, headers)
@@ -61,7 +61,7 @@ class Gate:
         if not self._hosts.is_ours(host):
             return _answer(403, f"refused: this server is not {host[:100]!r}; add the name to api.hosts if it is")
         origin = headers.get("origin")
-        if method not in _READING and origin is not None and not self._hosts.is_ours_origin(origin, host):
+        if method not in READING and origin is not None and not self._hosts.is_ours_origin(origin, host):
             return _answer(
                 403,
                 "refused: this request came from another site's page; use the page of Longwave, the CLI or a program",

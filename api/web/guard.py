@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.web.audit import record
-from api.web.caller import HEADER, Caller, said, set_caller
+from api.web.caller import HEADER, READING, Caller, address_of, said, set_caller
 from api.web.sessions import COOKIE, CSRF_HEADER
 from schemas.keys import Scope as KeyScope
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from api.services import Services
 
 SIGN_IN: Final = "/v1/session"
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ADMIN: Final = re.compile(r"/v1/(keys|audit)(/.*)?")
 _READS: Final = frozenset({("POST", "/v1/forecast"), ("DELETE", SIGN_IN), ("POST", "/v1/session/links")})
 """What changes nothing that others see."""
@@ -83,12 +82,7 @@ def needed(method: str, path: str) -> KeyScope:
     """The scope that a request needs."""
     if _ADMIN.fullmatch(path):
         return "admin"
-    return "read" if method in _READING or (method, path) in _READS else "operate"
-
-
-def address_of(scope: Scope) -> str:
-    """Where a request comes from; behind a proxy of `api.proxies` as that says."""
-    return scope["client"][0] if scope.get("client") else ""
+    return "read" if method in READING or (method, path) in _READS else "operate"
 
 
 def too_many(seconds: int, text: str) -> JSONResponse:
@@ -135,7 +129,9 @@ def _refused(services: Services, who: Caller, scope: Scope, headers: Headers) ->
     if not who.may(wanted):
         have = ", ".join(who.key.scopes)
         return _forbidden(f"this key may not do that: it needs the scope {wanted}, and has {have}")
-    if who.csrf and method not in _READING and not hmac.compare_digest(headers.get(CSRF_HEADER, ""), who.csrf):
+    # As bytes: of text that is not ASCII `compare_digest` knows nothing.
+    given = headers.get(CSRF_HEADER, "").encode()
+    if who.csrf and method not in READING and not hmac.compare_digest(given, who.csrf.encode()):
         return _forbidden(f"the header {CSRF_HEADER} is missing or wrong; reload the page")
     return None
 

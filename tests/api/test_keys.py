@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from msgspec.structs import replace
 
 from adapters.clock import now_ms
+from api.routes import keys as key_routes
 from api.web import guard
 from api.web.allowance import GUESSES, Allowance
 from api.web.sessions import COOKIE
@@ -216,6 +217,23 @@ def test_an_allowance_comes_back() -> None:
     assert allowance.seconds_locked("x") == 0
 
 
+async def test_however_many_keys_there_are_one_can_be_revoked_but_none_made(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, other = new_key()
+    app = served(fake, [FIRST, other])
+    monkeypatch.setattr(key_routes, "MOST", 2)
+    changed: list[ApiKey] = []
+
+    async def change(_: Any, key: ApiKey) -> None:
+        changed.append(key)
+
+    monkeypatch.setattr(app.state.services.keys.view, "change", change)
+    assert (await ask(app, "POST", "/v1/keys", b'{"name": "x", "scopes": ["read"]}'))[0] == 409
+    assert (await ask(app, "DELETE", f"/v1/keys/{text.id}"))[0] == 200
+    assert [(key.id, bool(key.revoked)) for key in changed] == [(text.id, True)]
+
+
 # Signing in
 
 
@@ -235,7 +253,7 @@ async def test_a_browser_signs_in_and_its_changes_carry_the_csrf_token(fake: Fak
     browser = {"authorization": "", "cookie": cookie, "origin": "http://127.0.0.1:18080"}
     assert (await ask(app, "GET", "/v1/session", **browser))[1]["csrf"] == session["csrf"]
     body = orjson.dumps(SPEC)
-    for wrong in ({}, {"longwave-csrf": "x"}, {"longwave-csrf": ""}):
+    for wrong in ({}, {"longwave-csrf": "x"}, {"longwave-csrf": ""}, {"longwave-csrf": "é"}):
         assert (await ask(app, "POST", "/v1/campaigns", body, **browser, **wrong))[0] == 403
     assert fake.commands == []
     assert (await ask(app, "POST", "/v1/campaigns", body, **browser, **{"longwave-csrf": session["csrf"]}))[0] == 201
