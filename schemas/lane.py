@@ -12,6 +12,8 @@ from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Millis, Number, Or
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
 Segments = Annotated[int, msgspec.Meta(ge=1, le=255)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""As `schemas.ids.Name`, for msgspec."""
 
 
 class Work(Record, tag="work", kw_only=True):
@@ -168,6 +170,38 @@ class Defer(Record, tag="defer", kw_only=True):
     at: Millis
 
 
+class AccountTerms(Record, tag="account", kw_only=True):
+    """What limits an account's senders in this lane, valid from this place in the log. A record whose `revision` is
+    not newer than the last one of the account says nothing."""
+
+    account: Name
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    rate: Annotated[float, msgspec.Meta(gt=0)]
+    """Segments that all its senders in this lane submit together in any second at most."""
+    carrier_daily: dict[str, dict[str, Count]] = msgspec.field(default_factory=dict)
+    """Brand (a sender's `brand`) -> carrier -> segments per day at most, this lane's share."""
+    zone: str = "America/Los_Angeles"
+    """At whose midnight a carrier's day ends."""
+    at: Millis
+
+
+class SenderTerms(Record, tag="sender", kw_only=True):
+    """A sender as this lane has it, valid from this place in the log, with the same rule for `revision`. A sender that
+    was `removed` submits nothing."""
+
+    account: Name
+    sender: Name
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    number: str
+    """What messages come from: a number, short code or name."""
+    aggregator: Name
+    rate: Annotated[float, msgspec.Meta(gt=0)]
+    """Segments per second at most, this lane's share."""
+    brand: str = ""
+    removed: bool = False
+    at: Millis
+
+
 class SubmissionJournal(Record, tag="journal", kw_only=True):
     """What a worker's process left on its disk when it died, as reported by the process started in its place.
 
@@ -201,6 +235,18 @@ class CheckpointPart(Record, tag="checkpoint", kw_only=True):
 
 
 LaneRecord = (
-    Work | Owner | Heartbeat | Control | Intent | Result | Drop | Defer | Finish | SubmissionJournal | CheckpointPart
+    Work
+    | Owner
+    | Heartbeat
+    | Control
+    | AccountTerms
+    | SenderTerms
+    | Intent
+    | Result
+    | Drop
+    | Defer
+    | Finish
+    | SubmissionJournal
+    | CheckpointPart
 )
 LANES: Codec[LaneRecord] = Codec(LaneRecord)

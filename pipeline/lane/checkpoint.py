@@ -20,12 +20,12 @@ import msgspec
 from pyroaring import BitMap
 
 from pipeline.lane.state import Chunk, Flight, LaneState, pack, unpack
-from schemas.lane import CheckpointPart, Control, Slice
+from schemas.lane import AccountTerms, CheckpointPart, Control, SenderTerms, Slice
 from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 4
+FORM = 5
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -69,6 +69,8 @@ class Snapshot(msgspec.Struct, array_like=True):
     chunks: list[_Chunk]
     flights: list[_Flight]
     carriers: list[tuple[int, str, int]]
+    accounts: list[AccountTerms] = []
+    senders: list[SenderTerms] = []
     finished: list[str] = []
     resumed: dict[str, int] = {}
     heard_at: int = 0
@@ -95,6 +97,8 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         chunks=[_chunk(c, abandoned) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
         carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
+        accounts=list(state.accounts.values()),
+        senders=list(state.senders.values()),
         finished=sorted(state.finished),
         resumed=dict(state.resumed),
         heard_at=state.downtime.heard_at,
@@ -130,6 +134,8 @@ def restore(*plain: Snapshot) -> LaneState:
     for piece in plain:
         state.carriers.used.update({(day, carrier): used for day, carrier, used in piece.carriers})
         state.campaigns.update({control.campaign: control for control in piece.campaigns})
+        state.accounts.update({terms.account: terms for terms in piece.accounts})
+        state.senders.update({(terms.account, terms.sender): terms for terms in piece.senders})
         state.finished.update(piece.finished)
         for campaign, message, raw in piece.seen:
             ordinals = BitMap.deserialize(raw)
@@ -216,12 +222,12 @@ def _empty(plain: Snapshot) -> Snapshot:
     return msgspec.structs.replace(plain, **lists)
 
 
-_COLUMNS = ("carriers", "finished", "campaigns", "seen", "flights", "chunks")
+_COLUMNS = ("carriers", "finished", "campaigns", "accounts", "senders", "seen", "flights", "chunks")
 
 
 def _items(plain: Snapshot) -> Iterator[tuple[str, Any, int]]:
     """(column, item, its size in bytes) of everything in a snapshot."""
-    for column in ("carriers", "finished", "campaigns", "flights"):
+    for column in ("carriers", "finished", "campaigns", "accounts", "senders", "flights"):
         for item in getattr(plain, column):
             yield column, item, len(msgspec.msgpack.encode(item))
     for entry in plain.seen:

@@ -22,6 +22,7 @@ from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
 from pipeline.lane.status import Part, status_of
 from pipeline.lane.uncertain import finalize_parts
 from schemas.lane import (
+    AccountTerms,
     CheckpointPart,
     Control,
     Defer,
@@ -32,6 +33,7 @@ from schemas.lane import (
     LaneRecord,
     Owner,
     Result,
+    SenderTerms,
     Slice,
     SubmissionJournal,
     Work,
@@ -52,6 +54,8 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             return result(state, offset, record)
         case Control():
             return _control(state, record)
+        case AccountTerms() | SenderTerms():
+            return _terms(state, record)
         case Owner():
             return _owner(state, offset, record)
         case Heartbeat():
@@ -178,6 +182,20 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
     if previous is not None and previous.state == "paused" and control.state == "running":
         state.resumed[control.campaign] = control.at
     return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
+
+
+def _terms(state: LaneState, record: AccountTerms | SenderTerms) -> list[Effect]:
+    """Limits hold from their place in the log on."""
+    if isinstance(record, AccountTerms):
+        known = state.accounts.get(record.account)
+        if known is None or record.revision > known.revision:
+            state.accounts[record.account] = record
+        return []
+    name = (record.account, record.sender)
+    known_sender = state.senders.get(name)
+    if known_sender is None or record.revision > known_sender.revision:
+        state.senders[name] = record
+    return []
 
 
 def _finish(state: LaneState, offset: int, record: Finish) -> list[Effect]:

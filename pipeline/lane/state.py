@@ -12,7 +12,7 @@ from pipeline.lane.delay_table import DelayTable, Span
 from pipeline.lane.lateness import Downtime
 from pipeline.lane.scheduler import Key
 from pipeline.limits.carrier_day import FIELD, CarrierDays
-from schemas.lane import LANES, Control, Intent, Slice, Work
+from schemas.lane import LANES, AccountTerms, Control, Intent, SenderTerms, Slice, Work
 
 DECODED_CHUNKS = 128
 """Decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession."""
@@ -90,6 +90,9 @@ class LaneState:
         self.owned_at = 0
         self.last_intent_at = 0
         self.campaigns: dict[str, Control] = {}
+        self.accounts: dict[str, AccountTerms] = {}
+        self.senders: dict[tuple[str, str], SenderTerms] = {}
+        """By account and sender; removed ones too, so that an old record does not bring one back."""
         self.finished: set[str] = set()
         """Campaigns whose every ordinal counts as seen. Kept forever, 9 bytes each in a checkpoint: an old topic that
         is read again, however late, must not restart a campaign."""
