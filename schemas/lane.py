@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -16,13 +16,19 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """As `schemas.ids.Name`, for msgspec."""
 
 
+SenderId = tuple[str, str]
+"""Names of an account and of one of its senders."""
+
+
 class Work(Record, tag="work", kw_only=True):
-    """Recipients to be sent to. `dues` is the due column in run lengths: [[count, due], …], due rising;
-    recipients are in that order. `zones` is the dictionary of column `zone`: where a recipient is, as
+    """Recipients to be sent to from one sender. `dues` is the due column in run lengths: [[count, due], …], due
+    rising; recipients are in that order. `zones` is the dictionary of column `zone`: where a recipient is, as
     pipeline.timing.location_key writes it. `fields` are the columns that the campaign's templates use."""
 
     campaign: Campaign
     message: MessageIndex
+    account: Name
+    sender: Name
     at: Millis
     ordinals: list[Ordinal]
     numbers: list[Number]
@@ -59,10 +65,11 @@ class Owner(Record, tag="owner", kw_only=True):
 
 
 class Heartbeat(Record, tag="heartbeat", kw_only=True):
-    """The owner of `epoch` is alive; `able`: its aggregator works. A long gap between heartbeats is an outage."""
+    """The owner of `epoch` is alive; `down`: aggregators of the lane's senders that do not work. A long gap between
+    heartbeats is an outage."""
 
     epoch: Epoch
-    able: bool
+    down: list[Name] = msgspec.field(default_factory=list)
     at: Millis
 
 
@@ -107,19 +114,45 @@ Slice = tuple[Count, Count, Count]
 """(offset of the WORK, first position, position after the last)."""
 
 
-class Intent(Record, tag="intent", kw_only=True):
-    """Recipients about to be submitted in one request. Void unless, where it stands in the log, its epoch is the
-    owner's, its campaign runs and all its recipients still wait."""
+class Pick(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Recipients of one message of a campaign who get it from one sender."""
 
-    epoch: Epoch
     campaign: Campaign
     message: MessageIndex
     slices: list[Slice]
+
+
+MOST_PICKS: Final = 1024
+"""Picks in an INTENT at most."""
+
+
+class Intent(Record, tag="intent", kw_only=True):
+    """Recipients about to be submitted in one request to one aggregator, from many senders. A pick is void unless,
+    where the INTENT stands in the log, its epoch is the owner's, its campaign runs and all its recipients still
+    wait; the picks are judged one after another, each by itself."""
+
+    epoch: Epoch
+    picks: Annotated[list[Pick], msgspec.Meta(max_length=MOST_PICKS)]
     at: Millis
+
+    @property
+    def slices(self) -> list[Slice]:
+        """Those of all picks."""
+        return [slice_ for pick in self.picks for slice_ in pick.slices]
+
+
+def flight_id(intent: int, pick: int) -> int:
+    """Names a pick of the INTENT at an offset, and the flight that it becomes."""
+    return intent * MOST_PICKS + pick
+
+
+def intent_of(flight: int) -> int:
+    """The offset of the INTENT that a flight is of."""
+    return flight // MOST_PICKS
 
 
 class ResultGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Outcome of some recipients of an INTENT. `indices` count through its slices; None means all of them.
+    """Outcome of some recipients of a flight. `indices` count through its slices; None means all of them.
 
     accepted: `ids` are the aggregator's. rejected: permanent, see `reason`. retry: certainly not processed, waits
     until `due`. unknown: may have been processed. skipped, expired: the last check before submitting held it back.
@@ -132,14 +165,20 @@ class ResultGroup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     due: Millis = 0
 
 
-class Result(Record, tag="result", kw_only=True):
-    """Outcome of the INTENT at offset `intent`."""
+class FlightResult(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Outcome of one flight, named by `flight_id`."""
 
-    intent: Count
+    flight: Count
     groups: list[ResultGroup]
+
+
+class Result(Record, tag="result", kw_only=True):
+    """Outcomes of flights, mostly of all that one INTENT became."""
+
+    flights: list[FlightResult]
     at: Millis
     asked: bool = False
-    """Whether the aggregator was queried for it afterwards (policy `query`); then unknown is final."""
+    """Whether the aggregator was queried for them afterwards (policy `query`); then unknown is final."""
 
 
 class Finish(Record, tag="finish", kw_only=True):
@@ -186,8 +225,8 @@ class AccountTerms(Record, tag="account", kw_only=True):
 
 
 class SenderTerms(Record, tag="sender", kw_only=True):
-    """A sender as this lane has it, valid from this place in the log, with the same rule for `revision`. A sender that
-    was `removed` submits nothing."""
+    """A sender as this lane has it, valid from this place in the log, with the same rule for `revision`. A sender
+    that was `removed` submits nothing."""
 
     account: Name
     sender: Name

@@ -16,8 +16,9 @@ from math import ceil
 from typing import Final
 
 from pipeline.lane.effects import InBatches
+from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Flight, LaneState
-from pipeline.limits.rate import Pace, Window, slice_segments, sustained
+from pipeline.limits.rate import Pace, Window, most_under_way, slice_segments, sustained
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
     AwaitConsents,
@@ -34,7 +35,9 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.picking.proposing import Flow, Limits, flow_of
+from pipeline.sending.outage.aggregator import LaneAggregator
+from pipeline.sending.senders.flow import EXACT, Flows
+from pipeline.timing.quiet_hours import QuietHours
 from schemas.chunk import Move, Release
 from schemas.lane import LaneRecord, Work
 from schemas.status import StatusChunk
@@ -48,21 +51,26 @@ READ_BACK: Final = 0.003
 EDGE_MS: Final = 900_000
 """Quiet hours begin and end on quarters of an hour in every zone."""
 UNLIMITED: Final = 1 << 60
-TERMS: Final = Terms(settled_after=30.0, suspend_after=UNLIMITED, checkpoint_bytes=UNLIMITED)
+SETTLED_AFTER: Final = 30.0
+TERMS: Final = Terms(suspend_after=UNLIMITED, checkpoint_bytes=UNLIMITED)
 """A simulated lane has one owner, which needs no checkpoint, and campaigns without documents to suspend."""
 
-Message = tuple[int, int, int]
-"""Ordinal, number and segments."""
+Message = tuple[Key, int, int, int]
+"""Campaign and message, ordinal, number and segments."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """The surroundings of a lane. `tell` takes statuses and reservations, `accepted` the (key, ordinals, numbers) of
-    accepted messages."""
+    accepted messages. Every sender uses the one aggregator, with `batch` messages in a request and `in_flight`
+    requests at a time at most; `quiet` gives an account's quiet hours."""
 
     clock: Clock
     aggregator: ModelledAggregator
     breaker: SimulatedBreaker
+    batch: int
+    in_flight: int
+    quiet: Callable[[str], QuietHours]
     blocked: Callable[[str, list[int]], list[str]]
     """`OptOuts.blocked_many`."""
     tell: Callable[[StatusChunk | Release | Move], None]
@@ -72,12 +80,13 @@ class World:
 class SimulatedLane:
     """A lane with one owner for the whole time. `grain`: segments in a slice at most, 0 for production's own."""
 
-    def __init__(self, lane: int, limits: Limits, world: World, grain: int) -> None:
+    def __init__(self, lane: int, world: World, grain: int) -> None:
         self._world = world
         self._clock = world.clock
         self._next_turn: int | None = None
+        self._line_at: float | None = None
         self._is_idle = False
-        self._driver = LaneDriver(lane, "simulation", limits, self._flow(limits, grain), TERMS, self._around(limits))
+        self._driver = LaneDriver(lane, "simulation", TERMS, self._around(), self._flows(grain))
         world.breaker.join(lambda: self._turn_at(self._clock.ms))
         self._carry_out(self._driver.on_assigned("simulation", self._now))
 
@@ -96,19 +105,32 @@ class SimulatedLane:
     def _now(self) -> Instant:
         return Instant(self._clock.ms, self._clock.seconds, self._clock.seconds)
 
-    def _flow(self, limits: Limits, grain: int) -> Flow:
-        if grain <= slice_segments(limits.rate):
-            return flow_of(limits)
+    def _flows(self, grain: int) -> Flows:
+        if not grain:
+            return EXACT
         latency = self._world.aggregator.mean_latency()
-        pace = Pace(sustained(limits.rate, latency, limits.slots, limits.batch))
-        return Flow(pace, Window(float("inf")), UNLIMITED, partial(_coarse_size, grain, pace.rate))
+        batch, in_flight = self._world.batch, self._world.in_flight
 
-    def _around(self, limits: Limits) -> Surroundings[Message]:
+        def pace(rate: float) -> Pace:
+            if grain <= slice_segments(rate):
+                return Pace(rate)
+            return Pace(sustained(rate, latency, most_under_way(rate, batch, in_flight)))
+
+        def window(rate: float) -> Window:
+            return Window(rate if grain <= slice_segments(rate) else float("inf"))
+
+        return Flows(pace, window, partial(_coarse_size, grain), is_exact=False)
+
+    def _around(self) -> Surroundings[Message]:
+        world = self._world
+        aggregator = LaneAggregator(
+            world.breaker, world.batch, world.in_flight, SETTLED_AFTER, has_connection=lambda: True
+        )
         return Surroundings(
-            breaker=self._world.breaker,
-            blocked=partial(self._world.blocked, limits.account),
+            aggregator=lambda name: aggregator,
+            blocked=world.blocked,
+            quiet=world.quiet,
             knows_consents=lambda: True,
-            has_connection=lambda: True,
             is_member=lambda: True,
             document=lambda campaign: None,
             prepare=_prepare,
@@ -142,12 +164,12 @@ class SimulatedLane:
                 self._clock.after(READ_BACK, partial(self._written, effect, record))
             case Report(record):
                 self._clock.after(READ_BACK, partial(self.read, record))
-            case Connect():
-                self._clock.after(0.0, lambda: self._carry_out(self._driver.on_connected(self._now)))
+            case Connect(intent):
+                self._clock.after(0.0, lambda: self._carry_out(self._driver.on_connected(intent, self._now)))
             case HandOver():
                 self._hand_over(effect)
             case WakeLine(seconds) | AwaitConsents(seconds):
-                self._clock.after(seconds, lambda: self._carry_out(self._driver.on_line(self._now)))
+                self._line_after(seconds)
             case Wake(seconds):
                 self._wake(seconds)
             case Lookup():
@@ -163,6 +185,16 @@ class SimulatedLane:
         if not self._is_idle:
             self._turn_at(self._clock.ms + (max(1, ceil(round(seconds * 1000, 3))) if seconds > 0 else 0))
 
+    def _line_after(self, seconds: float) -> None:
+        """Call `on_line` then; what was asked for before does not hold anymore."""
+        at = self._line_at = self._clock.seconds + seconds
+
+        def turn() -> None:
+            if self._line_at == at:
+                self._carry_out(self._driver.on_line(self._now))
+
+        self._clock.after(seconds, turn)
+
     def _written(self, write: Write, record: LaneRecord) -> None:
         offset = self._driver.state.next_offset
         self.read(record)
@@ -174,22 +206,24 @@ class SimulatedLane:
 
     def _hand_over(self, slice_: HandOver[Message]) -> None:
         aggregator, sent = self._world.aggregator, self._clock.seconds
-        key = self._driver.state.flights[slice_.intent].key
-        ordinals, numbers, segments = (list(column) for column in zip(*slice_.batch, strict=True))
+        keys, ordinals, numbers, segments = (list(column) for column in zip(*slice_.batch, strict=True))
         answers = aggregator.answers(numbers, segments, self._clock.ms)
 
         def answered() -> None:
             self._world.breaker.record_result(answers)
             taken = [index for index, answer in enumerate(answers) if answer.outcome == "accepted"]
-            if taken:
-                self._world.accepted(key, [ordinals[i] for i in taken], [numbers[i] for i in taken])
+            for key in dict.fromkeys(keys[index] for index in taken):
+                of_key = [index for index in taken if keys[index] == key]
+                self._world.accepted(key, [ordinals[i] for i in of_key], [numbers[i] for i in of_key])
             self._carry_out(self._driver.on_answer(slice_.intent, answers, sent, self._now))
 
         self._clock.after(aggregator.latency(), answered)
 
 
-def _coarse_size(grain: int, rate: float, state: LaneState, now: int, room: float) -> int:
+def _coarse_size(grain: int, state: LaneState, rate: float, now: int, room: float) -> int:
     """Segments of a slice that does not reach over an edge of quiet hours or a deadline; `now` in ms."""
+    if grain <= slice_segments(rate):
+        return slice_segments(rate, room)
     edges = [
         campaign.settings.deadline for campaign in state.campaigns.values() if campaign.settings.deadline is not None
     ]
@@ -203,7 +237,8 @@ def _prepare(state: LaneState, flight: Flight) -> Prepared[Message]:
     segments: list[int] = []
     for chunk, start, stop in flight.slices:
         work = state.work(chunk)
-        items += zip(work.ordinals[start:stop], work.numbers[start:stop], work.segments[start:stop], strict=True)
+        columns = (work.ordinals[start:stop], work.numbers[start:stop], work.segments[start:stop])
+        items += [(flight.key, *message) for message in zip(*columns, strict=True)]
         numbers += work.numbers[start:stop]
         segments += work.segments[start:stop]
     return Prepared(items, numbers, sum(segments))

@@ -18,11 +18,10 @@ from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
 from pipeline.limits.smart_sending import identity_of, move, release
-from pipeline.sending.picking.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.chunk import FanoutRange, Move, RecipientChunk, Release
 from schemas.feedback import Consent, ConsentState
-from schemas.lane import Control
+from schemas.lane import AccountTerms, Control, SenderTerms
 from schemas.status import StatusChunk
 from simulation.aftermath import Aftermath
 from simulation.aggregator import ModelledAggregator
@@ -44,13 +43,16 @@ REVISION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A campaign to be simulated, launched `delay_ms` after the start. `limits`: of each of its lanes."""
+    """A campaign to be simulated, launched `delay_ms` after the start. `lane_terms`: (lane, what its log says of the
+    account and the sender). `batch`, `in_flight`: messages in a request, and such requests at a time, at most."""
 
     id: str
     spec: CampaignSpec
     audience: Audience
     terms: Terms
-    limits: dict[int, Limits]
+    lane_terms: Sequence[tuple[int, AccountTerms | SenderTerms]]
+    batch: int
+    in_flight: int
     delay_ms: int = 0
     breaker_failures: int = 5
     """Failed batches in a row after which nothing more is submitted until the aggregator answers again."""
@@ -147,15 +149,25 @@ class _Simulation:
         return recipients // SLICES
 
     def _made(self, launches: Sequence[Launch], grain: int) -> dict[int, SimulatedLane]:
+        quiet = {launch.spec.account: launch.terms.quiet for launch in launches}
         world = World(
-            self._clock, self._aggregator, self._breaker, self._optouts.blocked_many, self._tell, self._accepted
+            clock=self._clock,
+            aggregator=self._aggregator,
+            breaker=self._breaker,
+            batch=launches[0].batch,
+            in_flight=launches[0].in_flight,
+            quiet=quiet.__getitem__,
+            blocked=self._optouts.blocked_many,
+            tell=self._tell,
+            accepted=self._accepted,
         )
-        limits = {lane: limit for launch in launches for lane, limit in launch.limits.items()}
-        return {lane: SimulatedLane(lane, lane_limits, world, grain) for lane, lane_limits in sorted(limits.items())}
+        lanes = sorted({lane for launch in launches for lane, _ in launch.lane_terms})
+        return {lane: SimulatedLane(lane, world, grain) for lane in lanes}
 
     def run(self) -> Outcome:
         for running in self._campaigns.values():
-            rate = sum(limits.rate for limits in running.launch.limits.values())
+            terms = [terms for _, terms in running.launch.lane_terms if isinstance(terms, SenderTerms)]
+            rate = sum(sender.rate for sender in terms if sender.sender == running.launch.spec.sender)
             running.timeline.begin(self._start, running.tally.recipients / rate)
             self._clock.at_ms(self._start + running.launch.delay_ms, partial(self._launch, running))
         events = 0
@@ -184,6 +196,8 @@ class _Simulation:
         control = Control(
             campaign=plan.campaign, revision=REVISION, state="running", settings=plan.lane_settings(), at=now
         )
+        for lane, terms in running.launch.lane_terms:
+            self._lanes[lane].read(terms)
         for lane in plan.lanes:
             self._lanes[lane].read(control)
         self._decide(running)

@@ -270,6 +270,8 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: in
     work = Work(
         campaign=chunk.campaign,
         message=chunk.message,
+        account=plan.spec.account,
+        sender=plan.spec.sender,
         at=now,
         ordinals=(places + chunk.first).tolist(),
         numbers=numbers,

@@ -185,6 +185,8 @@ def work_of(reply: SentReply, number: int) -> Work:
     return Work(
         campaign=reply.campaign,
         message=reply.message,
+        account=reply.account,
+        sender=reply.sender,
         at=reply.at,
         ordinals=[reply.ordinal],
         numbers=[number],

@@ -19,6 +19,7 @@ import cramjam
 import msgspec
 from pyroaring import BitMap
 
+from pipeline.lane.lateness import Downtime
 from pipeline.lane.state import Chunk, Flight, LaneState, pack, unpack
 from schemas.lane import AccountTerms, CheckpointPart, Control, SenderTerms, Slice
 from schemas.wire import DecodeError
@@ -34,6 +35,8 @@ class _Chunk(msgspec.Struct, array_like=True):
     offset: int
     campaign: str
     message: int
+    account: str
+    sender: str
     packed: bytes
     spans: list[tuple[int, int, int, int]]
     uncertain: list[Slice] = []
@@ -41,10 +44,13 @@ class _Chunk(msgspec.Struct, array_like=True):
 
 
 class _Flight(msgspec.Struct, array_like=True):
-    offset: int
+    id: int
     epoch: int
     campaign: str
     message: int
+    sender: tuple[str, str]
+    brand: tuple[str, str]
+    day: int
     slices: list[Slice]
     attempts: list[int]
     at: int
@@ -54,6 +60,10 @@ class _Flight(msgspec.Struct, array_like=True):
     asking: bool = False
     dropped: list[tuple[Slice, int, str, str]] = []
     nonce: str = ""
+
+
+_Downtime = tuple[int, int, list[tuple[int, int]]]
+"""When an owner was last heard, since when an aggregator is away, and intervals."""
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -68,23 +78,22 @@ class Snapshot(msgspec.Struct, array_like=True):
     seen: list[tuple[str, int, bytes]]
     chunks: list[_Chunk]
     flights: list[_Flight]
-    carriers: list[tuple[int, str, int]]
+    carriers: list[tuple[tuple[str, str], int, str, int]]
     accounts: list[AccountTerms] = []
     senders: list[SenderTerms] = []
     finished: list[str] = []
     resumed: dict[str, int] = {}
-    heard_at: int = 0
-    away_since: int = 0
-    downtime: list[tuple[int, int]] = []
+    downtime: _Downtime = (0, 0, [])
+    away: dict[str, _Downtime] = {}
 
 
 def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
     """The state as plain data. Orphans whose INTENT is older than `forget_orphans_before` (ms) are left out: their
     RESULT will not come anymore. The accounting has their recipients as unknown, or they wait again and the attempt
     stays uncertain. Orphans whose outcome is still being queried are kept."""
-    old = {f.offset for f in state.flights.values() if f.orphan and not f.asking and f.at < forget_orphans_before}
-    flights = [f for f in state.flights.values() if f.offset not in old]
-    abandoned = [part for f in state.flights.values() if f.offset in old and f.resent for part, _ in f.open()]
+    old = {f.id for f in state.flights.values() if f.orphan and not f.asking and f.at < forget_orphans_before}
+    flights = [f for f in state.flights.values() if f.id not in old]
+    abandoned = [part for f in state.flights.values() if f.id in old and f.resent for part, _ in f.open()]
     needed = {slice_[0] for flight in flights for slice_ in flight.slices}
     return Snapshot(
         as_of=state.next_offset,
@@ -96,27 +105,44 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
         chunks=[_chunk(c, abandoned) for c in state.chunks.values() if c.spans or c.offset in needed],
         flights=[_flight(f) for f in flights],
-        carriers=[(day, carrier, used) for (day, carrier), used in state.carriers.used.items()],
+        carriers=[(*key, used) for key, used in state.carriers.used.items()],
         accounts=list(state.accounts.values()),
         senders=list(state.senders.values()),
         finished=sorted(state.finished),
         resumed=dict(state.resumed),
-        heard_at=state.downtime.heard_at,
-        away_since=state.downtime.away_since,
-        downtime=list(state.downtime.spans),
+        downtime=_downtime(state.downtime),
+        away={name: _downtime(downtime) for name, downtime in state.away.items()},
     )
+
+
+def _downtime(downtime: Downtime) -> _Downtime:
+    return downtime.heard_at, downtime.away_since, list(downtime.spans)
 
 
 def _chunk(chunk: Chunk, abandoned: list[Slice]) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.attempt) for s in chunk.spans]
     uncertain = [*chunk.uncertain, *(slice_ for slice_ in abandoned if slice_[0] == chunk.offset)]
-    return _Chunk(chunk.offset, chunk.key[0], chunk.key[1], chunk.packed, spans, uncertain, list(chunk.moved))
+    return _Chunk(chunk.offset, *chunk.key, *chunk.sender, chunk.packed, spans, uncertain, list(chunk.moved))
 
 
 def _flight(f: Flight) -> _Flight:
-    slices, settled, dropped = f.slices, list(f.settled), list(f.dropped)
     return _Flight(
-        f.offset, f.epoch, *f.key, slices, f.attempts, f.at, f.orphan, f.resent, settled, f.asking, dropped, f.nonce
+        id=f.id,
+        epoch=f.epoch,
+        campaign=f.key[0],
+        message=f.key[1],
+        sender=f.sender,
+        brand=f.brand,
+        day=f.day,
+        slices=f.slices,
+        attempts=f.attempts,
+        at=f.at,
+        orphan=f.orphan,
+        resent=f.resent,
+        settled=list(f.settled),
+        asking=f.asking,
+        dropped=list(f.dropped),
+        nonce=f.nonce,
     )
 
 
@@ -130,9 +156,12 @@ def restore(*plain: Snapshot) -> LaneState:
     state.owned_at = first.owned_at
     state.last_intent_at = first.last_intent_at
     state.resumed = dict(first.resumed)
-    state.downtime.restore(first.heard_at, first.away_since, list(first.downtime))
+    state.downtime.restore(*first.downtime)
+    for name, kept in first.away.items():
+        state.away[name] = Downtime()
+        state.away[name].restore(*kept)
     for piece in plain:
-        state.carriers.used.update({(day, carrier): used for day, carrier, used in piece.carriers})
+        state.carriers.used.update({(brand, day, carrier): used for brand, day, carrier, used in piece.carriers})
         state.campaigns.update({control.campaign: control for control in piece.campaigns})
         state.accounts.update({terms.account: terms for terms in piece.accounts})
         state.senders.update({(terms.account, terms.sender): terms for terms in piece.senders})
@@ -143,10 +172,22 @@ def restore(*plain: Snapshot) -> LaneState:
         for chunk in piece.chunks:
             _hold(state, chunk)
     for f in (flight for piece in plain for flight in piece.flights):
-        key = (f.campaign, f.message)
-        flags = (f.orphan, f.resent, f.asking)
-        state.flights[f.offset] = Flight(
-            f.offset, f.epoch, key, f.slices, f.attempts, f.at, *flags, f.settled, f.dropped, f.nonce
+        state.flights[f.id] = Flight(
+            id=f.id,
+            epoch=f.epoch,
+            key=(f.campaign, f.message),
+            sender=f.sender,
+            brand=f.brand,
+            day=f.day,
+            slices=f.slices,
+            attempts=f.attempts,
+            at=f.at,
+            orphan=f.orphan,
+            resent=f.resent,
+            asking=f.asking,
+            settled=f.settled,
+            dropped=f.dropped,
+            nonce=f.nonce,
         )
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1
@@ -157,6 +198,7 @@ def _hold(state: LaneState, plain: _Chunk) -> None:
     chunk = Chunk(
         plain.offset,
         (plain.campaign, plain.message),
+        (plain.account, plain.sender),
         plain.packed,
         uncertain=list(plain.uncertain),
         moved=list(plain.moved),
@@ -186,7 +228,7 @@ def stream(plain: Snapshot, epoch: int, part_bytes: int = PART_BYTES) -> Iterato
 
 def _identity(plain: Snapshot, epoch: int, part_bytes: int) -> str:
     # A lane's state as of one offset follows from its log, except for the orphans that are left out.
-    offsets = [[chunk.offset for chunk in plain.chunks], [flight.offset for flight in plain.flights]]
+    offsets = [[chunk.offset for chunk in plain.chunks], [flight.id for flight in plain.flights]]
     named = msgspec.msgpack.encode([plain.as_of, epoch, part_bytes, *offsets])
     return hashlib.blake2b(named, digest_size=16).hexdigest()
 

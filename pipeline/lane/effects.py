@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from pipeline.lane.state import Flight
 from schemas.chunk import Move, Release
-from schemas.lane import Intent
 from schemas.status import StatusChunk
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Submit the flight to the aggregator, if you are the live owner of its epoch."""
+    """Submit the flights of the INTENT at this offset to the aggregator, if you are the live owner of their epoch."""
 
-    flight: Flight
+    intent: int
+    flights: list[Flight]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """An INTENT that is void by the order of the log: nobody may submit it."""
+    """So many picks of the INTENT at this offset are void by the order of the log: nobody may submit them."""
 
     offset: int
-    intent: Intent
+    picks: int
 
 
 @dataclass(frozen=True, slots=True)

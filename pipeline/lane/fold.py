@@ -18,9 +18,10 @@ from pipeline.lane.lateness import move
 from pipeline.lane.release import moves, releases
 from pipeline.lane.results import journal, orphan, result
 from pipeline.lane.scheduler import Key
-from pipeline.lane.state import Chunk, LaneState, flight_of, next_attempt, pack
+from pipeline.lane.state import Chunk, Flight, LaneState, next_attempt, pack
 from pipeline.lane.status import Part, status_of
 from pipeline.lane.uncertain import finalize_parts
+from schemas.ids import zone_names
 from schemas.lane import (
     AccountTerms,
     CheckpointPart,
@@ -32,11 +33,14 @@ from schemas.lane import (
     Intent,
     LaneRecord,
     Owner,
+    Pick,
     Result,
+    SenderId,
     SenderTerms,
     Slice,
     SubmissionJournal,
     Work,
+    flight_id,
 )
 
 __all__ = ["Ask", "Effect", "InBatches", "Malformed", "Owned", "Submit", "Void", "apply"]
@@ -55,13 +59,11 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
         case Control():
             return _control(state, record)
         case AccountTerms() | SenderTerms():
-            return _terms(state, record)
+            return _terms(state, offset, record)
         case Owner():
             return _owner(state, offset, record)
         case Heartbeat():
-            if record.epoch == state.epoch:
-                state.downtime.take_heartbeat(record.at, able=record.able)
-            return []
+            return _heartbeat(state, record)
         case Drop() | Defer():
             return _leave(state, record)
         case Finish():
@@ -79,7 +81,7 @@ def _work(state: LaneState, offset: int, work: Work, raw: bytes) -> list[Effect]
     runs = _fresh_runs(work, _mark_seen(state, key, work.ordinals))
     if not runs:
         return []
-    chunk = Chunk(offset, key, pack(raw))
+    chunk = Chunk(offset, key, (work.account, work.sender), pack(raw))
     state.hold(chunk)
     state.remember(offset, work)
     if state.canceled(work.campaign):
@@ -138,31 +140,62 @@ def _fresh_runs(work: Work, fresh: list[bool] | None) -> list[Run]:
 
 
 def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
-    if not _valid(state, intent):
-        return [Void(offset, intent)]
-    state.last_intent_at = max(state.last_intent_at, intent.at)
-    taken = [part for slice_ in intent.slices for part in state.take(slice_)]
-    flight = flight_of(offset, intent, taken, state.nonce)
-    state.flights[offset] = flight
+    """Each valid pick becomes a flight; they are submitted together."""
+    flights = [_fly(state, offset, index, intent) for index in range(len(intent.picks))]
+    valid = [flight for flight in flights if flight is not None]
+    effects: list[Effect] = []
+    by_key: dict[Key, list[Part]] = {}
+    for flight in valid:
+        by_key.setdefault(flight.key, []).extend(
+            Part(slice_, attempt, "in_flight") for slice_, attempt in zip(flight.slices, flight.attempts, strict=True)
+        )
+    for key, parts in by_key.items():
+        effects += status_of(state, key, parts, intent.at)
+    if valid:
+        state.last_intent_at = max(state.last_intent_at, intent.at)
+        effects.append(Submit(offset, valid))
+    if len(valid) < len(flights):
+        effects.append(Void(offset, len(flights) - len(valid)))
+    return effects
+
+
+def _fly(state: LaneState, offset: int, index: int, intent: Intent) -> Flight | None:
+    pick = intent.picks[index]
+    sender = _sender_of(state, pick) if intent.epoch == state.epoch else None
+    if sender is None:
+        return None
+    taken = [part for slice_ in pick.slices for part in state.take(slice_)]
+    flight = Flight(
+        id=flight_id(offset, index),
+        epoch=intent.epoch,
+        key=(pick.campaign, pick.message),
+        sender=sender,
+        brand=state.brand_of(sender),
+        day=state.day(sender[0], intent.at),
+        slices=[slice_ for slice_, _ in taken],
+        attempts=[attempt for _, attempt in taken],
+        at=intent.at,
+        nonce=state.nonce,
+    )
+    state.flights[flight.id] = flight
     for (chunk, _, _), _attempt in taken:
         state.chunks[chunk].flights += 1
-    for slice_ in intent.slices:
+    for slice_ in pick.slices:
         if (carried := state.carriers_of(slice_)) is not None:
-            state.carriers.count(intent.at, *carried)
-    parts = [Part(slice_, attempt, "in_flight") for slice_, attempt in taken]
-    return [*status_of(state, flight.key, parts, intent.at), Submit(flight)]
+            state.carriers.count(flight.brand, flight.day, *carried)
+    return flight
 
 
-def _valid(state: LaneState, intent: Intent) -> bool:
-    """Rule L2: the epoch is the owner's, the campaign is running, and each recipient is named once and is waiting."""
-    key = (intent.campaign, intent.message)
-    return (
-        intent.epoch == state.epoch
-        and bool(intent.slices)
-        and state.running(intent.campaign)
-        and all(state.waits(slice_) and state.chunks[slice_[0]].key == key for slice_ in intent.slices)
-        and _disjoint(intent.slices)
-    )
+def _sender_of(state: LaneState, pick: Pick) -> SenderId | None:
+    """Rule L2: the campaign is running, and each recipient is named once, is waiting, and gets its message from the
+    same sender, which it names; None where the pick is void."""
+    if not pick.slices or not state.running(pick.campaign) or not all(state.waits(slice_) for slice_ in pick.slices):
+        return None
+    sender = state.chunks[pick.slices[0][0]].sender
+    queue = (sender, (pick.campaign, pick.message))
+    if any(state.chunks[chunk].queue != queue for chunk, _, _ in pick.slices):
+        return None
+    return sender if _disjoint(pick.slices) else None
 
 
 def _disjoint(slices: list[Slice]) -> bool:
@@ -184,9 +217,11 @@ def _control(state: LaneState, control: Control) -> list[Effect]:
     return cancel(state, control.campaign, control.at) if control.state == "canceled" else []
 
 
-def _terms(state: LaneState, record: AccountTerms | SenderTerms) -> list[Effect]:
+def _terms(state: LaneState, offset: int, record: AccountTerms | SenderTerms) -> list[Effect]:
     """Limits hold from their place in the log on."""
     if isinstance(record, AccountTerms):
+        if record.zone not in zone_names():
+            return [Malformed(offset, f"terms of account {record.account}: {record.zone!r} is no IANA time zone")]
         known = state.accounts.get(record.account)
         if known is None or record.revision > known.revision:
             state.accounts[record.account] = record
@@ -219,8 +254,21 @@ def _owner(state: LaneState, offset: int, owner: Owner) -> list[Effect]:
     state.epoch = offset + 1
     state.nonce = owner.nonce
     state.owned_at = owner.at
-    state.downtime.take_owner(owner.at)
+    for downtime in (state.downtime, *state.away.values()):
+        downtime.take_owner(owner.at)
     return [*effects, Owned(owner.nonce, state.epoch), *asks]
+
+
+def _heartbeat(state: LaneState, record: Heartbeat) -> list[Effect]:
+    if record.epoch != state.epoch:
+        return []
+    for name in record.down:
+        if name not in state.away:
+            state.away[name] = state.downtime.copy()
+    state.downtime.take_heartbeat(record.at, able=True)
+    for name, downtime in state.away.items():
+        downtime.take_heartbeat(record.at, able=name not in record.down)
+    return []
 
 
 def _leave(state: LaneState, record: Drop | Defer) -> list[Effect]:

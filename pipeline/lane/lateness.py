@@ -5,11 +5,11 @@ the campaign's time, moved by quiet hours, by a carrier's daily limit, or by a p
 Waiting for the sender's own limit is not lateness. Two things are:
 
 - the recipient came into the lane after its planned time (freeze or eligibility was late);
-- since then the lane had no owner, or its aggregator did not work.
+- since then the lane had no owner, or the aggregator of its sender did not work.
 
-The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS`, which says whether the
-aggregator works. The time between two heartbeats more than `SILENCE_MS` apart was downtime; so was the time from a
-HEARTBEAT that reports it down to the next that reports it up, or to the next OWNER.
+The second is read from the lane's log. The owner writes a HEARTBEAT every `HEARTBEAT_MS`, which says which
+aggregators do not work. The time between two heartbeats more than `SILENCE_MS` apart was downtime; for an aggregator
+so was the time from a HEARTBEAT that reports it down to the next that reports it up, or to the next OWNER.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ KEPT: Final = 1000
 
 @dataclass(slots=True)
 class Downtime:
-    """When nothing could be submitted from a lane, according to its log. Times in ms."""
+    """When nothing could be submitted from a lane, or to one aggregator from there, according to its log. Times in
+    ms."""
 
     heard_at: int = 0
     """When an owner last wrote an OWNER or HEARTBEAT."""
@@ -74,9 +75,13 @@ class Downtime:
         spans = [*self.spans, (self.away_since, now)] if self.away_since else self.spans
         return sum(max(0, min(end, now) - max(begin, since)) for begin, end in spans)
 
+    def copy(self) -> Downtime:
+        """The same downtime, for an aggregator that is down for the first time."""
+        return Downtime(self.heard_at, self.away_since, list(self.spans), self._sum)
+
     def restore(self, heard_at: int, away_since: int, spans: list[tuple[int, int]]) -> None:
         """Load what a checkpoint kept."""
-        self.heard_at, self.away_since, self.spans = heard_at, away_since, spans
+        self.heard_at, self.away_since, self.spans = heard_at, away_since, list(spans)
         self._sum = sum(end - begin for begin, end in spans)
 
     def _silence(self, at: int) -> None:
@@ -124,7 +129,13 @@ def lateness(state: LaneState, chunk: Chunk, position: int, now: int) -> int:
     work = state.work(chunk.offset)
     since = max(planned(chunk, work, position), state.resumed.get(chunk.key[0], 0))
     arrived = max(0, min(work.at, now) - since)
-    return arrived + state.downtime.within(max(since, work.at), now)
+    return arrived + _downtime(state, chunk).within(max(since, work.at), now)
+
+
+def _downtime(state: LaneState, chunk: Chunk) -> Downtime:
+    """When nothing could be submitted to the aggregator of a chunk's sender."""
+    terms = state.senders.get(chunk.sender)
+    return state.downtime if terms is None else state.away.get(terms.aggregator, state.downtime)
 
 
 def is_too_late(state: LaneState, span: Span, now: int) -> bool:
@@ -135,7 +146,7 @@ def is_too_late(state: LaneState, span: Span, now: int) -> bool:
     if limit is None:
         return False
     work = state.work(span.chunk)
-    if max(0, work.at - work.dues[0][1]) + state.downtime.total(now) <= limit:
+    if max(0, work.at - work.dues[0][1]) + _downtime(state, chunk).total(now) <= limit:
         return False  # the usual case: nobody in the chunk can be too late
     return lateness(state, chunk, span.start, now) > limit
 

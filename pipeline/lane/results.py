@@ -35,7 +35,7 @@ from pipeline.lane.uncertain import (
     mark_uncertain,
     split_exhausted,
 )
-from schemas.lane import Result, ResultGroup, SubmissionJournal
+from schemas.lane import FlightResult, Result, ResultGroup, SubmissionJournal
 from schemas.reasons import Reason
 
 NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
@@ -43,11 +43,17 @@ NOT_PROCESSED = frozenset({"retry", "skipped", "expired"})
 
 
 def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
-    """Settle the flight of an INTENT. A RESULT of an INTENT that is void, settled or not known changes nothing."""
-    flight = state.flights.get(record.intent)
-    if flight is None:
-        return []
-    decided, problems = outcomes(flight, record.groups)
+    """Settle flights. A RESULT of a flight that is void, settled or not known changes nothing."""
+    effects: list[Effect] = []
+    for landed in record.flights:
+        flight = state.flights.get(landed.flight)
+        if flight is not None:
+            effects += _result(state, offset, flight, landed.groups, record)
+    return effects
+
+
+def _result(state: LaneState, offset: int, flight: Flight, groups: list[ResultGroup], record: Result) -> list[Effect]:
+    decided, problems = outcomes(flight, groups)
     if flight.asking:
         decided = [(group, remaining) for group, part in decided for remaining in without(part, flight.settled)]
     open_still: list[Outcome] = []
@@ -58,7 +64,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     settled = [(group, settle(state, flight, group, part, record.at)) for group, part in decided]
     parts = [piece for _, pieces in settled for piece in pieces]
     effects: list[Effect] = [
-        Malformed(offset, f"result of intent {flight.offset}: {problem}") for problem in problems
+        Malformed(offset, f"result of a pick of intent {flight.intent}: {problem}") for problem in problems
     ]
     effects += status_of(state, flight.key, finalize_parts(state, parts), record.at)
     # Recipients who wait again may get another attempt, unless they have ended meanwhile.
@@ -68,7 +74,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
         effects += moves(state, flight.key, pieces, group.due, record.at)
     for group, part in decided:
         if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
-            state.carriers.give_back(flight.at, *carried)
+            state.carriers.give_back(flight.brand, flight.day, *carried)
     if open_still:
         flight.asking = True
         flight.settled += [part.slice for _, part in decided]
@@ -78,7 +84,7 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
         flight.asking = False
         flight.settled += [part.slice for group, part in decided if group.outcome != "unknown"]
         return effects
-    del state.flights[flight.offset]
+    del state.flights[flight.id]
     _land(state, flight)
     return effects
 
@@ -88,9 +94,10 @@ def journal(state: LaneState, record: SubmissionJournal) -> list[Effect]:
     submitted = set(record.submitted)
     effects: list[Effect] = []
     for flight in [*state.flights.values()]:
-        if flight.nonce in record.nonces and flight.offset not in submitted:
+        if flight.nonce in record.nonces and flight.intent not in submitted:
             unsent = ResultGroup(outcome="retry", reason=Reason.NOT_SENT_BY_LOST_OWNER, due=record.at)
-            effects += result(state, flight.offset, Result(intent=flight.offset, groups=[unsent], at=record.at))
+            proof = Result(flights=[FlightResult(flight=flight.id, groups=[unsent])], at=record.at)
+            effects += result(state, flight.intent, proof)
     return effects
 
 

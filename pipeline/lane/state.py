@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import cramjam
 from pyroaring import BitMap
 
-from pipeline.lane.delay_table import DelayTable, Span
+from pipeline.lane.delay_table import DelayTable, QueueId, Span
 from pipeline.lane.lateness import Downtime
 from pipeline.lane.scheduler import Key
-from pipeline.limits.carrier_day import FIELD, CarrierDays
-from schemas.lane import LANES, AccountTerms, Control, Intent, SenderTerms, Slice, Work
+from pipeline.limits.carrier_day import FIELD, ZONE, Brand, CarrierDays, day_of
+from schemas.lane import LANES, AccountTerms, Control, SenderId, SenderTerms, Slice, Work, intent_of
 
 DECODED_CHUNKS = 128
 """Decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession."""
@@ -29,6 +29,7 @@ class Chunk:
 
     offset: int
     key: Key
+    sender: SenderId
     packed: bytes
     spans: list[Span] = field(default_factory=list)
     """Waiting spans in order of position."""
@@ -40,14 +41,24 @@ class Chunk:
     moved: list[tuple[int, int, int]] = field(default_factory=list)
     """(start, stop, due): positions whose planned time a rule moved to `due` (ms); `pipeline.lane.lateness`."""
 
+    @property
+    def queue(self) -> QueueId:
+        """Where its recipients wait when they are due."""
+        return self.sender, self.key
+
 
 @dataclass(slots=True)
 class Flight:
-    """Slices of a valid INTENT without a RESULT, each with its attempt."""
+    """Slices of a valid pick of an INTENT without a RESULT, each with its attempt."""
 
-    offset: int
+    id: int
+    """As `schemas.lane.flight_id` has it."""
     epoch: int
     key: Key
+    sender: SenderId
+    brand: Brand
+    day: int
+    """The brand's day (proleptic Gregorian ordinal) that its segments count for."""
     slices: list[Slice]
     attempts: list[int]
     at: int
@@ -66,6 +77,11 @@ class Flight:
     arrived. They are unknown; once its RESULT proves that it was not submitted, they get `state`."""
     nonce: str = ""
     """Nonce of the OWNER that wrote the INTENT."""
+
+    @property
+    def intent(self) -> int:
+        """Offset of the INTENT."""
+        return intent_of(self.id)
 
     @property
     def count(self) -> int:
@@ -102,6 +118,9 @@ class LaneState:
         self.table = DelayTable()
         self.carriers = CarrierDays()
         self.downtime = Downtime()
+        """When the lane had no owner."""
+        self.away: dict[str, Downtime] = {}
+        """When an aggregator of its senders did not work, or the lane had no owner: for those that were ever down."""
         self.resumed: dict[str, int] = {}
         """When a person last resumed a campaign (ms); time before that is not lateness."""
         self.waiting = 0
@@ -159,14 +178,34 @@ class LaneState:
 
     def sendable(self) -> int:
         """Recipients that are due, of running campaigns."""
-        held = (key for key in self.table.ready_keys() if not self.running(key[0]))
-        return self.table.ready_count - sum(span.count for key in held for span in self.table.ready(key))
+        held = (queue for queue in self.table.ready_queues() if not self.running(queue[1][0]))
+        return self.table.ready_count - sum(span.count for queue in held for span in self.table.ready(queue))
 
-    def oldest_sendable(self) -> int | None:
-        """Since when (ms) the first of them has been due, or may go since a person resumed its campaign; None where
-        there is none."""
-        firsts = ((key[0], next(self.table.ready(key))) for key in self.table.ready_keys() if self.running(key[0]))
+    def oldest_sendable(self, sender: SenderId) -> int | None:
+        """Since when (ms) the first of a sender's has been due, or may go since a person resumed its campaign; None
+        where there is none."""
+        running = (key for key in self.table.ready_keys(sender) if self.running(key[0]))
+        firsts = ((key[0], next(self.table.ready((sender, key)))) for key in running)
         return min((max(span.due, self.resumed.get(campaign, 0)) for campaign, span in firsts), default=None)
+
+    def terms_of(self, sender: SenderId) -> SenderTerms | None:
+        """What the lane knows of a sender that may submit; None if there is none."""
+        terms = self.senders.get(sender)
+        return None if terms is None or terms.removed else terms
+
+    def brand_of(self, sender: SenderId) -> Brand:
+        """The brand whose limits per carrier and day hold for a sender."""
+        terms = self.senders.get(sender)
+        return sender[0], "" if terms is None else terms.brand
+
+    def day(self, account: str, at: int) -> int:
+        """The day of `at` (ms) by which an account's carriers are limited."""
+        return day_of(at, self.zone(account))
+
+    def zone(self, account: str) -> str:
+        """The zone at whose midnight that day ends."""
+        terms = self.accounts.get(account)
+        return ZONE if terms is None else terms.zone
 
     def work(self, chunk: int) -> Work:
         """The columns of a live chunk."""
@@ -203,7 +242,7 @@ class LaneState:
             spans.append(span)
         else:
             spans.insert(next(i for i, other in enumerate(spans) if other.start >= stop), span)
-        self.table.add(chunk.key, span)
+        self.table.add(chunk.queue, span)
         self.waiting += stop - start
 
     def carriers_of(self, slice_: Slice) -> tuple[list[str], list[int]] | None:
@@ -250,7 +289,7 @@ class LaneState:
             if chunk.key[0] != campaign:
                 continue
             for span in chunk.spans:
-                self.table.remove(chunk.key, span)
+                self.table.remove(chunk.queue, span)
                 self.waiting -= span.count
                 cleared.append((chunk.key, (chunk.offset, span.start, span.stop), span.attempt))
             chunk.spans.clear()
@@ -261,15 +300,15 @@ class LaneState:
         self.waiting -= high - low
         if low == span.start and high == span.stop:
             chunk.spans.remove(span)
-            self.table.remove(chunk.key, span)
+            self.table.remove(chunk.queue, span)
             return
         if span.start < low and high < span.stop:
-            rest = self.table.split(chunk.key, span, high)
+            rest = self.table.split(chunk.queue, span, high)
             chunk.spans.insert(chunk.spans.index(span) + 1, rest)
         if span.start < low:
-            self.table.shrink(chunk.key, span, span.start, low)
+            self.table.shrink(chunk.queue, span, span.start, low)
         else:
-            self.table.shrink(chunk.key, span, high, span.stop)
+            self.table.shrink(chunk.queue, span, high, span.stop)
 
 
 def intersection(first: Slice, second: Slice) -> Slice | None:
@@ -315,16 +354,3 @@ def unpack(packed: bytes) -> bytes:
     """
     codec = cramjam.zstd.decompress if packed[:4] == _ZSTD else cramjam.lz4.decompress_block
     return bytes(codec(packed))
-
-
-def flight_of(offset: int, intent: Intent, taken: list[tuple[Slice, int]], nonce: str) -> Flight:
-    """The flight of a valid INTENT at `offset`, of the owner `nonce`."""
-    return Flight(
-        offset=offset,
-        epoch=intent.epoch,
-        key=(intent.campaign, intent.message),
-        slices=[slice_ for slice_, _ in taken],
-        attempts=[attempt for _, attempt in taken],
-        at=intent.at,
-        nonce=nonce,
-    )

@@ -225,32 +225,30 @@ def slice_segments(rate: float, room: float = 0.0) -> int:
     return max(1, int(rate / (20 if rate >= SLOW else 100)), int(min(room, most)))
 
 
-def slots(rate: float, batch: int, in_flight: int) -> int:
-    """Slices of at most `batch` messages that may be under way: `in_flight`, and where slices are small as many as
-    use `rate` (segments/s) with an aggregator that answers within a second."""
-    size = min(batch, slice_segments(rate))
-    return max(in_flight, min(ceil((WINDOW + ARRIVAL_SPREAD) * rate / size), in_flight * batch // size))
+def most_under_way(rate: float, batch: int, in_flight: int) -> int:
+    """Messages that may be under way to an aggregator from senders of `rate` (segments/s) together: as many as use it
+    with an aggregator that answers within a second, at most `in_flight` batches of `batch` messages."""
+    return min(in_flight * batch, max(in_flight, ceil((WINDOW + ARRIVAL_SPREAD) * rate)))
 
 
 def most_unknown(rate: float, batch: int, in_flight: int) -> int:
-    """Messages at most that a lane's owner leaves unknown when it dies: those of all slices under way, for which the
-    limit has room as long as they have no answer."""
+    """Messages at most that a lane's owner leaves unknown when it dies: those under way, for which the limit has room
+    as long as they have no answer."""
     largest = min(batch, slice_segments(rate, room=rate))
-    return min(slots(rate, batch, in_flight) * largest, max(ceil(rate), largest))
+    return min(most_under_way(rate, batch, in_flight), max(ceil(rate), largest))
 
 
 def lane_share(sender: float, account: float, senders: float, lanes: int) -> float:
-    """A lane's share of the nested limits in segments per second: `sender`'s own limit, and the `account`'s split
-    over its senders by their limits (which sum to `senders`), each divided equally over the sender's `lanes`."""
+    """What a sender may submit in one of its `lanes` while all senders of its account, which may submit `senders`
+    together, are busy: its own limit, and the `account`'s split over them by theirs."""
     return min(sender, account * sender / senders) / lanes
 
 
-def sustained(limit: float, latency: float, slots: int, batch: int) -> float:
+def sustained(limit: float, latency: float, under_way: int) -> float:
     """Segments per second that a lane keeps up with `limit`, when the aggregator answers after `latency` (s).
 
     A slice holds its place in the window from when it is written until a second after it may have arrived; and no
-    more than `slots` slices, each of at most `batch` messages, are under way at a time.
+    more than `under_way` messages are under way at a time.
     """
     held = WINDOW + GUARD + min(latency, ARRIVAL_SPREAD)
-    under_way = slots * min(batch, slice_segments(limit))
     return min(limit / held, under_way / latency if latency > 0 else limit)

@@ -4,7 +4,7 @@ The host calls
     on_assigned, on_released    when the lane is assigned to this worker, or revoked;
     read, on_record             when the log has another record;
     on_time                     when time has passed, or something has changed;
-    on_line, on_connected       when the head of the line may go; when its connection is there;
+    on_line, on_connected       when the heads of lines may go; when a slice's connection is there;
     may_still_go, on_answer     when a slice is about to be written; when the aggregator has answered;
     on_written, on_lookup, on_checkpoint    when an effect with an answer is carried out,
 and carries out the effects that they return (`pipeline.sending.effects`), in order and before the next call. The
@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.effects import Ask, Malformed, Owned, Submit
 from pipeline.lane.effects import Effect as Following
 from pipeline.lane.fold import apply
@@ -25,6 +24,7 @@ from pipeline.lane.lateness import HEARTBEAT_MS, planned
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.effects import (
     Answered,
+    AwaitConsents,
     Checkpoint,
     Claimed,
     Connect,
@@ -43,19 +43,36 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.outage.announcing import Outage, SharedBreaker
+from pipeline.sending.outage.aggregator import LaneAggregator
+from pipeline.sending.outage.announcing import Outage
 from pipeline.sending.ownership.checkpointing import Checkpointing
 from pipeline.sending.ownership.claiming import Claim
 from pipeline.sending.ownership.replay import Raw, Replay
+from pipeline.sending.picking.channel import Channel
+from pipeline.sending.picking.channels import Channels
 from pipeline.sending.picking.due import RELEASED_AT_ONCE, release_due
-from pipeline.sending.picking.proposing import Flow, Limits, Proposer
-from pipeline.sending.submitting.last_check import Checked, LastCheck
-from pipeline.sending.submitting.line import Line
-from pipeline.sending.submitting.punctuality import Punctuality
+from pipeline.sending.picking.proposing import Rules
+from pipeline.sending.senders.flow import EXACT, Flows
+from pipeline.sending.senders.punctuality import behind, handed_over
+from pipeline.sending.submitting.last_check import Checked, CheckedFlight, LastCheck
+from pipeline.sending.submitting.line import QueuedFlight, QueuedSlice, slice_of
 from pipeline.sending.submitting.submission import result_groups, starts_full
 from pipeline.sending.unknown.asking import Asking
+from pipeline.timing.quiet_hours import QuietHours
 from schemas.campaign import CampaignDocument
-from schemas.lane import LANES, CheckpointPart, Heartbeat, LaneRecord, Owner, Result, ResultGroup
+from schemas.lane import (
+    LANES,
+    AccountTerms,
+    CheckpointPart,
+    Control,
+    FlightResult,
+    Heartbeat,
+    LaneRecord,
+    Owner,
+    Result,
+    ResultGroup,
+    SenderTerms,
+)
 from schemas.reasons import Reason, written
 from schemas.wire import DecodeError
 
@@ -67,12 +84,14 @@ class Surroundings(Generic[T]):
     `prepare` makes what the host submits for a flight, and its columns.
     """
 
-    breaker: SharedBreaker
-    blocked: Blocked
+    aggregator: Callable[[str], LaneAggregator | None]
+    """The aggregator of a name in the settings, always the same; None if there is none."""
+    blocked: Callable[[str, list[int]], list[str]]
+    """Why an account may not write to numbers, "" where it may."""
+    quiet: Callable[[str], QuietHours]
+    """An account's quiet hours."""
     knows_consents: Callable[[], bool]
     """Whether this worker knows every opt-out that was acknowledged until a moment ago."""
-    has_connection: Callable[[], bool]
-    """Whether a connection to the aggregator is free."""
     is_member: Callable[[], bool]
     """Whether this worker is a member of the consumer group; if not, others have its lanes, and it must not claim
     them."""
@@ -83,11 +102,9 @@ class Surroundings(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`settled_after`: seconds after which nothing of a submission can arrive anymore; `suspend_after`: seconds of
-    an outage after which campaigns are suspended; `checkpoint_bytes`: log size (bytes) above which one may be
-    worthwhile."""
+    """`suspend_after`: seconds of an outage after which campaigns are suspended; `checkpoint_bytes`: log size (bytes)
+    above which one may be worthwhile."""
 
-    settled_after: float
     suspend_after: float
     checkpoint_bytes: int
 
@@ -95,24 +112,20 @@ class Terms:
 class LaneDriver(Generic[T]):
     """One lane on one worker, from assignment to revocation."""
 
-    def __init__(
-        self, lane: int, worker: str, limits: Limits, flow: Flow, terms: Terms, around: Surroundings[T]
-    ) -> None:
+    def __init__(self, lane: int, worker: str, terms: Terms, around: Surroundings[T], flows: Flows = EXACT) -> None:
         self.state = LaneState()
         self.claim = Claim()
         self.replay = Replay()
-        self.line = Line(flow.window)
-        self.proposer = Proposer(limits, flow, around.breaker.rule, around.blocked, around.has_connection)
-        self.outage = Outage(lane, around.breaker, terms.suspend_after, around.document)
+        self.channels = Channels(Rules(around.blocked, around.quiet, flows), around.aggregator)
+        self.outages: dict[str, Outage] = {}
+        """By the name of the aggregator."""
         self.checkpointing = Checkpointing(terms.checkpoint_bytes)
-        self._punctuality = Punctuality(limits.rate)
+        self._lane = lane
+        self._suspend_after = terms.suspend_after
         self._worker = worker
-        self._window = flow.window
         self._around = around
-        self._check = LastCheck(around.breaker.rule, around.blocked, around.knows_consents, limits.quiet)
-        self._asking = Asking(terms.settled_after)
-        self._checked: dict[int, Checked] = {}
-        """Slices that were handed over, by the offset of their INTENT."""
+        self._check = LastCheck(around.blocked, around.knows_consents, around.quiet)
+        self._asking = Asking(self._aggregator_of)
         self._before = 0
         """The lane's epoch before the current record."""
         self._heartbeat_at = 0.0
@@ -126,12 +139,29 @@ class LaneDriver(Generic[T]):
     @property
     def under_way(self) -> int:
         """Slices whose INTENT was read back and that have no outcome yet."""
-        return self.line.count + len(self._checked)
+        return self.channels.under_way
+
+    @property
+    def rate(self) -> float:
+        """Segments per second that the lane's senders may submit together."""
+        return self.channels.roster.rate
+
+    @property
+    def suspended(self) -> int:
+        """Campaigns that this lane suspends, as of the last look."""
+        return sum(outage.suspended for outage in self.outages.values())
 
     def late(self, now: int) -> float:
-        """How late (s) the oldest due recipient of a running campaign is at `now` (ms), 0 without one."""
-        due = self.state.oldest_sendable()
-        return 0.0 if due is None or not self.active else self._punctuality.behind(due, now)
+        """How late (s) the oldest due recipient of a running campaign is at `now` (ms), 0 without one. Costs a look
+        at each sender that has somebody due."""
+        if not self.active:
+            return 0.0
+        latest = 0.0
+        for name in list(self.state.table.ready_senders()):
+            sender, due = self.channels.roster.get(name), self.state.oldest_sendable(name)
+            if sender is not None and due is not None:
+                latest = max(latest, behind(due, now, [flow.punctuality for flow in sender.limits()]))
+        return latest
 
     def on_assigned(self, nonce: str, now: Instant) -> list[Effect[T]]:
         """Rule L1: claim the lane; it becomes active when the OWNER with this `nonce` is read back."""
@@ -147,7 +177,7 @@ class LaneDriver(Generic[T]):
         """RESULTs for the INTENTs that we wrote and have not read back. We will not submit them, and only we know
         that; without these RESULTs the next owner would count them as unknown. Call this once it is known for each
         proposal whether the log has it."""
-        return [self._handed_over(offset, now) for offset in self.proposer.never_read()]
+        return [self._handed_over(flights, now) for flights in self.channels.proposals.never_read()]
 
     def read(self, offset: int, raw: bytes | None, now: Instant) -> tuple[list[Raw], list[Effect[T]]]:
         """The log has `raw` at `offset`. Returns the records to give to `on_raw` now, in order: none, this one, or
@@ -166,6 +196,7 @@ class LaneDriver(Generic[T]):
         if state is None:
             return [], []
         self.state = state
+        self.channels.roster.load(state)
         waiting = self.replay.buffered()
         text = f"loaded its checkpoint as of {self.replay.start}, {len(waiting)} records after it"
         return [*waiting, (offset, raw)], [Log("info", text)]
@@ -183,7 +214,7 @@ class LaneDriver(Generic[T]):
 
     def on_record(self, offset: int, record: LaneRecord, raw: bytes, now: Instant) -> list[Effect[T]]:
         """Process the next record of the log; returns what follows from it."""
-        self.proposer.read(offset, record, now.seconds)
+        self.channels.proposals.read(offset, record, now.seconds)
         self._before = self.state.epoch
         try:
             following = apply(self.state, offset, record, raw)
@@ -192,6 +223,10 @@ class LaneDriver(Generic[T]):
             # readers alike; stopping would stop all campaigns in this lane because of one record.
             text = f"cannot fold record {offset}"
             return [Log("error", text, error), Letter(offset, raw, f"{type(error).__name__}: {error}")]
+        if isinstance(record, AccountTerms | SenderTerms):
+            self.channels.roster.take(self.state, record)
+        elif isinstance(record, Control):
+            self.channels.wake_campaign(self.state, record.campaign, now.seconds)
         effects: list[Effect[T]] = []
         for effect in following:
             self._follow(effect, raw, now, effects)
@@ -202,12 +237,23 @@ class LaneDriver(Generic[T]):
         effects: list[Effect[T]] = []
         pauses: list[float | None] = [self._write_owner(now, effects)]
         if self.active:
-            effects += release_due(self.state, now.ms, RELEASED_AT_ONCE)
-            proposed, pause = self.proposer.propose(self.state, self.line, self.under_way, now)
-            effects += proposed
+            effects += release_due(
+                self.state,
+                now.ms,
+                lambda sender: self.channels.wake(self.state, sender, now.seconds),
+                RELEASED_AT_ONCE,
+            )
+            self.channels.wake_free(self.state, now.seconds)
+            for channel in self.channels.all():
+                proposed, pause = channel.proposer.propose(
+                    self.state, channel.line, channel.under_way, channel.messages, now
+                )
+                effects += proposed
+                pauses.append(pause)
             due = self.state.table.next_due()
-            pauses += [pause, None if due is None else max(0.0, (due - now.ms) / 1000)]
-            effects += self.outage.look(self.state, now)
+            pauses.append(None if due is None else max(0.0, (due - now.ms) / 1000))
+            for outage in self._outages():
+                effects += outage.look(self.state, now)
             pauses.append(self._heartbeat(now, effects))
             effects += self.checkpointing.on_time(self.state, now)
             effects += self._asking.on_time(self.state, now)
@@ -221,31 +267,27 @@ class LaneDriver(Generic[T]):
         return effects
 
     def on_line(self, now: Instant) -> list[Effect[T]]:
-        """Advance the head of the line as far as possible, then the slices behind it."""
+        """Advance the heads of all lines as far as possible, then the slices behind them. Asks to be called again
+        once, for the line that may go on first."""
         effects: list[Effect[T]] = []
-        while (head := self.line.head) is not None:
-            if pause := self.line.pause(now.seconds):
-                return [*effects, WakeLine(pause)]
-            # This comes before the last check: a slice that waits for a connection can still be held back.
-            if not self.line.connected:
-                if not self.line.connecting:
-                    self.line.connecting = True
-                    effects.append(Connect(head.flight.offset))
-                return effects
-            wait = self._check.pause(self.active, head.flight, now)
-            if wait is not None:
-                return [*effects, wait]
-            self._hand_over(now, effects)
+        waits = [
+            wait for channel in self.channels.all() if (wait := self._advance(channel, now, effects)) is not None
+        ]
+        effects += [wait for wait in waits if isinstance(wait, AwaitConsents)][:1]
+        pauses = [wait.seconds for wait in waits if isinstance(wait, WakeLine)]
+        if pauses:
+            effects.append(WakeLine(min(pauses)))
         return effects
 
-    def on_connected(self, now: Instant) -> list[Effect[T]]:
-        """The connection for the head of the line is there."""
-        self.line.connected = True
+    def on_connected(self, intent: int, now: Instant) -> list[Effect[T]]:
+        """The connection for the slice of an INTENT, the head of its line, is there."""
+        self.channels.at(intent).line.connected = True
         return self.on_line(now)
 
     def may_still_go(self, intent: int, now: Instant) -> bool:
         """Whether a slice may be written at `now`, the moment of the call."""
-        return self._check.may_still_go(self.state, self.active, self._checked[intent], now)
+        checked = self.channels.at(intent).checked[intent]
+        return self._check.may_still_go(self.state, self.active, checked, now)
 
     def on_answer(
         self, intent: int, answers: Sequence[Answered], written: float | None, now: Instant
@@ -256,10 +298,11 @@ class LaneDriver(Generic[T]):
         The slice is charged to the second in which it arrived. A slice that was not written because of a failure is
         charged too: the retry's back-off is longer than the window.
         """
-        checked = self._checked.pop(intent)
-        assert checked.charge is not None
-        self._window.settle(checked.charge, now.seconds if written is None else written, now.seconds)
-        return [self._report(checked, answers, now), Wake(0.0)]
+        checked = self.channels.at(intent).checked.pop(intent)
+        self.channels.left(intent)
+        for window, charge in checked.charges:
+            window.settle(charge, now.seconds if written is None else written, now.seconds)
+        return [self._report(checked.flights, answers, now), Wake(0.0)]
 
     def on_written(self, write: Write, offset: int | None, error: str, now: Instant) -> list[Effect[T]]:
         """Process the end of a write: the broker put the record at `offset`, or None because of `error`."""
@@ -274,7 +317,7 @@ class LaneDriver(Generic[T]):
                 self.claim.retry_later(now.seconds)
                 return [Log("warning", f"claiming it waits: {error}"), Wake(0.0)]
             case proposal:
-                return [*self.proposer.written(proposal, offset, error, self.state)]
+                return [*self.channels.proposals.written(proposal, offset, error, self.state)]
 
     def on_lookup(self, lookup: Lookup, answers: Sequence[Answered] | str, now: Instant) -> list[Effect[T]]:
         """Process what the aggregator answered about messages, or why it did not."""
@@ -288,15 +331,15 @@ class LaneDriver(Generic[T]):
     def _begin(self, offset: int) -> None:
         self.replay.begin(offset)
         self.claim.begin()
-        self.proposer.begin()
+        self.channels.proposals.begin()
         self.checkpointing.begin()
         self.state = LaneState()
         self.state.next_offset = offset
 
     def _follow(self, effect: Following, raw: bytes, now: Instant, effects: list[Effect[T]]) -> None:
         match effect:
-            case Submit(flight):
-                self._submit(flight, now, effects)
+            case Submit(intent, flights):
+                self._submit(intent, flights, now, effects)
             case Ask(flight):
                 if self.active:
                     self._asking.start(self.state, flight, now.seconds)
@@ -307,12 +350,28 @@ class LaneDriver(Generic[T]):
             case _:
                 effects.append(effect)
 
-    def _submit(self, flight: Flight, now: Instant, effects: list[Effect[T]]) -> None:
-        if flight.epoch != self.claim.epoch:
+    def _submit(self, intent: int, flights: list[Flight], now: Instant, effects: list[Effect[T]]) -> None:
+        if flights[0].epoch != self.claim.epoch:
             return
-        if not self.active:
-            effects.append(self._handed_over(flight.offset, now))
+        channel = self.channels.of(flights[0].sender)
+        if not self.active or channel is None:
+            effects.append(self._handed_over([flight.id for flight in flights], now))
             return
+        elsewhere = [flight.id for flight in flights if self._aggregator_of(flight) != channel.proposer.aggregator]
+        if elsewhere:
+            # A sender has got another aggregator since the INTENT was written.
+            effects.append(self._handed_over(elsewhere, now))
+        here = [flight for flight in flights if flight.id not in elsewhere]
+        ready = [queued for flight in here if (queued := self._queued(flight, now, effects)) is not None]
+        if not ready:
+            return
+        self.channels.entered(intent, channel)
+        channel.line.join(slice_of(intent, ready))
+        if channel.line.count == 1:
+            effects += self.on_line(now)
+
+    def _queued(self, flight: Flight, now: Instant, effects: list[Effect[T]]) -> QueuedFlight | None:
+        """A flight as it stands in line; None where it cannot be rendered."""
         try:
             prepared = self._around.prepare(self.state, flight)
         except Exception as error:  # noqa: BLE001
@@ -320,11 +379,11 @@ class LaneDriver(Generic[T]):
             # The flight needs a RESULT in any case: other slices wait for its slot.
             groups = [ResultGroup(outcome="rejected", reason=written(Reason.CANNOT_RENDER, repr(error)))]
             effects.append(Log("error", f"cannot render {flight.key}", error))
-            effects.append(Report(Result(intent=flight.offset, groups=groups, at=now.ms)))
-            return
-        self.line.join(flight, prepared, self._due(flight))
-        if self.line.count == 1:
-            effects += self.on_line(now)
+            effects.append(Report(Result(flights=[FlightResult(flight=flight.id, groups=groups)], at=now.ms)))
+            return None
+        sender = self.channels.roster.known(flight.sender)
+        assert sender is not None, "it was picked from"
+        return QueuedFlight(flight, prepared, sender.shares(prepared.segments), self._due(flight))
 
     def _owned(self, nonce: str, now: Instant, effects: list[Effect[T]]) -> None:
         self._asking.clear()
@@ -333,18 +392,19 @@ class LaneDriver(Generic[T]):
             # The lane is still assigned to us: a record of its former owner came late.
             effects.append(Log("warning", "a late OWNER of a former owner took it; claiming it again"))
             self.claim.retry_later(now.seconds)
-        self.proposer.owned()
+        self.channels.proposals.clear()
         if not self.active:
             return
+        self.channels.wake_all()
         # After a rebalance that only revoked and reassigned the lane, our own window has its last second exactly.
         was_ours_before = bool(self.claim.epoch) and self._before == self.claim.epoch
         if not was_ours_before:
-            self._punctuality.begin(self.state.last_intent_at)
+            self.channels.roster.begin(self.state.last_intent_at)
         self.claim.epoch = self.state.epoch
         self._heartbeat_at = now.seconds
         effects.append(Claimed(self.state.epoch, now.seconds - self.claim.assigned_at))
         if not was_ours_before and starts_full(self.state.last_intent_at, self.state.owned_at):
-            self._window.start_full(now.seconds)
+            self.channels.roster.start_full(now.seconds)
 
     def _write_owner(self, now: Instant, effects: list[Effect[T]]) -> float | None:
         """Claim the lane if it is time. Returns the seconds until then; None if no claim is due."""
@@ -357,37 +417,77 @@ class LaneDriver(Generic[T]):
         return None
 
     def _heartbeat(self, now: Instant, effects: list[Effect[T]]) -> float:
-        """Write a HEARTBEAT if it is time: this owner is alive, and whether its aggregator works
+        """Write a HEARTBEAT if it is time: this owner is alive, and which aggregators do not work
         (`pipeline.lane.lateness`). It is written once, because a late one would be wrong. Returns the seconds until
         the next."""
         if now.seconds - self._heartbeat_at >= HEARTBEAT_MS / 1000:
             self._heartbeat_at = now.seconds
-            able = self._around.breaker.rule.state == "closed"
-            effects.append(Write(Heartbeat(epoch=self.state.epoch, able=able, at=now.ms)))
+            known = self.channels.aggregators.items()
+            down = sorted(name for name, aggregator in known if aggregator.breaker.rule.state != "closed")
+            effects.append(Write(Heartbeat(epoch=self.state.epoch, down=down, at=now.ms)))
         return self._heartbeat_at + HEARTBEAT_MS / 1000 - now.seconds
 
-    def _hand_over(self, now: Instant, effects: list[Effect[T]]) -> None:
-        """Take the head out of the line: hand over those who may go, and report the others."""
-        head = self.line.head
-        assert head is not None
-        self.line.leave(now.seconds, self.proposer.out)
+    def _outages(self) -> list[Outage]:
+        for name, aggregator in self.channels.aggregators.items():
+            if name not in self.outages:
+                self.outages[name] = Outage(
+                    self._lane, aggregator.breaker, self._suspend_after, self._around.document
+                )
+        return list(self.outages.values())
+
+    def _aggregator_of(self, flight: Flight) -> LaneAggregator | None:
+        terms = self.state.senders.get(flight.sender)
+        return None if terms is None else self._around.aggregator(terms.aggregator)
+
+    def _advance(self, channel: Channel, now: Instant, effects: list[Effect[T]]) -> WakeLine | AwaitConsents | None:
+        """Advance the head of a line as far as possible, then the slices behind it. Returns what it waits for if a
+        call of `on_line` is to go on."""
+        line, aggregator = channel.line, channel.proposer.aggregator
+        while (head := line.head) is not None:
+            if pause := line.pause(now.seconds):
+                return WakeLine(pause)
+            # This comes before the last check: a slice that waits for a connection can still be held back.
+            if not line.connected:
+                if not line.connecting:
+                    line.connecting = True
+                    effects.append(Connect(head.intent, aggregator.name))
+                return None
+            wait = self._check.pause(aggregator.breaker.rule, self.active, head, now)
+            if wait is not None:
+                return wait
+            self._hand_over(channel, head, now, effects)
+        return None
+
+    def _hand_over(self, channel: Channel, head: QueuedSlice, now: Instant, effects: list[Effect[T]]) -> None:
+        """Take the head out of its line: hand over those who may go, and report the others."""
+        channel.line.leave(now.seconds, channel.proposer.way.intents)
         effects.append(Wake(0.0))
-        flight, prepared = head.flight, head.prepared
+        breaker = channel.proposer.aggregator.breaker.rule
         try:
-            held = self._check.check(self.state, self.active, head, now)
+            flights = self._check.check(self.state, breaker, self.active, head, now)
         except Exception as error:  # noqa: BLE001
             # A defect. The slices behind go on; this one stays in flight, and the next owner counts it as unknown.
-            effects += [Log("error", f"cannot check {flight.key}", error), Disconnect(flight.offset)]
+            keys = {flight.flight.key for flight in head.flights}
+            effects += [Log("error", f"cannot check {sorted(keys)}", error), Disconnect(head.intent)]
+            self.channels.left(head.intent)
             return
-        goes = None in held
-        charge = self._window.spend(now.seconds, prepared.segments) if goes else None
-        checked = Checked(flight, prepared.numbers, held, now.boot, charge)
-        if goes:
-            self._checked[flight.offset] = checked
-            late = self._punctuality.handed_over(head.due, prepared.segments, now.ms)
-            effects.append(HandOver(flight.offset, checked.going(prepared.items), prepared.segments, late))
-        else:
-            effects += [self._report(checked, [], now), Disconnect(flight.offset)]
+        going = [(one, checked) for one, checked in zip(head.flights, flights, strict=True) if checked.goes]
+        if not going:
+            self.channels.left(head.intent)
+            effects += [self._report(flights, [], now), Disconnect(head.intent)]
+            return
+        shares = (
+            head.shares if len(going) == len(flights) else slice_of(head.intent, [one for one, _ in going]).shares
+        )
+        charges = [(flow.window, flow.spend(now.seconds, segments)) for flow, segments in shares]
+        channel.checked[head.intent] = Checked(flights, now.boot, charges)
+        late = [
+            handed_over(one.due, now.ms, [(flow.punctuality, segments) for flow, segments in one.shares])
+            for one, _ in going
+        ]
+        items = [item for one, checked in going for item in checked.going(one.prepared.items)]
+        segments = sum(one.prepared.segments for one, _ in going)
+        effects.append(HandOver(head.intent, items, segments, late))
 
     def _due(self, flight: Flight) -> int:
         """When the first recipient of a flight was to go (ms)."""
@@ -395,10 +495,17 @@ class LaneDriver(Generic[T]):
         due = planned(self.state.chunks[chunk], self.state.work(chunk), start)
         return max(due, self.state.resumed.get(flight.key[0], 0))
 
-    def _report(self, checked: Checked, answers: Sequence[Answered], now: Instant) -> Report:
-        groups = result_groups(checked.held, answers, checked.flight, now.ms)
-        return Report(Result(intent=checked.flight.offset, groups=groups, at=now.ms))
+    def _report(self, flights: Sequence[CheckedFlight], answers: Sequence[Answered], now: Instant) -> Report:
+        """The RESULT of a slice's flights; the answers are about those of their recipients who went, in order."""
+        results: list[FlightResult] = []
+        begin = 0
+        for checked in flights:
+            end = begin + checked.held.count(None)
+            groups = result_groups(checked.held, answers[begin:end], checked.flight, now.ms)
+            results.append(FlightResult(flight=checked.flight.id, groups=groups))
+            begin = end
+        return Report(Result(flights=results, at=now.ms))
 
-    def _handed_over(self, intent: int, now: Instant) -> Report:
+    def _handed_over(self, flights: list[int], now: Instant) -> Report:
         groups = [ResultGroup(outcome="retry", reason=Reason.HANDED_OVER, due=now.ms)]
-        return Report(Result(intent=intent, groups=groups, at=now.ms))
+        return Report(Result(flights=[FlightResult(flight=flight, groups=groups) for flight in flights], at=now.ms))

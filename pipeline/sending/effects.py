@@ -83,20 +83,21 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Get a connection for the slice of this INTENT, and call `on_connected`."""
+    """Get a connection to the aggregator for the slice of this INTENT, and call `on_connected`."""
 
     intent: int
+    aggregator: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Generic[T]):
     """Submit `batch` on the slice's connection, and call `on_answer`. Call `may_still_go` just before writing.
-    `late` is how late (s) the slice is (`pipeline.sending.submitting.punctuality`)."""
+    `late` is how late (s) the flights are that go (`pipeline.sending.senders.punctuality`)."""
 
     intent: int
     batch: list[T]
     segments: int
-    late: float
+    late: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ class Wake:
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookup:
     """Ask the aggregator what became of the messages with these ids, and call `on_lookup`. `indices` are their
-    places in the INTENT."""
+    places in the flight."""
 
-    intent: int
+    flight: int
+    aggregator: str
     ids: list[str]
     indices: Sequence[int]
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from pipeline.lane.state import LaneState
 from pipeline.sending.effects import Announce, Instant
-from pipeline.sending.outage.breaker import Breaker
+from pipeline.sending.outage.aggregator import SharedBreaker
 from schemas.campaign import CampaignDocument, Note, Suspension
+from schemas.lane import SenderId
 from schemas.reasons import Reason, written
 
 PAUSE: Final = 0.5
@@ -26,19 +27,9 @@ AGAIN: Final = 5.0
 """Seconds after which a withdrawal is repeated, if the campaign's document still has the announcement."""
 
 
-class SharedBreaker(Protocol):
-    """The breaker of an aggregator, shared by the lanes of a worker."""
-
-    name: str
-    """The aggregator's name in the settings."""
-    rule: Breaker
-    held_until_ms: int
-    """Until when the aggregator takes nothing from this account (ms), as it last said."""
-
-
 class Outage:
-    """One lane's announcements about outages. `suspend_after`: seconds of an outage after which campaigns are
-    suspended; `document`: a campaign's newest document, None if it is not known."""
+    """One lane's announcements about outages of one aggregator. `suspend_after`: seconds of an outage after which
+    campaigns are suspended; `document`: a campaign's newest document, None if it is not known."""
 
     def __init__(
         self,
@@ -47,7 +38,7 @@ class Outage:
         suspend_after: float,
         document: Callable[[str], CampaignDocument | None],
     ) -> None:
-        self._by = f"lane {lane}"
+        self._by = f"lane {lane}, aggregator {breaker.name}"
         self._breaker = breaker
         self._suspend_after = suspend_after
         self._document = document
@@ -71,7 +62,11 @@ class Outage:
 
     def _look(self, state: LaneState, now: Instant) -> list[Announce]:
         rule = self._breaker.rule
-        waiting = {campaign for campaign, _ in state.table.ready_keys() if state.running(campaign)}
+        waiting = {
+            campaign
+            for sender, (campaign, _) in state.table.ready_queues()
+            if state.running(campaign) and _uses(state, sender, self._breaker.name)
+        }
         self._waiting |= waiting
         if rule.state != "closed":
             return self._each(waiting, lambda document: self._say(document, now))
@@ -145,3 +140,8 @@ class Outage:
 
     def _waits(self, detail: str) -> str:
         return written(Reason.WAITING_FOR_AGGREGATOR, f"{self._breaker.name}: {detail}")
+
+
+def _uses(state: LaneState, sender: SenderId, aggregator: str) -> bool:
+    terms = state.senders.get(sender)
+    return terms is not None and terms.aggregator == aggregator

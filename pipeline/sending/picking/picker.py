@@ -1,4 +1,5 @@
-"""What a lane's owner writes next: the slice to submit, and the slices that must leave the queue (rules L5 to L7).
+"""What a lane's owner writes next for a sender: the slice to submit, and the slices that must leave the queue (rules
+L5 to L7).
 
 Nothing here changes the lane's state: a pick is a proposal, and the log decides. Until the owner reads its record
 back, the spans that it picked are kept in `Picked`, so that they are not picked twice.
@@ -6,19 +7,19 @@ back, the spans that it picked are kept in `Picked`, so that they are not picked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from pipeline.eligibility.optouts import Blocked
-from pipeline.lane.delay_table import Span
+from pipeline.lane.delay_table import QueueId, Span
 from pipeline.lane.lateness import is_too_late
 from pipeline.lane.scheduler import FairShare, Key
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import FIELD, next_day, normal
 from pipeline.timing.quiet_gate import held_until
 from pipeline.timing.quiet_hours import QuietHours
-from schemas.lane import Defer, Drop, Intent, Slice, Work
+from schemas.lane import Defer, Drop, Pick, SenderId, Slice, Work
 from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
@@ -64,20 +65,21 @@ def _without(part: tuple[int, int], low: int, high: int) -> list[tuple[int, int]
 
 
 @dataclass(slots=True)
-class Pick:
-    """The records to write for one slice; `segments` are those of the intent."""
+class Picks:
+    """What to write for one slice; `segments` are those of the `pick`."""
 
-    intent: Intent | None
+    pick: Pick | None
     drops: list[Drop | Defer]
     segments: int
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a slice may hold at most, in messages and in segments, and of whom. `carrier_daily`: the lane's limits per
-    carrier and day (names as `carrier_day.normal` gives them), whoever exceeds them waits until the next day. `quiet`
-    None: nobody's hours are looked at."""
+    """What a slice of a sender may hold at most, in messages and in segments, and of whom. `carrier_daily`: the
+    brand's limits per carrier and day (names as `carrier_day.normal` gives them), whoever exceeds them waits until
+    the next day. `quiet` None: nobody's hours are looked at."""
 
+    sender: SenderId
     messages: int
     segments: int
     carrier_daily: Mapping[str, int] | None = None
@@ -91,26 +93,32 @@ def pick(
     blocked: Blocked,
     now: int,
     room: Room,
-) -> Pick | None:
-    """Choose the next slice that fits into `room` (but at least one message).
+) -> Picks | None:
+    """Choose the next slice that fits into `room` (but at least one message); `share` is the sender's.
 
     Due spans must have been released up to `now` (ms). None when nothing can be picked. Recipients that are opted out
     or held count as messages, so a pick looks at no more recipients than there is room for.
     """
-    ready = [key for key in state.table.ready_keys() if state.running(key[0]) and _has_free(state, picked, key)]
+    sender = room.sender
+    ready = [
+        key
+        for key in state.table.ready_keys(sender)
+        if state.running(key[0]) and _has_free(state, picked, (sender, key))
+    ]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
     key = share.choose(ready, settings)
     if key is None:
         return None
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
-        return Pick(None, [_expire(state, _free(state, picked, key), Reason.DEADLINE, now)], 0)
+        return Picks(None, [_expire(state, _free(state, picked, (sender, key)), Reason.DEADLINE, now)], 0)
     check = _nobody if settings[key[0]].messages[key[1]].to_opted_out else blocked
     hours = None if room.quiet is None or settings[key[0]].transactional else _Hours(room.quiet, now)
-    left = _carriers_left(state, picked, room.carrier_daily, now)
-    taken = _Slice(room.messages, room.segments, left, next_day(now), hours)
+    left = _carriers_left(state, sender, picked, room.carrier_daily, now)
+    tomorrow = next_day(now, state.zone(sender[0])) if left else 0
+    taken = _Slice(room.messages, room.segments, left, tomorrow, hours)
     late: list[Slice] = []
-    for span in state.table.ready(key):
+    for span in state.table.ready((sender, key)):
         if is_too_late(state, span, now):
             late += ((span.chunk, start, stop) for start, stop in picked.free(span))
         else:
@@ -128,60 +136,63 @@ def _nobody(numbers: list[int]) -> list[str]:
     return [""] * len(numbers)
 
 
-def expired(state: LaneState, picked: Picked, now: int) -> Drop | None:
-    """The next Drop of recipients past the deadline or too late, None if there are none; for times in which nothing
-    may be submitted."""
-    for key in state.table.ready_keys():
-        if not state.running(key[0]):
+def expired(state: LaneState, senders: Iterable[SenderId], picked: Picked, now: int) -> Drop | None:
+    """The next Drop of the senders' recipients past the deadline or too late, None if there are none; for times in
+    which nothing may be submitted."""
+    for queue in [(sender, key) for sender in senders for key in state.table.ready_keys(sender)]:
+        campaign = queue[1][0]
+        if not state.running(campaign):
             continue
-        deadline = state.campaigns[key[0]].settings.deadline
-        if deadline is not None and now >= deadline and _has_free(state, picked, key):
-            return _expire(state, _free(state, picked, key), Reason.DEADLINE, now)
-        if late := _too_late(state, picked, key, now):
+        deadline = state.campaigns[campaign].settings.deadline
+        if deadline is not None and now >= deadline and _has_free(state, picked, queue):
+            return _expire(state, _free(state, picked, queue), Reason.DEADLINE, now)
+        if late := _too_late(state, picked, queue, now):
             return _expire(state, late, Reason.TOO_LATE, now)
     return None
 
 
-def _too_late(state: LaneState, picked: Picked, key: Key, now: int) -> list[Slice]:
+def _too_late(state: LaneState, picked: Picked, queue: QueueId, now: int) -> list[Slice]:
     """The recipients who are too late at the head of the queue, where those are that have waited longest."""
-    spans = takewhile(lambda span: is_too_late(state, span, now), state.table.ready(key))
+    spans = takewhile(lambda span: is_too_late(state, span, now), state.table.ready(queue))
     late = ((span.chunk, start, stop) for span in spans for start, stop in picked.free(span))
     return list(islice(late, EXPIRED_AT_ONCE))
 
 
-def _free(state: LaneState, picked: Picked, key: Key) -> list[Slice]:
-    free = ((s.chunk, start, stop) for s in state.table.ready(key) for start, stop in picked.free(s))
+def _free(state: LaneState, picked: Picked, queue: QueueId) -> list[Slice]:
+    free = ((s.chunk, start, stop) for s in state.table.ready(queue) for start, stop in picked.free(s))
     return list(islice(free, EXPIRED_AT_ONCE))
 
 
 def _carriers_left(
-    state: LaneState, picked: Picked, limits: Mapping[str, int] | None, now: int
+    state: LaneState, sender: SenderId, picked: Picked, limits: Mapping[str, int] | None, now: int
 ) -> dict[str, int] | None:
-    """Segments that each limited carrier may still get today, less what is on its way to the log."""
+    """Segments of the sender's brand that each limited carrier may still get today, less what is on its way to the
+    log."""
     if not limits:
         return None
-    left = state.carriers.left(now, limits)
+    brand = state.brand_of(sender)
+    left = state.carriers.left(brand, state.day(sender[0], now), limits)
     for slice_ in picked.slices():
+        if state.brand_of(state.chunks[slice_[0]].sender) != brand:
+            continue
         for carrier, segments in zip(*(state.carriers_of(slice_) or ((), ())), strict=True):
             if normal(carrier) in left:
                 left[normal(carrier)] -= segments
     return left
 
 
-def _has_free(state: LaneState, picked: Picked, key: Key) -> bool:
-    return any(picked.free(span) for span in state.table.ready(key))
+def _has_free(state: LaneState, picked: Picked, queue: QueueId) -> bool:
+    return any(picked.free(span) for span in state.table.ready(queue))
 
 
-def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Pick:
+def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Picks:
     drops: list[Drop | Defer] = []
     for reason, slices in taken.dropped.items():
         drops.append(Drop(epoch=state.epoch, slices=slices, state="skipped", reason=reason, at=now))
     for (due, reason), slices in taken.deferred.items():
         drops.append(Defer(epoch=state.epoch, slices=slices, due=due, reason=reason, at=now))
-    intent = None
-    if taken.slices:
-        intent = Intent(epoch=state.epoch, campaign=key[0], message=key[1], slices=taken.slices, at=now)
-    return Pick(intent, drops, taken.used)
+    chosen = Pick(campaign=key[0], message=key[1], slices=taken.slices) if taken.slices else None
+    return Picks(chosen, drops, taken.used)
 
 
 def _expire(state: LaneState, slices: list[Slice], reason: str, now: int) -> Drop:

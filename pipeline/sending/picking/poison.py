@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pipeline.lane.delay_table import Span
 from pipeline.lane.state import LaneState
 from pipeline.sending.picking.picker import Picked
-from schemas.lane import Slice
+from schemas.lane import SenderId, Slice
 
 
 class _Only(Picked):
@@ -23,14 +23,14 @@ class _Only(Picked):
 
 
 def find_poison(
-    state: LaneState, picked: Picked, attempt: Callable[[Picked], object]
+    state: LaneState, sender: SenderId, picked: Picked, attempt: Callable[[Picked], object]
 ) -> tuple[list[Slice], str] | None:
-    """The slices of the first ready span for which `attempt` raises, and the error; None if it never raises.
+    """The slices of the sender's first ready span for which `attempt` raises, and the error; None if it never raises.
 
     `attempt` picks from what it is given and must change nothing.
     """
-    for key in state.table.ready_keys():
-        for span in state.table.ready(key):
+    for key in state.table.ready_keys(sender):
+        for span in state.table.ready((sender, key)):
             slices = [(span.chunk, start, stop) for start, stop in picked.free(span)]
             if not slices or not state.running(key[0]):
                 continue

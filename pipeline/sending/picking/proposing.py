@@ -1,203 +1,280 @@
-"""What a live owner writes into its lane next, within its slots and limits, and which of it is still in transit.
+"""What a live owner writes next for the senders of one channel, within the limits of each.
 
-A pick is a proposal: the log, read back, decides what becomes of it.
+A fast sender has a channel to itself. The slow ones of an aggregator share one: an INTENT, and then a request, has a
+slice of each whose turn it is, or is about to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
-from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState, unpack
-from pipeline.limits.rate import Pace, ReadBack, Window, slice_segments
-from pipeline.sending.effects import Instant, Letter, Log, Plain, Wake, Write
-from pipeline.sending.outage.breaker import Breaker
-from pipeline.sending.picking.picker import Pick, Picked, Room, expired, pick
+from pipeline.limits.rate import ReadBack, most_under_way
+from pipeline.sending.effects import Instant, Letter, Log, Plain, Write
+from pipeline.sending.outage.aggregator import LaneAggregator
+from pipeline.sending.picking.picker import Picked, Picks, Room, expired, pick
 from pipeline.sending.picking.poison import find_poison
+from pipeline.sending.picking.proposals import OnTheWay, Proposals
+from pipeline.sending.senders.flow import Flow, Flows, Share
+from pipeline.sending.senders.roster import LaneAccount, LaneSender, carriers_of
+from pipeline.sending.senders.schedule import Schedule
 from pipeline.sending.submitting.line import Line
 from pipeline.timing.quiet_hours import QuietHours
-from schemas.lane import Defer, Drop, Intent, LaneRecord, Slice
+from schemas.lane import MOST_PICKS, Defer, Drop, Intent, Pick
 from schemas.reasons import Reason
 
-Proposal = Intent | Drop | Defer
+TOGETHER: Final = 0.02
+"""Seconds by which a slow sender's turn comes early at most, so that many share an INTENT."""
+AFTER_DEFECT: Final = 1.0
+"""Seconds until a sender has its turn again from whom nothing could be picked because of a defect."""
+URGENT, NORMAL = 0.0, 1.0
+"""In what order senders wait for their account's limit."""
+AT_ONCE: Final = 0.0
+"""The turn of a sender with an urgent message: before all others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of one lane: `rate` in segments per second, `batch` messages in a slice, `slots` slices under way,
-    `carrier_daily` segments per carrier and day."""
+class Rules:
+    """What a proposer asks about recipients. `blocked`: why an account may not write to numbers."""
 
-    rate: float
-    batch: int
-    slots: int
-    carrier_daily: Mapping[str, int]
-    account: str = ""
-    quiet: QuietHours = field(default_factory=QuietHours)
-    """Of the lane's account."""
+    blocked: Callable[[str, list[int]], list[str]]
+    quiet: Callable[[str], QuietHours]
+    flows: Flows
 
 
 @dataclass(slots=True)
-class Flow:
-    """How fast slices leave: at most `slots` under way, each of at most `size(state, now in ms, room)` segments when
-    the limit has `room` for that many."""
+class _Draft:
+    """An INTENT in the making, of `most` messages at most."""
 
-    pace: Pace
-    window: Window
-    slots: int
-    size: Callable[[LaneState, int, float], int]
+    most: int
+    picks: list[Pick] = field(default_factory=list)
+    shares: dict[Flow, int] = field(default_factory=dict)
+    messages: int = 0
 
+    @property
+    def is_full(self) -> bool:
+        return self.messages >= self.most or len(self.picks) >= MOST_PICKS
 
-def flow_of(limits: Limits) -> Flow:
-    """The flow that keeps a lane's limits exactly."""
-    pace, window = Pace(limits.rate), Window(limits.rate)
-    return Flow(pace, window, limits.slots, lambda state, now, room: slice_segments(limits.rate, room))
+    def add(self, chosen: Pick, shares: list[Share]) -> None:
+        self.picks.append(chosen)
+        self.messages += sum(stop - start for _, start, stop in chosen.slices)
+        for flow, segments in shares:
+            self.shares[flow] = self.shares.get(flow, 0) + segments
 
 
 class Proposer:
-    """Picks for one lane. `has_connection`: whether a connection to the aggregator is free."""
+    """Picks for one channel: for one fast sender, or for all slow ones of an aggregator (`is_shared`)."""
 
     def __init__(
-        self,
-        limits: Limits,
-        flow: Flow,
-        breaker: Breaker,
-        blocked: Blocked,
-        has_connection: Callable[[], bool],
+        self, aggregator: LaneAggregator, rules: Rules, proposals: Proposals, rate: float, *, is_shared: bool
     ) -> None:
-        self._limits = limits
-        self._flow = flow
-        self._breaker = breaker
-        self._blocked = blocked
-        self._has_connection = has_connection
-        self._read_back = ReadBack(flow.window.limit)
-        self._share = FairShare()
-        self.picked = Picked()
-        self.out = 0
-        """INTENTs that are not read back yet."""
-        self._sent: dict[Slice, tuple[float, int]] = {}
-        """When each of them was written (s), and its segments, by its first slice."""
-        self._unread: set[int] = set()
-        """Offsets of our INTENTs that the broker has acknowledged and that we have not read back."""
+        """`rate`: of the fast sender, 0 in a shared channel."""
+        self.aggregator = aggregator
+        self.way = OnTheWay(ReadBack(rate))
+        self._rules = rules
+        self._proposals = proposals
+        self._early = TOGETHER if is_shared else 0.0
+        self._is_shared = is_shared
+        self._senders: dict[LaneSender, float] = {}
+        """Those whose channel this is, with what each may submit."""
+        self._rate = 0.0
+        self._turns: Schedule[LaneSender | LaneAccount] = Schedule()
+        self._held: dict[LaneAccount, Schedule[LaneSender]] = {}
+        """Senders that wait for their account's limit."""
 
-    def begin(self) -> None:
-        """The log is read from a new beginning."""
-        self._unread.clear()
-        self.picked.clear()
-        self._sent.clear()
+    def join(self, sender: LaneSender) -> None:
+        """The sender is picked from here from now on, or has other terms."""
+        rate = 0.0 if sender.terms is None else sender.terms.rate
+        self._rate += rate - self._senders.get(sender, 0.0)
+        self._senders[sender] = rate
+        self._turns.put(sender, AT_ONCE)
 
-    def owned(self) -> None:
-        """The lane has a new owner; what was proposed before is void."""
-        self.picked.clear()
-        self._sent.clear()
-        self.out = 0
+    def leave(self, sender: LaneSender) -> None:
+        """The sender is not picked from here anymore."""
+        self._rate -= self._senders.pop(sender, 0.0)
+        self._turns.remove(sender)
+        for held in self._held.values():
+            held.remove(sender)
 
-    def read(self, offset: int, record: LaneRecord, now: float) -> None:
-        """The log has `record` at `offset`."""
-        self._unread.discard(offset)
-        if isinstance(record, Intent | Drop | Defer):
-            self.picked.discard(record.slices)
-        if isinstance(record, Intent):
-            self.out = max(0, self.out - 1)
-            if record.slices and (sent := self._sent.pop(record.slices[0], None)) is not None:
-                self._read_back.observe(now - sent[0])
+    def wake(self, state: LaneState, sender: LaneSender, now: float) -> None:
+        """The sender may have something to send."""
+        urgent = _is_urgent(state, sender)
+        self._turns.put(sender, AT_ONCE if urgent else now)
 
-    def never_read(self) -> list[int]:
-        """Offsets of our INTENTs that were not read back; from now on they count as read."""
-        offsets = sorted(self._unread)
-        self._unread.clear()
-        return offsets
+    def wake_all(self) -> None:
+        """All may have something to send."""
+        for sender in self._senders:
+            self._turns.put(sender, AT_ONCE)
 
-    def written(self, record: Proposal, offset: int | None, error: str, state: LaneState) -> list[Plain]:
-        """What became of a proposal: the broker put it at `offset`, or None with the `error`."""
-        if offset is not None:
-            if isinstance(record, Intent) and offset >= state.next_offset:
-                self._unread.add(offset)
-            return []
-        # The log may have it nevertheless. Then it counts when it is read; if not, the slices are free again.
-        if record.epoch == state.epoch:
-            self.picked.discard(record.slices)
-            self._sent.pop(record.slices[0], None)
-            self.out = max(0, self.out - isinstance(record, Intent))
-        return [Log("warning", error), Wake(0.0)]
-
-    def propose(self, state: LaneState, line: Line, under_way: int, now: Instant) -> tuple[list[Plain], float | None]:
-        """Write what the limits allow now, with `under_way` slices that have no outcome. Also returns the seconds
-        until the limits allow more; None if time alone does not change that."""
+    def propose(
+        self, state: LaneState, line: Line, under_way: int, messages: int, now: Instant
+    ) -> tuple[list[Plain], float | None]:
+        """Write what the limits allow now, with `under_way` slices of so many `messages` that have no outcome. Also
+        returns the seconds until the limits allow more; None if time alone does not change that."""
         effects: list[Plain] = []
-        while self._has_a_slot(line, under_way):
-            pause = max(self._flow.pace.wait(now.seconds), self._until_room(state, line, now))
-            if pause > 0:
-                return effects, pause
-            messages = self._breaker.allowance(now.seconds, self.out + under_way)
-            if not messages:
+        while self._has_a_slot(line, messages):
+            at = self._turns.next_at()
+            if at is None or at > now.seconds:
+                return effects, None if at is None else at - now.seconds
+            allowed = self.aggregator.breaker.rule.allowance(now.seconds, self.way.intents + under_way)
+            if not allowed:
                 # Deadlines apply even while nothing may be submitted.
-                drop = expired(state, self.picked, now.ms)
+                senders = [sender.id for sender in self._senders]
+                drop = expired(state, senders, self._proposals.picked, now.ms)
                 return effects + ([] if drop is None else [self._write(drop)]), None
-            picked = self._pick(state, now, self._room(state, line, now, messages))
-            effects += picked
-            if not any(isinstance(effect, Write) for effect in picked):
-                break
+            most = min(self.aggregator.batch, allowed, self._most(line) - messages - self.way.messages)
+            effects += self._propose(state, _Draft(most), now)
         return effects, None
 
-    def _has_a_slot(self, line: Line, under_way: int) -> bool:
-        waiting = self.out + line.count
-        if waiting >= line.most or (waiting and not self._has_connection()):
+    def _has_a_slot(self, line: Line, messages: int) -> bool:
+        waiting = self.way.intents + line.count
+        if waiting >= line.most or (waiting and not self.aggregator.has_connection()):
             return False
-        return self.out + under_way < self._flow.slots
+        return messages + self.way.messages < self._most(line)
 
-    def _until_room(self, state: LaneState, line: Line, now: Instant) -> float:
+    def _most(self, line: Line) -> int:
+        if not self._rules.flows.is_exact:
+            return 1 << 60
+        return most_under_way(self._rate, self.aggregator.batch, self.aggregator.in_flight)
+
+    def _propose(self, state: LaneState, draft: _Draft, now: Instant) -> list[Plain]:
+        effects: list[Plain] = []
+        while not draft.is_full and (self._is_shared or not draft.picks):
+            entry = self._turns.pop(now.seconds + self._early)
+            if entry is None:
+                break
+            if isinstance(entry, LaneAccount):
+                effects += self._from_account(state, entry, draft, now)
+            else:
+                effects += self._from_sender(state, entry, draft, now)
+        if draft.picks:
+            intent = Intent(epoch=state.epoch, picks=draft.picks, at=now.ms)
+            self._proposals.wrote_intent(intent, self.way, now.seconds, list(draft.shares.items()), draft.messages)
+            self.aggregator.breaker.rule.proposed(now.seconds)
+            effects.append(Write(intent))
+        return effects
+
+    def _from_account(self, state: LaneState, account: LaneAccount, draft: _Draft, now: Instant) -> list[Plain]:
+        """Its limit has room again: its senders have their turns, as long as it has."""
+        effects: list[Plain] = []
+        held = self._held[account]
+        while not draft.is_full and (self._is_shared or not draft.picks):
+            first = held.next_at()
+            if first is None:
+                return effects
+            sender = held.pop(first)
+            assert sender is not None
+            if account.binds and self._account_pause(state, sender, now) > self._early:
+                held.put(sender, URGENT)  # it was the first, and stays so
+                break
+            effects += self._pick(state, sender, draft, now)
+        self._await_account(state, account, now)
+        return effects
+
+    def _from_sender(self, state: LaneState, sender: LaneSender, draft: _Draft, now: Instant) -> list[Plain]:
+        if sender.terms is None or sender.id not in state.table.ready_senders():
+            return []
+        pause = self._pause(state, sender.flow, now)
+        if pause > self._early:
+            self._turns.put(sender, now.seconds + pause)
+            return []
+        account = sender.account
+        if account.binds:
+            held = self._held.setdefault(account, Schedule())
+            if held.next_at() is not None or self._account_pause(state, sender, now) > self._early:
+                held.put(sender, URGENT if _is_urgent(state, sender) else NORMAL)
+                self._await_account(state, account, now)
+                return []
+        return self._pick(state, sender, draft, now)
+
+    def _await_account(self, state: LaneState, account: LaneAccount, now: Instant) -> None:
+        held = self._held[account]
+        first = held.next_at()
+        if first is not None:
+            pause = self._pause(state, account.flow, now) if account.binds else 0.0
+            # Not at once: it is looked at until nobody has a turn.
+            self._turns.put(account, now.seconds + max(pause, self._early + 1e-6))
+
+    def _account_pause(self, state: LaneState, sender: LaneSender, now: Instant) -> float:
+        size = min(self._size(state, sender.flow, now), self._size(state, sender.account.flow, now))
+        return sender.account.flow.pause(now.seconds, size, self.way.read_back.ahead)
+
+    def _pause(self, state: LaneState, flow: Flow, now: Instant) -> float:
         """Seconds to wait so that an INTENT is read back just when the limit has room for it."""
-        size = max(1, min(self._flow.size(state, now.ms, 0.0), self._limits.batch, state.table.ready_count))
-        return self._flow.window.room_in(now.seconds, self._ahead_of(line), size) - self._read_back.ahead
+        return flow.pause(now.seconds, self._size(state, flow, now), self.way.read_back.ahead)
 
-    def _ahead_of(self, line: Line) -> int:
-        """Segments of ours that wait for the limit already."""
-        return line.segments + sum(segments for _, segments in self._sent.values())
+    def _size(self, state: LaneState, flow: Flow, now: Instant, room: float = 0.0) -> int:
+        size = self._rules.flows.size(state, flow.pace.rate, now.ms, room)
+        return max(1, min(size, self.aggregator.batch, state.table.ready_count))
 
-    def _room(self, state: LaneState, line: Line, now: Instant, messages: int) -> Room:
-        """Of the next slice, with at most that many messages."""
-        room = self._flow.window.room(now.seconds + self._read_back.ahead, self._ahead_of(line))
+    def _room(self, state: LaneState, sender: LaneSender, draft: _Draft, now: Instant) -> Room:
+        """Of the sender's next slice."""
+        ahead = self.way.read_back.ahead
+        sizes = [self._size(state, flow, now, flow.room(now.seconds, ahead)) for flow in sender.limits()]
         return Room(
-            messages=min(self._limits.batch, messages),
-            segments=self._flow.size(state, now.ms, room),
-            carrier_daily=self._limits.carrier_daily,
-            quiet=self._limits.quiet,
+            sender=sender.id,
+            messages=draft.most - draft.messages,
+            segments=min(sizes),
+            carrier_daily=carriers_of(state, sender),
+            quiet=self._rules.quiet(sender.id[0]),
         )
 
-    def _pick(self, state: LaneState, now: Instant, room: Room) -> list[Plain]:
+    def _pick(self, state: LaneState, sender: LaneSender, draft: _Draft, now: Instant) -> list[Plain]:
+        room = self._room(state, sender, draft, now)
         try:
-            chosen = self._chosen(state, now.ms, room, self.picked, self._share)
+            chosen = self._chosen(state, sender, now.ms, room, self._proposals.picked, sender.share)
         except Exception as error:  # noqa: BLE001 - a defective chunk must not stop the others
+            self._turns.put(sender, now.seconds + AFTER_DEFECT)
             looking = Log("error", "cannot pick: looking for the chunk that causes it", error)
-            return [looking, *self._skip_unreadable(state, now.ms, room)]
+            return [looking, *self._skip_unreadable(state, sender, now, room)]
         if chosen is None:
             return []
         effects: list[Plain] = [self._write(drop) for drop in chosen.drops]
-        if chosen.intent is not None:
-            campaign = chosen.intent.campaign
-            self._flow.pace.spend(now.seconds, chosen.segments)
-            self._share.spend(campaign, chosen.segments, state.campaigns[campaign].settings.weight)
-            self.out += 1
-            self._sent[chosen.intent.slices[0]] = (now.seconds, chosen.segments)
-            self._breaker.proposed(now.seconds)
-            effects.append(self._write(chosen.intent))
+        if chosen.pick is not None:
+            campaign = chosen.pick.campaign
+            shares = sender.shares(chosen.segments)
+            for flow, segments in shares:
+                flow.picked(now.seconds, segments)
+            sender.share.spend(campaign, chosen.segments, state.campaigns[campaign].settings.weight)
+            draft.add(chosen.pick, shares)
+            # Picked here and now: the INTENT is not written yet, and the sender may have another turn before.
+            self._proposals.picked.add(chosen.pick.slices)
+        self._turns.put(sender, now.seconds + max(0.0, self._pause(state, sender.flow, now)))
         return effects
 
-    def _skip_unreadable(self, state: LaneState, now: int, room: Room) -> list[Plain]:
+    def _skip_unreadable(self, state: LaneState, sender: LaneSender, now: Instant, room: Room) -> list[Plain]:
         """Skip a chunk that decodes but cannot be picked from: a dead letter, and its recipients leave the queue."""
-        poison = find_poison(state, self.picked, lambda only: self._chosen(state, now, room, only, FairShare()))
+        poison = find_poison(
+            state,
+            sender.id,
+            self._proposals.picked,
+            lambda only: self._chosen(state, sender, now.ms, room, only, FairShare()),
+        )
         if poison is None:
             return []
+        self._turns.put(sender, now.seconds)
         slices, error = poison
         chunk = slices[0][0]
-        drop = Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now)
+        drop = Drop(epoch=state.epoch, slices=slices, state="skipped", reason=Reason.UNREADABLE, at=now.ms)
         return [Letter(chunk, unpack(state.chunks[chunk].packed), error), self._write(drop)]
 
-    def _chosen(self, state: LaneState, now: int, room: Room, picked: Picked, share: FairShare) -> Pick | None:
-        return pick(state, picked, share, self._blocked, now, room)
+    def _chosen(
+        self, state: LaneState, sender: LaneSender, now: int, room: Room, picked: Picked, share: FairShare
+    ) -> Picks | None:
+        account = sender.id[0]
+        return pick(state, picked, share, lambda numbers: self._rules.blocked(account, numbers), now, room)
 
-    def _write(self, record: Proposal) -> Write:
-        self.picked.add(record.slices)
+    def _write(self, record: Drop | Defer) -> Write:
+        self._proposals.wrote(record)
         return Write(record)
+
+
+def _is_urgent(state: LaneState, sender: LaneSender) -> bool:
+    """Whether an urgent message of the sender's may go."""
+    return any(
+        state.running(campaign) and state.campaigns[campaign].settings.priority == "urgent"
+        for campaign, _ in state.table.ready_keys(sender.id)
+    )

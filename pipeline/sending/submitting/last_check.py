@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pipeline.eligibility.optouts import Blocked
 from pipeline.lane.state import Flight, LaneState
-from pipeline.limits.rate import Charge
+from pipeline.limits.rate import Charge, Window
 from pipeline.sending.effects import AwaitConsents, Instant, WakeLine
 from pipeline.sending.outage.breaker import Breaker
 from pipeline.sending.submitting.line import QueuedSlice
@@ -29,52 +28,86 @@ Held = list[ResultGroup | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A slice after its last check, at `at` (boot seconds). `charge` is its share of the limit; None: no one goes."""
+class CheckedFlight:
+    """A flight after its last check."""
 
     flight: Flight
     numbers: list[int]
     held: Held
-    at: float
-    charge: Charge | None
+
+    @property
+    def goes(self) -> bool:
+        return None in self.held
 
     def going(self, items: list[T]) -> list[T]:
         """Those of `items`, one for each recipient, that are not held back."""
         return [item for item, reason_held in zip(items, self.held, strict=True) if reason_held is None]
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A slice after its last check, at `at` (boot seconds). `charges` are what it uses of each limit; none where no
+    one goes."""
+
+    flights: Sequence[CheckedFlight]
+    at: float
+    charges: Sequence[tuple[Window, Charge]]
+
+    @property
+    def messages(self) -> int:
+        return sum(len(checked.numbers) for checked in self.flights)
+
+
 class LastCheck:
     """Decides for one lane which recipients of a slice go now. `knows_consents`: whether this worker knows every
-    opt-out that was acknowledged until a moment ago."""
+    opt-out that was acknowledged until a moment ago; `blocked`: why an account may not write to numbers; `quiet`: an
+    account's quiet hours."""
 
     def __init__(
-        self, breaker: Breaker, blocked: Blocked, knows_consents: Callable[[], bool], quiet: QuietHours
+        self,
+        blocked: Callable[[str, list[int]], list[str]],
+        knows_consents: Callable[[], bool],
+        quiet: Callable[[str], QuietHours],
     ) -> None:
-        self._breaker = breaker
         self._blocked = blocked
         self._knows_consents = knows_consents
         self._quiet = quiet
 
-    def pause(self, active: bool, flight: Flight, now: Instant) -> WakeLine | AwaitConsents | None:
+    def pause(
+        self, breaker: Breaker, active: bool, queued: QueuedSlice, now: Instant
+    ) -> WakeLine | AwaitConsents | None:
         """Wait in line for something that will pass in a moment: a short throttle of the account, or opt-outs that
         come late on a busy machine. Without this, slices would be written, read back and handed back again and again,
         which keeps the machine busy. A slice that waits until it is stale is handed back. None: the check can be made
         now."""
-        if not active or is_stale(flight, now.ms):
+        if not active or is_stale(queued.flights[0].flight, now.ms):
             return None
-        held = self._breaker.held(now.seconds)
+        held = breaker.held(now.seconds)
         if 0 < held <= SHORT_HOLD_SECONDS:
             return WakeLine(min(held, LOOK_SECONDS))
         if not held and not self._knows_consents():
             return AwaitConsents(LOOK_SECONDS)
         return None
 
-    def check(self, state: LaneState, active: bool, queued: QueuedSlice, now: Instant) -> Held:
-        """Why each recipient is held back; None for those who go now."""
-        held = self._held_back(state, active, queued.flight, queued.prepared.numbers, now.ms)
-        if None in held and not self._breaker.admit(now.seconds):
-            return hold_while_away(held, self._breaker.held(now.seconds), now.ms)
-        return held
+    def check(
+        self, state: LaneState, breaker: Breaker, active: bool, queued: QueuedSlice, now: Instant
+    ) -> list[CheckedFlight]:
+        """Why each recipient of a slice's flights is held back; None for those who go now."""
+        checked = [
+            CheckedFlight(
+                one.flight,
+                one.prepared.numbers,
+                self._held_back(state, active, one.flight, one.prepared.numbers, now.ms),
+            )
+            for one in queued.flights
+        ]
+        if any(flight.goes for flight in checked) and not breaker.admit(now.seconds):
+            wait = breaker.held(now.seconds)
+            return [
+                CheckedFlight(flight.flight, flight.numbers, hold_while_away(flight.held, wait, now.ms))
+                for flight in checked
+            ]
+        return checked
 
     def may_still_go(self, state: LaneState, active: bool, checked: Checked, now: Instant) -> bool:
         """Whether the recipients that passed the last check may be written now. A process that was suspended in
@@ -82,13 +115,17 @@ class LastCheck:
         meanwhile."""
         if now.boot - checked.at < CHECK_HOLDS_SECONDS:
             return True
-        held_now = self._held_back(state, active, checked.flight, checked.numbers, now.ms)
+        return all(self._may_still_go(state, active, flight, now.ms) for flight in checked.flights)
+
+    def _may_still_go(self, state: LaneState, active: bool, checked: CheckedFlight, now: int) -> bool:
+        held_now = self._held_back(state, active, checked.flight, checked.numbers, now)
         return all(now_held is None for then, now_held in zip(checked.held, held_now, strict=True) if then is None)
 
     def _held_back(self, state: LaneState, active: bool, flight: Flight, numbers: list[int], now: int) -> Held:
         """Why the campaign's state, quiet hours or an opt-out hold each recipient back; None for those who may go."""
-        if not (active and self._knows_consents()):
+        if not (active and self._knows_consents()) or state.terms_of(flight.sender) is None:
             return held_all(len(numbers), now)
+        account = flight.sender[0]
         control = state.campaigns[flight.key[0]]
-        hours = hours_of(state, flight, self._quiet, now)
-        return held_back(flight, control, numbers, self._blocked, now, hours)
+        hours = hours_of(state, flight, self._quiet(account), now)
+        return held_back(flight, control, numbers, lambda of: self._blocked(account, of), now, hours)

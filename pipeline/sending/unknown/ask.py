@@ -11,7 +11,7 @@ from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.effects import Answered
 from pipeline.sending.submitting.submission import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, STALE_MS
-from schemas.lane import Result, ResultGroup
+from schemas.lane import FlightResult, Result, ResultGroup
 from schemas.reasons import Reason
 
 MARGIN_MS: Final = 1000
@@ -48,8 +48,8 @@ def open_ids(state: LaneState, flight: Flight) -> list[str]:
     ]
 
 
-def result_of_answer(intent: int, indices: Sequence[int], answers: Sequence[Answered], at: int) -> Result:
-    """The RESULT of an answer about the `indices` of an INTENT; `at` in ms. Messages that were open when the
+def result_of_answer(flight: int, indices: Sequence[int], answers: Sequence[Answered], at: int) -> Result:
+    """The RESULT of an answer about the `indices` of a flight; `at` in ms. Messages that were open when the
     aggregator was asked may be settled by now; the fold ignores those."""
     groups: dict[tuple[str, str], ResultGroup] = {}
     for index, answer in zip(indices, answers, strict=True):
@@ -62,10 +62,10 @@ def result_of_answer(intent: int, indices: Sequence[int], answers: Sequence[Answ
         group.indices.append(index)
         if answer.outcome == "accepted":
             group.ids = [*(group.ids or ()), answer.aggregator_id]
-    return Result(intent=intent, groups=list(groups.values()), at=at, asked=True)
+    return Result(flights=[FlightResult(flight=flight, groups=list(groups.values()))], at=at, asked=True)
 
 
 def result_without_answer(flight: Flight, at: int, reason: Reason = Reason.NO_ANSWER_TO_QUERY) -> Result:
     """The RESULT of a flight for which the time to ask or to wait is over; `at` in ms."""
     groups = [ResultGroup(outcome="unknown", reason=reason, indices=open_indices(flight))]
-    return Result(intent=flight.offset, groups=groups, at=at, asked=True)
+    return Result(flights=[FlightResult(flight=flight.id, groups=groups)], at=at, asked=True)
