@@ -75,6 +75,8 @@ class Submission:
     """Our message id: CAMPAIGN-MESSAGE-ORDINAL, also the idempotency key and the token in callbacks."""
     to: int
     text: str
+    sender: str
+    """The number, short code or name that it comes from."""
 
 
 Outcome = Literal["accepted", "rejected", "retry", "unknown"]
@@ -135,14 +137,13 @@ class AggregatorPort(Protocol):
 
     async def submit(
         self,
-        sender: str,
         batch: list[Submission],
         written: Callable[[], None] = lambda: None,
         may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
-        """Hand over up to `capabilities.batch` messages; one outcome each, in order. Never raises for what the
-        aggregator or the network does: a failure is mapped to retry (not sent), rejected (refused) or unknown
-        (maybe sent).
+        """Hand over up to `capabilities.batch` messages, also of several senders; one outcome each, in order. Never
+        raises for what the aggregator or the network does: a failure is mapped to retry (not sent), rejected (refused)
+        or unknown (maybe sent).
 
         `written` is called when the request has been handed to the socket, so that rate limits can tell when the
         batch arrives at the earliest; not called for what was certainly not sent.

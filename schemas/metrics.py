@@ -147,14 +147,21 @@ WORKER_ASSIGNED = Gauge(
     ["topic", "partition"],
 )
 
-LANES = Gauge("longwave_lanes", "Lanes that carry a sender, by the settings.")
+_BY_CLASS = ["lane", "class", "aggregator"]
+LANES = Gauge("longwave_lanes", "Lanes that carry a sender.")
 LANES_UNOWNED = Gauge(
     "longwave_lanes_unowned", "Lanes that carry a sender and that no worker has, by the group's last assignment."
 )
-LANE_INFO = Gauge(
-    "longwave_lane_info",
-    "1, with what a lane of this worker carries; `class` is the kind of the sender's number.",
-    ["lane", "account", "sender", "class", "aggregator"],
+SENDERS = Gauge(
+    "longwave_senders", "Senders of a lane, by the class of their number and their aggregator.", _BY_CLASS
+)
+SENDER_LIMIT = Gauge(
+    "longwave_sender_limit_segments_per_second",
+    "What these may submit together, without their accounts' limits.",
+    _BY_CLASS,
+)
+SENDER_SEGMENTS = Counter(
+    "longwave_sender_segments_total", "Segments submitted, by the class of the sender and the aggregator.", _BY_CLASS
 )
 LANE_QUEUED = Gauge("longwave_lane_queued_recipients", "Recipients due and waiting in the lane.", ["lane"])
 LANE_DELAYED = Gauge("longwave_lane_delayed_recipients", "Recipients in the lane's delay table.", ["lane"])
@@ -182,11 +189,21 @@ DUE_TO_AGGREGATOR = Histogram(
 LANE_MESSAGES = Counter(
     "longwave_lane_messages_total", "Messages by outcome of their submission.", ["lane", "outcome"]
 )
-LANE_LIMIT = Gauge("longwave_lane_limit_segments_per_second", "The lane's share of its sender's limit.", ["lane"])
+LANE_LIMIT = Gauge(
+    "longwave_lane_limit_segments_per_second", "What all senders of the lane may submit together.", ["lane"]
+)
+LANE_USABLE = Gauge(
+    "longwave_lane_usable_segments_per_second",
+    "What those of its senders may submit that have due recipients of campaigns that run, by the limits of senders "
+    "and accounts.",
+    ["lane"],
+)
 LANE_SEGMENTS = Counter(
     "longwave_lane_segments_total", "Segments submitted to the aggregator (the rate used).", ["lane"]
 )
-LANE_VOID_INTENTS = Counter("longwave_lane_void_intents_total", "INTENTs that the log's order made void.", ["lane"])
+LANE_VOID_PICKS = Counter(
+    "longwave_lane_void_picks_total", "Picks of INTENTs that the log's order made void.", ["lane"]
+)
 LANE_EPOCH = Gauge("longwave_lane_epoch", "Epoch of the owner (0 while the lane is being replayed).", ["lane"])
 LANE_REBUILD_SECONDS = Gauge(
     "longwave_lane_rebuild_seconds",

@@ -41,14 +41,13 @@ class Account(ABC):
 
     async def submit(
         self,
-        sender: str,
         batch: list[Submission],
         written: Callable[[], None] = lambda: None,
         may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
         """Hand over a batch, measured and counted (see `ports.AggregatorPort.submit`)."""
         started = time.perf_counter()
-        outcomes = await self._submit(sender, batch, written, may_go)
+        outcomes = await self._submit(batch, written, may_go)
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         for outcome, count in count_outcomes(outcomes).items():
             AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
@@ -56,6 +55,6 @@ class Account(ABC):
 
     @abstractmethod
     async def _submit(
-        self, sender: str, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
+        self, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
     ) -> list[SubmitOutcome]:
         """`ports.AggregatorPort.submit` in the protocol of the kind."""

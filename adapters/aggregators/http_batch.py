@@ -5,6 +5,8 @@ Request, signed as `adapters.aggregators.signing` says:
     POST URL
     {"from": "+18885550100", "messages": [{"id": "1a2b3c4d-0-17", "to": "+12125550123", "text": "…"}, …]}
 
+Where messages of a batch come from several senders, each message has its own "from" instead.
+
 Answer 200, 201, 202 or 207 (they mean the same), one entry per message, by id:
 
     {"messages": [{"id": "…", "status": "accepted", "aggregator_id": "…"},
@@ -70,11 +72,11 @@ class HttpBatch(Account):
         self._session = open_session(settings.timeout, settings.connections)
 
     async def _submit(
-        self, sender: str, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
+        self, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
     ) -> list[SubmitOutcome]:
         """One request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         until = time.perf_counter() + self._timeout
-        return await self._post(Body(_encode(sender, batch), written, until, may_go), batch)
+        return await self._post(Body(_encode(batch), written, until, may_go), batch)
 
     @property
     def settled_after(self) -> float:
@@ -96,7 +98,7 @@ class HttpBatch(Account):
 
     async def check_health(self) -> str:
         """Post an empty batch, which every aggregator refuses in some way: any answer shows that it is there."""
-        body = Body(_encode("", []))
+        body = Body(_encode([]))
         try:
             async with self._request(self._url, body) as answer:
                 return why_unavailable(answer.status)
@@ -121,6 +123,11 @@ class HttpBatch(Account):
         return post(self._session, url, body, headers)
 
 
-def _encode(sender: str, batch: list[Submission]) -> bytes:
+def _encode(batch: list[Submission]) -> bytes:
+    senders = {submission.sender for submission in batch}
     messages = [{"id": submission.id, "to": f"+{submission.to}", "text": submission.text} for submission in batch]
-    return orjson.dumps({"from": sender, "messages": messages})
+    if len(senders) <= 1:
+        return orjson.dumps({"from": "".join(senders), "messages": messages})
+    for submission, message in zip(batch, messages, strict=True):
+        message["from"] = submission.sender
+    return orjson.dumps({"messages": messages})

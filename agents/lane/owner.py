@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Final
 
 from adapters.clock import now_ms
@@ -19,7 +20,8 @@ from adapters.journal import Journal
 from adapters.ports import Delivered, Submission
 from agents.context import Context
 from agents.lane.instant import instant
-from agents.lane.route import Route
+from agents.lane.route import Routes
+from agents.lane.senders import show_senders
 from agents.lane.submissions import Submissions
 from agents.lane.texts import Texts
 from agents.lane.traces import LaneTraces
@@ -27,7 +29,6 @@ from agents.outbox import Outbox
 from agents.runner import output
 from pipeline.lane.checkpoint import stream
 from pipeline.lane.effects import InBatches, Void
-from pipeline.limits.rate import slots
 from pipeline.limits.reservations import routed
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
@@ -49,7 +50,7 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
-from pipeline.sending.picking.proposing import Limits, flow_of
+from pipeline.sending.outage.aggregator import LaneAggregator
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
@@ -80,13 +81,16 @@ class LogReader:
 class LaneOwner:
     """One lane on this worker, from assignment to revocation."""
 
-    def __init__(self, lane: int, context: Context, route: Route, reader: LogReader, journal: Journal) -> None:
+    def __init__(self, lane: int, context: Context, routes: Routes, reader: LogReader, journal: Journal) -> None:
         self.lane = lane
-        self._about = {"lane": lane, "account": route.account, "by": context.worker}
+        self._about = {"lane": lane, "by": context.worker}
         self._journal = journal
         self._reader = reader
         self._context = context
-        self._breaker = route.breaker
+        self._routes = routes
+        self._joined: set[str] = set()
+        """Aggregators whose breakers wake this lane."""
+        self._gauges_at = -IDLE_SECONDS
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         """As `_wake`, for whoever waits until nothing is under way."""
@@ -98,34 +102,32 @@ class LaneOwner:
         self._writing: set[asyncio.Future[Delivered]] = set()
         """Proposals that the broker has not acknowledged."""
         self.outbox = Outbox(context.producer, context.fail)
-        self.driver = self._driver(route)
-        self._submissions = Submissions(lane, route, self.driver, self._carry_out, self._note_submission)
+        self.driver = self._driver()
+        self._submissions = Submissions(lane, routes, self.driver, self._carry_out, self._note_submission)
         traces = context.traces
-        self._traces = None if traces is None else LaneTraces(lane, traces, self.driver, self._breaker.name)
-        self._breaker.join(self.wake)
-        metrics.LANE_LIMIT.labels(lane).set(route.rate)
+        self._traces = None if traces is None else LaneTraces(lane, traces, self.driver)
 
-    def _driver(self, route: Route) -> LaneDriver[Submission]:
+    def _driver(self) -> LaneDriver[Submission]:
         context, worker = self._context, self._context.settings.worker
-        limits = Limits(
-            rate=route.rate,
-            batch=route.batch,
-            slots=slots(route.rate, route.batch, worker.in_flight),
-            carrier_daily=route.carrier_daily,
-            account=route.account,
-            quiet=route.quiet,
-        )
         around = Surroundings(
-            breaker=route.breaker,
-            blocked=partial(context.blocked, route.account),
+            aggregator=self._aggregator,
+            blocked=context.blocked,
+            quiet=context.quiet,
             knows_consents=lambda: context.knows_consents,
-            has_connection=lambda: not route.aggregator.is_busy,
             is_member=self._reader.is_member,
             document=context.campaigns.get,
             prepare=Texts(context.settings).prepare,
         )
-        terms = Terms(route.aggregator.settled_after, worker.suspend_after, worker.checkpoint_bytes)
-        return LaneDriver(self.lane, context.worker, limits, flow_of(limits), terms, around)
+        return LaneDriver(self.lane, context.worker, Terms(worker.suspend_after, worker.checkpoint_bytes), around)
+
+    def _aggregator(self, name: str) -> LaneAggregator | None:
+        route = self._routes.get(name)
+        if route is None:
+            return None
+        if name not in self._joined:
+            self._joined.add(name)
+            route.breaker.join(self.wake)
+        return route.seen
 
     @property
     def active(self) -> bool:
@@ -166,7 +168,8 @@ class LaneOwner:
 
     async def close(self) -> None:
         """End all that this lane does."""
-        self._breaker.leave(self.wake)
+        for route in self._routes.all():
+            route.breaker.leave(self.wake)
         self._submissions.cancel()
         if self._line_timer is not None:
             self._line_timer.cancel()
@@ -229,8 +232,8 @@ class LaneOwner:
                 if self._traces is not None:
                     self._traces.reported(record)
                 self.outbox.send(output(topics.LANES, record, partition=self.lane))
-            case Connect(intent):
-                self._submissions.connect(intent)
+            case Connect(intent, aggregator):
+                self._submissions.connect(intent, aggregator)
             case HandOver(intent):
                 if self._traces is not None:
                     self._traces.handed_over(intent)
@@ -240,6 +243,8 @@ class LaneOwner:
             case Wake(seconds):
                 self._sleep(seconds)
             case WakeLine(seconds):
+                if self._line_timer is not None:
+                    self._line_timer.cancel()
                 self._line_timer = asyncio.get_running_loop().call_later(seconds, self._line)
             case AwaitConsents(seconds):
                 self._start(self._await_consents(seconds), "consents")
@@ -268,8 +273,8 @@ class LaneOwner:
                 self._reader.move_mark(self.lane, offset)
             case Rewind(offset):
                 self._reader.rewind(self.lane, offset)
-            case Void():
-                metrics.LANE_VOID_INTENTS.labels(self.lane).inc()
+            case Void(_, picks):
+                metrics.LANE_VOID_PICKS.labels(self.lane).inc(picks)
             case Claimed(epoch, seconds):
                 metrics.LANE_REBUILD_SECONDS.labels(self.lane).set(seconds)
                 about = {**self._about, "epoch": epoch}
@@ -348,7 +353,11 @@ class LaneOwner:
         self.outbox.send(output(topics.DEAD_LETTERS, record, topics.LANES.name))
 
     def _note_submission(self, intent: int) -> None:
-        self._journaled(lambda: self._journal.submit(intent, self.driver.state.flights.__contains__))
+        self._journaled(lambda: self._journal.submit(intent, self._is_open))
+
+    def _is_open(self, intent: int) -> bool:
+        """Whether the RESULT of any flight of the INTENT has not been read."""
+        return any(flight.intent == intent for flight in self.driver.state.flights.values())
 
     def _journaled(self, note: Callable[[], None]) -> None:
         try:
@@ -369,7 +378,13 @@ class LaneOwner:
             log.error("lane %s: %s failed", self.lane, task.get_name(), exc_info=task.exception(), extra=self._about)
 
     def _gauges(self) -> None:
-        state, now = self.driver.state, now_ms()
+        """Costs a look at each sender that has somebody due, so not at each turn."""
+        seconds = monotonic()
+        if seconds - self._gauges_at < IDLE_SECONDS:
+            return
+        self._gauges_at = seconds
+        driver, now = self.driver, now_ms()
+        state = driver.state
         oldest = state.table.oldest_due()
         ready = state.table.ready_count
         metrics.LANE_QUEUED.labels(self.lane).set(ready)
@@ -377,7 +392,10 @@ class LaneOwner:
         metrics.LANE_IN_FLIGHT.labels(self.lane).set(state.in_flight())
         metrics.LANE_OLDEST_DUE.labels(self.lane).set(0 if oldest is None else max(0, now - oldest) / 1000)
         metrics.LANE_SENDABLE.labels(self.lane).set(state.sendable())
-        metrics.LANE_LATE.labels(self.lane).set(self.driver.late(now))
+        metrics.LANE_LATE.labels(self.lane).set(driver.late(now))
         metrics.LANE_EPOCH.labels(self.lane).set(state.epoch if self.active else 0)
-        metrics.LANE_LOG_BYTES.labels(self.lane).set(self.driver.checkpointing.log_bytes)
-        metrics.LANE_SUSPENDED.labels(self.lane).set(self.driver.outage.suspended)
+        metrics.LANE_LOG_BYTES.labels(self.lane).set(driver.checkpointing.log_bytes)
+        metrics.LANE_SUSPENDED.labels(self.lane).set(driver.suspended)
+        metrics.LANE_LIMIT.labels(self.lane).set(driver.rate)
+        metrics.LANE_USABLE.labels(self.lane).set(driver.usable)
+        show_senders(self.lane, driver.channels.roster.all())

@@ -1,4 +1,5 @@
-"""The lanes of this worker: one `LaneOwner` for each partition of `lanes` that Kafka assigned to it."""
+"""The lanes of this worker: one `LaneOwner` for each partition of `lanes` that Kafka assigned to it, whether it
+carries senders yet or not."""
 
 from __future__ import annotations
 
@@ -8,19 +9,13 @@ from typing import Any
 
 from faust.types import TP
 
-from adapters.aggregators.factory import make_adapter
 from adapters.kafka.admin import delete_records
-from adapters.ports import AggregatorPort
-from adapters.settings import Account, Sender, Settings
+from adapters.settings import Settings
 from agents.context import Context
-from agents.lane.breaker import AggregatorBreaker
 from agents.lane.journals import Journals
 from agents.lane.owner import LaneOwner, LogReader
-from agents.lane.route import Route
+from agents.lane.route import Routes
 from agents.runner import count_from_zero
-from pipeline.limits.carrier_day import normal
-from pipeline.limits.rate import lane_share
-from pipeline.numbers.sender_class import sender_class
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)
@@ -37,8 +32,7 @@ class Lanes:
         self._context = context
         self._journals = journals
         self._owners: dict[int, LaneOwner] = {}
-        self._aggregators: dict[str, AggregatorPort] = {}
-        self._breakers: dict[str, AggregatorBreaker] = {}
+        self._routes = Routes(context.settings)
         self._consumer: Any = None
         self._reader = LogReader(self._rewind, self._move_mark, lambda: self._consumer.is_member)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,11 +68,8 @@ class Lanes:
             await self._owners.pop(lane).close()
         for lane in sorted(lanes):
             if lane not in self._owners:
-                route = self._route(lane)
-                if route is None:
-                    continue
-                self._owners[lane] = LaneOwner(lane, self._context, route, self._reader, self._journals.open(lane))
-                describe(lane, self._context.settings)
+                journal = self._journals.open(lane)
+                self._owners[lane] = LaneOwner(lane, self._context, self._routes, self._reader, journal)
             await self._owners[lane].assign()
 
     async def revoked(self) -> None:
@@ -98,7 +89,8 @@ class Lanes:
 
     def aggregators_problem(self) -> str:
         """Which aggregators nothing is submitted to, and why; "" if all work. May be called in any thread."""
-        broken = [breaker for breaker in list(self._breakers.values()) if breaker.rule.state != "closed"]
+        breakers = [route.breaker for route in self._routes.all()]
+        broken = [breaker for breaker in breakers if breaker.rule.state != "closed"]
         return "; ".join(
             f"{breaker.name} does not work ({breaker.rule.reason}): nothing is submitted to it" for breaker in broken
         )
@@ -107,34 +99,7 @@ class Lanes:
         await self.revoked()
         for owner in self._owners.values():
             await owner.close()
-        for breaker in self._breakers.values():
-            await breaker.close()
-        for aggregator in self._aggregators.values():
-            await aggregator.close()
-
-    def _route(self, lane: int) -> Route | None:
-        settings = self._context.settings
-        names = settings.sender_of_lane(lane)
-        if names is None:
-            return None
-        account = settings.accounts[names[0]]
-        sender = account.senders[names[1]]
-        if sender.aggregator not in self._aggregators:
-            made = make_adapter(sender.aggregator, settings.aggregators[sender.aggregator])
-            self._aggregators[sender.aggregator] = made
-            self._breakers[sender.aggregator] = AggregatorBreaker(
-                sender.aggregator, made, settings.worker.breaker_failures
-            )
-        return Route(
-            aggregator=self._aggregators[sender.aggregator],
-            account=names[0],
-            sender=sender.number,
-            rate=share(account, sender),
-            batch=self._aggregators[sender.aggregator].capabilities.batch,
-            carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
-            quiet=self._context.quiet(names[0]),
-            breaker=self._breakers[sender.aggregator],
-        )
+        await self._routes.close()
 
     def _rewind(self, lane: int, offset: int | None) -> None:
         self._consumer.rewind(TP(topics.LANES.name, lane), offset)
@@ -152,25 +117,10 @@ class Lanes:
         await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
 
 
-def describe(lane: int, settings: Settings) -> None:
-    """Export what a lane carries, so that its other metrics can be told by account, sender, class and aggregator."""
-    names = settings.sender_of_lane(lane)
-    assert names is not None, "the lane has a route"
-    sender = settings.accounts[names[0]].senders[names[1]]
-    metrics.LANE_INFO.labels(lane, *names, sender_class(sender.number), sender.aggregator).set(1)
-
-
-def share(account: Account, sender: Sender) -> float:
-    """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
-    senders by their limits, each divided equally over the sender's lanes."""
-    senders = sum(sender.segments_per_second for sender in account.senders.values())
-    return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
-
-
 def lane_weights(settings: Settings) -> dict[int, int]:
     """What each lane that carries a sender may send, in thousandths of a segment per second, at least 1."""
     return {
-        lane: max(1, round(1000 * share(account, sender)))
+        lane: max(1, round(1000 * sender.segments_per_second / len(sender.lanes)))
         for account in settings.accounts.values()
         for sender in account.senders.values()
         for lane in sender.lanes

@@ -1,4 +1,4 @@
-"""The connections of one lane to its aggregator: carries out what its driver hands over."""
+"""The connections of one lane to its aggregators: carries out what its driver hands over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from time import monotonic
 
 from adapters.ports import OUTCOMES, Submission, SubmitOutcome, count_outcomes
 from agents.lane.instant import instant
-from agents.lane.route import Route
+from agents.lane.route import Route, Routes
+from agents.lane.senders import class_of
 from pipeline.sending.driver import LaneDriver
 from pipeline.sending.effects import Effect, HandOver, Lookup
 from schemas import metrics
@@ -28,13 +29,13 @@ class Submissions:
     def __init__(
         self,
         lane: int,
-        route: Route,
+        routes: Routes,
         driver: LaneDriver[Submission],
         carry_out: CarryOut,
         note: Callable[[int], None],
     ) -> None:
         self._lane = lane
-        self._route = route
+        self._routes = routes
         self._driver = driver
         self._carry_out = carry_out
         # Kept: looking a label set up costs as much as counting. Removed with the lane (`metrics.forget_lane`).
@@ -47,9 +48,9 @@ class Submissions:
         """What becomes of a slice that has a connection, by the offset of its INTENT."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def connect(self, intent: int) -> None:
-        """Get a connection for a slice, and submit it when the driver says so."""
-        self._start(self._submit(intent), f"{intent}")
+    def connect(self, intent: int, aggregator: str) -> None:
+        """Get a connection to the aggregator for a slice, and submit it when the driver says so."""
+        self._start(self._submit(intent, self._route(aggregator)), f"{intent}")
 
     def decide(self, intent: int, hand_over: HandOver[Submission] | None) -> None:
         """The slice goes now, or None: none of it does."""
@@ -59,34 +60,41 @@ class Submissions:
 
     def look_up(self, lookup: Lookup) -> None:
         """Ask the aggregator what became of messages."""
-        self._start(self._look_up(lookup), f"ask-{lookup.intent}")
+        self._start(self._look_up(lookup, self._route(lookup.aggregator)), f"ask-{lookup.flight}")
 
     def cancel(self) -> None:
         """End all tasks, whatever they wait for."""
         for task in self._tasks:
             task.cancel()
 
-    async def _submit(self, intent: int) -> None:
-        async with self._route.aggregator.connection():
+    def _route(self, aggregator: str) -> Route:
+        route = self._routes.get(aggregator)
+        assert route is not None, "the driver names aggregators that it was given"
+        return route
+
+    async def _submit(self, intent: int, route: Route) -> None:
+        async with route.aggregator.connection():
             decided = self._decided[intent] = asyncio.get_running_loop().create_future()
-            self._carry_out(self._driver.on_connected(instant()))
+            self._carry_out(self._driver.on_connected(intent, instant()))
             hand_over = await decided
             if hand_over is None:
                 return
-            self._late.observe(hand_over.late)
-            outcomes, written = await self._hand_over(hand_over)
-        self._segments.inc(hand_over.segments)
-        self._count(outcomes)
+            for seconds in hand_over.late:
+                self._late.observe(seconds)
+            outcomes, written = await self._hand_over(hand_over, route)
+        self._count_segments(hand_over, route)
+        self._count(outcomes, route)
         self._carry_out(self._driver.on_answer(intent, outcomes, written, instant()))
 
-    async def _hand_over(self, slice_: HandOver[Submission]) -> tuple[list[SubmitOutcome], float | None]:
+    async def _hand_over(
+        self, slice_: HandOver[Submission], route: Route
+    ) -> tuple[list[SubmitOutcome], float | None]:
         """What the aggregator says of each message, and when (s) they were written, None where that is not known."""
         self._note(slice_.intent)
         written: list[float] = []
         outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(slice_.batch)
         try:
-            outcomes = await self._route.aggregator.submit(
-                self._route.sender,
+            outcomes = await route.aggregator.submit(
                 slice_.batch,
                 lambda: written.append(monotonic()),
                 lambda: self._driver.may_still_go(slice_.intent, instant()),
@@ -95,10 +103,19 @@ class Submissions:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._lane, extra={"lane": self._lane})
         finally:
-            self._route.breaker.record_result(outcomes)
+            route.breaker.record_result(outcomes)
         return outcomes, written[0] if written else None
 
-    def _count(self, outcomes: Sequence[SubmitOutcome]) -> None:
+    def _count_segments(self, slice_: HandOver[Submission], route: Route) -> None:
+        """Count segments, and by the class of their senders."""
+        self._segments.inc(slice_.segments)
+        by_class: Counter[str] = Counter()
+        for sender, segments in slice_.parts:
+            by_class[class_of(self._driver.state.senders[sender].number)] += segments
+        for class_, segments in by_class.items():
+            metrics.SENDER_SEGMENTS.labels(self._lane, class_, route.breaker.name).inc(segments)
+
+    def _count(self, outcomes: Sequence[SubmitOutcome], route: Route) -> None:
         """Count a slice by outcome, and by reason what was not accepted."""
         counts = count_outcomes(outcomes)
         for outcome, count in counts.items():
@@ -107,10 +124,10 @@ class Submissions:
             return
         reasons = Counter(label_of(outcome.reason) for outcome in outcomes if outcome.outcome != "accepted")
         for reason, count in reasons.items():
-            metrics.FAILURES.labels(self._route.breaker.name, "submission", reason).inc(count)
+            metrics.FAILURES.labels(route.breaker.name, "submission", reason).inc(count)
 
-    async def _look_up(self, lookup: Lookup) -> None:
-        answers = await self._route.aggregator.lookup(lookup.ids)
+    async def _look_up(self, lookup: Lookup, route: Route) -> None:
+        answers = await route.aggregator.lookup(lookup.ids)
         self._carry_out(self._driver.on_lookup(lookup, answers, instant()))
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:

@@ -25,6 +25,7 @@ class Texts:
         segments = 0
         campaign, message = flight.key
         renderer = self._renderer(state.campaigns[campaign].settings.messages[message])
+        sender = state.senders[flight.sender].number
         for chunk, start, stop in flight.slices:
             work = state.work(chunk)
             ordinals = work.ordinals[start:stop]
@@ -32,7 +33,7 @@ class Texts:
             part = work.numbers[start:stop]
             texts = renderer.render(campaign, message, ordinals, fields, self._signer, part)
             ids = message_ids(campaign, message, ordinals)
-            batch += [Submission(i, to, text) for i, to, text in zip(ids, part, texts, strict=True)]
+            batch += [Submission(i, to, text, sender) for i, to, text in zip(ids, part, texts, strict=True)]
             numbers += part
             segments += sum(work.segments[start:stop])
         return Prepared(batch, numbers, segments)

@@ -16,7 +16,7 @@ from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.driver import LaneDriver
 from schemas import topics
 from schemas.ids import bucket, partition_of_bucket
-from schemas.lane import Defer, Drop, Result, ResultGroup, Slice, Work
+from schemas.lane import Defer, Drop, FlightResult, Result, ResultGroup, Slice, Work, intent_of
 from schemas.reasons import label_of
 
 _MS: Final = 1_000_000
@@ -63,17 +63,18 @@ class _Part:
             attributes={**self.about, **more},
         )
 
-    def below(self, span: Span, intent: int) -> Span:
-        """The same below the span of an INTENT."""
-        return replace(span, parent=span_id(self.trace, "intent", self.lane, intent))
+    def below(self, span: Span, flight: int) -> Span:
+        """The same below the span of a pick of an INTENT."""
+        return replace(span, parent=span_id(self.trace, "intent", self.lane, flight))
 
 
 @dataclass(slots=True)
 class _Open:
-    """An INTENT of ours with sampled chunks, and when (ns) it went through what; 0: not yet."""
+    """A pick of ours with sampled chunks, and when (ns) it went through what; 0: not yet."""
 
     parts: list[_Part]
     read: int
+    aggregator: str
     handed_over: int = 0
     reported: int = 0
     groups: list[ResultGroup] = field(default_factory=list)
@@ -83,47 +84,53 @@ class LaneTraces:
     """Makes the spans of one lane on one worker. Its memory is the sampled INTENTs in flight: all else is in the
     lane's log, so a wait of hours across restarts has its span too."""
 
-    def __init__(self, lane: int, traces: Traces, driver: LaneDriver[Any], aggregator: str) -> None:
+    def __init__(self, lane: int, traces: Traces, driver: LaneDriver[Any]) -> None:
         self._lane = lane
         self._traces = traces
         self._driver = driver
-        self._aggregator = aggregator
         self._open: dict[int, _Open] = {}
 
     @harmless
     def read(self, offset: int, at: int) -> None:
         """The record at `offset` of the log was read at `at` (ms), and processed."""
         state = self._driver.state
-        for intent in self._open.keys() - state.flights.keys():
-            self._landed(intent, self._open.pop(intent))
-        flight = state.flights.get(offset)
-        if flight is not None and self._driver.active and flight.epoch == self._driver.claim.epoch:
-            self._picked(state, flight, at)
+        for flight_id in self._open.keys() - state.flights.keys():
+            self._landed(flight_id, self._open.pop(flight_id))
+        if not self._driver.active:
+            return
+        for flight in state.flights.values():
+            if flight.intent == offset and flight.epoch == self._driver.claim.epoch:
+                self._picked(state, flight, at)
 
     @harmless
     def handed_over(self, intent: int) -> None:
-        """The slice goes to the aggregator now."""
-        if (slice_ := self._open.get(intent)) is None:
-            return
-        slice_.handed_over = now_ns()
-        for part in slice_.parts:
-            self._traces.add(part.below(part.span("line", (intent,), (slice_.read, slice_.handed_over)), intent))
+        """The slice of an INTENT goes to the aggregator now."""
+        for flight, slice_ in self._open.items():
+            if intent_of(flight) != intent:
+                continue
+            slice_.handed_over = now_ns()
+            for part in slice_.parts:
+                self._traces.add(part.below(part.span("line", (flight,), (slice_.read, slice_.handed_over)), flight))
 
     @harmless
     def reported(self, result: Result) -> None:
-        """What became of a slice is known, and its RESULT is being written."""
-        if (slice_ := self._open.get(result.intent)) is None:
-            return
-        slice_.reported, slice_.groups = now_ns(), result.groups
+        """What became of flights is known, and their RESULT is being written."""
+        for landed in result.flights:
+            slice_ = self._open.get(landed.flight)
+            if slice_ is not None:
+                self._reported(landed, slice_)
+
+    def _reported(self, landed: FlightResult, slice_: _Open) -> None:
+        slice_.reported, slice_.groups = now_ns(), landed.groups
         if not slice_.handed_over:
             return
         for part in slice_.parts:
-            outcomes, reasons = _outcomes(part, result.groups)
-            more = {"longwave.aggregator": self._aggregator, **_named(outcomes, reasons)}
-            span = part.span("submit", (result.intent,), (slice_.handed_over, slice_.reported), more)
+            outcomes, reasons = _outcomes(part, landed.groups)
+            more = {"longwave.aggregator": slice_.aggregator, **_named(outcomes, reasons)}
+            span = part.span("submit", (landed.flight,), (slice_.handed_over, slice_.reported), more)
             # A few numbers that are refused are no failure of the request.
             error = "" if outcomes["accepted"] else ", ".join(reasons) or "nothing was accepted"
-            self._traces.add(part.below(replace(span, error=error), result.intent))
+            self._traces.add(part.below(replace(span, error=error), landed.flight))
 
     @harmless
     def withheld(self, record: Drop | Defer) -> None:
@@ -137,16 +144,17 @@ class LaneTraces:
         parts = self._parts(state, flight.slices)
         if not parts:
             return
-        slice_ = self._open[flight.offset] = _Open(parts, at * _MS)
+        terms = state.senders.get(flight.sender)
+        slice_ = self._open[flight.id] = _Open(parts, at * _MS, "" if terms is None else terms.aggregator)
         self._waited(state, flight, {part.trace: part for part in parts})
         for part in parts:
             more = {
                 **self._sent(),
-                "messaging.kafka.offset": flight.offset,
+                "messaging.kafka.offset": flight.intent,
                 "longwave.recipients": part.count,
                 "longwave.attempt": max(flight.attempts),
             }
-            self._traces.add(part.span("intent", (flight.offset,), (flight.at * _MS, slice_.read), more))
+            self._traces.add(part.span("intent", (flight.id,), (flight.at * _MS, slice_.read), more))
 
     def _waited(self, state: LaneState, flight: Flight, parts: Mapping[int, _Part]) -> None:
         """The time until the recipients of a slice were due, and from then until they were picked. Since when a
@@ -165,15 +173,15 @@ class LaneTraces:
                 self._traces.add(part.span("delay", (offset, place), (work.at * _MS, due * _MS), delayed))
             due = max(planned(chunk, work, start), work.at)
             waited = {"longwave.recipients": stop - start}
-            self._traces.add(part.span("wait", (flight.offset, offset, start), (due * _MS, flight.at * _MS), waited))
+            self._traces.add(part.span("wait", (flight.id, offset, start), (due * _MS, flight.at * _MS), waited))
 
-    def _landed(self, intent: int, slice_: _Open) -> None:
+    def _landed(self, flight: int, slice_: _Open) -> None:
         """The RESULT was read back. Without one of ours the log was read anew, and there is nothing to tell."""
         if not slice_.reported:
             return
         for part in slice_.parts:
             more = {**self._sent(), **_named(*_outcomes(part, slice_.groups))}
-            self._traces.add(part.below(part.span("result", (intent,), (slice_.reported, now_ns()), more), intent))
+            self._traces.add(part.below(part.span("result", (flight,), (slice_.reported, now_ns()), more), flight))
 
     def _parts(self, state: LaneState, slices: Iterable[Slice]) -> list[_Part]:
         """What the slices have of sampled chunks."""

@@ -15,13 +15,20 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     to: str
     text: str
+    sender: str = msgspec.field(name="from", default="")
+    """"" where the batch says it."""
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request."""
 
-    sender: str = msgspec.field(name="from")
     messages: list[Message]
+    sender: str = msgspec.field(name="from", default="")
+    """Of the messages that do not say it themselves."""
+
+    def sender_of(self, message: Message) -> str:
+        """What a message comes from."""
+        return message.sender or self.sender
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,4 +65,6 @@ def decode(body: bytes) -> Batch:
             raise ValueError(f"messages[{index}].to: not an E.164 number")
         if not message.id or len(message.id) > 64:
             raise ValueError(f"messages[{index}].id: 1 to 64 characters")
+        if not batch.sender_of(message):
+            raise ValueError(f"messages[{index}].from: missing, and the batch has none")
     return batch

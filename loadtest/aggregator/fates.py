@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.aggregator.batch import Message
+from loadtest.aggregator.batch import Batch, Message
 from loadtest.aggregator.record import ACCEPTED, Entry
 from loadtest.aggregator.script import Delay, Script, by_ending
 
@@ -57,7 +57,7 @@ def fates(script: Script, entry: Entry) -> list[Event]:
     return [
         *_receipts(script, draw, entry, taken, delivered),
         *_visits(script, draw, entry, taken, delivered),
-        *_replies(script, draw, entry, batch.sender, taken, delivered),
+        *_replies(script, draw, entry, batch, taken, delivered),
     ]
 
 
@@ -121,7 +121,7 @@ def _replies(
     script: Script,
     draw: np.random.Generator,
     entry: Entry,
-    sender: str,
+    batch: Batch,
     taken: list[Message],
     delivered: NDArray[np.bool_],
 ) -> Iterator[Event]:
@@ -136,5 +136,5 @@ def _replies(
         if robots[index]:
             machine = replies.robot_texts[int(message.to[-3:]) % len(replies.robot_texts)]
             words = machine.replace("{id}", message.id)
-        said: tuple[Any, ...] = (f"in-{message.id}", message.to, sender, words)
+        said: tuple[Any, ...] = (f"in-{message.id}", message.to, batch.sender_of(message), words)
         yield Event(int(due[index]), entry.start, "text", said)

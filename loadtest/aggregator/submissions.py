@@ -25,6 +25,8 @@ class Submissions:
     times: NDArray[np.int64]
     """Nanoseconds since the epoch at which the message's request arrived."""
     segments: NDArray[np.uint16]
+    senders: list[str]
+    """What each message comes from."""
     outcomes: NDArray[np.uint8]
     """Letters of `loadtest.aggregator.record`."""
 
@@ -32,7 +34,8 @@ class Submissions:
     def read(cls, data: Path) -> Submissions:
         """Everything recorded so far in a simulator's data directory; a running one may go on writing."""
         recorded = sorted(entries(data), key=lambda entry: entry.at)
-        batches = [entry.batch().messages for entry in recorded]
+        requests = [entry.batch() for entry in recorded]
+        batches = [request.messages for request in requests]
         sizes = [len(batch) for batch in batches]
         parts = [count_many([message.text for message in batch]) for batch in batches]
         return cls(
@@ -41,6 +44,7 @@ class Submissions:
             numbers=np.array([int(message.to) for batch in batches for message in batch], np.uint64),
             times=np.repeat(np.array([entry.at for entry in recorded], np.int64), sizes),
             segments=np.concatenate(parts) if parts else np.zeros(0, np.uint16),
+            senders=[request.sender_of(message) for request in requests for message in request.messages],
             outcomes=np.frombuffer(b"".join(entry.outcomes for entry in recorded), np.uint8),
         )
 

@@ -17,6 +17,7 @@ from schemas.lane import LANES, Control
 from schemas.wire import CHUNK_LIMIT
 
 WAITING, DUE = "0000wa1t", "0000dye1"
+SENDER = ("demo", "main")
 ROUNDS = 60
 HOUR = 3_600_000
 
@@ -33,7 +34,7 @@ def microseconds(waiting: int, control: Callable[[str, int], Control]) -> dict[s
         apply(state, offset, LANES.decode(raw), raw)
         offset += 1
         _timed(times["next_due"], state.table.next_due)
-        _timed(times["release"], lambda at=now + 1: release_due(state, at))  # type: ignore[misc]
+        _timed(times["release"], lambda at=now + 1: release_due(state, at, lambda sender: None))  # type: ignore[misc]
         _timed(times["pick"], lambda at=now + 1: _pick(state, at))  # type: ignore[misc]
         state.clear(DUE)
         now += 2
@@ -48,7 +49,7 @@ def _timed(into: list[float], do: Callable[[], Any]) -> None:
 
 def _pick(state: LaneState, now: int) -> None:
     chosen = pick(
-        state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(messages=100, segments=200)
+        state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(SENDER, messages=100, segments=200)
     )
     assert chosen is not None
 
@@ -61,7 +62,7 @@ def _lane(waiting: int, control: Callable[[str, int], Control]) -> LaneState:
     packed = pack(Template(WAITING, 1).record(0, 0, [(CHUNK_LIMIT, 1)]))
     quarter = CHUNK_LIMIT // 4
     for n in range(waiting // CHUNK_LIMIT):
-        chunk = Chunk(2 + n, (WAITING, 0), packed)
+        chunk = Chunk(2 + n, (WAITING, 0), SENDER, packed)
         state.hold(chunk)
         for part in range(4):
             due = 20 * HOUR + part * HOUR + n % 5000 * 1000

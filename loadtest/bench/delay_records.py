@@ -36,6 +36,8 @@ class Template:
         head = {
             "v": 1,
             "campaign": self._campaign,
+            "account": "demo",
+            "sender": "main",
             "at": at,
             "dues": dues,
             "reasons": ["send_time"] * len(dues),

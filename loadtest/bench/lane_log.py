@@ -39,11 +39,12 @@ def by_cancel(log: Iterator[tuple[int, LaneRecord]]) -> dict[str, Lines]:
                 if record.state == "canceled" and not lines.canceled:
                     lines.canceled, lines.canceled_at = True, record.at
             case Intent():
-                lines = lines_by_cancel.setdefault(record.campaign, Lines())
-                members = lines.after if lines.canceled else lines.before
-                for chunk, start, stop in record.slices:
-                    of = ordinals.get(chunk, ())[start:stop]
-                    members.update(f"{record.campaign}-{record.message}-{ordinal}" for ordinal in of)
+                for pick in record.picks:
+                    lines = lines_by_cancel.setdefault(pick.campaign, Lines())
+                    members = lines.after if lines.canceled else lines.before
+                    for chunk, start, stop in pick.slices:
+                        of = ordinals.get(chunk, ())[start:stop]
+                        members.update(f"{pick.campaign}-{pick.message}-{ordinal}" for ordinal in of)
     return lines_by_cancel
 
 

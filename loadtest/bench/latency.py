@@ -84,6 +84,8 @@ def _work(first: int, dues: list[int], now: int) -> Work:
     return Work(
         campaign=CAMPAIGN,
         message=0,
+        account="demo",
+        sender="main",
         at=now,
         ordinals=list(range(first, first + n)),
         numbers=[FIRST_NUMBER + first + k for k in range(n)],

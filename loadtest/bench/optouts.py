@@ -136,7 +136,7 @@ def _work(first: int, number: int, dues: list[int]) -> Work:
     return Work(
         campaign=CAMPAIGN, message=0, at=now_ms(), ordinals=list(range(first, first + n)), numbers=[number] * n,
         segments=[1] * n, prices=[7900] * n, dues=[(1, due) for due in dues], zones=[""], zone=[0] * n,
-        fields={"n": [str(k) for k in range(n)]},
+        fields={"n": [str(k) for k in range(n)]}, account="demo", sender="main",
     )  # fmt: skip
 
 

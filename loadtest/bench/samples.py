@@ -11,7 +11,7 @@ from loadtest.bench.campaigns import FIRST_NUMBER, TEXT
 from pipeline.content.outgoing import LinkSigner, compile_lane_message
 from pipeline.identity.tokens import message_ids
 from schemas.chunk import RecipientChunk
-from schemas.lane import Intent, LaneMessage, Result, ResultGroup, Work
+from schemas.lane import FlightResult, Intent, LaneMessage, Pick, Result, ResultGroup, Work, flight_id
 from schemas.status import State, StatusChunk, StatusGroup
 from schemas.wire import Record, encode
 
@@ -57,11 +57,13 @@ def samples() -> Samples:
     )  # fmt: skip
     work = Work(
         campaign=CAMPAIGN, message=0, at=AT, ordinals=ordinals, segments=[1] * n, prices=[7900] * n, dues=[(n, AT)],
-        numbers=numbers, zones=zones, zone=zone, fields=fields,
+        numbers=numbers, zones=zones, zone=zone, fields=fields, account="demo", sender="main",
     )  # fmt: skip
     ids = [f"agg-{ordinal:012d}" for ordinal in ordinals]
-    intent = Intent(epoch=7, campaign=CAMPAIGN, message=0, slices=[(123_456, 0, n)], at=AT)
-    result = Result(intent=123_457, groups=[ResultGroup(outcome="accepted", ids=ids)], at=AT)
+    pick = Pick(campaign=CAMPAIGN, message=0, slices=[(123_456, 0, n)])
+    intent = Intent(epoch=7, picks=[pick], at=AT)
+    landed = FlightResult(flight=flight_id(123_457, 0), groups=[ResultGroup(outcome="accepted", ids=ids)])
+    result = Result(flights=[landed], at=AT)
     renderer = compile_lane_message(LaneMessage(text=TEXT, links=["default"]))
     return Samples(
         recipients=encode(chunk),

@@ -54,6 +54,7 @@ from pipeline.sending.picking.due import RELEASED_AT_ONCE, release_due
 from pipeline.sending.picking.proposing import Rules
 from pipeline.sending.senders.flow import EXACT, Flows
 from pipeline.sending.senders.punctuality import behind, handed_over
+from pipeline.sending.senders.roster import LaneAccount
 from pipeline.sending.submitting.last_check import Checked, CheckedFlight, LastCheck
 from pipeline.sending.submitting.line import QueuedFlight, QueuedSlice, slice_of
 from pipeline.sending.submitting.submission import result_groups, starts_full
@@ -145,6 +146,16 @@ class LaneDriver(Generic[T]):
     def rate(self) -> float:
         """Segments per second that the lane's senders may submit together."""
         return self.channels.roster.rate
+
+    @property
+    def usable(self) -> float:
+        """Segments per second that the senders may submit who have due recipients of running campaigns."""
+        by_account: dict[LaneAccount, float] = {}
+        for name in self.state.table.ready_senders():
+            sender = self.channels.roster.get(name)
+            if sender is not None and sender.terms is not None and self.state.oldest_sendable(name) is not None:
+                by_account[sender.account] = by_account.get(sender.account, 0.0) + sender.terms.rate
+        return sum(min(rate, account.rate or rate) for account, rate in by_account.items())
 
     @property
     def suspended(self) -> int:
@@ -486,8 +497,8 @@ class LaneDriver(Generic[T]):
             for one, _ in going
         ]
         items = [item for one, checked in going for item in checked.going(one.prepared.items)]
-        segments = sum(one.prepared.segments for one, _ in going)
-        effects.append(HandOver(head.intent, items, segments, late))
+        parts = [(one.flight.sender, one.prepared.segments) for one, _ in going]
+        effects.append(HandOver(head.intent, items, parts, late))
 
     def _due(self, flight: Flight) -> int:
         """When the first recipient of a flight was to go (ms)."""

@@ -10,7 +10,7 @@ from pipeline.lane.checkpoint import Snapshot
 from pipeline.lane.effects import InBatches, Void
 from schemas.campaign import Note, Suspension
 from schemas.chunk import Move, Release
-from schemas.lane import Defer, Drop, Heartbeat, Intent, Owner, Result
+from schemas.lane import Defer, Drop, Heartbeat, Intent, Owner, Result, SenderId
 from schemas.status import StatusChunk
 
 T = TypeVar("T")
@@ -96,8 +96,13 @@ class HandOver(Generic[T]):
 
     intent: int
     batch: list[T]
-    segments: int
+    parts: Sequence[tuple[SenderId, int]]
+    """Segments of each flight that goes, with its sender."""
     late: Sequence[float]
+
+    @property
+    def segments(self) -> int:
+        return sum(segments for _, segments in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

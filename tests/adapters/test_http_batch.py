@@ -27,7 +27,7 @@ from adapters.ports import Submission, SubmitOutcome
 from tests.adapters.peer import Peer, always, answer, serving
 
 SECRET = "a-secret-of-the-test"
-BATCH = [Submission(f"1a2b3c4d-0-{n}", 12125550100 + n, f"hello {n} é €") for n in range(3)]
+BATCH = [Submission(f"1a2b3c4d-0-{n}", 12125550100 + n, f"hello {n} é €", "+18885550100") for n in range(3)]
 
 
 def said(*items: Mapping[str, object]) -> bytes:
@@ -54,7 +54,7 @@ async def client(url_or_port: str | int, timeout: float = 5.0, connections: int 
 
 async def submit(url_or_port: str | int, timeout: float = 5.0) -> list[SubmitOutcome]:
     async with client(url_or_port, timeout) as made:
-        return await made.submit("+18885550100", BATCH)
+        return await made.submit(BATCH)
 
 
 def kinds(outcomes: list[SubmitOutcome]) -> list[tuple[str, str]]:
@@ -463,7 +463,7 @@ async def test_nothing_is_written_later_than_its_time_however_long_the_process_s
 ) -> None:
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port, timeout=5.0) as made:
         stand_still(monkeypatch, 5.1)
-        all_are(await made.submit("+1", BATCH), "retry", "not_written_in_time")
+        all_are(await made.submit(BATCH), "retry", "not_written_in_time")
         await asyncio.sleep(0.1)
         assert peer.requests == []
         assert made.settled_after > 5.1
@@ -477,9 +477,9 @@ async def test_what_may_not_go_any_more_is_kept_at_the_moment_of_writing() -> No
         return len(asked) > 1
 
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
-        all_are(await made.submit("+1", BATCH, may_go=may_go), "retry", "not_written_in_time")
+        all_are(await made.submit(BATCH, may_go=may_go), "retry", "not_written_in_time")
         assert peer.requests == []
-        all_are(await made.submit("+1", BATCH, may_go=may_go), "accepted", "")
+        all_are(await made.submit(BATCH, may_go=may_go), "accepted", "")
         assert len(peer.requests) == 1
 
 
@@ -547,7 +547,7 @@ async def test_kept_connection_that_the_server_closed_costs_nothing() -> None:
 
     async with serving(once) as peer, client(peer.port) as made:
         for _ in range(5):
-            assert all(item.outcome == "accepted" for item in await made.submit("+1", BATCH))
+            assert all(item.outcome == "accepted" for item in await made.submit(BATCH))
             await asyncio.sleep(0.05)  # the end of the connection has been seen
     assert (peer.connections, len(peer.requests)) == (5, 5)
 
@@ -561,8 +561,8 @@ async def test_kept_connection_that_dies_under_the_next_request_is_unknown_and_n
         writer.transport.abort()
 
     async with serving(die) as peer, client(peer.port) as made:
-        all_are(await made.submit("+1", BATCH), "accepted", "")
-        all_are(await made.submit("+1", BATCH), "unknown", "connection_lost")
+        all_are(await made.submit(BATCH), "accepted", "")
+        all_are(await made.submit(BATCH), "unknown", "connection_lost")
         await asyncio.sleep(0.1)
         assert (peer.connections, len(peer.requests)) == (1, 1)
 
@@ -572,7 +572,7 @@ async def test_connection_found_closing_just_before_the_write_was_not_sent(monke
     write = request.Body.write_with_length
 
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
-        all_are(await made.submit("+1", BATCH), "accepted", "")
+        all_are(await made.submit(BATCH), "accepted", "")
 
         async def closing(self: request.Body, writer: aiohttp.abc.AbstractStreamWriter, n: int | None) -> None:
             assert writer.transport is not None
@@ -580,7 +580,7 @@ async def test_connection_found_closing_just_before_the_write_was_not_sent(monke
             await write(self, writer, n)
 
         monkeypatch.setattr(request.Body, "write_with_length", closing)
-        (outcome, _) = kinds(await made.submit("+1", BATCH))[0]
+        (outcome, _) = kinds(await made.submit(BATCH))[0]
         assert outcome == "retry"
         await asyncio.sleep(0.1)
         assert len(peer.requests) == 1
@@ -588,11 +588,11 @@ async def test_connection_found_closing_just_before_the_write_was_not_sent(monke
 
 async def test_waiting_for_a_free_connection_was_not_sent() -> None:
     async with serving(drip) as peer, client(peer.port, timeout=0.3, connections=1) as made:
-        first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
+        first, second = await asyncio.gather(made.submit(BATCH), made.submit(BATCH))
         all_are(first, "unknown", "no_answer")
         all_are(second, "retry", "no_free_connection")
         assert len(peer.requests) == 1
-        third, health = await asyncio.gather(made.submit("+1", BATCH), made.check_health())
+        third, health = await asyncio.gather(made.submit(BATCH), made.check_health())
         all_are(third, "unknown", "no_answer")
         assert health == "no_free_connection"
 
@@ -620,7 +620,7 @@ async def test_a_connection_that_came_free_too_late_is_named_for_the_wait_not_fo
 
     async with serving(slow) as peer, client(peer.port, timeout=5.0, connections=1) as made:
         stand_still(monkeypatch, 5.1, lambda body: body.waited)
-        first, second = await asyncio.gather(made.submit("+1", BATCH), made.submit("+1", BATCH))
+        first, second = await asyncio.gather(made.submit(BATCH), made.submit(BATCH))
         all_are(first, "accepted", "")
         all_are(second, "retry", "no_free_connection")
         assert len(peer.requests) == 1

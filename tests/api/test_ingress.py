@@ -478,10 +478,10 @@ async def test_from_aggregator_to_topics(ingress: Ingress, campaign: str, tmp_pa
         client = HttpBatch("x", HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET}))
         tokens = [click_token(TOKEN_KEY.encode(), campaign, 0, n, 0) for n in range(300)]
         batch = [
-            Submission(f"{campaign}-0-{n}", 12125550000 + n, f"see https://s.example/c/{token}")
+            Submission(f"{campaign}-0-{n}", 12125550000 + n, f"see https://s.example/c/{token}", "+18885550100")
             for n, token in enumerate(tokens)
         ]
-        assert {o.outcome for o in await client.submit("+18885550100", batch)} == {"accepted"}
+        assert {o.outcome for o in await client.submit(batch)} == {"accepted"}
         await client.close()
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
             while True:

@@ -57,7 +57,7 @@ async def client(url: str, timeout: float = 5.0) -> AsyncIterator[HttpBatch]:
 
 
 def batch(first: int, n: int, text: str = "hello") -> list[Submission]:
-    return [Submission(f"1a2b3c4d-0-{i}", 12125550000 + i, text) for i in range(first, first + n)]
+    return [Submission(f"1a2b3c4d-0-{i}", 12125550000 + i, text, "+18885550100") for i in range(first, first + n)]
 
 
 async def stats(url: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ async def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dic
 async def test_takes_batches_and_refuses_what_is_not_genuine(tmp_path: Path) -> None:
     with simulator(tmp_path) as (url, child):
         async with client(url) as made:
-            outcomes = await made.submit("+1888", batch(0, 500, "é" * 70))
+            outcomes = await made.submit(batch(0, 500, "é" * 70))
         assert [outcome.outcome for outcome in outcomes] == ["accepted"] * 500
         assert outcomes[7].aggregator_id == "sim-1a2b3c4d-0-7"
         body = b'{"from": "+1", "messages": [{"id": "z", "to": "+12125550123", "text": "x"}]}'
@@ -109,7 +109,7 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
                 for first in range(start, start + 1_000_000, 100):
                     item = batch(first, 100)
                     sent.update(message.id for message in item)
-                    outcomes = await made.submit("+1888", item)
+                    outcomes = await made.submit(item)
                     if outcomes[0].outcome != "accepted":
                         assert {o.outcome for o in outcomes} <= {"unknown", "retry"}
                         return
@@ -126,8 +126,8 @@ async def test_what_was_answered_before_a_kill_is_in_the_record(tmp_path: Path) 
     with simulator(tmp_path, port=port) as (url, _):
         async with client(url) as made:
             again = sorted(answered)[:100]
-            repeated = [Submission(item, 12125550000, "again") for item in again]
-            assert {o.outcome for o in await made.submit("+1", repeated)} == {"accepted"}
+            repeated = [Submission(item, 12125550000, "again", "+1") for item in again]
+            assert {o.outcome for o in await made.submit(repeated)} == {"accepted"}
         assert (await stats(url))["key_hits"] == 100
     assert not Submissions.read(tmp_path).received_twice
 
@@ -138,7 +138,7 @@ async def test_a_query_returns_the_real_outcome_of_each_message_whatever_was_ans
     with simulator(tmp_path, script) as (url, child):
         async with client(url) as made:
             for n in range(40):
-                assert (await made.submit("+1", batch(n, 1)))[0].outcome == "unknown"
+                assert (await made.submit(batch(n, 1)))[0].outcome == "unknown"
             reported = await made.lookup(ids)
         os.kill(child.pid, signal.SIGKILL)
         await asyncio.to_thread(child.wait, 10)
@@ -164,7 +164,7 @@ async def test_faults_reach_the_client_as_what_they_prove(tmp_path: Path) -> Non
     with simulator(tmp_path, faults) as (url, _):
         async with client(url) as made:
             for n in range(40):
-                outcomes = await made.submit("+1", batch(n, 1))
+                outcomes = await made.submit(batch(n, 1))
                 assert outcomes[0].outcome == "unknown"
                 reasons[outcomes[0].reason] += 1
     assert set(reasons) == {"http:500", "connection_lost"}
@@ -175,7 +175,7 @@ async def test_silent_outage_leaves_the_client_without_an_answer(tmp_path: Path)
     outage = '[[outages]]\nstart = 0\nduration = 3600\nkind = "silent"\n'
     with simulator(tmp_path, outage) as (url, child):
         async with client(url, timeout=0.3) as made:
-            outcomes = await made.submit("+1", batch(0, 2))
+            outcomes = await made.submit(batch(0, 2))
         assert [(o.outcome, o.reason) for o in outcomes] == [("unknown", "no_answer")] * 2
         child.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(child.wait, 10) == 0
@@ -186,7 +186,7 @@ async def test_latency_is_added_after_the_record(tmp_path: Path) -> None:
     with simulator(tmp_path, "[latency]\nmedian = 0.3\n") as (url, _):
         async with client(url) as made:
             begun = clock.now_ms()
-            await made.submit("+1", batch(0, 1))
+            await made.submit(batch(0, 1))
             took = clock.now_ms() - begun
     assert 300 <= took < 1500
     assert Submissions.read(tmp_path).times[0] / 1e6 < begun + 250
@@ -278,7 +278,7 @@ async def test_callbacks_survive_an_ingress_in_trouble_and_a_kill(tmp_path: Path
     with simulator(tmp_path, TALKATIVE, f"http://127.0.0.1:{port}") as (url, child):
         async with client(url) as made:  # the ingress is down
             for first in (0, 500):
-                outcomes = await made.submit("+18885550100", batch(first, 500, LINK))
+                outcomes = await made.submit(batch(first, 500, LINK))
                 assert {o.outcome for o in outcomes} == {"accepted"}
         await asyncio.sleep(1.2)
         assert (await stats(url))["callbacks"]["trouble"]
@@ -313,7 +313,7 @@ async def test_what_was_called_back_before_a_stop_is_not_repeated(tmp_path: Path
         for start in (0, 300):
             with simulator(tmp_path, script, ingress) as (url, child):
                 async with client(url) as made:
-                    await made.submit("+1", batch(start, 300))
+                    await made.submit(batch(start, 300))
 
                 async def all_told(start: int = start, url: str = url) -> bool:
                     return len(ear.receipts) >= start + 300 and (await stats(url))["callbacks"]["held"] == 0

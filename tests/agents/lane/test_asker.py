@@ -86,5 +86,5 @@ async def _arrives(aggregator: HttpBatch, ids: list[str]) -> None:
         reported = await aggregator.lookup(ids)
         if not isinstance(reported, str) and all(item.outcome == "accepted" for item in reported):
             return
-        await aggregator.submit("+18885550100", [Submission(item, 12125550000, "hi") for item in ids])
+        await aggregator.submit([Submission(item, 12125550000, "hi", "+18885550100") for item in ids])
     raise AssertionError("nothing arrives")

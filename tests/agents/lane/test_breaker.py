@@ -28,7 +28,7 @@ from tests.agents.worker import until
 from tests.pipeline.lane.records import A, Log, control, owner, work
 
 LIMIT = 3
-PLAN = [Submission(f"{A}-0-0", 12125550100, "hello")]
+PLAN = [Submission(f"{A}-0-0", 12125550100, "hello", "+1")]
 
 
 class Peer:
@@ -78,7 +78,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def submit(client: HttpBatch, breaker: AggregatorBreaker) -> None:
-    breaker.record_result(await client.submit("+1", PLAN))
+    breaker.record_result(await client.submit(PLAN))
 
 
 def shown() -> float:
