@@ -198,6 +198,12 @@ LANE_USABLE = Gauge(
     "and accounts.",
     ["lane"],
 )
+LANE_DRAIN = Gauge(
+    "longwave_lane_drain_seconds",
+    "How long the sender of the lane that needs longest needs for its due recipients, at its limit and with a segment "
+    "each.",
+    ["lane"],
+)
 LANE_SEGMENTS = Counter(
     "longwave_lane_segments_total", "Segments submitted to the aggregator (the rate used).", ["lane"]
 )

@@ -398,4 +398,5 @@ class LaneOwner:
         metrics.LANE_SUSPENDED.labels(self.lane).set(driver.suspended)
         metrics.LANE_LIMIT.labels(self.lane).set(driver.rate)
         metrics.LANE_USABLE.labels(self.lane).set(driver.usable)
+        metrics.LANE_DRAIN.labels(self.lane).set(driver.drain_seconds)
         show_senders(self.lane, driver.channels.roster.all())

@@ -57,12 +57,18 @@ _NOW = [
 _LANES = [
     lines(
         "Limit used",
-        "Segments a second over the lane's limit; 1 is all of it.",
+        "Segments a second over the limit of the senders that have work; 1 is all of it.",
         {
-            "lane {{lane}}": f"sum by (lane) (rate(longwave_lane_segments_total{{{_LANE}}}[$__rate_interval])) "
-            f"/ sum by (lane) (longwave_lane_limit_segments_per_second{{{_LANE}}})"
+            "lane {{lane}}": f"sum by (lane) (rate(longwave_lane_segments_total{{{_LANE}}}[$__rate_interval])) / "
+            f"sum by (lane) (avg_over_time(longwave_lane_usable_segments_per_second{{{_LANE}}}[$__rate_interval]))"
         },
         unit="percentunit",
+    ),
+    lines(
+        "Longest queue of a sender",
+        "How long it needs for its due recipients, at its limit.",
+        of_lane("longwave_lane_drain_seconds"),
+        unit="s",
     ),
     lines("Due and waiting", "Recipients in the queue.", of_lane("longwave_lane_queued_recipients")),
     lines("In the delay table", "Recipients who wait for a time.", of_lane("longwave_lane_delayed_recipients")),
@@ -95,11 +101,16 @@ _LANES = [
         unit="s",
     ),
     lines(
+        "Senders by class",
+        "How many the lanes have.",
+        {"{{class}}, {{aggregator}}": "sum by (class, aggregator) (longwave_senders)"},
+    ),
+    lines(
         "Segments a second by class of sender",
         "Short code, toll-free, long code or name.",
         {
-            "{{class}}": "sum by (class) (rate(longwave_lane_segments_total[$__rate_interval]) "
-            "* on (instance, lane) group_left (class) longwave_lane_info)"
+            "{{class}}": "sum by (class) (rate(longwave_sender_segments_total[$__rate_interval]))",
+            "limit, {{class}}": "sum by (class) (longwave_sender_limit_segments_per_second)",
         },
     ),
     lines(
@@ -136,7 +147,7 @@ _LIFE = [
         "Void INTENTs come from a change of owner.",
         {
             "checkpoints, lane {{lane}}": in_an_hour(f"longwave_lane_checkpoints_total{{{_LANE}}}", "lane"),
-            "void, lane {{lane}}": in_an_hour(f"longwave_lane_void_intents_total{{{_LANE}}}", "lane"),
+            "void, lane {{lane}}": in_an_hour(f"longwave_lane_void_picks_total{{{_LANE}}}", "lane"),
         },
         width=6,
     ),

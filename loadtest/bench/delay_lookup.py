@@ -49,7 +49,12 @@ def _timed(into: list[float], do: Callable[[], Any]) -> None:
 
 def _pick(state: LaneState, now: int) -> None:
     chosen = pick(
-        state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(SENDER, messages=100, segments=200)
+        state,
+        Picked(),
+        FairShare(),
+        lambda numbers: [""] * len(numbers),
+        now,
+        Room(SENDER, messages=100, segments=200),
     )
     assert chosen is not None
 

@@ -47,6 +47,8 @@ class DelayTable:
         self._opened: dict[int, deque[Span]] = {}
         """Spans that an interrupted release has yet to move, by due time; some may have been removed since."""
         self._ready: dict[SenderId, dict[Key, _Queue]] = {}
+        self._counts: dict[SenderId, int] = {}
+        """Recipients in a sender's released spans."""
         self.ready_count = 0
         """Recipients in released spans."""
 
@@ -68,16 +70,16 @@ class DelayTable:
         sender, key = queue
         spans = self._ready[sender][key]
         del spans[span]
-        self.ready_count -= span.count
+        self._count(sender, -span.count)
         if not spans:
             del self._ready[sender][key]
             if not self._ready[sender]:
-                del self._ready[sender]
+                del self._ready[sender], self._counts[sender]
 
     def shrink(self, queue: QueueId, span: Span, start: int, stop: int) -> None:
         """Leave only [start, stop) of a span; it keeps its place in its queue."""
         if span in (self._queue(queue) or ()):
-            self.ready_count -= span.count - (stop - start)
+            self._count(queue[0], stop - start - span.count)
         span.start, span.stop = start, stop
 
     def split(self, queue: QueueId, span: Span, at: int) -> Span:
@@ -114,7 +116,7 @@ class DelayTable:
         sender, key = queue
         spans = self._ready.setdefault(sender, {}).setdefault(key, OrderedDict())
         spans[span] = None
-        self.ready_count += span.count
+        self._count(sender, span.count)
 
     def next_due(self) -> int | None:
         """When the next span that is not released becomes due (ms); None when there is none."""
@@ -127,6 +129,10 @@ class DelayTable:
     def ready(self, queue: QueueId) -> Iterator[Span]:
         """The released spans of a queue, in order of release."""
         return iter(self._queue(queue) or ())
+
+    def ready_count_of(self, sender: SenderId) -> int:
+        """Recipients in a sender's released spans."""
+        return self._counts.get(sender, 0)
 
     def ready_senders(self) -> KeysView[SenderId]:
         """Senders that have released spans."""
@@ -144,6 +150,10 @@ class DelayTable:
         """Due time of the span that has been ready the longest (ms)."""
         queues = (queue for by_key in self._ready.values() for queue in by_key.values())
         return min((next(iter(queue)).due for queue in queues), default=None)
+
+    def _count(self, sender: SenderId, more: int) -> None:
+        self._counts[sender] = self._counts.get(sender, 0) + more
+        self.ready_count += more
 
     def _queue(self, queue: QueueId) -> _Queue | None:
         return self._ready.get(queue[0], {}).get(queue[1])

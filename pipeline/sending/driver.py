@@ -158,6 +158,18 @@ class LaneDriver(Generic[T]):
         return sum(min(rate, account.rate or rate) for account, rate in by_account.items())
 
     @property
+    def drain_seconds(self) -> float:
+        """How long the sender that needs longest needs for its due recipients of running campaigns, a segment each."""
+        longest = 0.0
+        for name in self.state.table.ready_senders():
+            sender = self.channels.roster.get(name)
+            if sender is not None and sender.terms is not None and self.state.oldest_sendable(name) is not None:
+                account = sender.account
+                rate = min(sender.terms.rate, account.rate or sender.terms.rate)
+                longest = max(longest, self.state.table.ready_count_of(name) / rate)
+        return longest
+
+    @property
     def suspended(self) -> int:
         """Campaigns that this lane suspends, as of the last look."""
         return sum(outage.suspended for outage in self.outages.values())

@@ -25,7 +25,7 @@ OF_ALL = {"longwave_build_info", "longwave_clock_seconds"}
 OF_READERS = {"longwave_worker_ready", "longwave_step_dead_letters_total", "longwave_consumer_lag_records"}
 METRICS_OF = {
     "worker-0": {
-        *OF_ALL, *OF_READERS, "longwave_lane_queued_recipients", "longwave_lane_info", "longwave_lane_late_seconds",
+        *OF_ALL, *OF_READERS, "longwave_lane_queued_recipients", "longwave_senders", "longwave_lane_late_seconds",
         "longwave_lane_messages_total", "longwave_due_to_aggregator_seconds_bucket", "longwave_table_keys",
         "longwave_aggregator_connections_used",
     },
