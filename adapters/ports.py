@@ -142,8 +142,8 @@ class AggregatorPort(Protocol):
         may_go: Callable[[], bool] = lambda: True,
     ) -> list[SubmitOutcome]:
         """Hand over up to `capabilities.batch` messages, also of several senders; one outcome each, in order. Never
-        raises for what the aggregator or the network does: a failure is mapped to retry (not sent), rejected (refused)
-        or unknown (maybe sent).
+        raises for what the aggregator or the network does: a failure is mapped to retry (not sent), rejected
+        (refused) or unknown (maybe sent).
 
         `written` is called when the request has been handed to the socket, so that rate limits can tell when the
         batch arrives at the earliest; not called for what was certainly not sent.

@@ -200,8 +200,7 @@ LANE_USABLE = Gauge(
 )
 LANE_DRAIN = Gauge(
     "longwave_lane_drain_seconds",
-    "How long the sender of the lane that needs longest needs for its due recipients, at its limit and with a segment "
-    "each.",
+    "How long the sender of the lane that needs longest needs for its due recipients, at its limit, a segment each.",
     ["lane"],
 )
 LANE_SEGMENTS = Counter(

@@ -189,6 +189,8 @@ def restore(*plain: Snapshot) -> LaneState:
             dropped=f.dropped,
             nonce=f.nonce,
         )
+        if f.orphan and f.resent:
+            state.resent[f.id] = state.flights[f.id]
         for one_slice in f.slices:
             state.chunks[one_slice[0]].flights += 1
     return state

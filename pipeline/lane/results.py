@@ -85,6 +85,7 @@ def _result(state: LaneState, offset: int, flight: Flight, groups: list[ResultGr
         flight.settled += [part.slice for group, part in decided if group.outcome != "unknown"]
         return effects
     del state.flights[flight.id]
+    state.resent.pop(flight.id, None)
     _land(state, flight)
     return effects
 
@@ -105,6 +106,8 @@ def orphan(state: LaneState, flight: Flight, at: int) -> list[Effect]:
     """Rule L4: the owner was lost between INTENT and RESULT."""
     flight.orphan = True
     flight.resent = not flight.asking and state.resends(flight.key[0])
+    if flight.resent:
+        state.resent[flight.id] = flight
     if not flight.resent:
         flight.asking = True
         return []

@@ -14,8 +14,9 @@ from pipeline.lane.scheduler import Key
 from pipeline.limits.carrier_day import FIELD, ZONE, Brand, CarrierDays, day_of
 from schemas.lane import LANES, AccountTerms, Control, SenderId, SenderTerms, Slice, Work, intent_of
 
-DECODED_CHUNKS = 128
-"""Decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession."""
+DECODED = 64_000
+"""Recipients of decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession.
+Slow senders have small chunks (`pipeline.eligibility.decide`), so that those of thousands fit."""
 
 LAST_ATTEMPT = 65535
 
@@ -115,6 +116,8 @@ class LaneState:
         self.seen: dict[Key, BitMap] = {}
         self.chunks: dict[int, Chunk] = {}
         self.flights: dict[int, Flight] = {}
+        self.resent: dict[int, Flight] = {}
+        """Lost flights that may have arrived and whose recipients waited again."""
         self.table = DelayTable()
         self.carriers = CarrierDays()
         self.downtime = Downtime()
@@ -127,6 +130,7 @@ class LaneState:
         """Recipients who wait, due or not."""
         self.live_bytes = 0
         self._decoded: OrderedDict[int, Work] = OrderedDict()
+        self._decoded_count = 0
 
     def running(self, campaign: str) -> bool:
         control = self.campaigns.get(campaign)
@@ -219,15 +223,22 @@ class LaneState:
         return work
 
     def remember(self, chunk: int, work: Work) -> None:
+        self._forget_work(chunk)
         self._decoded[chunk] = work
-        if len(self._decoded) > DECODED_CHUNKS:
-            self._decoded.popitem(last=False)
+        self._decoded_count += len(work.ordinals)
+        while self._decoded_count > DECODED and len(self._decoded) > 1:
+            self._forget_work(next(iter(self._decoded)))
+
+    def _forget_work(self, chunk: int) -> None:
+        work = self._decoded.pop(chunk, None)
+        if work is not None:
+            self._decoded_count -= len(work.ordinals)
 
     def forget(self, chunk: Chunk) -> None:
         """Drop a chunk if nothing needs it anymore."""
         if not chunk.spans and not chunk.flights and self.chunks.pop(chunk.offset, None) is not None:
             self.live_bytes -= len(chunk.packed)
-            self._decoded.pop(chunk.offset, None)
+            self._forget_work(chunk.offset)
 
     def hold(self, chunk: Chunk) -> None:
         self.chunks[chunk.offset] = chunk

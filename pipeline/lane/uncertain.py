@@ -66,7 +66,7 @@ def finalize_parts(state: LaneState, parts: list[Part]) -> list[Part]:
 
 def _resent(state: LaneState) -> list[Flight]:
     """The lost flights that may have arrived and whose recipients waited again."""
-    return [flight for flight in state.flights.values() if flight.orphan and flight.resent]
+    return list(state.resent.values()) if state.resent else []
 
 
 def _remember_dropped(state: LaneState, parts: list[Part]) -> None:

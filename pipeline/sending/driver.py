@@ -159,7 +159,7 @@ class LaneDriver(Generic[T]):
 
     @property
     def drain_seconds(self) -> float:
-        """How long the sender that needs longest needs for its due recipients of running campaigns, a segment each."""
+        """How long the sender that needs longest needs for its due recipients, a segment each."""
         longest = 0.0
         for name in self.state.table.ready_senders():
             sender = self.channels.roster.get(name)

@@ -78,4 +78,4 @@ def test_a_lane_that_was_lost_leaves_no_series() -> None:
     assert 'lane="911"' not in said
     assert 'longwave_lane_limit_segments_per_second{lane="912"}' in said
     assert 'longwave_lane_messages_total{lane="912",outcome="any"}' in said
-    assert 'lane="912",sender="any"' in said
+    assert 'class="any",lane="912"' in said

@@ -30,6 +30,8 @@ TOGETHER: Final = 0.02
 """Seconds by which a slow sender's turn comes early at most, so that many share an INTENT."""
 AFTER_DEFECT: Final = 1.0
 """Seconds until a sender has its turn again from whom nothing could be picked because of a defect."""
+NOW: Final = 1e-6
+"""Seconds: a turn that is nearer has come. Added to a clock, less would be lost in rounding."""
 URGENT, NORMAL = 0.0, 1.0
 """In what order senders wait for their account's limit."""
 AT_ONCE: Final = 0.0
@@ -76,7 +78,7 @@ class Proposer:
         self.way = OnTheWay(ReadBack(rate))
         self._rules = rules
         self._proposals = proposals
-        self._early = TOGETHER if is_shared else 0.0
+        self._early = TOGETHER if is_shared else NOW
         self._is_shared = is_shared
         self._senders: dict[LaneSender, float] = {}
         """Those whose channel this is, with what each may submit."""
@@ -117,7 +119,7 @@ class Proposer:
         effects: list[Plain] = []
         while self._has_a_slot(line, messages):
             at = self._turns.next_at()
-            if at is None or at > now.seconds:
+            if at is None or at > now.seconds + NOW:
                 return effects, None if at is None else at - now.seconds
             allowed = self.aggregator.breaker.rule.allowance(now.seconds, self.way.intents + under_way)
             if not allowed:
@@ -196,7 +198,7 @@ class Proposer:
         if first is not None:
             pause = self._pause(state, account.flow, now) if account.binds else 0.0
             # Not at once: it is looked at until nobody has a turn.
-            self._turns.put(account, now.seconds + max(pause, self._early + 1e-6))
+            self._turns.put(account, now.seconds + max(pause, self._early + NOW))
 
     def _account_pause(self, state: LaneState, sender: LaneSender, now: Instant) -> float:
         size = min(self._size(state, sender.flow, now), self._size(state, sender.account.flow, now))
