@@ -17,7 +17,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, UrlConstraints, model_validator
 
 from schemas.campaign import Line
-from schemas.ids import Country, Name, Zone
+from schemas.ids import Country, Name, Zone, known_country
 from schemas.sender_numbers import SenderKind, check_kind, country_of, kind_of
 from schemas.wire import Codec, Count, Millis, Record
 
@@ -110,6 +110,15 @@ def _phone(text: str) -> str:
     return text
 
 
+def _without_user(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise ValueError("no user and password: they would be shown with the account")
+    return url
+
+
+Webhook = Annotated[HttpUrl, UrlConstraints(max_length=2000), AfterValidator(_without_user)]
+
+
 class Alerts(_Strict):
     """Who is told of what an account should know, for instance that its balance is low."""
 
@@ -117,7 +126,7 @@ class Alerts(_Strict):
     """E-mail addresses."""
     numbers: Annotated[tuple[Annotated[str, AfterValidator(_phone)], ...], Field(max_length=20)] = ()
     """Phone numbers, with + and country code."""
-    webhooks: Annotated[tuple[Annotated[HttpUrl, UrlConstraints(max_length=2000)], ...], Field(max_length=20)] = ()
+    webhooks: Annotated[tuple[Webhook, ...], Field(max_length=20)] = ()
     """Addresses that get a POST."""
 
 
@@ -209,6 +218,10 @@ class SenderSpec(_Strict):
         return self
 
 
+def _country_or_any(code: str) -> str:
+    return code if code == "*" else known_country(code)
+
+
 class PriceEntry(_Strict):
     """What a segment costs from a day on."""
 
@@ -216,7 +229,7 @@ class PriceEntry(_Strict):
 
     since: Annotated[date, Field(alias="from")]
     """The first day, in UTC, on which it holds."""
-    country: Country | Literal["*"]
+    country: Annotated[str, AfterValidator(_country_or_any)]
     """ISO code, or * for every country that has no entry of its own."""
     network: Carrier | None = None
     """Only for recipients whose contact attribute `carrier` is this; case does not matter."""

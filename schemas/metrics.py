@@ -147,7 +147,7 @@ WORKER_ASSIGNED = Gauge(
     ["topic", "partition"],
 )
 
-LANES = Gauge("longwave_lanes", "Lanes that carry a sender, by the settings.")
+LANES = Gauge("longwave_lanes", "Lanes that carry a sender.")
 LANES_UNOWNED = Gauge(
     "longwave_lanes_unowned", "Lanes that carry a sender and that no worker has, by the group's last assignment."
 )

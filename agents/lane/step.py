@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Any
 
 from faust.types import TP
@@ -11,17 +12,18 @@ from faust.types import TP
 from adapters.aggregators.factory import make_adapter
 from adapters.kafka.admin import delete_records
 from adapters.ports import AggregatorPort
-from adapters.settings import Account, Sender, Settings
 from agents.context import Context
+from agents.guards.assignor import LaneAssignor
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.journals import Journals
 from agents.lane.owner import LaneOwner, LogReader
 from agents.lane.route import Route
 from agents.runner import count_from_zero
+from pipeline.accounts.book import Accounts
+from pipeline.accounts.placing import lanes_of
 from pipeline.limits.carrier_day import normal
-from pipeline.limits.rate import lane_share
-from pipeline.numbers.sender_class import sender_class
 from schemas import metrics, topics
+from schemas.accounts import SenderDocument
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class Lanes:
         self._context = context
         self._journals = journals
         self._owners: dict[int, LaneOwner] = {}
+        self._lanes: set[int] = set()
+        """All that are assigned to us."""
         self._aggregators: dict[str, AggregatorPort] = {}
         self._breakers: dict[str, AggregatorBreaker] = {}
         self._consumer: Any = None
@@ -53,11 +57,13 @@ class Lanes:
         """
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._context.until_broken(), name="lanes-broken")
+            following = group.create_task(self._follow_accounts(), name="lanes-accounts")
             try:
                 async for event in stream.noack().events():
                     await self._take(stream, event)
             finally:
                 watching.cancel()
+                following.cancel()
 
     async def _take(self, stream: Any, event: Any) -> None:
         owner = self._owners.get(event.message.partition)
@@ -72,14 +78,33 @@ class Lanes:
         lanes = {tp.partition for tp in partitions if tp.topic == topics.LANES.name}
         for lane in set(self._owners) - lanes:
             await self._owners.pop(lane).close()
+        self._lanes = lanes
         for lane in sorted(lanes):
-            if lane not in self._owners:
-                route = self._route(lane)
-                if route is None:
-                    continue
-                self._owners[lane] = LaneOwner(lane, self._context, route, self._reader, self._journals.open(lane))
-                describe(lane, self._context.settings)
-            await self._owners[lane].assign()
+            if lane in self._owners or self._open(lane):
+                await self._owners[lane].assign()
+
+    def _open(self, lane: int) -> bool:
+        """Whether the lane carries a sender, so that it has an owner now."""
+        route = self._route(lane)
+        sender = sender_of_lane(self._context.accounts, lane, self._context.settings.kafka.lanes)
+        if route is None or sender is None:
+            return False
+        self._owners[lane] = LaneOwner(lane, self._context, route, self._reader, self._journals.open(lane))
+        describe(lane, sender)
+        return True
+
+    async def _follow_accounts(self) -> None:
+        """Take lanes that carry a sender from now on."""
+        accounts, lanes = self._context.accounts, self._context.settings.kafka.lanes
+        while True:
+            version = accounts.version
+            LaneAssignor.weights = lane_weights(accounts, lanes)
+            for lane in sorted(self._lanes - set(self._owners)):
+                if self._open(lane):
+                    # What came before it carried anybody is read as well.
+                    self._rewind(lane, None)
+                    await self._owners[lane].assign()
+            await self._context.accounts_changed(version)
 
     async def revoked(self) -> None:
         """Let what is in flight finish: nobody knows yet which lanes come back."""
@@ -113,12 +138,14 @@ class Lanes:
             await aggregator.close()
 
     def _route(self, lane: int) -> Route | None:
-        settings = self._context.settings
-        names = settings.sender_of_lane(lane)
-        if names is None:
+        settings, accounts = self._context.settings, self._context.accounts
+        sender = sender_of_lane(accounts, lane, settings.kafka.lanes)
+        account = None if sender is None else accounts.account(sender.account)
+        if sender is None or account is None:
             return None
-        account = settings.accounts[names[0]]
-        sender = account.senders[names[1]]
+        places = len(lanes_of(sender, settings.kafka.lanes))
+        brand = account.spec.brands.get(sender.brand)
+        daily = {} if brand is None else brand.carrier_daily
         if sender.aggregator not in self._aggregators:
             made = make_adapter(sender.aggregator, settings.aggregators[sender.aggregator])
             self._aggregators[sender.aggregator] = made
@@ -127,12 +154,12 @@ class Lanes:
             )
         return Route(
             aggregator=self._aggregators[sender.aggregator],
-            account=names[0],
+            account=sender.account,
             sender=sender.number,
-            rate=share(account, sender),
+            rate=accounts.share(sender) / places,
             batch=self._aggregators[sender.aggregator].capabilities.batch,
-            carrier_daily={normal(name): limit // len(sender.lanes) for name, limit in sender.carrier_daily.items()},
-            quiet=self._context.quiet(names[0]),
+            carrier_daily={normal(name): limit // places for name, limit in daily.items()},
+            quiet=self._context.quiet(sender.account),
             breaker=self._breakers[sender.aggregator],
         )
 
@@ -152,26 +179,22 @@ class Lanes:
         await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
 
 
-def describe(lane: int, settings: Settings) -> None:
+def describe(lane: int, sender: SenderDocument) -> None:
     """Export what a lane carries, so that its other metrics can be told by account, sender, class and aggregator."""
-    names = settings.sender_of_lane(lane)
-    assert names is not None, "the lane has a route"
-    sender = settings.accounts[names[0]].senders[names[1]]
-    metrics.LANE_INFO.labels(lane, *names, sender_class(sender.number), sender.aggregator).set(1)
+    metrics.LANE_INFO.labels(lane, sender.account, sender.sender, sender.sender_kind, sender.aggregator).set(1)
 
 
-def share(account: Account, sender: Sender) -> float:
-    """A lane's share of the nested limits, in segments per second: the sender's, and the account's split over its
-    senders by their limits, each divided equally over the sender's lanes."""
-    senders = sum(sender.segments_per_second for sender in account.senders.values())
-    return lane_share(sender.segments_per_second, account.segments_per_second, senders, len(sender.lanes))
+def sender_of_lane(accounts: Accounts, lane: int, lanes: int) -> SenderDocument | None:
+    """The first sender by name that the lane carries, of `lanes` in all."""
+    carried = [sender for sender in accounts.all_senders() if lane in lanes_of(sender, lanes)]
+    return min(carried, key=lambda sender: (sender.account, sender.sender), default=None)
 
 
-def lane_weights(settings: Settings) -> dict[int, int]:
-    """What each lane that carries a sender may send, in thousandths of a segment per second, at least 1."""
-    return {
-        lane: max(1, round(1000 * share(account, sender)))
-        for account in settings.accounts.values()
-        for sender in account.senders.values()
-        for lane in sender.lanes
-    }
+def lane_weights(accounts: Accounts, lanes: int) -> dict[int, int]:
+    """What each lane that carries senders may send, in thousandths of a segment per second, at least 1."""
+    rates: Counter[int] = Counter()
+    for sender in accounts.all_senders():
+        places = lanes_of(sender, lanes)
+        for lane in places:
+            rates[lane] += round(1000 * accounts.share(sender) / len(places))
+    return {lane: max(1, rate) for lane, rate in rates.items()}

@@ -5,28 +5,31 @@ What was removed is not there. A spec is validated when its record comes, not wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.accounts.holding import World
+from pipeline.accounts.holding import Holding, WaitingCampaign, World, quiet_reading
 from pipeline.accounts.lane_terms import is_active
 from pipeline.accounts.prices import PriceList, built_in, built_in_spec, compiled
+from pipeline.limits.rate import lane_share
+from pipeline.timing.quiet_hours import QuietHours, quiet_of
 from schemas.account import account_tag
 from schemas.accounts import (
+    MICRO,
     AccountDocument,
     AccountSpec,
     AccountsRecord,
-    Answers,
     Caps,
     PriceListDocument,
     PriceListSpec,
     SenderDocument,
-    key_of,
 )
 
 DEFAULT_PRICES = "default"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,10 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._senders: dict[str, dict[str, SenderDocument]] = {}
         self._prices: dict[str, tuple[PriceListDocument, PriceList]] = {}
-        self._revisions: dict[str, int] = {}
+        self._stored: dict[str, AccountDocument] = {}
+        self._stored_senders: dict[str, dict[str, SenderDocument]] = {}
+        """These two have what was removed, too."""
+        self._lists: dict[str, PriceListDocument] = {}
         self.version = 0
         """Grows with every change, so that who derives something from the book knows when to do it again."""
 
@@ -65,9 +71,26 @@ class Accounts:
         """The senders of an account by name."""
         return self._senders.get(account, {}) if account in self._accounts else {}
 
-    def revision(self, key: str) -> int:
-        """The revision of what has that key in topic `accounts`, though it was removed; 0: there never was one."""
-        return self._revisions.get(key, 0)
+    def holding(self, account: str) -> Holding:
+        """All that is stored of an account, with what was removed."""
+        return Holding(self._stored.get(account), dict(self._stored_senders.get(account, {})))
+
+    def stored_prices(self, name: str) -> PriceListDocument | None:
+        """The document of a price list that was made, though it was removed."""
+        return self._lists.get(name)
+
+    def generation(self, account: str) -> int:
+        """Grows with every change of an account and its senders; 0: there is none."""
+        known = self._accounts.get(account)
+        return 0 if known is None else known.document.generation
+
+    def stamp(self, account: str) -> int:
+        """Is another one after every change of what holds for an account's campaigns."""
+        known = self._accounts.get(account)
+        if known is None:
+            return 0
+        prices = self._lists.get(known.spec.price_list)
+        return hash((known.document.generation, prices and prices.revision))
 
     def all(self) -> list[Account]:
         """Every account by name."""
@@ -76,6 +99,19 @@ class Accounts:
     def names(self) -> list[str]:
         """Every account's name."""
         return sorted(self._accounts)
+
+    def carrying(self) -> frozenset[int]:
+        """The lanes that carry a sender."""
+        return frozenset(lane for account in self._accounts.values() for lane, _, _ in account.document.shares)
+
+    def share(self, sender: SenderDocument) -> float:
+        """Segments per second that a sender may submit over all its lanes while all senders of its account are busy:
+        its own limit, and the account's split over its senders by theirs."""
+        account = self._accounts.get(sender.account)
+        if account is None:
+            return 0.0
+        senders = sum(rate for _, _, rate in account.document.shares) / MICRO
+        return lane_share(sender.segments_per_second, account.spec.segments_per_second, senders, 1)
 
     def all_senders(self) -> Iterable[SenderDocument]:
         """Every sender of every account."""
@@ -110,15 +146,38 @@ class Accounts:
         """Every price list that was made, by name."""
         return [self._prices[name][0] for name in sorted(self._prices)]
 
+    def price_names(self) -> list[str]:
+        """The names of the price lists that were made."""
+        return sorted(self._prices)
+
+    def part(self, names: Iterable[str]) -> Accounts:
+        """A book of its own with these accounts, and all price lists."""
+        part = Accounts()
+        for name in names:
+            held = self.holding(name)
+            for record in (*held.senders.values(), held.account):
+                if record is not None:
+                    part.take(record)
+        for prices in self._lists.values():
+            part.take(prices)
+        return part
+
     def using_prices(self, name: str) -> list[str]:
         """The accounts whose price list it is."""
         return [account.name for account in self.all() if account.spec.price_list == name]
 
-    def world(self, lanes: int, aggregators: Mapping[str, bool]) -> World:
-        """What a change must fit, but for the campaigns."""
+    def world(self, lanes: int, aggregators: Mapping[str, bool], waiting: Sequence[WaitingCampaign] = ()) -> World:
+        """What a change must fit; `waiting` are the campaigns of its account."""
         tags = {account_tag(name): name for name in self._accounts}
         capped = {account_tag(name): name for name, account in self._accounts.items() if account.spec.caps != Caps()}
-        return World(lanes=lanes, aggregators=aggregators, price_lists=set(self._prices), capped=capped, named=tags)
+        return World(
+            lanes=lanes,
+            aggregators=aggregators,
+            price_lists=set(self._prices),
+            capped=capped,
+            named=tags,
+            waiting=waiting,
+        )
 
     def take(self, record: AccountsRecord) -> str:
         """Take a record of the topic. Returns what is wrong with it, or "": one that a newer version wrote
@@ -127,28 +186,55 @@ class Accounts:
             self._take(record)
         except ValidationError as error:
             return f"a record of topic accounts was not understood: {error}"
-        if not isinstance(record, Answers):
-            self._revisions[key_of(record)] = record.revision
         self.version += 1
         return ""
 
     def _take(self, record: AccountsRecord) -> None:
         match record:
             case AccountDocument():
+                self._stored[record.account] = record
                 if record.removed:
                     self._accounts.pop(record.account, None)
                 else:
                     self._accounts[record.account] = Account(record.account, record.parsed(), record)
             case SenderDocument():
+                self._stored_senders.setdefault(record.account, {})[record.sender] = record
                 of_account = self._senders.setdefault(record.account, {})
                 if record.removed:
                     of_account.pop(record.sender, None)
                 else:
                     of_account[record.sender] = record
             case PriceListDocument():
+                self._lists[record.name] = record
                 if record.removed:
                     self._prices.pop(record.name, None)
                 else:
                     self._prices[record.name] = record, compiled(record.parsed())
             case _:
                 pass
+
+
+def quiet_hours(accounts: Accounts, account: str, simulated: Mapping[str, bool], now: int) -> QuietHours:
+    """The quiet hours of an account that is in the book, as of `now` (ms). `simulated`: as in `World.aggregators`.
+
+    Raises:
+        ValueError: its own hours do not fit the rules of today; the text is for the user.
+    """
+    known = accounts.account(account)
+    assert known is not None, "the account is in the book"
+    used = {sender.aggregator for sender in accounts.senders(account).values()}
+    return quiet_of(quiet_reading(known.spec, used, simulated), known.spec.quiet_hours, now)
+
+
+class Derived(Generic[T]):
+    """What follows from the book as a whole, made anew when it is asked for after a change."""
+
+    def __init__(self, accounts: Accounts, make: Callable[[Accounts], T]) -> None:
+        self._accounts = accounts
+        self._make = make
+        self._made: tuple[int, T] | None = None
+
+    def __call__(self) -> T:
+        if self._made is None or self._made[0] != self._accounts.version:
+            self._made = self._accounts.version, self._make(self._accounts)
+        return self._made[1]

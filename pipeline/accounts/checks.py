@@ -33,7 +33,7 @@ def _sender_problem(spec: AccountSpec, sender: SenderDocument, world: World) -> 
 
 
 def _price_problem(spec: AccountSpec, world: World) -> str:
-    if spec.price_list == "default" or spec.price_list in world.price_lists:
+    if world.price_lists is None or spec.price_list == "default" or spec.price_list in world.price_lists:
         return ""
     return f"price_list: there is no price list {spec.price_list!r}; make it first (`longwave prices apply`)"
 

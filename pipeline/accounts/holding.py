@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.timing.quiet_rules import Reading
 from schemas.accounts import AccountDocument, AccountSpec, Answers, SenderDocument
+from schemas.campaign import TO_BE_SENT, CampaignDocument
 
 NOBODY: Literal["none"] = "none"
 
@@ -46,8 +47,8 @@ class World:
     """How many lanes there are."""
     aggregators: Mapping[str, bool]
     """Those that are configured, and whether it is this installation's simulated one."""
-    price_lists: Collection[str] = ()
-    """Names of the price lists that were made."""
+    price_lists: Collection[str] | None = None
+    """Names of the price lists that were made; None where that is not looked at."""
     capped: Mapping[int, str] = field(default_factory=dict)
     """Accounts with caps by `account_tag`."""
     named: Mapping[int, str] = field(default_factory=dict)
@@ -66,3 +67,17 @@ def quiet_reading(
 def reaches_nobody(aggregators: Collection[str], simulated: Mapping[str, bool]) -> bool:
     """Whether only this installation's simulated aggregator gets the messages."""
     return all(simulated.get(name, False) for name in aggregators)
+
+
+def waiting_of(account: str, campaigns: Iterable[CampaignDocument]) -> list[WaitingCampaign]:
+    """Those of the campaigns that wait on the account or a sender of it."""
+    return [
+        WaitingCampaign(
+            document.id,
+            str(document.spec.get("sender", "")),
+            tuple(document.lanes),
+            tuple(hold.by for hold in document.holds if hold.reason),
+        )
+        for document in campaigns
+        if document.account == account and document.status in TO_BE_SENT
+    ]

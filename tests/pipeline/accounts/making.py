@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline.accounts.changes import apply
@@ -11,11 +12,11 @@ from schemas.accounts import AccountCommand, AccountDocument, AccountsRecord, Ch
 
 LANES = 8
 AT = 1_764_000_000_000
-WORLD = World(lanes=LANES, aggregators={"local": True, "far": False})
+WORLD = World(lanes=LANES, aggregators={"local": True, "far": False}, price_lists=())
 
 
 def world(*waiting: WaitingCampaign) -> World:
-    return World(lanes=LANES, aggregators=WORLD.aggregators, waiting=waiting)
+    return replace(WORLD, waiting=waiting)
 
 
 def change(sender: str = "", expected: int = 0, **spec: Any) -> Change:

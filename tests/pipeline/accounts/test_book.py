@@ -38,8 +38,8 @@ def test_what_was_removed_is_not_there() -> None:
         accounts.take(record)
     assert accounts.all() == []
     assert not accounts.senders("demo")
-    assert accounts.revision("demo") == accounts.revision("demo/main") == AT + 1
-    assert accounts.revision("demo/third") == 0
+    assert accounts.holding("demo") == gone
+    assert accounts.holding("other").account is None
 
 
 def test_a_record_of_a_newer_version_leaves_what_was_known() -> None:
