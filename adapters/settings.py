@@ -22,8 +22,7 @@ from pydantic_settings import (
 
 from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
 from adapters.private_files import read_password
-from schemas.account import account_tag
-from schemas.ids import Country, Name, Zone
+from schemas.ids import Name
 
 WRITER_METRICS, API_METRICS, INGRESS_METRICS = -1, -2, -3
 """From `metrics_port` to the port of each; a worker's is its index."""
@@ -57,7 +56,8 @@ class Kafka(_Strict):
     partitions: Annotated[int, Field(ge=1, le=1024)] = 8
     """Partitions of every topic but `lanes`; must not change on a live system (table co-partitioning)."""
     lanes: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Partitions of `lanes` = how many lanes there can be."""
+    """Partitions of `lanes` = how many lanes there are; must not change on a live system: accounts are spread over
+    them."""
     session_timeout: Annotated[float, Field(ge=1, le=300)] = 6.0
     """Seconds after which the consumer group gives the partitions of a silent worker to others."""
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 0.5
@@ -144,100 +144,6 @@ class Api(Listen):
     """How long a browser stays signed in."""
 
 
-class Sender(_Strict):
-    """A sender number (or short code) with its limits and the lanes that carry it."""
-
-    number: str
-    """The number, short code or name that messages come from."""
-    country: Country | None = None
-    """Where the sender is (ISO code), for people's numbers that come without a country code. Without it, the country
-    of `number`; a short code or a name has none."""
-    aggregator: Name = "local"
-    """The name of the aggregator that takes its messages."""
-    segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100.0
-    """Maximum segments that the sender submits in any second."""
-    lanes: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    """Partitions of `lanes`, each owned by one sender only. Shares of the limit are equal and sum to it."""
-    carrier_daily: dict[str, Annotated[int, Field(ge=0)]] = {}
-    """Carrier name (contact attribute `carrier`) to segments per day; the day ends at midnight Pacific."""
-
-
-def _without_placeholders(text: str) -> str:
-    if "{" in text or "}" in text:
-        raise ValueError("replies are plain text: nothing is filled in, and braces would go out as they stand")
-    return text
-
-
-ReplyText = Annotated[str, Field(max_length=1000), AfterValidator(_without_placeholders)]
-
-
-class Replies(_Strict):
-    """What an account answers to people's texts: plain text, the site's name goes in front. "" = no answer."""
-
-    stopped: ReplyText = "You are unsubscribed and will get no more messages. Reply START to resubscribe."
-    """The one confirmation of a STOP; the law wants no marketing in it."""
-    started: ReplyText = "You are subscribed again. Reply HELP for help, STOP to unsubscribe."
-    """The answer to a START that ends an opt-out."""
-    help: ReplyText = "This number sends our news and offers. Reply STOP to unsubscribe."
-    """Add how you can be reached."""
-    auto: ReplyText = ""
-    """To every other text."""
-    per_hour: Annotated[int, Field(ge=0, le=20)] = 3
-    """Replies to one number at most, so that two machines do not talk forever."""
-    per_day: Annotated[int, Field(ge=0, le=30)] = 10
-    """The same for a day."""
-
-    def of(self, kind: Literal["stopped", "started", "help", "auto"], site_name: str) -> str:
-        """The text as it goes out, "" where there is none."""
-        text: str = getattr(self, kind).strip()
-        return f"{site_name}: {text}" if text and site_name and not text.startswith(site_name) else text
-
-
-class Caps(_Strict):
-    """How many messages of an account a recipient gets at most; transactional ones and replies do not count."""
-
-    day: Annotated[int, Field(ge=1, le=100)] | None = None
-    """In any 24 hours."""
-    week: Annotated[int, Field(ge=1, le=200)] | None = None
-    """In any 7 days."""
-
-
-class Account(_Strict):
-    """A shop."""
-
-    site_name: str = ""
-    """The name that goes in front of each message. "": none."""
-    store_zone: Zone = "America/New_York"
-    """The account's own time zone."""
-    segments_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 1_000_000.0
-    """Maximum segments that the account submits in any second, over all its senders."""
-    unknown_zone: Literal["store", "skip"] = "store"
-    """A recipient whose zone nothing tells: by the store's clock, or not at all."""
-    quiet_reading: Literal["cautious", "common", "none"] | None = None
-    """Where a law can be read in two ways (France: 20-08 or 22-08). "none", no quiet hours at all, is refused unless
-    all of the account's messages go to this installation's simulated aggregator, where it is the default; else the
-    default is "cautious"."""
-    quiet_hours: dict[str, dict[str, str]] = {}
-    """Allowed hours of its own by country, region or *: {"US": {"mon-fri": "10:00-18:00"}}; they may only narrow."""
-    caps: Caps = Caps()
-    resend_attempts: Annotated[int, Field(ge=2, le=10)] = 2
-    """Submissions of a message at most that may have arrived, of campaigns with `unknown = "resend"`; then it stays
-    unknown."""
-    lateness_hours: Annotated[float, Field(ge=0, le=168)] = 2.0
-    """A marketing message that machines (ours or the aggregator's) would make later than this is not sent anymore,
-    its recipient is expired, `too_late`. 0: however late."""
-    transactional_lateness_hours: Annotated[float, Field(ge=0, le=168)] = 0.0
-    """The same for transactional messages."""
-    max_segments: Annotated[int, Field(ge=1, le=10)] = 6
-    """Whose text takes more segments is skipped (`too_many_segments`). Above 10 (1,600 characters) aggregators refuse
-    a text or the phone gets it in pieces."""
-    unreachable_retry_days: Annotated[int, Field(ge=0, le=3650)] = 90
-    """Days after which a number that a carrier could not reach (a landline, unknown, no mobile) is tried again; 0:
-    never."""
-    replies: Replies = Replies()
-    senders: Annotated[dict[Name, Sender], Field(min_length=1)]
-
-
 class Worker(_Strict):
     """What a worker holds and how it sends."""
 
@@ -255,21 +161,6 @@ class Worker(_Strict):
     checkpoint_bytes: Annotated[int, Field(ge=100_000)] = 2_000_000
     """A lane checkpoints when its log since the last one passes this and twice its live size. Whoever has the lane
     next, or again, reads the log since then first."""
-
-
-class Prices(_Strict):
-    """Millionths of a credit per segment by ISO country; `default` for the others."""
-
-    default: Annotated[int, Field(ge=0)] = 40_000
-    """For countries that are not listed."""
-    countries: dict[Annotated[str, Field(pattern="^[A-Z]{2}$")], Annotated[int, Field(ge=0)]] = {
-        "US": 7_900,
-        "CA": 7_900,
-        "GB": 40_000,
-        "FR": 79_800,
-        "IN": 83_200,
-    }
-    """By ISO country code."""
 
 
 class ConsentRules(_Strict):
@@ -338,17 +229,10 @@ class Settings(BaseSettings):
     """How processes log: `json`, an object a line; `text`, for people; `auto`, text on a terminal and else JSON."""
     token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)
     """Key of the MAC in click tokens; set your own in production."""
-    accounts: dict[Name, Account] = {
-        "demo": Account(
-            site_name="Harbor & Pine",
-            senders={"main": Sender(number="+18885550100", segments_per_second=5000)},
-        )
-    }
     aggregators: dict[Name, AnyAggregator] = {"local": HttpBatchSettings(query_url="http://127.0.0.1:18090/v1/query")}
     worker: Worker = Worker()
     receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     """A campaign is finished when all receipts are in, or when none has come for this long."""
-    prices: Prices = Prices()
     consent: ConsentRules = ConsentRules()
     tracing: Tracing = Tracing()
 
@@ -370,46 +254,6 @@ class Settings(BaseSettings):
         if store.local is None and store.host in LOOPBACK and not store.secure:
             # The model is frozen for those who use it, not while it is made.
             object.__setattr__(self, "clickhouse", store.model_copy(update={"local": self.data / "clickhouse"}))
-        return self
-
-    @model_validator(mode="after")
-    def _lanes_have_one_owner(self) -> Settings:
-        owner: dict[int, str] = {}
-        for account_name, account in self.accounts.items():
-            for sender_name, sender in account.senders.items():
-                where = f"accounts.{account_name}.senders.{sender_name}"
-                if sender.aggregator not in self.aggregators:
-                    raise ValueError(f"{where}.aggregator: no [aggregators.{sender.aggregator}] is configured")
-                for lane in sender.lanes:
-                    if lane in owner:
-                        raise ValueError(f"{where}.lanes: lane {lane} already belongs to {owner[lane]}")
-                    if not 0 <= lane < self.kafka.lanes:
-                        raise ValueError(
-                            f"{where}.lanes: lane {lane} is not in 0..{self.kafka.lanes - 1} (kafka.lanes)"
-                        )
-                    owner[lane] = where
-        return self
-
-    @model_validator(mode="after")
-    def _caps_count_one_account(self) -> Settings:
-        by_tag: dict[int, str] = {}
-        for name, account in self.accounts.items():
-            other = by_tag.setdefault(account_tag(name), name)
-            if other != name and (account.caps != Caps() or self.accounts[other].caps != Caps()):
-                raise ValueError(
-                    f"accounts.{name} and accounts.{other} cannot be told apart where caps are counted (their names "
-                    "have one tag): give one of them another name, or take the caps away"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _people_sleep(self) -> Settings:
-        for name, account in self.accounts.items():
-            if account.quiet_reading == "none" and not self._reaches_nobody(account):
-                raise ValueError(
-                    f'accounts.{name}.quiet_reading: "none" is for the simulated aggregator alone '
-                    f'({self.aggregator.url}); people may be behind this account: say "cautious" or "common"'
-                )
         return self
 
     @model_validator(mode="after")
@@ -444,29 +288,9 @@ class Settings(BaseSettings):
                 return f"aggregators.{name}.url is {aggregator.url}"
         return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
 
-    def quiet_reading(self, account: str) -> Literal["cautious", "common", "none"]:
-        """The reading of quiet hours that holds for an account."""
-        chosen = self.accounts[account]
-        return chosen.quiet_reading or ("none" if self._reaches_nobody(chosen) else "cautious")
-
-    def _reaches_nobody(self, account: Account) -> bool:
-        """Whether only the simulated aggregator of this installation gets the account's messages."""
-        urls = {self.aggregators[sender.aggregator].url for sender in account.senders.values()}
-        return all(url.startswith(f"{self.aggregator.url}/") for url in urls)
-
-    @property
-    def sender_lanes(self) -> frozenset[int]:
-        """Every lane that carries a sender."""
-        senders = (sender for account in self.accounts.values() for sender in account.senders.values())
-        return frozenset(lane for sender in senders for lane in sender.lanes)
-
-    def sender_of_lane(self, lane: int) -> tuple[str, str] | None:
-        """(account, sender) that owns `lane`, or None."""
-        for account_name, account in self.accounts.items():
-            for sender_name, sender in account.senders.items():
-                if lane in sender.lanes:
-                    return account_name, sender_name
-        return None
+    def simulated(self) -> dict[str, bool]:
+        """Each aggregator, and whether it is this installation's simulated one, behind which nobody is."""
+        return {name: entry.url.startswith(f"{self.aggregator.url}/") for name, entry in self.aggregators.items()}
 
 
 def _is_weak(secret: str) -> bool:

@@ -23,6 +23,7 @@ from adapters.health.state import Health
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from adapters.vitals import announce, announce_disk, watch_event_loop
+from agents.accounts import AccountsStep
 from agents.clicks import Clicks
 from agents.consumption import Consumption
 from agents.context import Context
@@ -41,6 +42,7 @@ from agents.receipts import Receipts
 from agents.runner import Step
 from agents.tables import watch_tables
 from schemas import metrics, topics
+from schemas.accounts import ACCOUNT_COMMANDS
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
 from schemas.feedback import CLICKS, INBOUND, RECEIPTS
@@ -137,13 +139,14 @@ class WorkerApp(GuardedApp):
         # Read before this process submits anything, and reported as soon as there is a producer.
         left = self.journals.begin()
         await self.context.start()
+        LaneAssignor.weights = lane_weights(self.context.accounts, self.context.settings.kafka.lanes)
         await self.journals.report(left, self.context.producer)
         AckedTable.producer = self.context.producer
         await super().on_start()
         self.add_future(watch_event_loop())
         self.add_future(watch_tables(tables))
         self.add_future(Consumption(self.guarded_consumer).run())
-        metrics.LANES.set(len(self.context.settings.sender_lanes))
+        metrics.LANES.set_function(lambda: float(len(self.context.accounts.carrying())))
         metrics.LANES_UNOWNED.set_function(lambda: float(len(self.unowned())))
 
     @property
@@ -167,7 +170,7 @@ class WorkerApp(GuardedApp):
         """Lanes that carry a sender and that no worker has, by the last assignment."""
         assignor = self.assignor
         assert isinstance(assignor, LaneAssignor), "faust_app sets it"
-        return set(self.context.settings.sender_lanes - assignor.assigned_lanes())
+        return set(self.context.accounts.carrying() - assignor.assigned_lanes())
 
     async def on_stop(self) -> None:
         await self.lanes.stop()
@@ -188,8 +191,8 @@ def build(settings: Settings, index: int) -> WorkerApp:
     journals = app.journals = Journals(settings.data / f"worker-{index}" / "journals", context.worker)
     lanes = app.lanes = Lanes(context, journals)
     app.health = _worker_health(app)
-    LaneAssignor.weights = lane_weights(settings)
     store = AudienceStore(Store(settings.clickhouse))
+    accounts = table(app, "accounts", topics.ACCOUNTS)
     campaigns = table(app, "campaigns", topics.CAMPAIGNS)
     reservations = table(app, "reservations", topics.RESERVATIONS)
     replies = table(app, "replies", topics.REPLIES)
@@ -197,6 +200,11 @@ def build(settings: Settings, index: int) -> WorkerApp:
     def producer() -> Producer:
         return context.producer
 
+    _agent(
+        app,
+        topics.ACCOUNT_COMMANDS,
+        lambda: Step("accounts", ACCOUNT_COMMANDS, AccountsStep(context, accounts).handle, producer),
+    )
     _agent(
         app, topics.COMMANDS, lambda: Step("coordinator", COMMANDS, Coordinator(context, campaigns).handle, producer)
     )

@@ -17,10 +17,10 @@ from adapters.clickhouse import Store
 from adapters.clickhouse import attribution as store_of
 from adapters.clickhouse.attribution import Decided
 from adapters.clock import now_ms
-from adapters.settings import Settings
 from agents.context import Context
 from agents.rounds import in_rounds
 from agents.runner import output, write
+from pipeline.accounts.book import Accounts, Derived
 from pipeline.feedback.attribution import EARLY_MS, WINDOW_MS, Event, Found, Sent, Waiting, message_of, statuses
 from pipeline.feedback.inbound_sender import sender_key
 from schemas import metrics, topics
@@ -46,7 +46,7 @@ class Attribution:
         self._context = context
         self._store = store
         self._current_until = current_until
-        self._senders = senders_of(context.settings)
+        self._senders = Derived(context.accounts, senders_of)
         self._later: dict[tuple[int, str], int] = {}
         """When (ms) to look again for those without a message."""
 
@@ -115,7 +115,7 @@ class Attribution:
 
     def _campaigns(self, key: str, now: int) -> list[str]:
         since = now - LOOK_BACK_MS - WINDOW_MS - EARLY_MS
-        names = self._senders.get(key, ())
+        names = self._senders().get(key, ())
         return [
             campaign
             for account, sender in names
@@ -126,12 +126,11 @@ class Attribution:
 _LINK: Final = "link:"
 
 
-def senders_of(settings: Settings) -> Mapping[str, list[tuple[str, str]]]:
+def senders_of(accounts: Accounts) -> Mapping[str, list[tuple[str, str]]]:
     """(account, name) of the senders by `sender_key`."""
     senders: dict[str, list[tuple[str, str]]] = {}
-    for account, account_settings in settings.accounts.items():
-        for name, sender in account_settings.senders.items():
-            senders.setdefault(sender_key(sender.number), []).append((account, name))
+    for sender in accounts.all_senders():
+        senders.setdefault(sender_key(sender.number), []).append((sender.account, sender.sender))
     return senders
 
 

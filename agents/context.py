@@ -7,16 +7,18 @@ import logging
 
 from adapters.clock import now_ms
 from adapters.errors import EmitBroken
+from adapters.kafka.accounts import AccountsView
 from adapters.kafka.producer import Producer
 from adapters.kafka.views import CampaignView, View
 from adapters.settings import Settings
 from agents.runner import Transient
 from agents.traces import Traces
+from pipeline.accounts.book import Accounts, quiet_hours
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
-from pipeline.campaign.terms import terms_of
+from pipeline.campaign.terms import Installation, terms_of
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import UnreachableNumbers
-from pipeline.timing.quiet_hours import QuietHours, quiet_of
+from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import read_rules
 from schemas import metrics, topics
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -37,12 +39,15 @@ class Context:
         self.settings = settings
         self.worker = worker
         self.campaigns = CampaignView(settings.kafka)
+        self.accounts = Accounts()
+        self._accounts_view = AccountsView(settings.kafka, self.accounts.take)
         self.optouts = OptOuts()
         self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out, aging=True)
         self.unreachable = UnreachableNumbers()
         self._unreachable_view = View(settings.kafka, topics.UNREACHABLE.name, self._cannot_be_reached)
-        self._quiet: dict[str, QuietHours] = {}
-        self._plans: dict[str, CampaignPlan] = {}
+        self._installation = Installation(settings.kafka.lanes, settings.ingress.url)
+        self._quiet: dict[str, tuple[int, QuietHours]] = {}
+        self._plans: dict[str, tuple[tuple[int, int], CampaignPlan]] = {}
         self.traces: Traces | None = None
         """Makes the spans of sampled chunks; None while tracing is off."""
         self._producer: Producer | None = None
@@ -60,9 +65,11 @@ class Context:
         self.traces = self._traces()
         self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
+        await self._accounts_view.start()
         await self._optouts_view.start()
         await self._unreachable_view.start()
         await self.campaigns.ready()
+        await self._accounts_view.ready()
         await self._optouts_view.ready.wait()
         await self._unreachable_view.ready.wait()
 
@@ -102,6 +109,7 @@ class Context:
 
     async def stop(self) -> None:
         await self.campaigns.stop()
+        await self._accounts_view.stop()
         await self._optouts_view.stop()
         await self._unreachable_view.stop()
         if self._producer is not None:
@@ -110,25 +118,30 @@ class Context:
             await asyncio.to_thread(self.traces.close)
 
     def terms(self, spec: CampaignSpec) -> Terms:
-        """What the settings say of a campaign's account and sender.
+        """What holds for a campaign by its account and sender.
 
         Raises:
-            Transient: they are not configured here (anymore).
+            Transient: they are not known here (anymore).
         """
-        account = self.settings.accounts.get(spec.account)
-        sender = None if account is None else account.senders.get(spec.sender)
+        account = self.accounts.account(spec.account)
+        sender = self.accounts.sender(spec.account, spec.sender)
         if account is None or sender is None:
-            raise Transient(f"sender {spec.account}.{spec.sender} is not configured on this worker")
-        settings = self.settings
-        return terms_of(account, sender, settings.prices, settings.ingress.url, self.quiet(spec.account))
+            raise Transient(f"there is no sender {spec.account}/{spec.sender}")
+        prices = self.accounts.prices_of(spec.account)
+        return terms_of(account, sender, prices, self._installation, self.quiet(spec.account))
+
+    async def accounts_changed(self, version: int) -> None:
+        """Wait until the book has another version."""
+        while self.accounts.version == version:
+            await self._accounts_view.changed(timeout=1.0)
 
     def quiet(self, account: str) -> QuietHours:
-        """The quiet hours of an account that is configured; one for all who ask, since it remembers."""
-        hours = self._quiet.get(account)
-        if hours is None:
-            own = self.settings.accounts[account].quiet_hours
-            hours = self._quiet[account] = quiet_of(self.settings.quiet_reading(account), own, now_ms())
-        return hours
+        """The quiet hours of an account that there is; one for all who ask, since it remembers."""
+        known, generation = self._quiet.get(account), self.accounts.generation(account)
+        if known is None or known[0] != generation:
+            hours = quiet_hours(self.accounts, account, self.settings.simulated(), now_ms())
+            known = self._quiet[account] = generation, hours
+        return known[1]
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
         """The plan of a campaign's newest document; None if there is no such campaign or launch anymore.
@@ -144,12 +157,11 @@ class Context:
         return self.plan_of(document)
 
     def plan_of(self, document: CampaignDocument) -> CampaignPlan:
-        """The compiled plan of a document, kept until a newer revision comes."""
-        plan = self._plans.get(document.id)
-        if plan is None or plan.revision != document.revision:
-            plan = compile_plan(document, self.terms(document.parsed()))
-            self._plans[document.id] = plan
-        return plan
+        """The compiled plan of a document, kept until it or its account changes."""
+        known, stamp = self._plans.get(document.id), (document.revision, self.accounts.stamp(document.account))
+        if known is None or known[0] != stamp:
+            known = self._plans[document.id] = stamp, compile_plan(document, self.terms(document.parsed()))
+        return known[1]
 
     @property
     def knows_consents(self) -> bool:

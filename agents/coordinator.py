@@ -6,9 +6,11 @@ from adapters.clock import now_ms
 from agents.context import Context
 from agents.faust_port import Event
 from agents.guards.durable import AckedTable
-from agents.runner import Emissions, Output, Transient, output
+from agents.runner import Emissions, Output, output
 from agents.story import log_change
+from pipeline.accounts.lane_terms import lane_terms
 from pipeline.audience.fanout import ranges
+from pipeline.campaign.fitness import unfit_sender
 from pipeline.campaign.plan import Terms
 from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import (
@@ -17,6 +19,7 @@ from pipeline.campaign.transitions import (
     ReleaseReservations,
     StartFanout,
     StartFreeze,
+    Unfit,
     Withdraw,
     WriteControl,
     WriteFinish,
@@ -55,16 +58,20 @@ class Coordinator:
             emissions.traced = self._context.traces.command(record.campaign, transition.effects, event)
         return emissions
 
-    def _terms(self, spec: CampaignSpec) -> Terms | str:
-        try:
-            terms = self._context.terms(spec)
-        except Transient as error:
-            return f"{error}; add it to the settings or choose one that is there"
-        settings = self._context.settings
-        name = settings.accounts[spec.account].senders[spec.sender].aggregator
-        able = settings.aggregators[name].capabilities
-        problem = unsupported(spec.unknown, name, able)
-        return problem or terms
+    def _terms(self, spec: CampaignSpec) -> Terms | Unfit | str:
+        accounts = self._context.accounts
+        problem = unfit_sender(accounts, spec)
+        if problem is not None:
+            return problem
+        terms = self._context.terms(spec)
+        sender = accounts.sender(spec.account, spec.sender)
+        assert sender is not None, "it has terms"
+        aggregator = self._context.settings.aggregators.get(sender.aggregator)
+        if aggregator is None:
+            return (
+                f"aggregator {sender.aggregator!r} of {spec.account}/{spec.sender} is not configured on this worker"
+            )
+        return unsupported(spec.unknown, sender.aggregator, aggregator.capabilities) or terms
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
         match effect:
@@ -95,11 +102,26 @@ class Coordinator:
                 ]
 
     def _control(self, effect: WriteControl, document: CampaignDocument) -> list[Output]:
+        settings = self._context.plan_of(document).lane_settings()
         control = Control(
             campaign=effect.campaign,
             revision=effect.revision,
             state=effect.state,
-            settings=self._context.plan_of(document).lane_settings(),
+            settings=settings,
             at=effect.at,
         )
-        return [output(topics.LANES, control, partition=lane) for lane in effect.lanes]
+        controls = [output(topics.LANES, control, partition=lane) for lane in effect.lanes]
+        return [*self._lane_terms(effect, document), *controls] if effect.state == "running" else controls
+
+    def _lane_terms(self, effect: WriteControl, document: CampaignDocument) -> list[Output]:
+        """What the lanes must know of the campaign's account and sender before they run it."""
+        name, lanes = document.account, self._context.settings.kafka.lanes
+        account = self._context.accounts.account(name)
+        sender = self._context.accounts.sender(name, str(document.spec.get("sender", "")))
+        if account is None or sender is None:
+            return []
+        return [
+            output(topics.LANES, record, partition=lane)
+            for lane, record in lane_terms(account.document, [sender], lanes, effect.at)
+            if lane in effect.lanes
+        ]

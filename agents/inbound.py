@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from time import monotonic
 from typing import TypeVar
 
@@ -11,16 +12,17 @@ from adapters.clock import now_ms
 from adapters.errors import EmitError
 from adapters.kafka.consents import send_consent
 from adapters.ports import Delivered
-from adapters.settings import Account, Sender, Settings
 from agents.context import Context
 from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output, write
-from pipeline.campaign.terms import price_list
+from pipeline.accounts.book import Accounts, Derived
+from pipeline.accounts.placing import lanes_of
 from pipeline.feedback.inbound import Known, Outcome, erased, note, receive, scope_of
 from pipeline.feedback.inbound_sender import sender_key
 from pipeline.feedback.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
 from schemas import topics
+from schemas.accounts import SenderDocument
 from schemas.feedback import (
     REPLIES,
     Consent,
@@ -50,9 +52,9 @@ class Inbound:
     def __init__(self, context: Context, replies: AckedTable) -> None:
         self._context = context
         self._replies = replies
-        self._terms = terms_by_number(context.settings)
+        self._senders = Derived(context.accounts, by_number)
+        self._ours = Derived(context.accounts, lambda _: numbers_of(self._senders()))
         self._scope = context.settings.consent.scope
-        self._alone = len(context.settings.accounts) == 1
         self._starts: dict[tuple[str, int], int] = {}
         """Place of the last START of account and number that this process has dealt with, the latest ones."""
 
@@ -92,7 +94,8 @@ class Inbound:
         account, optouts = scope_of(text.account, self._scope), self._context.optouts
         blocked = optouts.blocked_many(account, [text.number])[0]
         otherwise = optouts.blocked_otherwise(account, text.number)
-        opens_all = self._alone and bool(account) and optouts.blocked_many("", [text.number])[0] == Reason.OPTED_OUT
+        alone = len(self._context.accounts.names()) == 1
+        opens_all = alone and bool(account) and optouts.blocked_many("", [text.number])[0] == Reason.OPTED_OUT
         return Known(
             place.offset, blocked, "" if opens_all and otherwise == Reason.OPTED_OUT else otherwise, opens_all
         )
@@ -145,9 +148,11 @@ class Inbound:
         return None if stored is None else _understood(REPLIES, stored, key)
 
     def _sender(self, text: InboundText) -> ReplyTerms | None:
-        terms = self._terms.get(sender_key(text.sender))
+        sender = self._senders().get(sender_key(text.sender))
+        lanes = self._context.settings.kafka.lanes
+        terms = None if sender is None else reply_terms(self._context.accounts, sender, lanes, self._ours())
         if terms is None:
-            log.warning("a text to %s, which is no sender of ours: recorded, not answered", text.sender)
+            log.warning("a text to %s, which is no active sender of ours: recorded, not answered", text.sender)
         return terms
 
 
@@ -184,36 +189,34 @@ def _outputs(reply: SentReply, number: int) -> list[Output]:
     ]
 
 
-def terms_by_number(settings: Settings) -> dict[str, ReplyTerms]:
-    """The terms of each sender's replies by `sender_key` of its number."""
-    senders = [
-        (account_name, account, name, sender)
-        for account_name, account in settings.accounts.items()
-        for name, sender in account.senders.items()
-    ]
-    ours = frozenset(int(number) for _, _, _, sender in senders if (number := sender_key(sender.number)).isdecimal())
-    return {
-        sender_key(sender.number): _terms(settings, (account_name, name), account, sender, ours)
-        for account_name, account, name, sender in senders
-    }
+def by_number(accounts: Accounts) -> dict[str, SenderDocument]:
+    """Each sender by `sender_key` of its number."""
+    return {sender_key(sender.number): sender for sender in accounts.all_senders()}
 
 
-def _terms(
-    settings: Settings, names: tuple[str, str], account: Account, sender: Sender, ours: frozenset[int]
-) -> ReplyTerms:
-    replies = account.replies
+def numbers_of(senders: Mapping[str, SenderDocument]) -> frozenset[int]:
+    """The senders that are phone numbers."""
+    return frozenset(int(key) for key in senders if key.isdecimal())
+
+
+def reply_terms(accounts: Accounts, sender: SenderDocument, lanes: int, ours: frozenset[int]) -> ReplyTerms | None:
+    """The terms of a sender's replies, of `lanes` in all; None where its account is not there, or is inactive."""
+    account = accounts.account(sender.account)
+    if account is None or not account.is_active:
+        return None
+    spec = account.spec
     return ReplyTerms(
-        account=names[0],
-        sender=names[1],
-        lanes=sender.lanes,
+        account=sender.account,
+        sender=sender.sender,
+        lanes=lanes_of(sender, lanes),
         texts={
-            "stopped": replies.of("stopped", account.site_name),
-            "started": replies.of("started", account.site_name),
-            "help": replies.of("help", account.site_name),
-            "auto": replies.of("auto", account.site_name),
+            "stopped": spec.replies.of("stopped", spec.site_name),
+            "started": spec.replies.of("started", spec.site_name),
+            "help": spec.replies.of("help", spec.site_name),
+            "auto": spec.replies.of("auto", spec.site_name),
         },
-        per_hour=replies.per_hour,
-        per_day=replies.per_day,
-        prices=price_list(settings.prices),
+        per_hour=spec.replies.per_hour,
+        per_day=spec.replies.per_day,
+        prices=accounts.prices_of(sender.account),
         ours=ours,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from pipeline.accounts.transitions import Transition as AccountTransition
 from pipeline.campaign.transitions import Transition
+from schemas.accounts import AccountCommand, PriceCommand
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Suspension
 
 log = logging.getLogger(__name__)
@@ -50,3 +52,16 @@ def _who(record: CommandsRecord) -> str:
 
 def _fields(document: CampaignDocument, by: str) -> dict[str, str]:
     return {"campaign": document.id, "by": by, "account": document.account}
+
+
+def log_account_change(subject: str, command: AccountCommand | PriceCommand, transition: AccountTransition) -> None:
+    """Write the line of what a command about an account or a price list changed, or why it was refused."""
+    fields = {"account": "" if isinstance(command, PriceCommand) else command.account, "by": command.by}
+    if transition.error:
+        log.warning(
+            "accounts: a change of %s by %s is refused: %s", subject, command.by, transition.error, extra=fields
+        )
+    elif transition.writes:
+        log.info(
+            "accounts: %s changed by %s", ", ".join(key for key, _ in transition.writes), command.by, extra=fields
+        )

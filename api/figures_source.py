@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
 from adapters.clickhouse.measured import measured_figures
-from pipeline.campaign.money import MICRO
 from pipeline.insight.accounting import figures as account
+from schemas.accounts import MICRO
 from schemas.figures import Figures
 from schemas.json import JsonObject
 from schemas.succession import HANDED_OVER, SHOWN

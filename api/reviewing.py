@@ -1,4 +1,4 @@
-"""Gathers the facts for `pipeline.insight.review`: contacts from ClickHouse, account and sender from the settings,
+"""Gathers the facts for `pipeline.insight.review`: contacts from ClickHouse, account and sender from the book,
 what would become of each recipient from a rehearsal."""
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ async def review_of(
         StoreUnavailable: ClickHouse does not answer, so nobody can say who would get it.
         ApiError: 503, Kafka does not answer.
     """
-    missing = unconfigured(services.settings, spec)
-    terms = None if missing else terms_in(services.settings, spec)
+    missing = unconfigured(services.accounts, spec)
+    terms = None if missing else terms_in(services.installed, spec)
     audience = await asyncio.to_thread(audience_facts, services.figures.store, spec)
     now = now_ms()
     acted = None
@@ -75,8 +75,8 @@ async def forecast_review(
     if acted is None or not acted.outcome.crowds:
         return None
     crowds = acted.outcome.crowds.values()
-    competitors = await asyncio.to_thread(competing_campaigns, services.figures.store, services.settings, spec, but)
-    return await asyncio.to_thread(forecast_of, services.settings, spec, crowds, now_ms(), competitors)
+    competitors = await asyncio.to_thread(competing_campaigns, services.figures.store, services.installed, spec, but)
+    return await asyncio.to_thread(forecast_of, services.installed, spec, crowds, now_ms(), competitors)
 
 
 def _fields(spec: CampaignSpec) -> Sequence[str]:

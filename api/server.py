@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from adapters.errors import LongwaveError
 from adapters.settings import Settings
 from api import live
+from api.routes import accounts as routes_accounts
 from api.routes import audit as routes_audit
 from api.routes import changing as routes_changing
 from api.routes import contacts as routes_contacts
@@ -28,6 +29,7 @@ from api.routes import health as routes_health
 from api.routes import inbox as routes_inbox
 from api.routes import keys as routes_keys
 from api.routes import optouts as routes_optouts
+from api.routes import prices as routes_prices
 from api.routes import reading as routes_reading
 from api.routes import session as routes_session
 from api.routes import unreachable as routes_unreachable
@@ -72,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_health.router)
     app.include_router(routes_vocabulary.router)
     app.include_router(routes_session.router)
+    app.include_router(routes_accounts.router)
+    app.include_router(routes_prices.router)
     app.include_router(routes_keys.router)
     app.include_router(routes_audit.router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

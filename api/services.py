@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -17,6 +17,7 @@ from adapters.clock import now_ms
 from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
+from adapters.kafka.accounts import AccountsView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import API_METRICS, Settings
@@ -24,10 +25,13 @@ from adapters.vitals import announce, watch_event_loop
 from api.eligibility_state import EligibilityState
 from api.figures import FiguresService
 from api.keys import Keys
+from api.terms import Installed
 from api.web.allowance import Allowance
 from api.web.caller import caller
 from api.web.errors import ApiError, field_errors
 from api.web.sessions import Sessions
+from pipeline.accounts.book import Accounts
+from pipeline.accounts.holding import WaitingCampaign, World
 from pipeline.timing.zones import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -45,6 +49,8 @@ class Services:
     settings: Settings
     producer: Producer
     campaigns: CampaignView
+    accounts: Accounts
+    accounts_view: AccountsView
     figures: FiguresService
     kafka: Probe
     health: Health
@@ -53,11 +59,20 @@ class Services:
     sessions: Sessions
     allowance: Allowance
     loading: asyncio.Task[None]
-    """Is done when the campaigns have been read from Kafka."""
+    """Is done when campaigns and accounts have been read from Kafka."""
     unlocking: asyncio.Task[None]
     """Is done when the keys have been read from Kafka, and there is one."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to stop, so that event streams end."""
+
+    @property
+    def installed(self) -> Installed:
+        """The settings and the accounts."""
+        return Installed(self.settings, self.accounts)
+
+    def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
+        """What a change of an account must fit; `waiting` are its campaigns."""
+        return self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
 
     @property
     def loaded(self) -> bool:
@@ -68,7 +83,7 @@ class Services:
         """A sentence that says why the campaigns are not known, or nothing can be written."""
         if self.kafka.text:
             return f"{self.kafka.text}; is the stack up? `longwave up`, `longwave status`"
-        return "the campaigns are still being read from Kafka; try again in a moment"
+        return "campaigns and accounts are still being read from Kafka; try again in a moment"
 
     async def is_unlocked(self) -> bool:
         """Whether keys can be looked at; waits for a moment, right after the start."""
@@ -133,8 +148,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     """
     announce("api")
     producer = Producer(settings.kafka, end_process)
-    metrics.LANES.set(len(settings.sender_lanes))  # exported here too, in case no worker runs
     campaigns = CampaignView(settings.kafka)
+    accounts = Accounts()
+    accounts_view = AccountsView(settings.kafka, accounts.take)
+    metrics.LANES.set_function(lambda: float(len(accounts.carrying())))  # exported here too, in case no worker runs
     health = Health("api")
     kafka = health.probe("kafka", probes.kafka(settings.kafka))
     health.probe("clickhouse", probes.clickhouse(settings.clickhouse.reading()))
@@ -142,11 +159,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     eligibility = EligibilityState(settings)
     keys = Keys(settings, producer)
     await campaigns.start()
+    await accounts_view.start()
     await keys.start()
     await eligibility.start()
     await figures.start()
-    loading = asyncio.create_task(campaigns.ready(), name="campaigns-loading")
-    health.look("campaigns", lambda: "" if loading.done() else "the campaigns are still being read from Kafka")
+    loading = asyncio.create_task(_read(campaigns, accounts_view), name="campaigns-loading")
+    health.look(
+        "campaigns", lambda: "" if loading.done() else "campaigns and accounts are still being read from Kafka"
+    )
     health.look("keys", lambda: "" if unlocking.done() else "the keys of the API are still being read from Kafka")
     unlocking = asyncio.create_task(keys.ready(), name="keys-loading")
     unlocking.add_done_callback(_end_without_keys)
@@ -162,6 +182,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             settings,
             producer,
             campaigns,
+            accounts,
+            accounts_view,
             figures,
             kafka,
             health,
@@ -182,8 +204,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await figures.stop()
         await eligibility.stop()
         await campaigns.stop()
+        await accounts_view.stop()
         await keys.stop()
         await producer.close(timeout=1.0)
+
+
+async def _read(campaigns: CampaignView, accounts: AccountsView) -> None:
+    await campaigns.ready()
+    await accounts.ready()
 
 
 def _end_without_keys(unlocking: asyncio.Task[None]) -> None:

@@ -1,37 +1,42 @@
-"""What the settings say of a spec's account and sender."""
+"""What holds for a spec by its account and sender."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from adapters.clock import now_ms
 from adapters.settings import Settings
-from pipeline.campaign.terms import Terms, terms_of
-from pipeline.timing.quiet_hours import quiet_of
+from pipeline.accounts.book import Accounts, quiet_hours
+from pipeline.campaign.fitness import unfit_sender
+from pipeline.campaign.terms import Installation, Terms, terms_of
 from schemas.campaign import CampaignSpec
+from schemas.reasons import in_words
 
 
-def unconfigured(settings: Settings, spec: CampaignSpec) -> str:
-    """Which of account and sender the settings do not have, and which they have; "" where they have both."""
-    account = settings.accounts.get(spec.account)
-    if account is None:
-        return f"no account {spec.account!r} is configured; there is {_names(settings.accounts)} (see accounts)"
-    if spec.sender not in account.senders:
-        known = _names(account.senders)
-        return f"account {spec.account!r} has no sender {spec.sender!r}; there is {known} (see accounts)"
-    return ""
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What an installation has: its settings and its accounts."""
+
+    settings: Settings
+    accounts: Accounts
 
 
-def terms_in(settings: Settings, spec: CampaignSpec) -> Terms:
+def unconfigured(accounts: Accounts, spec: CampaignSpec) -> str:
+    """Which of account and sender there is not, or that the account is inactive; "" where both may send."""
+    problem = unfit_sender(accounts, spec)
+    return "" if problem is None else problem.refusal or in_words(problem.reason)
+
+
+def terms_in(installed: Installed, spec: CampaignSpec) -> Terms:
     """The terms of the account's sender.
 
     Raises:
-        KeyError: one is `unconfigured`.
+        KeyError: there is no such account or sender.
     """
-    account = settings.accounts[spec.account]
-    quiet = quiet_of(settings.quiet_reading(spec.account), account.quiet_hours, now_ms())
-    return terms_of(account, account.senders[spec.sender], settings.prices, settings.ingress.url, quiet)
-
-
-def _names(known: Iterable[str]) -> str:
-    return ", ".join(sorted(known)) or "none"
+    settings, accounts = installed.settings, installed.accounts
+    account, sender = accounts.account(spec.account), accounts.sender(spec.account, spec.sender)
+    if account is None or sender is None:
+        raise KeyError(f"{spec.account}/{spec.sender}")
+    quiet = quiet_hours(accounts, spec.account, settings.simulated(), now_ms())
+    installation = Installation(settings.kafka.lanes, settings.ingress.url)
+    return terms_of(account, sender, accounts.prices_of(spec.account), installation, quiet)

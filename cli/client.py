@@ -7,8 +7,9 @@ import os
 import shutil
 import urllib.error
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "LONGWAVE_API_KEY"
 TIMEOUT = 30.0
 """Seconds; the API itself waits up to 10 for the coordinator."""
+
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class NotFound(UserError):
+    """The API says that there is no such thing."""
 
 
 class Client:
@@ -42,11 +50,29 @@ class Client:
         """
         return self._json("GET", _with_query(path, query))
 
+    def get_or_none(self, path: str) -> JsonObject | None:
+        """GET; None where there is nothing (404).
+
+        Raises:
+            UserError: as `get`.
+        """
+        try:
+            return self.get(path)
+        except NotFound:
+            return None
+
     def send(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json", **query: Any
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        kind: str = "application/json",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
     ) -> JsonObject:
         """POST, PUT or DELETE (see `get` for queries and errors)."""
-        return self._json(method, _with_query(path, query), body, kind)
+        return self._json(method, _with_query(path, query), body, {"Content-Type": kind, **(headers or {})})
 
     def download(self, path: str, to: Path, **query: Any) -> None:
         """Stream an answer into a file, which is written as a whole or not at all.
@@ -74,22 +100,26 @@ class Client:
         with to.open("rb") as file:
             return max(0, sum(1 for _ in file) - 1)
 
-    def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> JsonObject:
-        with self._open(method, path, body, kind) as answer:
+    def _json(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> JsonObject:
+        with self._open(method, path, body, headers or {}) as answer:
             try:
                 document: JsonObject = orjson.loads(answer.read())
             except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
                 raise UserError(f"the API at {self.url} ended its answer early ({_why(error)}); try again") from error
         return document
 
-    def _open(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> http.client.HTTPResponse:
-        headers = {"Longwave-By": _user(), **({"Content-Type": kind} if body is not None else {})}
+    def _open(
+        self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] = NO_HEADERS
+    ) -> http.client.HTTPResponse:
+        headers = {"Longwave-By": _user(), **more}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
             return request(self.url + path, timeout=self._timeout, method=method, body=body, headers=headers)
         except urllib.error.HTTPError as error:
-            raise UserError(_refusal(error)) from error
+            raise (NotFound if error.code == 404 else UserError)(_refusal(error)) from error
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
             raise UserError(
                 f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"

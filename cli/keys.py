@@ -94,6 +94,9 @@ def audit(
     for entry in answer["entries"]:
         who = f"{entry['name'] or 'no key'} ({entry['who']})" if entry["who"] else entry["name"] or "no key"
         say(f"{entry['at']}  {entry['status']}  {entry['method']:<6} {entry['path']}  {who} from {entry['address']}")
+        for name in ("before", "after"):
+            if entry[name]:
+                say(f"    {name:<6}  {entry[name]}")
     if answer["next"]:
         say(f"more: --cursor {answer['next']}")
 

@@ -9,6 +9,7 @@ read:
 - `content`: from a template to the texts that go out, and their segments
 - `audience`: from files and typed numbers to recipient chunks
 - `limits`: how often, how many and how fast: smart sending, caps, carrier limits, rates
+- `accounts`: accounts, senders and prices, how they change, and what lanes hear of them
 - `campaign`: a campaign compiled, and its status machine
 - `feedback`: receipts, clicks and texts that come in
 - `eligibility`: who gets a message and when, and why others do not

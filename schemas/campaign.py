@@ -28,6 +28,8 @@ Status = Literal[
 """`paused` is held by a person, `suspended` by the system (the document's `holds` say by whom and why)."""
 IN_LANES: Final[frozenset[Status]] = frozenset({"sending", "paused", "suspended"})
 """Recipients may wait in lanes."""
+TO_BE_SENT: Final[frozenset[Status]] = frozenset({"scheduled", "processing", *IN_LANES})
+"""Launched, with something left to submit: these need their account and sender."""
 SENT_OUT: Final[frozenset[Status]] = frozenset({"sent", "finished"})
 """Nothing is left to submit."""
 OVER: Final[frozenset[Status]] = frozenset({"finished", "canceled", "failed"})

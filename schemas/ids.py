@@ -27,7 +27,12 @@ def _known_zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
-def _known_country(code: str) -> str:
+def known_country(code: str) -> str:
+    """The code itself.
+
+    Raises:
+        ValueError: it is none.
+    """
     # Most commands have no such setting to check, and should not wait for the numbering plans.
     from phonenumbers import SUPPORTED_REGIONS
 
@@ -36,7 +41,7 @@ def _known_country(code: str) -> str:
     return code
 
 
-Country = Annotated[str, AfterValidator(_known_country)]
+Country = Annotated[str, AfterValidator(known_country)]
 
 BUCKETS = 4096
 """Recipients are spread over this many buckets; must not change on a live system."""

@@ -9,8 +9,8 @@ import msgspec
 from schemas.wire import Campaign, Codec, Millis, Record
 
 Scope = Literal["read", "operate", "admin", "numbers"]
-"""`read`: see campaigns and figures; `operate`: change them; `admin`: keys and the audit log. Each includes those
-before it. `numbers`: see phone numbers."""
+"""`read`: see campaigns and figures; `operate`: change them; `admin`: accounts, prices, keys and the audit log. Each
+includes those before it. `numbers`: see phone numbers."""
 SCOPES: Final[tuple[Scope, ...]] = ("read", "operate", "admin", "numbers")
 
 

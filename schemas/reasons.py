@@ -30,6 +30,7 @@ class Reason(StrEnum):
     UNKNOWN_ZONE = "unknown_zone"
     LOCAL_TIME_PASSED = "local_time_passed"
     NO_ALLOWED_HOURS = "no_allowed_hours"
+    NO_PRICE = "no_price"
     SMART_SENDING = "smart_sending"
     LEGAL_CAP = "legal_cap"
     ACCOUNT_CAP = "account_cap"
@@ -99,6 +100,8 @@ class Reason(StrEnum):
     WAITING_FOR_AGGREGATOR = "waiting_for_aggregator"
     HELD_BY_SYSTEM = "held_by_system"
     EMPTY_AUDIENCE = "empty_audience"
+    ACCOUNT_INACTIVE = "account_inactive"
+    SENDER_REMOVED = "sender_removed"
     # Why a text is not taken as a phone number.
     MISSING_NUMBER = "missing_number"
     NOT_A_NUMBER = "not_a_number"
@@ -208,6 +211,10 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.NO_ALLOWED_HOURS: _recipient(
         _SKIPPED, "no hour is allowed in all the time zones they may be in", "give the contacts a time zone",
     ),
+    _R.NO_PRICE: _recipient(
+        _SKIPPED, "the account's price list has no price for where they are",
+        "add a price for the country, or for every other one (*)",
+    ),
     _R.SMART_SENDING: _recipient(_SKIPPED, "smart sending: too close to another message"),
     _R.LEGAL_CAP: _recipient(_SKIPPED, "already sent as many messages in 24 hours as local law allows"),
     _R.ACCOUNT_CAP: _recipient(
@@ -308,6 +315,16 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.EMPTY_AUDIENCE: Meaning(
         "campaign", ("draft",), "the audience is empty: its lists and numbers name nobody",
         "import contacts or edit it, then launch again",
+    ),
+    _R.ACCOUNT_INACTIVE: Meaning(
+        "campaign", (*_HELD, "failed"), "the account {detail} is inactive or was removed, so nothing is sent for it",
+        "set it active or add it again: what is held goes on by itself, what has failed can be duplicated",
+        "the account's name",
+    ),
+    _R.SENDER_REMOVED: Meaning(
+        "campaign", (*_HELD, "failed"), "the sender {detail} was removed, so nothing is sent from it",
+        "add it again: what is held goes on by itself, what has failed can be duplicated",
+        "the account's and the sender's name",
     ),
     _R.MISSING_NUMBER: _number("there is no number"),
     _R.NOT_A_NUMBER: _number("this is not a phone number"),

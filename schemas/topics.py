@@ -24,6 +24,18 @@ _BY_OWNER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes"
 _FOREVER = {**_BY_OWNER, "max.message.bytes": "8388608"}
 """A dead letter holds the original bytes, 4 MB at most, in base64."""
 
+ACCOUNT_COMMANDS = Topic(
+    "account-commands",
+    "account, of a price list prices:NAME",
+    "changes of accounts, senders and prices",
+    config=_WEEK,
+)
+ACCOUNTS = Topic(
+    "accounts",
+    "account, ACCOUNT/SENDER, prices:NAME or answers:SUBJECT, in the partition of its commands",
+    "each account's, sender's and price list's document, and what became of the last commands",
+    config=_COMPACT,
+)
 COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_WEEK)
 CAMPAIGNS = Topic("campaigns", "campaign", "each campaign's document and status", config=_COMPACT)
 FANOUT = Topic("fanout", "campaign or CAMPAIGN/first", "audiences to freeze, ordinal ranges to expand", config=_WEEK)
@@ -58,6 +70,8 @@ AUDIT = Topic("audit", "key id", "who did what through the API", config=_WEEK)
 DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
 
 ALL: tuple[Topic, ...] = (
+    ACCOUNT_COMMANDS,
+    ACCOUNTS,
     COMMANDS,
     CAMPAIGNS,
     FANOUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from pipeline.campaign.money import MICRO
+from schemas.accounts import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.reasons import Reason
 from schemas.succession import UNSENT

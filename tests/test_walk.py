@@ -261,7 +261,7 @@ def test_11_the_trace_says_what_became_of_whom_and_links_to_the_launch(walk: Wal
 def test_12_no_span_has_a_person_s_number_a_text_or_a_secret(walk: Walk) -> None:
     sent = b"".join(walk.collector.bodies)
     settings = walk.stack.settings
-    ours = (settings.accounts["demo"].senders["main"].number, settings.token_key.get_secret_value())
+    ours = (walk.stack.sender().number, settings.token_key.get_secret_value())
     secrets = (str(ANA), str(ANA + 1), "Ana", "Erie", "shop.example", *ours)
     assert not [secret for secret in secrets if secret.encode() in sent]
 

@@ -12,9 +12,9 @@ from schemas.audit import AuditEntry
 from schemas.times import ms_of
 
 _MS: Final = pa.timestamp("ms", "UTC")
-_TEXTS: Final = ("id", "name", "who", "address", "method", "path", "account", "campaign")
+_TEXTS: Final = ("id", "name", "who", "address", "method", "path", "account", "campaign", "before", "after")
 _LINES: Final = """
-SELECT id, at, key_id, name, who, address, method, path, account, campaign, status FROM audit FINAL
+SELECT id, at, key_id, name, who, address, method, path, account, campaign, before, after, status FROM audit FINAL
 WHERE (at, id) < (fromUnixTimestamp64Milli({before_at:Int64}), {before_id:String})
     AND (key_id = {key:String} OR {key:String} = '') AND (campaign = {campaign:String} OR {campaign:String} = '')
     AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))

@@ -240,6 +240,10 @@ class RecordView(Generic[R]):
     async def stop(self) -> None:
         await self._view.stop()
 
+    async def changed(self, timeout: float) -> bool:
+        """Wait until a record came; False when `timeout` seconds passed first."""
+        return await self._view.changed(timeout)
+
     def get(self, key: str) -> R | None:
         return self._records.get(key)
 

@@ -96,6 +96,18 @@ class AckedStore(Store):
     def _size(self) -> int:
         return sum(1 for _ in self._iteritems())
 
+    def starting_with(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of the current event's partition whose keys begin with `prefix`."""
+        event = current_event()
+        assert event is not None, "asked while an event is handled"
+        newest = {key: write for key, write in self.table.newest.items() if key.startswith(prefix)}
+        for key, value in self._db_for_partition(event.message.partition).items(from_key=prefix):
+            if not key.startswith(prefix):
+                break
+            if key not in newest:
+                yield key, value
+        yield from ((key, write.value) for key, write in newest.items() if write.value is not None)
+
     def open_parts(self) -> list[rocksdict.Rdict]:
         """The databases of the partitions that are here."""
         return [db for db in self._dbs.values() if db is not None]
@@ -185,6 +197,10 @@ class AckedTable(faust.Table[bytes, bytes]):
     def _forget(self, write: Write) -> None:
         if self.newest.get(write.key) is write:
             del self.newest[write.key]
+
+    def starting_with(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values whose keys begin with `prefix`, in the partition of the event that is being handled."""
+        return self.data.starting_with(prefix)
 
     async def settled(self, keys: Iterable[bytes]) -> None:
         """Wait until the newest write of each key is acknowledged by the broker, however long that takes.

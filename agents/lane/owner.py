@@ -51,6 +51,7 @@ from pipeline.sending.effects import (
     Write,
 )
 from pipeline.sending.outage.aggregator import LaneAggregator
+from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
@@ -63,6 +64,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 0.5
 """How long a lane sleeps at most: the period of its gauges, and of its look at what changes elsewhere."""
+CAUTIOUS: Final = QuietHours("cautious")
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -112,7 +114,7 @@ class LaneOwner:
         around = Surroundings(
             aggregator=self._aggregator,
             blocked=context.blocked,
-            quiet=context.quiet,
+            quiet=self._quiet,
             knows_consents=lambda: context.knows_consents,
             is_member=self._reader.is_member,
             document=context.campaigns.get,
@@ -128,6 +130,11 @@ class LaneOwner:
             self._joined.add(name)
             route.breaker.join(self.wake)
         return route.seen
+
+    def _quiet(self, account: str) -> QuietHours:
+        """An account's quiet hours; the strictest reading where this worker does not know the account yet."""
+        known = self._context.accounts.account(account) is not None
+        return self._context.quiet(account) if known else CAUTIOUS
 
     @property
     def active(self) -> bool:

@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from pipeline.numbers.sender_class import SenderClass, sender_class
 from pipeline.sending.senders.roster import LaneSender
 from schemas import metrics
+from schemas.sender_numbers import SenderKind, kind_of
 
 
 @lru_cache(maxsize=100_000)
-def class_of(number: str) -> SenderClass:
-    """`sender_class`, which costs a look into the numbering plans."""
-    return sender_class(number)
+def class_of(number: str) -> SenderKind | str:
+    """The kind of a sender's number, which costs a look into the numbering plans; "other" for none."""
+    try:
+        return kind_of(number)
+    except ValueError:
+        return "other"
 
 
 def show_senders(lane: int, senders: Iterable[LaneSender]) -> None:

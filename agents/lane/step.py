@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Any
 
 from faust.types import TP
 
 from adapters.kafka.admin import delete_records
-from adapters.settings import Settings
 from agents.context import Context
+from agents.guards.assignor import LaneAssignor
 from agents.lane.journals import Journals
 from agents.lane.owner import LaneOwner, LogReader
 from agents.lane.route import Routes
 from agents.runner import count_from_zero
+from pipeline.accounts.book import Accounts
+from pipeline.accounts.placing import lanes_of
 from schemas import metrics, topics
 
 log = logging.getLogger(__name__)
@@ -47,11 +50,13 @@ class Lanes:
         """
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._context.until_broken(), name="lanes-broken")
+            following = group.create_task(self._follow_accounts(), name="lanes-accounts")
             try:
                 async for event in stream.noack().events():
                     await self._take(stream, event)
             finally:
                 watching.cancel()
+                following.cancel()
 
     async def _take(self, stream: Any, event: Any) -> None:
         owner = self._owners.get(event.message.partition)
@@ -71,6 +76,14 @@ class Lanes:
                 journal = self._journals.open(lane)
                 self._owners[lane] = LaneOwner(lane, self._context, self._routes, self._reader, journal)
             await self._owners[lane].assign()
+
+    async def _follow_accounts(self) -> None:
+        """Let the lanes be spread over the workers by what their senders may send now."""
+        accounts, lanes = self._context.accounts, self._context.settings.kafka.lanes
+        while True:
+            version = accounts.version
+            LaneAssignor.weights = lane_weights(accounts, lanes)
+            await self._context.accounts_changed(version)
 
     async def revoked(self) -> None:
         """Let what is in flight finish: nobody knows yet which lanes come back."""
@@ -117,11 +130,11 @@ class Lanes:
         await asyncio.to_thread(delete_records, self._context.settings.kafka, topics.LANES.name, lane, offset)
 
 
-def lane_weights(settings: Settings) -> dict[int, int]:
-    """What each lane that carries a sender may send, in thousandths of a segment per second, at least 1."""
-    return {
-        lane: max(1, round(1000 * sender.segments_per_second / len(sender.lanes)))
-        for account in settings.accounts.values()
-        for sender in account.senders.values()
-        for lane in sender.lanes
-    }
+def lane_weights(accounts: Accounts, lanes: int) -> dict[int, int]:
+    """What each lane that carries senders may send, in thousandths of a segment per second, at least 1."""
+    rates: Counter[int] = Counter()
+    for sender in accounts.all_senders():
+        places = lanes_of(sender, lanes)
+        for lane in places:
+            rates[lane] += round(1000 * accounts.share(sender) / len(places))
+    return {lane: max(1, rate) for lane, rate in rates.items()}

@@ -7,8 +7,8 @@ from typing import Final
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets
-from adapters.settings import Settings
 from api.forecast.forecasting import draft_plan
+from api.terms import Installed
 from pipeline.insight.accounting import figures
 from pipeline.insight.forecast import CompetingCampaign, Precedence
 from pipeline.lane.scheduler import rank_of
@@ -23,7 +23,7 @@ ORDER BY id
 
 
 def competing_campaigns(
-    store: Store, settings: Settings, spec: CampaignSpec, but: str = ""
+    store: Store, installed: Installed, spec: CampaignSpec, but: str = ""
 ) -> list[CompetingCampaign]:
     """What other campaigns have waiting on the lanes of a spec's sender; `but` is the campaign itself.
 
@@ -35,7 +35,7 @@ def competing_campaigns(
         if campaign == but:
             continue
         other = CampaignSpec.model_validate(json.loads(written))
-        deadline = draft_plan(settings, other, 0).deadline
+        deadline = draft_plan(installed, other, 0).deadline
         for sets in message_sets(store, campaign):
             counted = figures(sets)
             waiting = sum(counted.states[state] for state in UNSENT)

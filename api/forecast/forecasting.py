@@ -1,4 +1,4 @@
-"""The forecast of a campaign from its recipients, the competing campaigns and the settings."""
+"""The forecast of a campaign from its recipients, the competing campaigns, its sender and the settings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from adapters.settings import Settings
-from api.terms import terms_in
+from api.terms import Installed, terms_in
+from pipeline.accounts.placing import lanes_of
 from pipeline.campaign.plan import CampaignPlan, compile_plan
 from pipeline.eligibility.rehearsal import Crowd
 from pipeline.insight.forecast import CompetingCampaign, Precedence
 from pipeline.insight.forecast_groups import groups_of, last_due
 from pipeline.insight.forecast_words import Forecast, Question, forecast
 from pipeline.lane.scheduler import rank_of
-from pipeline.limits.rate import lane_share, slots, sustained
+from pipeline.limits.rate import most_under_way, sustained
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.json import JsonObject
 from schemas.times import iso_or_none
@@ -30,28 +30,28 @@ _DRAFT: Final = "00000000"
 
 
 def forecast_of(
-    settings: Settings,
+    installed: Installed,
     spec: CampaignSpec,
     crowds: Collection[Crowd],
     now: int,
     competitors: Sequence[CompetingCampaign] = (),
     latency: float = TYPICAL_LATENCY,
 ) -> Forecast:
-    """The forecast of a spec launched at `now` (ms) to `crowds`; its account and sender must be configured.
+    """The forecast of a spec launched at `now` (ms) to `crowds`; its account and sender must be there.
 
     Raises:
         pipeline.campaign.plan.PlanError: it cannot be sent as it is written.
     """
-    account = settings.accounts[spec.account]
-    sender = account.senders[spec.sender]
-    lanes = len(sender.lanes)
-    senders = sum(sender.segments_per_second for sender in account.senders.values())
-    share = lane_share(sender.segments_per_second, account.segments_per_second, senders, lanes)
-    plan = draft_plan(settings, spec, now)
+    settings, accounts = installed.settings, installed.accounts
+    sender = accounts.sender(spec.account, spec.sender)
+    assert sender is not None, "its caller has looked"
+    plan = draft_plan(installed, spec, now)
+    lanes = len(lanes_of(sender, settings.kafka.lanes))
+    share = accounts.share(sender) / lanes
     recipients = sum(crowd.recipients for crowd in crowds)
     mean_parts = sum(crowd.segments for crowd in crowds) / max(1, recipients)
     batch = settings.aggregators[sender.aggregator].capabilities.batch
-    kept_up = sustained(share, latency, slots(share, batch, settings.worker.in_flight), batch)
+    kept_up = sustained(share, latency, most_under_way(share, batch, settings.worker.in_flight))
     horizon = last_due(crowds, plan, now) + HORIZON_DAYS * 86_400_000
     return forecast(
         Question(
@@ -75,7 +75,7 @@ def _busiest(recipients: int, lanes: int) -> float:
     return -(-chunks // lanes) / chunks
 
 
-def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan:
+def draft_plan(installed: Installed, spec: CampaignSpec, now: int) -> CampaignPlan:
     """The plan of a spec as if it were launched at `now`."""
     draft = CampaignDocument(
         id=_DRAFT,
@@ -86,7 +86,7 @@ def draft_plan(settings: Settings, spec: CampaignSpec, now: int) -> CampaignPlan
         updated=now,
         launched=now,
     )
-    return compile_plan(draft, terms_in(settings, spec))
+    return compile_plan(draft, terms_in(installed, spec))
 
 
 def forecast_json(name: str, audience: str, forecast: Forecast, skipped: Mapping[str, int]) -> JsonObject:

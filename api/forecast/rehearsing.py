@@ -67,11 +67,12 @@ async def rehearsed(
         StoreUnavailable: ClickHouse does not answer.
         ApiError: 503, Kafka does not answer.
     """
-    plan = draft_plan(services.settings, spec, now)
+    plan = draft_plan(services.installed, spec, now)
     at = max(now, begins(plan))
     pending = [] if until_somebody or plan.transactional else _pending(services, at, but)
     table, uncounted = await _reservations(services, plan, pending)
-    templates, _ = check_texts(spec, services.settings.accounts[spec.account].site_name)
+    account = services.accounts.account(spec.account)
+    templates, _ = check_texts(spec, account.spec.site_name if account else "")
     outcome = Rehearsal()
     surveys = []
     for index, (message, template) in enumerate(zip(plan.messages, templates, strict=True)):
@@ -165,6 +166,6 @@ def _has_pending(services: Services, document: CampaignDocument) -> bool:
 def _plan(services: Services, document: CampaignDocument) -> CampaignPlan | None:
     try:
         spec = document.parsed()
-        return compile_plan(document, terms_in(services.settings, spec))
+        return compile_plan(document, terms_in(services.installed, spec))
     except (PlanError, ValueError, KeyError):
         return None  # a campaign that cannot be sent reserves nothing

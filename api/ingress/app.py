@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from adapters import clock
@@ -45,6 +46,7 @@ from api.ingress.http import (
 from api.ingress.inbound import Inbound
 from api.ingress.optouts import OptOutLinks
 from api.ingress.receipts import Receipts
+from pipeline.accounts.book import Accounts
 from schemas.metrics import INGRESS_ITEMS, INGRESS_REQUESTS, INGRESS_SECONDS
 
 log = logging.getLogger(__name__)
@@ -60,21 +62,32 @@ _ANSWERS: Final = {
 """By kind, as the table above has them: counted from zero, so that an alert sees the first of each."""
 
 
-class Ingress:
-    """The application. `ready` is set once `campaigns` holds what was known at the start; `health` has probes of what
-    it needs."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ingress knows of campaigns and of accounts."""
 
-    def __init__(self, settings: Settings, emitter: Emitter, campaigns: Campaigns, health: Health) -> None:
+    campaigns: Campaigns
+    accounts: Accounts
+
+
+class Ingress:
+    """The application. `ready` is set once `known` holds what was known at the start; `health` has probes of what it
+    needs."""
+
+    def __init__(self, settings: Settings, emitter: Emitter, known: Known, health: Health) -> None:
         self.ready = asyncio.Event()
         self._settings = settings
         self._callbacks = make_callbacks(settings.aggregators)
-        self._receipts = Receipts(settings, emitter, campaigns, self._callbacks)
-        self._inbound = Inbound(settings, emitter, self._callbacks)
+        campaigns = known.campaigns
+        self._receipts = Receipts(known.accounts, emitter, campaigns, self._callbacks)
+        self._inbound = Inbound(settings, known.accounts, emitter, self._callbacks)
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
         self._campaigns = campaigns
         self._health = health
-        health.look("campaigns", lambda: "" if self.ready.is_set() else "the campaigns are being read from Kafka")
+        health.look(
+            "campaigns", lambda: "" if self.ready.is_set() else "campaigns and accounts are being read from Kafka"
+        )
         self._optouts = OptOutLinks(key, emitter, self._account_of)
         for kind, statuses in _ANSWERS.items():
             for status in statuses:
@@ -135,6 +148,9 @@ class Ingress:
         raise Refused(404, "no such address")
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
+        if not self.ready.is_set():
+            # Whose a sender is decides whom a STOP is for.
+            raise Refused(503, "starting: try again", _LATER)
         body = await self._genuine_body(aggregator, scope, receive)
         taker = self._receipts if kind == "receipts" else self._inbound
         taken = await taker.take(body, clock.now_ms(), aggregator)

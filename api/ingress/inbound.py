@@ -18,15 +18,15 @@ from typing import Any, Final, NamedTuple
 
 from adapters.kafka.consents import emit_consent
 from adapters.ports import CallbackPort, Emitter
-from adapters.settings import Sender, Settings
+from adapters.settings import Settings
 from api.ingress.coalesce import all_of
 from api.ingress.http import Refused
 from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
+from pipeline.accounts.book import Accounts, Derived
 from pipeline.feedback.inbound import Scope, closing_of, closing_of_readings
 from pipeline.feedback.inbound_sender import Person, read_sender, sender_key
 from pipeline.feedback.inbound_time import read_time
 from pipeline.feedback.keywords import classify
-from pipeline.numbers.numbering import Accepted, read
 from schemas import topics
 from schemas.feedback import TEXT_LIMIT, InboundText, UnreadText
 from schemas.json import Json, JsonObject
@@ -74,11 +74,13 @@ class Receiver(NamedTuple):
 class Inbound:
     """Takes texts in: into topic `inbound`, and what closes into topic `optouts`."""
 
-    def __init__(self, settings: Settings, emitter: Emitter, callbacks: Mapping[str, CallbackPort]) -> None:
+    def __init__(
+        self, settings: Settings, accounts: Accounts, emitter: Emitter, callbacks: Mapping[str, CallbackPort]
+    ) -> None:
         self._callbacks = callbacks
         self._emitter = emitter
         self._scope: Scope = settings.consent.scope
-        self._receivers = receivers(settings)
+        self._receivers = Derived(accounts, receivers)
 
     async def take(self, body: bytes, now: int, aggregator: str) -> Taken:
         """Take the texts of a request; returns when Kafka has acknowledged them and what they close.
@@ -96,7 +98,7 @@ class Inbound:
         refused: list[RejectedItem] = []
         unread: list[tuple[int, str]] = []
         for index, item in enumerate(items):
-            text = read_item(item, aggregator, now, self._receivers)
+            text = read_item(item, aggregator, now, self._receivers())
             if isinstance(text, str):
                 reason = Reason.NO_TEXT if isinstance(item, dict) else Reason.NOT_AN_OBJECT
                 refused.append(RejectedItem(index, text, raw_of(item, body), reason))
@@ -129,25 +131,17 @@ def _why_unread(text: UnreadText) -> str:
     return f"{text.person[:40]!r} may be {' or '.join(f'+{number}' for number in text.also)}"
 
 
-def receivers(settings: Settings) -> dict[str, Receiver]:
+def receivers(accounts: Accounts) -> dict[str, Receiver]:
     """The senders of all accounts by `sender_key`."""
     by_number: dict[str, Receiver] = {}
-    for name, account in settings.accounts.items():
-        countries = {sender_key(sender.number): _country_of(sender) for sender in account.senders.values()}
+    for account in accounts.names():
+        countries = {sender_key(sender.number): sender.country for sender in accounts.senders(account).values()}
         known = tuple(sorted(set(countries.values()) - {""}))
         for key, country in countries.items():
-            receiver = Receiver(name, country, () if country else known)
+            receiver = Receiver(account, country, () if country else known)
             other = by_number.get(key)
             by_number[key] = receiver if other is None else _shared(receiver, other)
     return by_number
-
-
-def _country_of(sender: Sender) -> str:
-    if sender.country:
-        return sender.country
-    key = sender_key(sender.number)
-    number = read(f"+{key}", "") if key.isdecimal() else None
-    return number.country if isinstance(number, Accepted) else ""
 
 
 def _shared(receiver: Receiver, other: Receiver) -> Receiver:

@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from adapters.ports import CallbackPort, Emitter, ReceiptItem
-from adapters.settings import Settings
 from api.ingress.clicks import Campaigns
 from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
 from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
+from pipeline.accounts.book import Accounts, Derived
 from pipeline.feedback.receipts import STATES, Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
@@ -72,13 +72,13 @@ class Receipts:
     """Takes receipts in and writes them to topic `receipts`."""
 
     def __init__(
-        self, settings: Settings, emitter: Emitter, campaigns: Campaigns, callbacks: Mapping[str, CallbackPort]
+        self, accounts: Accounts, emitter: Emitter, campaigns: Campaigns, callbacks: Mapping[str, CallbackPort]
     ) -> None:
         self._callbacks = callbacks
-        self._settings = settings
+        self._accounts = accounts
         self._emitter = emitter
         self._campaigns = campaigns
-        self._replies = _reply_campaigns(settings)
+        self._replies = Derived(accounts, _reply_campaigns)
         self._coalescer: Coalescer[_Key, tuple[_Row, int]] = Coalescer(self._emit)
         count_from_zero(callbacks)
 
@@ -133,8 +133,8 @@ class Receipts:
         """What can have been sent of a campaign, None where it is not known here (yet)."""
         document = self._campaigns.get(campaign)
         if document is None:
-            return self._replies.get(campaign)
-        return _sent_of(document, self._settings)
+            return self._replies().get(campaign)
+        return _sent_of(document, self._accounts)
 
     async def _emit(self, key: _Key, items: list[tuple[_Row, int]]) -> None:
         campaign, message = key
@@ -171,10 +171,9 @@ def _count(aggregator: str, groups: Mapping[_Key, list[_Row]], now: int) -> None
         FAILURES.labels(aggregator, "receipt", reason).inc(count)
 
 
-def _sent_of(document: CampaignDocument, settings: Settings) -> Sent:
+def _sent_of(document: CampaignDocument, accounts: Accounts) -> Sent:
     messages = document.spec.get("messages", ())
-    account = settings.accounts.get(document.account)
-    sender = None if account is None else account.senders.get(str(document.spec.get("sender", "")))
+    sender = accounts.sender(document.account, str(document.spec.get("sender", "")))
     return Sent(
         launched=bool(document.launched or document.launch_revision or document.recipients),
         messages=len(messages) if isinstance(messages, list | tuple) else 0,
@@ -183,12 +182,13 @@ def _sent_of(document: CampaignDocument, settings: Settings) -> Sent:
     )
 
 
-def _reply_campaigns(settings: Settings) -> dict[str, Sent]:
+def _reply_campaigns(accounts: Accounts) -> dict[str, Sent]:
     """Our replies to texts: nobody made their campaigns, and their ordinals have no end."""
     return {
-        reply_campaign(account_name, name, series): Sent(True, _REPLY_MESSAGES, ORDINALS, (sender.aggregator,))
-        for account_name, account in settings.accounts.items()
-        for name, sender in account.senders.items()
+        reply_campaign(sender.account, sender.sender, series): Sent(
+            True, _REPLY_MESSAGES, ORDINALS, (sender.aggregator,)
+        )
+        for sender in accounts.all_senders()
         for series in range(_REPLY_SERIES)
     }
 

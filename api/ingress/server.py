@@ -15,12 +15,14 @@ from adapters.errors import LongwaveError
 from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health
+from adapters.kafka.accounts import AccountsView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import INGRESS_METRICS, Listen, Settings
 from adapters.vitals import announce, watch_event_loop
-from api.ingress.app import Ingress
+from api.ingress.app import Ingress, Known
 from api.web.deadlines import DeadlineProtocol
+from pipeline.accounts.book import Accounts
 
 
 def serve(settings: Settings) -> None:
@@ -73,15 +75,18 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     announce("ingress")
     producer, campaigns = Producer(settings.kafka, end_process), CampaignView(settings.kafka)
+    book = Accounts()
+    accounts = AccountsView(settings.kafka, book.take)
     health = Health("ingress")
     health.probe("kafka", probes.kafka(settings.kafka))
-    app = Ingress(settings, producer, campaigns, health)
+    app = Ingress(settings, producer, Known(campaigns, book), health)
     await campaigns.start()
+    await accounts.start()
     health.start()
     health_server.serve(health, settings.metrics_host, settings.metrics_port + INGRESS_METRICS)
     following = asyncio.create_task(health.follow_loop(), name="health")
     watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
-    becoming_ready = asyncio.create_task(_announce(campaigns, app))
+    becoming_ready = asyncio.create_task(_announce(campaigns, accounts, app))
     server = _Server(
         uvicorn.Config(
             app,
@@ -107,9 +112,11 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         becoming_ready.cancel()
         await app.close()
         await campaigns.stop()
+        await accounts.stop()
         await producer.close()
 
 
-async def _announce(campaigns: CampaignView, app: Ingress) -> None:
+async def _announce(campaigns: CampaignView, accounts: AccountsView, app: Ingress) -> None:
     await campaigns.ready()
+    await accounts.ready()
     app.ready.set()

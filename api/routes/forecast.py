@@ -35,21 +35,22 @@ async def forecast(
     """Forecast whether and when a campaign (JSON or TOML) can be sent to its current contacts. Nothing is stored."""
     spec = await spec_of(request)
     caller().check_account(spec.account)
-    missing = unconfigured(shared.settings, spec)
+    missing = unconfigured(shared.accounts, spec)
     if missing:
         raise ApiError(422, missing)
-    begin = _instant(start, shared.settings.accounts[spec.account].store_zone) if start else now_ms()
+    account = shared.accounts.account(spec.account)
+    begin = _instant(start, account.spec.store_zone) if start and account else now_ms()
     store = shared.figures.store
     try:
         audience, competitors = await asyncio.gather(
             asyncio.to_thread(audience_facts, store, spec),
-            asyncio.to_thread(competing_campaigns, store, shared.settings, spec),
+            asyncio.to_thread(competing_campaigns, store, shared.installed, spec),
         )
         acted = await rehearsed(shared, spec, audience.recipients, begin)
         if not audience.recipients:
             raise ApiError(422, _nobody(spec))
         crowds = acted.outcome.crowds.values()
-        result = await asyncio.to_thread(forecast_of, shared.settings, spec, crowds, begin, competitors)
+        result = await asyncio.to_thread(forecast_of, shared.installed, spec, crowds, begin, competitors)
     except PlanError as error:
         raise ApiError(422, str(error)) from error
     return forecast_json(spec.name, f"{acted.outcome.recipients:,} contacts", result, acted.outcome.skipped)

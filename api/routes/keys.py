@@ -60,9 +60,9 @@ async def keys(shared: Shared) -> JsonObject:
 @router.post("", status_code=201)
 async def create(body: KeyBody, shared: Shared) -> JsonObject:
     """Create a key. `secret` is the key itself: it is shown this once, and cannot be read again."""
-    unknown = [account for account in body.accounts if account not in shared.settings.accounts]
+    unknown = [account for account in body.accounts if shared.accounts.account(account) is None]
     if unknown:
-        raise ApiError(422, f"accounts: no account {unknown[0]!r} is configured")
+        raise ApiError(422, f"accounts: there is no account {unknown[0]!r}; make it first")
     now = now_ms()
     expires = 0 if body.expires_days is None else now + round(body.expires_days * DAY_MS)
     text, fresh = _fresh(

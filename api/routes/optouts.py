@@ -169,7 +169,7 @@ async def show(number: str, shared: Shared) -> JsonObject:
     # What is for every account decides about theirs too.
     changes = [change for change in known if not change.account or who.sees(change.account)]
     states = {key: change.state for key, change in current_changes(changes).items()}
-    named = {*shared.settings.accounts, *(account for account, _ in states if account)}
+    named = {*shared.accounts.names(), *(account for account, _ in states if account)}
     names = sorted(name for name in named if who.sees(name))
     accounts = {name: reason_of(name, states) for name in names}
     return {
@@ -197,9 +197,9 @@ def _evidence(held: Change, body: HoldBody) -> str:
 
 def _check_account(shared: Services, account: str) -> None:
     caller().check_account(account)
-    if account and account not in shared.settings.accounts:
-        known = ", ".join(shared.settings.accounts)
-        raise ApiError(422, f"no account {account!r} is configured; configured: {known}. Nothing was recorded")
+    if account and shared.accounts.account(account) is None:
+        known = ", ".join(name for name in shared.accounts.names() if caller().sees(name)) or "none"
+        raise ApiError(422, f"there is no account {account!r}; there is {known}. Nothing was recorded")
 
 
 async def _write(shared: Services, changes: list[Consent]) -> None:

@@ -79,8 +79,8 @@ def _check_caller() -> None:
 
 
 def _row(shared: Services, row: Listed) -> tuple[str, str, str, str | None, str, str]:
-    account = shared.settings.accounts.get(row.account)
-    days = 90 if account is None else account.unreachable_retry_days
+    account = shared.accounts.account(row.account)
+    days = 90 if account is None else account.spec.unreachable_retry_days
     retry = None if row.reason == Reason.OPTED_OUT_AT_CARRIER or not days else iso_of(row.at + timedelta(days=days))
     return f"+{row.number}", row.reason, iso_of(row.at) or "", retry, row.account, row.campaign
 

@@ -305,6 +305,71 @@ class SignInLink(_Answer):
     expires: str | None
 
 
+class Account(_Answer):
+    """An account; `spec` is what a person wrote, with what holds where they wrote nothing."""
+
+    account: str
+    revision: int
+    spec: JsonObject
+    senders: int
+    created: str
+    updated: str
+    by: str
+
+
+class AccountList(_Answer):
+    """A page of accounts."""
+
+    accounts: list[Account]
+    next: str
+
+
+class Sender(_Answer):
+    """A sender, and the lanes that carry it."""
+
+    account: str
+    sender: str
+    revision: int
+    spec: JsonObject
+    lanes: list[int]
+    created: str
+    updated: str
+    by: str
+
+
+class SenderList(_Answer):
+    """A page of senders."""
+
+    senders: list[Sender]
+    next: str
+
+
+class PriceList(_Answer):
+    """A price list; `prices` as a person wrote them."""
+
+    name: str
+    revision: int
+    built_in: bool
+    prices: list[JsonObject]
+    updated: str | None
+    by: str
+
+
+class PriceLists(_Answer):
+    """Price lists by name."""
+
+    prices: list[PriceList]
+
+
+class Applied(_Answer):
+    """What a file changes: `what` is added, changed or same; `fields` have before and after."""
+
+    dry_run: bool
+    changes: list[JsonObject]
+    refused: list[JsonObject]
+    carried_out: bool
+
+
 class AuditLog(_Answer):
     """Who did what, the newest first."""
 
@@ -351,6 +416,19 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("delete", "/v1/session"): {"200": SignedOut},
     ("post", "/v1/session/links"): {"201": SignInLink},
     ("get", "/v1/audit"): {"200": AuditLog},
+    ("get", "/v1/accounts"): {"200": AccountList},
+    ("post", "/v1/accounts/apply"): {"200": Applied},
+    ("get", "/v1/accounts/{account}"): {"200": Account},
+    ("put", "/v1/accounts/{account}"): {"200": Account, "202": Accepted},
+    ("delete", "/v1/accounts/{account}"): {"200": Deleted, "202": Accepted},
+    ("get", "/v1/accounts/{account}/senders"): {"200": SenderList},
+    ("get", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender},
+    ("put", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender, "202": Accepted},
+    ("delete", "/v1/accounts/{account}/senders/{sender}"): {"200": Deleted, "202": Accepted},
+    ("get", "/v1/prices"): {"200": PriceLists},
+    ("get", "/v1/prices/{name}"): {"200": PriceList},
+    ("put", "/v1/prices/{name}"): {"200": PriceList, "202": Accepted},
+    ("delete", "/v1/prices/{name}"): {"200": Deleted, "202": Accepted},
 }
 """By method and path: status to what it carries."""
 MODELS: Final = {model.__name__: model for answers in ANSWERS.values() for model in answers.values()}

@@ -6,8 +6,13 @@ import asyncio
 import logging
 import re
 import uuid
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import orjson
+from msgspec.structs import replace
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
@@ -29,16 +34,48 @@ _DIGITS: Final = re.compile(r"[0-9]{5,}")
 LONGEST: Final = 200
 
 
-def record(services: Services, scope: Scope, who: Caller | None, status: int) -> None:
-    """Write an entry for a request, if it is one to be kept. Does not wait for Kafka, which says in the log if it
-    refuses."""
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a request changed of an account: what was there before and after, in JSON."""
+
+    account: str
+    before: str = ""
+    after: str = ""
+
+
+_changes: ContextVar[list[Changed] | None] = ContextVar("changes", default=None)
+
+
+def changes_begin() -> list[Changed]:
+    """Where the routes that answer this request note what they change."""
+    noted: list[Changed] = []
+    _changes.set(noted)
+    return noted
+
+
+def note_change(account: str, before: object, after: object) -> None:
+    """What the request that is being answered has changed; None is nothing. Only what may stand in the log."""
+    noted = _changes.get()
+    if noted is not None:
+        noted.append(Changed(account, _json(before), _json(after)))
+
+
+def _json(value: object) -> str:
+    return "" if value is None else orjson.dumps(value).decode()
+
+
+def record(
+    services: Services, scope: Scope, who: Caller | None, status: int, changes: Sequence[Changed] = ()
+) -> None:
+    """Write an entry for a request, if it is one to be kept, or one for each of its changes. Does not wait for Kafka,
+    which says in the log if it refuses."""
     method, path = scope["method"], scope["path"]
     if not _is_kept(method, path, status, has_key="authorization" in Headers(scope=scope) or who is not None):
         return
     match = _CAMPAIGN.fullmatch(path)
     document = services.campaigns.get(match[1]) if match else None
     entry = AuditEntry(
-        id=uuid.uuid4().hex,
+        id="",
         at=now_ms(),
         key=who.key.id if who else "",
         name=who.key.name if who else "",
@@ -50,7 +87,9 @@ def record(services: Services, scope: Scope, who: Caller | None, status: int) ->
         campaign=match[1] if match else "",
         status=status,
     )
-    services.producer.send(topics.AUDIT.name, encode(entry), key=entry.key.encode()).add_done_callback(_check)
+    for change in changes or [Changed(entry.account)]:
+        one = replace(entry, id=uuid.uuid4().hex, account=change.account, before=change.before, after=change.after)
+        services.producer.send(topics.AUDIT.name, encode(one), key=one.key.encode()).add_done_callback(_check)
 
 
 def _is_kept(method: str, path: str, status: int, *, has_key: bool) -> bool:

@@ -46,6 +46,21 @@ async def spec_of(request: Request) -> CampaignSpec:
     return parse(raw, toml=toml)
 
 
+async def document_of(request: Request) -> JsonObject:
+    """The tables of a request's body, JSON or TOML.
+
+    Raises:
+        ApiError: 422 not JSON/TOML (with the line), or no table.
+    """
+    raw = await request.body()
+    value = _toml(raw) if "toml" in request.headers.get("content-type", "") else _json(raw)
+    if _is_too_deep(value):
+        raise ApiError(422, f"nested more than {DEEPEST} levels deep")
+    if not isinstance(value, dict):
+        raise ApiError(422, "the body is no table: {…}")
+    return value
+
+
 def parse(raw: bytes, *, toml: bool) -> CampaignSpec:
     """Parse and check (see `spec_of`)."""
     value = _toml(raw) if toml else _json(raw)

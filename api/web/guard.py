@@ -5,7 +5,7 @@
 | the page's files, `/healthz`, `/readyz`, the description, signing in | none |
 | GET | scope `read` |
 | POST, PUT, DELETE | scope `operate`; a forecast, a sign-in link and signing out `read` |
-| `/v1/keys`, `/v1/audit` | scope `admin` |
+| `/v1/keys`, `/v1/audit`; changes of `/v1/accounts` and `/v1/prices` | scope `admin` |
 
 Which accounts, campaigns and numbers a key sees is decided in the routes (`api.web.caller`). A key comes as
 `Authorization: Bearer …`, or in a browser as the session's cookie.
@@ -22,7 +22,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.web.audit import record
+from api.web.audit import changes_begin, record
 from api.web.caller import HEADER, READING, Caller, address_of, said, set_caller
 from api.web.sessions import COOKIE, CSRF_HEADER
 from schemas.keys import Scope as KeyScope
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SIGN_IN: Final = "/v1/session"
 _ADMIN: Final = re.compile(r"/v1/(keys|audit)(/.*)?")
+_ADMIN_CHANGES: Final = re.compile(r"/v1/(accounts|prices)(/.*)?")
 _READS: Final = frozenset({("POST", "/v1/forecast"), ("DELETE", SIGN_IN), ("POST", "/v1/session/links")})
 """What changes nothing that others see."""
 NO_KEY: Final = (
@@ -64,10 +65,11 @@ class Guard:
             await refusal(scope, receive, send)
             return
         set_caller(who)
+        changes = changes_begin()
 
         async def recording(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record(services, scope, who, message["status"])
+                record(services, scope, who, message["status"], changes)
             await send(message)
 
         await self._app(scope, receive, recording)
@@ -80,7 +82,7 @@ def is_open(method: str, path: str) -> bool:
 
 def needed(method: str, path: str) -> KeyScope:
     """The scope that a request needs."""
-    if _ADMIN.fullmatch(path):
+    if _ADMIN.fullmatch(path) or (method not in READING and _ADMIN_CHANGES.fullmatch(path)):
         return "admin"
     return "read" if method in READING or (method, path) in _READS else "operate"
 

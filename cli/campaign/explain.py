@@ -129,21 +129,23 @@ def _place(
     settings: Settings, campaign: CampaignRow, recipient: Recipient, number: int, at: int
 ) -> tuple[tuple[str, ...], str, str]:
     """Zones, where they are from, and the quiet hours in words as of `at` (ms)."""
+    from cli.accounts.book import stored_book
+    from pipeline.accounts.book import quiet_hours
     from pipeline.timing.quiet_explain import explain as quiet_words
-    from pipeline.timing.quiet_hours import quiet_of
     from pipeline.timing.zones import candidate_zones, zones_of
 
-    account = settings.accounts.get(campaign.account)
-    store_zone = account.store_zone if account else "UTC"
-    zones = zones_of(recipient.zone, number, store_zone, account.unknown_zone if account else "store")
+    accounts = stored_book(settings)
+    account = accounts.account(campaign.account)
+    store_zone = account.spec.store_zone if account else "UTC"
+    zones = zones_of(recipient.zone, number, store_zone, account.spec.unknown_zone if account else "store")
     if zones == Reason.UNKNOWN_ZONE:
         return (), "not known from contact or number, and the account skips such recipients", ""
     zones_from = "the contact" if recipient.zone else "the number" if candidate_zones(number) else "the store"
     if account is None:
-        return zones, zones_from, f"account {campaign.account} is no longer configured, so its rules are not known"
+        return zones, zones_from, f"account {campaign.account} was removed, so its rules are not known"
     if campaign.spec.get("transactional"):
         return zones, zones_from, "transactional: quiet hours and smart sending do not apply"
-    quiet = quiet_of(settings.quiet_reading(campaign.account), account.quiet_hours, at)
+    quiet = quiet_hours(accounts, campaign.account, settings.simulated(), at)
     return zones, zones_from, quiet_words(quiet, at, zones, (recipient.country, recipient.region))
 
 

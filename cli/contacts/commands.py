@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.terminal import UserError, WrongUse, note, write_json
+from cli.accounts.book import stored_book
 from cli.contacts import person as contact_person
 from cli.contacts import unreachable
 from cli.contacts.options import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:  # the command line answers --help without loading them
     from rich.progress import Progress, TaskID
 
     from adapters.contacts.files import Reading
-    from adapters.settings import Kafka
+    from adapters.settings import Kafka, Settings
     from cli.contacts.importing import Counts
     from cli.contacts.plan import Plan
     from pipeline.audience.columns import Choices
@@ -160,7 +161,7 @@ def _run(plan: Plan, order: _Order) -> JsonObject:
                 publish=lambda consents: asyncio.run(publish(settings.kafka, consents)),
                 progress=view.update,
                 file=order.file.name,
-                account=account_of(order.account, settings.accounts),
+                account=_account_of(order.account, settings),
             )
             counts = import_contacts(plan, targets, country=order.country, merges=not order.replaces)
     except (StoreUnavailable, EmitError) as error:
@@ -260,3 +261,12 @@ def _outcome(summary: JsonObject) -> list[str]:
     if summary["decided"]:
         said.append(f"  {summary['decided']:,} not held again: an operator has decided about the same line before")
     return said
+
+
+def _account_of(account: str, settings: Settings) -> str:
+    """The account of `--account`. Without one Kafka is not asked: an import goes on while it is away.
+
+    Raises:
+        WrongUse: there is no such account. UserError: Kafka does not answer.
+    """
+    return account_of(account, stored_book(settings).names()) if account else ""

@@ -112,7 +112,8 @@ def account_of(account: str, accounts: Collection[str]) -> str:
         WrongUse: there is no such account.
     """
     if account and account not in accounts:
-        raise WrongUse(f"--account {account!r} is not configured; configured: {', '.join(accounts)}")
+        known = ", ".join(sorted(accounts)) or "none"
+        raise WrongUse(f"--account: there is no account {account!r}; there is {known}")
     return account
 
 

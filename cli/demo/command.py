@@ -56,6 +56,7 @@ def demo(
         os.environ["LONGWAVE_DATA"] = str(data)
     settings = configuration.load()
     with _stack(settings, workers):
+        _accounts(settings)
         _contacts(settings, recipients)
         result = _campaign(settings)
         write_json(json, result)
@@ -94,6 +95,20 @@ def _signed_in(settings: Settings) -> str:
     """A link that opens the page signed in, once, within ten minutes."""
     url: str = api_of(settings).send("POST", "/v1/session/links")["url"]
     return url
+
+
+def _accounts(settings: Settings) -> None:
+    """Add the sample account, where there is none of its name."""
+    from loadtest.sample import accounts
+
+    api = api_of(settings)
+    if retrying(lambda: {"known": api.get_or_none("/v1/accounts/demo")}, API_PATIENCE, time.sleep)["known"]:
+        return
+    answer = api.send("POST", "/v1/accounts/apply", accounts.text().encode(), "application/toml")
+    if answer["refused"] or not answer["carried_out"]:
+        why = "; ".join(item["error"] for item in answer["refused"]) or "no worker answered, see `longwave status`"
+        raise UserError(f"the sample account could not be added: {why}")
+    note("account  demo added, with the sender main")
 
 
 def _contacts(settings: Settings, recipients: int) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from adapters.terminal import FAILED, UserError, note, say, write_json
+from cli.accounts.book import AccountsFile
 from schemas.json import JsonObject
 from schemas.reasons import in_words
 
@@ -27,12 +28,13 @@ def forecast(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample recipients.")] = 1,
     start: Annotated[str | None, typer.Option(metavar="ISO", help="Launch time, in store time [now].")] = None,
+    accounts: AccountsFile = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
     ] = None,
 ) -> None:
     """Forecast whether and when a campaign can be sent. The exit code is 1 if recipients would not be reached."""
-    result = _from_api(file, start) if recipients is None else _sampled(file, recipients, seed, start)
+    result = _from_api(file, start) if recipients is None else _sampled(file, recipients, seed, start, accounts)
     note(f"{result['name']}: {result['audience']}")
     if str(json) != "-":
         for line in lines(result):
@@ -55,10 +57,10 @@ def _from_api(file: Path, start: str | None) -> JsonObject:
         raise UserError(f"{file}: {error}") from error
 
 
-def _sampled(file: Path, recipients: int, seed: int, start: str | None) -> JsonObject:
+def _sampled(file: Path, recipients: int, seed: int, start: str | None, accounts: Path | None) -> JsonObject:
     from cli.forecast.sample import forecast_sample
 
-    return forecast_sample(file, recipients, seed, start)
+    return forecast_sample(file, recipients, seed, start, accounts)
 
 
 def lines(result: JsonObject) -> Iterator[str]:

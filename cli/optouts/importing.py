@@ -21,6 +21,7 @@ from adapters.kafka.consents import send_consents
 from adapters.kafka.producer import Producer
 from adapters.settings import Settings, load
 from adapters.terminal import UserError
+from cli.accounts.book import stored_book
 from cli.contacts.options import account_of
 from cli.contacts.plan import (
     NumberWatch,
@@ -116,8 +117,8 @@ def run(import_plan: Plan, country: str, account: str, rejects: Path) -> JsonObj
         UserError, ContactFileError: the file cannot be read or used, Kafka or ClickHouse does not answer.
     """
     started, settings, counts = time.monotonic(), load(), Counts()
-    accounts = frozenset(settings.accounts)
-    where = Where("", country, account_of(account, settings.accounts), accounts, now_ms(), import_plan.numbers.bare)
+    accounts = frozenset(stored_book(settings).names())
+    where = Where("", country, account_of(account, accounts), accounts, now_ms(), import_plan.numbers.bare)
     try:
         with open_rejects(rejects, import_plan.file, import_plan.columns) as rejected:
             asyncio.run(_publish(settings, import_plan, where, rejected, counts))

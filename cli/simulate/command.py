@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
+from cli.accounts.book import AccountsFile, book_of_file
 from cli.campaign.launch_time import begin_of
 from cli.campaign.spec_file import read_campaign
 from schemas.json import JsonObject
@@ -43,6 +44,7 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
             "--with", metavar="FILE.toml", help="Another campaign, launched at the same time (may be repeated)."
         ),
     ] = None,
+    accounts: AccountsFile = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Use slices as small as in production, however long it takes.")
     ] = False,
@@ -57,7 +59,7 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
     if chart is not None and chart.suffix not in (".svg", ".png"):
         raise WrongUse(f"--chart {chart}: name the file FILE.svg or FILE.png")
     begun = time.monotonic()
-    result = _result(_Order([file, *(beside or [])], seed, recipients, start, script, exact))
+    result = _result(_Order([file, *(beside or [])], seed, recipients, start, script, accounts, exact))
     if str(json) != "-":
         for line in lines(result):
             say(line)
@@ -72,18 +74,21 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
 @dataclass(frozen=True, slots=True)
 class _Order:
     """What a person asks of a simulation. `files`: the campaign, then those launched beside it; `recipients`: how
-    many samples, None for the campaign's contacts; `start`: store time, None for the campaign's own."""
+    many samples, None for the campaign's contacts; `start`: store time, None for the campaign's own;
+    `accounts`: their file, None for the sample account."""
 
     files: list[Path]
     seed: int
     recipients: int | None
     start: str | None
     script: Path
+    accounts: Path | None
     exact: bool
 
 
 def _result(order: _Order) -> JsonObject:
     from adapters.settings import load
+    from api.terms import Installed
     from cli.simulate.setup import SetupError, before_of, launches_of
     from loadtest.aggregator.script import read_script
     from pipeline.campaign.plan import PlanError
@@ -94,7 +99,8 @@ def _result(order: _Order) -> JsonObject:
     settings, aggregator_script = load(), read_script(order.script)
     specs = [read_campaign(path) for path in order.files]
     try:
-        launches = launches_of(settings, specs, order.recipients, order.seed)
+        installed = Installed(settings, book_of_file(order.accounts, settings))
+        launches = launches_of(installed, specs, order.recipients, order.seed)
         begin = begin_of(order.start, specs[0].send_at, launches[0].terms.store_zone)
         # Millions of objects live until the end; each full collection would visit all of them.
         gc.disable()

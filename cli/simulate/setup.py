@@ -1,4 +1,4 @@
-"""What a simulation runs: terms, limits and audience of a campaign, from the settings as in production."""
+"""What a simulation runs: terms, limits and audience of a campaign, from accounts and settings as in production."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from adapters.settings import Settings
 from agents.context import Context
 from agents.runner import Transient
 from api.eligibility_state import EligibilityState
+from api.terms import Installed
 from api.web.refusal import ApiError
+from pipeline.accounts.lane_terms import lane_terms
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
-from pipeline.limits.carrier_day import normal
-from pipeline.limits.rate import lane_share, slots
-from pipeline.sending.picking.proposing import Limits
 from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.lane import AccountTerms, SenderTerms
 from schemas.reasons import Reason
 from simulation.audience import Audience, sample
 from simulation.run import REVISION, Before, Launch
@@ -35,7 +35,9 @@ class SetupError(ValueError):
     """A simulation cannot be set up; the text is for the user."""
 
 
-def launches_of(settings: Settings, specs: Sequence[CampaignSpec], recipients: int | None, seed: int) -> list[Launch]:
+def launches_of(
+    installed: Installed, specs: Sequence[CampaignSpec], recipients: int | None, seed: int
+) -> list[Launch]:
     """One launch per spec; the first is the simulated campaign. `recipients`: number of sample recipients; None: the
     contacts of its lists and its typed numbers in ClickHouse, or sample recipients if ClickHouse does not answer.
 
@@ -43,53 +45,47 @@ def launches_of(settings: Settings, specs: Sequence[CampaignSpec], recipients: i
         SetupError: an account, sender or list does not exist, or the list is empty.
         pipeline.campaign.plan.PlanError: a campaign cannot be sent as it is written.
     """
-    context = Context(settings, "simulation")
+    context = Context(installed.settings, "simulation")
+    context.accounts = installed.accounts
     return [_launch(context, f"{index + 1:08d}", spec, recipients, seed) for index, spec in enumerate(specs)]
 
 
 def _launch(context: Context, name: str, spec: CampaignSpec, recipients: int | None, seed: int) -> Launch:
     terms = terms_of(context, spec)
     fields = _draft(name, spec, terms).fields
+    sender = context.accounts.sender(spec.account, spec.sender)
+    assert sender is not None, "it has terms"
     return Launch(
         id=name,
         spec=spec,
         audience=audience_of(context.settings, spec, fields, recipients, seed),
         terms=terms,
-        limits=limits_of(context.settings, spec, terms),
+        lane_terms=lane_terms_of(Installed(context.settings, context.accounts), spec),
+        batch=context.settings.aggregators[sender.aggregator].capabilities.batch,
+        in_flight=context.settings.worker.in_flight,
         breaker_failures=context.settings.worker.breaker_failures,
     )
 
 
 def terms_of(context: Context, spec: CampaignSpec) -> Terms:
-    """The settings of a spec's account and sender.
+    """What holds for a spec by its account and sender.
 
     Raises:
-        SetupError: they are not configured.
+        SetupError: they are not there.
     """
     try:
         return context.terms(spec)
     except Transient as error:
-        known = ", ".join(f"{a}.{s}" for a, account in context.settings.accounts.items() for s in account.senders)
-        raise SetupError(f"no sender {spec.account}.{spec.sender} in the settings; configured: {known}") from error
+        known = ", ".join(f"{sender.account}/{sender.sender}" for sender in context.accounts.all_senders())
+        raise SetupError(f"there is no sender {spec.account}/{spec.sender}; there is {known} (--accounts)") from error
 
 
-def limits_of(settings: Settings, spec: CampaignSpec, terms: Terms) -> dict[int, Limits]:
-    """The limits of each lane of a spec's sender."""
-    account = settings.accounts[spec.account]
-    sender = account.senders[spec.sender]
-    senders = sum(sender.segments_per_second for sender in account.senders.values())
-    count = len(sender.lanes)
-    rate = lane_share(sender.segments_per_second, account.segments_per_second, senders, count)
-    batch = settings.aggregators[sender.aggregator].capabilities.batch
-    limits = Limits(
-        rate=rate,
-        batch=batch,
-        slots=slots(rate, batch, settings.worker.in_flight),
-        carrier_daily={normal(name): limit // count for name, limit in sender.carrier_daily.items()},
-        account=spec.account,
-        quiet=terms.quiet,
-    )
-    return dict.fromkeys(sender.lanes, limits)
+def lane_terms_of(installed: Installed, spec: CampaignSpec) -> list[tuple[int, AccountTerms | SenderTerms]]:
+    """What the lanes' logs say of a spec's account and its senders."""
+    accounts, lanes = installed.accounts, installed.settings.kafka.lanes
+    account = accounts.account(spec.account)
+    assert account is not None, "it has terms"
+    return lane_terms(account.document, accounts.senders(spec.account).values(), lanes, 0)
 
 
 def before_of(settings: Settings) -> Before | None:

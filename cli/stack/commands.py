@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from adapters import terminal as console
 from adapters.settings import Settings
 from adapters.terminal import FAILED, note, say, to_json
 from cli.stack import findings, processes
+from cli.stack.accounts import accounts
 from cli.stack.findings import Finding, show_passed, show_problems
 from devstack import background, in_force, plan, view
 from devstack.children import follow_parent
@@ -57,8 +58,16 @@ def up(  # noqa: PLR0913 - each is an option of the command
         say(
             f"{len(processes)} processes ready after {seconds:.1f} s; `longwave status` shows them, `down` stops them"
         )
+        _say_if_empty(settings, names)
         return
     _foreground(settings, processes)
+
+
+def _say_if_empty(settings: Settings, names: Sequence[str]) -> None:
+    """Say how to add an account, where there is none."""
+    finding = accounts(settings) if "api" in names else None
+    if finding is not None and not finding.ok:
+        note(f"{finding.detail}: {finding.fix}")
 
 
 def down(data: Data = None) -> None:
@@ -100,7 +109,9 @@ def _problems(settings: Settings, stack: dict[str, Any]) -> list[Finding]:
         entry["name"]: Readiness(entry["ready"], entry["answers"], entry["not_ready"], entry["limited"])
         for entry in stack["processes"]
     }
-    return findings.problems(processes.examine(stack["processes"], said, settings.data))
+    finding = accounts(settings)
+    checked = [*processes.examine(stack["processes"], said, settings.data), *([finding] if finding else [])]
+    return findings.problems(checked)
 
 
 def doctor(
@@ -157,6 +168,7 @@ def _foreground(settings: Settings, processes: list[plan.Process]) -> None:
         try:
             if not asked.stop:
                 note(f"{_count(processes)} ready after {seconds:.1f} s; Ctrl-C stops them")
+                _say_if_empty(settings, [process.name for process in processes])
             _keep(supervisor, asked)
         finally:
             supervisor.stop()

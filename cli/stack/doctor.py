@@ -15,6 +15,7 @@ from adapters.kafka import topics
 from adapters.settings import Settings
 from adapters.terminal import UserError
 from cli.stack import processes
+from cli.stack.accounts import accounts
 from cli.stack.findings import Finding
 from devstack import in_force, jars, plan, ports, ready, record
 from devstack.readiness import ask_all
@@ -33,6 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
         _kafka,
         _clickhouse,
         _doors,
+        _accounts,
         _machine,
     ]
     return [finding for check in checks for finding in check(settings)]
@@ -147,6 +149,12 @@ def _doors(settings: Settings) -> Iterator[Finding]:
     open_ = api.is_reached_from_outside() and not api.url.startswith("https:")
     fix = "put a proxy with TLS before it, listen on 127.0.0.1, and set api.public_url to its https:// address"
     yield Finding("api address", not open_, f"{api.url}{', reached from outside without TLS' * open_}", fix * open_)
+
+
+def _accounts(settings: Settings) -> Iterator[Finding]:
+    finding = accounts(settings)
+    if finding is not None:
+        yield finding
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:

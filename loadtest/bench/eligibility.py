@@ -38,8 +38,8 @@ from loadtest.bench.campaigns import TEXT, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import private_stack
 from loadtest.bench.zones import REQUIRED_US, phonenumbers_us, quiet_hours_us, zones_us
+from pipeline.accounts.prices import built_in
 from pipeline.audience.fanout import chunks
-from pipeline.campaign.money import PriceList
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
@@ -124,7 +124,7 @@ class Inputs:
         }  # fmt: skip
         terms = Terms(
             site_name="Harbor & Pine", store_zone="America/New_York", lanes=tuple(range(8)),
-            prices=PriceList(40_000, {"US": 7_900}), link_base="http://127.0.0.1:18081",
+            prices=built_in(), link_base="http://127.0.0.1:18081",
             segments_per_second=5000.0, quiet=QuietHours("cautious"), day_cap=2, week_cap=5,
         )  # fmt: skip
         spec = CampaignSpec.model_validate(written).model_dump(mode="json")
@@ -247,11 +247,11 @@ class _Prepared(Context):
 
     def prepare(self, inputs: Inputs, producer: Producer) -> None:
         self.optouts = inputs.optouts()
-        self._plans = {campaign: inputs.plan(campaign) for campaign in (*BEFORE, MEASURED)}
+        self._prepared = {campaign: inputs.plan(campaign) for campaign in (*BEFORE, MEASURED)}
         self._producer = producer
 
     def plan(self, campaign: str, launch_revision: int) -> CampaignPlan | None:
-        return self._plans[campaign]
+        return self._prepared[campaign]
 
 
 def _work(settings: Settings, recipients: int, began: int, source: Topic, worker: Worker, done: Any) -> None:

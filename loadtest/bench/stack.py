@@ -13,16 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psutil
 
 from adapters import http
 from adapters.settings import CONFIG_VARIABLE, Settings, load
+from cli.accounts.book import stored_book
+from cli.client import api_of, retrying
 from devstack import record
 from loadtest.aggregator.submissions import Submissions
 from loadtest.bench.campaigns import wait_until
+from loadtest.sample import accounts as sample
+from schemas.accounts import SenderDocument
 
+APPLIED_SECONDS = 60.0
 SCRIPT = Path(__file__).parent.parent / "aggregator" / "scripts" / "benchmark.toml"
 
 
@@ -34,6 +40,12 @@ class Stack:
     words: tuple[str, ...] = ()
     """The `longwave` command that brought it up."""
     env: dict[str, str] = field(default_factory=dict)
+
+    def sender(self, account: str = "demo", name: str = "main") -> SenderDocument:
+        """A sender of the stack."""
+        found = stored_book(self.settings).sender(account, name)
+        assert found is not None, f"{account}/{name} was added"
+        return found
 
     def up(self) -> None:
         """Bring it up again, on the same data; returns when all is ready."""
@@ -97,14 +109,16 @@ def private_stack(
     only: tuple[str, ...] = (),
     parent: Path | None = None,
 ) -> Iterator[Stack]:
-    """A stack with `changes` (TOML lines) to its settings; its data are in a folder of their own in `parent`.
+    """A stack with `changes` (TOML): what its settings are beside those of a private stack, then its accounts as a
+    file of accounts has them, without any the sample account. Its data are in a folder of their own in `parent`.
 
     Raises:
         RuntimeError: it did not come up; the text has what it said.
     """
     folder = Path(tempfile.mkdtemp(prefix="longwave-bench-", dir=parent))
     config = folder / "longwave.toml"
-    config.write_text(_settings(folder) + changes, encoding="utf-8")
+    changed, table, accounts = changes.partition("[accounts.")
+    config.write_text(_settings(folder) + changed, encoding="utf-8")
     # Variables win over the file: those of the caller, or of another stack in this process, must not reach this one.
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("LONGWAVE_")}
     os.environ[CONFIG_VARIABLE] = str(config)
@@ -113,7 +127,10 @@ def private_stack(
         wanted = [word for name in only for word in ("--only", name)]
         words = ("up", "--detach", "--workers", str(workers), "--script", str(script), *wanted)
         _run([*words], env)
-        yield Stack(load(), words, env)
+        settings = load()
+        if workers and (not only or "api" in only):
+            add_accounts(settings, table + accounts or sample.text())
+        yield Stack(settings, words, env)
     except BaseException:
         _keep_logs(folder)
         raise
@@ -122,6 +139,20 @@ def private_stack(
         os.environ.update(before)
         _down(env)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_accounts(settings: Settings, text: str) -> None:
+    """Apply a file (TOML) of accounts to a stack that runs.
+
+    Raises:
+        RuntimeError: it could not be carried out, or some of it was refused.
+    """
+    api = api_of(settings)
+    answer = retrying(
+        lambda: api.send("POST", "/v1/accounts/apply", text.encode(), "application/toml"), APPLIED_SECONDS, sleep
+    )
+    if answer["refused"] or not answer["carried_out"]:
+        raise RuntimeError(f"the accounts could not be applied: {answer['refused'] or 'no worker answered'}")
 
 
 def _down(env: dict[str, str]) -> None:

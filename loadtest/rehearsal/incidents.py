@@ -11,7 +11,6 @@ from typing import Final
 
 from adapters.kafka import dead_letters
 from adapters.kafka.bulk import BulkWriter
-from adapters.settings import CONFIG_VARIABLE
 from adapters.terminal import UserError
 from loadtest.bench.campaigns import wait_until
 from loadtest.rehearsal.incident import Begun, Incident
@@ -31,12 +30,6 @@ retry_after = 20
 """
 )
 SILENT: Final = CALM.partition("[receipts]")[0]
-SECOND_SENDER: Final = """
-[accounts.demo.senders.second]
-number = "+18885550101"
-segments_per_second = 10
-lanes = [2]
-"""
 RESTARTS: Final = 4
 """More than the rule wants: Prometheus may miss one between two scrapes."""
 FREE_SHARE: Final = 0.06
@@ -82,11 +75,8 @@ def worker_killed_in_a_loop(stage: Stage) -> Begun:
 
 
 def lane_without_owner(stage: Stage) -> Begun:
-    """A sender is added to the settings, and only the API is restarted."""
-    config = Path(stage.stack.env[CONFIG_VARIABLE])
-    config.write_text(config.read_text(encoding="utf-8") + SECOND_SENDER, encoding="utf-8")
-    stage.kill("api")
-    return Begun(others_mend=lambda: stage.kill("worker-0"))
+    """The only worker is killed, and nobody starts it again."""
+    return Begun(others_mend=stage.keep_down("worker-0"))
 
 
 def poison_records(stage: Stage) -> Begun:
@@ -166,8 +156,8 @@ ALL: Final = (
         worker_killed_in_a_loop, (STATUS, DOCTOR), takes=15, others="nobody kills it anymore",
     ),
     Incident(
-        "lane-without-owner", "a new sender is in the API's settings only", "LanesWithoutOwner",
-        lane_without_owner, (STATUS, DOCTOR), takes=15, others="the worker that doctor names is restarted",
+        "lane-without-owner", "the only worker is killed and nobody starts it", "LanesWithoutOwner",
+        lane_without_owner, (STATUS, DOCTOR), takes=15, others="the worker's machine is back",
     ),
     Incident(
         "poison-records", "topics have bytes that no step can read", "DeadLettersWaiting", poison_records,

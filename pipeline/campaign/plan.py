@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.campaign.money import PriceList
+from pipeline.accounts.prices import PriceList
 from pipeline.campaign.terms import Terms
 from pipeline.campaign.when import LocalTime
 from pipeline.content.empty_text import EmptyTextCheck, empty_text_check
@@ -56,7 +56,7 @@ class CampaignPlan:
     """Empty until the launch."""
     messages: tuple[MessagePlan, ...]
     fields: tuple[str, ...]
-    """Attributes of contacts that any message, or a limit per carrier, needs."""
+    """Attributes of contacts that any message, or a limit or price per carrier, needs."""
     due: int
     """When it is to be sent: `send_at`, but no earlier than the launch (0 for a draft that names no time). With
     `local` no earlier than the launch."""

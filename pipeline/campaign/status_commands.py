@@ -16,8 +16,11 @@ from pipeline.campaign.transitions import (
     StartFreeze,
     TermsOf,
     Transition,
+    Unfit,
     control,
+    failed,
     successor,
+    unfit,
     with_outcome,
     withdraw,
 )
@@ -117,6 +120,8 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         terms = terms_of(launched.parsed())
         if isinstance(terms, str):
             return _refuse(document, record, now, terms)
+        if isinstance(terms, Unfit):
+            return _not_fit(document, record, now, terms)
         plan = compile_plan(launched, terms)
         error = _too_late(plan, now)
     except ValidationError as invalid:
@@ -132,10 +137,19 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
     return Transition(launched, changed=True, effects=(_freeze(launched),))
 
 
-def due(document: CampaignDocument, at: int, now: int) -> Transition:
+def _not_fit(document: CampaignDocument, record: Command, now: int, terms: Unfit) -> Transition:
+    if terms.refusal:
+        return _refuse(document, record, now, terms.refusal)
+    outcomes = with_outcome(document, record.id)
+    return failed(document, terms.reason, now, launched=min(record.at, now), outcomes=outcomes)
+
+
+def due(document: CampaignDocument, at: int, now: int, terms_of: TermsOf) -> Transition:
     """Begin processing a campaign that is scheduled for `at` (ms) or earlier."""
     if document.status != "scheduled" or at < document.begins:
         return Transition(document, effects=(_freeze(document),) if document.status == "processing" else ())
+    if problem := unfit(document, terms_of):
+        return failed(document, problem.reason, now)
     begun = successor(document, now, status="processing", reason="")
     return Transition(begun, changed=True, effects=(_freeze(begun),))
 

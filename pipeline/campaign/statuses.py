@@ -5,6 +5,7 @@
       └─────────────────────────────────────┘                    │   └─ suspended, while a lane holds it
                                                                  │      ──resume──▶ sending
                 paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
+    launched, due or frozen while its account is inactive or its sender removed ──▶ failed
     cancel: scheduled ──▶ draft; processing, sending, paused, suspended ──▶ canceled; sent, finished: refused
 
 Every command leaves its outcome in the document, refused or not. A record that comes again changes nothing and
@@ -17,7 +18,18 @@ from typing import Final
 
 from pipeline.campaign.status_commands import command, due
 from pipeline.campaign.suspension import suspend
-from pipeline.campaign.transitions import AS_DRAFT, TermsOf, Transition, control, fanout, finish, successor, withdraw
+from pipeline.campaign.transitions import (
+    AS_DRAFT,
+    TermsOf,
+    Transition,
+    control,
+    failed,
+    fanout,
+    finish,
+    successor,
+    unfit,
+    withdraw,
+)
 from schemas.campaign import (
     IN_LANES,
     SENT_OUT,
@@ -44,18 +56,18 @@ def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, t
         return Transition(None)
     match record:
         case Frozen():
-            return _frozen(document, record, now)
+            return _frozen(document, record, now, terms_of)
         case Note():
             return _note(document, record, now)
         case Progress(reached="due"):
-            return due(document, record.at, now)
+            return due(document, record.at, now, terms_of)
         case Progress():
             return _progress(document, record, now)
         case Suspension():
             return suspend(document, record, now)
 
 
-def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
+def _frozen(document: CampaignDocument, record: Frozen, now: int, terms_of: TermsOf) -> Transition:
     if record.revision != document.launch_revision:
         return Transition(document)
     if document.recipients:
@@ -67,6 +79,8 @@ def _frozen(document: CampaignDocument, record: Frozen, now: int) -> Transition:
     if not record.recipients:
         back = successor(document, now, **AS_DRAFT, reason=Reason.EMPTY_AUDIENCE)
         return Transition(back, changed=True)
+    if problem := unfit(document, terms_of):
+        return failed(document, problem.reason, now)
     return _begin(document, record, now)
 
 

@@ -1,20 +1,31 @@
-"""What the settings say of a campaign's account and sender, as the rules take it."""
+"""What holds for a campaign by its account and sender, as the rules take it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from pipeline.campaign.money import PriceList
+from pipeline.accounts.book import Account
+from pipeline.accounts.placing import lanes_of
+from pipeline.accounts.prices import PriceList
 from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import Policy
+from schemas.accounts import SenderDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is the same for all accounts: how many lanes there are, and the public address of the ingress, without a
+    slash at its end."""
+
+    lanes: int
+    link_base: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the settings say of a campaign's account and sender."""
+    """What holds for a campaign by its account and sender."""
 
     site_name: str
     store_zone: str
@@ -22,7 +33,7 @@ class Terms:
     """Lanes of the sender; those at the launch are a campaign's for life."""
     prices: PriceList
     link_base: str
-    """Public address of the ingress, without a slash at its end."""
+    """As `Installation.link_base`."""
     segments_per_second: float
     """What the sender may send at most, alone in its account."""
     unknown_zone: Policy = "store"
@@ -43,92 +54,34 @@ class Terms:
     transactional_lateness: int | None = None
     """The same for transactional ones."""
     carriers: bool = False
-    """Whether the sender has limits per carrier and day, which need the contacts' attribute `carrier`."""
-
-
-class CapValues(Protocol):
-    """Messages to a recipient at most, in any 24 hours and in any 7 days."""
-
-    @property
-    def day(self) -> int | None: ...
-    @property
-    def week(self) -> int | None: ...
-
-
-class AccountValues(Protocol):
-    """What is read of an account (`adapters.settings.Account`)."""
-
-    @property
-    def site_name(self) -> str: ...
-    @property
-    def store_zone(self) -> str: ...
-    @property
-    def segments_per_second(self) -> float: ...
-    @property
-    def unknown_zone(self) -> Policy: ...
-    @property
-    def caps(self) -> CapValues: ...
-    @property
-    def resend_attempts(self) -> int: ...
-    @property
-    def lateness_hours(self) -> float: ...
-    @property
-    def transactional_lateness_hours(self) -> float: ...
-    @property
-    def max_segments(self) -> int: ...
-    @property
-    def unreachable_retry_days(self) -> int: ...
-
-
-class SenderValues(Protocol):
-    """What is read of a sender (`adapters.settings.Sender`)."""
-
-    @property
-    def lanes(self) -> Sequence[int]: ...
-    @property
-    def segments_per_second(self) -> float: ...
-    @property
-    def carrier_daily(self) -> Mapping[str, int]: ...
-
-
-class PriceValues(Protocol):
-    """What is read of the prices (`adapters.settings.Prices`)."""
-
-    @property
-    def default(self) -> int: ...
-    @property
-    def countries(self) -> Mapping[str, int]: ...
+    """Whether limits or prices depend on the contacts' attribute `carrier`."""
 
 
 def terms_of(
-    account: AccountValues, sender: SenderValues, prices: PriceValues, link_base: str, quiet: QuietHours
+    account: Account, sender: SenderDocument, prices: PriceList, install: Installation, quiet: QuietHours
 ) -> Terms:
     """The terms of an account's sender; `quiet` is made once per account, since it remembers."""
+    spec = account.spec
     return Terms(
-        site_name=account.site_name,
-        store_zone=account.store_zone,
-        lanes=sender.lanes,
-        prices=price_list(prices),
-        link_base=link_base,
-        segments_per_second=min(sender.segments_per_second, account.segments_per_second),
-        carriers=bool(sender.carrier_daily),
-        unknown_zone=account.unknown_zone,
+        site_name=spec.site_name,
+        store_zone=spec.store_zone,
+        lanes=lanes_of(sender, install.lanes),
+        prices=prices,
+        link_base=install.link_base,
+        segments_per_second=min(sender.segments_per_second, spec.segments_per_second),
+        carriers=prices.by_network or bool(sender.brand and spec.brands[sender.brand].carrier_daily),
+        unknown_zone=spec.unknown_zone,
         quiet=quiet,
-        day_cap=account.caps.day,
-        week_cap=account.caps.week,
-        resend_attempts=account.resend_attempts,
-        lateness=_limit(account.lateness_hours),
-        transactional_lateness=_limit(account.transactional_lateness_hours),
-        max_segments=account.max_segments,
-        unreachable_retry_days=account.unreachable_retry_days,
+        day_cap=spec.caps.day,
+        week_cap=spec.caps.week,
+        resend_attempts=spec.resend_attempts,
+        lateness=_limit(spec.lateness_hours),
+        transactional_lateness=_limit(spec.transactional_lateness_hours),
+        max_segments=spec.max_segments,
+        unreachable_retry_days=spec.unreachable_retry_days,
     )
 
 
 def _limit(hours: float) -> int | None:
     """In ms; 0 hours are no limit."""
     return max(1, round(hours * HOUR)) if hours else None
-
-
-def price_list(prices: PriceValues) -> PriceList:
-    """The prices that the settings give."""
-    return PriceList(default=prices.default, countries=prices.countries)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
+from pydantic import ValidationError
 
 from pipeline.campaign.plan import Terms
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
@@ -15,7 +16,17 @@ from schemas.chunk import Freeze, Release
 from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusRange
 
-TermsOf = Callable[[CampaignSpec], Terms | str]
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """An account or sender for which nothing can be sent now: a campaign that is launched or becomes due fails with
+    `reason`. With a `refusal`, which says what to do, a launch is refused instead."""
+
+    reason: str
+    refusal: str = ""
+
+
+TermsOf = Callable[[CampaignSpec], Terms | Unfit | str]
 """The terms of the account and sender that a spec names, or what is wrong with them and what to do."""
 
 ControlState = Literal["running", "paused", "canceled"]
@@ -110,6 +121,22 @@ def successor(document: CampaignDocument, now: int, **changes: object) -> Campai
 def with_outcome(document: CampaignDocument, command: str, error: str = "") -> list[Outcome]:
     """The document's command outcomes with one more; the oldest are dropped."""
     return [*document.outcomes, Outcome(command=command, error=error)][-KEPT_OUTCOMES:]
+
+
+def failed(document: CampaignDocument, reason: str, now: int, **changes: object) -> Transition:
+    """The campaign is over before anything of it was sent."""
+    return Transition(
+        successor(document, now, status="failed", reason=reason, resume_to=None, holds=[], **changes), changed=True
+    )
+
+
+def unfit(document: CampaignDocument, terms_of: TermsOf) -> Unfit | None:
+    """Why nothing can be sent for the campaign's account and sender now; None if it can."""
+    try:
+        terms = terms_of(document.parsed())
+    except ValidationError:
+        return None
+    return terms if isinstance(terms, Unfit) else None
 
 
 def control(document: CampaignDocument, at: int) -> WriteControl:

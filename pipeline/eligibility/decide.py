@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.accounts.prices import NO_PRICE
 from pipeline.campaign.plan import CampaignPlan, MessagePlan
 from pipeline.campaign.when import Dues, dues
 from pipeline.eligibility.optouts import REASONS as CONSENT
@@ -129,6 +130,8 @@ class Judgment:
     segments: NDArray[np.uint16]
     where: Where
     when: Dues
+    prices: NDArray[np.int64]
+    """Millionths of a credit per segment when each is due; `NO_PRICE` where there is none."""
     blockers: dict[int, str] = field(default_factory=dict)
 
 
@@ -147,7 +150,9 @@ def judge(people: Recipients, message_index: int, plan: CampaignPlan, history: H
     when = dues(plan, where.zone_ids, where.rule_ids, now)
     _note(reasons, when.passed, Reason.LOCAL_TIME_PASSED)
     _note(reasons, when.never, Reason.NO_ALLOWED_HOURS)
-    judgment = Judgment(reasons, segments, where, when)
+    prices = plan.prices.column(people.countries, people.country, when.due, people.fields.get(CARRIER))
+    _note(reasons, prices == NO_PRICE, Reason.NO_PRICE)
+    judgment = Judgment(reasons, segments, where, when, prices)
     if not plan.transactional:
         limits = [*legal_limits(plan.quiet, where.rule_ids, now), *plan.caps]
         _reserve(judgment, numbers, plan.deadline, Spacing(message.identity, plan.window, limits), history.table, now)
@@ -164,7 +169,7 @@ _ACCOUNTED: Final = SENT_OUT | {"canceled"}
 _REASONS: Final = (
     Reason.INVALID_NUMBER, Reason.OPTED_OUT, Reason.HELD_FOR_REVIEW, Reason.UNREACHABLE, Reason.EMPTY_TEXT,
     Reason.TOO_MANY_SEGMENTS, Reason.UNKNOWN_ZONE, Reason.LOCAL_TIME_PASSED, Reason.NO_ALLOWED_HOURS,
-    Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP,
+    Reason.NO_PRICE, Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCOUNT_CAP,
 )  # fmt: skip
 """Why a recipient gets nothing. Where several apply, the first in this order is given: `_note` keeps to it, whatever
 the order of the checks. Those of `_BLOCKED` must be the last: they are checked only for whoever has no other."""
@@ -258,13 +263,12 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: in
     where, when = judgment.where, judgment.when
     places = places[np.lexsort((when.quiet[places], when.planned[places]))]
     runs, wait_reasons = _runs(when.planned[places], when.quiet[places])
-    prices = plan.prices.column(chunk.countries, chunk.country)
     needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
     numbers = chunk.numbers
     order = places.tolist()
     if order != list(range(len(numbers))):
-        numbers, prices = ([column[place] for place in order] for column in (numbers, prices))
+        numbers = [numbers[place] for place in order]
         columns = {name: [column[place] for place in order] for name, column in columns.items()}
     zones, zone = plan.quiet.keys(where.zone_ids[places], where.rule_ids[places])
     work = Work(
@@ -276,7 +280,7 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: in
         ordinals=(places + chunk.first).tolist(),
         numbers=numbers,
         segments=judgment.segments[places].tolist(),
-        prices=prices,
+        prices=judgment.prices[places].tolist(),
         dues=runs,
         reasons=wait_reasons,
         zones=zones,

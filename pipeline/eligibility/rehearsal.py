@@ -87,7 +87,7 @@ def rehearse(
     goes = passed if plan.deadline is None else passed & (judgment.when.due < plan.deadline)
     into.expiring += int(passed.sum() - goes.sum())
     segments = judgment.segments[goes].astype(np.int64)
-    prices = np.array(plan.prices.column(page.countries, page.country), np.int64)[goes]
+    prices = judgment.prices[goes]
     into.going += len(segments)
     into.segments += int(segments.sum())
     into.cost += int((segments * prices).sum())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
-from pipeline.campaign.money import PriceList
+from pipeline.accounts.prices import PriceList
 from pipeline.content.segments import count
 from pipeline.feedback.inbound import identity_of
 from pipeline.identity.crockford import CAMPAIGN_OCTETS, campaign_from_octets
@@ -155,7 +155,8 @@ def _reply(text: InboundText, kind: ReplyKind, terms: ReplyTerms, place: Place, 
         sender=terms.sender,
         text=terms.texts[kind],
         segments=count(terms.texts[kind]).parts,
-        price=terms.prices.of(country.country if isinstance(country, Accepted) else ""),
+        # A reply goes out though nobody has set its price: the law wants a STOP confirmed.
+        price=max(0, terms.prices.of(country.country if isinstance(country, Accepted) else "", now)),
         at=now,
         due=now + (AFTER_START_MS if kind == "started" else 0),
         offset=place.offset,

@@ -134,7 +134,14 @@ def _lateness(spec: CampaignSpec, terms: Terms) -> str:
 
 def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Finding]) -> None:
     """Report that no recipients, or fewer than half of them, would get the message."""
-    n = outcome.recipients
+    n, unpriced = outcome.recipients, outcome.skipped[Reason.NO_PRICE]
+    if unpriced and not outcome.going:
+        problems.append(
+            Finding("audience", f"nobody whom it could go to has a price: {with_remedy(Reason.NO_PRICE)}")
+        )
+        return
+    if unpriced:
+        warnings.append(Finding("audience", f"{unpriced:,} recipients are skipped: {with_remedy(Reason.NO_PRICE)}"))
     if not n or outcome.going > n * (1 - LOUD_SHARE):
         return
     reasons = Counter(outcome.skipped)

@@ -2,6 +2,5 @@
 
 Takes cells of text; returns numbers or reasons of a closed list. Read `cleaning` (what is around the digits),
 `twins` (two spellings of one handset), `numbering` (a number alone), `judging` (a whole file), then `mentions`
-(everybody whom an opt-out may name). `placed` and `area_codes` say where a number belongs, `sender_class`
-what kind of number a sender has.
+(everybody whom an opt-out may name). `placed` and `area_codes` say where a number belongs.
 """

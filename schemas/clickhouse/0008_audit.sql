@@ -11,7 +11,9 @@ CREATE TABLE IF NOT EXISTS audit
     path String,
     account LowCardinality(String),
     campaign String,
-    status UInt16
+    status UInt16,
+    before String,
+    after String
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (at, id)

@@ -81,10 +81,10 @@ def test_settings_nested_too_deep_are_refused_in_words(
 ) -> None:
     deep = "[" * 50_000 + "]" * 50_000
     file = tmp_path / "longwave.toml"
-    file.write_text(f"accounts = {deep}" if where == "file" else "")
+    file.write_text(f"aggregators = {deep}" if where == "file" else "")
     monkeypatch.setenv(CONFIG_VARIABLE, str(file))
     if where == "variable":
-        monkeypatch.setenv("LONGWAVE_ACCOUNTS", deep)
+        monkeypatch.setenv("LONGWAVE_AGGREGATORS", deep)
     with pytest.raises(SettingsError, match="nested too deep"):
         load()
 

@@ -16,7 +16,7 @@ from adapters.clickhouse.consents import insert_consents
 from adapters.clickhouse.figures import message_sets
 from adapters.clickhouse.inbox import insert_texts
 from adapters.clickhouse.statuses import StatusSink, insert_campaigns
-from adapters.settings import Account, Sender, Settings
+from adapters.settings import Settings
 from agents.attribution import AGAIN_MS, CERTAIN_MS, MARGIN_MS, Attribution
 from agents.context import Context
 from pipeline.feedback.inbound import evidence_of, identity_of
@@ -24,15 +24,18 @@ from pipeline.insight.accounting import figures
 from schemas.campaign import CampaignDocument
 from schemas.feedback import Consent, InboundText, Intent
 from schemas.status import STATUSES, StatusChunk, StatusGroup
+from tests.accounts import book
 from tests.adapters.clickhouse_store import NOW, add_contacts, migrated, typed
 from tests.stack import Server
 
 OLD, NEW, OTHER = "0000000a", "0000000b", "0000000c"
 PEOPLE = range(12125550100, 12125550140)
-ACCOUNTS = {
-    "shop": Account(senders={"main": Sender(number="+18885550100")}),
-    "club": Account(senders={"main": Sender(number="+18885550101", lanes=(1,))}),
-}
+ACCOUNTS = book("""
+[accounts.shop.senders.main]
+number = "+18885550100"
+[accounts.club.senders.main]
+number = "+18885550101"
+""")
 
 
 class Loop:
@@ -41,8 +44,7 @@ class Loop:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.current: int | None = None
-        settings = Settings(accounts=ACCOUNTS)
-        context = cast(Context, SimpleNamespace(settings=settings, producer=self))
+        context = cast(Context, SimpleNamespace(settings=Settings(), accounts=ACCOUNTS, producer=self))
         self.attribution = Attribution(context, store, lambda: self.current)
 
     def send(self, topic: str, value: bytes, **_: Any) -> asyncio.Future[None]:

@@ -18,9 +18,13 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.settings import Settings, load
 from adapters.terminal import UserError
+from cli.accounts.book import stored_book
 from cli.client import Client, api_of, key_of
 from cli.main import run
 from devstack import ready, view
+from loadtest.bench.stack import add_accounts
+from loadtest.sample import accounts as sample
+from schemas.accounts import SenderDocument
 from tests.stack import environment, running
 
 SCRIPT = """
@@ -71,6 +75,12 @@ class Live:
     def key(self) -> str:
         """The stack's first key, which may do everything."""
         return key_of(self.settings)
+
+    def sender(self) -> SenderDocument:
+        """The sender of the sample account."""
+        found = stored_book(self.settings).sender("demo", "main")
+        assert found is not None, "it was added at the start"
+        return found
 
     def pid(self, name: str) -> int:
         actual = view.gather(self.settings.data)
@@ -135,6 +145,7 @@ def up(folder: Path) -> Iterator[Live]:
             lambda: child.poll() is None,
             timeout=240,
         )
+        add_accounts(settings, sample.text())
         opted_out = _import(folder, variables)
         eventually(lambda: _recorded(settings), lambda count: count == opted_out)
         KEYS[settings.api.url] = key_of(settings)

@@ -24,7 +24,7 @@ from tests.api.live import Live, eventually, set_all
 
 def say(live: Live, *said: dict[str, str]) -> dict[str, Any]:
     """Texts of people, as the aggregator posts them to the ingress; its answer."""
-    sender = live.settings.accounts["demo"].senders["main"]
+    sender = live.sender()
     body = orjson.dumps({"texts": [{"to": sender.number, **item} for item in said]})
     secret = live.settings.aggregators[sender.aggregator].secret.get_secret_value().encode()
     headers = {**signing.signed(secret, now_ms(), body), "Content-Type": "application/json"}

@@ -12,12 +12,14 @@ from adapters.clock import now_ms
 from adapters.errors import EmitError
 from adapters.health.state import Health
 from adapters.ports import Delivered
-from adapters.settings import Account, Listen, Sender, Settings
-from api.ingress.app import Ingress
+from adapters.settings import Listen, Settings
+from api.ingress.app import Ingress, Known
+from pipeline.accounts.book import Accounts
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.feedback import INBOUND, OPTOUTS, Erasure, UnreadText
 from schemas.feedback import RECEIPTS as RECEIPTS_TOPIC
+from tests.accounts import book
 
 
 class Emitter:
@@ -48,7 +50,12 @@ class NoCampaigns:
 
 
 async def post(
-    emitter: Emitter, kind: str, body: dict[str, Any] | bytes, host: str = "", settings: Settings | None = None
+    emitter: Emitter,
+    kind: str,
+    body: dict[str, Any] | bytes,
+    host: str = "",
+    settings: Settings | None = None,
+    accounts: Accounts | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """One signed callback, through the whole application."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -67,7 +74,9 @@ async def post(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    ingress = Ingress(settings, emitter, NoCampaigns(), Health("ingress"))  # type: ignore[arg-type]
+    known = Known(NoCampaigns(), accounts or book())  # type: ignore[arg-type]
+    ingress = Ingress(settings, emitter, known, Health("ingress"))  # type: ignore[arg-type]
+    ingress.ready.set()
     await ingress(scope, receive, send)  # type: ignore[arg-type]
     await ingress.close()
     return sent[0]["status"], orjson.loads(b"".join(message.get("body", b"") for message in sent))
@@ -148,17 +157,16 @@ async def test_an_odd_item_of_any_depth_is_refused_by_itself_or_with_its_body(ki
     assert set(statuses) == {202, 400}
 
 
-SENDERS = {
-    "shop": Account(
-        senders={
-            "us": Sender(number="+18885550100"),
-            "code": Sender(number="55555", country="US", lanes=(1,)),
-            "elsewhere": Sender(number="44444", lanes=(2,)),
-        }
-    ),
-    "boutique": Account(senders={"fr": Sender(number="36180", country="FR", lanes=(3,))}),
-    "kiosk": Account(senders={"name": Sender(number="HARBOR", lanes=(4,))}),
-}
+SENDERS = book("""
+[accounts.shop.senders]
+us = { number = "+18885550100" }
+code = { number = "55555", country = "US" }
+elsewhere = { number = "44444" }
+[accounts.boutique.senders]
+fr = { number = "36180", country = "FR" }
+[accounts.kiosk.senders]
+name = { number = "HARBOR" }
+""")
 
 
 @pytest.mark.parametrize(
@@ -183,8 +191,7 @@ async def test_a_stop_closes_whoever_sent_it_or_an_operator_sees_it(
 ) -> None:
     emitter = Emitter({})
     body = {"texts": [{"id": "1", "from": person, "to": sender, "text": words}]}
-    settings = Settings(accounts=SENDERS)
-    status, answer = await post(emitter, "inbound", body, settings=settings)
+    status, answer = await post(emitter, "inbound", body, accounts=SENDERS)
     assert (status, answer["taken"], [item["index"] for item in answer["unread"]]) == (202, 1, [0] * unread)
     consents = [OPTOUTS.decode(value) for topic, value in emitter.written if topic == topics.OPTOUTS.name and value]
     assert {(item.account, item.number) for item in consents} == closed

@@ -296,7 +296,7 @@ def test_an_operator_decides_about_what_may_be_an_opt_out(live: Live, page: Page
 
 def texts(live: Live, *said: dict[str, str]) -> None:
     """Texts of people, as the aggregator posts them to the ingress."""
-    sender = live.settings.accounts["demo"].senders["main"]
+    sender = live.sender()
     body = orjson.dumps({"texts": [{"to": sender.number, **item} for item in said]})
     secret = live.settings.aggregators[sender.aggregator].secret.get_secret_value().encode()
     headers = {**signing.signed(secret, now_ms(), body), "Content-Type": "application/json"}

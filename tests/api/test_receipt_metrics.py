@@ -11,6 +11,7 @@ from adapters.aggregators.factory import make_callbacks
 from adapters.ports import Delivered
 from adapters.settings import Settings
 from api.ingress.receipts import Receipts
+from tests.accounts import book
 
 NOW = 1_760_000_000_000
 
@@ -52,7 +53,7 @@ def counted() -> dict[str, float]:
 
 async def test_receipts_are_counted_by_state_and_failures_by_reason() -> None:
     settings = Settings()
-    receipts = Receipts(settings, Taking(), NoCampaigns(), make_callbacks(settings.aggregators))
+    receipts = Receipts(book(), Taking(), NoCampaigns(), make_callbacks(settings.aggregators))
     labels = {"aggregator": "local", "state": "delivered"}
     assert REGISTRY.get_sample_value("longwave_receipts_total", labels) is not None, "shown before the first receipt"
     before = counted()

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
+from adapters.clock import now_ms
 from cli.main import run
 from loadtest.bench.review import compare
+from pipeline.accounts.prices import built_in
 from tests.api.live import Live, in_minutes, refusal, spec
 
 TEXT = "Hi {first_name|there} of {city}, our sale ends on Sunday: {link}"
@@ -36,8 +38,7 @@ def test_the_review_is_what_happens(live: Live) -> None:
 
 def test_typed_numbers_cost_what_their_countries_cost(live: Live) -> None:
     numbers = ["+33612345678", "+919876543210", "+447911123456", "+13055550100", "+4915123456789"]
-    prices = live.settings.prices
-    wanted = sum(prices.countries.get(country, prices.default) for country in ("FR", "IN", "GB", "US", "DE")) / 1e6
+    wanted = sum(built_in().of(country, now_ms()) for country in ("FR", "IN", "GB", "US", "DE")) / 1e6
     actual = compare(live.api, {**sale(name="Typed", audience={"numbers": numbers}), "messages": [{"text": "Sale"}]})
     assert actual.cost == pytest.approx(wanted)
     assert actual.ok, actual

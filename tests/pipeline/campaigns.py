@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.campaign.money import PriceList
+from pipeline.accounts.prices import PriceList, compiled
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.timing.quiet_hours import QuietHours
+from schemas.accounts import PriceListSpec
 from schemas.campaign import CampaignDocument, CampaignSpec
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
 ID = "0000000a"
+
+
+def priced(other: str = "", **countries: str) -> PriceList:
+    """A price list: credits per segment by country, and for all others ("": none)."""
+    prices = {**countries, **({"*": other} if other else {})}
+    entries = [{"from": "2000-01-01", "country": country, "price": price} for country, price in prices.items()]
+    return compiled(PriceListSpec.model_validate({"prices": entries}))
+
+
 TERMS = Terms(
     site_name="Harbor & Pine",
     store_zone="America/New_York",
     lanes=(4, 2),
-    prices=PriceList(40_000, {"US": 7_900}),
+    prices=priced(US="0.0079", other="0.04"),
     link_base="https://hp.example",
     segments_per_second=100.0,
     quiet=QuietHours("none"),

@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.settings import Account, Sender, Settings
+from adapters.settings import Settings
 from api.forecast.forecasting import forecast_of
+from api.terms import Installed
 from cli.campaign.spec_file import read_campaign
 from cli.main import run
 from cli.simulate.setup import launches_of
@@ -22,6 +23,7 @@ from loadtest.sample.campaigns import texts
 from schemas.campaign import CampaignSpec
 from simulation.facts import rehearsed
 from simulation.run import Conditions, Outcome, simulate
+from tests.accounts import book
 
 HOUR = 3_600_000
 CALM = Script.model_validate({"latency": {"median": 0.05}, "receipts": {"delay": {"median": 2}}})
@@ -30,19 +32,22 @@ NOON = int(datetime(2026, 11, 17, 17, tzinfo=UTC).timestamp() * 1000)
 """Tuesday noon in New York: nobody's holiday."""
 
 
-def settings(
+def installed(
     rate: float = 5000.0, quiet: str = "none", lanes: tuple[int, ...] = (0,), lateness_hours: float = 2
-) -> Settings:
-    sender = Sender(number="+18885550100", segments_per_second=rate, lanes=lanes)
-    account = Account.model_validate(
-        {
-            "site_name": "Harbor & Pine",
-            "senders": {"main": sender},
-            "quiet_reading": quiet,
-            "lateness_hours": lateness_hours,
-        }
+) -> Installed:
+    return Installed(
+        Settings(),
+        book(f"""
+[accounts.demo]
+site_name = "Harbor & Pine"
+quiet_reading = "{quiet}"
+lateness_hours = {lateness_hours}
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = {rate}
+lanes = {list(lanes)}
+"""),
     )
-    return Settings(accounts={"demo": account})
 
 
 def spec(**changes: Any) -> CampaignSpec:
@@ -50,7 +55,7 @@ def spec(**changes: Any) -> CampaignSpec:
     return CampaignSpec.model_validate(given)
 
 
-def ran(held: Settings, *specs: CampaignSpec, n: int = 3000, start: int = NOON, **more: Any) -> Outcome:
+def ran(held: Installed, *specs: CampaignSpec, n: int = 3000, start: int = NOON, **more: Any) -> Outcome:
     script = more.pop("script", CALM)
     return simulate(launches_of(held, specs, n, seed=1), Conditions(script, 1, start, **more))
 
@@ -85,7 +90,7 @@ def test_every_look_balances_through_throttling_errors_and_a_deadline() -> None:
             "receipts": {"delivered": 0.8, "delay": {"median": 1, "sigma": 0.5}},
         }
     )
-    held = settings(rate=100.0, lanes=(0, 1))
+    held = installed(rate=100.0, lanes=(0, 1))
     deadline = datetime.fromtimestamp(NOON / 1000 + 25, UTC)
     actual = ran(held, spec(deadline=deadline), script=rough, exact=True)
     figures = actual.tallies[0].figures()
@@ -102,7 +107,7 @@ def test_a_stop_holds_back_everything_that_waits_in_any_lane() -> None:
     )
     later = datetime.fromtimestamp(NOON / 1000 + 600, UTC)
     first, second = spec(smart_sending_hours=0), spec(name="later", smart_sending_hours=0, send_at=later)
-    actual = ran(settings(lanes=(0, 1)), first, second, script=talkative)
+    actual = ran(installed(lanes=(0, 1)), first, second, script=talkative)
     said = actual.texts[0]
     assert said["opted_out"] == said["stop"] == pytest.approx(900, rel=0.15)
     assert said["other"] == pytest.approx(300, rel=0.2)
@@ -111,12 +116,12 @@ def test_a_stop_holds_back_everything_that_waits_in_any_lane() -> None:
     assert after.reasons["skipped"]["opted_out"] == before.reasons["skipped"]["opted_out"] + said["opted_out"]
     assert after.states["accepted"] == before.states["accepted"] - said["opted_out"]
     assert before.residual == after.residual == 0
-    assert ran(settings(lanes=(0, 1)), first, second, script=talkative).texts == actual.texts
+    assert ran(installed(lanes=(0, 1)), first, second, script=talkative).texts == actual.texts
 
 
 def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
     away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 300}]})
-    held = settings(rate=100.0)
+    held = installed(rate=100.0)
     actual = ran(held, spec(), script=away, exact=True)
     figures, (timeline,) = actual.tallies[0].figures(), actual.timelines
     assert actual.outages == 1
@@ -138,7 +143,7 @@ def test_an_outage_opens_the_breaker_and_costs_nobody_a_message() -> None:
 
 def test_recipients_who_would_be_too_late_after_an_outage_expire_during_it() -> None:
     away = Script.model_validate({"latency": {"median": 0.05}, "outages": [{"start": 5, "duration": 3 * 3600}]})
-    actual = ran(settings(rate=100.0), spec(), script=away, exact=True)
+    actual = ran(installed(rate=100.0), spec(), script=away, exact=True)
     figures, (timeline,) = actual.tallies[0].figures(), actual.timelines
     assert figures.reasons["expired"].keys() == {"too_late"}
     assert figures.states["expired"] + figures.states["accepted"] + figures.states["skipped"] == figures.targeted
@@ -146,7 +151,7 @@ def test_recipients_who_would_be_too_late_after_an_outage_expire_during_it() -> 
     expired = [sample.at - NOON for sample in timeline.samples if sample.states.get("expired", 0)]
     assert 2 * HOUR < min(expired) < 2 * HOUR + 10 * 60_000, "two hours after the outage began, not when it ends"
     assert figures.states["accepted"] < 1000, "what went before it"
-    patient = settings(rate=100.0, lateness_hours=0)
+    patient = installed(rate=100.0, lateness_hours=0)
     assert not ran(patient, spec(), script=away, exact=True).tallies[0].figures().states["expired"]
 
 
@@ -160,7 +165,7 @@ def test_clicks_come_from_recipients_of_a_message_with_a_link() -> None:
     )
     linked = spec(messages=[{"text": "Look: {link}", "links": {"default": "https://shop.example/"}}])
     with_link, without = (
-        ran(settings(), item, script=curious).tallies[0].figures() for item in (linked, spec(smart_sending_hours=0))
+        ran(installed(), item, script=curious).tallies[0].figures() for item in (linked, spec(smart_sending_hours=0))
     )
     assert with_link.events["clicked"]["person"] == pytest.approx(0.4 * with_link.states["delivered"], rel=0.15)
     bots = sum(count for reason, count in with_link.events["clicked"].items() if reason != "person")
@@ -170,7 +175,7 @@ def test_clicks_come_from_recipients_of_a_message_with_a_link() -> None:
 
 
 def test_large_slices_give_the_course_that_productions_own_give() -> None:
-    held = settings(rate=30.0)
+    held = installed(rate=30.0)
     fine, coarse = ran(held, spec(), exact=True), ran(held, spec(), n=12_000)
     assert (fine.coarse, coarse.coarse) == (False, True)
     per_recipient = [(item.tallies[0].last_handed - NOON) / len(item.tallies[0].state) for item in (fine, coarse)]
@@ -179,7 +184,7 @@ def test_large_slices_give_the_course_that_productions_own_give() -> None:
 
 def test_nobody_is_sent_to_outside_of_the_allowed_hours() -> None:
     evening = NOON + 8 * HOUR  # 20:00 in New York; an hour later only the west is open
-    actual = ran(settings(rate=0.2, quiet="cautious"), spec(), start=evening, n=4000)
+    actual = ran(installed(rate=0.2, quiet="cautious"), spec(), start=evening, n=4000)
     (timeline,) = actual.timelines
     handed = [
         (sample.at, sum(sample.zones["America/New_York"].get(s, 0) for s in ("accepted", "delivered", "undelivered")))
@@ -195,7 +200,7 @@ def test_nobody_is_sent_to_outside_of_the_allowed_hours() -> None:
 def test_the_forecast_is_within_five_percent_of_the_simulation(
     name: str, quiet: str, start: int, record_property: Any
 ) -> None:
-    held, written = settings(rate=0.4, quiet=quiet, lanes=(0, 1)), read_campaign(CAMPAIGNS / name)
+    held, written = installed(rate=0.4, quiet=quiet, lanes=(0, 1)), read_campaign(CAMPAIGNS / name)
     (launch,) = launches_of(held, [written], 8_000, seed=3)
     actual = simulate([launch], Conditions(CALM, 1, start))
     simulated = (actual.tallies[0].last_handed - start) / 1000
@@ -214,7 +219,7 @@ def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> N
     from pipeline.insight.forecast import CompetingCampaign, Precedence
     from pipeline.lane.scheduler import rank_of
 
-    held, mine, other = settings(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
+    held, mine, other = installed(rate=10.0), spec(weight=1), spec(name="other", weight=3, smart_sending_hours=0)
     launches = launches_of(held, [mine.model_copy(update={"smart_sending_hours": 0}), other], 6000, seed=1)
     actual = simulate(launches, Conditions(CALM, 1, NOON))
     acted = rehearsed(launches[0].audience, actual.plans[0], NOON)
@@ -225,7 +230,7 @@ def test_campaigns_that_share_a_lane_take_the_time_that_the_forecast_says() -> N
 
 
 def test_a_deadline_leaves_as_many_unreached_as_the_simulation() -> None:
-    held = settings(rate=5.0, quiet="cautious")
+    held = installed(rate=5.0, quiet="cautious")
     deadline = datetime.fromtimestamp(NOON / 1000 + 1200, UTC)
     written = spec(deadline=deadline)
     (launch,) = launches_of(held, [written], 10_000, seed=1)

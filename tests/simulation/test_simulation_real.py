@@ -14,6 +14,8 @@ import orjson
 import pytest
 
 from adapters.clickhouse import Store
+from api.terms import Installed
+from cli.accounts.book import stored_book
 from cli.client import Client, api_of
 from cli.main import run
 from cli.simulate.setup import launches_of
@@ -21,7 +23,7 @@ from loadtest.aggregator.script import read_script
 from loadtest.bench.campaigns import wait_until
 from loadtest.bench.stack import Stack, private_stack
 from loadtest.sample.contacts import Recipe, write
-from pipeline.campaign.money import MICRO
+from schemas.accounts import MICRO
 from schemas.campaign import CampaignSpec
 from schemas.ids import bucket_sql
 from schemas.succession import SHOWN
@@ -89,7 +91,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         sale = folder / "sale.json"
         assert run(["forecast", str(_toml(folder)), "--json", str(sale)]) == 0
         specs = [CampaignSpec.model_validate(item) for item in (EARLIER, SALE)]
-        first, second = launches_of(stack.settings, specs, None, seed=1)
+        first, second = launches_of(Installed(stack.settings, stored_book(stack.settings)), specs, None, seed=1)
         # As for real: the sale is launched when the earlier campaign's refusals have freed their reservations.
         launches = [first, replace(second, delay_ms=60_000)]
         simulated = simulate(

@@ -77,7 +77,7 @@ class Scene:
     @property
     def window(self) -> int:
         """Messages that may be unknown of what was in flight in the lanes of account demo when a process died."""
-        sender = self.settings.accounts["demo"].senders["main"]
+        sender = self.stack.sender()
         lanes = len(sender.lanes)
         rate = sender.segments_per_second / lanes
         return lanes * most_unknown(rate, CHUNK_LIMIT, self.settings.worker.in_flight)

@@ -22,6 +22,7 @@ from adapters.clock import now_ms
 from loadtest.aggregator.record import entries
 from pipeline.feedback.replies import reply_campaign
 from pipeline.identity.optout_links import optout_tokens
+from schemas.accounts import Replies
 from tests.trouble.account import accounted
 from tests.trouble.scene import AUTO, HELP, Campaign, Scene, wait_until
 
@@ -101,7 +102,7 @@ def test_a_person_who_opts_out_while_a_campaign_waits_gets_only_one_confirmation
     ]
     assert [got(stage, number, campaign.id) for number in out] == [[]] * len(out)
     assert len(got(stage, changed, campaign.id)) == 1
-    confirmation = f"Harbor & Pine: {stage.settings.accounts['demo'].replies.stopped}"
+    confirmation = f"Harbor & Pine: {Replies().stopped}"
     for number in by_text:
         assert replied(stage, number, 1) == [confirmation]
     says(stage, *((number, words) for number in by_text for words in ("STOP", "hello?", "HELP")))
@@ -120,8 +121,8 @@ def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None
     replied(stage, person, 2)
     says(stage, (person, "start"))
     assert replied(stage, person, 3)[1:] == [
-        f"Harbor & Pine: {stage.settings.accounts['demo'].replies.stopped}",
-        f"Harbor & Pine: {stage.settings.accounts['demo'].replies.started}",
+        f"Harbor & Pine: {Replies().stopped}",
+        f"Harbor & Pine: {Replies().started}",
     ]
     other = 14_155_550_123
     says(stage, (other, " help! "))
@@ -132,7 +133,7 @@ def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None
 def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
     robot = 14_155_551_000
     says(stage, (robot, "hi"))
-    limit = stage.settings.accounts["demo"].replies.per_hour
+    limit = Replies().per_hour
     replied(stage, robot, limit)
     # Its answer to our last reply comes after 0.1 s; a person who writes after it is answered after it.
     wait_until("the robot has said its last", lambda: _heard(stage, robot) == limit + 1, 30)

@@ -202,7 +202,7 @@ class Story:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
             lines = answer.read().decode().splitlines()
             epochs = [float(line.split()[-1]) for line in lines if line.startswith("longwave_lane_epoch{")]
-            return len(epochs) == len(self.stage.settings.accounts["demo"].senders["main"].lanes) and all(epochs)
+            return len(epochs) == len(self.stage.stack.sender().lanes) and all(epochs)
         return False
 
 

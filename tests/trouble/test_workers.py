@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from cli.accounts.book import stored_book
 from devstack import ready
 from loadtest.bench.lane_log import records
 from schemas.lane import Control, Intent, LaneRecord
@@ -118,10 +119,10 @@ def test_a_second_worker_joins_and_is_killed(stage: Scene) -> None:
             wait_until("the second worker owns a lane", lambda: "is ours, epoch" in stage.log("worker-1"))
             wait_until("both are ready", lambda: is_ready(stage, 0) and is_ready(stage, 1))
             lanes = {int(lane) for lane in re.findall(r"lane (\d+) is ours", stage.log("worker-1"))}
-            assert len(lanes & set(stage.settings.accounts["demo"].senders["main"].lanes)) == 1
+            assert len(lanes & set(stage.stack.sender().lanes)) == 1
             # What the first had before it lost it is the second's to tell.
             wait_until("each tells of its own lanes", lambda: lanes_told_of(stage, 1) == lanes)
-            assert lanes_told_of(stage, 0) == stage.settings.sender_lanes - lanes
+            assert lanes_told_of(stage, 0) == stored_book(stage.settings).carrying() - lanes
             campaign.until_arrived(campaign.arrived() + 2000)
             owned = stage.log("worker-0").count("is ours, epoch")
             second.kill()
@@ -168,7 +169,7 @@ def submitted_after_control(stage: Scene, campaign: Campaign, states: set[str]) 
     aggregator has from no other INTENT."""
     forbidden: set[str] = set()
     allowed: set[str] = set()
-    for lane in stage.settings.accounts["demo"].senders["main"].lanes:
+    for lane in stage.stack.sender().lanes:
         log = dict(records(stage.settings.kafka.bootstrap, lane))
         held = False
         for record in log.values():

@@ -15,6 +15,7 @@ from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.settings import Settings
+from cli.accounts.book import stored_book
 from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.campaigns import FIRST_NUMBER
 
@@ -54,7 +55,8 @@ class Stops:
     def __init__(self, settings: Settings, people: int, per_second: float, seed: int) -> None:
         self._url = f"{settings.ingress.url}/v1/inbound/local"
         self._secret = shared_secret(settings)
-        self._sender = next(iter(settings.accounts["demo"].senders.values())).number
+        (sender,) = stored_book(settings).senders("demo").values()
+        self._sender = sender.number
         self._per_second = per_second
         order = list(range(people))
         random.Random(seed).shuffle(order)

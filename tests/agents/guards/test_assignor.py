@@ -11,25 +11,32 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from adapters.settings import Account, Kafka, Sender, Settings
+from adapters.settings import Kafka, Settings
 from agents.app import faust_app
 from agents.guards.assignor import LANES, LaneAssignor, TopicsUnseen
 from agents.guards.durable import GuardedApp
 from agents.lane.step import lane_weights
+from tests.accounts import book
 
 PARTITIONS = 8
 TOPICS = ("commands", "recipients", "reservations", "inbound", "replies", LANES)
 
 
+ACCOUNTS = """
+[accounts.shop.senders.main]
+number = "+18885550100"
+segments_per_second = 4000
+lanes = [0, 1, 2, 3]
+"""
+
+
 def settings(data: Path) -> Settings:
-    sender = Sender(number="+18885550100", segments_per_second=4000, lanes=(0, 1, 2, 3))
-    kafka = Kafka(partitions=PARTITIONS, lanes=PARTITIONS)
-    return Settings(data=data, kafka=kafka, accounts={"shop": Account(senders={"main": sender})})
+    return Settings(data=data, kafka=Kafka(partitions=PARTITIONS, lanes=PARTITIONS))
 
 
 def assignor(data: Path, made: type[PartitionAssignor] = LaneAssignor) -> Any:
     app = faust_app(settings(data), "assigning", data, GuardedApp)
-    LaneAssignor.weights = lane_weights(settings(data))
+    LaneAssignor.weights = lane_weights(book(ACCOUNTS), PARTITIONS)
     return made(app)
 
 

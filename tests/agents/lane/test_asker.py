@@ -17,12 +17,21 @@ from pipeline.identity.tokens import message_ids
 from schemas import topics
 from schemas.lane import LaneRecord
 from schemas.wire import encode
+from tests.accounts import book
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
 from tests.pipeline.lane.records import A, control, intent, owner, work
 from tests.stack import Server
 
 LANE = 1
+ACCOUNTS = f"""
+[accounts.demo]
+segments_per_second = 5000
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = 5000
+lanes = [{LANE}]
+"""
 SCRIPT = "[faults]\nserver_error = 0.3\nprocessed = 0.5\n"
 """Three of ten requests are answered with 500, half of them after they were taken."""
 
@@ -40,12 +49,10 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
                 "batch": 20,
             }
         )
-        sender = {"number": "+18885550100", "segments_per_second": 5000, "lanes": [LANE]}
         settings = Settings(
             kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
             data=tmp_path / "data",
             aggregators={"local": aggregator},
-            accounts={"demo": {"segments_per_second": 5000, "senders": {"main": sender}}},  # type: ignore[dict-item]
             worker=Worker(breaker_failures=100),
         )
         producer = Producer(settings.kafka)
@@ -60,7 +67,9 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
         dead = HttpBatch("dead", aggregator)
         await _arrives(dead, message_ids(A, 0, [0, 1, 2, 3]))  # and then the owner died
 
-        async with started(build(settings, 0)) as app:
+        worker = build(settings, 0)
+        worker.context.accounts = book(ACCOUNTS, lanes=2)
+        async with started(worker) as app:
             await until(lambda: LANE in app.lanes._owners and app.lanes._owners[LANE].active)
             lane = app.lanes._owners[LANE]
 

@@ -34,6 +34,7 @@ from pipeline.lane.checkpoint import parts, snapshot
 from pipeline.lane.state import LaneState
 from pipeline.sending import driver as lane_driver
 from pipeline.sending.effects import Write
+from pipeline.timing.quiet_hours import QuietHours
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.ids import bucket, partition_of_bucket
@@ -93,7 +94,7 @@ async def owning(
     context.traces = traces
     port: Any = aggregator or Nobody()
     breaker = AggregatorBreaker("tested", port, 5)
-    quiet = context.quiet("demo")
+    quiet = QuietHours("none")
     route = Route(
         aggregator=port,
         account="demo",

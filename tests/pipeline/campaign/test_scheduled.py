@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.campaign.statuses import apply
-from pipeline.campaign.transitions import StartFreeze, Transition
+from pipeline.campaign.transitions import StartFreeze, Transition, Unfit
 from pipeline.campaign.when import LEAD_MS
-from schemas.campaign import CampaignDocument, Command, Progress
+from schemas.campaign import CampaignDocument, Command, Frozen, Progress
 from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document
 
 TOMORROW = NOW + 24 * HOUR
@@ -83,3 +83,38 @@ def test_canceled_it_is_a_draft_again_and_its_time_comes_in_vain() -> None:
     assert draft is not None
     assert (draft.status, draft.begins, draft.launch_revision) == ("draft", 0, 0)
     assert step(draft, Progress(campaign=ID, reached="due", at=waiting.begins)).document is draft
+
+
+GONE = Unfit("account_inactive:demo")
+
+
+def test_a_campaign_whose_account_is_inactive_when_it_is_launched_due_or_frozen_fails() -> None:
+    draft = document("draft", launched=0, launch_revision=0, lanes=[], recipients=0)
+    launch = Command(id="l", campaign=ID, action="launch", at=NOW, by="me")
+    waiting = launched()
+    due = Progress(campaign=ID, reached="due", at=waiting.begins)
+    processing = document("processing", recipients=0)
+    frozen = Frozen(campaign=ID, revision=2, recipients=10, at=NOW)
+    for before, record in ((draft, launch), (waiting, due), (processing, frozen)):
+        failed = apply(before, record, NOW, lambda _: GONE)
+        assert failed.document is not None
+        assert (failed.document.status, failed.document.reason) == ("failed", GONE.reason)
+        assert (failed.error, failed.effects) == ("", ())
+        again = apply(failed.document, record, NOW, lambda _: TERMS)
+        assert again.document is not None
+        assert (again.document.status, again.effects) == ("failed", ())
+
+
+def test_a_launch_for_a_sender_that_is_not_there_is_refused() -> None:
+    draft = document("draft", launched=0, launch_revision=0, lanes=[], recipients=0)
+    launch = Command(id="l", campaign=ID, action="launch", at=NOW, by="me")
+    refused = apply(draft, launch, NOW, lambda _: Unfit("sender_removed:demo/main", "no such sender"))
+    assert refused.document is not None
+    assert (refused.document.status, refused.error) == ("draft", "no such sender")
+
+
+def test_a_campaign_that_is_sending_goes_on_whatever_becomes_of_its_account() -> None:
+    sending = document("sending")
+    again = apply(sending, Frozen(campaign=ID, revision=2, recipients=10, at=NOW), NOW, lambda _: GONE)
+    assert again.document is not None
+    assert again.document.status == "sending"

@@ -27,7 +27,7 @@ from schemas.feedback import Consent
 from schemas.lane import LANES
 from schemas.status import STATUSES
 from schemas.wire import encode
-from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, plan
+from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, plan, priced
 
 BASE = 12_125_550_000
 
@@ -225,7 +225,8 @@ def _given(applies: set[Reason], monkeypatch: pytest.MonkeyPatch) -> str:
         fields={"first_name": [text]},
     )
     window = 8 if Reason.SMART_SENDING in applies else 0
-    terms = replace(TERMS, site_name="", max_segments=1, unknown_zone="skip")
+    prices = priced(FR="0.08") if Reason.NO_PRICE in applies else TERMS.prices
+    terms = replace(TERMS, site_name="", max_segments=1, unknown_zone="skip", prices=prices)
     made = compile_plan(document(text="{first_name}", smart_sending_hours=window), terms)
     tag = account_tag(made.spec.account)
     if Reason.ACCOUNT_CAP in applies:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.campaign.money import PriceList
 from pipeline.content.outgoing import LinkSigner, compile_lane_message
 from pipeline.feedback.inbound import Known, closing_of, note, receive
 from pipeline.feedback.replies import (
@@ -34,6 +33,7 @@ from pipeline.sending.picking.picker import Picked, Room, pick
 from schemas.feedback import REPLIES, Conversation, InboundText, ReplyKind, SentReply
 from schemas.lane import LANES, Owner
 from schemas.wire import encode
+from tests.pipeline.campaigns import priced
 
 NOW = 1_790_000_000_000
 PERSON = 33_612_345_678
@@ -49,7 +49,7 @@ TERMS = ReplyTerms(
     },
     per_hour=3,
     per_day=5,
-    prices=PriceList(40_000, {"FR": 79_800}),
+    prices=priced(FR="0.0798", other="0.04"),
     ours=frozenset({18_885_550_100}),
 )
 

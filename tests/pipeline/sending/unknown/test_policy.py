@@ -12,8 +12,10 @@ from adapters.settings import Settings
 from agents.context import Context
 from agents.coordinator import Coordinator
 from pipeline.campaign.plan import Terms
+from pipeline.campaign.transitions import Unfit
 from pipeline.sending.unknown.policy import unsupported
 from schemas.campaign import CampaignSpec, UnknownPolicy
+from tests.accounts import book
 
 
 @pytest.mark.parametrize("policy", get_args(UnknownPolicy))
@@ -42,8 +44,9 @@ def test_a_launch_on_a_sender_whose_aggregator_lacks_it_is_refused(policy: str, 
         }
     )
 
-    def terms(aggregator: HttpBatchSettings) -> Terms | str:
+    def terms(aggregator: HttpBatchSettings) -> Terms | Unfit | str:
         context = Context(Settings(aggregators={"local": aggregator}), "tested")
+        context.accounts = book()
         return Coordinator(context, None)._terms(spec)  # type: ignore[arg-type]
 
     said = terms(HttpBatchSettings(idempotency_keys=False))

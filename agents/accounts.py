@@ -1,0 +1,98 @@
+"""Accounts: commands in; documents of accounts, senders and price lists, terms for lanes, and suspensions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from agents.context import Context
+from agents.faust_port import Event
+from agents.guards.durable import AckedTable
+from agents.runner import Emissions, Output, output
+from agents.story import log_account_change
+from pipeline.accounts import changes, price_changes
+from pipeline.accounts.holding import Holding, World, waiting_of
+from pipeline.accounts.transitions import Effect, Transition, WriteTerms, answered
+from schemas import topics
+from schemas.accounts import (
+    ACCOUNTS,
+    AccountCommand,
+    AccountDocument,
+    AccountsRecord,
+    Answers,
+    PriceCommand,
+    PriceListDocument,
+    SenderDocument,
+    answers_key,
+    prices_key,
+    sender_key,
+)
+from schemas.wire import encode
+
+
+class AccountsStep:
+    """The step. Its table's changelog is the topic `accounts` itself; all that is kept of an account is in one
+    partition."""
+
+    def __init__(self, context: Context, table: AckedTable) -> None:
+        self._context = context
+        self._table = table
+
+    def handle(self, record: AccountCommand | PriceCommand, event: Event) -> Emissions:
+        if isinstance(record, AccountCommand):
+            held = self._held(record.account)
+            transition = changes.apply(held, record, self._world(record.account))
+            return self._written(record.account, record, held.answers, transition)
+        key = prices_key(record.name)
+        answers, known = self._answers(key), self._stored(key)
+        assert known is None or isinstance(known, PriceListDocument), "its key says so"
+        used = self._context.accounts.using_prices(record.name)
+        return self._written(key, record, answers, price_changes.apply(known, answers, record, used))
+
+    def _written(
+        self, subject: str, command: AccountCommand | PriceCommand, known: Answers | None, transition: Transition
+    ) -> Emissions:
+        log_account_change(subject, command, transition)
+        answers = answered(known, subject, command.id, transition)
+        writes = dict(transition.writes)
+        if answers is not None:  # the last: whoever reads the answer knows what it is about
+            writes[answers_key(subject)] = answers
+        keys = [key.encode() for key in writes]
+        for key, document in zip(keys, writes.values(), strict=True):
+            self._table[key] = encode(document)
+        outputs = [_output(effect) for effect in transition.effects]
+        return Emissions(outputs, [lambda: self._table.settled(keys)])
+
+    def _held(self, account: str) -> Holding:
+        document = self._stored(account)
+        assert document is None or isinstance(document, AccountDocument), "its key says so"
+        senders = {sender.sender: sender for sender in self._senders(account)}
+        return Holding(document, senders, self._answers(account))
+
+    def _senders(self, account: str) -> Iterator[SenderDocument]:
+        for _, value in self._table.starting_with(sender_key(account, "").encode()):
+            record = ACCOUNTS.decode(value)
+            assert isinstance(record, SenderDocument), "its key says so"
+            yield record
+
+    def _answers(self, subject: str) -> Answers | None:
+        record = self._stored(answers_key(subject))
+        assert record is None or isinstance(record, Answers), "its key says so"
+        return record
+
+    def _stored(self, key: str) -> AccountsRecord | None:
+        value = self._table.get(key.encode())
+        return None if value is None else ACCOUNTS.decode(value)
+
+    def _world(self, account: str) -> World:
+        settings = self._context.settings
+        waiting = waiting_of(account, self._context.campaigns.all())
+        # Price lists are not looked at: they come by other partitions, and what the API has seen may be new here.
+        world = self._context.accounts.world(settings.kafka.lanes, settings.simulated(), waiting)
+        return replace(world, price_lists=None)
+
+
+def _output(effect: Effect) -> Output:
+    if isinstance(effect, WriteTerms):
+        return output(topics.LANES, effect.record, partition=effect.lane)
+    return output(topics.COMMANDS, effect.record, effect.record.campaign)

@@ -1,0 +1,175 @@
+"""Changes of accounts, senders and price lists: a command, its answer, and how both look over HTTP."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from adapters.clock import now_ms
+from api.services import Services
+from api.web.audit import note_change
+from api.web.caller import caller
+from api.web.errors import ApiError
+from pipeline.accounts.diff import AnyCommand, tried
+from pipeline.accounts.holding import waiting_of
+from schemas import topics
+from schemas.accounts import (
+    AccountCommand,
+    AccountSpec,
+    PriceListSpec,
+    SenderSpec,
+    Verdict,
+    prices_key,
+    sender_spec,
+)
+from schemas.json import JsonObject
+from schemas.wire import encode
+
+ANSWER_SECONDS: Final = 10.0
+"""Seconds that a request waits for the step before it answers "accepted, not yet carried out"."""
+ATTEMPTS: Final = 3
+"""How often a change without If-Match is made when others are first."""
+_STATUS: Final[dict[Verdict, int]] = {"stale": 412, "absent": 404, "wrong": 422, "in_use": 409}
+
+AnySpec = AccountSpec | SenderSpec | PriceListSpec
+
+
+class NotYet(Exception):
+    """The step did not answer; the command is kept and will be carried out."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self.command = command
+
+
+def subject_of(command: AnyCommand) -> str:
+    """What a command is about: its key in Kafka, and that of its answers."""
+    return command.account if isinstance(command, AccountCommand) else prices_key(command.name)
+
+
+async def carry_out(services: Services, command: AnyCommand) -> Verdict:
+    """Have a command carried out: done or unchanged. What is refused by what is known here is not even asked for.
+
+    Raises:
+        ApiError: 404, 409, 412, 422 it was refused; 503 Kafka does not answer.
+        NotYet: nobody has carried it out so far.
+        EmitError: Kafka did not acknowledge it (503).
+    """
+    account = command.account if isinstance(command, AccountCommand) else ""
+    world = services.world(waiting_of(account, services.campaigns.all()))
+    known = tried(command, services.accounts, world)
+    if known.verdict != "done":
+        return _checked(known.verdict, known.error)
+    if services.kafka.text:
+        raise ApiError(503, f"{services.waiting_for()}; nothing was changed")
+    subject = subject_of(command)
+    await services.producer.emit(topics.ACCOUNT_COMMANDS.name, encode(command), key=subject.encode())
+    try:
+        answer = await services.accounts_view.answer(subject, command.id, ANSWER_SECONDS)
+    except TimeoutError as error:
+        raise NotYet(command.id) from error
+    return _checked(answer.verdict, answer.error)
+
+
+def _checked(verdict: Verdict, error: str) -> Verdict:
+    if verdict in _STATUS:
+        raise ApiError(_STATUS[verdict], error)
+    return verdict
+
+
+async def persist(services: Services, request: Request, make: Callable[[int | None], AnyCommand]) -> Verdict:
+    """Carry out what `make` gives for the revision that the caller saw (`If-Match`, None: whatever there is). Without
+    one it is made again where somebody else was first."""
+    seen = seen_revision(request)
+    for attempt in range(ATTEMPTS):
+        try:
+            return await carry_out(services, make(seen))
+        except ApiError as error:
+            if error.status != 412 or seen is not None or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def seen_revision(request: Request) -> int | None:
+    """The revision of `If-Match`; None without one, 0 for `If-None-Match: *`.
+
+    Raises:
+        ApiError: 422, it is no ETag of ours.
+    """
+    if request.headers.get("if-none-match", "").strip() == "*":
+        return 0
+    text = request.headers.get("if-match", "").strip()
+    if text in ("", "*"):
+        return None
+    digits = text.removeprefix("W/").strip('"')
+    if not digits.isdecimal() or len(digits) > 18:
+        raise ApiError(422, f"If-Match: {text[:60]!r} is no ETag of this API")
+    return int(digits)
+
+
+def author() -> tuple[str, str, int]:
+    """(id of a command, who, when)."""
+    return uuid.uuid4().hex, str(caller()), now_ms()
+
+
+def form_of(spec: AnySpec | None) -> JsonObject | None:
+    """A spec as the audit log has it: without what is as everywhere."""
+    if spec is None:
+        return None
+    form: JsonObject = spec.model_dump(mode="json", exclude_defaults=True)
+    return form
+
+
+def note(account: str, before: AnySpec | None, after: AnySpec | None) -> None:
+    """Note a change for the audit log."""
+    note_change(account, form_of(before), form_of(after))
+
+
+def not_yet(command: str, where: str) -> JSONResponse:
+    """The answer while nobody has carried a command out."""
+    body: JsonObject = {
+        "id": where,
+        "command": command,
+        "accepted": True,
+        "carried_out": False,
+        "message": (
+            f"accepted, not yet carried out: no worker answered within {ANSWER_SECONDS:.0f} s. The command is kept "
+            f"and will be carried out; see `longwave status` for the workers and {where} for what became of it"
+        ),
+    }
+    return JSONResponse(body, 202)
+
+
+def tagged(body: JsonObject, revision: int, status: int = 200) -> JSONResponse:
+    """An answer with its ETag."""
+    return JSONResponse(body, status, {"ETag": f'"{revision}"'})
+
+
+def spec_before(services: Services, account: str, sender: str) -> AccountSpec | SenderSpec | None:
+    """What there is now of an account (`sender` "") or a sender."""
+    if sender:
+        stored = services.accounts.sender(account, sender)
+        return None if stored is None else sender_spec(stored)
+    known = services.accounts.account(account)
+    return None if known is None else known.spec
+
+
+def specs_before(services: Services, command: AnyCommand) -> list[AnySpec | None]:
+    """What there is now of all that a command changes."""
+    if isinstance(command, AccountCommand):
+        return [spec_before(services, command.account, change.sender) for change in command.changes]
+    return [services.accounts.price_spec(command.name)]
+
+
+def note_command(command: AnyCommand, before: Sequence[AnySpec | None]) -> None:
+    """Note each change of a command for the audit log."""
+    if not isinstance(command, AccountCommand):
+        note("", before[0], None if command.spec is None else PriceListSpec.model_validate(command.spec))
+        return
+    for change, known in zip(command.changes, before, strict=True):
+        model: type[AccountSpec | SenderSpec] = SenderSpec if change.sender else AccountSpec
+        note(command.account, known, None if change.spec is None else model.model_validate(change.spec))

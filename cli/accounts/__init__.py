@@ -1,0 +1,1 @@
+"""`longwave accounts`, `senders`, `prices`."""

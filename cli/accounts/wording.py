@@ -1,0 +1,78 @@
+"""Accounts, senders, prices and what changes of them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from schemas.json import JsonObject
+
+_SIGNS: Final = {"added": "+", "changed": "~", "removed": "-"}
+
+
+def changed_lines(answer: JsonObject) -> Iterator[str]:
+    """What a file changes: a line for each account, sender and price list, and one for each field."""
+    changes = [change for change in answer["changes"] if change["what"] != "same"]
+    for change in changes:
+        yield f"{_SIGNS[change['what']]} {change['key']}"
+        for name, (before, after) in change["fields"].items():
+            yield from _field(name, before, after)
+    for refused in answer["refused"]:
+        yield f"! {refused['key']}: {refused['error']}"
+    same = len(answer["changes"]) - len(changes)
+    if not changes:
+        yield f"nothing to change: all {same} are as the file says"
+    elif same:
+        yield f"{same} more are as the file says"
+
+
+def _field(name: str, before: Any, after: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for inner in dict.fromkeys([*before, *after]):
+            if before.get(inner) != after.get(inner):
+                yield from _field(f"{name}.{inner}", before.get(inner), after.get(inner))
+    else:
+        yield f"    {name}: {_value(before)} → {_value(after)}"
+
+
+def _value(value: Any) -> str:
+    text = "none" if value is None or value == [] else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def account_line(account: JsonObject) -> str:
+    """An account in a list."""
+    spec = account["spec"]
+    state = "active" if spec["active"] else "inactive"
+    rate = f"{spec['segments_per_second']:,.6g}/s"
+    count = account["senders"]
+    senders = f"{count} sender{'s' * (count != 1)}"
+    return f"{account['account']:<20}  {state:<8}  {rate:>14}  {senders:<11}  {spec['site_name']}"
+
+
+def sender_line(sender: JsonObject) -> str:
+    """A sender in a list."""
+    spec = sender["spec"]
+    name = f"{sender['account']}/{sender['sender']}"
+    lanes = ", ".join(map(str, sender["lanes"]))
+    rate = f"{spec['segments_per_second']:,.6g}/s"
+    return f"{name:<28}  {spec['number']:<16}  {spec['kind']:<12}  {rate:>12}  {spec['aggregator']:<10}  lane {lanes}"
+
+
+def price_lines(listed: JsonObject) -> Iterator[str]:
+    """A price list, an entry a line."""
+    note = "  (built in)" if listed["built_in"] else ""
+    yield f"{listed['name']}{note}"
+    for entry in listed["prices"]:
+        network = f"  {entry['network']}" if entry["network"] else ""
+        yield f"  {entry['from']}  {entry['country']:<2}  {entry['price']:>10}{network}"
+
+
+def spec_lines(spec: JsonObject, indent: str = "  ") -> Iterator[str]:
+    """A spec, a field a line, tables indented."""
+    for name, value in spec.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{name}"
+            yield from spec_lines(value, f"{indent}  ")
+        else:
+            yield f"{indent}{name} = {'none' if value in (None, {}, []) else value}"

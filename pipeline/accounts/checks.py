@@ -1,0 +1,63 @@
+"""What must hold of an account and its senders, beyond what their specs check by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.accounts.holding import NOBODY, World, quiet_reading, reaches_nobody
+from pipeline.accounts.placing import lanes_of
+from pipeline.timing.quiet_hours import quiet_of
+from schemas.account import account_tag
+from schemas.accounts import AccountSpec, Caps, SenderDocument
+
+
+def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:
+    """What is wrong with an account as it would be, and what to do; "" if nothing is. `at` in ms."""
+    for sender in senders.values():
+        if problem := _sender_problem(spec, sender, world):
+            return f"sender {sender.account}/{sender.sender}: {problem}"
+    return _price_problem(spec, world) or _caps_problem(name, spec, world) or _quiet_problem(spec, senders, world, at)
+
+
+def _sender_problem(spec: AccountSpec, sender: SenderDocument, world: World) -> str:
+    if sender.aggregator not in world.aggregators:
+        known = ", ".join(sorted(world.aggregators)) or "none"
+        return f"no aggregator {sender.aggregator!r} is configured; there is {known} (aggregators in longwave.toml)"
+    beyond = [lane for lane in lanes_of(sender, world.lanes) if lane >= world.lanes]
+    if beyond:
+        return f"lane {beyond[0]} is not in 0..{world.lanes - 1} (kafka.lanes)"
+    if sender.brand and sender.brand not in spec.brands:
+        known = ", ".join(sorted(spec.brands)) or "none"
+        return f"the account has no brand {sender.brand!r}; there is {known}"
+    return ""
+
+
+def _price_problem(spec: AccountSpec, world: World) -> str:
+    if world.price_lists is None or spec.price_list == "default" or spec.price_list in world.price_lists:
+        return ""
+    return f"price_list: there is no price list {spec.price_list!r}; make it first (`longwave prices apply`)"
+
+
+def _caps_problem(name: str, spec: AccountSpec, world: World) -> str:
+    tag = account_tag(name)
+    other = world.capped.get(tag, name) if spec.caps == Caps() else world.named.get(tag, name)
+    if other == name:
+        return ""
+    return (
+        f"accounts {name} and {other} cannot be told apart where caps are counted (their names have one tag): give "
+        "one of them another name, or take the caps away"
+    )
+
+
+def _quiet_problem(spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:
+    used = {sender.aggregator for sender in senders.values()}
+    if spec.quiet_reading == NOBODY and not reaches_nobody(used, world.aggregators):
+        return (
+            'quiet_reading: "none" is for the simulated aggregator alone; people may be behind this account: say '
+            '"cautious" or "common"'
+        )
+    try:
+        quiet_of(quiet_reading(spec, used, world.aggregators), spec.quiet_hours, at)
+    except ValueError as error:
+        return f"quiet_hours: {error}"
+    return ""

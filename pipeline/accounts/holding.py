@@ -1,0 +1,83 @@
+"""An account with its senders, and the world around it that a change must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.timing.quiet_rules import Reading
+from schemas.accounts import AccountDocument, AccountSpec, Answers, SenderDocument
+from schemas.campaign import TO_BE_SENT, CampaignDocument
+
+NOBODY: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What is stored of one account: its document (None: there was none), its senders by name, with those that were
+    removed, and what became of the last commands."""
+
+    account: AccountDocument | None = None
+    senders: Mapping[str, SenderDocument] = field(default_factory=dict)
+    answers: Answers | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is the account now."""
+        return self.account is not None and not self.account.removed
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCampaign:
+    """A campaign that is launched and not sent: its id, its sender's name, its lanes (() before its audience is
+    frozen counts as all of the sender's), and who of the system holds it."""
+
+    campaign: str
+    sender: str
+    lanes: tuple[int, ...] = ()
+    holders: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a change must fit, as far as it is known where it is made."""
+
+    lanes: int
+    """How many lanes there are."""
+    aggregators: Mapping[str, bool]
+    """Those that are configured, and whether it is this installation's simulated one."""
+    price_lists: Collection[str] | None = None
+    """Names of the price lists that were made; None where that is not looked at."""
+    capped: Mapping[int, str] = field(default_factory=dict)
+    """Accounts with caps by `account_tag`."""
+    named: Mapping[int, str] = field(default_factory=dict)
+    """All accounts by `account_tag`."""
+    waiting: Sequence[WaitingCampaign] = ()
+    """The account's campaigns that wait."""
+
+
+def quiet_reading(
+    spec: AccountSpec, aggregators: Collection[str], simulated: Mapping[str, bool]
+) -> Reading | Literal["none"]:
+    """The reading of quiet hours that holds for an account whose senders use `aggregators`."""
+    return spec.quiet_reading or (NOBODY if reaches_nobody(aggregators, simulated) else "cautious")
+
+
+def reaches_nobody(aggregators: Collection[str], simulated: Mapping[str, bool]) -> bool:
+    """Whether only this installation's simulated aggregator gets the messages."""
+    return all(simulated.get(name, False) for name in aggregators)
+
+
+def waiting_of(account: str, campaigns: Iterable[CampaignDocument]) -> list[WaitingCampaign]:
+    """Those of the campaigns that wait on the account or a sender of it."""
+    return [
+        WaitingCampaign(
+            document.id,
+            str(document.spec.get("sender", "")),
+            tuple(document.lanes),
+            tuple(hold.by for hold in document.holds if hold.reason),
+        )
+        for document in campaigns
+        if document.account == account and document.status in TO_BE_SENT
+    ]
