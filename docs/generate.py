@@ -50,6 +50,22 @@ def settings() -> str:
     return "\n\n".join(_sections(Settings, "", Settings.model_construct(), ""))
 
 
+def accounts() -> str:
+    """A section for each table of a file of accounts."""
+    from schemas.accounts import AccountSpec, PriceEntry, SenderSpec
+
+    parts = [
+        _sections(AccountSpec, "accounts.NAME", AccountSpec.model_construct(), ""),
+        _sections(SenderSpec, "accounts.NAME.senders.NAME", None, ""),
+        _sections(PriceEntry, "prices.NAME", None, ""),
+    ]
+    return (
+        "\n\n".join(section for part in parts for section in part)
+        .replace("\n## ", "\n### ")
+        .replace("## ", "### ", 1)
+    )
+
+
 def metrics() -> str:
     """Every metric in the order in which `schemas/metrics.py` declares them."""
     from schemas import metrics as declared
@@ -175,6 +191,7 @@ def views() -> str:
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": settings,
+    "accounts": accounts,
     "metrics": metrics,
     "topics": topics,
     "commands": commands,

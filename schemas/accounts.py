@@ -240,10 +240,12 @@ class PriceEntry(_Strict):
 class PriceListSpec(_Strict):
     """Dated prices: of the entries in force, the most specific counts, and of these the newest."""
 
-    prices: Annotated[tuple[PriceEntry, ...], Field(min_length=1, max_length=5000)]
+    prices: Annotated[tuple[PriceEntry, ...], Field(max_length=5000)]
 
     @model_validator(mode="after")
     def _says_it_once(self) -> PriceListSpec:
+        if not self.prices:
+            raise ValueError("has no prices: remove the list, or give one")
         seen: set[tuple[date, str, str]] = set()
         for entry in self.prices:
             key = (entry.since, entry.country, (entry.network or "").casefold())

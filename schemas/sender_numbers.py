@@ -7,6 +7,7 @@ code a hundred and more.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 SenderKind = Literal["toll-free", "long-code", "short-code", "alphanumeric"]
@@ -17,6 +18,7 @@ letters, digits and spaces within; without a letter phones take it for a number.
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 
+@lru_cache(maxsize=20_000)
 def kind_of(number: str) -> SenderKind:
     """The kind of a sender by how it is written.
 
@@ -45,6 +47,7 @@ def check_kind(number: str, kind: SenderKind) -> None:
         raise ValueError(f"{number!r} is a {actual} sender, not {kind}: correct one of them, or leave kind out")
 
 
+@lru_cache(maxsize=20_000)
 def country_of(number: str) -> str:
     """The ISO country of a sender's number; "" of a short code, a name, and a number that no country has."""
     import phonenumbers

@@ -24,6 +24,7 @@ _FILES = {
         "trouble/test_servers",
     ),
     LIVE: (
+        "api/test_accounts_live",
         "api/test_consent",
         "api/test_forecast",
         "api/test_keys_live",

@@ -198,7 +198,7 @@ def _finished(held: Holding, after: Holding, command: AccountCommand, revision: 
 
 
 def _moved(known: SenderDocument | None, sender: SenderDocument, lanes: int) -> SenderDocument:
-    if known is None or known == sender:
+    if known is None or known is sender:
         return sender
     before = {*known.former, *lanes_of(known, lanes)}
     return changed(sender, former=sorted(before - set(lanes_of(sender, lanes))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -19,10 +20,13 @@ from api.server import create_app
 from api.services import Services
 from api.web.allowance import Allowance
 from api.web.sessions import Sessions
+from loadtest.sample import accounts as sample
 from pipeline.identity.api_keys import KeyText, hash_of, made
+from schemas import topics
 from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
 from schemas.keys import SCOPES, ApiKey
 from schemas.wire import encode
+from tests.account_step import StepInMemory
 
 
 @dataclass
@@ -31,6 +35,12 @@ class Fake:
 
     known: dict[str, CampaignDocument] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
+    accounts: StepInMemory = field(default_factory=lambda: StepInMemory(Settings()))
+    """With the sample account, and what a worker has made of changes."""
+
+    def __post_init__(self) -> None:
+        self.accounts = StepInMemory(Settings(), self.all)
+        self.accounts.apply(tomllib.loads(sample.text()))
 
     def send(self, topic: str, value: bytes, *, key: bytes) -> asyncio.Future[None]:
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -38,6 +48,9 @@ class Fake:
         return sent
 
     async def emit(self, topic: str, value: bytes, *, key: bytes) -> None:
+        if topic == topics.ACCOUNT_COMMANDS.name:
+            self.accounts.take(value)
+            return
         command = COMMANDS.decode(value)
         assert isinstance(command, Command)
         self.commands.append(command)
@@ -92,6 +105,8 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         settings,
         fake,
         fake,
+        fake.accounts.book,
+        fake.accounts.view,
         figures,
         kafka,
         Health("api"),
@@ -139,8 +154,10 @@ async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict
     # "" sends none.
     named = {name: value for name, value in named.items() if value or name != "authorization"}
     encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    path, _, query = path.partition("?")
     scope = {
-        "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
+        "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(),
+        "query_string": query.encode(),
         "headers": encoded, "root_path": "", "scheme": "http", "server": ("127.0.0.1", 18080), "http_version": "1.1",
     }  # fmt: skip
     coming = [{"type": "http.request", "body": body, "more_body": False}]

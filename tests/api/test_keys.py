@@ -66,6 +66,9 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
                 template.replace("{campaign}", CAMPAIGN)
                 .replace("{number}", "%2B12125550123")
                 .replace("{key}", KEY.id)
+                .replace("{account}", "demo")
+                .replace("{sender}", "main")
+                .replace("{name}", "default")
             )
             for method in methods:
                 yield method.upper(), path
@@ -94,6 +97,7 @@ async def test_no_route_shows_or_changes_anything_of_another_account(fake: Fake)
         "/v1/session", "/v1/session/links", "/v1/keys", "/v1/vocabulary", "/v1/audit", "/v1/live", "/v1/replies",
         "/v1/optouts/export", "/v1/inbox", "/v1/optouts/%2B12125550123", "/v1/optouts/%2B12125550123/holds",
     }  # fmt: skip
+    before = len(fake.accounts.commands)
     tried = 0
     for method, path in routes(app):
         if guard.is_open(method, path) or (path in own and (method, path) not in FORBIDDEN):
@@ -102,16 +106,20 @@ async def test_no_route_shows_or_changes_anything_of_another_account(fake: Fake)
         status, answer = await ask(app, method, path, body, **bearer(text))
         if (method, path) == ("GET", "/v1/campaigns"):
             assert (status, answer["campaigns"], answer["total"]) == (200, [], 0)
+        elif (method, path) in EMPTY:
+            assert (status, answer.get("accounts", answer.get("prices"))) == (200, [])
         else:
             assert status in (403, 404), (method, path, status, answer)
         assert "Secret" not in str(answer)
         assert "2125550123" not in str(answer).replace(path, "")
         tried += 1
-    assert tried >= 20
+    assert tried >= 30
     assert fake.commands == []
+    assert len(fake.accounts.commands) == before
     assert await ask(app, "GET", "/v1/keys", **bearer(text)) == (200, {"keys": [_shown(other)]}), "only its own"
 
 
+EMPTY = {("GET", "/v1/accounts"), ("GET", "/v1/prices")}
 FORBIDDEN = {("POST", "/v1/keys"), ("DELETE", "/v1/optouts/%2B12125550123")}
 
 
@@ -126,6 +134,14 @@ def _body(path: str) -> bytes:
         return orjson.dumps({"numbers": ["+12125550123"], "evidence": "x", "account": "demo"})
     if path.endswith("/holds"):
         return orjson.dumps({"decision": "out"})
+    if path == "/v1/accounts/apply":
+        return orjson.dumps({"accounts": {"demo": {}}})
+    if path.startswith("/v1/prices"):
+        return orjson.dumps({"prices": [{"from": "2026-01-01", "country": "US", "price": 1}]})
+    if path.endswith("/senders/main"):
+        return orjson.dumps({"number": "+18885550199"})
+    if path.startswith("/v1/accounts"):
+        return b"{}"
     if path == "/v1/keys":
         return orjson.dumps({"name": "x", "scopes": ["read"]})
     return b"{}" if path.endswith("/rotate") else orjson.dumps({"evidence": "x", "account": "demo"})
@@ -161,6 +177,10 @@ def test_the_scopes_of_routes() -> None:
     assert guard.needed("POST", "/v1/campaigns") == guard.needed("DELETE", "/v1/contacts/+1") == "operate"
     assert guard.needed("GET", "/v1/keys") == guard.needed("GET", "/v1/audit") == "admin"
     assert guard.needed("POST", "/v1/keys/0000abcd/rotate") == "admin"
+    assert guard.needed("GET", "/v1/accounts/demo") == guard.needed("GET", "/v1/prices") == "read"
+    for path in ("/v1/accounts/demo", "/v1/accounts/demo/senders/main", "/v1/prices/default"):
+        assert guard.needed("PUT", path) == guard.needed("DELETE", path) == "admin"
+    assert guard.needed("POST", "/v1/accounts/apply") == "admin"
 
 
 async def test_typed_numbers_are_masked_for_whoever_may_not_see_them(fake: Fake) -> None:

@@ -110,7 +110,7 @@ def test_a_preview_says_what_would_be_refused_and_changes_nothing() -> None:
         ('[accounts.demo]\nalerts = { webhooks = ["https://a:b@x.example/"] }', "accounts.demo.alerts.webhooks.0"),
         ("[accounts.demo.senders.main]", "accounts.demo.senders.main.number"),
         ('[accounts.demo.senders.main]\nnumber = "+1"', "accounts.demo.senders.main"),
-        ('[[prices.x]]\nfrom = 2026-01-01\ncountry = "Mars"\nprice = 1', "prices.x.prices.0.country"),
+        ('[[prices.x]]\nfrom = 2026-01-01\ncountry = "Mars"\nprice = 1', "prices.x.0.country"),
         ("prices = { x = 1 }", "prices.x"),
     ],
 )
