@@ -226,7 +226,7 @@ def _is_carried(held: Holding, campaign: WaitingCampaign, world: World) -> bool:
 
 
 def _in_use(step: _Step, stranded: Collection[WaitingCampaign]) -> str:
-    ids = sorted(campaign.campaign for campaign in stranded)
+    ids = sorted({campaign.campaign for campaign in stranded})
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return (
         f"{len(ids)} campaign{'s' if len(ids) > 1 else ''} of {step.name} still to be sent would have no sender: "
