@@ -43,13 +43,15 @@ def senders_of(
     if rule == "turn":
         turns = (np.arange(first, first + len(numbers)) * _GOLDEN) % 1.0
         ends = np.cumsum(weights / weights.sum())
-        return np.minimum(np.searchsorted(ends, turns, "right"), len(pool) - 1).astype(np.intp)
+        place: Choice = np.minimum(np.searchsorted(ends, turns, "right"), len(pool) - 1)
+        return place
     scores = np.stack([_score(sender, numbers) for sender in pool])
     if rule == "country":
         here = np.array([[sender.country == name != "" for name in countries] for sender in pool], bool)
         mine = here[:, np.asarray(country, np.intp)]
         scores[~mine & mine.any(axis=0)] = np.inf
-    return np.argmin(scores, axis=0).astype(np.intp)
+    best: Choice = np.argmin(scores, axis=0)
+    return best
 
 
 def _score(sender: LaunchedSender, numbers: NDArray[np.uint64]) -> NDArray[np.float64]:
