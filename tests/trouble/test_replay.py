@@ -283,7 +283,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def _accounts_change(stage: Scene) -> None:
-    """An account comes, changes and goes, twice. Where it stayed, a START would not open every account to a person."""
+    """An account comes, changes and goes, twice. It must not stay: then a START would not open every account."""
     for name in ("One", "Two"):
         stage.api.send("PUT", "/v1/accounts/extra", json.dumps({"site_name": name}).encode())
         number = json.dumps({"number": "+18885550155", "lanes": [0]}).encode()
