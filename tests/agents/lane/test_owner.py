@@ -42,6 +42,7 @@ from schemas.ids import bucket, partition_of_bucket
 from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, Result, ResultGroup, Work, flight_id
 from schemas.reasons import Reason
 from schemas.wire import encode
+from tests.accounts import write_accounts
 from tests.agents.test_traces import Kept
 from tests.agents.test_traces import made as traces_to
 from tests.agents.worker import started, until
@@ -51,6 +52,15 @@ from tests.pipeline.lane.records import DEMO, A, Log, control, intent, owner, re
 from tests.stack import Server
 
 LANE = 1
+ACCOUNTS = f"""
+[accounts.demo]
+site_name = "Harbor & Pine"
+segments_per_second = 5000
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = 5000
+lanes = [{LANE}]
+"""
 READER = LogReader(rewind=lambda lane, offset: None, move_mark=lambda lane, offset: None, is_member=lambda: True)
 
 
@@ -570,9 +580,9 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nothing
             kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
             data=tmp_path / "data",
             aggregators={"local": HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
-            accounts=_accounts(),
             worker=Worker(checkpoint_bytes=100_000),
         )
+        write_accounts(own_kafka.address, ACCOUNTS)
         producer = Producer(settings.kafka)
         await _write(producer, control(at=now_ms(), transactional=True))
         await _write(producer, work(list(range(100)), at=now_ms()))
@@ -614,11 +624,6 @@ def _stage(app: Any, stages: list[tuple[bool, bool, float | None]]) -> tuple[boo
     )
     stages.append(actual)
     return actual
-
-
-def _accounts() -> Any:
-    sender = {"number": "+18885550100", "segments_per_second": 5000, "lanes": [LANE]}
-    return {"demo": {"site_name": "Harbor & Pine", "segments_per_second": 5000, "senders": {"main": sender}}}
 
 
 async def _write(producer: Producer, record: LaneRecord) -> None:
