@@ -6,12 +6,29 @@ from typing import Any
 
 from pipeline.lane.fold import Effect, apply
 from pipeline.lane.state import LaneState
-from schemas.lane import LANES, Control, Intent, LaneMessage, LaneRecord, LaneSettings, Owner, Result, Work
+from schemas.lane import (
+    LANES,
+    AccountTerms,
+    Control,
+    FlightResult,
+    Intent,
+    LaneMessage,
+    LaneRecord,
+    LaneSettings,
+    Owner,
+    Pick,
+    Result,
+    SenderTerms,
+    Work,
+    flight_id,
+)
 from schemas.lane import ResultGroup as Group
 from schemas.status import StatusChunk
 from schemas.wire import encode
 
 A, B, C, D, E, F = (letter * 8 for letter in "abcdef")
+DEMO = ("demo", "main")
+"""The account and sender of a test that has one."""
 
 
 def settings(
@@ -47,11 +64,14 @@ def work(
     dues: list[tuple[int, int]] | None = None,
     at: int = 0,
     segments: list[int] | None = None,
+    sender: tuple[str, str] = DEMO,
 ) -> Work:
     n = len(ordinals)
     return Work(
         campaign=campaign,
         message=0,
+        account=sender[0],
+        sender=sender[1],
         at=at,
         ordinals=ordinals,
         numbers=[12125550000 + ordinal for ordinal in ordinals],
@@ -69,11 +89,43 @@ def owner(nonce: str = "n", at: int = 0) -> Owner:
 
 
 def intent(epoch: int, slices: list[tuple[int, int, int]], campaign: str = A, at: int = 0) -> Intent:
-    return Intent(epoch=epoch, campaign=campaign, message=0, slices=slices, at=at)
+    return intent_of(epoch, (campaign, slices), at=at)
 
 
-def result(of: int, *groups: Group, at: int = 0) -> Result:
-    return Result(intent=of, groups=list(groups), at=at)
+def intent_of(epoch: int, *picks: tuple[str, list[tuple[int, int, int]]], at: int = 0) -> Intent:
+    """An INTENT with a pick for each (campaign, slices)."""
+    chosen = [Pick(campaign=campaign, message=0, slices=slices) for campaign, slices in picks]
+    return Intent(epoch=epoch, picks=chosen, at=at)
+
+
+def flight_of(of: int, pick: int = 0) -> int:
+    """Names a pick of the INTENT at an offset."""
+    return flight_id(of, pick)
+
+
+def result(of: int, *groups: Group, at: int = 0, pick: int = 0, asked: bool = False) -> Result:
+    landed = FlightResult(flight=flight_id(of, pick), groups=list(groups))
+    return Result(flights=[landed], at=at, asked=asked)
+
+
+def account_terms(account: str = "demo", rate: float = 10_000.0, revision: int = 1, **more: Any) -> AccountTerms:
+    return AccountTerms(account=account, revision=revision, rate=rate, at=more.pop("at", 0), **more)
+
+
+def sender_terms(
+    sender: tuple[str, str] = DEMO, rate: float = 1000.0, revision: int = 1, aggregator: str = "any", **more: Any
+) -> SenderTerms:
+    account, name = sender
+    return SenderTerms(
+        account=account,
+        sender=name,
+        revision=revision,
+        number="+18005550100",
+        aggregator=aggregator,
+        rate=rate,
+        at=more.pop("at", 0),
+        **more,
+    )
 
 
 class Log:
