@@ -172,11 +172,10 @@ def test_the_lane_lets_only_the_confirmation_pass_to_an_opted_out_number() -> No
             raw = encode(record)
             apply(state, offset, LANES.decode(raw), raw)
         state.table.release(NOW)
-        chosen = pick(
-            state, Picked(), FairShare(), lambda n: ["opted_out"] * len(n), NOW, Room(messages=10, segments=10)
-        )
+        room = Room(sender=("shop", "main"), messages=10, segments=10)
+        chosen = pick(state, Picked(), FairShare(), lambda n: ["opted_out"] * len(n), NOW, room)
         assert chosen is not None
-        assert (chosen.intent is not None) == passes
+        assert (chosen.pick is not None) == passes
         assert bool(chosen.drops) != passes
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pipeline.lane.lateness import lateness
+from pipeline.lane.lateness import Downtime, lateness
 from pipeline.lane.state import LaneState
+from schemas.ids import zone_names
 from schemas.lane import (
+    AccountTerms,
     Control,
     Defer,
     Drop,
@@ -19,8 +23,11 @@ from schemas.lane import (
     Intent,
     LaneRecord,
     Owner,
+    Pick,
     Result,
     ResultGroup,
+    SenderId,
+    SenderTerms,
     SubmissionJournal,
     Work,
 )
@@ -38,12 +45,15 @@ PASSING = ["delayed", "queued", "in_flight", "unknown"]
 @dataclass
 class Person:
     key: tuple[str, int, int]
+    sender: SenderId
     place: Place
     due: int
     planned: int
     """When its message was to go, by the rules alone."""
     arrived: int
     """When it came into the lane."""
+    carrier: str
+    segments: int
     attempt: int = 0
     waiting: bool = True
     uncertain: int = 0
@@ -62,6 +72,10 @@ class ModelFlight:
     campaign: str
     seats: list[tuple[Person, int]]
     nonce: str
+    sender: SenderId
+    day: tuple[tuple[str, str], int]
+    """The brand, and its day, that it counts for."""
+    given_back: set[Place] = field(default_factory=set)
     orphan: bool = False
     resent: bool = False
     asking: bool = False
@@ -72,26 +86,43 @@ class Model:
     def __init__(self) -> None:
         self.people: dict[tuple[str, int, int], Person] = {}
         self.places: dict[Place, Person] = {}
-        self.flights: dict[int, ModelFlight] = {}
+        self.flights: dict[tuple[int, int], ModelFlight] = {}
+        """By the INTENT's offset and the pick."""
+        self.accounts: dict[str, AccountTerms] = {}
+        self.senders: dict[SenderId, SenderTerms] = {}
+        self.used: Counter[tuple[tuple[str, str], int, str]] = Counter()
+        """Segments by brand, day and carrier."""
         self.controls: dict[str, Control] = {}
         self.canceled_at: dict[str, int] = {}
         self.finished: set[str] = set()
         self.epoch = 0
         self.nonce = ""
-        self.signs: list[tuple[int, str]] = []
-        """When an owner said what: "owner", "able" or "away"."""
+        self.signs: list[tuple[int, frozenset[str]]] = []
+        """When an owner was heard, with the aggregators that it said did not work."""
         self.resumed: dict[str, int] = {}
-        self.valid: set[int] = set()
-        """Offsets of the INTENTs that may be submitted."""
+        self.valid: set[tuple[int, int]] = set()
+        """The picks of INTENTs that may be submitted, by offset and index."""
 
     def apply(self, offset: int, record: LaneRecord) -> None:
         match record:
             case Work():
                 self._work(offset, record)
             case Intent():
-                self._intent(offset, record)
+                if record.epoch == self.epoch:
+                    for index, pick in enumerate(record.picks):
+                        self._pick(offset, index, pick, record.at)
             case Result():
-                self._result(record)
+                for landed in record.flights:
+                    name = divmod(landed.flight, 1024)
+                    self._result(name, landed.groups, record)
+            case AccountTerms():
+                known = self.accounts.get(record.account)
+                if record.zone in zone_names() and (known is None or known.revision < record.revision):
+                    self.accounts[record.account] = record
+            case SenderTerms():
+                name_of = (record.account, record.sender)
+                if name_of not in self.senders or self.senders[name_of].revision < record.revision:
+                    self.senders[name_of] = record
             case Control():
                 self._control(offset, record)
             case Owner():
@@ -99,29 +130,31 @@ class Model:
                     if not flight.orphan:
                         self._orphan(flight, record.at)
                 self.epoch, self.nonce = offset + 1, record.nonce
-                self._sign(record.at, "owner")
+                self._sign(record.at, frozenset())
             case Heartbeat():
                 if record.epoch == self.epoch:
-                    self._sign(record.at, "able" if record.able else "away")
+                    self._sign(record.at, frozenset(record.down))
             case SubmissionJournal():
-                for intent, flight in list(self.flights.items()):
-                    if flight.nonce in record.nonces and intent not in record.submitted:
+                for name, flight in list(self.flights.items()):
+                    if flight.nonce in record.nonces and name[0] not in record.submitted:
                         retry = ResultGroup(outcome="retry", due=record.at)
-                        self._result(Result(intent=intent, groups=[retry], at=record.at))
+                        self._result(name, [retry], Result(flights=[], at=record.at))
             case Finish():
                 self._finish(record.campaign)
             case Drop() | Defer():
                 if record.epoch == self.epoch:
                     self._leave(record)
 
-    def _sign(self, at: int, what: str) -> None:
-        self.signs.append((max(at, self.signs[-1][0]) if self.signs else at, what))
+    def _sign(self, at: int, down: frozenset[str]) -> None:
+        self.signs.append((max(at, self.signs[-1][0]) if self.signs else at, down))
 
     def late(self, person: Person, now: int) -> int:
         """How late machines make a person at `now`, millisecond by millisecond in principle."""
         planned = max(person.planned, self.resumed.get(person.key[0], 0))
-        down = [(a, b) for (a, what), (b, _) in pairwise(self.signs) if what == "away" or b - a > 60_000]
-        down += [(at, now) for at, what in self.signs[-1:] if what == "away"]
+        terms = self.senders.get(person.sender)
+        via = "" if terms is None else terms.aggregator
+        down = [(a, b) for (a, off), (b, _) in pairwise(self.signs) if via in off or b - a > 60_000]
+        down += [(at, now) for at, off in self.signs[-1:] if via in off]
         gap = [(planned, person.arrived)] if person.arrived > planned else []
         edges = sorted({planned, now, *(t for span in [*down, *gap] for t in span)})
         return sum(
@@ -166,7 +199,16 @@ class Model:
             key = (work.campaign, work.message, ordinal)
             if key in self.people or work.campaign in self.finished:
                 continue
-            person = Person(key, (offset, position), dues[position], dues[position], work.at)
+            person = Person(
+                key,
+                (work.account, work.sender),
+                (offset, position),
+                dues[position],
+                dues[position],
+                work.at,
+                work.fields.get("carrier", [""] * len(dues))[position],
+                work.segments[position],
+            )
             self.people[key] = self.places[person.place] = person
             if self._state(work.campaign) == "canceled":
                 person.waiting = False
@@ -177,26 +219,42 @@ class Model:
         people = [self.places.get((slice_[0], position)) for position in range(slice_[1], slice_[2])]
         return [p for p in people if p] if people and all(p and p.waiting for p in people) else None
 
-    def _intent(self, offset: int, intent: Intent) -> None:
+    def _pick(self, offset: int, index: int, pick: Pick, at: int) -> None:
         seats: list[Person] = []
-        for slice_ in intent.slices:
+        for slice_ in pick.slices:
             people = self._waiting(slice_)
             if people is None:
                 return
             seats += people
         places = [person.place for person in seats]
-        if not seats or len(set(places)) < len(places) or intent.epoch != self.epoch:
+        if not seats or len(set(places)) < len(places) or self._state(pick.campaign) != "running":
             return
-        if self._state(intent.campaign) != "running":
+        if any(person.key[:2] != (pick.campaign, pick.message) for person in seats):
             return
-        if any(person.key[:2] != (intent.campaign, intent.message) for person in seats):
+        if len({person.sender for person in seats}) > 1:
             return
-        self.valid.add(offset)
+        sender = seats[0].sender
+        self.valid.add((offset, index))
+        flight = ModelFlight(
+            pick.campaign,
+            [(p, p.attempt) for p in seats],
+            self.nonce,
+            sender,
+            (self._brand(sender), self._day(sender, at)),
+        )
+        self.flights[offset, index] = flight
         for person in seats:
             person.waiting = False
-        self.flights[offset] = ModelFlight(
-            intent.campaign, [(person, person.attempt) for person in seats], self.nonce
-        )
+            if person.carrier:
+                self.used[*flight.day, person.carrier.lower()] += person.segments
+
+    def _brand(self, sender: SenderId) -> tuple[str, str]:
+        return sender[0], self.senders[sender].brand if sender in self.senders else ""
+
+    def _day(self, sender: SenderId, at: int) -> int:
+        terms = self.accounts.get(sender[0])
+        zone = ZoneInfo("America/Los_Angeles" if terms is None else terms.zone)
+        return datetime.fromtimestamp(at / 1000, zone).toordinal()
 
     def _again(self, person: Person, due: int, attempt: int) -> None:
         person.waiting, person.due, person.attempt = True, due, attempt + 1
@@ -223,8 +281,8 @@ class Model:
         else:
             person.end("unknown")
 
-    def _result(self, result: Result) -> None:
-        flight = self.flights.get(result.intent)
+    def _result(self, name: tuple[int, int], groups: list[ResultGroup], result: Result) -> None:
+        flight = self.flights.get(name)
         if flight is None:
             return
         may_ask = self._asks(flight.campaign) and (flight.asking or not flight.orphan)
@@ -232,7 +290,7 @@ class Model:
         for index, (person, attempt) in enumerate(flight.seats):
             if flight.asking and person.place in before:
                 continue
-            naming = [g for g in result.groups if g.indices is None or index in g.indices]
+            naming = [g for g in groups if g.indices is None or index in g.indices]
             outcome, due = (naming[0].outcome, naming[0].due) if naming else ("unknown", 0)
             if outcome == "retry" and naming[0].reason == "quiet_hours" and not self._ended_elsewhere(flight, person):
                 person.planned = due
@@ -240,6 +298,7 @@ class Model:
                 uncertain = True
                 continue
             answered.add(person.place)
+            self._give_back(flight, person, outcome)
             if flight.orphan and not flight.asking:
                 self._late(flight, person, attempt, outcome, result.at)
             else:
@@ -250,7 +309,13 @@ class Model:
         elif result.asked and flight.orphan and not self._asks(flight.campaign):
             flight.asking = False
         else:
-            del self.flights[result.intent]
+            del self.flights[name]
+
+    def _give_back(self, flight: ModelFlight, person: Person, outcome: str) -> None:
+        if outcome in {"retry", "skipped", "expired"} and person.place not in flight.given_back:
+            flight.given_back.add(person.place)
+            if person.carrier:
+                self.used[*flight.day, person.carrier.lower()] -= person.segments
 
     def _ended_elsewhere(self, flight: ModelFlight, person: Person) -> bool:
         late = flight.orphan and not flight.asking
@@ -376,17 +441,26 @@ def plain(state: LaneState) -> dict[str, Any]:
         "last_intent_at": state.last_intent_at,
         "campaigns": state.campaigns,
         "finished": state.finished,
-        "downtime": (state.downtime.heard_at, state.downtime.away_since, state.downtime.spans),
+        "accounts": state.accounts,
+        "senders": state.senders,
+        "carriers": state.carriers.used,
+        "downtime": _downtime(state.downtime),
+        "away": {name: _downtime(downtime) for name, downtime in state.away.items()},
         "resumed": state.resumed,
         "seen": {key: list(ordinals) for key, ordinals in state.seen.items()},
         "waiting": waiting(state),
         "chunks": {
-            offset: (chunk.key, chunk.packed, chunk.flights, chunk.uncertain, chunk.moved)
+            offset: (chunk.key, chunk.sender, chunk.packed, chunk.flights, chunk.uncertain, chunk.moved)
             for offset, chunk in state.chunks.items()
         },
         "flights": state.flights,
+        "resent": set(state.resent),
         "counts": (state.waiting, state.live_bytes),
     }
+
+
+def _downtime(downtime: Downtime) -> tuple[int, int, list[tuple[int, int]]]:
+    return downtime.heard_at, downtime.away_since, downtime.spans
 
 
 def check_counts(state: LaneState) -> None:
@@ -400,7 +474,7 @@ def check_counts(state: LaneState) -> None:
         assert chunk.spans or chunk.flights, "a chunk is kept that nobody needs"
     assert state.waiting == sum(span.count for span in spans)
     assert state.live_bytes == sum(len(chunk.packed) for chunk in state.chunks.values())
-    ready = [span for key in state.table.ready_keys() for span in state.table.ready(key)]
+    ready = [span for queue in state.table.ready_queues() for span in state.table.ready(queue)]
     assert state.table.ready_count == sum(span.count for span in ready)
     assert {id(span) for span in ready} <= {id(span) for span in spans}, "the delay table holds what is gone"
 
@@ -421,12 +495,15 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     )
     assert all(uncertain[p.place] == p.uncertain for p in model.people.values() if p.waiting)
     assert {
-        offset: (flight.orphan, flight.resent, flight.asking, _seats(flight.slices, flight.attempts))
-        for offset, flight in state.flights.items()
+        divmod(name, 1024): (f.sender, f.orphan, f.resent, f.asking, _seats(f.slices, f.attempts))
+        for name, f in state.flights.items()
     } == {
-        offset: (flight.orphan, flight.resent, flight.asking, [(p.place, attempt) for p, attempt in flight.seats])
-        for offset, flight in model.flights.items()
+        name: (f.sender, f.orphan, f.resent, f.asking, [(p.place, attempt) for p, attempt in f.seats])
+        for name, f in model.flights.items()
     }
+    assert set(state.resent) == {name for name, f in state.flights.items() if f.orphan and f.resent}
+    assert (state.accounts, state.senders) == (model.accounts, model.senders)
+    _check_carriers(state, model)
     assert state.finished == model.finished
     known = {key for key in model.people if key[0] not in model.finished}
     assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == known
@@ -443,6 +520,15 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
         else:
             assert reported == "in_flight"
             assert key in flying
+
+
+def _check_carriers(state: LaneState, model: Model) -> None:
+    """Of each brand's newest day and the one before, which are all that is kept."""
+    newest: dict[tuple[str, str], int] = {}
+    for brand, day, _ in model.used:
+        newest[brand] = max(day, newest.get(brand, 0))
+    kept = {key: used for key, used in model.used.items() if used and key[1] >= newest[key[0]] - 1}
+    assert {key: n for key, n in state.carriers.used.items() if n and key[1] >= newest[key[0]] - 1} == kept
 
 
 def _seats(slices: list[tuple[int, int, int]], attempts: list[int]) -> list[tuple[Place, int]]:

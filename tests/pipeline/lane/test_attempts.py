@@ -20,7 +20,7 @@ from pipeline.sending.submitting.submission import (
 from schemas.lane import LANES, LaneRecord
 from schemas.lane import ResultGroup as Group
 from schemas.wire import encode
-from tests.pipeline.lane.records import Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import Log, control, flight_of, intent, owner, result, said, work
 
 NO_ANSWER = Group(outcome="unknown", reason="no_answer", due=50)
 
@@ -123,14 +123,24 @@ def applied(state: Any, offset: int, record: LaneRecord) -> Any:
 def test_there_is_a_pause_between_attempts_that_may_have_arrived(attempt: int) -> None:
     log = begun()
     log.add(intent(1, [(2, 0, 2)], at=60))
-    flight = log.state.flights[3]
+    flight = log.state.flights[flight_of(3)]
     flight.attempts = [attempt]
     (group,) = result_groups([None, None], [SubmitOutcome("unknown", "no_answer")] * 2, flight, 1000)
     assert group.due == 1000 + min(FIRST_RESEND_MS * 2**attempt, LAST_BACKOFF_MS)
 
 
 def test_throttled_messages_are_not_left_behind_for_minutes() -> None:
-    flight = Flight(offset=1, epoch=1, key=("c", 0), slices=[(0, 0, 1)], attempts=[9], at=0)
+    flight = Flight(
+        id=1,
+        epoch=1,
+        key=("c", 0),
+        sender=("demo", "main"),
+        brand=("demo", ""),
+        day=0,
+        slices=[(0, 0, 1)],
+        attempts=[9],
+        at=0,
+    )
     (alone,) = result_groups([None], [SubmitOutcome("retry", "throttled")], flight, 1000)
     assert alone.due == 1000 + THROTTLED_BACKOFF_MS
     (account,) = result_groups([None], [SubmitOutcome("retry", "throttled", "", 0.2, True)], flight, 1000)

@@ -15,7 +15,7 @@ from schemas.lane import LANES, CheckpointPart
 from schemas.lane import ResultGroup as Group
 from schemas.wire import DecodeError, encode
 from tests.pipeline.lane.model import plain
-from tests.pipeline.lane.records import A, B, Log, control, intent, owner, result, work
+from tests.pipeline.lane.records import A, B, Log, control, flight_of, intent, owner, result, work
 
 
 def busy_lane() -> Log:
@@ -119,7 +119,7 @@ def test_old_orphans_are_left_out_with_the_chunks_only_they_need() -> None:
     log.add(intent(2, [(2, 0, 1)], at=100))
     log.add(owner())
     assert len(restore(snapshot(log.state, 101)).flights) == 1, "somebody waits for its owner"
-    log.add(result_without_answer(log.state.flights[3], 9))
+    log.add(result_without_answer(log.state.flights[flight_of(3)], 9))
     assert len(restore(snapshot(log.state, 100)).chunks) == 1
     late = restore(snapshot(log.state, 101))
     assert (late.chunks, late.flights, late.live_bytes) == ({}, {}, 0)

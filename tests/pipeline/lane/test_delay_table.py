@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.lane import delay_table as delay
-from pipeline.lane.delay_table import DelayTable, Span
+from pipeline.lane.delay_table import DelayTable, QueueId, Span
 
-KEYS = [("aaaaaaaa", 0), ("bbbbbbbb", 0), ("bbbbbbbb", 1)]
+SENDERS = [("demo", "main"), ("demo", "other")]
+KEYS: list[QueueId] = [
+    (SENDERS[0], ("aaaaaaaa", 0)),
+    (SENDERS[0], ("bbbbbbbb", 0)),
+    (SENDERS[1], ("bbbbbbbb", 0)),
+    (SENDERS[1], ("bbbbbbbb", 1)),
+]
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("add"), st.integers(0, 2), st.integers(0, 20)),
+        st.tuples(st.just("add"), st.integers(0, 3), st.integers(0, 20)),
         st.tuples(st.just("release"), st.integers(0, 5), st.just(0)),
         st.tuples(st.just("remove"), st.integers(0, 99), st.just(0)),
         st.tuples(st.just("shrink"), st.integers(0, 99), st.integers(0, 1)),
@@ -31,14 +37,14 @@ class Naive:
     """Spans in a list, with their keys and whether they were released."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[tuple[str, int], Span, bool]] = []
+        self.rows: list[tuple[QueueId, Span, bool]] = []
 
-    def release(self, now: int) -> list[tuple[tuple[str, int], Span]]:
+    def release(self, now: int) -> list[tuple[QueueId, Span]]:
         due = [(key, span) for key, span, out in self.rows if not out and span.due <= now]
         self.rows = [(key, span, out or span.due <= now) for key, span, out in self.rows]
         return sorted(due, key=lambda row: row[1].due)
 
-    def ready(self, key: tuple[str, int]) -> set[Span]:
+    def ready(self, key: QueueId) -> set[Span]:
         return {span for k, span, out in self.rows if out and k == key}
 
 
@@ -69,14 +75,19 @@ def test_it_is_the_plain_list(script: list[tuple[str, int, int]]) -> None:
         _same(table, naive)
 
 
-def _row(row: tuple[tuple[str, int], Span]) -> tuple[int, tuple[str, int], int]:
+def _row(row: tuple[QueueId, Span]) -> tuple[int, QueueId, int]:
     return row[1].due, row[0], id(row[1])
 
 
 def _same(table: DelayTable, naive: Naive) -> None:
     waiting = [span.due for _, span, out in naive.rows if not out]
     assert table.next_due() == min(waiting, default=None)
-    assert set(table.ready_keys()) == {key for key in KEYS if naive.ready(key)}
+    assert set(table.ready_queues()) == {key for key in KEYS if naive.ready(key)}
+    for sender in SENDERS:
+        queues = [key for key in KEYS if key[0] == sender and naive.ready(key)]
+        assert (sender in table.ready_senders()) == bool(queues)
+        assert set(table.ready_keys(sender)) == {key for _, key in queues}
+        assert table.ready_count_of(sender) == sum(span.count for key in queues for span in naive.ready(key))
     for key in KEYS:
         assert set(table.ready(key)) == naive.ready(key)
     assert table.ready_count == sum(span.count for _, span, out in naive.rows if out)

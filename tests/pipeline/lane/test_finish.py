@@ -14,7 +14,7 @@ from schemas.lane import Finish
 from schemas.lane import ResultGroup as Group
 from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document
 from tests.pipeline.lane.model import check_counts, plain
-from tests.pipeline.lane.records import A, B, Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import A, B, Log, control, flight_of, intent, owner, result, said, work
 
 
 def sent(ordinals: int = 3, **more: object) -> Log:
@@ -76,7 +76,7 @@ def test_the_late_result_of_a_lost_owners_flight_counts_after_the_finish() -> No
     log = Log()
     for record in (control(A), owner(), work([0, 1]), intent(2, [(2, 0, 2)]), owner()):
         log.add(record)
-    log.add(result_without_answer(log.state.flights[3], 9))
+    log.add(result_without_answer(log.state.flights[flight_of(3)], 9))
     log.add(Finish(campaign=A, at=9))
     assert log.state.finished == {A}
     assert said(log.add(result(3, Group(outcome="accepted")))) == [("accepted", [0, 1], "", 0)]

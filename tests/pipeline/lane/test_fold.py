@@ -101,7 +101,7 @@ def test_an_intent_is_void_where_the_log_says_so(change: str) -> None:
     elif change == "unknown campaign":
         late = intent(2, [(2, 0, 2)], B)
     elif change == "message":
-        late.message = 1
+        late.picks[0].message = 1
     else:
         log.add(control(A, change, 2))
     assert [type(effect) for effect in log.add(late)] == [Void]
@@ -115,7 +115,7 @@ def test_a_valid_intent_is_to_be_submitted_across_spans_and_chunks() -> None:
     assert said(effects) == [("in_flight", [0, 1, 4], "", 0)]
     submit = effects[-1]
     assert isinstance(submit, Submit)
-    assert submit.flight.slices == [(2, 0, 1), (2, 1, 2), (3, 1, 2)]
+    assert submit.flights[0].slices == [(2, 0, 1), (2, 1, 2), (3, 1, 2)]
     assert log.state.in_flight() == 3
     check_counts(log.state)
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.lane.checkpoint import restore, snapshot
 from schemas.lane import ResultGroup as Group
 from schemas.lane import SubmissionJournal
-from tests.pipeline.lane.records import Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import Log, control, flight_of, intent, owner, result, said, work
 
 PROVED = "not_sent_by_lost_owner"
 
@@ -37,7 +37,7 @@ def test_who_was_not_handed_over_waits_again(unknown: str, taken: bool) -> None:
         log.add(owner("next"))
     log.add(result(5, Group(outcome="accepted", ids=["a", "b"])))
     assert said(log.add(journal(3))) == [("queued", [2, 3], PROVED, 1)]
-    assert [*log.state.flights] == [3]
+    assert [*log.state.flights] == [flight_of(3)]
     assert log.state.waiting == 2
 
 
@@ -60,7 +60,7 @@ def test_with_the_campaign_canceled_they_are_canceled() -> None:
 def test_other_owners_are_none_of_its_business() -> None:
     log = lane()
     assert said(log.add(journal(nonces=("m", "next")))) == []
-    assert [*log.state.flights] == [3, 4, 5]
+    assert [*log.state.flights] == [flight_of(3), flight_of(4), flight_of(5)]
 
 
 def test_another_owner_of_the_same_epoch_and_offsets_is_none_of_its_business() -> None:
@@ -69,7 +69,7 @@ def test_another_owner_of_the_same_epoch_and_offsets_is_none_of_its_business() -
     for record in (owner("other"), control(), work([0, 1]), intent(1, [(2, 0, 2)], at=5)):
         log.add(record)
     assert said(log.add(journal())) == []
-    assert [*log.state.flights] == [3]
+    assert [*log.state.flights] == [flight_of(3)]
 
 
 def test_a_checkpoint_keeps_whose_an_intent_is() -> None:

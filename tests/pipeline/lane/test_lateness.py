@@ -14,7 +14,7 @@ from schemas.chunk import Release
 from schemas.lane import Defer, Drop, Heartbeat
 from schemas.lane import ResultGroup as Group
 from schemas.reasons import Reason
-from tests.pipeline.lane.records import A, Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import DEMO, A, Log, control, intent, owner, result, said, sender_terms, work
 
 MINUTE, HOUR = 60_000, 3_600_000
 LIMIT = 2 * HOUR
@@ -25,11 +25,12 @@ def running(at: int = 0, due: int = 0, limit: int | None = LIMIT, **more: Any) -
     log = Log()
     for record in (owner(at=at), control(lateness=limit, at=at, **more), work([0, 1, 2, 3], dues=[(4, due)], at=at)):
         log.add(record)
+    log.add(sender_terms(aggregator="any"))
     return log
 
 
-def beat(log: Log, at: int, able: bool = True) -> None:
-    log.add(Heartbeat(epoch=log.state.epoch, able=able, at=at))
+def beat(log: Log, at: int, *down: str) -> None:
+    log.add(Heartbeat(epoch=log.state.epoch, down=[*down], at=at))
 
 
 def late(log: Log, now: int, position: int = 0) -> int:
@@ -40,11 +41,16 @@ def chosen(log: Log, now: int) -> tuple[list[Drop], int]:
     """What the owner writes: who expires as too late, and how many are picked."""
     log.state.table.release(now)
     actual = pick(
-        log.state, Picked(), FairShare(), lambda numbers: [""] * len(numbers), now, Room(messages=9, segments=9)
+        log.state,
+        Picked(),
+        FairShare(),
+        lambda numbers: [""] * len(numbers),
+        now,
+        Room(sender=DEMO, messages=9, segments=9),
     )
     if actual is None:
         return [], 0
-    count = sum(stop - start for _, start, stop in actual.intent.slices) if actual.intent else 0
+    count = sum(stop - start for _, start, stop in actual.pick.slices) if actual.pick else 0
     return [drop for drop in actual.drops if isinstance(drop, Drop)], count
 
 
@@ -83,27 +89,28 @@ def test_only_what_lies_after_the_planned_time_counts() -> None:
 def test_an_aggregator_outage_is_downtime_and_recipients_expire_during_it() -> None:
     log = running()
     for at in range(MINUTE, 3 * HOUR, 15_000):
-        beat(log, at, able=False)
+        beat(log, at, "any")
     log.state.table.release(HOUR)
     assert late(log, 2 * HOUR) == 2 * HOUR - MINUTE
-    assert expired(log.state, Picked(), 2 * HOUR + MINUTE) is None
-    drop = expired(log.state, Picked(), 2 * HOUR + MINUTE + 1)
+    assert expired(log.state, [DEMO], Picked(), 2 * HOUR + MINUTE) is None
+    drop = expired(log.state, [DEMO], Picked(), 2 * HOUR + MINUTE + 1)
     assert drop is not None
     assert (drop.reason, drop.slices) == (Reason.TOO_LATE, [(2, 0, 4)])
     taken = Picked()
     taken.add([(2, 0, 4)])
-    assert expired(log.state, taken, 3 * HOUR) is None
+    assert expired(log.state, [DEMO], taken, 3 * HOUR) is None
     beat(log, 3 * HOUR)
-    assert log.state.downtime.spans == [(MINUTE, 3 * HOUR)]
+    assert log.state.away["any"].spans == [(MINUTE, 3 * HOUR)]
+    assert log.state.downtime.spans == [], "the machines worked"
 
 
 def test_it_ends_with_the_next_owner_whose_aggregator_works() -> None:
     log = running()
     beat(log, MINUTE)
-    beat(log, 2 * MINUTE, able=False)
+    beat(log, 2 * MINUTE, "any")
     log.add(owner("next", at=4 * MINUTE))
     beat(log, 5 * MINUTE)
-    assert log.state.downtime.spans == [(2 * MINUTE, 4 * MINUTE)]
+    assert log.state.away["any"].spans == [(2 * MINUTE, 4 * MINUTE)]
     assert late(log, HOUR) == 2 * MINUTE
 
 
@@ -136,7 +143,7 @@ def test_a_retry_moves_the_planned_time_only_where_the_hours_did(reason: str, si
     log = running()
     beat(log, MINUTE)
     log.add(intent(1, [(2, 0, 4)], at=MINUTE))
-    log.add(result(4, Group(outcome="retry", reason=reason, due=9 * HOUR), at=MINUTE))
+    log.add(result(5, Group(outcome="retry", reason=reason, due=9 * HOUR), at=MINUTE))
     log.add(owner("next", at=10 * HOUR))
     assert late(log, 10 * HOUR) == 10 * HOUR - since
 
@@ -161,15 +168,15 @@ def test_without_a_limit_it_goes_however_late() -> None:
 def test_a_lost_owners_heartbeat_is_no_sign_of_life() -> None:
     log = running()
     log.add(owner("next", at=MINUTE))
-    log.add(Heartbeat(epoch=1, able=False, at=2 * MINUTE))
-    assert (log.state.downtime.heard_at, log.state.downtime.away_since) == (MINUTE, 0)
+    log.add(Heartbeat(epoch=1, down=["any"], at=2 * MINUTE))
+    assert (log.state.downtime.heard_at, log.state.away) == (MINUTE, {})
 
 
 def test_a_checkpoint_keeps_it() -> None:
     log = running()
     log.add(Defer(epoch=1, slices=[(2, 0, 2)], due=HOUR, reason="quiet_hours", at=MINUTE))
     log.add(owner("next", at=3 * HOUR))
-    beat(log, 3 * HOUR + 1, able=False)
+    beat(log, 3 * HOUR + 1, "any")
     restored = restore(snapshot(log.state, 0))
     for position in range(4):
         actual = lateness(restored, restored.chunks[2], position, 5 * HOUR)

@@ -32,12 +32,37 @@ from pipeline.lane.outcomes import open_indices
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.unknown.ask import open_ids, result_of_answer, result_without_answer
 from pipeline.timing.location_key import read_key
-from schemas.lane import Control, Defer, Drop, Finish, Heartbeat, ResultGroup, Slice, Work
+from schemas.lane import (
+    MOST_PICKS,
+    Control,
+    Defer,
+    Drop,
+    Finish,
+    Heartbeat,
+    Result,
+    ResultGroup,
+    SenderId,
+    Slice,
+    Work,
+)
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from tests.pipeline.lane.model import Accounting, check_counts, check_lateness, check_model, plain
-from tests.pipeline.lane.records import A, B, C, D, E, F, control, intent, result, work
-from tests.pipeline.lane.world import CLOSES, KEYS, LIMIT, QUIET, Worker, World, somewhere
+from tests.pipeline.lane.records import (
+    A,
+    B,
+    C,
+    D,
+    E,
+    F,
+    account_terms,
+    control,
+    intent_of,
+    result,
+    sender_terms,
+    work,
+)
+from tests.pipeline.lane.world import CLOSES, KEYS, LIMIT, QUIET, SENDERS, Worker, World, somewhere
 
 DEEP = os.environ.get("LONGWAVE_HYPOTHESIS") == "deep"
 EXAMPLES = 30_000 if DEEP else 300
@@ -53,6 +78,8 @@ ONCE = {A, D, E, F}
 tried: Counter[str] = Counter()
 
 campaigns = st.sampled_from([A, B, C, D, E, E, F])
+senders = st.sampled_from(SENDERS)
+aggregators = st.sampled_from(["any", "other"])
 few = st.integers(0, 3)
 ordinal_lists = st.lists(st.integers(0, 11), min_size=1, max_size=6)
 outcomes = st.sampled_from(["accepted", "accepted", "rejected", "retry", "unknown", "skipped", "expired"])
@@ -77,6 +104,10 @@ class LaneMachine(RuleBasedStateMachine):
     def begin(self, before: int) -> None:
         """It is `before` milliseconds to the end of the allowed hours."""
         self.now = CLOSES - before
+        for account in sorted({account for account, _ in SENDERS}):
+            self.world.append(account_terms(account, at=self.now))
+        for sender in SENDERS:
+            self.world.append(sender_terms(sender, LIMIT, at=self.now))
         for campaign in (A, B, C, D, E, F):
             policy = POLICY.get(campaign, "skip")
             self.world.append(control(campaign, unknown=policy, lateness=LATENESS.get(campaign)))
@@ -92,10 +123,11 @@ class LaneMachine(RuleBasedStateMachine):
 
     @rule(campaign=campaigns, ordinals=ordinal_lists, waits=st.sampled_from([0, 0, 5, 4000]), data=st.data())
     def new_work(self, campaign: str, ordinals: list[int], waits: int, data: st.DataObject) -> None:
+        sender = data.draw(senders)
         cut = data.draw(st.integers(0, len(ordinals)))
         dues = [(cut, self.now), (len(ordinals) - cut, self.now + waits)]
         segments = data.draw(st.lists(st.integers(1, 3), min_size=len(ordinals), max_size=len(ordinals)))
-        self.works.append(somewhere(work(ordinals, campaign, dues, self.now, segments)))
+        self.works.append(somewhere(work(ordinals, campaign, dues, self.now, segments, sender)))
         self.world.append(self.works[-1])
 
     @precondition(lambda self: self.works)
@@ -120,6 +152,27 @@ class LaneMachine(RuleBasedStateMachine):
         more = {"deadline": late, "resolved": resolved, "lateness": LATENESS.get(campaign)}
         self.world.append(control(campaign, state, revision, self.now, unknown=policy, **more))
 
+    @rule(
+        sender=senders,
+        ahead=st.integers(-1, 1),
+        removed=st.sampled_from([False, False, True]),
+        aggregator=aggregators,
+        brand=st.sampled_from(["", "shoes"]),
+    )
+    def sender_changes(self, sender: SenderId, ahead: int, removed: bool, aggregator: str, brand: str) -> None:
+        known = self.world.truth.senders[sender]
+        more = {"removed": removed, "aggregator": aggregator, "brand": brand, "at": self.now}
+        self.world.append(sender_terms(sender, LIMIT, max(1, known.revision + ahead), **more))
+
+    @rule(
+        account=st.sampled_from(["demo", "shop"]),
+        ahead=st.integers(-1, 1),
+        zone=st.sampled_from(["America/Los_Angeles", "Asia/Tokyo", "Nowhere/Atall"]),
+    )
+    def account_changes(self, account: str, ahead: int, zone: str) -> None:
+        revision = max(1, self.world.truth.accounts[account].revision + ahead)
+        self.world.append(account_terms(account, LIMIT, revision, zone=zone, at=self.now))
+
     @rule(by=st.sampled_from([1, 30, 700, 2500, 4500]))
     def time_passes(self, by: int) -> None:
         self.now += by
@@ -129,12 +182,12 @@ class LaneMachine(RuleBasedStateMachine):
         self.now += by
 
     @precondition(lambda self: any(worker.active for worker in self.world.workers))
-    @rule(n=few, able=st.sampled_from([True, True, False]), lands=st.booleans())
-    def beats(self, n: int, able: bool, lands: bool) -> None:
-        """An owner says that it lives and whether its aggregator works."""
+    @rule(n=few, down=st.sampled_from([[], [], ["any"], ["any", "other"]]), lands=st.booleans())
+    def beats(self, n: int, down: list[str], lands: bool) -> None:
+        """An owner says that it lives and which aggregators do not work."""
         owners = [worker for worker in self.world.workers if worker.active]
         worker = owners[n % len(owners)]
-        worker.outbox.append(Heartbeat(epoch=worker.epoch, able=able, at=self.now))
+        worker.outbox.append(Heartbeat(epoch=worker.epoch, down=down, at=self.now))
         while lands and worker.outbox:
             self.world.land(worker)
 
@@ -202,7 +255,7 @@ class LaneMachine(RuleBasedStateMachine):
         seats = self._hand_over(flight, worker.state, drawn, data)
         if answers:
             groups = self._garbled(data, self._groups(seats, data))
-            worker.outbox.append(result(flight.offset, *groups, at=self.now))
+            self.world.report(worker, result_of(flight, *groups, at=self.now))
 
     @precondition(lambda self: any(worker.todo for worker in self.world.workers))
     @rule(n=few)
@@ -213,11 +266,11 @@ class LaneMachine(RuleBasedStateMachine):
 
     def _accept(self, worker: Worker, flight: Flight) -> None:
         seats = self._hand_over(flight, worker.state, ["accepted"] * flight.count)
-        ids = [f"id{flight.offset}-{index}" for index in range(flight.count)]
+        ids = [f"id{flight.id}-{index}" for index in range(flight.count)]
         groups = [ResultGroup(outcome="accepted", ids=ids)]
         if set(seats) != {"accepted"}:
             groups = self._groups(seats)
-        worker.outbox.append(result(flight.offset, *groups, at=self.now))
+        self.world.report(worker, result_of(flight, *groups, at=self.now))
 
     @precondition(lambda self: any(worker.active for worker in self.world.workers))
     @rule(n=few, slices=st.sampled_from([1, 2, 3]))
@@ -243,7 +296,8 @@ class LaneMachine(RuleBasedStateMachine):
         if flight is None:
             return
         self._hand_over(flight, worker.state, ["retry"] * flight.count)
-        worker.outbox.append(result(flight.offset, ResultGroup(outcome="retry", due=self.now + due), at=self.now))
+        held = ResultGroup(outcome="retry", due=self.now + due)
+        self.world.report(worker, result_of(flight, held, at=self.now))
 
     @precondition(lambda self: self.world.truth.flights)
     @rule(n=few, data=st.data())
@@ -251,15 +305,15 @@ class LaneMachine(RuleBasedStateMachine):
         """Whoever read this INTENT submits, if nobody has, and tells what came of it; by now it may be a zombie."""
         flights = list(self.world.truth.flights.values())
         flight = flights[n % len(flights)]
-        if flight.offset not in self.world.sent:
+        if flight.id not in self.world.sent:
             if not self.world.has_room(flight):
                 tried["full"] += 1
                 return
             for worker in self.world.workers:
-                worker.todo = deque(item for item in worker.todo if item.offset != flight.offset)
+                worker.todo = deque(item for item in worker.todo if item.id != flight.id)
             seats = data.draw(st.lists(outcomes, min_size=flight.count, max_size=flight.count))
             self._hand_over(flight, self.world.truth, seats, data)
-        self.world.append(result(flight.offset, *self._groups(self.world.sent[flight.offset], data), at=self.now))
+        self.world.append(result_of(flight, *self._groups(self.world.sent[flight.id], data), at=self.now))
 
     @precondition(lambda self: any(worker.asks and worker.active for worker in self.world.workers))
     @rule(n=few, knows=st.sampled_from([True, True, True, False]))
@@ -268,21 +322,21 @@ class LaneMachine(RuleBasedStateMachine):
         into the log."""
         askers = [worker for worker in self.world.workers if worker.asks and worker.active]
         worker = askers[n % len(askers)]
-        offset = sorted(worker.asks)[n % len(worker.asks)]
-        flight = worker.state.flights.get(offset)
+        name = sorted(worker.asks)[n % len(worker.asks)]
+        flight = worker.state.flights.get(name)
         if flight is None or not flight.asking:
-            worker.asks.discard(offset)
+            worker.asks.discard(name)
         elif not worker.state.asks(flight.key[0]):
             # Its owner was waited for. However short that was, nobody may be lost or sent to twice.
-            worker.asks.discard(offset)
+            worker.asks.discard(name)
             worker.outbox.append(result_without_answer(flight, self.now, Reason.OWNER_LOST))
             tried["waited"] += 1
         elif self.now > flight.at + self.world.ask_after:
-            worker.asks.discard(offset)
+            worker.asks.discard(name)
             indices, keys = open_indices(flight), self.world.columns(flight)[0]
             assert open_ids(worker.state, flight) == [message_id(*keys[index]) for index in indices]
             answers = [self._fate(keys[index], knows or index % 2 == 0) for index in indices]
-            worker.outbox.append(result_of_answer(offset, indices, answers, self.now))
+            worker.outbox.append(result_of_answer(name, indices, answers, self.now))
             tried["asked"] += 1
 
     def _fate(self, key: tuple[str, int, int], knows: bool) -> SubmitOutcome:
@@ -349,18 +403,25 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(data=st.data(), current=st.booleans())
     def strange_intent(self, data: st.DataObject, current: bool) -> None:
         epoch = self.world.truth.epoch if current else data.draw(st.integers(1, len(self.world.log) + 2))
-        self.world.append(intent(max(1, epoch), self._slices(data), data.draw(campaigns), self.now))
+        picks = [(data.draw(campaigns), self._slices(data)) for _ in range(data.draw(st.integers(1, 3)))]
+        self.world.append(intent_of(max(1, epoch), *picks, at=self.now))
 
     @precondition(lambda self: self.world.truth.waiting)
     @rule(n=st.integers(0, 99), whole=st.booleans(), age=st.sampled_from([0, 0, 0, 1, 5]), twice=st.booleans())
     def intent_lands(self, n: int, whole: bool, age: int, twice: bool) -> None:
-        """An INTENT that would be sound but for what happened in the log since it was written."""
+        """An INTENT that would be sound but for what happened in the log since it was written; the picks beside it
+        have another chunk's people, or the same ones again."""
         chunks = [chunk for chunk in self.world.truth.chunks.values() if chunk.spans]
         chunk = chunks[n % len(chunks)]
         span = chunk.spans[n % len(chunk.spans)]
         item = (chunk.offset, span.start, span.stop if whole else span.start + 1)
         slices = [item, item] if twice and n % 3 == 0 else [item]
-        self.world.append(intent(max(1, self.world.truth.epoch - age), slices, chunk.key[0], self.now))
+        other = chunks[(n // 7) % len(chunks)]
+        beside = (other.offset, other.spans[0].start, other.spans[0].stop)
+        picks = [(chunk.key[0], slices), (other.key[0], [beside]), (other.key[0], [item, beside])]
+        epoch = max(1, self.world.truth.epoch - age)
+        tried["intents"] += 1
+        self.world.append(intent_of(epoch, *picks[: 1 + n % 3], at=self.now))
 
     @rule(data=st.data(), due=st.integers(0, 30))
     def strange_leave(self, data: st.DataObject, due: int) -> None:
@@ -374,10 +435,11 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.sent)
     @rule(n=st.integers(0, 99), outcome=outcomes)
     def result_again(self, n: int, outcome: str) -> None:
-        settled = [offset for offset in self.world.sent if offset not in self.world.truth.flights]
+        settled = [name for name in self.world.sent if name not in self.world.truth.flights]
         if settled:
             group = ResultGroup(outcome=outcome, due=self.now)  # type: ignore[arg-type]
-            self.world.append(result(settled[n % len(settled)], group, at=self.now))
+            intent, pick = divmod(settled[n % len(settled)], MOST_PICKS)
+            self.world.append(result(intent, group, at=self.now, pick=pick))
 
     # Helpers
 
@@ -409,9 +471,9 @@ class LaneMachine(RuleBasedStateMachine):
             for seat, why in zip(seats, held, strict=True)
         ]
         self.world.submit(flight, ["" if why else made for why, made in zip(held, arrives, strict=True)])
-        assert flight.offset not in self.world.sent, "handed over twice"
+        assert flight.id not in self.world.sent, "handed over twice"
         seats = [why.outcome if why else seat for why, seat in zip(held, seats, strict=True)]
-        self.world.sent[flight.offset] = seats
+        self.world.sent[flight.id] = seats
         tried["submissions"] += flight.count
         return seats
 
@@ -505,6 +567,8 @@ class LaneMachine(RuleBasedStateMachine):
                     lateness=known.settings.lateness,
                 )
             )
+        for sender in SENDERS:
+            world.append(sender_terms(sender, LIMIT, world.truth.senders[sender].revision + 1, at=self.now))
         worker = world.start()
         self._settle_in(worker)
         assert worker.active
@@ -534,6 +598,10 @@ class LaneMachine(RuleBasedStateMachine):
                 assert reported == world.fate[key], "asked for, and yet not the truth"
             if reported in {"canceled", "skipped", "expired"}:
                 assert not world.received[key], f"{key} is said to be {reported} and has the message"
+
+
+def result_of(flight: Flight, *groups: ResultGroup, at: int) -> Result:
+    return result(flight.intent, *groups, at=at, pick=flight.id % MOST_PICKS)
 
 
 def run(machine: type[LaneMachine], examples: int, **more: Any) -> None:
@@ -727,7 +795,7 @@ def _answers_nothing(machine: LaneMachine, worker: Worker) -> None:
             flight = worker.todo.popleft()
             world.submit(flight, ["accepted"])
             group = ResultGroup(outcome="unknown", reason="bad_answer", due=machine.now)
-            world.append(result(flight.offset, group, at=machine.now))
+            world.append(result_of(flight, group, at=machine.now))
         world.catch_up(worker)
         machine.time_passes(2500)
 
@@ -755,7 +823,7 @@ def test_without_the_next_attempt_of_recipients_proved_not_sent_the_suite_breaks
     flight = zombie.todo.popleft()
     seats = machine._hand_over(flight, zombie.state, ["accepted"] * flight.count)
     assert set(seats) == {"retry"}, "an INTENT of 14 s ago is not submitted"
-    world.append(result(flight.offset, *machine._groups(seats), at=machine.now))
+    world.append(result_of(flight, *machine._groups(seats), at=machine.now))
     if not rule:
         with pytest.raises(AssertionError):
             machine.holds()
@@ -782,9 +850,9 @@ def test_without_a_limit_on_lateness_the_suite_breaks(
     world.append(somewhere(work([0, 1], F, at=machine.now)))
     world.catch_up(worker)
     if cause == "away":
-        machine.beats(0, False, True)
+        machine.beats(0, ["any"], True)
         machine.time_passes(21_000)
-        machine.beats(0, True, True)
+        machine.beats(0, [], True)
     else:
         world.crash(worker, 0)
         machine.time_passes(120_000)

@@ -15,7 +15,7 @@ from schemas.ids import bucket, partition_of_bucket
 from schemas.lane import Defer, Drop
 from schemas.status import StatusChunk
 from schemas.wire import encode
-from tests.pipeline.lane.records import A, Group, Log, control, intent, owner, result, work
+from tests.pipeline.lane.records import A, Group, Log, control, flight_of, intent, owner, result, work
 
 
 def given_back(effects: list[Any]) -> list[int]:
@@ -70,7 +70,7 @@ def test_unknown_keeps_its_reservation_until_it_is_known_that_nothing_will_be_se
     log = lane()
     log.add(intent(1, [(2, 0, 2)]))
     assert given_back(log.add(owner("m"))) == []
-    assert given_back(log.add(result_without_answer(log.state.flights[3], 9))) == []
+    assert given_back(log.add(result_without_answer(log.state.flights[flight_of(3)], 9))) == []
     if not waits:
         log.add(control(state="canceled", revision=2))
     assert given_back(log.add(result(3, Group(outcome="retry", due=9)))) == ([] if waits else [0, 1])

@@ -15,7 +15,7 @@ from schemas.lane import ResultGroup as Group
 from schemas.reasons import Reason
 from schemas.wire import encode
 from tests.pipeline.lane.model import waiting
-from tests.pipeline.lane.records import A, Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import A, Log, control, flight_of, intent, owner, result, said, work
 
 NOT_SENT = "not_sent_by_lost_owner"
 HELD_BACK = Group(outcome="retry", reason="held_back", due=90)
@@ -27,7 +27,9 @@ def told_unknown(**more: Any) -> Log:
     log = Log()
     for record in (owner(), control(**more), work([0, 1, 2, 3]), intent(1, [(2, 0, 3)], at=60), owner("next", at=70)):
         log.add(record)
-    reported = said(log.add(lane_ask.result_without_answer(log.state.flights[3], 15_000, Reason.OWNER_LOST)))
+    reported = said(
+        log.add(lane_ask.result_without_answer(log.state.flights[flight_of(3)], 15_000, Reason.OWNER_LOST))
+    )
     assert reported == [("unknown", [0, 1, 2], Reason.OWNER_LOST, 0)]
     return log
 
@@ -92,7 +94,7 @@ def test_recipients_whose_earlier_attempt_may_have_arrived_stay_unknown() -> Non
     log.add(intent(1, [(2, 0, 2)], at=60))
     at = log.end - 1
     log.add(owner("next"))
-    log.add(lane_ask.result_without_answer(log.state.flights[at], 15_000, Reason.OWNER_LOST))
+    log.add(lane_ask.result_without_answer(log.state.flights[flight_of(at)], 15_000, Reason.OWNER_LOST))
     assert said(log.add(result(at, HELD_BACK, at=LATE))) == [("queued", [1], NOT_SENT, 1)]
 
 

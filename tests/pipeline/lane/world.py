@@ -1,6 +1,7 @@
 """Workers around one lane's log, as Kafka would have them: each reads at its own speed, may stall, lose the lane
 without knowing it, write late, or die between any two steps. Every record passes through its bytes. People are in
-New York, or nobody knows whether in New York or Los Angeles, and a second takes `LIMIT` segments."""
+New York, or nobody knows whether in New York or Los Angeles, and a second takes `LIMIT` segments of each
+sender."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from msgspec.structs import replace
 from pipeline.lane.checkpoint import Loader, parts, snapshot
 from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
 from pipeline.lane.scheduler import FairShare
-from pipeline.lane.state import Flight, LaneState, flight_of
+from pipeline.lane.state import Flight, LaneState
 from pipeline.limits.rate import Window
-from pipeline.sending.picking.picker import Pick, Picked, Room, pick
+from pipeline.sending.picking.picker import Picked, Picks, Room, pick
 from pipeline.sending.submitting.submission import held_all, held_back, hours_of, starts_full
 from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
@@ -30,15 +31,19 @@ from schemas.lane import (
     Intent,
     LaneRecord,
     Owner,
+    Result,
     ResultGroup,
+    SenderId,
     SubmissionJournal,
     Work,
+    flight_id,
+    intent_of,
 )
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
 from schemas.wire import encode
 from tests.pipeline.lane.model import Accounting, Model, plain
-from tests.pipeline.lane.records import D, owner
+from tests.pipeline.lane.records import DEMO, D, owner
 
 Message = tuple[str, int, int]
 """(campaign, message, ordinal)."""
@@ -50,12 +55,16 @@ ALLOWED = range(8, 21)
 CLOSES = round(datetime(2027, 1, 15, 2, tzinfo=UTC).timestamp() * 1000)
 """Nine at night in New York: whoever may be there may not be sent to from then on."""
 LIMIT = 5
-"""Segments a second. Slices are no larger."""
+"""Segments a second of each sender. Slices are no larger."""
+SENDERS: tuple[SenderId, ...] = (DEMO, ("demo", "other"), ("shop", "main"))
+CARRIERS = ("T-Mobile", "AT&T", "")
 
 
 def somewhere(given: Work) -> Work:
-    """The work with its people where they are."""
-    return replace(given, zones=list(KEYS), zone=[ordinal % 2 for ordinal in given.ordinals])
+    """The work with its people where they are, and with their carriers."""
+    carriers = [CARRIERS[ordinal % 3] for ordinal in given.ordinals]
+    zone = [ordinal % 2 for ordinal in given.ordinals]
+    return replace(given, zones=list(KEYS), zone=zone, fields={**given.fields, "carrier": carriers})
 
 
 def lawful(ordinal: int, now: int) -> bool:
@@ -75,11 +84,11 @@ class Worker:
     epoch: int = 0
     position: int = 0
     picked: Picked = field(default_factory=Picked)
-    share: FairShare = field(default_factory=FairShare)
+    share: dict[SenderId, FairShare] = field(default_factory=lambda: {name: FairShare() for name in SENDERS})
     todo: deque[Flight] = field(default_factory=deque)
     """Submit effects read, not carried out yet."""
     asks: set[int] = field(default_factory=set)
-    """INTENTs to ask the aggregator for."""
+    """Flights to ask the aggregator for."""
     outbox: deque[LaneRecord] = field(default_factory=deque)
     """Records produced, not in the log yet."""
     mark: tuple[int, int] | None = None
@@ -115,16 +124,16 @@ class World:
         self.released: set[Message] = set()
         """Whose smart-sending reservation was given back."""
         self.sent: dict[int, list[str]] = {}
-        """Outcomes of what was submitted, by the INTENT's offset."""
+        """Outcomes of what was submitted, by flight."""
         self.died: list[Worker] = []
         """Workers whose journals nobody has read yet."""
         self.mark = 0
         self.names = 0
         self.now = CLOSES - 3_600_000
-        self.windows: dict[int, Window] = {}
-        """The last second of each owner, by its epoch."""
-        self.arrivals: deque[tuple[int, int]] = deque()
-        """(ms, segments) of what the aggregator got, newest last."""
+        self.windows: dict[tuple[int, SenderId], Window] = {}
+        """The last second of each sender under each owner, by its epoch."""
+        self.arrivals: dict[SenderId, deque[tuple[int, int]]] = {name: deque() for name in SENDERS}
+        """(ms, segments) of what the aggregator got from each sender, newest last."""
 
     def append(self, record: LaneRecord) -> None:
         raw = encode(record)
@@ -140,8 +149,10 @@ class World:
             if isinstance(effect, Release):
                 self._release(effect)
         if isinstance(record, Intent):
-            expected = Submit if offset in self.model.valid else Void
-            assert [type(e) for e in effects if not isinstance(e, StatusChunk)] == [expected]
+            valid = [flight_id(offset, n) for n in range(len(record.picks)) if (offset, n) in self.model.valid]
+            flown = [flight.id for effect in effects if isinstance(effect, Submit) for flight in effect.flights]
+            voided = sum(effect.picks for effect in effects if isinstance(effect, Void))
+            assert (flown, voided) == (valid, len(record.picks) - len(valid))
         else:
             assert not any(isinstance(effect, Submit | Void) for effect in effects)
 
@@ -188,42 +199,50 @@ class World:
                 worker.active = effect.nonce == worker.name
                 worker.epoch = effect.epoch if worker.active else worker.epoch
                 if worker.active and self.starts_full(worker.state.last_intent_at, worker.state.owned_at):
-                    self._window(worker.epoch).start_full(self.now / 1000)
+                    for name in SENDERS:
+                        self._window(worker.epoch, name).start_full(self.now / 1000)
                 worker.picked.clear()
                 worker.asks.clear()
             if isinstance(effect, Ask) and worker.active:
-                worker.asks.add(effect.flight.offset)
-            mine = isinstance(effect, Submit) and worker.active and effect.flight.epoch == worker.epoch
-            if mine and offset not in self.sent and self.read_back:
-                assert isinstance(effect, Submit)
-                worker.todo.append(effect.flight)
+                worker.asks.add(effect.flight.id)
+            if isinstance(effect, Submit) and worker.active and self.read_back:
+                mine = [flight for flight in effect.flights if flight.epoch == worker.epoch]
+                worker.todo.extend(flight for flight in mine if flight.id not in self.sent)
 
     def pick(self, worker: Worker, now: int, messages: int, segments: int) -> None:
-        """Rule L2, first half: what the owner picks goes on its way into the log."""
+        """Rule L2, first half: what the owner picks of each sender goes on its way into the log, in one INTENT."""
         worker.state.table.release(now)
-        chosen = pick(
-            worker.state,
-            worker.picked,
-            worker.share,
-            self.opted,
-            now,
-            Room(messages=messages, segments=segments, quiet=QUIET),
-        )
-        if chosen is None:
-            return
-        self._check_lateness(worker.state, chosen)
-        for drop in chosen.drops:
-            worker.picked.add(drop.slices)
-            worker.outbox.append(drop)
-        if chosen.intent is not None:
-            assert 0 < chosen.segments <= max(segments, 3), "a slice is within the limit, or one message"
-            worker.picked.add(chosen.intent.slices)
-            worker.share.spend(chosen.intent.campaign, chosen.segments, 1)
-            worker.outbox.append(chosen.intent)
+        picks = []
+        for sender in SENDERS:
+            if worker.state.terms_of(sender) is None:
+                continue
+            room = Room(sender=sender, messages=messages, segments=segments, quiet=QUIET)
+            chosen = pick(worker.state, worker.picked, worker.share[sender], self.opted, now, room)
+            if chosen is None:
+                continue
+            self._check_lateness(worker.state, chosen)
+            for drop in chosen.drops:
+                worker.picked.add(drop.slices)
+                worker.outbox.append(drop)
+            if chosen.pick is not None:
+                assert 0 < chosen.segments <= max(segments, 3), "a slice is within the limit, or one message"
+                worker.picked.add(chosen.pick.slices)
+                worker.share[sender].spend(chosen.pick.campaign, chosen.segments, 1)
+                picks.append(chosen.pick)
+        if picks:
+            worker.outbox.append(Intent(epoch=worker.state.epoch, picks=picks, at=now))
 
-    def _check_lateness(self, state: LaneState, chosen: Pick) -> None:
+    def report(self, worker: Worker, record: Result) -> None:
+        """What a worker says of flights; what it says at one time of several it says in one RESULT."""
+        last = worker.outbox[-1] if worker.outbox else None
+        if isinstance(last, Result) and last.at == record.at and not last.asked and worker.mark is None:
+            worker.outbox[-1] = replace(last, flights=[*last.flights, *record.flights])
+        else:
+            worker.outbox.append(record)
+
+    def _check_lateness(self, state: LaneState, chosen: Picks) -> None:
         """Nobody is picked who is too late, and only who is too late expires for it; by what the worker has read."""
-        going = list(chosen.intent.slices) if chosen.intent else []
+        going = list(chosen.pick.slices) if chosen.pick else []
         late = [slice_ for drop in chosen.drops if drop.reason == Reason.TOO_LATE for slice_ in drop.slices]
         for slices, expected in ((going, False), (late, True)):
             for chunk, start, stop in slices:
@@ -256,25 +275,25 @@ class World:
             segments += work.segments[start:stop]
         return keys, numbers, segments
 
-    def _window(self, epoch: int) -> Window:
-        return self.windows.setdefault(epoch, Window(LIMIT))
+    def _window(self, epoch: int, sender: SenderId) -> Window:
+        return self.windows.setdefault((epoch, sender), Window(LIMIT))
 
     def has_room(self, flight: Flight) -> bool:
         """Whether the owner may hand over a flight now, by what it knows of the last second."""
-        return not self._window(flight.epoch).wait(self.now / 1000, sum(self.columns(flight)[2]))
+        return not self._window(flight.epoch, flight.sender).wait(self.now / 1000, sum(self.columns(flight)[2]))
 
     def held(self, flight: Flight, state: LaneState) -> list[ResultGroup | None]:
         """The last check before submitting, by a worker that knows `state`; what goes is charged to its second."""
         _, numbers, segments = self.columns(flight)
         known = state.campaigns.get(flight.key[0])
-        if known is None:
+        if known is None or state.terms_of(flight.sender) is None:
             return held_all(len(numbers), self.now)
         here = self.at_the_door and all(slice_[0] in state.chunks for slice_ in flight.slices)
         hours = hours_of(state, flight, QUIET, self.now) if here else None
         held = held_back(flight, known, numbers, self.opted, self.now, hours)
         if None in held:
-            charge = self._window(flight.epoch).spend(self.now / 1000, sum(segments))
-            self._window(flight.epoch).settle(charge, self.now / 1000, self.now / 1000)
+            charge = self._window(flight.epoch, flight.sender).spend(self.now / 1000, sum(segments))
+            self._window(flight.epoch, flight.sender).settle(charge, self.now / 1000, self.now / 1000)
         return held
 
     def answers(self, flight: Flight, seats: list[str]) -> list[str]:
@@ -287,9 +306,9 @@ class World:
     def submit(self, flight: Flight, arrives: list[str]) -> None:
         """Rule L2, second half, with what must hold of every submission checked against the model. `arrives` has
         what the aggregator makes of each message, "" where it does not arrive."""
-        assert flight.offset in self.model.valid, "submitted without a valid INTENT in the log"
+        assert divmod(flight.id, 1024) in self.model.valid, "submitted without a valid INTENT in the log"
         canceled = self.model.canceled_at.get(flight.key[0])
-        assert canceled is None or flight.offset < canceled, "submitted after its cancel"
+        assert canceled is None or flight.intent < canceled, "submitted after its cancel"
         keys, numbers, segments = self.columns(flight)
         self._arrive(flight, sum(cost for cost, made in zip(segments, arrives, strict=True) if made))
         for key, number, made in zip(keys, numbers, arrives, strict=True):
@@ -308,11 +327,12 @@ class World:
         to another only when its owner has let go of it, or was silent for longer than an INTENT is good for."""
         if not segments or flight.epoch != self.truth.epoch:
             return
-        self.arrivals.append((self.now, segments))
-        while self.arrivals[0][0] <= self.now - 1000:
-            self.arrivals.popleft()
-        total = sum(item for _, item in self.arrivals)
-        assert total <= LIMIT or len(self.arrivals) == 1, f"{total} segments in a second, {LIMIT} are the limit"
+        arrivals = self.arrivals[flight.sender]
+        arrivals.append((self.now, segments))
+        while arrivals[0][0] <= self.now - 1000:
+            arrivals.popleft()
+        total = sum(item for _, item in arrivals)
+        assert total <= LIMIT or len(arrivals) == 1, f"{total} segments in a second, {LIMIT} are the limit"
 
     def land(self, worker: Worker) -> None:
         """The oldest record that the worker produced reaches the log."""
@@ -321,14 +341,29 @@ class World:
         record = worker.outbox.popleft()
         self.append(record)
         if isinstance(record, Intent) and not self.read_back:
-            worker.todo.append(
-                flight_of(len(self.log) - 1, record, [(slice_, 0) for slice_ in record.slices], worker.name)
-            )
+            worker.todo.extend(self._unread(record))
         if worker.mark is not None:
             left, as_of = worker.mark
             worker.mark = (left - 1, as_of) if left > 1 else None
             if left == 1 and worker.active:
                 self.mark = max(self.mark, as_of)
+
+    def _unread(self, intent: Intent) -> list[Flight]:
+        offset = len(self.log) - 1
+        return [
+            Flight(
+                id=flight_id(offset, index),
+                epoch=intent.epoch,
+                key=(chosen.campaign, chosen.message),
+                sender=DEMO,
+                brand=("demo", ""),
+                day=0,
+                slices=chosen.slices,
+                attempts=[0] * len(chosen.slices),
+                at=intent.at,
+            )
+            for index, chosen in enumerate(intent.picks)
+        ]
 
     def checkpoint(self, worker: Worker, part_bytes: int) -> None:
         """The worker writes its state; the mark moves when all of it is in the log."""
@@ -354,7 +389,7 @@ class World:
 
     def journal(self, worker: Worker, submitted: dict[int, list[str]]) -> None:
         """A worker is started in the place of a dead one, and tells what that one's journal says."""
-        mine = [offset for offset in submitted if self._owner_of(offset) == worker.name]
+        mine = sorted({intent_of(name) for name in submitted if self._owner_of(intent_of(name)) == worker.name})
         told = mine if self.notes_submissions else []
         self.append(SubmissionJournal(worker=worker.name, nonces=[worker.name], submitted=told, at=self.now))
 

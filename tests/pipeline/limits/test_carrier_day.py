@@ -14,9 +14,11 @@ from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import CarrierDays, day_of, next_day
 from pipeline.sending.picking.picker import Picked, Room, pick
-from schemas.lane import Control, Defer, Intent, LaneMessage, LaneSettings, Owner, Result, ResultGroup, Work
+from schemas.lane import Control, Defer, Intent, LaneMessage, LaneSettings, Owner, ResultGroup, Work
 from schemas.wire import Record, encode
+from tests.pipeline.lane.records import result
 
+BRAND = ("demo", "")
 PACIFIC = ZoneInfo("America/Los_Angeles")
 NOON = int(datetime(2026, 11, 20, 12, tzinfo=PACIFIC).timestamp() * 1000)
 
@@ -36,17 +38,27 @@ def test_the_day_of_the_clock_change_has_25_hours() -> None:
 
 def test_what_is_counted_today_is_left_tomorrow() -> None:
     days = CarrierDays()
-    days.count(NOON, ["T-Mobile", "AT&T", ""], [3, 1, 9])
-    assert days.left(NOON, {"t-mobile": 10, "verizon": 5}) == {"t-mobile": 7, "verizon": 5}
-    days.give_back(NOON, ["t-mobile "], [2])
-    assert days.left(NOON, {"t-mobile": 10}) == {"t-mobile": 9}
-    assert days.left(next_day(NOON), {"t-mobile": 10}) == {"t-mobile": 10}
+    today = day_of(NOON)
+    days.count(BRAND, today, ["T-Mobile", "AT&T", ""], [3, 1, 9])
+    assert days.left(BRAND, today, {"t-mobile": 10, "verizon": 5}) == {"t-mobile": 7, "verizon": 5}
+    days.give_back(BRAND, today, ["t-mobile "], [2])
+    assert days.left(BRAND, today, {"t-mobile": 10}) == {"t-mobile": 9}
+    assert days.left(BRAND, today + 1, {"t-mobile": 10}) == {"t-mobile": 10}
+
+
+def test_each_brand_of_each_account_counts_by_itself() -> None:
+    days, today = CarrierDays(), day_of(NOON)
+    days.count(BRAND, today, ["T-Mobile"], [3])
+    for other in (("demo", "shoes"), ("other", "")):
+        assert days.left(other, today, {"t-mobile": 10}) == {"t-mobile": 10}
+    days.count(("other", ""), today + 9, ["T-Mobile"], [1])
+    assert days.left(BRAND, today, {"t-mobile": 10}) == {"t-mobile": 7}, "another account's days end its own only"
 
 
 def test_old_days_are_forgotten() -> None:
     days = CarrierDays()
     for n in range(10):
-        days.count(NOON + n * 86_400_000, ["T-Mobile"], [1])
+        days.count(BRAND, day_of(NOON) + n, ["T-Mobile"], [1])
     assert len(days.used) <= 2
 
 
@@ -58,7 +70,7 @@ def lane() -> LaneState:
         transactional=False,
     )  # fmt: skip
     work = Work(
-        campaign="0000cary", message=0, at=NOON, ordinals=list(range(20)),
+        campaign="0000cary", message=0, account="demo", sender="main", at=NOON, ordinals=list(range(20)),
         numbers=list(range(12125550000, 12125550020)),
         segments=[1] * 20, prices=[1] * 20, dues=[(20, NOON)], zones=[""], zone=[0] * 20,
         fields={"carrier": ["T-Mobile", "Verizon"] * 10},
@@ -83,10 +95,11 @@ def choose(state: LaneState, picked: Picked, limit: int) -> tuple[Intent | None,
         FairShare(),
         lambda numbers: [""] * len(numbers),
         NOON,
-        Room(messages=500, segments=500, carrier_daily={"t-mobile": limit}),
+        Room(sender=("demo", "main"), messages=500, segments=500, carrier_daily={"t-mobile": limit}),
     )
     assert chosen is not None
-    return chosen.intent, [drop for drop in chosen.drops if isinstance(drop, Defer)]
+    intent = None if chosen.pick is None else Intent(epoch=state.epoch, picks=[chosen.pick], at=NOON)
+    return intent, [drop for drop in chosen.drops if isinstance(drop, Defer)]
 
 
 def count(slices: list[tuple[int, int, int]]) -> int:
@@ -102,7 +115,7 @@ def test_recipients_over_the_limit_wait_for_the_next_day() -> None:
     assert (count(defer.slices), defer.due, defer.reason) == (6, next_day(NOON), "carrier_day")
     fold(state, intent)
     fold(state, defer)
-    assert state.carriers.left(NOON, {"t-mobile": 4}) == {"t-mobile": 0}
+    assert state.carriers.left(BRAND, day_of(NOON), {"t-mobile": 4}) == {"t-mobile": 0}
     assert state.waiting == 6
     assert state.table.next_due() == next_day(NOON)
 
@@ -122,9 +135,9 @@ def test_what_was_not_processed_is_given_back_and_a_checkpoint_keeps_the_count()
     intent, _ = choose(state, Picked(), 100)
     assert intent is not None
     offset = fold(state, intent)
-    assert state.carriers.left(NOON, {"t-mobile": 100}) == {"t-mobile": 90}
+    assert state.carriers.left(BRAND, day_of(NOON), {"t-mobile": 100}) == {"t-mobile": 90}
     assert restore(snapshot(state, 0)).carriers == state.carriers
     retry = ResultGroup(outcome="retry", indices=[0, 1], due=NOON)
     accepted = ResultGroup(outcome="accepted", indices=list(range(2, 20)), ids=["x"] * 18)
-    fold(state, Result(intent=offset, groups=[retry, accepted], at=NOON))
-    assert state.carriers.left(NOON, {"t-mobile": 100}) == {"t-mobile": 91}
+    fold(state, result(offset, retry, accepted, at=NOON))
+    assert state.carriers.left(BRAND, day_of(NOON), {"t-mobile": 100}) == {"t-mobile": 91}

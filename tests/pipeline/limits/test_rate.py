@@ -26,14 +26,14 @@ from pipeline.limits.rate import (
     Queue,
     ReadBack,
     Window,
+    most_under_way,
     most_unknown,
     slice_segments,
-    slots,
 )
 
 MESSAGES = 500
-SLOTS = 8
-"""Slices picked or under way at once."""
+MOST = 8 * MESSAGES
+"""Messages picked or under way at once."""
 READ_BACK = 0.003
 """Seconds from writing an INTENT to reading it back."""
 
@@ -61,7 +61,7 @@ class Run:
     limit: float
     sizes: Callable[[], int]
     timing: Timing
-    slots: int = SLOTS
+    most: int = MOST
     now: float = 1000.0
     arrivals: list[tuple[float, int, int]] = field(default_factory=list)
     """(time, segments, messages)."""
@@ -72,6 +72,7 @@ class Run:
         self._order = count()
         self._gate: deque[tuple[int, int, float]] = deque()
         self._busy = 0
+        """Messages picked or under way."""
         self._ahead = 0
         """Segments picked that the window has not let through yet."""
         self._read_back = ReadBack(self.limit)
@@ -96,7 +97,7 @@ class Run:
 
     def _pump(self) -> None:
         self._pump_set = self._pump_set and self._pump_at > self.now
-        while self._busy < self.slots:
+        while self._busy < self.most:
             room = self.window.room_in(self.now, self._ahead, min(slice_segments(self.limit), MESSAGES))
             pause = max(self.pace.wait(self.now), room - self._read_back.ahead)
             if pause > 0:
@@ -106,7 +107,7 @@ class Run:
                 return
             segments, messages = self._slice(self.window.room(self.now + self._read_back.ahead, self._ahead))
             self.pace.spend(self.now, segments)
-            self._busy += 1
+            self._busy += messages
             self._ahead += segments
             item = (segments, messages, self.now)
             self._at(self.now + self.timing.read_back(), lambda item=item: self._queue(item))  # type: ignore[misc]
@@ -141,9 +142,9 @@ class Run:
             arrives = sent + self.timing.arrival()
             self.arrivals.append((arrives, segments, messages))
 
-            def answered(charge=charge, sent=sent):  # type: ignore[no-untyped-def]
+            def answered(charge=charge, sent=sent, messages=messages):  # type: ignore[no-untyped-def]
                 self.window.settle(charge, sent, self.now)
-                self._busy -= 1
+                self._busy -= messages
                 self._pump()
 
             self._at(arrives + self.timing.answer(), answered)
@@ -230,7 +231,9 @@ def test_the_limit_is_used_by_messages_of_several_segments(limit: int) -> None:
 @pytest.mark.parametrize("latency", [0.05, 0.3, 0.8])
 def test_slow_answers_cost_no_more_than_the_spread_of_arrivals(latency: float) -> None:
     """A slice may arrive until its answer comes: never above the limit has its price with slow aggregators."""
-    run = Run(100, lambda: 1, Timing(arrival=lambda: 0.004, answer=lambda: latency), slots=slots(100, MESSAGES, 16))
+    run = Run(
+        100, lambda: 1, Timing(arrival=lambda: 0.004, answer=lambda: latency), most=most_under_way(100, MESSAGES, 16)
+    )
     run.go(61)
     assert run.worst() <= 100
     assert run.used(1030, 1060) >= 97 / (1 + min(latency, ARRIVAL_SPREAD))
@@ -281,7 +284,7 @@ def test_an_intent_is_written_no_earlier_than_reading_it_back_needs(limit: int, 
     """What has an INTENT and waits for the limit would be unknown after a crash, and was never handed over."""
     r = random.Random(limit)
     timing = Timing(answer=lambda: slow, read_back=lambda: 0.002 + min(r.expovariate(1 / 0.001), 0.02))
-    run = Run(limit, lambda: 1, timing, slots=slots(limit, MESSAGES, 16))
+    run = Run(limit, lambda: 1, timing, most=most_under_way(limit, MESSAGES, 16))
     run.go(101)
     waited = sorted(run.waited[len(run.waited) // 4 :])
     print(f"{limit} segments/s, answers after {slow} s: {1000 * sum(waited) / len(waited):.1f} ms before the limit")
@@ -344,11 +347,11 @@ def test_the_time_ahead_follows_what_is_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "batch", "count"), [(1, 500, 16), (3, 500, 16), (100, 500, 125), (1000, 500, 25), (20_000, 500, 16)]
+    ("rate", "batch", "count"),
+    [(1, 500, 16), (3, 500, 16), (100, 500, 125), (1000, 500, 1250), (20_000, 500, 8000), (100, 1, 16)],
 )
-def test_small_slices_have_more_slots_and_never_more_messages(rate: float, batch: int, count: int) -> None:
-    assert slots(rate, batch, 16) == count
-    assert count * min(batch, slice_segments(rate)) <= 16 * batch
+def test_as_many_are_under_way_as_use_the_limit_and_never_more_than_fit(rate: float, batch: int, count: int) -> None:
+    assert most_under_way(rate, batch, 16) == count
 
 
 def _line(seconds_each: float, slices: int = 60, pause: float = 0.0) -> Queue:

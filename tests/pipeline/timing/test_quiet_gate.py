@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from pipeline.lane.effects import Submit
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picking.picker import Pick, Picked, Room, pick
+from pipeline.sending.picking.picker import Picked, Picks, Room, pick
 from pipeline.sending.submitting.submission import held_back, hours_of
 from pipeline.timing.quiet_gate import ARRIVAL_MS, held_until
 from pipeline.timing.quiet_hours import HORIZON, QuietHours
 from schemas.lane import Intent
-from tests.pipeline.lane.records import A, Log, control, owner, work
+from tests.pipeline.lane.records import DEMO, A, Log, control, owner, work
 
 QUIET = QuietHours("cautious")
 KEYS = ["US-NY America/New_York", "US-CA America/Los_Angeles"]
@@ -39,16 +39,18 @@ def lane(now: int, keys: list[str] = KEYS, zone: tuple[int, ...] = (0, 1, 0, 1),
     return log
 
 
-def picked(log: Log, now: int) -> Pick | None:
+def picked(log: Log, now: int) -> Picks | None:
     everybody = lambda numbers: [""] * len(numbers)  # noqa: E731
-    return pick(log.state, Picked(), FairShare(), everybody, now, Room(messages=500, segments=500, quiet=QUIET))
+    return pick(
+        log.state, Picked(), FairShare(), everybody, now, Room(sender=DEMO, messages=500, segments=500, quiet=QUIET)
+    )
 
 
 def test_a_pick_defers_recipients_in_quiet_hours_until_their_morning() -> None:
     chosen = picked(lane(NINE_AT_NIGHT), NINE_AT_NIGHT)
     assert chosen is not None
-    assert chosen.intent is not None
-    assert chosen.intent.slices == [(2, 1, 2), (2, 3, 4)]
+    assert chosen.pick is not None
+    assert chosen.pick.slices == [(2, 1, 2), (2, 3, 4)]
     [defer] = chosen.drops
     assert (defer.slices, defer.due, defer.reason) == ([(2, 0, 1), (2, 2, 3)], MORNING, "quiet_hours")  # type: ignore[union-attr]
 
@@ -77,8 +79,8 @@ def test_recipients_whose_quiet_hours_end_in_a_second_wait_for_it() -> None:
 def test_a_transactional_message_does_not_ask_for_the_time() -> None:
     chosen = picked(lane(NINE_AT_NIGHT, transactional=True), NINE_AT_NIGHT)
     assert chosen is not None
-    assert chosen.intent is not None
-    assert chosen.intent.slices == [(2, 0, 4)]
+    assert chosen.pick is not None
+    assert chosen.pick.slices == [(2, 0, 4)]
     assert not chosen.drops
 
 
@@ -87,8 +89,9 @@ def test_the_night_that_came_between_pick_and_submission_holds_it_back() -> None
     log = lane(before)
     chosen = picked(log, before)
     assert chosen is not None
-    assert isinstance(chosen.intent, Intent)
-    [flight] = [effect.flight for effect in log.add(chosen.intent) if isinstance(effect, Submit)]
+    assert chosen.pick is not None
+    record = Intent(epoch=log.state.epoch, picks=[chosen.pick], at=before)
+    [[flight]] = [effect.flights for effect in log.add(record) if isinstance(effect, Submit)]
     later = before + 1500
     hours = hours_of(log.state, flight, QUIET, later)
     held = held_back(flight, log.state.campaigns[A], [1, 2, 3, 4], lambda n: [""] * len(n), later, hours)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.lane.scheduler import FairShare
-from pipeline.sending.picking.picker import EXPIRED_AT_ONCE, Pick, Picked, Room, pick
-from schemas.lane import LANES
+from pipeline.sending.picking.picker import EXPIRED_AT_ONCE, Picked, Picks, Room, pick
+from schemas.lane import LANES, Defer, Drop, Intent
 from schemas.wire import encode
-from tests.pipeline.lane.records import A, B, Log, control, owner, work
+from tests.pipeline.lane.records import DEMO, A, B, Log, control, owner, work
 
 NUMBER = 12125550000
 
@@ -39,13 +39,20 @@ class Desk:
         segments: int = 500,
         out: Callable[[list[int]], list[str]] = nobody,
         now: int = 100,
-    ) -> Pick | None:
+    ) -> Picks | None:
         self.log.state.table.release(now)
-        chosen = pick(self.log.state, self.picked, self.share, out, now, Room(messages=messages, segments=segments))
+        chosen = pick(
+            self.log.state, self.picked, self.share, out, now, Room(sender=DEMO, messages=messages, segments=segments)
+        )
         if chosen is not None:
-            for record in [*chosen.drops, *([chosen.intent] if chosen.intent else [])]:
+            for record in self.records(chosen, now):
                 self.picked.add(record.slices)
         return chosen
+
+    def records(self, chosen: Picks, now: int = 100) -> list[Drop | Defer | Intent]:
+        """What the owner writes."""
+        intents = [Intent(epoch=2, picks=[chosen.pick], at=now)] if chosen.pick else []
+        return [*chosen.drops, *intents]
 
 
 def test_nothing_to_pick() -> None:
@@ -65,13 +72,13 @@ def test_a_pick_goes_on_over_chunks_until_messages_or_segments_run_out() -> None
     desk.log.add(work([3, 4], segments=[3, 1]))
     first = desk.pick(messages=4)
     assert first is not None
-    assert first.intent is not None
-    assert (first.intent.slices, first.segments) == ([(2, 0, 3), (3, 0, 1)], 7)
-    assert (first.intent.epoch, first.intent.campaign, first.intent.at) == (2, A, 100)
+    assert first.pick is not None
+    assert (first.pick.slices, first.segments) == ([(2, 0, 3), (3, 0, 1)], 7)
+    assert (first.pick.campaign, first.pick.message) == (A, 0)
     second = desk.pick()
     assert second is not None
-    assert second.intent is not None
-    assert (second.intent.slices, second.segments) == ([(3, 1, 2)], 1)
+    assert second.pick is not None
+    assert (second.pick.slices, second.segments) == ([(3, 1, 2)], 1)
     assert desk.pick() is None, "all of it is on its way"
 
 
@@ -80,8 +87,8 @@ def test_a_message_larger_than_the_budget_goes_alone() -> None:
     desk.log.add(work([0, 1], segments=[5, 1]))
     chosen = desk.pick(segments=2)
     assert chosen is not None
-    assert chosen.intent is not None
-    assert (chosen.intent.slices, chosen.segments) == ([(2, 0, 1)], 5)
+    assert chosen.pick is not None
+    assert (chosen.pick.slices, chosen.segments) == ([(2, 0, 1)], 5)
 
 
 def test_opted_out_recipients_are_dropped_and_the_rest_of_the_chunk_goes_before_the_next_chunk() -> None:
@@ -90,8 +97,8 @@ def test_opted_out_recipients_are_dropped_and_the_rest_of_the_chunk_goes_before_
     desk.log.add(work([8, 9]))
     chosen = desk.pick(segments=4, out=opted_out(1, 2, 5, 9))
     assert chosen is not None
-    assert chosen.intent is not None
-    assert chosen.intent.slices == [(2, 0, 1), (2, 3, 5), (2, 6, 7)]
+    assert chosen.pick is not None
+    assert chosen.pick.slices == [(2, 0, 1), (2, 3, 5), (2, 6, 7)]
     assert [(drop.slices, drop.state, drop.reason) for drop in chosen.drops] == [
         ([(2, 1, 3), (2, 5, 6)], "skipped", "opted_out")
     ]
@@ -103,8 +110,8 @@ def test_recipients_held_for_review_are_dropped_with_that_reason() -> None:
     block_reasons = ["opted_out", "", "held_for_review", ""]
     chosen = desk.pick(segments=4, out=lambda numbers: [block_reasons[number - NUMBER] for number in numbers])
     assert chosen is not None
-    assert chosen.intent is not None
-    assert chosen.intent.slices == [(2, 1, 2), (2, 3, 4)]
+    assert chosen.pick is not None
+    assert chosen.pick.slices == [(2, 1, 2), (2, 3, 4)]
     assert [(drop.slices, drop.reason) for drop in chosen.drops] == [
         ([(2, 0, 1)], "opted_out"),
         ([(2, 2, 3)], "held_for_review"),
@@ -122,7 +129,7 @@ def test_a_pick_looks_at_no_more_recipients_than_messages() -> None:
     desk.log.add(work(list(range(100))))
     chosen = desk.pick(messages=10, segments=3, out=everybody)
     assert chosen is not None
-    assert chosen.intent is None
+    assert chosen.pick is None
     assert chosen.drops[0].slices == [(2, 0, 10)]
     assert len(asked) == 10
 
@@ -134,7 +141,7 @@ def test_after_the_deadline_all_that_is_due_expires_in_records_of_bounded_size()
         desk.log.add(work(ordinals, dues=[(1, n % 40) for n in range(500)]))
     seen = 0
     while (chosen := desk.pick(now=50)) is not None:
-        assert chosen.intent is None
+        assert chosen.pick is None
         (drop,) = chosen.drops
         assert (drop.state, drop.reason, chosen.segments) == ("expired", "deadline", 0)
         assert len(encode(drop)) < 200_000
@@ -153,8 +160,8 @@ def test_the_higher_class_is_picked_first() -> None:
     desk.log.add(work([1], B))
     chosen = desk.pick()
     assert chosen is not None
-    assert chosen.intent is not None
-    assert chosen.intent.campaign == B
+    assert chosen.pick is not None
+    assert chosen.pick.campaign == B
 
 
 @given(
@@ -183,14 +190,14 @@ def test_every_recipient_is_picked_once_within_the_limits(
         if chosen is None:
             break
         going = [
-            places[c, p] for c, low, high in (chosen.intent.slices if chosen.intent else []) for p in range(low, high)
+            places[c, p] for c, low, high in (chosen.pick.slices if chosen.pick else []) for p in range(low, high)
         ]
         assert chosen.segments == sum(sizes[o] for o in going)
         assert chosen.segments <= segments or len(going) == 1
         assert len(going) <= messages
         sent += going
-        for record in [*chosen.drops, *([chosen.intent] if chosen.intent else [])]:
-            if record is not chosen.intent:
+        for record in desk.records(chosen):
+            if not isinstance(record, Intent):
                 dropped += [places[c, p] for c, low, high in record.slices for p in range(low, high)]
             if read_back[turn % 80]:
                 desk.log.add(record)

@@ -9,7 +9,7 @@ from pipeline.lane.outcomes import open_indices
 from schemas.lane import Result
 from schemas.lane import ResultGroup as Group
 from tests.pipeline.lane.model import check_counts, plain, waiting
-from tests.pipeline.lane.records import A, Log, control, intent, owner, result, said, work
+from tests.pipeline.lane.records import A, Log, control, flight_of, intent, owner, result, said, work
 
 
 def flying(ordinals: int = 4) -> tuple[Log, int]:
@@ -27,7 +27,7 @@ def asks(effects: list[Effect]) -> list[list[int]]:
 
 
 def answer(of: int, *groups: Group, at: int = 0) -> Result:
-    return Result(intent=of, groups=list(groups), at=at, asked=True)
+    return result(of, *groups, at=at, asked=True)
 
 
 def test_a_lost_owners_flight_stays_in_flight_and_is_asked_for_by_each_later_owner() -> None:
@@ -122,5 +122,5 @@ def test_what_is_asked_for_is_in_checkpoints_however_old() -> None:
     saved = snapshot(log.state, forget_orphans_before=10**12)
     loaded = restore(saved)
     assert plain(loaded) == plain(log.state)
-    assert open_indices(loaded.flights[at]) == [0, 2]
+    assert open_indices(loaded.flights[flight_of(at)]) == [0, 2]
     assert parts(saved, 1) != parts(snapshot(flying(3)[0].state, 0), 1)
