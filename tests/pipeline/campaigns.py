@@ -8,7 +8,7 @@ from pipeline.accounts.prices import PriceList, compiled
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.accounts import PriceListSpec
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -22,10 +22,11 @@ def priced(other: str = "", **countries: str) -> PriceList:
     return compiled(PriceListSpec.model_validate({"prices": entries}))
 
 
+MAIN = LaunchedSender(sender="main", country="US", lanes=[4, 2], rate=100.0)
 TERMS = Terms(
     site_name="Harbor & Pine",
     store_zone="America/New_York",
-    lanes=(4, 2),
+    senders=[MAIN],
     prices=priced(US="0.0079", other="0.04"),
     link_base="https://hp.example",
     segments_per_second=100.0,
@@ -54,6 +55,7 @@ def document(status: str = "sending", text: str = "Hi {first_name|there}", **cha
         "launch_revision": 2,
         "recipients": 1000,
         "lanes": [4, 2],
+        "senders": [MAIN] if own.get("lanes", True) else [],
         **own,
     }
     return CampaignDocument(**fields)

@@ -35,8 +35,8 @@ class Channels:
 
     @property
     def aggregators(self) -> dict[str, LaneAggregator]:
-        """Those that senders of the lane use or used, by name."""
-        return {channel.proposer.aggregator.name: channel.proposer.aggregator for channel in self.all()}
+        """Those that senders of the lane use or used, by their name in the settings."""
+        return {name: channel.proposer.aggregator for (name, _), channel in self._channels.items()}
 
     @property
     def under_way(self) -> int:

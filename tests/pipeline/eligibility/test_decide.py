@@ -210,8 +210,8 @@ def test_a_chunk_that_does_not_fit_the_plan_is_a_failure(changes: dict[str, Any]
         decide(chunk(**changes), plan(), {}, OptOuts(), NOW)
 
 
-def test_a_plan_without_lanes_is_a_failure() -> None:
-    with pytest.raises(ValueError, match="has no lanes"):
+def test_a_plan_without_senders_is_a_failure() -> None:
+    with pytest.raises(ValueError, match="has no senders"):
         decide(chunk(), compile_plan(document(lanes=[]), TERMS), {}, OptOuts(), NOW)
 
 
