@@ -158,18 +158,16 @@ def test_a_carriers_day_ends_at_midnight_of_the_accounts_zone() -> None:
 
 
 def test_a_carrier_limit_that_is_changed_at_noon_holds_at_once() -> None:
-    scene = brands(130)
+    scene = brands(190)
     scene.own()
-    scene.run(1.5)
+    scene.run(1.1)
     before = of_brand(scene)
-    assert 60 < before < 130
-    changed = scene.seconds
+    assert 60 < before < 170
     terms = {"shoes": {"T-Mobile": before + 20}}
     scene.add(account_terms("shop", 9000.0, revision=2, carrier_daily=terms))
     scene.run(20.0)
     # What had its INTENT in the log when the limit changed still goes.
     assert before <= of_brand(scene) <= before + 20
-    assert changed
     scene.add(account_terms("shop", 9000.0, revision=3, carrier_daily={"shoes": {"T-Mobile": 10}}))
     scene.run(20.0)
     assert of_brand(scene) <= before + 20
