@@ -54,7 +54,9 @@ def test_what_a_former_owner_proposes_late_is_void_and_nobody_gets_a_message_twi
     second = scene.own("second")
     scene.run(0.5)
     assert (first.driver.active, second.driver.active) == (False, True)
-    late = Intent(epoch=first_epoch, picks=[pick for _, item in scene.written[-1:] for pick in item.picks], at=scene.ms)
+    late = Intent(
+        epoch=first_epoch, picks=[pick for _, item in scene.written[-1:] for pick in item.picks], at=scene.ms
+    )
     before = second.driver.state.in_flight()
     scene.add(late)
     assert second.driver.state.in_flight() == before
