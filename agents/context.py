@@ -124,11 +124,13 @@ class Context:
             Transient: they are not known here (anymore).
         """
         account = self.accounts.account(spec.account)
-        sender = self.accounts.sender(spec.account, spec.sender)
-        if account is None or sender is None:
-            raise Transient(f"there is no sender {spec.account}/{spec.sender}")
+        known = self.accounts.senders(spec.account)
+        missing = [sender for sender in spec.senders if sender not in known]
+        if account is None or missing:
+            raise Transient(f"there is no sender {spec.account}/{(missing or spec.senders)[0]}")
+        senders = [known[sender] for sender in spec.senders]
         prices = self.accounts.prices_of(spec.account)
-        return terms_of(account, sender, prices, self._installation, self.quiet(spec.account))
+        return terms_of(account, senders, prices, self._installation, self.quiet(spec.account))
 
     async def accounts_changed(self, version: int) -> None:
         """Wait until the book has another version."""

@@ -64,14 +64,14 @@ class Coordinator:
         if problem is not None:
             return problem
         terms = self._context.terms(spec)
-        sender = accounts.sender(spec.account, spec.sender)
-        assert sender is not None, "it has terms"
-        aggregator = self._context.settings.aggregators.get(sender.aggregator)
-        if aggregator is None:
-            return (
-                f"aggregator {sender.aggregator!r} of {spec.account}/{spec.sender} is not configured on this worker"
-            )
-        return unsupported(spec.unknown, sender.aggregator, aggregator.capabilities) or terms
+        for name in spec.senders:
+            sender = accounts.senders(spec.account)[name]
+            aggregator = self._context.settings.aggregators.get(sender.aggregator)
+            if aggregator is None:
+                return f"aggregator {sender.aggregator!r} of {spec.account}/{name} is not configured on this worker"
+            if wrong := unsupported(spec.unknown, sender.aggregator, aggregator.capabilities):
+                return wrong
+        return terms
 
     def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
         match effect:
@@ -114,14 +114,15 @@ class Coordinator:
         return [*self._lane_terms(effect, document), *controls] if effect.state == "running" else controls
 
     def _lane_terms(self, effect: WriteControl, document: CampaignDocument) -> list[Output]:
-        """What the lanes must know of the campaign's account and sender before they run it."""
+        """What the lanes must know of the campaign's account and senders before they run it."""
         name, lanes = document.account, self._context.settings.kafka.lanes
         account = self._context.accounts.account(name)
-        sender = self._context.accounts.sender(name, str(document.spec.get("sender", "")))
-        if account is None or sender is None:
+        known = self._context.accounts.senders(name)
+        senders = [known[of.sender] for of in document.senders if of.sender in known]
+        if account is None:
             return []
         return [
             output(topics.LANES, record, partition=lane)
-            for lane, record in lane_terms(account.document, [sender], lanes, effect.at)
+            for lane, record in lane_terms(account.document, senders, lanes, effect.at)
             if lane in effect.lanes
         ]

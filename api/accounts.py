@@ -14,6 +14,7 @@ from api.services import Services
 from api.web.audit import note_change
 from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.numbers import masked
 from pipeline.accounts.diff import AnyCommand, tried
 from pipeline.accounts.holding import waiting_of
 from schemas import topics
@@ -120,8 +121,15 @@ def form_of(spec: AnySpec | None) -> JsonObject | None:
     """A spec as the audit log has it: without what is as everywhere."""
     if spec is None:
         return None
-    form: JsonObject = spec.model_dump(mode="json", exclude_defaults=True)
-    return form
+    return without_numbers(spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def without_numbers(form: JsonObject) -> JsonObject:
+    """The form of an account with the phone numbers of those who get its alerts masked."""
+    alerts = form.get("alerts", {})
+    if not alerts.get("numbers"):
+        return form
+    return {**form, "alerts": {**alerts, "numbers": [masked(number) for number in alerts["numbers"]]}}
 
 
 def note(account: str, before: AnySpec | None, after: AnySpec | None) -> None:

@@ -28,15 +28,16 @@ def unconfigured(accounts: Accounts, spec: CampaignSpec) -> str:
 
 
 def terms_in(installed: Installed, spec: CampaignSpec) -> Terms:
-    """The terms of the account's sender.
+    """The terms of the account's senders.
 
     Raises:
         KeyError: there is no such account or sender.
     """
     settings, accounts = installed.settings, installed.accounts
-    account, sender = accounts.account(spec.account), accounts.sender(spec.account, spec.sender)
-    if account is None or sender is None:
-        raise KeyError(f"{spec.account}/{spec.sender}")
+    account = accounts.account(spec.account)
+    if account is None:
+        raise KeyError(spec.account)
+    senders = [accounts.senders(spec.account)[sender] for sender in spec.senders]
     quiet = quiet_hours(accounts, spec.account, settings.simulated(), now_ms())
     installation = Installation(settings.kafka.lanes, settings.ingress.url)
-    return terms_of(account, sender, accounts.prices_of(spec.account), installation, quiet)
+    return terms_of(account, senders, accounts.prices_of(spec.account), installation, quiet)

@@ -66,6 +66,20 @@ def rate(seconds: Annotated[int, typer.Option(min=5)] = 60, json: Json = None) -
 
 
 @app.command()
+def senders(
+    senders: Annotated[int, typer.Option(min=10)] = 10_000,
+    rate: Annotated[int, typer.Option(min=2, max=100, help="Segments per second of each.")] = 3,
+    seconds: Annotated[int, typer.Option(min=5)] = 30,
+    workers: Annotated[int, typer.Option(min=1, max=8)] = 2,
+    json: Json = None,
+) -> None:
+    """How closely thousands of slow senders on eight lanes, and their accounts, keep their limits."""
+    from loadtest.bench import senders as bench
+
+    _show(bench.run(senders, rate, seconds, workers), json)
+
+
+@app.command()
 def cancel(
     cancels: Annotated[int, typer.Option(min=2)] = 40,
     recipients: Annotated[int, typer.Option(min=1000, help="Of each campaign.")] = 12_000,

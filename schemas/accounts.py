@@ -14,7 +14,16 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, UrlConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    UrlConstraints,
+    model_validator,
+)
 
 from schemas.campaign import Line
 from schemas.ids import Country, Name, Zone, known_country
@@ -181,10 +190,15 @@ class AccountSpec(_Strict):
     alerts: Alerts = Alerts()
 
 
+def _written_as_digits(value: object) -> object:
+    """A short code may be written without quotation marks."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class SenderSpec(_Strict):
     """A number, short code or name that messages come from."""
 
-    number: Annotated[str, Field(min_length=1, max_length=16)]
+    number: Annotated[str, BeforeValidator(_written_as_digits), Field(min_length=1, max_length=16)]
     """With + and country code (+18885550100), a short code of 3 to 8 digits, or a name of at most 11 letters, digits
     and spaces."""
     kind: SenderKind | None = None

@@ -71,6 +71,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
+PoolRule = Literal["recipient", "country", "turn"]
+"""Which of a campaign's senders a recipient gets the message from (`pipeline.eligibility.pool`)."""
+MOST_SENDERS: Final = 100
+
+
 class MessageSpec(_Strict):
     """One message of a campaign. `text` may hold `{field}`, `{field|default}`, `{link}`, `{link:NAME}`."""
 
@@ -99,6 +104,11 @@ class CampaignSpec(_Strict):
     tags: Annotated[tuple[Annotated[Line, Field(min_length=1, max_length=100)], ...], Field(max_length=50)] = ()
     account: Name = "demo"
     sender: Name = "main"
+    pool: Annotated[tuple[Name, ...], Field(max_length=MOST_SENDERS - 1)] = ()
+    """Further senders of the account, which share the recipients with `sender` by their limits."""
+    pool_by: PoolRule = "recipient"
+    """How: each recipient always from the same one, from one of the recipient's country where there is one, or by
+    turns."""
     audience: AudienceSpec
     messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
     send_at: Moment | None = None
@@ -126,6 +136,17 @@ class CampaignSpec(_Strict):
                 "each recipient's own clock"
             )
         return self
+
+    @model_validator(mode="after")
+    def _senders_are_distinct(self) -> CampaignSpec:
+        if len(set(self.senders)) != len(self.senders):
+            raise ValueError("pool: names a sender twice, or the one that `sender` names")
+        return self
+
+    @property
+    def senders(self) -> tuple[Name, ...]:
+        """All that it is sent from."""
+        return (self.sender, *self.pool)
 
     @field_validator("messages")
     @classmethod
@@ -202,11 +223,23 @@ class Hold(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     at: Millis
 
 
+class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A sender of a campaign as of its launch: what follows from it is the campaign's for life, so that a recipient
+    keeps sender and lane whatever changes."""
+
+    sender: str
+    country: str
+    """"" where it has none."""
+    lanes: list[Count]
+    rate: Annotated[float, msgspec.Meta(gt=0)]
+    """Segments per second."""
+
+
 class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
 
     `spec` is a `CampaignSpec` in JSON form. `revision` grows by one with each document.
-    `recipients` is N, 0 until the audience is frozen; `lanes` are fixed at the launch, for life.
+    `recipients` is N, 0 until the audience is frozen; `lanes` and `senders` are fixed at the launch, for life.
     """
 
     id: Campaign
@@ -224,6 +257,9 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     finished: Millis = 0
     recipients: Count = 0
     lanes: list[Count] = msgspec.field(default_factory=list)
+    """All lanes of its senders."""
+    senders: list[LaunchedSender] = msgspec.field(default_factory=list)
+    """In the order of the spec; [] until the launch."""
     resume_to: Status | None = None
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)

@@ -167,7 +167,7 @@ class _Simulation:
     def run(self) -> Outcome:
         for running in self._campaigns.values():
             terms = [terms for _, terms in running.launch.lane_terms if isinstance(terms, SenderTerms)]
-            rate = sum(sender.rate for sender in terms if sender.sender == running.launch.spec.sender)
+            rate = sum(sender.rate for sender in terms if sender.sender in running.launch.spec.senders)
             running.timeline.begin(self._start, running.tally.recipients / rate)
             self._clock.at_ms(self._start + running.launch.delay_ms, partial(self._launch, running))
         events = 0
@@ -198,7 +198,7 @@ class _Simulation:
         )
         for lane, terms in running.launch.lane_terms:
             self._lanes[lane].read(terms)
-        for lane in plan.lanes:
+        for lane in running.launch.terms.lanes:
             self._lanes[lane].read(control)
         self._decide(running)
 
@@ -256,6 +256,7 @@ def _running(launch: Launch, start: int, partitions: int) -> _Running:
         launch_revision=REVISION,
         recipients=len(page),
         lanes=list(launch.terms.lanes),
+        senders=list(launch.terms.senders),
     )
     plan = compile_plan(document, launch.terms)
     task = FanoutRange(campaign=launch.id, revision=REVISION, message=0, first=0, last=len(page))

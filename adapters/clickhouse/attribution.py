@@ -48,7 +48,8 @@ ORDER BY first LIMIT {{most:UInt32}}
 """
 _CAMPAIGNS: Final = f"""
 SELECT toString(campaign) FROM state_sets WHERE state = 'accepted' AND campaign IN
-    (SELECT id FROM campaigns WHERE (account, sender) = ({{account:String}}, {{sender:String}}))
+    (SELECT id FROM campaigns WHERE account = {{account:String}} AND (sender = {{sender:String}}
+        OR has(JSONExtract(spec, 'pool', 'Array(String)'), {{sender:String}})))
 GROUP BY campaign HAVING max(last_at) >= {_SINCE}
 """
 # Ordinals are in order of buckets, so the index by bucket leaves little of an audience to be read.

@@ -17,7 +17,8 @@ from schemas.succession import UNSENT
 
 _UNDER_WAY: Final = """
 SELECT toString(id), name, spec FROM campaigns FINAL
-WHERE account = {account:String} AND sender = {sender:String} AND status IN ('sending', 'processing', 'suspended')
+WHERE account = {account:String} AND hasAny(arrayPushBack(JSONExtract(spec, 'pool', 'Array(String)'), sender),
+    {senders:Array(String)}) AND status IN ('sending', 'processing', 'suspended')
 ORDER BY id
 """
 
@@ -31,7 +32,7 @@ def competing_campaigns(
         StoreUnavailable, StoreRefused.
     """
     campaigns = []
-    for campaign, name, written in store.rows(_UNDER_WAY, {"account": spec.account, "sender": spec.sender}):
+    for campaign, name, written in store.rows(_UNDER_WAY, {"account": spec.account, "senders": [*spec.senders]}):
         if campaign == but:
             continue
         other = CampaignSpec.model_validate(json.loads(written))

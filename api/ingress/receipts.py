@@ -173,12 +173,13 @@ def _count(aggregator: str, groups: Mapping[_Key, list[_Row]], now: int) -> None
 
 def _sent_of(document: CampaignDocument, accounts: Accounts) -> Sent:
     messages = document.spec.get("messages", ())
-    sender = accounts.sender(document.account, str(document.spec.get("sender", "")))
+    senders = accounts.senders(document.account)
+    used = [senders[of.sender] for of in document.senders if of.sender in senders]
     return Sent(
         launched=bool(document.launched or document.launch_revision or document.recipients),
         messages=len(messages) if isinstance(messages, list | tuple) else 0,
         recipients=document.recipients,
-        aggregators=() if sender is None else (sender.aggregator,),
+        aggregators=tuple({sender.aggregator for sender in used}),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
@@ -80,12 +80,23 @@ async def apply(
     return {
         "dry_run": dry_run,
         "changes": [
-            {"key": item.key, "what": item.what, "fields": {name: list(pair) for name, pair in item.fields.items()}}
+            {
+                "key": item.key,
+                "what": item.what,
+                "fields": {name: _shown(name, pair) for name, pair in item.fields.items()},
+            }
             for item in found
         ],
         "refused": [{"key": key, "error": error} for key, error in refused],
         "carried_out": not waiting,
     }
+
+
+def _shown(name: str, pair: tuple[Any, Any]) -> list[Any]:
+    """A field's value before and after, as the caller may see it."""
+    if name != "alerts" or caller().may("numbers"):
+        return list(pair)
+    return [changing.without_numbers({name: value})[name] if value else value for value in pair]
 
 
 def _previewed(shared: Services, wanted: Wanted, author: diff.Author) -> list[tuple[str, str]]:
@@ -120,7 +131,7 @@ async def _applied(shared: Services, wanted: Wanted, author: diff.Author) -> tup
 
 @router.get("/{account}")
 async def show(account: Name, shared: Shared) -> JSONResponse:
-    """An account; its ETag names this state of it."""
+    """An account; its ETag names this state of it. Phone numbers of `alerts` are masked without the scope numbers."""
     known = await _account(shared, account)
     return changing.tagged(_account_json(shared, known), known.document.revision)
 
@@ -222,7 +233,7 @@ def _account_json(shared: Services, account: Account) -> JsonObject:
     return {
         "account": account.name,
         "revision": document.revision,
-        "spec": document.spec,
+        "spec": document.spec if caller().may("numbers") else changing.without_numbers(document.spec),
         "senders": len(shared.accounts.senders(account.name)),
         "created": iso(document.created),
         "updated": iso(document.updated),

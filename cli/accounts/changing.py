@@ -48,7 +48,10 @@ def assigned(spec: JsonObject, settings: Sequence[str]) -> JsonObject:
 
 
 def _value(text: str) -> Any:
-    """What TOML makes of a value, and a plain text as it is: `10`, `true`, `["a"]`, `Harbor & Pine`."""
+    """What TOML makes of a value, and a plain text as it is: `10`, `true`, `["a"]`, `Harbor & Pine`; with a plus in
+    front it is a phone number."""
+    if text.startswith("+"):
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

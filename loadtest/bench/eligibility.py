@@ -46,7 +46,7 @@ from pipeline.eligibility.optouts import OptOuts
 from pipeline.identity.buckets import buckets
 from pipeline.timing.quiet_hours import QuietHours
 from schemas import topics
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
 from schemas.chunk import RECIPIENTS, FanoutRange, Move, RecipientChunk, Release
 from schemas.topics import Topic
 from schemas.wire import encode
@@ -123,14 +123,16 @@ class Inputs:
             "messages": [{"text": TEXT, "links": {"default": "https://shop.example/sale"}}],
         }  # fmt: skip
         terms = Terms(
-            site_name="Harbor & Pine", store_zone="America/New_York", lanes=tuple(range(8)),
+            site_name="Harbor & Pine", store_zone="America/New_York",
+            senders=[LaunchedSender(sender="main", country="US", lanes=[*range(8)], rate=5000.0)],
             prices=built_in(), link_base="http://127.0.0.1:18081",
             segments_per_second=5000.0, quiet=QuietHours("cautious"), day_cap=2, week_cap=5,
         )  # fmt: skip
         spec = CampaignSpec.model_validate(written).model_dump(mode="json")
         document = CampaignDocument(
             id=campaign, spec=spec, status="sending", revision=2, launch_revision=2, lanes=list(terms.lanes),
-            created=self.began, updated=self.began, launched=self.began, recipients=self.recipients,
+            senders=list(terms.senders), created=self.began, updated=self.began, launched=self.began,
+            recipients=self.recipients,
         )  # fmt: skip
         return compile_plan(document, terms)
 

@@ -5,7 +5,7 @@ What was removed is not there. A spec is validated when its record comes, not wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -150,16 +150,19 @@ class Accounts:
         """The names of the price lists that were made."""
         return sorted(self._prices)
 
+    def records(self, names: Iterable[str] | None = None) -> Iterator[AccountsRecord]:
+        """All that is stored of these accounts (None: of all), and all price lists; what was removed, too."""
+        yield from self._lists.values()
+        for name in self._stored if names is None else names:
+            yield from self._stored_senders.get(name, {}).values()
+            if name in self._stored:
+                yield self._stored[name]
+
     def part(self, names: Iterable[str]) -> Accounts:
         """A book of its own with these accounts, and all price lists."""
         part = Accounts()
-        for name in names:
-            held = self.holding(name)
-            for record in (*held.senders.values(), held.account):
-                if record is not None:
-                    part.take(record)
-        for prices in self._lists.values():
-            part.take(prices)
+        for record in self.records(names):
+            part.take(record)
         return part
 
     def using_prices(self, name: str) -> list[str]:

@@ -44,7 +44,7 @@ def apply(held: Holding, command: AccountCommand, world: World) -> Transition:
     if answer is not None and answer.verdict != "done":
         return Transition(answer.verdict, answer.error)
     if held.account is not None and (answer is not None or held.account.command == command.id):
-        return Transition("done", effects=(*_terms(held.account, held.senders.values(), world, command.at),))
+        return _repeated(held, held.account, command, world)
     for change in command.changes:
         if refusal := _refused_change(held, command.account, change):
             return refusal
@@ -58,6 +58,15 @@ def apply(held: Holding, command: AccountCommand, world: World) -> Transition:
     if after == held:
         return Transition("unchanged")
     return _judged(_Step(held, _finished(held, after, command, revision, world.lanes), command, revision, world))
+
+
+def _repeated(held: Holding, account: AccountDocument, command: AccountCommand, world: World) -> Transition:
+    """The effects again, as of what is stored by now: whoever died may have written none of them. Lanes and campaigns
+    pass over what they know."""
+    now = _Step(held, held, command, account.generation, world)
+    missing = [campaign for campaign in world.waiting if not _is_carried(held, campaign, world)]
+    terms = _terms(account, held.senders.values(), world, command.at)
+    return Transition("done", effects=(*terms, *_held(now, missing), *_released(now, missing)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +235,7 @@ def _is_carried(held: Holding, campaign: WaitingCampaign, world: World) -> bool:
 
 
 def _in_use(step: _Step, stranded: Collection[WaitingCampaign]) -> str:
-    ids = sorted(campaign.campaign for campaign in stranded)
+    ids = sorted({campaign.campaign for campaign in stranded})
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return (
         f"{len(ids)} campaign{'s' if len(ids) > 1 else ''} of {step.name} still to be sent would have no sender: "

@@ -30,8 +30,8 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class WaitingCampaign:
-    """A campaign that is launched and not sent: its id, its sender's name, its lanes (() before its audience is
-    frozen counts as all of the sender's), and who of the system holds it."""
+    """A campaign that is launched and not sent, and a sender of it: its id, the sender's name, the lanes in which it
+    has that sender, and who of the system holds it."""
 
     campaign: str
     sender: str
@@ -70,14 +70,15 @@ def reaches_nobody(aggregators: Collection[str], simulated: Mapping[str, bool]) 
 
 
 def waiting_of(account: str, campaigns: Iterable[CampaignDocument]) -> list[WaitingCampaign]:
-    """Those of the campaigns that wait on the account or a sender of it."""
+    """Those of the campaigns that wait on the account, with each of their senders."""
     return [
         WaitingCampaign(
             document.id,
-            str(document.spec.get("sender", "")),
-            tuple(document.lanes),
+            sender.sender,
+            tuple(sender.lanes),
             tuple(hold.by for hold in document.holds if hold.reason),
         )
         for document in campaigns
         if document.account == account and document.status in TO_BE_SENT
+        for sender in document.senders
     ]

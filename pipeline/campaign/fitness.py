@@ -18,12 +18,13 @@ def unfit_sender(accounts: Accounts, spec: CampaignSpec) -> Unfit | None:
     if account is None:
         known = _names(accounts.names())
         return Unfit(inactive, f"there is no account {spec.account!r}; there is {known} (`longwave accounts list`)")
-    if accounts.sender(spec.account, spec.sender) is None:
-        known = _names(accounts.senders(spec.account))
-        return Unfit(
-            written(Reason.SENDER_REMOVED, sender_key(spec.account, spec.sender)),
-            f"account {spec.account!r} has no sender {spec.sender!r}; there is {known} (`longwave senders list`)",
-        )
+    for sender in spec.senders:
+        if accounts.sender(spec.account, sender) is None:
+            known = _names(accounts.senders(spec.account))
+            return Unfit(
+                written(Reason.SENDER_REMOVED, sender_key(spec.account, sender)),
+                f"account {spec.account!r} has no sender {sender!r}; there is {known} (`longwave senders list`)",
+            )
     return None if account.is_active else Unfit(inactive)
 
 

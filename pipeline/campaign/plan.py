@@ -19,7 +19,7 @@ from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.tz import instant
 from pipeline.timing.zones import Policy
 from schemas.account import account_tag
-from schemas.campaign import CampaignDocument, CampaignSpec, Status
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender, Status
 from schemas.lane import LaneMessage, LaneSettings
 
 __all__ = ["CampaignPlan", "MessagePlan", "PlanError", "Renderer", "Terms", "compile_lane_message", "compile_plan"]
@@ -52,7 +52,7 @@ class CampaignPlan:
     launch_revision: int
     status: Status
     recipients: int
-    lanes: tuple[int, ...]
+    senders: tuple[LaunchedSender, ...]
     """Empty until the launch."""
     messages: tuple[MessagePlan, ...]
     fields: tuple[str, ...]
@@ -126,7 +126,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         launch_revision=document.launch_revision,
         status=document.status,
         recipients=document.recipients,
-        lanes=tuple(document.lanes),
+        senders=tuple(document.senders),
         messages=messages,
         fields=_fields(messages, terms.carriers),
         due=max(send_at, document.launched),

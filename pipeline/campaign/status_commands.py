@@ -131,6 +131,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
     if error:
         return _refuse(document, record, now, error)
     launched.lanes = list(terms.lanes)
+    launched.senders = list(terms.senders)
     if begins(plan) > at:
         launched.status, launched.begins = "scheduled", begins(plan)
         return Transition(launched, changed=True)

@@ -12,6 +12,7 @@ from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import Policy
 from schemas.accounts import SenderDocument
+from schemas.campaign import LaunchedSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Terms:
 
     site_name: str
     store_zone: str
-    lanes: Sequence[int]
-    """Lanes of the sender; those at the launch are a campaign's for life."""
+    senders: Sequence[LaunchedSender]
+    """Those of the campaign with their lanes; those at the launch are a campaign's for life."""
     prices: PriceList
     link_base: str
     """As `Installation.link_base`."""
     segments_per_second: float
-    """What the sender may send at most, alone in its account."""
+    """What the senders may send together at most, alone in their account."""
     unknown_zone: Policy = "store"
     """What becomes of a recipient whose time zone nothing tells: the store's counts, or it is skipped."""
     quiet: QuietHours = field(default_factory=QuietHours)
@@ -56,20 +57,26 @@ class Terms:
     carriers: bool = False
     """Whether limits or prices depend on the contacts' attribute `carrier`."""
 
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """All lanes of the senders."""
+        return tuple(sorted({lane for sender in self.senders for lane in sender.lanes}))
+
 
 def terms_of(
-    account: Account, sender: SenderDocument, prices: PriceList, install: Installation, quiet: QuietHours
+    account: Account, senders: Sequence[SenderDocument], prices: PriceList, install: Installation, quiet: QuietHours
 ) -> Terms:
-    """The terms of an account's sender; `quiet` is made once per account, since it remembers."""
+    """The terms of senders of an account; `quiet` is made once per account, since it remembers."""
     spec = account.spec
     return Terms(
         site_name=spec.site_name,
         store_zone=spec.store_zone,
-        lanes=lanes_of(sender, install.lanes),
+        senders=[_launched(sender, install.lanes) for sender in senders],
         prices=prices,
         link_base=install.link_base,
-        segments_per_second=min(sender.segments_per_second, spec.segments_per_second),
-        carriers=prices.by_network or bool(sender.brand and spec.brands[sender.brand].carrier_daily),
+        segments_per_second=min(sum(sender.segments_per_second for sender in senders), spec.segments_per_second),
+        carriers=prices.by_network
+        or any(sender.brand and spec.brands[sender.brand].carrier_daily for sender in senders),
         unknown_zone=spec.unknown_zone,
         quiet=quiet,
         day_cap=spec.caps.day,
@@ -79,6 +86,15 @@ def terms_of(
         transactional_lateness=_limit(spec.transactional_lateness_hours),
         max_segments=spec.max_segments,
         unreachable_retry_days=spec.unreachable_retry_days,
+    )
+
+
+def _launched(sender: SenderDocument, lanes: int) -> LaunchedSender:
+    return LaunchedSender(
+        sender=sender.sender,
+        country=sender.country,
+        lanes=list(lanes_of(sender, lanes)),
+        rate=sender.segments_per_second,
     )
 
 

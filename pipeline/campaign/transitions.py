@@ -33,7 +33,15 @@ ControlState = Literal["running", "paused", "canceled"]
 
 
 AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
-    {"status": "draft", "resume_to": None, "launched": 0, "launch_revision": 0, "begins": 0, "lanes": []}
+    {
+        "status": "draft",
+        "resume_to": None,
+        "launched": 0,
+        "launch_revision": 0,
+        "begins": 0,
+        "lanes": [],
+        "senders": [],
+    }
 )
 """The fields that make a launched campaign a draft again."""
 

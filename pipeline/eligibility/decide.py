@@ -18,6 +18,7 @@ from pipeline.campaign.plan import CampaignPlan, MessagePlan
 from pipeline.campaign.when import Dues, dues
 from pipeline.eligibility.optouts import REASONS as CONSENT
 from pipeline.eligibility.optouts import OptOuts
+from pipeline.eligibility.pool import senders_of
 from pipeline.eligibility.unreachable import NOBODY, UnreachableNumbers
 from pipeline.limits.caps import Limit, legal_limits
 from pipeline.limits.carrier_day import FIELD as CARRIER
@@ -25,12 +26,17 @@ from pipeline.limits.smart_sending import FIRST_LIMIT, SMART_SENDING, Spacing, T
 from pipeline.timing.quiet_hours import Instants
 from pipeline.timing.zones import UNKNOWN, ZoneIds, id_of, zone_ids
 from schemas.audience import Indices
-from schemas.campaign import SENT_OUT
+from schemas.campaign import SENT_OUT, LaunchedSender
 from schemas.chunk import RecipientChunk, lane_of_ordinal
 from schemas.lane import Work
 from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusGroup
+from schemas.wire import CHUNK_LIMIT
 
+WORK_SECONDS: Final = 10
+SMALLEST_WORK: Final = 20
+"""A WORK has as many recipients as its sender sends to in so many seconds, but at least so many: a lane keeps those
+of all its senders decoded, and there may be thousands."""
 SHORTEST_NUMBER: Final = 1_000_000
 """Seven digits with the country code: no shorter number that takes texts is assigned under E.164."""
 
@@ -178,6 +184,8 @@ _BLOCKED: Final = frozenset({Reason.SMART_SENDING, Reason.LEGAL_CAP, Reason.ACCO
 _MAY_GO: Final = 0
 _CODES: Final = {reason: code for code, reason in enumerate(_REASONS, 1)}
 Reasons = NDArray[np.uint8]
+Places = NDArray[np.intp]
+"""Positions in a chunk."""
 
 
 def _check_fit(chunk: RecipientChunk, plan: CampaignPlan) -> None:
@@ -186,8 +194,8 @@ def _check_fit(chunk: RecipientChunk, plan: CampaignPlan) -> None:
             f"a chunk of {chunk.campaign} launched as revision {chunk.revision} met the plan of {plan.campaign} "
             f"launched as revision {plan.launch_revision}"
         )
-    if not plan.lanes and not plan.canceled:
-        raise ValueError(f"campaign {plan.campaign} has no lanes: it was not launched")
+    if not plan.senders and not plan.canceled:
+        raise ValueError(f"campaign {plan.campaign} has no senders: it was not launched")
     if chunk.message >= len(plan.messages):
         raise ValueError(f"campaign {plan.campaign} has no message {chunk.message}")
 
@@ -256,12 +264,36 @@ def _limit_of(limit: Limit, places: NDArray[np.int64]) -> Limit:
 
 
 def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: int) -> list[tuple[int, Work]]:
-    """The WORK of the recipients that get the message, in order of due times."""
+    """The WORK of the recipients that get the message, by sender, in order of due times."""
     places = np.flatnonzero(judgment.reasons == _MAY_GO)
     if not len(places):
         return []
-    where, when = judgment.where, judgment.when
+    when = judgment.when
     places = places[np.lexsort((when.quiet[places], when.planned[places]))]
+    if len(plan.senders) == 1:
+        return _of_sender(chunk, plan, judgment, plan.senders[0], places, now)
+    numbers = np.array(chunk.numbers, np.uint64)
+    chosen = senders_of(plan.senders, plan.spec.pool_by, numbers, chunk.countries, chunk.country, chunk.first)[places]
+    work: list[tuple[int, Work]] = []
+    for index in np.unique(chosen).tolist():
+        work += _of_sender(chunk, plan, judgment, plan.senders[index], places[chosen == index], now)
+    return work
+
+
+def _of_sender(
+    chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, sender: LaunchedSender, places: Places, now: int
+) -> list[tuple[int, Work]]:
+    """The WORK of a sender's recipients, in chunks that it sends in some seconds."""
+    lane = lane_of_ordinal(chunk.first, sender.lanes)
+    size = min(CHUNK_LIMIT, max(SMALLEST_WORK, int(sender.rate / len(sender.lanes) * WORK_SECONDS)))
+    parts = [places[start : start + size] for start in range(0, len(places), size)]
+    return [(lane, _one_work(chunk, plan, judgment, sender.sender, part, now)) for part in parts]
+
+
+def _one_work(
+    chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, sender: str, places: Places, now: int
+) -> Work:
+    where, when = judgment.where, judgment.when
     runs, wait_reasons = _runs(when.planned[places], when.quiet[places])
     needed = (*plan.messages[chunk.message].renderer.fields, CARRIER)
     columns = {name: chunk.fields[name] for name in needed if name in chunk.fields}
@@ -271,11 +303,11 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: in
         numbers = [numbers[place] for place in order]
         columns = {name: [column[place] for place in order] for name, column in columns.items()}
     zones, zone = plan.quiet.keys(where.zone_ids[places], where.rule_ids[places])
-    work = Work(
+    return Work(
         campaign=chunk.campaign,
         message=chunk.message,
         account=plan.spec.account,
-        sender=plan.spec.sender,
+        sender=sender,
         at=now,
         ordinals=(places + chunk.first).tolist(),
         numbers=numbers,
@@ -287,7 +319,6 @@ def _work(chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, now: in
         zone=zone,
         fields=columns,
     )
-    return [(lane_of_ordinal(chunk.first, plan.lanes), work)]
 
 
 def _runs(due: Instants, quiet: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], list[str]]:

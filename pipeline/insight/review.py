@@ -136,9 +136,7 @@ def _check_reach(outcome: Rehearsal, problems: list[Finding], warnings: list[Fin
     """Report that no recipients, or fewer than half of them, would get the message."""
     n, unpriced = outcome.recipients, outcome.skipped[Reason.NO_PRICE]
     if unpriced and not outcome.going:
-        problems.append(
-            Finding("audience", f"nobody whom it could go to has a price: {with_remedy(Reason.NO_PRICE)}")
-        )
+        problems.append(Finding("audience", f"nobody who could get it has a price: {with_remedy(Reason.NO_PRICE)}"))
         return
     if unpriced:
         warnings.append(Finding("audience", f"{unpriced:,} recipients are skipped: {with_remedy(Reason.NO_PRICE)}"))

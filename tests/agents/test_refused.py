@@ -12,8 +12,15 @@ from confluent_kafka import Producer
 from adapters.kafka import dead_letters, topics
 from adapters.settings import Kafka
 from schemas.topics import DEAD_LETTERS
+from tests.accounts import write_accounts
 from tests.agents.test_process import process, wait_for
 from tests.stack import Server
+
+ACCOUNTS = """
+[accounts.demo.senders.main]
+number = "+18885550100"
+lanes = [0]
+"""
 
 
 async def test_a_worker_ends_with_its_reason_and_the_next_one_goes_on(own_kafka: Server, tmp_path: Path) -> None:
@@ -24,6 +31,7 @@ async def test_a_worker_ends_with_its_reason_and_the_next_one_goes_on(own_kafka:
     for topic in ("receipts", "lanes"):
         producer.produce(topic, b"garbage" * 20, partition=0)
     producer.flush(10)
+    write_accounts(own_kafka.address, ACCOUNTS)
     with process(["worker"], own_kafka.address, tmp_path) as child:
         assert child.wait(90) == 1
     wait_for("takes no dead letters", tmp_path, 1)

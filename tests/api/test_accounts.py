@@ -215,6 +215,15 @@ async def test_every_change_is_in_the_audit_log_with_what_was_there_before(fake:
     assert said[4] == ("", 422, "", "")
 
 
+async def test_phone_numbers_of_alerts_are_masked_without_the_scope(fake: Audited) -> None:
+    spec = {"alerts": {"numbers": ["+12125550123"]}}
+    assert (await put(served(fake), "/v1/accounts/demo", spec))[1]["spec"]["alerts"]["numbers"] == ["+12125550123"]
+    blind = served(fake, [key_like(KEY, scopes=["admin"])])
+    assert (await ask(blind, "GET", "/v1/accounts/demo"))[1]["spec"]["alerts"]["numbers"] == ["+121••••••23"]
+    _, applied = await ask(blind, "POST", "/v1/accounts/apply?dry_run=true", b'{"accounts": {"demo": {}}}')
+    assert "2125550123" not in str([applied, fake.entries])
+
+
 async def test_a_key_of_one_account_sees_and_changes_that_one(fake: Audited) -> None:
     fake.accounts.apply({"accounts": {"shop": {"senders": {"main": NUMBER}}}}, at=2)
     other = key_like(KEY, accounts=["shop"])

@@ -51,6 +51,13 @@ def test_a_kind_that_the_number_is_not_is_refused(number: str, kind: str) -> Non
         SenderSpec.model_validate({"number": number, "kind": kind})
 
 
+def test_a_short_code_may_be_written_as_a_number() -> None:
+    assert SenderSpec.model_validate({"number": 36180}).number == "36180"
+    for odd in (True, 36180.0, None, -36180):
+        with pytest.raises(ValidationError):
+            SenderSpec.model_validate({"number": odd})
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1_000_001])
 def test_a_sender_sends_something(rate: float) -> None:
     with pytest.raises(ValidationError):

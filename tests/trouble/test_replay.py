@@ -20,11 +20,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
+from adapters.kafka.accounts import stored_accounts
 from agents import app, writer_app
 from devstack import record
 from loadtest.aggregator.record import entries
 from pipeline.limits.smart_sending import HOUR
 from schemas import topics
+from schemas.accounts import key_of
 from tests.trouble.account import accounted
 from tests.trouble.scene import MESSAGE, Campaign, Scene, scene, wait_until
 from tests.trouble.test_opt_outs import replied, says
@@ -39,10 +41,10 @@ bots = 0.05
 delay = {median = 2.0, least = 2.0}
 """
 GROUPS = {"worker-0": app.GROUP, "writer": writer_app.GROUP}
-WORKER = ("commands", "fanout", "recipients", "lanes", "receipts", "clicks", "inbound")
+WORKER = ("account-commands", "commands", "fanout", "recipients", "lanes", "receipts", "clicks", "inbound")
 WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound", "unreachable", "audit")
 ROUNDS = [
-    (("commands",), ("statuses", "audit")),
+    (("account-commands", "commands"), ("statuses", "audit")),
     (("fanout",), ("campaigns",)),
     (("recipients",), ("optouts",)),
     (("lanes",), ("replies",)),
@@ -89,6 +91,7 @@ class Story:
             "consents": [tuple(map(str, row)) for row in consents],
             "audited": [tuple(map(str, row)) for row in audited],
             "reservations": self.reservations(),
+            "accounts": {key_of(item): item for item in stored_accounts(self.stage.settings.kafka)},
             "arrivals": sum(len(entry.outcomes) for entry in entries(self.stage.data / "aggregator")),
             "dead letters": [(letter.origin, letter.error) for letter in self.stage.letters()],
         }
@@ -279,7 +282,18 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         reported.under_way.looks.stop()
 
 
+def _accounts_change(stage: Scene) -> None:
+    """An account comes, changes and goes, twice. It must not stay: then a START would not open every account."""
+    for name in ("One", "Two"):
+        stage.api.send("PUT", "/v1/accounts/extra", json.dumps({"site_name": name}).encode())
+        number = json.dumps({"number": "+18885550155", "lanes": [0]}).encode()
+        stage.api.send("PUT", "/v1/accounts/extra/senders/zz", number)
+        stage.api.send("DELETE", "/v1/accounts/extra")
+    stage.api.send("PUT", "/v1/prices/eu", b'{"prices": [{"from": "2026-01-01", "country": "FR", "price": "0.1"}]}')
+
+
 def _happens(story_: Story) -> None:
+    _accounts_change(story_.stage)
     stage, hours = story_.stage, {"smart_sending_hours": 8}
     later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + HOUR / 1000 / 12))
     draft = stage.draft(300, **hours)

@@ -307,3 +307,29 @@ def test_a_revoked_partition_is_closed_at_once_and_the_heap_is_left_alone(tmp_pa
         gc.enable()
     assert set(table.data._dbs) == {1}
     assert table.data._db_for_partition(0).get(b"key") == b"value"
+
+
+async def test_keys_are_found_by_their_beginning_with_what_is_not_acknowledged_yet(
+    kafka: Server, tmp_path: Path
+) -> None:
+    bench = Bench(kafka, "prefix", tmp_path)
+    app = bench.app()
+    keeper = Keeper(bench, app)
+    found: dict[str, list[tuple[bytes, bytes]]] = {}
+    handle = keeper.handle
+
+    def looks(record: Ask, event: Any) -> Emissions:
+        emissions = handle(record, event)
+        found[record.do] = sorted(keeper.table.starting_with(b"a/"))
+        return emissions
+
+    keeper.handle = looks  # type: ignore[method-assign]
+    async with started(app):
+        await ask(bench, "a=1", "a/x=1", "a/y=1", "ab/x=1", "a/x=2", "a/y")
+        await until(lambda: "a/y" in keeper.settled)
+        await ask(bench, "b=1")
+        await until(lambda: "b=1" in keeper.settled)
+    assert found["a/y=1"] == [(b"a/x", b"1"), (b"a/y", b"1")]
+    assert found["a/x=2"] == [(b"a/x", b"2"), (b"a/y", b"1")]
+    assert found["a/y"] == found["b=1"] == [(b"a/x", b"2")]
+    await bench.close()

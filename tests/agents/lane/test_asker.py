@@ -17,7 +17,7 @@ from pipeline.identity.tokens import message_ids
 from schemas import topics
 from schemas.lane import LaneRecord
 from schemas.wire import encode
-from tests.accounts import book
+from tests.accounts import write_accounts
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
 from tests.pipeline.lane.records import A, control, intent, owner, work
@@ -67,9 +67,8 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
         dead = HttpBatch("dead", aggregator)
         await _arrives(dead, message_ids(A, 0, [0, 1, 2, 3]))  # and then the owner died
 
-        worker = build(settings, 0)
-        worker.context.accounts = book(ACCOUNTS, lanes=2)
-        async with started(worker) as app:
+        write_accounts(own_kafka.address, ACCOUNTS)
+        async with started(build(settings, 0)) as app:
             await until(lambda: LANE in app.lanes._owners and app.lanes._owners[LANE].active)
             lane = app.lanes._owners[LANE]
 

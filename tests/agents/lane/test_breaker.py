@@ -25,7 +25,7 @@ from pipeline.sending.outage.announcing import Outage
 from schemas import metrics
 from schemas.campaign import CampaignDocument, Hold, Note, Suspension
 from tests.agents.worker import until
-from tests.pipeline.lane.records import A, Log, control, owner, work
+from tests.pipeline.lane.records import A, Log, control, owner, sender_terms, work
 
 LIMIT = 3
 PLAN = [Submission(f"{A}-0-0", 12125550100, "hello", "+1")]
@@ -144,7 +144,7 @@ class Said:
 
 
 def document(status: Any = "sending", reason: str = "", held: str = "") -> CampaignDocument:
-    holds = [Hold(by="lane 7", reason=held, at=1)] if held else []
+    holds = [Hold(by="lane 7, aggregator down", reason=held, at=1)] if held else []
     return CampaignDocument(
         id=A, spec={}, status=status, reason=reason, revision=3, created=1, updated=1, recipients=4, holds=holds
     )
@@ -154,7 +154,7 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     monkeypatch.setattr(lane_outage, "PAUSE", 0.0)
     breaker, log = AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
     said = Said(breaker, suspend_after=0.3)
-    for record in (owner(), control(), work([0, 1, 2, 3])):
+    for record in (owner(), control(), work([0, 1, 2, 3]), sender_terms(aggregator="down")):
         log.add(record)
     log.state.table.release(1 << 50)
     said.documents[A] = document()
@@ -173,7 +173,7 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     said.look(log.state)
     (held,) = said.take()
     assert isinstance(held, Suspension)
-    assert (held.suspended, held.by, held.reason) == (True, "lane 7", note.reason)
+    assert (held.suspended, held.by, held.reason) == (True, "lane 7, aggregator down", note.reason)
     said.documents[A] = document("suspended", note.reason, note.reason)
     said.look(log.state)
     assert said.take() == []
@@ -190,7 +190,7 @@ async def test_a_lane_says_why_suspends_and_takes_it_back(monkeypatch: pytest.Mo
     said.look(log.state)
     (free,) = said.take()
     assert isinstance(free, Suspension)
-    assert (free.suspended, free.reason, free.by) == (False, "", "lane 7")
+    assert (free.suspended, free.reason, free.by) == (False, "", "lane 7, aggregator down")
     said.documents[A] = document()
     said.look(log.state)
     assert said.take() == []
@@ -205,7 +205,7 @@ async def test_a_throttled_account_says_until_when_and_takes_it_back(monkeypatch
         said = Said(breaker)
         woken: list[float] = []
         breaker.join(lambda: woken.append(breaker.held))
-        for record in (owner(), control(), work([0, 1, 2, 3])):
+        for record in (owner(), control(), work([0, 1, 2, 3]), sender_terms(aggregator="down")):
             log.add(record)
         log.state.table.release(1 << 50)
         said.documents[A] = document()
@@ -235,7 +235,7 @@ async def test_the_next_owner_withdraws_what_the_last_one_announced(monkeypatch:
     for stored, kind in ((document("suspended", reason, reason), Suspension), (document(reason=reason), Note)):
         breaker, log = AggregatorBreaker("down", None, LIMIT), Log()  # type: ignore[arg-type]
         said = Said(breaker)
-        for record in (owner(), control(), work([0, 1, 2, 3])):
+        for record in (owner(), control(), work([0, 1, 2, 3]), sender_terms(aggregator="down")):
             log.add(record)
         log.state.table.release(1 << 50)
         said.documents[A] = stored

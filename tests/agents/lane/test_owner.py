@@ -26,30 +26,41 @@ from agents.app import GROUP, build
 from agents.context import Context
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.owner import LaneOwner, LogReader
-from agents.lane.route import Route
+from agents.lane.route import Route, Routes
 from agents.runner import Output
 from agents.traces import Traces, eligibility_of
+from cli.accounts.book import book_of_file
 from loadtest.aggregator.submissions import Submissions
 from pipeline.lane.checkpoint import parts, snapshot
 from pipeline.lane.state import LaneState
 from pipeline.sending import driver as lane_driver
 from pipeline.sending.effects import Write
-from pipeline.timing.quiet_hours import QuietHours
+from pipeline.sending.outage.aggregator import LaneAggregator
 from schemas import topics
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.ids import bucket, partition_of_bucket
-from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, Result, ResultGroup, Work
+from schemas.lane import LANES, CheckpointPart, Heartbeat, Intent, LaneRecord, Result, ResultGroup, Work, flight_id
 from schemas.reasons import Reason
 from schemas.wire import encode
+from tests.accounts import write_accounts
 from tests.agents.test_traces import Kept
 from tests.agents.test_traces import made as traces_to
 from tests.agents.worker import started, until
 from tests.loadtest.test_aggregator import SECRET, simulator
 from tests.otlp import collecting
-from tests.pipeline.lane.records import A, Log, control, intent, owner, result, work
+from tests.pipeline.lane.records import DEMO, A, Log, control, intent, owner, result, sender_terms, work
 from tests.stack import Server
 
 LANE = 1
+ACCOUNTS = f"""
+[accounts.demo]
+site_name = "Harbor & Pine"
+segments_per_second = 5000
+[accounts.demo.senders.main]
+number = "+18885550100"
+segments_per_second = 5000
+lanes = [{LANE}]
+"""
 READER = LogReader(rewind=lambda lane, offset: None, move_mark=lambda lane, offset: None, is_member=lambda: True)
 
 
@@ -78,6 +89,36 @@ class Nobody:
         pass
 
 
+class OneRoute(Routes):
+    """Whatever a sender's aggregator is called, it is this one."""
+
+    def __init__(self, port: Any, in_flight: int) -> None:
+        breaker = AggregatorBreaker("any", port, 5)
+        seen = LaneAggregator(breaker, 500, in_flight, port.settled_after, lambda: not port.is_busy)
+        self.route = Route(port, breaker, seen)
+
+    def get(self, name: str) -> Route:
+        return self.route
+
+    def all(self) -> list[Route]:
+        return [self.route]
+
+
+def breaker_of(made: LaneOwner) -> AggregatorBreaker:
+    route = made._routes.get("any")
+    assert route is not None
+    return route.breaker
+
+
+def on_the_way(made: LaneOwner) -> int:
+    """INTENTs that are written and not read back."""
+    return sum(channel.proposer.way.intents for channel in made.driver.channels.all())
+
+
+def in_line(made: LaneOwner) -> int:
+    return sum(channel.line.count for channel in made.driver.channels.all())
+
+
 @contextlib.asynccontextmanager
 async def owning(
     kafka: Server,
@@ -90,39 +131,28 @@ async def owning(
     broker = Kafka(bootstrap=kafka.address, partitions=2, lanes=2)
     settings = Settings(kafka=broker, worker=Worker(in_flight=in_flight))
     context = Context(settings, "tested")
+    context.accounts = book_of_file(None, settings)
     context._producer = Producer(settings.kafka)
     context.traces = traces
-    port: Any = aggregator or Nobody()
-    breaker = AggregatorBreaker("tested", port, 5)
-    quiet = QuietHours("none")
-    route = Route(
-        aggregator=port,
-        account="demo",
-        sender="+1",
-        rate=1000.0,
-        batch=500,
-        carrier_daily={},
-        breaker=breaker,
-        quiet=quiet,
-    )
+    routes = OneRoute(aggregator or Nobody(), in_flight)
     with tempfile.TemporaryDirectory() as folder:
-        made = LaneOwner(LANE, context, route, reader or READER, Journal(Path(folder) / "0-tested.journal"))
+        made = LaneOwner(LANE, context, routes, reader or READER, Journal(Path(folder) / "0-tested.journal"))
         yield made
         await made.release(2)
         await made.close()
-    await breaker.close()
+    await routes.route.breaker.close()
     await context._producer.close()
 
 
 def running(count: int, made: LaneOwner, **more: Any) -> list[LaneRecord]:
     people = [located(work(list(range(count)), at=now_ms()))] if count else []
-    return [owner(made.driver.claim.nonce), control(at=now_ms(), **more), *people]
+    return [owner(made.driver.claim.nonce), control(at=now_ms(), **more), *people, sender_terms()]
 
 
 def away(made: LaneOwner) -> None:
     for _ in range(5):
-        made._breaker.record_result([SubmitOutcome("retry", "connect")])
-    assert made._breaker.rule.state == "open"
+        breaker_of(made).record_result([SubmitOutcome("retry", "connect")])
+    assert breaker_of(made).rule.state == "open"
 
 
 def log_end(kafka: Server) -> int:
@@ -146,13 +176,13 @@ async def test_no_intent_is_written_while_the_aggregator_is_away_and_then_one_of
         await until(lambda: made.driver.state.table.ready_count == 10)
         await asyncio.sleep(0.7)
         assert made.active
-        assert (made.driver.proposer.out, log_end(own_kafka)) == (0, end)
-        made._breaker.rule.record_health_check(0.0, "", 0.0)
+        assert (on_the_way(made), log_end(own_kafka)) == (0, end)
+        breaker_of(made).rule.record_health_check(0.0, "", 0.0)
         made.wake()
         await until(lambda: log_end(own_kafka) == end + 1)
         await asyncio.sleep(0.7)
         assert log_end(own_kafka) == end + 1
-        ((_, start, stop),) = made.driver.proposer.picked.slices()
+        ((_, start, stop),) = made.driver.channels.proposals.picked.slices()
         assert stop - start == 1
 
 
@@ -174,11 +204,11 @@ async def test_it_writes_heartbeats_that_say_whether_its_aggregator_works(
         await made.assign()
         await read(made, running(0, made), 0)
         await until(lambda: sum(isinstance(record, Heartbeat) for record in written) >= 2)
-        assert {(item.epoch, item.able) for item in written if isinstance(item, Heartbeat)} == {
-            (made.driver.state.epoch, True)
+        assert {(item.epoch, *item.down) for item in written if isinstance(item, Heartbeat)} == {
+            (made.driver.state.epoch,)
         }
         away(made)
-        await until(lambda: any(isinstance(item, Heartbeat) and not item.able for item in written))
+        await until(lambda: any(isinstance(item, Heartbeat) and item.down == ["any"] for item in written))
 
 
 async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) -> None:
@@ -189,8 +219,8 @@ async def test_a_deadline_holds_while_the_aggregator_is_away(own_kafka: Server) 
         end = log_end(own_kafka)
         await read(made, running(10, made, deadline=now_ms() + 300), 0)
         await until(lambda: log_end(own_kafka) == end + 1)
-        assert made.driver.proposer.out == 0  # a Drop, no INTENT
-        assert sum(stop - start for _, start, stop in made.driver.proposer.picked.slices()) == 10
+        assert on_the_way(made) == 0  # a Drop, no INTENT
+        assert sum(stop - start for _, start, stop in made.driver.channels.proposals.picked.slices()) == 10
 
 
 async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_kafka: Server) -> None:
@@ -202,7 +232,7 @@ async def test_a_slice_whose_intent_is_older_than_the_outage_is_held_back(own_ka
         await read(made, [intent(made.driver.state.epoch, [(2, 0, 5)], at=now_ms())], at)
         await until(lambda: log_end(own_kafka) > end)
         await made.drained()
-        assert made.driver.state.flights[at].count == 5
+        assert made.driver.state.flights[flight_id(at, 0)].count == 5
 
 
 class Hanging(Nobody):
@@ -213,7 +243,7 @@ class Hanging(Nobody):
         self.taken = 0
         self.answers = asyncio.Event()
 
-    async def submit(self, sender: str, batch: list[Submission], *_: Callable[[], Any]) -> Any:
+    async def submit(self, batch: list[Submission], *_: Callable[[], Any]) -> Any:
         self.taken += len(batch)
         await self.answers.wait()
         return [SubmitOutcome("accepted")] * len(batch)
@@ -243,7 +273,7 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
             await asyncio.sleep(0.01)
         # A second's worth is with the aggregator in slices of 50; nobody knows when there will be room for another.
         assert aggregator.taken == 1000
-        assert (made.driver.under_way, made.driver.line.count, made.driver.proposer.out) == (20, 0, 0)
+        assert (made.driver.under_way, in_line(made), on_the_way(made)) == (20, 0, 0)
         assert made.driver.state.waiting == 1500
         made._submissions.cancel()
 
@@ -251,7 +281,7 @@ async def test_nobody_has_an_intent_while_the_limit_is_full(own_kafka: Server) -
 class Refusing(Nobody):
     """An aggregator that accepts the first three of a batch, refuses one, and has no time for the rest."""
 
-    async def submit(self, sender: str, batch: list[Submission], *_: Callable[[], Any]) -> Any:
+    async def submit(self, batch: list[Submission], *_: Callable[[], Any]) -> Any:
         first = [*[SubmitOutcome("accepted")] * 3, SubmitOutcome("rejected", "code:30003")]
         return first + [SubmitOutcome("retry", "http:503")] * (len(batch) - 4)
 
@@ -266,7 +296,7 @@ async def test_the_spans_of_a_slice_have_its_delay_its_wait_and_what_became_of_w
         now = now_ms()
         people = located(work([*range(500, 510)], at=now - 5_000, dues=[(2, now - 5_000), (8, now - 1_000)]))
         people.reasons = ["", Reason.QUIET_HOURS]
-        at = await read(made, [owner(made.driver.claim.nonce), control(at=now), people], 0)
+        at = await read(made, [owner(made.driver.claim.nonce), control(at=now), people, sender_terms()], 0)
         flight = intent(made.driver.state.epoch, [(2, 0, 2), (2, 2, 10)], at=now)
         at = await read(made, [flight], at)
         await until(lambda: any(item.topic == "lanes" for item in reported))
@@ -356,7 +386,7 @@ async def test_a_slice_that_waits_for_a_connection_is_not_under_way_and_is_check
         at = await read(made, [intent(epoch, [(2, n, n + 50)], at=now_ms()) for n in range(0, 200, 50)], at)
         await until(lambda: aggregator.taken == 100)
         await asyncio.sleep(0.2)
-        assert (aggregator.taken, made.driver.under_way, made.driver.line.count) == (100, 4, 2)
+        assert (aggregator.taken, made.driver.under_way, in_line(made)) == (100, 4, 2)
         if paused:
             await read(made, [control(state="paused", revision=2, at=now_ms())], at)
         aggregator.answers.set()
@@ -373,11 +403,11 @@ async def test_a_chunk_that_cannot_be_picked_from_leaves_the_queue_with_a_letter
         poison = work([50, 51], at=now_ms())
         poison.zones = ["nowhere"]
         start = [owner(made.driver.claim.nonce), control(at=now_ms()), poison]
-        await read(made, [*start, located(work(list(range(10)), at=now_ms()))], 0)
+        await read(made, [*start, located(work(list(range(10)), at=now_ms())), sender_terms()], 0)
         await until(lambda: log_end(own_kafka) >= end + 2)
-        slices = sorted(made.driver.proposer.picked.slices())
+        slices = sorted(made.driver.channels.proposals.picked.slices())
         assert slices == [(2, 0, 2), (3, 0, 10)]
-        assert made.driver.proposer.out == 1  # an INTENT for the neighbours, a Drop for the others
+        assert on_the_way(made) == 1  # an INTENT for the neighbours, a Drop for the others
         await made.outbox.drained()
 
 
@@ -390,7 +420,7 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
     own_kafka: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def defective(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> Any:
-        if offset == 3:
+        if offset == 4:
             raise KeyError("a defect")
         return fold(state, offset, record, raw)
 
@@ -411,14 +441,14 @@ async def test_a_record_that_cannot_be_folded_is_passed_over_with_a_letter(
         away(made)
         await made.assign()
         poison = work([50, 51], at=now_ms())
-        wrong = result(5, ResultGroup(outcome="retry", indices=[99]))
+        wrong = result(6, ResultGroup(outcome="retry", indices=[99]))
         flight = intent(1, [(2, 0, 5)], at=now_ms())
         await read(made, [*running(10, made), poison, work([60], at=now_ms()), flight, wrong], 0)
         assert made.driver.state.waiting == 6  # five of the ten, and the neighbour
         await made.outbox.drained()
     # What is wrong in a RESULT in several ways has several letters of one origin, which counts once.
     actual = {letter.offset: to_bytes(letter.value) for letter in letters}
-    assert actual == {3: encode(poison), 6: encode(wrong)}
+    assert actual == {4: encode(poison), 7: encode(wrong)}
     assert letters[0].error == "KeyError: 'a defect'"
 
 
@@ -467,7 +497,9 @@ async def test_a_lane_that_comes_back_continues_at_once_and_another_workers_lane
         await made.assign()
         await read(made, [*[owner("somebody", now_ms())] * others, owner(made.driver.claim.nonce, now_ms())], at)
         assert made.active
-        assert (made.driver._window.wait(monotonic(), 900) > 0) == bool(others)
+        sender = made.driver.channels.roster.get(DEMO)
+        assert sender is not None
+        assert (sender.flow.window.wait(monotonic(), 900) > 0) == bool(others)
 
 
 @pytest.mark.parametrize("part_bytes", [64, 1_000_000], ids=["many", "one"])
@@ -548,9 +580,9 @@ async def test_the_mark_moves_with_a_checkpoint_only_and_a_restart_sends_nothing
             kafka=Kafka(bootstrap=own_kafka.address, partitions=2, lanes=2),
             data=tmp_path / "data",
             aggregators={"local": HttpBatchSettings.model_validate({"url": f"{url}/v1/messages", "secret": SECRET})},
-            accounts=_accounts(),
             worker=Worker(checkpoint_bytes=100_000),
         )
+        write_accounts(own_kafka.address, ACCOUNTS)
         producer = Producer(settings.kafka)
         await _write(producer, control(at=now_ms(), transactional=True))
         await _write(producer, work(list(range(100)), at=now_ms()))
@@ -592,11 +624,6 @@ def _stage(app: Any, stages: list[tuple[bool, bool, float | None]]) -> tuple[boo
     )
     stages.append(actual)
     return actual
-
-
-def _accounts() -> Any:
-    sender = {"number": "+18885550100", "segments_per_second": 5000, "lanes": [LANE]}
-    return {"demo": {"site_name": "Harbor & Pine", "segments_per_second": 5000, "senders": {"main": sender}}}
 
 
 async def _write(producer: Producer, record: LaneRecord) -> None:

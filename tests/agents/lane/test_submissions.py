@@ -8,7 +8,6 @@ from adapters.ports import SubmitOutcome
 from agents.lane.breaker import AggregatorBreaker
 from agents.lane.route import Route
 from agents.lane.submissions import Submissions
-from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics
 
 LANE = 77
@@ -27,18 +26,9 @@ def counted(metric: metrics.Counter, **labels: str) -> dict[str, float]:
 
 def test_outcomes_are_counted_by_lane_and_what_was_not_taken_by_reason() -> None:
     nothing: Any = None
-    route = Route(
-        aggregator=nothing,
-        account="demo",
-        sender="+1",
-        rate=1.0,
-        batch=500,
-        carrier_daily={},
-        quiet=QuietHours("cautious"),
-        breaker=AggregatorBreaker("tested-counts", nothing, 5),
-    )
-    submissions = Submissions(LANE, route, nothing, nothing, nothing)
-    submissions._count([SubmitOutcome("accepted")] * 98)
+    route = Route(nothing, AggregatorBreaker("tested-counts", nothing, 5), nothing)
+    submissions = Submissions(LANE, nothing, nothing, nothing, nothing)
+    submissions._count([SubmitOutcome("accepted")] * 98, route)
     assert counted(metrics.LANE_MESSAGES, lane=str(LANE)) == {"accepted": 98}
     assert not counted(metrics.FAILURES, aggregator="tested-counts", stage="submission")
     submissions._count(
@@ -49,7 +39,8 @@ def test_outcomes_are_counted_by_lane_and_what_was_not_taken_by_reason() -> None
             SubmitOutcome("rejected", "code:99002"),
             SubmitOutcome("retry", "throttled"),
             SubmitOutcome("unknown", "an adapter's own words"),
-        ]
+        ],
+        route,
     )
     assert counted(metrics.LANE_MESSAGES, lane=str(LANE)) == {"accepted": 99, "rejected": 3, "retry": 1, "unknown": 1}
     assert counted(metrics.FAILURES, aggregator="tested-counts", stage="submission") == {

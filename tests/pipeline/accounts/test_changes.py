@@ -179,6 +179,20 @@ def test_a_removed_sender_holds_its_campaigns_until_it_is_back() -> None:
     assert removed(back) == {(HOME, "main"): False}
 
 
+def test_a_repeated_removal_holds_its_campaigns_again_and_a_repeated_return_lets_them_go_again() -> None:
+    """Whoever died after the document was written may have told nobody."""
+    taken = command(removal("main", revisions(SHOP)["main"]), id="x", at=AT + 1, suspend=True)
+    first = apply(SHOP, taken, world(WAITING))
+    gone = kept(SHOP, first, "x")
+    again = apply(gone, taken, world(WAITING))
+    assert holds(again) == holds(first)
+    held_one = WaitingCampaign("c0000001", "main", (HOME,), ("sender demo/main",))
+    back = command(change("main", revisions(gone)["main"]), id="y", at=AT + 2)
+    returned = apply(gone, back, world(held_one))
+    there = kept(gone, returned, "y")
+    assert holds(apply(there, back, world(held_one))) == holds(returned)
+
+
 def test_an_inactive_account_is_out_of_its_lanes_until_it_is_active_again() -> None:
     seen = revisions(SHOP)[""]
     off = apply(SHOP, command(change("", seen, active=False), id="x", at=AT + 1, suspend=True), world(WAITING))

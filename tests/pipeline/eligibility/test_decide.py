@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.accounts.prices import compiled
 from pipeline.campaign.plan import CampaignPlan, compile_plan
 from pipeline.campaign.when import dues
 from pipeline.content.outgoing import LinkSigner
@@ -22,6 +23,7 @@ from pipeline.limits.caps import Limit, account_limits
 from pipeline.limits.smart_sending import Spacing, check_and_reserve, identity_of, read_blocker
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.account import account_tag
+from schemas.accounts import PriceListSpec
 from schemas.chunk import RecipientChunk
 from schemas.feedback import Consent
 from schemas.lane import LANES
@@ -72,6 +74,25 @@ def test_all_go_to_one_lane_with_their_columns() -> None:
     assert work.segments == [1, 1, 1, 1]
     assert work.fields == {"first_name": ["Name0", "Name1", "Name2", "Name3"]}
     assert table
+
+
+def test_a_price_is_that_of_the_day_on_which_the_message_is_due() -> None:
+    entries = [
+        {"from": "2000-01-01", "country": "US", "price": "0.01"},
+        {"from": "2027-01-16", "country": "US", "price": "0.02"},
+        {"from": "2000-01-01", "country": "US", "network": "T-Mobile", "price": "0.005"},
+    ]
+    prices = compiled(PriceListSpec.model_validate({"prices": entries}))
+    carriers = {"first_name": ["a", "b"], "carrier": ["", "t-mobile"]}
+    for send_at, price in (("2027-01-15T23:59:00Z", 10_000), ("2027-01-16T00:00:00Z", 20_000)):
+        made = compile_plan(
+            document(send_at=send_at, smart_sending_hours=0), replace(TERMS, prices=prices, carriers=True)
+        )
+        assert "carrier" in made.fields
+        [(_, work)] = decide(
+            chunk(2, 0, countries=["US"], country=[0, 0], fields=carriers), made, {}, OptOuts(), NOW
+        ).work
+        assert work.prices == [price, 5_000]
 
 
 def test_each_reason_and_its_columns_left_out() -> None:

@@ -85,6 +85,16 @@ def test_a_campaign_that_reaches_few_or_no_recipients_gets_a_warning(
     assert warning in whats(actual.warnings)
 
 
+def test_who_has_no_price_is_named_and_forbids_a_launch_that_nobody_else_would_get() -> None:
+    some = reviewed(outcome=Rehearsal(recipients=100, skipped=Counter(no_price=10), going=90, segments=90))
+    assert "10 recipients are skipped: the account's price list has no price" in whats(some.warnings)
+    assert some.problems == ()
+    nobody = reviewed(outcome=Rehearsal(recipients=100, skipped=Counter(no_price=60, opted_out=40)))
+    (problem,) = nobody.problems
+    assert problem.what.startswith("nobody who could get it has a price")
+    assert problem.code != NOBODY_REACHED, "launch --allow-empty does not help"
+
+
 def survey_of(text: str, first_names: list[str]) -> TextEstimate:
     template = compile_template(text)
     renderer = compile_lane_message(LaneMessage(text=text, links=[]))
