@@ -8,7 +8,7 @@ from pipeline.accounts.prices import PriceList, compiled
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.accounts import PriceListSpec
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -25,7 +25,7 @@ def priced(other: str = "", **countries: str) -> PriceList:
 TERMS = Terms(
     site_name="Harbor & Pine",
     store_zone="America/New_York",
-    lanes=(4, 2),
+    senders=[LaunchedSender(sender="main", country="US", lanes=[4, 2], rate=100.0)],
     prices=priced(US="0.0079", other="0.04"),
     link_base="https://hp.example",
     segments_per_second=100.0,
