@@ -26,7 +26,7 @@ from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 5
+FORM = 6
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -49,6 +49,7 @@ class _Flight(msgspec.Struct, array_like=True):
     campaign: str
     message: int
     sender: tuple[str, str]
+    aggregator: str
     brand: tuple[str, str]
     day: int
     slices: list[Slice]
@@ -132,6 +133,7 @@ def _flight(f: Flight) -> _Flight:
         campaign=f.key[0],
         message=f.key[1],
         sender=f.sender,
+        aggregator=f.aggregator,
         brand=f.brand,
         day=f.day,
         slices=f.slices,
@@ -177,6 +179,7 @@ def restore(*plain: Snapshot) -> LaneState:
             epoch=f.epoch,
             key=(f.campaign, f.message),
             sender=f.sender,
+            aggregator=f.aggregator,
             brand=f.brand,
             day=f.day,
             slices=f.slices,

@@ -170,6 +170,7 @@ def _fly(state: LaneState, offset: int, index: int, intent: Intent) -> Flight | 
         epoch=intent.epoch,
         key=(pick.campaign, pick.message),
         sender=sender,
+        aggregator=state.aggregator_of(sender),
         brand=state.brand_of(sender),
         day=state.day(sender[0], intent.at),
         slices=[slice_ for slice_, _ in taken],

@@ -57,6 +57,8 @@ class Flight:
     epoch: int
     key: Key
     sender: SenderId
+    aggregator: str
+    """Where it goes, by the sender's terms at its INTENT: whoever asks what became of it asks there."""
     brand: Brand
     day: int
     """The brand's day (proleptic Gregorian ordinal) that its segments count for."""
@@ -196,6 +198,11 @@ class LaneState:
         """What the lane knows of a sender that may submit; None if there is none."""
         terms = self.senders.get(sender)
         return None if terms is None or terms.removed else terms
+
+    def aggregator_of(self, sender: SenderId) -> str:
+        """The name of a sender's aggregator; "" where nothing is known of it."""
+        terms = self.senders.get(sender)
+        return "" if terms is None else terms.aggregator
 
     def brand_of(self, sender: SenderId) -> Brand:
         """The brand whose limits per carrier and day hold for a sender."""

@@ -382,7 +382,7 @@ class LaneDriver(Generic[T]):
             return
         elsewhere = [flight.id for flight in flights if self._aggregator_of(flight) != channel.proposer.aggregator]
         if elsewhere:
-            # A sender has got another aggregator since the INTENT was written.
+            # The senders of an INTENT got different aggregators while it was written.
             effects.append(self._handed_over(elsewhere, now))
         here = [flight for flight in flights if flight.id not in elsewhere]
         ready = [queued for flight in here if (queued := self._queued(flight, now, effects)) is not None]
@@ -459,8 +459,7 @@ class LaneDriver(Generic[T]):
         return list(self.outages.values())
 
     def _aggregator_of(self, flight: Flight) -> LaneAggregator | None:
-        terms = self.state.senders.get(flight.sender)
-        return None if terms is None else self._around.aggregator(terms.aggregator)
+        return self._around.aggregator(flight.aggregator)
 
     def _advance(self, channel: Channel, now: Instant, effects: list[Effect[T]]) -> WakeLine | AwaitConsents | None:
         """Advance the head of a line as far as possible, then the slices behind it. Returns what it waits for if a

@@ -122,8 +122,10 @@ class LastCheck:
         return all(now_held is None for then, now_held in zip(checked.held, held_now, strict=True) if then is None)
 
     def _held_back(self, state: LaneState, active: bool, flight: Flight, numbers: list[int], now: int) -> Held:
-        """Why the campaign's state, quiet hours or an opt-out hold each recipient back; None for those who may go."""
-        if not (active and self._knows_consents()) or state.terms_of(flight.sender) is None:
+        """Why the terms of the sender, the campaign's state, quiet hours or an opt-out hold each recipient back; None
+        for those who may go."""
+        terms = state.terms_of(flight.sender)
+        if not (active and self._knows_consents()) or terms is None or terms.aggregator != flight.aggregator:
             return held_all(len(numbers), now)
         account = flight.sender[0]
         control = state.campaigns[flight.key[0]]

@@ -87,8 +87,9 @@ class Line:
             flow.ahead += segments
 
     def pause(self, now: float) -> float:
-        """Seconds until the limits have room for the head at the earliest (0: now); ask again after that."""
-        if self.connecting:
+        """Seconds until the limits have room for the head at the earliest (0: now); ask again after that. While it
+        gets a connection it is not asked; once it has one, another line may have used up a limit that they share."""
+        if self.connecting and not self.connected:
             return 0.0
         if self._until is not None and now < self._until:
             return self._until - now

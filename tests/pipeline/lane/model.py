@@ -75,6 +75,8 @@ class ModelFlight:
     sender: SenderId
     day: tuple[tuple[str, str], int]
     """The brand, and its day, that it counts for."""
+    via: str
+    """The aggregator."""
     given_back: set[Place] = field(default_factory=set)
     orphan: bool = False
     resent: bool = False
@@ -241,12 +243,16 @@ class Model:
             self.nonce,
             sender,
             (self._brand(sender), self._day(sender, at)),
+            self._via(sender),
         )
         self.flights[offset, index] = flight
         for person in seats:
             person.waiting = False
             if person.carrier:
                 self.used[*flight.day, person.carrier.lower()] += person.segments
+
+    def _via(self, sender: SenderId) -> str:
+        return self.senders[sender].aggregator if sender in self.senders else ""
 
     def _brand(self, sender: SenderId) -> tuple[str, str]:
         return sender[0], self.senders[sender].brand if sender in self.senders else ""
@@ -495,10 +501,10 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     )
     assert all(uncertain[p.place] == p.uncertain for p in model.people.values() if p.waiting)
     assert {
-        divmod(name, 1024): (f.sender, f.orphan, f.resent, f.asking, _seats(f.slices, f.attempts))
+        divmod(name, 1024): (f.sender, f.aggregator, f.orphan, f.resent, f.asking, _seats(f.slices, f.attempts))
         for name, f in state.flights.items()
     } == {
-        name: (f.sender, f.orphan, f.resent, f.asking, [(p.place, attempt) for p, attempt in f.seats])
+        name: (f.sender, f.via, f.orphan, f.resent, f.asking, [(p.place, attempt) for p, attempt in f.seats])
         for name, f in model.flights.items()
     }
     assert set(state.resent) == {name for name, f in state.flights.items() if f.orphan and f.resent}

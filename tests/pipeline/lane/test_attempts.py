@@ -135,6 +135,7 @@ def test_throttled_messages_are_not_left_behind_for_minutes() -> None:
         epoch=1,
         key=("c", 0),
         sender=("demo", "main"),
+        aggregator="any",
         brand=("demo", ""),
         day=0,
         slices=[(0, 0, 1)],

@@ -348,6 +348,8 @@ def chunk_of(n: int, r: random.Random) -> Work:
     return Work(
         campaign=A,
         message=0,
+        account="demo",
+        sender="main",
         at=1_763_900_000_000,
         ordinals=ordinals,
         numbers=[r.randrange(12_010_000_000, 19_899_999_999) for _ in range(500)],

@@ -356,6 +356,7 @@ class World:
                 epoch=intent.epoch,
                 key=(chosen.campaign, chosen.message),
                 sender=DEMO,
+                aggregator="any",
                 brand=("demo", ""),
                 day=0,
                 slices=chosen.slices,

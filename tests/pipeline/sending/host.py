@@ -129,10 +129,12 @@ class Scene:
             for host in self.owners:
                 host.read()
 
-    def queue(self, campaign: str, sender: SenderId, recipients: int, first: int = 0, **more: Any) -> None:
-        """People wait for a campaign's message from a sender."""
-        for start in range(first, first + recipients, 500):
-            stop = min(start + 500, first + recipients)
+    def queue(
+        self, campaign: str, sender: SenderId, recipients: int, first: int = 0, chunk: int = 500, **more: Any
+    ) -> None:
+        """People wait for a campaign's message from a sender, so many in each WORK."""
+        for start in range(first, first + recipients, chunk):
+            stop = min(start + chunk, first + recipients)
             self.add(self.work(campaign, sender, range(start, stop), **more))
 
     def work(self, campaign: str, sender: SenderId, people: range, carrier: str = "", segments: int = 1) -> Work:
@@ -182,6 +184,8 @@ class Host:
         self._position = begin
         self._next_turn: float | None = None
         self._line_at: float | None = None
+        self._via: dict[int, str] = {}
+        """Aggregators by INTENT."""
         self.claimed: list[Claimed] = []
         self.late: list[tuple[SenderId, float]] = []
         """How late each flight was that was handed over, in seconds."""
@@ -235,7 +239,8 @@ class Host:
                 scene.after(READ_BACK, partial(self._reaches_the_log, effect, record))
             case Report(record):
                 scene.after(READ_BACK, partial(scene.add, record))
-            case Connect(intent):
+            case Connect(intent, aggregator):
+                self._via[intent] = aggregator
                 scene.after(0.0, lambda: self._call(lambda: self.driver.on_connected(intent, scene.now)))
             case HandOver():
                 self._hand_over(effect)
@@ -273,9 +278,8 @@ class Host:
         self.late += [(sender, late) for (sender, _), late in zip(slice_.parts, slice_.late, strict=True)]
         at = START_MS + 1000 * (sent + LATENCY / 2)
         for item in slice_.batch:
-            terms = self.driver.state.senders[item.sender]
             scene.arrivals.append(
-                Arrival(at, *item.sender, item.campaign, item.segments, item.carrier, terms.aggregator)
+                Arrival(at, *item.sender, item.campaign, item.segments, item.carrier, self._via[slice_.intent])
             )
         answers = [Answer() for _ in slice_.batch]
         scene.after(

@@ -28,16 +28,17 @@ from pipeline.sending.effects import (
     WakeLine,
     Write,
 )
+from pipeline.sending.outage.aggregator import LaneAggregator
 from pipeline.sending.outage.breaker import Breaker
 from pipeline.sending.ownership.claiming import CLAIM_SECONDS
 from pipeline.sending.ownership.replay import STUCK_SECONDS
-from pipeline.sending.picking.proposing import Limits, flow_of
 from pipeline.sending.submitting.last_check import CHECK_HOLDS_SECONDS
 from pipeline.sending.submitting.submission import STALE_MS
+from pipeline.timing.quiet_hours import QuietHours
 from schemas.lane import Drop, Heartbeat, Intent, LaneRecord, Owner
 from schemas.reasons import Reason
 from schemas.wire import encode
-from tests.pipeline.lane.records import control, intent, owner, work
+from tests.pipeline.lane.records import control, flight_of, intent, owner, sender_terms, work
 
 RATE = 1000.0
 SLICE = 50
@@ -64,7 +65,7 @@ class AnyBreaker:
 class Lane:
     """A driver, what it has been told of the world, and its log, which this test reads back to it when it likes."""
 
-    def __init__(self, rate: float = RATE, slots: int = 100, batch: int = 500) -> None:
+    def __init__(self, rate: float = RATE, in_flight: int = 16, batch: int = 500) -> None:
         self.now = Instant(1_000_000, 100.0, 100.0)
         self.blocked: set[int] = set()
         self.unreadable: set[int] = set()
@@ -72,17 +73,20 @@ class Lane:
         self.breaker = AnyBreaker(Breaker(3))
         self.log: list[LaneRecord] = []
         self.effects: list[Any] = []
-        limits = Limits(rate=rate, batch=batch, slots=slots, carrier_daily={})
+        self.rate = rate
+        aggregator = LaneAggregator(self.breaker, batch, in_flight, 1.0, lambda: self.has_connection)
         around = Surroundings(
-            breaker=self.breaker,
-            blocked=lambda numbers: [Reason.OPTED_OUT if number in self.blocked else "" for number in numbers],
+            aggregator={"any": aggregator}.get,
+            blocked=lambda account, numbers: [
+                Reason.OPTED_OUT if number in self.blocked else "" for number in numbers
+            ],
+            quiet=lambda account: QuietHours("cautious"),
             knows_consents=lambda: self.is_current,
-            has_connection=lambda: self.has_connection,
             is_member=lambda: self.is_member,
             document=lambda campaign: None,
             prepare=self._prepare,
         )
-        self.driver = LaneDriver(1, "w", limits, flow_of(limits), Terms(1.0, 60.0, 10_000), around)
+        self.driver = LaneDriver(1, "w", Terms(60.0, 10_000), around)
 
     def _prepare(self, state: LaneState, flight: Flight) -> Prepared[int]:
         numbers: list[int] = []
@@ -130,11 +134,12 @@ class Lane:
         (record,) = self.written(Owner)
         people = [work(list(range(count)), at=self.now.ms)] if count else []
         self.read(record, control(at=self.now.ms, transactional=True, **more), *people)
+        self.read(sender_terms(rate=self.rate, at=self.now.ms))
 
     def connect(self) -> list[Any]:
         """Give the head of the line the connection that it asked for."""
-        assert len(self.take(Connect)) == 1
-        return self.do(self.driver.on_connected(self.now))
+        (connect,) = self.take(Connect)
+        return self.do(self.driver.on_connected(connect.intent, self.now))
 
 
 def test_it_claims_by_the_log_and_acts_only_once_it_has_read_its_own_owner() -> None:
@@ -144,13 +149,13 @@ def test_it_claims_by_the_log_and_acts_only_once_it_has_read_its_own_owner() -> 
     lane.time()
     (record,) = lane.written(Owner)
     assert record.nonce == "mine"
-    lane.read(control(at=lane.now.ms, transactional=True), work([0, 1], at=lane.now.ms))
+    lane.read(control(at=lane.now.ms, transactional=True), work([0, 1], at=lane.now.ms), sender_terms())
     lane.time()
     assert not lane.driver.active
     assert not lane.written(Intent)
     lane.passes(0.5)
     lane.read(record)
-    assert lane.take(Claimed) == [Claimed(4 - 1, 0.5)]
+    assert lane.take(Claimed) == [Claimed(4, 0.5)]
     lane.time()
     assert [item.slices for item in lane.written(Intent)] == [[(1, 0, 2)]]
 
@@ -192,16 +197,22 @@ def test_intents_not_read_back_when_the_lane_is_taken_are_given_back() -> None:
     first, second = lane.take(Write)
     assert isinstance(first.record, Intent)
     assert isinstance(second.record, Intent)
-    lane.do(lane.driver.on_written(first, 3, "", lane.now))
-    lane.do(lane.driver.on_written(second, 4, "", lane.now))
+    lane.do(lane.driver.on_written(first, 4, "", lane.now))
+    lane.do(lane.driver.on_written(second, 5, "", lane.now))
     lane.read(first.record)
     lane.driver.on_released()
     lane.do(lane.driver.give_back(lane.now))
     (report,) = lane.take(Report)
-    assert (report.record.intent, report.record.groups[0].reason) == (4, "handed_over")
+    assert (report.record.flights[0].flight, report.record.flights[0].groups[0].reason) == (
+        flight_of(5),
+        "handed_over",
+    )
     lane.read(second.record)  # the log has it while nobody else has claimed the lane
     (report,) = lane.take(Report)
-    assert (report.record.intent, report.record.groups[0].reason) == (4, "handed_over")
+    assert (report.record.flights[0].flight, report.record.flights[0].groups[0].reason) == (
+        flight_of(5),
+        "handed_over",
+    )
 
 
 def test_slices_are_written_as_the_pace_allows_within_the_slots_and_the_line() -> None:
@@ -220,11 +231,11 @@ def test_a_slow_lane_that_has_fallen_behind_writes_larger_slices() -> None:
     lane.claim(500)
     lane.time()
     (first, *_) = lane.written(Intent)
-    assert first.slices == [(2, 0, 15)], "the whole limit is free"
+    assert first.picks[0].slices == [(2, 0, 15)], "the whole limit is free"
 
 
 def test_no_more_slices_than_slots_are_under_way() -> None:
-    lane = Lane(slots=1)
+    lane = Lane(in_flight=1, batch=SLICE)
     lane.claim(500)
     lane.time()
     (item,) = lane.written(Intent)
@@ -254,10 +265,10 @@ def test_while_all_connections_are_lent_no_second_intent_waits_for_one() -> None
 
 
 def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a_second_later() -> None:
-    lane = Lane(rate=100.0, slots=500)
+    lane = Lane(rate=100.0)
     lane.claim(500)
     for _ in range(100):
-        lane.read(intent(lane.driver.state.epoch, [(2, len(lane.log) - 3, len(lane.log) - 2)], at=lane.now.ms))
+        lane.read(intent(lane.driver.state.epoch, [(2, len(lane.log) - 4, len(lane.log) - 3)], at=lane.now.ms))
         lane.connect()
     handed = lane.take(HandOver)
     assert len(handed) == 100
@@ -266,7 +277,9 @@ def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a
     assert lane.take(WakeLine)
     for item in handed:
         lane.do(lane.driver.on_answer(item.intent, [Answer()], lane.now.seconds, lane.now))
-    assert {group.outcome for report in lane.take(Report) for group in report.record.groups} == {"accepted"}
+    assert {group.outcome for report in lane.take(Report) for group in report.record.flights[0].groups} == {
+        "accepted"
+    }
     lane.passes(0.9)
     lane.do(lane.driver.on_line(lane.now))
     assert not lane.take(Connect)
@@ -286,7 +299,7 @@ def test_the_last_check_holds_back_opted_out_recipients_and_the_others_go() -> N
     assert hand_over.batch == [12125550000 + n for n in range(10) if n != 3]
     lane.do(lane.driver.on_answer(hand_over.intent, [Answer("rejected", "30006")] * 9, None, lane.now))
     (report,) = lane.take(Report)
-    groups = {(group.outcome, group.reason): group.indices for group in report.record.groups}
+    groups = {(group.outcome, group.reason): group.indices for group in report.record.flights[0].groups}
     assert groups["skipped", Reason.OPTED_OUT] == [3]
     assert len(groups["rejected", "30006"] or ()) == 9
 
@@ -298,10 +311,10 @@ def test_a_pause_while_a_slice_waits_for_a_connection_gives_it_back() -> None:
     lane.read(*lane.written(Intent))
     lane.read(control(state="paused", revision=2, at=lane.now.ms, transactional=True))
     lane.connect()
-    assert lane.take(Disconnect) == [Disconnect(3)]
+    assert lane.take(Disconnect) == [Disconnect(4)]
     assert not lane.take(HandOver)
     (report,) = lane.take(Report)
-    assert [(group.outcome, group.reason) for group in report.record.groups] == [("retry", "held_back")]
+    assert [(group.outcome, group.reason) for group in report.record.flights[0].groups] == [("retry", "held_back")]
     lane.read(report.record)
     lane.time()
     assert not lane.written(Intent)
@@ -320,7 +333,7 @@ def test_a_slice_waits_in_its_place_for_opt_outs_until_it_is_stale() -> None:
     assert not lane.take(Report)
     lane.passes(STALE_MS / 1000 + 0.1)
     lane.do(lane.driver.on_line(lane.now))
-    assert [report.record.groups[0].reason for report in lane.take(Report)] == ["held_back"]
+    assert [report.record.flights[0].groups[0].reason for report in lane.take(Report)] == ["held_back"]
 
 
 def test_what_is_written_late_is_checked_again() -> None:
@@ -349,7 +362,7 @@ def test_while_the_breaker_is_open_no_intent_is_written_but_expired_recipients_l
     assert (drop.state, drop.slices) == ("expired", [(2, 0, 10)])
     lane.passes(HEARTBEAT_MS / 1000)
     lane.time()
-    assert [(heartbeat.able, heartbeat.epoch) for heartbeat in lane.written(Heartbeat)] == [(False, 1)]
+    assert [(heartbeat.down, heartbeat.epoch) for heartbeat in lane.written(Heartbeat)] == [(["any"], 1)]
 
 
 def test_a_slice_that_cannot_be_prepared_has_a_result_and_those_behind_it_go() -> None:
@@ -359,14 +372,20 @@ def test_a_slice_that_cannot_be_prepared_has_a_result_and_those_behind_it_go() -
     first, second = lane.written(Intent)
     lane.unreadable = {12125550000}
     lane.read(first, second)
-    assert [report.record.groups[0].outcome for report in lane.take(Report)] == ["rejected"]
+    assert [report.record.flights[0].groups[0].outcome for report in lane.take(Report)] == ["rejected"]
     lane.connect()
-    assert [hand_over.intent for hand_over in lane.take(HandOver)] == [4]
+    assert [hand_over.intent for hand_over in lane.take(HandOver)] == [5]
 
 
 def test_it_asks_what_became_of_a_lost_owners_messages_and_writes_the_answer() -> None:
     lane = Lane()
-    lane.read(owner("dead"), control(unknown="query", transactional=True), work([0, 1, 2]), intent(1, [(2, 0, 2)]))
+    lane.read(
+        owner("dead"),
+        control(unknown="query", transactional=True),
+        work([0, 1, 2]),
+        sender_terms(),
+        intent(1, [(2, 0, 2)]),
+    )
     lane.do(lane.driver.on_assigned("mine", lane.now))
     lane.time()
     lane.read(*lane.written(Owner))
@@ -384,7 +403,7 @@ def test_it_asks_what_became_of_a_lost_owners_messages_and_writes_the_answer() -
     assert len(lookup.ids) == 2
     lane.do(lane.driver.on_lookup(lookup, [Answer(), Answer("retry", "not_seen")], lane.now))
     (report,) = lane.take(Report)
-    assert sorted(group.outcome for group in report.record.groups) == ["accepted", "retry"]
+    assert sorted(group.outcome for group in report.record.flights[0].groups) == ["accepted", "retry"]
 
 
 def test_a_checkpoint_moves_the_mark_only_while_the_lane_is_the_same_owners() -> None:
@@ -440,11 +459,11 @@ def test_garbage_becomes_a_dead_letter_and_reading_continues() -> None:
     lane = Lane()
     lane.claim(10)
     lane.log.append(control())
-    taken, _ = lane.driver.read(3, b"garbage", lane.now)
+    taken, _ = lane.driver.read(4, b"garbage", lane.now)
     effects = [item for raw in taken for item in lane.driver.on_raw(*raw, lane.now)]
     assert [type(effect) for effect in effects] == [Letter]
     assert lane.driver.active
-    assert lane.driver.state.next_offset == 4
+    assert lane.driver.state.next_offset == 5
 
 
 def test_the_host_emits_what_a_cancel_takes_out_of_the_lane() -> None:
@@ -466,7 +485,7 @@ def test_a_slice_says_how_late_it_is_and_a_lane_how_late_its_oldest_due_recipien
     lane.passes(0.5)
     lane.connect()
     (hand_over,) = lane.take(HandOver)
-    assert hand_over.late == 7.5
+    assert hand_over.late == [7.5]
     assert lane.driver.late(lane.now.ms) == 0.0, "nobody waits"
 
 
@@ -486,4 +505,4 @@ def test_while_a_person_holds_a_campaign_nobody_of_it_is_late_and_the_wait_befor
     lane.read(*lane.written(Intent))
     lane.connect()
     (hand_over,) = lane.take(HandOver)
-    assert hand_over.late == 2.0
+    assert hand_over.late == [2.0]
