@@ -19,7 +19,7 @@ from pipeline.sending.picking.picker import Picked, Picks, Room, expired, pick
 from pipeline.sending.picking.poison import find_poison
 from pipeline.sending.picking.proposals import OnTheWay, Proposals
 from pipeline.sending.senders.flow import Flow, Flows, Share
-from pipeline.sending.senders.roster import LaneAccount, LaneSender, carriers_of
+from pipeline.sending.senders.roster import LaneAccount, LaneSender, Waiting, carriers_of
 from pipeline.sending.senders.schedule import Schedule
 from pipeline.sending.submitting.line import Line
 from pipeline.timing.quiet_hours import QuietHours
@@ -84,7 +84,7 @@ class Proposer:
         """Those whose channel this is, with what each may submit."""
         self._rate = 0.0
         self._turns: Schedule[LaneSender | LaneAccount] = Schedule()
-        self._held: dict[LaneAccount, Schedule[LaneSender]] = {}
+        self._waiting: dict[LaneAccount, Waiting] = {}
         """Senders that wait for their account's limit."""
 
     def join(self, sender: LaneSender) -> None:
@@ -98,8 +98,8 @@ class Proposer:
         """The sender is not picked from here anymore."""
         self._rate -= self._senders.pop(sender, 0.0)
         self._turns.remove(sender)
-        for held in self._held.values():
-            held.remove(sender)
+        if (waiting := self._waiting.get(sender.account)) is not None:
+            waiting.senders.remove(sender)
 
     def wake(self, state: LaneState, sender: LaneSender, now: float) -> None:
         """The sender may have something to send."""
@@ -118,10 +118,11 @@ class Proposer:
         returns the seconds until the limits allow more; None if time alone does not change that."""
         effects: list[Plain] = []
         while self._has_a_slot(line, messages):
+            allowed = self.aggregator.breaker.rule.allowance(now.seconds, self.way.intents + under_way)
+            self._block(is_blocked=not allowed)
             at = self._turns.next_at()
             if at is None or at > now.seconds + NOW:
                 return effects, None if at is None else at - now.seconds
-            allowed = self.aggregator.breaker.rule.allowance(now.seconds, self.way.intents + under_way)
             if not allowed:
                 # Deadlines apply even while nothing may be submitted.
                 senders = [sender.id for sender in self._senders]
@@ -129,7 +130,13 @@ class Proposer:
                 return effects + ([] if drop is None else [self._write(drop)]), None
             most = min(self.aggregator.batch, allowed, self._most(line) - messages - self.way.messages)
             effects += self._propose(state, _Draft(most), now)
+        self._block(is_blocked=True)
         return effects, None
+
+    def _block(self, *, is_blocked: bool) -> None:
+        """Say whether this channel can take anything now: others do not wait for one that cannot."""
+        for waiting in self._waiting.values():
+            waiting.is_blocked = is_blocked
 
     def _has_a_slot(self, line: Line, messages: int) -> bool:
         waiting = self.way.intents + line.count
@@ -162,16 +169,17 @@ class Proposer:
     def _from_account(self, state: LaneState, account: LaneAccount, draft: _Draft, now: Instant) -> list[Plain]:
         """Its limit has room again: its senders have their turns, as long as it has."""
         effects: list[Plain] = []
-        held = self._held[account]
+        waiting = self._waiting[account]
         while not draft.is_full and (self._is_shared or not draft.picks):
-            first = held.next_at()
+            first = waiting.senders.next_at()
             if first is None:
                 return effects
-            sender = held.pop(first)
-            assert sender is not None
-            if account.binds and self._account_pause(state, sender, now) > self._early:
-                held.put(sender, URGENT)  # it was the first, and stays so
+            sender = waiting.senders.peek()
+            if account.binds and (
+                not account.is_turn_of(waiting) or self._account_pause(state, sender, now) > self._early
+            ):
                 break
+            waiting.senders.remove(sender)
             effects += self._pick(state, sender, draft, now)
         self._await_account(state, account, now)
         return effects
@@ -184,18 +192,27 @@ class Proposer:
             self._turns.put(sender, now.seconds + pause)
             return []
         account = sender.account
-        if account.binds:
-            held = self._held.setdefault(account, Schedule())
-            if held.next_at() is not None or self._account_pause(state, sender, now) > self._early:
-                held.put(sender, URGENT if _is_urgent(state, sender) else NORMAL)
-                self._await_account(state, account, now)
-                return []
+        if account.binds and self._has_to_wait(state, sender, now):
+            self._await_account(state, account, now)
+            return []
         return self._pick(state, sender, draft, now)
 
+    def _has_to_wait(self, state: LaneState, sender: LaneSender, now: Instant) -> bool:
+        """Whether a sender has to wait for its account's limit; it waits then."""
+        account = sender.account
+        waiting = self._waiting.get(account)
+        if waiting is None:
+            waiting = self._waiting[account] = Waiting(Schedule(account.numbers))
+            account.waiting.append(waiting)
+        waiting.senders.put(sender, URGENT if _is_urgent(state, sender) else NORMAL)
+        is_first = waiting.senders.peek() is sender and account.is_turn_of(waiting)
+        if is_first and self._account_pause(state, sender, now) <= self._early:
+            waiting.senders.remove(sender)
+            return False
+        return True
+
     def _await_account(self, state: LaneState, account: LaneAccount, now: Instant) -> None:
-        held = self._held[account]
-        first = held.next_at()
-        if first is not None:
+        if self._waiting[account].senders.next_at() is not None:
             pause = self._pause(state, account.flow, now) if account.binds else 0.0
             # Not at once: it is looked at until nobody has a turn.
             self._turns.put(account, now.seconds + max(pause, self._early + NOW))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import normal
 from pipeline.sending.senders.flow import Flow, Flows, Share
+from pipeline.sending.senders.schedule import Schedule
 from schemas.lane import AccountTerms, SenderId, SenderTerms
 
 
@@ -24,11 +26,31 @@ class LaneAccount:
     """What its senders may submit together."""
     senders: list[LaneSender] = field(default_factory=list)
     """Those that were removed too."""
+    waiting: list[Waiting] = field(default_factory=list)
+    """Its senders that wait for its limit, those of each channel."""
+    numbers: Iterator[int] = field(default_factory=count)
+    """Of its waiting senders over all channels."""
+
+    def is_turn_of(self, waiting: Waiting) -> bool:
+        """Whether the sender that has waited longest is one of these, without those who wait for something else,
+        too."""
+        mine = waiting.senders.first()
+        others = (other.senders.first() for other in self.waiting if other is not waiting and not other.is_blocked)
+        return all(mine is not None and mine < first for first in others if first is not None)
 
     @property
     def binds(self) -> bool:
         """Whether its limit is below what its senders may submit together."""
         return 0 < self.rate < self.senders_rate
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """Senders of one channel that wait for their account's limit."""
+
+    senders: Schedule[LaneSender]
+    is_blocked: bool = False
+    """Whether their channel cannot take anything now, whatever the limit."""
 
 
 @dataclass(slots=True, eq=False)

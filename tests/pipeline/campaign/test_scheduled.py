@@ -32,7 +32,7 @@ def launched(send_at: str = AT, **changes: Any) -> CampaignDocument:
 
 def test_it_waits_and_begins_before_it_is_due() -> None:
     waiting = launched()
-    assert (waiting.status, waiting.begins, waiting.lanes) == ("scheduled", TOMORROW - LEAD_MS, [4, 2])
+    assert (waiting.status, waiting.begins, waiting.lanes) == ("scheduled", TOMORROW - LEAD_MS, [2, 4])
     early = step(waiting, Progress(campaign=ID, reached="due", at=waiting.begins - 1))
     assert (early.changed, early.effects) == (False, ())
     begun = step(waiting, Progress(campaign=ID, reached="due", at=waiting.begins))

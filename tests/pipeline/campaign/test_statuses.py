@@ -154,12 +154,12 @@ def test_the_whole_way() -> None:
     assert (created.status, created.revision, created.created, created.updated) == ("draft", 1, NOW, LATER)
     launch = step(created, command("launch", "c2"))
     launched = after(launch)
-    assert (launched.launch_revision, launched.launched, launched.lanes) == (2, NOW, [4, 2])
+    assert (launched.launch_revision, launched.launched, launched.lanes) == (2, NOW, [2, 4])
     assert launch.effects == (StartFreeze(Freeze(campaign=ID, revision=2)),)
     begin = step(launched, frozen())
     assert after(begin).recipients == 1000
     assert begin.effects == (
-        WriteControl(ID, 3, "running", (4, 2), LATER),
+        WriteControl(ID, 3, "running", (2, 4), LATER),
         StartFanout(ID, 2, 1, 1000),
     )
     sent = after(step(after(begin), progress("sent")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pipeline.lane.checkpoint import parts, snapshot
 from schemas.lane import Intent, SenderId
 from tests.pipeline.lane.records import account_terms, control, sender_terms
@@ -118,7 +116,6 @@ def test_of_an_intent_only_the_picks_of_a_paused_campaign_are_not_submitted() ->
     assert len(scene.got(campaign=A)) == 30
 
 
-@pytest.mark.xfail(strict=True, reason="senders wait for their account's limit in each channel by itself")
 def test_senders_of_an_account_that_use_different_aggregators_share_its_limit() -> None:
     scene = lane("other")
     scene.own()
