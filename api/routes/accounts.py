@@ -212,7 +212,7 @@ async def _changed(
     before = changing.spec_before(shared, account, sender)
     try:
         if await changing.persist(shared, request, make) == "done":
-            changing.note(account, before, spec)
+            changing.note(account, sender_key(account, sender) if sender else account, before, spec)
     except NotYet as waits:
         return changing.not_yet(waits.command, place)
     if spec is None:

@@ -35,6 +35,7 @@ from schemas import feedback
 from schemas.campaign import CampaignDocument
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.wire import encode
+from tests.accounts import write_accounts
 from tests.stack import PATIENCE, Server, environment, free_ports, running
 
 SECRET = "a-secret-of-the-test"
@@ -124,12 +125,14 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
 def brokers(kafka: Server) -> Kafka:
     settings = Kafka(bootstrap=kafka.address, partitions=4, lanes=4)
     topics.ensure(settings)
+    write_accounts(kafka.address, lanes=settings.lanes)
     return settings
 
 
 @pytest.fixture(scope="module")
 def ingress(brokers: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
     with ingress_on(brokers, tmp_path_factory.mktemp("ingress")) as made:
+        ready.wait_for("the ingress knows accounts", lambda: http.answers(f"{made.url}/readyz"), timeout=PATIENCE)
         yield made
 
 
