@@ -23,7 +23,7 @@ from pipeline.accounts.book import Accounts
 from pipeline.accounts.placing import lanes_of
 from pipeline.limits.carrier_day import normal
 from schemas import metrics, topics
-from schemas.accounts import SenderDocument
+from schemas.accounts import MICRO, SenderDocument
 
 log = logging.getLogger(__name__)
 
@@ -193,8 +193,11 @@ def sender_of_lane(accounts: Accounts, lane: int, lanes: int) -> SenderDocument 
 def lane_weights(accounts: Accounts, lanes: int) -> dict[int, int]:
     """What each lane that carries senders may send, in thousandths of a segment per second, at least 1."""
     rates: Counter[int] = Counter()
-    for sender in accounts.all_senders():
-        places = lanes_of(sender, lanes)
-        for lane in places:
-            rates[lane] += round(1000 * accounts.share(sender) / len(places))
-    return {lane: max(1, rate) for lane, rate in rates.items()}
+    for account in accounts.all():
+        shares = account.document.shares
+        total = sum(rate for _, _, rate in shares)
+        # In proportion, where the account may send less than its senders.
+        part = min(1.0, account.spec.segments_per_second * MICRO / total) if total else 0.0
+        for lane, _, rate in shares:
+            rates[lane] += round(1000 * part * rate / MICRO)
+    return {lane: max(1, rate) for lane, rate in rates.items() if lane < lanes}

@@ -68,7 +68,8 @@ async def apply(
     again it changes nothing. `refused` says what was not changed, and why; all else was."""
     await shared.ready()
     try:
-        wanted = read_accounts(await document_of(request))
+        document = await document_of(request)
+        wanted = await asyncio.to_thread(read_accounts, document)  # a second for ten thousand senders
     except WrongFile as error:
         fields = [{"field": place, "error": what} for place, what in error.fields]
         raise ApiError(422, str(error), fields=fields) from error
@@ -76,7 +77,7 @@ async def apply(
         caller().check_account(name)
     if wanted.prices:
         caller().check_every_account("prices")
-    found = diff.differences(wanted, shared.accounts)
+    found = await asyncio.to_thread(diff.differences, wanted, shared.accounts)
     command, who, at = changing.author()
     author = diff.Author(who, at, command, suspend)
     if dry_run:
@@ -120,7 +121,7 @@ def _previewed(shared: Services, wanted: Wanted, author: diff.Author) -> list[tu
 async def _applied(shared: Services, wanted: Wanted, author: diff.Author) -> tuple[list[tuple[str, str]], bool]:
     """What was refused, and whether any command still waits for a worker."""
     by_subject: dict[str, list[diff.AnyCommand]] = {}
-    for command in diff.commands(wanted, shared.accounts, author):
+    for command in await asyncio.to_thread(lambda: list(diff.commands(wanted, shared.accounts, author))):
         by_subject.setdefault(changing.subject_of(command), []).append(command)
     places = asyncio.Semaphore(AT_ONCE)
 
