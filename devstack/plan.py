@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from adapters import http
-from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Listen, Settings
+from adapters.doors.settings import Listen
+from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Settings
 from adapters.terminal import WrongUse
 from devstack import ready
 from devstack.kafka import controller_port

@@ -19,6 +19,7 @@ from api.server import create_app
 from api.services import Services
 from api.web.allowance import Allowance
 from api.web.sessions import Sessions
+from api.web.streams import Streams
 from pipeline.identity.api_keys import KeyText, hash_of, made
 from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
 from schemas.keys import SCOPES, ApiKey
@@ -99,6 +100,7 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         keys,
         sessions,
         allowance,
+        Streams(settings.api),
         loading,  # type: ignore[arg-type]
         loading,  # type: ignore[arg-type]
     )

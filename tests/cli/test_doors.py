@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.settings import Api, Settings
+from adapters.doors.settings import Api
+from adapters.settings import Settings
 from cli.stack import doctor
 
 

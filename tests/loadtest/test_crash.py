@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.settings import Listen, Settings
+from adapters.doors.settings import Listen
+from adapters.settings import Settings
 from loadtest.aggregator.record import ACCEPTED, HIT, LOST, Recorder
 from loadtest.bench import optouts_kill
 from loadtest.bench.campaigns import wait_until

@@ -1,0 +1,47 @@
+"""The security headers of every answer, of the application as well as of what stands before it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.doors.names import host_name
+from adapters.doors.settings import LOOPBACK
+
+SAFE_HEADERS: Final = {
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Nobody frames a page of ours, tricks anybody into opting out, guesses types, or learns tokens from addresses."""
+HSTS: Final = "max-age=31536000"
+"""A browser that was here by HTTPS comes by HTTPS for a year."""
+
+
+class SafeHeaders:
+    """ASGI middleware. `Strict-Transport-Security` where the connection, or a named proxy's, is HTTPS; not for this
+    machine's own names, under which people run other servers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_secure = scope.get("scheme") == "https"
+
+        async def safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+                if is_secure and host_name(Headers(scope=scope).get("host", "")) not in LOOPBACK:
+                    headers["Strict-Transport-Security"] = HSTS
+            await send(message)
+
+        await self._app(scope, receive, safely)
