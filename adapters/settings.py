@@ -385,7 +385,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secrets_are_secret(self) -> Settings:
-        wrong = [name for name, secret in self._secrets_in_use().items() if _is_weak(secret.get_secret_value())]
+        wrong = [name for name, secret in self._secrets_in_use().items() if is_weak(secret.get_secret_value())]
         if wrong:
             variables = ", ".join(f"LONGWAVE_{name.replace('.', '__').upper()}" for name in wrong)
             raise ValueError(
@@ -440,7 +440,8 @@ class Settings(BaseSettings):
         return None
 
 
-def _is_weak(secret: str) -> bool:
+def is_weak(secret: str) -> bool:
+    """Whether a secret is no secret: published with our source, or too short."""
     return secret in _PUBLISHED or len(secret) < LEAST_SECRET
 
 

@@ -146,4 +146,4 @@ def base_url(settings: Settings, name: str) -> str:
 def _reachable(listen: Listen) -> str:
     # 0.0.0.0 is where it listens, not an address to call.
     host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host
-    return f"http://{host}:{listen.port}"
+    return f"{listen.scheme}://{host}:{listen.port}"

@@ -31,6 +31,8 @@ CONNECTIONS: Final = 32
 """Requests that are answered at a time; others are closed at once,"""
 PER_ADDRESS: Final = 16
 """and those from one address."""
+HEADERS: Final = 100
+"""Of a request, at most."""
 _REASONS: Final = {200: "200 OK", 403: "403 Forbidden", 503: "503 Service Unavailable"}
 _CAUSES: Final = ("connections", "connections_per_address", "slow", "host")
 
@@ -89,6 +91,15 @@ def serve(health: Health, host: str, port: int, hosts: Iterable[str] = ()) -> No
 
 class _Handler(WSGIRequestHandler):
     timeout = REQUEST_SECONDS
+
+    def parse_request(self) -> bool:
+        """Libraries (clickhouse-connect) raise the limit of `http.client` for the whole process."""
+        if not super().parse_request():
+            return False
+        if len(self.headers) > HEADERS:
+            self.send_error(431)
+            return False
+        return True
 
     def end_headers(self) -> None:
         """Of the answers that the library gives by itself: a request line or a head that is too long."""
