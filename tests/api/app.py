@@ -123,15 +123,17 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes = b"", **headers
 
 
 async def raw(
-    app: FastAPI, method: str, path: str, body: bytes = b"", **headers: str
+    app: FastAPI, method: str, path: str, body: bytes = b"", *, scheme: str = "http", **headers: str
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of an answer."""
-    sent = await _sent(app, method, path, body, headers)
+    sent = await _sent(app, method, path, body, headers, scheme)
     head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return head, b"".join(item.get("body", b"") for item in sent[1:])
 
 
-async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str]) -> list[Any]:
+async def _sent(
+    app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str], scheme: str = "http"
+) -> list[Any]:
     named = {
         "host": "127.0.0.1:18080",
         "content-type": "application/json",
@@ -143,7 +145,7 @@ async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict
     encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
     scope = {
         "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
-        "headers": encoded, "root_path": "", "scheme": "http", "server": ("127.0.0.1", 18080), "http_version": "1.1",
+        "headers": encoded, "root_path": "", "scheme": scheme, "server": ("127.0.0.1", 18080), "http_version": "1.1",
     }  # fmt: skip
     coming = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
