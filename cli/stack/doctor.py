@@ -19,6 +19,7 @@ from cli.stack import doors, processes
 from cli.stack.findings import Finding
 from devstack import in_force, jars, plan, ports, ready, record
 from devstack.readiness import ask_all
+from schemas.reasons import Reason
 from schemas.topics import ALL
 
 _DISK, _MEMORY = 5 << 30, 2 << 30
@@ -166,7 +167,7 @@ async def _reasons(settings: Settings) -> dict[str, str]:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await account.check_health()
         except TimeoutError:
-            return "no_answer"
+            return Reason.NO_ANSWER
         finally:
             await account.close()
 
