@@ -33,10 +33,12 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_secure = scope.get("scheme") == "https"
+        is_secure, has_begun = scope.get("scheme") == "https", False
 
         async def safely(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
@@ -44,4 +46,10 @@ class SafeHeaders:
                     headers["Strict-Transport-Security"] = HSTS
             await send(message)
 
-        await self._app(scope, receive, safely)
+        try:
+            await self._app(scope, receive, safely)
+        except Exception:
+            if not has_begun:  # uvicorn's own answer to a defect has no such headers
+                await safely({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+                await safely({"type": "http.response.body", "body": b""})
+            raise

@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
 
     protocol = DoorProtocol
 
-    def __init__(self, name: Name, app: ASGIApp, listen: settings.Server, **of_uvicorn: Any) -> None:
+    def __init__(self, name: Name, app: ASGIApp, listen: settings.PublicListen, **of_uvicorn: Any) -> None:
         """
         Raises:
             CertificateError: its certificate cannot be used.
@@ -115,13 +115,13 @@ def listening_socket(name: Name, where: settings.Listen) -> socket.socket:
         ) from error
 
 
-def _certificate(name: str, listen: settings.Server) -> ServedCertificate | None:
+def _certificate(name: str, listen: settings.PublicListen) -> ServedCertificate | None:
     if listen.certificate is None or listen.private_key is None:
         return None
     return ServedCertificate(name, Pair(listen.certificate, listen.private_key))
 
 
-def _surrounded(name: Name, app: ASGIApp, listen: settings.Server, proxies: Networks) -> ASGIApp:
+def _surrounded(name: Name, app: ASGIApp, listen: settings.PublicListen, proxies: Networks) -> ASGIApp:
     if not proxies:
         return SafeHeaders(app)
 

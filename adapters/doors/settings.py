@@ -31,7 +31,8 @@ class Listen(BaseModel):
 
     @property
     def url(self) -> str:
-        return (self.public_url or f"{self.scheme}://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"{self.scheme}://{host}:{self.port}").rstrip("/")
 
     def is_reached_from_outside(self) -> bool:
         """Whether others than this machine are meant to reach it."""
@@ -55,7 +56,7 @@ def _network(text: str) -> str:
     return text
 
 
-class Server(Listen):
+class PublicListen(Listen):
     """A server that strangers reach."""
 
     certificate: Path | None = None
@@ -79,13 +80,13 @@ class Server(Listen):
         return "http" if self.certificate is None else "https"
 
     @model_validator(mode="after")
-    def _certificate_has_a_key(self) -> Server:
+    def _certificate_has_a_key(self) -> PublicListen:
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("certificate and private_key belong together: set both, or neither")
         return self
 
 
-class Api(Server):
+class Api(PublicListen):
     """The server of the API and the page."""
 
     hosts: tuple[str, ...] = ()
@@ -103,7 +104,7 @@ class Api(Server):
     """How long a browser stays signed in."""
 
 
-class Ingress(Server):
+class Ingress(PublicListen):
     """The server for aggregators and phones."""
 
     connections: Annotated[int, Field(ge=16, le=100_000)] = 4096

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.clock import now_ms
-from adapters.doors.settings import LOOPBACK, Server
+from adapters.doors.settings import LOOPBACK, PublicListen
 from adapters.settings import Settings, is_weak
 from cli.stack.findings import Finding
 from schemas.times import to_minute
@@ -25,7 +25,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _secrets(settings)
 
 
-def _address(name: str, server: Server) -> Finding:
+def _address(name: str, server: PublicListen) -> Finding:
     """What travels to these servers is secret: keys, sessions, tokens of links. Beyond this machine only by HTTPS."""
     what = f"{name} address"
     if not server.is_reached_from_outside():
@@ -44,7 +44,7 @@ def _address(name: str, server: Server) -> Finding:
     return Finding(what, True, server.url)
 
 
-def _certificate(name: str, server: Server) -> Iterator[Finding]:
+def _certificate(name: str, server: PublicListen) -> Iterator[Finding]:
     from adapters.doors import tls  # cryptography: only where there is a certificate to look at
 
     if server.certificate is None or server.private_key is None:

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.doors.settings import Api, Ingress
 from adapters.settings import Settings
+from cli.main import run
 from cli.stack import doctor, doors
 from cli.stack.findings import Finding
 from tests.adapters.doors.test_tls import written
@@ -95,3 +96,19 @@ async def test_an_aggregator_is_asked_whether_it_would_take_a_message(raw: bytes
 
 def _sending_by(aggregator: str) -> Any:
     return {"demo": {"senders": {"main": {"number": "+18885550100", "aggregator": aggregator}}}}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LONGWAVE_INGRESS__PORT": "18081", "LONGWAVE_INGRESS__PUBLIC_URL": "https://go.example"},
+        {"LONGWAVE_AGGREGATORS__LOCAL__URL": "https://sms.example/v1/messages"},
+    ],
+)
+def test_doctor_fails_for_published_secrets_outside_of_the_local_stack(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run(["doctor"]) == 1
+    assert "still the published default" in capsys.readouterr().err

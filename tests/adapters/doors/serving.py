@@ -33,14 +33,14 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def of(**given: Any) -> settings.Server:
+def of(**given: Any) -> settings.PublicListen:
     """Settings of a server; its port is not used."""
-    return settings.Server(**{"port": 1, "connections": 64, "connections_per_address": 32, **given})
+    return settings.PublicListen(**{"port": 1, "connections": 64, "connections_per_address": 32, **given})
 
 
 @contextlib.asynccontextmanager
 async def served(
-    listen: settings.Server | None = None, *, kind: type[doors.Server] = doors.Server, app: Any = echo
+    listen: settings.PublicListen | None = None, *, kind: type[doors.Server] = doors.Server, app: Any = echo
 ) -> AsyncIterator[int]:
     """Serve `app`; gives the port."""
     listener = socket.create_server(("127.0.0.1", 0))
