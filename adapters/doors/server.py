@@ -108,7 +108,7 @@ def listening_socket(name: Name, where: settings.Listen) -> socket.socket:
     try:
         return socket.create_server((where.host, where.port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).partition(" (")[0]  # Python adds the address
         raise LongwaveError(
             f"{name}: cannot listen on {where.host}:{where.port}: {reason}; stop what does, or set {name}.port "
             f"(LONGWAVE_{name.upper()}__PORT)"
