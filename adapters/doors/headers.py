@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.doors.names import host_name
@@ -20,6 +20,9 @@ SAFE_HEADERS: Final = {
 """Nobody frames a page of ours, tricks anybody into opting out, guesses types, or learns tokens from addresses."""
 HSTS: Final = "max-age=31536000"
 """A browser that was here by HTTPS comes by HTTPS for a year."""
+
+_RAW: Final = tuple((name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items())
+_RAW_HSTS: Final = (b"strict-transport-security", HSTS.encode())
 
 
 class SafeHeaders:
@@ -39,11 +42,13 @@ class SafeHeaders:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
+                # ASGI's names are in lower case; `MutableHeaders` would take 10 µs of each answer.
+                given = list(message.get("headers", ()))
+                own = {name for name, _ in given}
+                given += [header for header in _RAW if header[0] not in own]
                 if is_secure and host_name(Headers(scope=scope).get("host", "")) not in LOOPBACK:
-                    headers["Strict-Transport-Security"] = HSTS
+                    given.append(_RAW_HSTS)
+                message["headers"] = given
             await send(message)
 
         try:

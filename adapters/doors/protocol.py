@@ -195,6 +195,12 @@ class DoorProtocol(HttpToolsProtocol):
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
+    def _may_answer(self) -> bool:
+        """Whether the next answer that the client expects is the one to what is refused."""
+        if self._stage == "body":
+            return not self._is_answered() and not self.cycle.response_started
+        return self._is_answered()
+
     def _watch(self) -> None:
         """One timer for the stage that is under way."""
         if self._stage == self._timed:
@@ -210,7 +216,9 @@ class DoorProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(CLOSING_SECONDS, self.transport.abort)
 
     def _late(self) -> None:
-        if self._stage == "turned away":
+        if self.transport.is_closing():
+            self.transport.abort()  # its last answer waits for a client that reads nothing
+        elif self._stage == "turned away":
             self._refuse(self._cause)
         elif self._has_begun:
             self._refuse("slow_head" if self._stage == "head" else "slow_body")
@@ -220,8 +228,7 @@ class DoorProtocol(HttpToolsProtocol):
     def _refuse(self, cause: str) -> None:
         """Answer, if the client waits for no other answer, and end the connection."""
         SERVER_REFUSED.labels(self._name, cause).inc()
-        is_own = self._stage == "body" and not self._is_answered() and not self.cycle.response_started
-        if self._is_answered() or is_own:
+        if self._may_answer():
             self.transport.write(answer_of(cause))
         if self.cycle is not None:
             # What the application still says to this connection must not follow the refusal.

@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from adapters.doors import protocol
 from adapters.doors.headers import SAFE_HEADERS
@@ -164,6 +165,19 @@ async def test_who_was_refused_holds_nothing(monkeypatch: pytest.MonkeyPatch) ->
                 break
             await asyncio.sleep(0.1)
         assert b"200 OK" in answer
+
+
+async def test_who_was_answered_early_gets_no_second_answer() -> None:
+    """A body that nobody waits for, of a request that was answered before it."""
+    async with served(kind=Hasty, app=_at_once) as port:
+        answer = await said(port, HEAD + b"\r\n12345")
+        assert answer.count(b"HTTP/1.1") == 1
+        assert b"200 OK" in answer
+
+
+async def _at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def test_a_refusal_does_not_come_in_place_of_another_answer() -> None:

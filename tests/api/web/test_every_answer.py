@@ -1,4 +1,5 @@
-"""Whatever API and ingress answer, on a real socket: each answer has the security headers, once."""
+"""Whatever API and ingress answer, on a real socket: each answer has the security headers, once; and who is locked
+out after wrong keys."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from adapters.doors.headers import SAFE_HEADERS
 from adapters.health.state import Health
 from adapters.settings import Settings
 from api.ingress.app import Ingress
-from tests.adapters.doors.serving import echo, said
+from api.web.allowance import GUESSES
+from pipeline.identity.api_keys import made
+from tests.adapters.doors.serving import echo, of, said
 from tests.adapters.doors.serving import served as server
 from tests.api.app import KEY, Fake, served
 from tests.api.test_ingress_answers import Emitter, NoCampaigns
@@ -80,3 +83,19 @@ async def test_of_a_defect() -> None:
         check(await said(port, ask("GET", "/")), 500)
     async with server(app=_half) as port:
         check(await said(port, ask("GET", "/")), 200)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_wrong_keys_lock_out_whom_a_named_proxy_says_and_nobody_else_can_say_so(is_named: bool) -> None:
+    wrong = f"Authorization: Bearer {made(bytes([7]) * 30)}\r\n"
+
+    def come(key: str, address: str) -> bytes:
+        return ask("GET", "/v1/campaigns", f"{key}X-Forwarded-For: {address}\r\n")
+
+    proxies = ("127.0.0.1",) if is_named else ()
+    async with server(of(proxies=proxies), app=served(Fake())) as port:
+        for number in range(GUESSES.amount):
+            address = "203.0.113.9" if is_named else f"203.0.113.{number}"
+            check(await said(port, come(wrong, address)), 401)
+        check(await said(port, come(AUTHORIZED, "203.0.113.9")), 429)
+        check(await said(port, come(AUTHORIZED, "198.51.100.1")), 200 if is_named else 429)
