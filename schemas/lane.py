@@ -186,8 +186,8 @@ class AccountTerms(Record, tag="account", kw_only=True):
 
 
 class SenderTerms(Record, tag="sender", kw_only=True):
-    """A sender as this lane has it, valid from this place in the log, with the same rule for `revision`. A sender that
-    was `removed` submits nothing."""
+    """A sender as this lane has it, valid from this place in the log, with the same rule for `revision`. A sender
+    that was `removed` submits nothing."""
 
     account: Name
     sender: Name
