@@ -20,13 +20,14 @@ from adapters import clock, http
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
+from adapters.doors.server import listening_socket
+from adapters.doors.settings import Listen
 from adapters.errors import LongwaveError
 from adapters.kafka import topics
 from adapters.kafka.producer import Producer
 from adapters.ports import Submission
-from adapters.settings import Kafka, Listen
+from adapters.settings import Kafka
 from api.ingress.http import BODY_LIMIT
-from api.ingress.server import listen
 from devstack import ready
 from loadtest.aggregator.submissions import Submissions
 from pipeline.identity.optout_links import optout_tokens
@@ -454,10 +455,9 @@ async def test_a_stop_keeps_what_it_answered(brokers: Kafka, tmp_path: Path, cam
 
 def test_a_taken_port_is_reported() -> None:
     port = free_ports(1)[0]
-    first = listen(Listen(port=port))
-    first.listen()
+    first = listening_socket("ingress", Listen(port=port))
     with pytest.raises(LongwaveError, match=r"cannot listen .* ingress\.port"):
-        listen(Listen(port=port))
+        listening_socket("ingress", Listen(port=port))
     first.close()
 
 
