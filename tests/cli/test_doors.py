@@ -85,17 +85,13 @@ async def test_an_aggregator_is_asked_whether_it_would_take_a_message(raw: bytes
             "there": {"kind": "http-batch", "url": f"http://127.0.0.1:{peer.port}/v1/messages"},
             "away": {"kind": "http-batch", "url": f"http://127.0.0.1:{nobody}/v1/messages"},
         }
-        settings = Settings(accounts=_sending_by("there"), aggregators=accounts)
+        settings = Settings(aggregators=accounts)
         findings = await asyncio.to_thread(lambda: list(doctor._aggregators(settings)))
     by_name = {finding.what: finding for finding in findings}
     assert by_name["aggregator there"].ok is (says == "")
     assert says in by_name["aggregator there"].detail
     assert (by_name["aggregator away"].ok, bool(by_name["aggregator away"].fix)) == (False, True)
     assert "would take no message: connect" in by_name["aggregator away"].detail
-
-
-def _sending_by(aggregator: str) -> Any:
-    return {"demo": {"senders": {"main": {"number": "+18885550100", "aggregator": aggregator}}}}
 
 
 @pytest.mark.parametrize(

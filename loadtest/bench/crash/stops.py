@@ -46,8 +46,9 @@ class Stopped:
 
 
 class Stops:
-    """Texts STOP to the number `sender`, `per_second` times a second, from numbers drawn from the audience of `people`,
-    each once, again until it is acknowledged; threads of its own, so that one that hangs holds up no other."""
+    """Texts STOP to the number `sender`, `per_second` times a second, from numbers drawn from the audience of
+    `people`, each once, again until it is acknowledged; threads of its own, so that one that hangs holds up no
+    other."""
 
     THREADS: Final = 8
 

@@ -11,9 +11,10 @@ import pytest
 from adapters.doors.headers import SAFE_HEADERS
 from adapters.health.state import Health
 from adapters.settings import Settings
-from api.ingress.app import Ingress
+from api.ingress.app import Ingress, Known
 from api.web.allowance import GUESSES
 from pipeline.identity.api_keys import made
+from tests.accounts import book
 from tests.adapters.doors.serving import echo, of, said
 from tests.adapters.doors.serving import served as server
 from tests.api.app import KEY, Fake, served
@@ -74,7 +75,8 @@ async def test_of_the_api(sent: bytes, status: int) -> None:
 
 @pytest.mark.parametrize(("sent", "status"), INGRESS)
 async def test_of_the_ingress(sent: bytes, status: int) -> None:
-    async with server(app=Ingress(Settings(), Emitter({}), NoCampaigns(), Health("ingress"))) as port:
+    known = Known(NoCampaigns(), book())  # type: ignore[arg-type]
+    async with server(app=Ingress(Settings(), Emitter({}), known, Health("ingress"))) as port:
         check(await said(port, sent), status)
 
 
