@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
+from adapters.doors.settings import LOOPBACK, Api, Ingress, Listen, is_on_this_machine
 from adapters.private_files import read_password
 from schemas.ids import Name
 
@@ -39,7 +40,6 @@ _PUBLISHED = frozenset({LOCAL_SECRET, LOCAL_TOKEN_KEY, "choose-a-long-random-key
 """Everybody can read these in our source: they hold on one machine with the simulated aggregator only."""
 LEAST_SECRET = 16
 """Characters of a secret that holds outside of the local stack."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Strict(BaseModel):
@@ -110,38 +110,6 @@ class ClickHouse(_Strict):
         if self.local is not None and self.user == WRITER and not self.password.get_secret_value():
             return self.model_copy(update={"user": READER})
         return self
-
-
-class Listen(_Strict):
-    """An HTTP server of ours: where it listens and, if others must reach it elsewhere, its public address."""
-
-    host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 is every address."""
-    port: Annotated[int, Field(ge=1, le=65535)]
-    """The port to listen on."""
-    public_url: str = ""
-    """Where others reach it, for example behind a proxy. "": at `host` and `port`."""
-
-    @property
-    def url(self) -> str:
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
-
-    def is_reached_from_outside(self) -> bool:
-        """Whether others than this machine are meant to reach it."""
-        return self.host not in LOOPBACK or (self.public_url != "" and not _is_on_this_machine(self.public_url))
-
-
-class Api(Listen):
-    """The server of the API and the page."""
-
-    hosts: tuple[str, ...] = ()
-    """Further names under which it may be asked; its own address and that of `public_url` may always."""
-    proxies: tuple[str, ...] = ()
-    """Addresses or networks of the proxies before it, whose `X-Forwarded-For` and `-Proto` are believed."""
-    requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
-    """Requests of one key at most in any second; further ones are answered 429."""
-    session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
-    """How long a browser stays signed in."""
 
 
 class Worker(_Strict):
@@ -218,13 +186,16 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     api: Api = Api(port=18080)
-    ingress: Listen = Listen(port=18081)
+    ingress: Ingress = Ingress(port=18081)
     aggregator: Listen = Listen(port=18090)
     """Where the simulated aggregator listens."""
     metrics_port: Annotated[int, Field(ge=4, le=65000)] = 18200
     """Worker i serves metrics on this port + i; the writer on port - 1, the API on - 2, the ingress on - 3."""
     metrics_host: str = "127.0.0.1"
     """The address on which processes serve metrics. Keep it to the machine or a private network: there is no key."""
+    metrics_hosts: tuple[str, ...] = ()
+    """Names with dots under which metrics may be asked for; addresses, `metrics_host` and names without a dot (of a
+    network of containers) may always."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """How processes log: `json`, an object a line; `text`, for people; `auto`, text on a terminal and else JSON."""
     token_key: SecretStr = SecretStr(LOCAL_TOKEN_KEY)
@@ -258,7 +229,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secrets_are_secret(self) -> Settings:
-        wrong = [name for name, secret in self._secrets_in_use().items() if _is_weak(secret.get_secret_value())]
+        wrong = [name for name, secret in self._secrets_in_use().items() if is_weak(secret.get_secret_value())]
         if wrong:
             variables = ", ".join(f"LONGWAVE_{name.replace('.', '__').upper()}" for name in wrong)
             raise ValueError(
@@ -276,7 +247,7 @@ class Settings(BaseSettings):
         used = {
             f"aggregators.{name}.{setting}": secret
             for name, aggregator in self.aggregators.items()
-            if far or not _is_on_this_machine(aggregator.url)
+            if far or not is_on_this_machine(aggregator.url)
             for setting, secret in aggregator.secrets().items()
         }
         return {"token_key": self.token_key, **used}
@@ -284,7 +255,7 @@ class Settings(BaseSettings):
     def _outside(self) -> str:
         """What reaches beyond this machine, "" for the local stack."""
         for name, aggregator in self.aggregators.items():
-            if not _is_on_this_machine(aggregator.url):
+            if not is_on_this_machine(aggregator.url):
                 return f"aggregators.{name}.url is {aggregator.url}"
         return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
 
@@ -293,12 +264,9 @@ class Settings(BaseSettings):
         return {name: entry.url.startswith(f"{self.aggregator.url}/") for name, entry in self.aggregators.items()}
 
 
-def _is_weak(secret: str) -> bool:
+def is_weak(secret: str) -> bool:
+    """Whether a secret is no secret: published with our source, or too short."""
     return secret in _PUBLISHED or len(secret) < LEAST_SECRET
-
-
-def _is_on_this_machine(url: str) -> bool:
-    return urlsplit(url).hostname in LOOPBACK
 
 
 def _setting(place: tuple[int | str, ...]) -> str:

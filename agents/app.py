@@ -270,7 +270,7 @@ def observe(app: GuardedApp, settings: Settings, port: int) -> None:
         LongwaveError: the port is taken.
     """
     app.health.start()
-    health_server.serve(app.health, settings.metrics_host, port)
+    health_server.serve(app.health, settings.metrics_host, port, settings.metrics_hosts)
 
 
 def run(app: GuardedApp) -> None:

@@ -25,6 +25,8 @@ from schemas.campaign import CampaignDocument, CampaignSpec
 
 log = logging.getLogger(__name__)
 
+ACCOUNTS_SECONDS = 0.2
+"""Between two looks at what follows from the accounts."""
 CONSENT_AGE_MS = 750
 """Nothing is submitted on older knowledge of opt-outs: a STOP holds within a second of its acknowledgement."""
 
@@ -133,7 +135,8 @@ class Context:
         return terms_of(account, senders, prices, self._installation, self.quiet(spec.account))
 
     async def accounts_changed(self, version: int) -> None:
-        """Wait until the book has another version."""
+        """Wait until the book has another version, a moment at least: a file of many accounts is many of them."""
+        await asyncio.sleep(ACCOUNTS_SECONDS)
         while self.accounts.version == version:
             await self._accounts_view.changed(timeout=1.0)
 

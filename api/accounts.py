@@ -25,6 +25,7 @@ from schemas.accounts import (
     SenderSpec,
     Verdict,
     prices_key,
+    sender_key,
     sender_spec,
 )
 from schemas.json import JsonObject
@@ -117,10 +118,8 @@ def author() -> tuple[str, str, int]:
     return uuid.uuid4().hex, str(caller()), now_ms()
 
 
-def form_of(spec: AnySpec | None) -> JsonObject | None:
+def form_of(spec: AnySpec) -> JsonObject:
     """A spec as the audit log has it: without what is as everywhere."""
-    if spec is None:
-        return None
     return without_numbers(spec.model_dump(mode="json", exclude_defaults=True))
 
 
@@ -132,9 +131,9 @@ def without_numbers(form: JsonObject) -> JsonObject:
     return {**form, "alerts": {**alerts, "numbers": [masked(number) for number in alerts["numbers"]]}}
 
 
-def note(account: str, before: AnySpec | None, after: AnySpec | None) -> None:
-    """Note a change for the audit log."""
-    note_change(account, form_of(before), form_of(after))
+def note(account: str, key: str, before: AnySpec | None, after: AnySpec | None) -> None:
+    """Note a change of an account, a sender or a price list (its key in topic `accounts`) for the audit log."""
+    note_change(account, *(None if spec is None else {key: form_of(spec)} for spec in (before, after)))
 
 
 def not_yet(command: str, where: str) -> JSONResponse:
@@ -176,8 +175,14 @@ def specs_before(services: Services, command: AnyCommand) -> list[AnySpec | None
 def note_command(command: AnyCommand, before: Sequence[AnySpec | None]) -> None:
     """Note each change of a command for the audit log."""
     if not isinstance(command, AccountCommand):
-        note("", before[0], None if command.spec is None else PriceListSpec.model_validate(command.spec))
+        note(
+            "",
+            subject_of(command),
+            before[0],
+            None if command.spec is None else PriceListSpec.model_validate(command.spec),
+        )
         return
     for change, known in zip(command.changes, before, strict=True):
         model: type[AccountSpec | SenderSpec] = SenderSpec if change.sender else AccountSpec
-        note(command.account, known, None if change.spec is None else model.model_validate(change.spec))
+        key = sender_key(command.account, change.sender) if change.sender else command.account
+        note(command.account, key, known, None if change.spec is None else model.model_validate(change.spec))

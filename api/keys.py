@@ -45,11 +45,21 @@ class Keys:
         key = parsed(ensure_password(path, lambda: str(made(secrets.token_bytes(KEY_OCTETS)))))
         if key is None:
             raise OSError(f"{path} holds no key of Longwave; remove the file, and a new first key is made")
-        first = ApiKey(
+        made_here = ApiKey(
             id=key.id, name="first", hash=hash_of(key), scopes=list(SCOPES), created=now_ms(), by="installation"
         )
+        first = await self.view.claim_first(self._producer, made_here)
+        # Whoever claimed first may have ended before this: each process writes the same.
         await self.view.change(self._producer, first)
-        log.info("made the first key %s, which may do everything: %s", key.id, path)
+        if first.id == key.id:
+            log.info("the first key is %s, which may do everything: %s", key.id, path)
+            return
+        # Our own key holds nowhere; in the file it would only mislead.
+        path.unlink(missing_ok=True)
+        log.warning(
+            "another API process made the first key, %s, at the same time: it is in the file %s of that machine's "
+            "data folder", first.id, FIRST_KEY,
+        )  # fmt: skip
 
     def holder(self, text: str) -> ApiKey | None:
         """The key that `text` is, if it holds now."""

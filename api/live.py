@@ -76,7 +76,9 @@ async def live(
     wanted: Annotated[Filter, Depends(filtered)],
     campaign: Annotated[str, Query(max_length=20)] = "",
 ) -> StreamingResponse:
-    """The list as filtered and, if named, one campaign in full, as they change."""
+    """The list as filtered and, if named, one campaign in full, as they change. 429 where the key has too many of
+    them open."""
+    shared.streams.check(caller().key.id)
     feed = Feed(shared, wanted, campaign)
     return StreamingResponse(
         _events(request, shared, feed, campaign),
@@ -86,8 +88,9 @@ async def live(
 
 
 async def _events(request: Request, shared: Services, feed: Feed, campaign: str) -> AsyncIterator[bytes]:
-    yield b"retry: 1000\n\n"
-    with shared.figures.watching(campaign) if campaign else contextlib.nullcontext():
+    watching = shared.figures.watching(campaign) if campaign else contextlib.nullcontext()
+    with shared.streams.one(caller().key.id), watching:
+        yield b"retry: 1000\n\n"
         # A key that was revoked meanwhile ends the stream.
         while (
             shared.keys.active(caller().key.id)

@@ -8,16 +8,15 @@ Starts without Kafka and ClickHouse too; routes that need them answer 503 with t
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from adapters.errors import LongwaveError
+from adapters.doors import server as doors
 from adapters.settings import Settings
 from api import live
 from api.routes import accounts as routes_accounts
@@ -36,13 +35,14 @@ from api.routes import unreachable as routes_unreachable
 from api.routes import vocabulary as routes_vocabulary
 from api.services import running
 from api.web import errors
-from api.web.deadlines import DeadlineProtocol
 from api.web.gate import Gate
 from api.web.guard import Guard
 from api.web.idempotency import Idempotency
 from api.web.measured import Measured
 from api.web.openapi import describe
 
+KEEP_ALIVE_SECONDS: Final = 15
+"""How long a connection stays open between two requests."""
 PAGE = Path(__file__).resolve().parent.parent / "dashboards" / "realtime"
 
 
@@ -83,48 +83,25 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-class Server(uvicorn.Server):
+class Server(doors.Server):
     """Ends the event streams before uvicorn waits for open connections."""
 
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._app = app
+        super().__init__("api", app, settings.api, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=3)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        services = getattr(getattr(self.config.app, "state", None), "services", None)
+        services = getattr(self._app.state, "services", None)
         if services is not None:
             services.stopping.set()
         super().handle_exit(sig, frame)
-
-
-class PortTaken(LongwaveError):
-    """The API's address cannot be listened on."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        PortTaken: somebody else listens there; the text is for the user.
+        LongwaveError: the port is taken, or the certificate cannot be used; the text is for the user.
     """
-    config = uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        http=DeadlineProtocol,
-        ws="none",
-        limit_concurrency=1024,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-        forwarded_allow_ips=list(settings.api.proxies),
-    )
-    listening = _listen(settings)
-    Server(config).run(sockets=[listening])
-
-
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.api.host, settings.api.port
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PortTaken(
-            f"the API cannot listen on {host}:{port}: {reason}; set api.port (LONGWAVE_API__PORT)"
-        ) from error
+    server = Server(create_app(settings), settings)
+    server.run(sockets=[doors.listening_socket("api", settings.api)])

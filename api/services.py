@@ -30,6 +30,7 @@ from api.web.allowance import Allowance
 from api.web.caller import caller
 from api.web.errors import ApiError, field_errors
 from api.web.sessions import Sessions
+from api.web.streams import Streams
 from pipeline.accounts.book import Accounts
 from pipeline.accounts.holding import WaitingCampaign, World
 from pipeline.timing.zones import read_rules
@@ -58,6 +59,7 @@ class Services:
     keys: Keys
     sessions: Sessions
     allowance: Allowance
+    streams: Streams
     loading: asyncio.Task[None]
     """Is done when campaigns and accounts have been read from Kafka."""
     unlocking: asyncio.Task[None]
@@ -171,7 +173,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     unlocking = asyncio.create_task(keys.ready(), name="keys-loading")
     unlocking.add_done_callback(_end_without_keys)
     health.start()
-    health_server.serve(health, settings.metrics_host, settings.metrics_port + API_METRICS)
+    health_server.serve(health, settings.metrics_host, settings.metrics_port + API_METRICS, settings.metrics_hosts)
     following = asyncio.create_task(health.follow_loop(), name="health")
     # In the background, so that the first forecast is as quick as the others.
     watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
@@ -191,6 +193,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             keys,
             sessions,
             allowance,
+            Streams(settings.api),
             loading,
             unlocking,
         )

@@ -39,4 +39,4 @@ def _account(settings: Settings, name: str, ingress: str | None) -> Account:
     if name not in settings.aggregators:
         names = ", ".join(sorted(settings.aggregators))
         raise WrongUse(f"--account {name}: the settings have no [aggregators.{name}]; configured: {names}")
-    return Account(shared_secret(settings, name), name, ingress or settings.ingress.url)
+    return Account(shared_secret(settings, name), name, ingress or settings.ingress.url, settings.ingress.ca)

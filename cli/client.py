@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import ssl
 import urllib.error
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from adapters.http import request
+from adapters.http import CaError, believing, request
 from adapters.private_files import FIRST_KEY, read_password
 from adapters.terminal import UserError
 from schemas.json import JsonObject
@@ -35,10 +36,13 @@ class NotFound(UserError):
 
 
 class Client:
-    """The API at `url`, with a key; without one all but health is refused."""
+    """The API at `url`, with a key; without one all but health is refused. `trust`: whom to believe by HTTPS."""
 
-    def __init__(self, url: str, timeout: float = TIMEOUT, *, key: str = "") -> None:
+    def __init__(
+        self, url: str, timeout: float = TIMEOUT, *, key: str = "", trust: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
+        self._trust = trust
         self._timeout = timeout
         self._key = key
 
@@ -117,10 +121,22 @@ class Client:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
-            return request(self.url + path, timeout=self._timeout, method=method, body=body, headers=headers)
+            return request(
+                self.url + path,
+                timeout=self._timeout,
+                method=method,
+                body=body,
+                headers=headers,
+                trust=self._trust,
+            )
         except urllib.error.HTTPError as error:
             raise (NotFound if error.code == 404 else UserError)(_refusal(error)) from error
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
+            if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+                raise UserError(
+                    f"the API at {self.url} shows a certificate that is not to be trusted ({_why(error)}). If its "
+                    "authority is your own, name that in api.ca (LONGWAVE_API__CA)"
+                ) from error
             raise UserError(
                 f"cannot reach the API at {self.url} ({_why(error)}); is the stack up? `longwave up`"
             ) from error
@@ -144,8 +160,16 @@ def our_api(timeout: float = TIMEOUT) -> Client:
 
 
 def api_of(settings: Settings, timeout: float = TIMEOUT) -> Client:
-    """The API of an installation, with `key_of` it."""
-    return Client(settings.api.url, timeout, key=key_of(settings))
+    """The API of an installation, with `key_of` it.
+
+    Raises:
+        UserError: the file with the key, or with the authorities, cannot be read.
+    """
+    try:
+        trust = believing(settings.api.ca)
+    except CaError as error:
+        raise UserError(f"api.ca: {error}") from error
+    return Client(settings.api.url, timeout, key=key_of(settings), trust=trust)
 
 
 def key_of(settings: Settings) -> str:

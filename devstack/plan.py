@@ -9,7 +9,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from adapters import http
-from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Listen, Settings
+from adapters.doors.names import WILDCARDS
+from adapters.doors.settings import Listen
+from adapters.settings import API_METRICS, INGRESS_METRICS, WRITER_METRICS, Settings
 from adapters.terminal import WrongUse
 from devstack import ready
 from devstack.kafka import controller_port
@@ -144,5 +146,6 @@ def base_url(settings: Settings, name: str) -> str:
 
 def _reachable(listen: Listen) -> str:
     # 0.0.0.0 is where it listens, not an address to call.
-    host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host
-    return f"http://{host}:{listen.port}"
+    if listen.host in WILDCARDS:
+        return f"{listen.scheme}://127.0.0.1:{listen.port}"
+    return listen.model_copy(update={"public_url": ""}).url

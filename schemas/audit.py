@@ -33,7 +33,7 @@ class AuditEntry(Record, tag="audit", kw_only=True):
     status: Annotated[int, msgspec.Meta(ge=100, le=599)]
     """The HTTP status of the answer."""
     before: str = ""
-    """Of a changed account, sender or price list, what was there, in JSON; "" if nothing was."""
+    """Of a changed account, sender or price list, what was there, as JSON under its key; "" if nothing was."""
     after: str = ""
     """What was there then; "" if nothing was."""
 

@@ -15,8 +15,8 @@ SCOPES: Final[tuple[Scope, ...]] = ("read", "operate", "admin", "numbers")
 
 
 class ApiKey(Record, tag="key", kw_only=True):
-    """Topic `keys`, keyed by id: a key as of its newest change. A revoked one stays, so that the audit log can name
-    it."""
+    """Topic `keys`, keyed by id (or `FIRST`): a key as of its newest change. A revoked one stays, so that the audit
+    log can name it."""
 
     id: Campaign
     """Of the same form as a campaign's."""
@@ -37,5 +37,10 @@ class ApiKey(Record, tag="key", kw_only=True):
     replaces: str = ""
     """The id of the key that was rotated into this one."""
 
+
+FIRST: Final = "first"
+"""The Kafka key of a claim to be an installation's first key; it is no id of a key. Several processes that start at
+once may each write one: that which stands first in the log holds. The key itself is written under its id after that,
+and once there is a key, nobody looks at claims."""
 
 KEYS: Final = Codec[ApiKey](ApiKey)

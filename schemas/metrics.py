@@ -363,6 +363,17 @@ API_SECONDS = Histogram(
     "longwave_api_seconds", "Seconds from a request to the head of its answer.", ["route"], buckets=_FAST
 )
 
+SERVER_REFUSED = Counter(
+    "longwave_server_refused_total",
+    "Connections and requests that a server (api, ingress, or metrics: the port for metrics and health) refused by "
+    "its limits, by cause.",
+    ["server", "cause"],
+)
+CERTIFICATE_DAYS = Gauge(
+    "longwave_certificate_days", "Days until the certificate ends that a server of this process shows.", ["server"]
+)
+STREAMS = Gauge("longwave_api_streams", "Live pages that are open at this process.")
+
 ENDPOINT_REQUESTS = Counter(
     "longwave_clickhouse_requests_total",
     "Requests to the local ClickHouse endpoint by kind and outcome.",

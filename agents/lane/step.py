@@ -18,8 +18,8 @@ from agents.lane.owner import LaneOwner, LogReader
 from agents.lane.route import Routes
 from agents.runner import count_from_zero
 from pipeline.accounts.book import Accounts
-from pipeline.accounts.placing import lanes_of
 from schemas import metrics, topics
+from schemas.accounts import MICRO
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +133,11 @@ class Lanes:
 def lane_weights(accounts: Accounts, lanes: int) -> dict[int, int]:
     """What each lane that carries senders may send, in thousandths of a segment per second, at least 1."""
     rates: Counter[int] = Counter()
-    for sender in accounts.all_senders():
-        places = lanes_of(sender, lanes)
-        for lane in places:
-            rates[lane] += round(1000 * accounts.share(sender) / len(places))
-    return {lane: max(1, rate) for lane, rate in rates.items()}
+    for account in accounts.all():
+        shares = account.document.shares
+        total = sum(rate for _, _, rate in shares)
+        # In proportion, where the account may send less than its senders.
+        part = min(1.0, account.spec.segments_per_second * MICRO / total) if total else 0.0
+        for lane, _, rate in shares:
+            rates[lane] += round(1000 * part * rate / MICRO)
+    return {lane: max(1, rate) for lane, rate in rates.items() if lane < lanes}

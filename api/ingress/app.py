@@ -148,7 +148,7 @@ class Ingress:
         raise Refused(404, "no such address")
 
     async def _callback(self, kind: str, aggregator: str, scope: Scope, receive: Receive) -> Answer:
-        if not self.ready.is_set():
+        if kind == "inbound" and not self.ready.is_set():
             # Whose a sender is decides whom a STOP is for.
             raise Refused(503, "starting: try again", _LATER)
         body = await self._genuine_body(aggregator, scope, receive)

@@ -18,14 +18,6 @@ BODY_LIMIT: Final = 4_000_000
 RETRY_AFTER_SECONDS: Final = 1
 
 
-_SAFE: Final = {
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-"""On every answer: no frame tricks anybody into opting out, and the shop does not see the token of a link."""
-
-
 class Refused(Exception):
     """A request that is answered with an error: `status`, and text that says what is wrong and where."""
 
@@ -91,7 +83,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer whole."""
-    headers = {"Content-Length": str(len(answer.body))} | _SAFE | answer.headers
+    headers = {"Content-Length": str(len(answer.body))} | answer.headers
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     await send({"type": "http.response.body", "body": answer.body})

@@ -7,22 +7,24 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from typing import Final
 
-import uvicorn
 import uvloop
 
-from adapters.errors import LongwaveError
+from adapters.doors import server as doors
 from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health
 from adapters.kafka.accounts import AccountsView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
-from adapters.settings import INGRESS_METRICS, Listen, Settings
+from adapters.settings import INGRESS_METRICS, Settings
 from adapters.vitals import announce, watch_event_loop
 from api.ingress.app import Ingress, Known
-from api.web.deadlines import DeadlineProtocol
 from pipeline.accounts.book import Accounts
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long a connection stays open between two requests; aggregators send many on one."""
 
 
 def serve(settings: Settings) -> None:
@@ -30,33 +32,13 @@ def serve(settings: Settings) -> None:
     campaigns are read, short links answer 503, and /readyz says why.
 
     Raises:
-        LongwaveError: a port is taken.
+        LongwaveError: a port is taken, or the certificate cannot be used.
     """
-    listener = listen(settings.ingress)
+    listener = doors.listening_socket("ingress", settings.ingress)
     uvloop.run(_serve(settings, listener))
 
 
-def listen(where: Listen) -> socket.socket:
-    """A bound socket.
-
-    Raises:
-        LongwaveError: the port is taken or the address is not ours.
-    """
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((where.host, where.port))
-    except OSError as error:
-        listener.close()
-        raise LongwaveError(
-            f"ingress: cannot listen on {where.host}:{where.port}: {error.strerror}; stop what does, or set "
-            "ingress.port"
-        ) from error
-    return listener
-
-
-class _Server(uvicorn.Server):
+class _Server(doors.Server):
     """uvicorn raises the signal that stopped it again, which would end the process before `_serve` has closed."""
 
     @contextlib.contextmanager
@@ -83,24 +65,18 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     await campaigns.start()
     await accounts.start()
     health.start()
-    health_server.serve(health, settings.metrics_host, settings.metrics_port + INGRESS_METRICS)
+    metrics_port = settings.metrics_port + INGRESS_METRICS
+    health_server.serve(health, settings.metrics_host, metrics_port, settings.metrics_hosts)
     following = asyncio.create_task(health.follow_loop(), name="health")
     watching = asyncio.create_task(watch_event_loop(), name="event-loop-watch")
     becoming_ready = asyncio.create_task(_announce(campaigns, accounts, app))
     server = _Server(
-        uvicorn.Config(
-            app,
-            http=DeadlineProtocol,
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=8,
-            limit_concurrency=4096,
-        )
+        "ingress",
+        app,  # type: ignore[arg-type]
+        settings.ingress,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=8,
     )
     server.stop_on_signals()
     try:

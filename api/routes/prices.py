@@ -15,7 +15,7 @@ from api.web.caller import caller
 from api.web.errors import ApiError
 from pipeline.accounts import diff
 from pipeline.accounts.book import DEFAULT_PRICES
-from schemas.accounts import PriceCommand, PriceListSpec
+from schemas.accounts import PriceCommand, PriceListSpec, prices_key
 from schemas.json import JsonObject
 from schemas.times import iso_or_none
 
@@ -70,7 +70,7 @@ async def _changed(shared: Services, request: Request, name: str, spec: PriceLis
     before = shared.accounts.price_spec(name)
     try:
         if await changing.persist(shared, request, make) == "done":
-            changing.note("", before, spec)
+            changing.note("", prices_key(name), before, spec)
     except NotYet as waits:
         return changing.not_yet(waits.command, f"/v1/prices/{name}")
     if spec is None:

@@ -60,7 +60,7 @@ async def sign_in(request: Request, body: SignIn, shared: Shared) -> Response:
         max_age=shared.sessions.seconds,
         httponly=True,
         samesite="strict",
-        secure=shared.sessions.secure,
+        secure=shared.sessions.secure or request.url.scheme == "https",
     )
     return answer
 

@@ -20,7 +20,7 @@ __all__ = ["ApiError", "field_errors", "install"]
 
 
 def _answer(status: int, body: JsonObject) -> JSONResponse:
-    headers = {"Retry-After": "2"} if status == 503 else None
+    headers = {"Retry-After": "2"} if status in (429, 503) else None
     return JSONResponse(body, status, headers=headers)
 
 

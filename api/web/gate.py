@@ -1,4 +1,4 @@
-"""The checks that every request passes first: host names, origins, body sizes; and the headers of all answers.
+"""The checks that every request passes first: host names, origins, body sizes.
 
 The browser of somebody who is signed in could be used against the API: by pages of others (Origin), by names that
 lead here (Host), in frames. Bodies are read whole here, so that no route can forget a bound.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.settings import Api
+from adapters.doors.settings import Api
 from api.web.caller import READING
 from api.web.hosts import Hosts
 
@@ -20,14 +20,6 @@ LARGEST: Final = 2_000_000
 """Bytes of a body; a campaign travels through Kafka whole. About 100,000 typed numbers; more belong in a list."""
 DRAINED: Final = 64_000_000
 """Bytes of a body too large that are read and forgotten: who is cut off while sending never reads why."""
-SAFE_HEADERS: Final = {
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""On every answer: nobody frames the page, guesses types, or learns addresses from it."""
 
 
 class Gate:
@@ -42,19 +34,14 @@ class Gate:
             await self._app(scope, receive, send)
             return
 
-        async def safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SAFE_HEADERS)
-            await send(message)
-
         headers = Headers(scope=scope)
         refusal = self._refusal(scope["method"], headers)
         if refusal is not None:
-            await refusal(scope, receive, safely)
+            await refusal(scope, receive, send)
         elif scope["method"] in READING:
-            await self._app(scope, receive, safely)
+            await self._app(scope, receive, send)
         else:
-            await self._with_body(scope, receive, safely, headers)
+            await self._with_body(scope, receive, send, headers)
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")

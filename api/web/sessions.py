@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -37,7 +38,8 @@ class Sessions:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._token_key = settings.token_key.get_secret_value()
         self._keys = keys
-        self._used: set[str] = set()
+        self._used: dict[str, float] = {}
+        """Links that were used, and when each is too old anyway (monotonic seconds), the oldest first."""
         self.seconds = round(settings.api.session_hours * 3600)
         self.secure = settings.api.url.startswith("https:")
 
@@ -58,10 +60,18 @@ class Sessions:
     def use_link(self, token: str) -> ApiKey | None:
         """The key of a link; None if it is forged, too old or used, or its key does not hold any more."""
         opened = self._opened(token, "link", LINK_SECONDS)
+        self._forget_old(monotonic())
         if opened is None or opened[1]["once"] in self._used:
             return None
-        self._used.add(opened[1]["once"])
+        # The signer counts whole seconds.
+        self._used[opened[1]["once"]] = monotonic() + LINK_SECONDS + 2
         return opened[0]
+
+    def _forget_old(self, now: float) -> None:
+        for once, until in list(self._used.items()):
+            if until > now:
+                return
+            del self._used[once]
 
     def _opened(self, text: str, what: str, seconds: int) -> tuple[ApiKey, dict[str, Any]] | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import typer
@@ -14,6 +14,8 @@ from cli.accounts.changing import DryRun, Json, Settings, Suspend
 from cli.client import our_api
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+APPLY_SECONDS: Final = 1800.0
+"""How long a large file may take."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
 
 
@@ -71,7 +73,7 @@ def apply(
     """Make accounts, senders and prices as a file says, and show what changes. What it does not name stays."""
     from cli.accounts.book import read
 
-    changing.apply(our_api(), dict(read(file)), json, dry_run=dry_run, suspend=suspend)
+    changing.apply(our_api(APPLY_SECONDS), dict(read(file)), json, dry_run=dry_run, suspend=suspend)
 
 
 @app.command("set")

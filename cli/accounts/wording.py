@@ -36,7 +36,7 @@ def _field(name: str, before: Any, after: Any) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    text = "none" if value is None or value == [] else str(value)
+    text = "not set" if value is None or value == [] else str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
@@ -44,7 +44,7 @@ def account_line(account: JsonObject) -> str:
     """An account in a list."""
     spec = account["spec"]
     state = "active" if spec["active"] else "inactive"
-    rate = f"{spec['segments_per_second']:,.6g}/s"
+    rate = f"{spec['segments_per_second']:,.10g}/s"
     count = account["senders"]
     senders = f"{count} sender{'s' * (count != 1)}"
     return f"{account['account']:<20}  {state:<8}  {rate:>14}  {senders:<11}  {spec['site_name']}"
@@ -55,7 +55,7 @@ def sender_line(sender: JsonObject) -> str:
     spec = sender["spec"]
     name = f"{sender['account']}/{sender['sender']}"
     lanes = ", ".join(map(str, sender["lanes"]))
-    rate = f"{spec['segments_per_second']:,.6g}/s"
+    rate = f"{spec['segments_per_second']:,.10g}/s"
     return f"{name:<28}  {spec['number']:<16}  {spec['kind']:<12}  {rate:>12}  {spec['aggregator']:<10}  lane {lanes}"
 
 
@@ -75,4 +75,4 @@ def spec_lines(spec: JsonObject, indent: str = "  ") -> Iterator[str]:
             yield f"{indent}{name}"
             yield from spec_lines(value, f"{indent}  ")
         else:
-            yield f"{indent}{name} = {'none' if value in (None, {}, []) else value}"
+            yield f"{indent}{name} = {'not set' if value in (None, {}, []) else value}"

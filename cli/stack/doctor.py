@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,14 +15,17 @@ from adapters.errors import LongwaveError
 from adapters.kafka import topics
 from adapters.settings import Settings
 from adapters.terminal import UserError
-from cli.stack import processes
+from cli.stack import doors, processes
 from cli.stack.accounts import accounts
 from cli.stack.findings import Finding
 from devstack import in_force, jars, plan, ports, ready, record
 from devstack.readiness import ask_all
+from schemas.reasons import Reason
 from schemas.topics import ALL
 
 _DISK, _MEMORY = 5 << 30, 2 << 30
+_ANSWER_SECONDS = 10.0
+"""How long an aggregator may take to say whether it is there."""
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -33,7 +37,8 @@ def examine(settings: Settings) -> list[Finding]:
         _ports,
         _kafka,
         _clickhouse,
-        _doors,
+        _aggregators,
+        doors.examine,
         _accounts,
         _machine,
     ]
@@ -143,12 +148,33 @@ def _unapplied(settings: Settings) -> list[str]:
     return [migration.file for migration in read() if migration.number not in applied]
 
 
-def _doors(settings: Settings) -> Iterator[Finding]:
-    """Keys and sessions travel with each request, so beyond this machine only over HTTPS."""
-    api = settings.api
-    open_ = api.is_reached_from_outside() and not api.url.startswith("https:")
-    fix = "put a proxy with TLS before it, listen on 127.0.0.1, and set api.public_url to its https:// address"
-    yield Finding("api address", not open_, f"{api.url}{', reached from outside without TLS' * open_}", fix * open_)
+def _aggregators(settings: Settings) -> Iterator[Finding]:
+    """Whether each aggregator account would take a message now; nothing is sent."""
+    for name, reason in asyncio.run(_reasons(settings)).items():
+        url = settings.aggregators[name].url
+        fix = "start it (`longwave up` for the simulated one), or talk to the aggregator; campaigns wait meanwhile"
+        if reason:
+            yield Finding(f"aggregator {name}", False, f"{url} would take no message: {reason}", fix)
+        else:
+            yield Finding(f"aggregator {name}", True, f"{url} answers")
+
+
+async def _reasons(settings: Settings) -> dict[str, str]:
+    """By name of an aggregator account, why it would take no message, "" if it would."""
+    from adapters.aggregators.factory import make_adapter
+
+    async def ask(name: str) -> str:
+        account = make_adapter(name, settings.aggregators[name])
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await account.check_health()
+        except TimeoutError:
+            return Reason.NO_ANSWER
+        finally:
+            await account.close()
+
+    names = list(settings.aggregators)
+    return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:

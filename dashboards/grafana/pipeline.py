@@ -31,7 +31,9 @@ def build() -> Dashboard:
     """What is wrong first, then the steps in the order in which a message travels."""
     about = "Rate, errors and durations of each step, the ingress and the API, from Prometheus."
     made = dashboard("longwave-pipeline", "Longwave: pipeline", about)
-    return assembled(made, {"Now": _NOW, "Steps": _STEPS, "What comes in": _INGRESS, "API and page": _API})
+    return assembled(
+        made, {"Now": _NOW, "Steps": _STEPS, "What comes in": _INGRESS, "API and page": _API, "Doors": _DOORS}
+    )
 
 
 _NOW = [
@@ -201,6 +203,22 @@ _INGRESS = [
         "By what the carrier said.",
         {"{{reason}}": in_an_hour("longwave_unreachable_total", "reason")},
     ),
+]
+
+_DOORS = [
+    lines(
+        "Refused by a server's limits in an hour",
+        "Connections and requests by server and cause: too many, too large, too slow, or no HTTP.",
+        {"{{server}} {{cause}}": in_an_hour("longwave_server_refused_total", "server, cause")},
+        width=12,
+    ),
+    number(
+        "Certificates that end within 14 days",
+        "Of API and ingress, where they serve HTTPS themselves. Renew the files; they are taken without a restart.",
+        "count(longwave_certificate_days < 14) or vector(0)",
+        width=6,
+    ),
+    number("Live pages", "Pages of browsers that follow campaigns now.", "sum(longwave_api_streams)", width=6),
 ]
 
 _API = [

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import uvloop
 
+from adapters.doors.settings import LOOPBACK
 from devstack.clickhouse.disk import DataDirectory, DataDirectoryTaken
 
 
@@ -25,8 +26,14 @@ def serve(data: Path, host: str, port: int, keep_free: int | None = None) -> Non
     """Serve ClickHouse's HTTP interface until SIGTERM or SIGINT; the data live below `data`.
 
     Ready when GET /ping answers ``Ok.``. Exits with code 1 and one line on stderr where another process has
-    the directory or the address. `keep_free` bytes of the disk stay unused: INSERTs are refused before that.
+    the directory or the address, or the address is not of loopback. `keep_free` bytes of the disk stay unused:
+    INSERTs are refused before that.
     """
+    if host not in LOOPBACK:
+        _exit(
+            f"this endpoint serves this machine only, not {host}: passwords would travel in clear text. Use "
+            'clickhouse.host = "127.0.0.1", or a ClickHouse server for other machines'
+        )
     try:
         directory = DataDirectory(data.resolve(), keep_free)
     except (DataDirectoryTaken, OSError) as error:

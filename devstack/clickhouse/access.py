@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from adapters.settings import LOOPBACK, READER
+from adapters.doors.settings import LOOPBACK
+from adapters.settings import READER
 from devstack.clickhouse.errors import AUTHENTICATION_FAILED, ClickHouseError, refuse
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -36,13 +37,14 @@ def shared_secret(settings: Settings, name: str = "local") -> bytes:
 
 
 class Phone:
-    """Speaks to the ingress at `ingress` (URL) as the aggregator account `name`; `close` when done."""
+    """Speaks to the ingress at `ingress` (URL) as the aggregator account `name`; `close` when done. `ca`: a file with
+    the authority of the ingress, None for the system's."""
 
-    def __init__(self, ingress: str, name: str, secret: bytes) -> None:
+    def __init__(self, ingress: str, name: str, secret: bytes, ca: Path | None = None) -> None:
         self._ingress = ingress.rstrip("/")
         self._name = name
         self._secret = secret
-        self._session = http.session(connections=128, timeout=15)
+        self._session = http.session(connections=128, timeout=15, trust=http.believing(ca))
         self.retries = 0
         self.trouble = ""
         """Why the last attempt failed, "" once one has succeeded."""

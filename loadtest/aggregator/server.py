@@ -39,11 +39,13 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Account:
-    """The account that Longwave has with this aggregator: its name in callbacks, its secret, where they go."""
+    """The account that Longwave has with this aggregator: its name in callbacks, its secret, where they go, and the
+    authority of the server there."""
 
     secret: bytes
     name: str = "local"
     ingress: str = "http://127.0.0.1:18081"
+    ca: Path | None = None
 
 
 class Simulator:
@@ -54,7 +56,7 @@ class Simulator:
         self._script = script
         self._account = account
         self._latency = random.Random(script.seed)
-        self._phone = Phone(account.ingress, account.name, account.secret)
+        self._phone = Phone(account.ingress, account.name, account.secret, account.ca)
         self._pump = Pump(data, script, self._phone.channels)
         self._pumping: asyncio.Task[None] | None = None
         self._health = Health("aggregator")

@@ -57,6 +57,9 @@ class Accounts:
         self._stored_senders: dict[str, dict[str, SenderDocument]] = {}
         """These two have what was removed, too."""
         self._lists: dict[str, PriceListDocument] = {}
+        self._named: dict[int, set[str]] = {}
+        self._capped: dict[int, set[str]] = {}
+        """These two by `account_tag`, those with caps again."""
         self.version = 0
         """Grows with every change, so that who derives something from the book knows when to do it again."""
 
@@ -171,14 +174,12 @@ class Accounts:
 
     def world(self, lanes: int, aggregators: Mapping[str, bool], waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change must fit; `waiting` are the campaigns of its account."""
-        tags = {account_tag(name): name for name in self._accounts}
-        capped = {account_tag(name): name for name, account in self._accounts.items() if account.spec.caps != Caps()}
         return World(
             lanes=lanes,
             aggregators=aggregators,
             price_lists=set(self._prices),
-            capped=capped,
-            named=tags,
+            capped=self._capped,
+            named=self._named,
             waiting=waiting,
         )
 
@@ -192,14 +193,22 @@ class Accounts:
         self.version += 1
         return ""
 
+    def _name(self, name: str, account: Account | None) -> None:
+        has_caps = account is not None and account.spec.caps != Caps()
+        for tags, belongs in ((self._named, account is not None), (self._capped, has_caps)):
+            names = tags.setdefault(account_tag(name), set())
+            (names.add if belongs else names.discard)(name)
+        if account is None:
+            self._accounts.pop(name, None)
+        else:
+            self._accounts[name] = account
+
     def _take(self, record: AccountsRecord) -> None:
         match record:
             case AccountDocument():
                 self._stored[record.account] = record
-                if record.removed:
-                    self._accounts.pop(record.account, None)
-                else:
-                    self._accounts[record.account] = Account(record.account, record.parsed(), record)
+                account = None if record.removed else Account(record.account, record.parsed(), record)
+                self._name(record.account, account)
             case SenderDocument():
                 self._stored_senders.setdefault(record.account, {})[record.sender] = record
                 of_account = self._senders.setdefault(record.account, {})

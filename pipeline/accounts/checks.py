@@ -39,9 +39,9 @@ def _price_problem(spec: AccountSpec, world: World) -> str:
 
 
 def _caps_problem(name: str, spec: AccountSpec, world: World) -> str:
-    tag = account_tag(name)
-    other = world.capped.get(tag, name) if spec.caps == Caps() else world.named.get(tag, name)
-    if other == name:
+    of_tag = (world.capped if spec.caps == Caps() else world.named).get(account_tag(name), ())
+    other = next((known for known in sorted(of_tag) if known != name), "")
+    if not other:
         return ""
     return (
         f"accounts {name} and {other} cannot be told apart where caps are counted (their names have one tag): give "

@@ -20,6 +20,7 @@ from api.server import create_app
 from api.services import Services
 from api.web.allowance import Allowance
 from api.web.sessions import Sessions
+from api.web.streams import Streams
 from loadtest.sample import accounts as sample
 from pipeline.identity.api_keys import KeyText, hash_of, made
 from schemas import topics
@@ -114,6 +115,7 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         keys,
         sessions,
         allowance,
+        Streams(settings.api),
         loading,  # type: ignore[arg-type]
         loading,  # type: ignore[arg-type]
     )
@@ -136,15 +138,17 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes = b"", **headers
 
 
 async def raw(
-    app: FastAPI, method: str, path: str, body: bytes = b"", **headers: str
+    app: FastAPI, method: str, path: str, body: bytes = b"", *, scheme: str = "http", **headers: str
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of an answer."""
-    sent = await _sent(app, method, path, body, headers)
+    sent = await _sent(app, method, path, body, headers, scheme)
     head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return head, b"".join(item.get("body", b"") for item in sent[1:])
 
 
-async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str]) -> list[Any]:
+async def _sent(
+    app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str], scheme: str = "http"
+) -> list[Any]:
     named = {
         "host": "127.0.0.1:18080",
         "content-type": "application/json",
@@ -158,7 +162,7 @@ async def _sent(app: FastAPI, method: str, path: str, body: bytes, headers: dict
     scope = {
         "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": encoded, "root_path": "", "scheme": "http", "server": ("127.0.0.1", 18080), "http_version": "1.1",
+        "headers": encoded, "root_path": "", "scheme": scheme, "server": ("127.0.0.1", 18080), "http_version": "1.1",
     }  # fmt: skip
     coming = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []

@@ -207,8 +207,8 @@ async def test_every_change_is_in_the_audit_log_with_what_was_there_before(fake:
     await ask(app, "DELETE", "/v1/accounts/demo/senders/new")
     await put(app, "/v1/accounts/demo", {"color": 1})
     said = [(entry.account, entry.status, entry.before, entry.after) for entry in fake.entries]
-    number = '{"number":"+18885550177","kind":"toll-free","country":"US","segments_per_second":3.0}'
-    assert said[0] == ("demo", 200, '{"site_name":"Harbor & Pine"}', '{"site_name":"A"}')
+    number = '{"demo/new":{"number":"+18885550177","kind":"toll-free","country":"US","segments_per_second":3.0}}'
+    assert said[0] == ("demo", 200, '{"demo":{"site_name":"Harbor & Pine"}}', '{"demo":{"site_name":"A"}}')
     assert said[1] == ("", 200, "", ""), "nothing was changed"
     assert said[2][:3] == ("demo", 200, "")
     assert said[3] == ("demo", 200, number, "")

@@ -104,7 +104,11 @@ def test_the_audit_log_says_what_was_there_before_and_after(
     longwave(live, monkeypatch, capsys, "accounts", "apply", str(file))
     live.api.send("PUT", "/v1/accounts/corner", b'{"site_name": "Before"}')
     live.api.send("PUT", "/v1/accounts/corner", b'{"site_name": "After"}')
-    wanted = {"before": '{"site_name":"Before"}', "after": '{"site_name":"After"}', "account": "corner"}
+    wanted = {
+        "before": '{"corner":{"site_name":"Before"}}',
+        "after": '{"corner":{"site_name":"After"}}',
+        "account": "corner",
+    }
     eventually(
         lambda: live.api.get("/v1/audit", size=20)["entries"],
         lambda entries: any(wanted.items() <= entry.items() for entry in entries),

@@ -59,7 +59,7 @@ def test_the_command_says_what_the_api_knows(
     ("changes", "start", "said"),
     [
         ({"audience": {"lists": ["nowhere"]}}, "", "no recipients on nowhere"),
-        ({"account": "none"}, "", "no account 'none' is configured"),
+        ({"account": "none"}, "", "there is no account 'none'"),
         ({"messages": [{"text": "Hi {first_name"}]}, "", "messages.0.text"),
         ({"smart_sending_hours": 500}, "", "smart_sending_hours"),
         ({}, "soon", "start: 'soon' is not a time"),

@@ -20,13 +20,14 @@ from adapters import clock, http
 from adapters.aggregators import signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
+from adapters.doors.server import listening_socket
+from adapters.doors.settings import Listen
 from adapters.errors import LongwaveError
 from adapters.kafka import topics
 from adapters.kafka.producer import Producer
 from adapters.ports import Submission
-from adapters.settings import Kafka, Listen
+from adapters.settings import Kafka
 from api.ingress.http import BODY_LIMIT
-from api.ingress.server import listen
 from devstack import ready
 from loadtest.aggregator.submissions import Submissions
 from pipeline.identity.optout_links import optout_tokens
@@ -35,6 +36,7 @@ from schemas import feedback
 from schemas.campaign import CampaignDocument
 from schemas.deadletter import DEAD_LETTERS, DeadLetter, to_bytes
 from schemas.wire import encode
+from tests.accounts import write_accounts
 from tests.stack import PATIENCE, Server, environment, free_ports, running
 
 SECRET = "a-secret-of-the-test"
@@ -124,12 +126,14 @@ def ingress_on(kafka: Kafka, data: Path, **more: str) -> Iterator[Ingress]:
 def brokers(kafka: Server) -> Kafka:
     settings = Kafka(bootstrap=kafka.address, partitions=4, lanes=4)
     topics.ensure(settings)
+    write_accounts(kafka.address, lanes=settings.lanes)
     return settings
 
 
 @pytest.fixture(scope="module")
 def ingress(brokers: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
     with ingress_on(brokers, tmp_path_factory.mktemp("ingress")) as made:
+        ready.wait_for("the ingress knows accounts", lambda: http.answers(f"{made.url}/readyz"), timeout=PATIENCE)
         yield made
 
 
@@ -451,10 +455,9 @@ async def test_a_stop_keeps_what_it_answered(brokers: Kafka, tmp_path: Path, cam
 
 def test_a_taken_port_is_reported() -> None:
     port = free_ports(1)[0]
-    first = listen(Listen(port=port))
-    first.listen()
+    first = listening_socket("ingress", Listen(port=port))
     with pytest.raises(LongwaveError, match=r"cannot listen .* ingress\.port"):
-        listen(Listen(port=port))
+        listening_socket("ingress", Listen(port=port))
     first.close()
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from adapters.aggregators import signing
 from adapters.clock import now_ms
+from adapters.doors import settings as doors
 from adapters.errors import EmitError
 from adapters.health.state import Health
 from adapters.ports import Delivered
-from adapters.settings import Listen, Settings
+from adapters.settings import Settings
 from api.ingress.app import Ingress, Known
 from pipeline.accounts.book import Accounts
 from schemas import topics
@@ -118,8 +119,10 @@ STOPS = {"texts": [{"id": "1", "from": "+12125550123", "to": "+18885550100", "te
 
 
 @pytest.mark.parametrize("host", ["", "sms.shop.example", "10.0.0.7", "old-name.example:8443", "évil.example"])
-@pytest.mark.parametrize("ingress", [Listen(port=1), Listen(port=1, host="0.0.0.0", public_url="https://a.example")])
-async def test_a_stop_is_accepted_under_every_field_name(host: str, ingress: Listen) -> None:
+@pytest.mark.parametrize(
+    "ingress", [doors.Ingress(port=1), doors.Ingress(port=1, host="0.0.0.0", public_url="https://a.example")]
+)
+async def test_a_stop_is_accepted_under_every_field_name(host: str, ingress: doors.Ingress) -> None:
     """A proxy may keep its own name, and public_url may be unset or another by now: what counts is the signature."""
     emitter = Emitter({})
     status, _ = await post(emitter, "inbound", STOPS, host, Settings().model_copy(update={"ingress": ingress}))

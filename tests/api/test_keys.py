@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,11 +14,14 @@ from fastapi import FastAPI
 from msgspec.structs import replace
 
 from adapters.clock import now_ms
+from adapters.private_files import FIRST_KEY, read_password
+from adapters.settings import Settings
+from api.keys import Keys
 from api.routes import keys as key_routes
 from api.web import guard
 from api.web.allowance import GUESSES, Allowance
-from api.web.sessions import COOKIE
-from pipeline.identity.api_keys import KEY_OCTETS, KeyText, made
+from api.web.sessions import COOKIE, LINK_SECONDS
+from pipeline.identity.api_keys import KEY_OCTETS, KeyText, made, state
 from schemas.audit import AUDIT, AuditEntry
 from schemas.campaign import CampaignDocument
 from schemas.keys import ApiKey
@@ -257,10 +262,11 @@ async def test_however_many_keys_there_are_one_can_be_revoked_but_none_made(
 # Signing in
 
 
-async def sign_in(app: FastAPI, **body: str) -> tuple[dict[str, str], dict[str, Any], str]:
+async def sign_in(app: FastAPI, scheme: str = "http", **body: str) -> tuple[dict[str, str], dict[str, Any], str]:
     """(headers of the answer, the answer, the cookie as a browser sends it)"""
     sent = orjson.dumps({"by": "key", "secret": str(KEY), **body})
-    head, answer = await raw(app, "POST", "/v1/session", sent, authorization="", origin="http://127.0.0.1:18080")
+    named = {"authorization": "", "origin": f"{scheme}://127.0.0.1:18080"}
+    head, answer = await raw(app, "POST", "/v1/session", sent, scheme=scheme, **named)
     return head, orjson.loads(answer), head.get("set-cookie", "").partition(";")[0]
 
 
@@ -314,6 +320,103 @@ async def test_a_link_signs_in_once(fake: Fake) -> None:
     assert "set-cookie" not in head
     _, forged, _ = await sign_in(app, by="link", secret=cookie.partition("=")[2])
     assert "error" in forged, "a session's cookie is no link"
+
+
+async def test_a_used_link_is_remembered_for_as_long_as_it_would_hold(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = served(fake).state.services.sessions
+    clock = [1000.0]
+    monkeypatch.setattr("api.web.sessions.monotonic", lambda: clock[0])
+    used = [sessions.link(FIRST) for _ in range(3)]
+    for link in used:
+        assert sessions.use_link(link) == FIRST
+        clock[0] += 100
+    clock[0] = 1000.0 + LINK_SECONDS
+    assert [sessions.use_link(link) for link in used] == [None] * 3
+    assert len(sessions._used) == 3
+    clock[0] = 1250.0 + LINK_SECONDS
+    sessions.use_link("forged")
+    assert sessions._used == {}
+
+
+async def test_the_cookie_is_for_https_where_the_browser_came_by_it(fake: Fake) -> None:
+    app = served(fake)
+    for scheme, is_secure in (("http", False), ("https", True)):
+        head, _, _ = await sign_in(app, scheme)
+        assert ("Secure" in {part.strip() for part in head["set-cookie"].split(";")}) is is_secure
+
+
+# The first key
+
+
+class Log:
+    """Topic `keys` as several processes read and write it: one order for all, after a moment."""
+
+    def __init__(self) -> None:
+        self.views: list[Keys] = []
+        self.records: list[tuple[bytes, bytes]] = []
+
+    async def emit(self, topic: str, value: bytes, *, key: bytes) -> None:
+        self.records.append((key, value))
+        await asyncio.sleep(0)
+        for one in self.views:
+            one.view.apply(key, value)
+
+
+def process(log: Log, data: Path) -> Keys:
+    """The keys of a process that has read the log to its end."""
+    keys = Keys(Settings(data=data), log)  # type: ignore[arg-type]
+    for key, value in log.records:
+        keys.view.apply(key, value)
+    keys.view._view.ready.set()
+    log.views.append(keys)
+    return keys
+
+
+def holding(keys: Keys) -> list[str]:
+    return [key.id for key in keys.view.all() if state(key, now_ms()) == "active"]
+
+
+async def test_processes_of_one_machine_that_start_at_once_make_one_first_key(tmp_path: Path) -> None:
+    log = Log()
+    processes = [process(log, tmp_path) for _ in range(4)]
+    await asyncio.gather(*(keys.ready() for keys in processes))
+    written = read_password(tmp_path / FIRST_KEY)
+    for keys in processes:
+        assert keys.holder(written) is not None
+        assert len(holding(keys)) == 1
+
+
+async def test_processes_of_several_machines_that_start_at_once_make_one_first_key(tmp_path: Path) -> None:
+    log = Log()
+    folders = [tmp_path / str(machine) for machine in range(4)]
+    processes = [process(log, folder) for folder in folders]
+    await asyncio.gather(*(keys.ready() for keys in processes))
+    texts = [text for folder in folders if (text := read_password(folder / FIRST_KEY))]
+    assert len(texts) == 1, "a key that holds nowhere is in no file"
+    late = process(log, tmp_path / "late")
+    await late.ready()
+    for keys in (*processes, late):
+        assert (keys.holder(texts[0]) is not None, len(holding(keys))) == (True, 1)
+    assert read_password(tmp_path / "late" / FIRST_KEY) == ""
+
+
+async def test_a_process_that_ended_after_its_claim_locks_nobody_out(tmp_path: Path) -> None:
+    log = Log()
+    first = process(log, tmp_path)
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(first.view, "change", _ends)
+    with pytest.raises(SystemExit):
+        await first.ready()
+    monkey.undo()
+    again = process(log, tmp_path)
+    await again.ready()
+    assert again.holder(read_password(tmp_path / FIRST_KEY)) is not None
+
+
+async def _ends(*_: Any) -> None:
+    raise SystemExit
 
 
 # The audit log

@@ -389,5 +389,8 @@ def test_port_taken_is_one_clear_line(tmp_path: Path, live: Live) -> None:
     with running(["run", "api"], environment(tmp_path, api_port=taken), tmp_path) as child:
         assert child.wait(120) == 1
     said = (tmp_path / "log").read_text()
-    assert f"error: the API cannot listen on 127.0.0.1:{taken}" in said
+    assert (
+        f"error: api: cannot listen on 127.0.0.1:{taken}: Address already in use; stop what does, or set api.port"
+        in said
+    )
     assert "Traceback" not in said

@@ -69,7 +69,7 @@ def test_a_change_is_shown_with_what_was_there_before() -> None:
         "refused": [{"key": "shop", "error": "no such brand"}],
     }  # fmt: skip
     assert list(changed_lines(answer)) == [
-        "+ shop", "~ demo", "    caps.day: 1 → 2", "    low_balance: none → 5", "! shop: no such brand",
+        "+ shop", "~ demo", "    caps.day: 1 → 2", "    low_balance: not set → 5", "! shop: no such brand",
         "1 more are as the file says",
     ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_a_change_is_shown_with_what_was_there_before() -> None:
 def test_specs_and_prices_are_shown_line_by_line() -> None:
     lines = list(spec_lines(form_of(AccountSpec())))
     assert "  active = True" in lines
-    assert "    day = none" in lines
+    assert "    day = not set" in lines
     shown = {"name": "default", "built_in": True, "prices": form_of(built_in_spec())["prices"]}
     assert next(iter(price_lines(shown))) == "default  (built in)"
     assert any("FR" in line and "0.0798" in line for line in price_lines(shown))

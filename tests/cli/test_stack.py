@@ -233,6 +233,7 @@ def test_the_json_of_doctor_and_status_is_as_documented(stack: Stack) -> None:
     assert doctor["problems"] == [check for check in doctor["checks"] if not check["ok"]]
     assert {tuple(check) for check in doctor["checks"]} == {("what", "ok", "detail", "fix")}
     assert all(check["fix"] for check in doctor["problems"])
+    assert "aggregator local" in {check["what"] for check in doctor["problems"]}, "nobody is there"
     status = stack.run("status", "--json")
     assert status.returncode == 1
     answer = orjson.loads(status.stdout)

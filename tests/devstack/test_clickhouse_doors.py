@@ -13,8 +13,10 @@ import pytest
 from adapters.clickhouse import Store
 from adapters.errors import StoreRefused
 from adapters.settings import ClickHouse
+from devstack.clickhouse import serve
 from devstack.clickhouse import server as endpoint_server
 from tests.devstack.clickhouse_process import Endpoint, endpoint
+from tests.stack import free_ports
 
 SECRET = "canary-4711"
 
@@ -31,6 +33,14 @@ def served(folder: Path) -> Iterator[Endpoint]:
     with endpoint(folder / "data") as running:
         running.client().command("CREATE TABLE rows (a UInt64) ENGINE = MergeTree ORDER BY a")
         yield running
+
+
+def test_it_serves_this_machine_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for host in ("0.0.0.0", "::", "192.168.1.7", ""):
+        with pytest.raises(SystemExit):
+            serve(tmp_path / "data", host, free_ports(1)[0])
+        assert "serves this machine only" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_no_statement_without_the_password_of_the_folder(served: Endpoint) -> None:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.settings import Listen, Settings
+from adapters.doors import settings as doors
+from adapters.settings import Settings
 from loadtest.aggregator.record import ACCEPTED, HIT, LOST, Recorder
 from loadtest.bench import optouts_kill
 from loadtest.bench.campaigns import wait_until
@@ -262,8 +263,8 @@ class Ingress(http.server.BaseHTTPRequestHandler):
 def test_a_stop_is_texted_until_it_is_acknowledged() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ingress)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    listen = Listen(port=server.server_port)
-    stops = Stops(Settings(ingress=listen), people=8, per_second=1.0, seed=1)
+    listen = doors.Ingress(port=server.server_port)
+    stops = Stops(Settings(ingress=listen), "+18885550100", people=8, per_second=1.0, seed=1)
     stops.start()
     wait_until("two are acknowledged", lambda: len(stops._acknowledged) == 2, 20)
     stops.stop()

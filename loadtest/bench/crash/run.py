@@ -72,7 +72,8 @@ class _Run:
         self._load = Load(stack.settings, AUDIENCE, setting.recipients, setting.policy, backlog)
         self._load.taken = lambda: self._arrivals.taken
         self._killer = Killer(stack, setting.seed, self._coordinating)
-        self._stops = Stops(stack.settings, setting.recipients, setting.stops_per_second, setting.seed)
+        sender = stack.sender().number
+        self._stops = Stops(stack.settings, sender, setting.recipients, setting.stops_per_second, setting.seed)
         fill(stack.settings, AUDIENCE, setting.recipients)
 
     def through(self, blows: list[Blow], folder: Path) -> Findings:

@@ -15,7 +15,6 @@ from adapters import http
 from adapters.aggregators import signing
 from adapters.clock import now_ms
 from adapters.settings import Settings
-from cli.accounts.book import stored_book
 from loadtest.aggregator.phone import shared_secret
 from loadtest.bench.campaigns import FIRST_NUMBER
 
@@ -47,16 +46,16 @@ class Stopped:
 
 
 class Stops:
-    """Texts STOP `per_second` times a second from numbers drawn from the audience of `people`, each once, again until
-    it is acknowledged; threads of its own, so that one that hangs holds up no other."""
+    """Texts STOP to the number `sender`, `per_second` times a second, from numbers drawn from the audience of
+    `people`, each once, again until it is acknowledged; threads of its own, so that one that hangs holds up no
+    other."""
 
     THREADS: Final = 8
 
-    def __init__(self, settings: Settings, people: int, per_second: float, seed: int) -> None:
+    def __init__(self, settings: Settings, sender: str, people: int, per_second: float, seed: int) -> None:
         self._url = f"{settings.ingress.url}/v1/inbound/local"
         self._secret = shared_secret(settings)
-        (sender,) = stored_book(settings).senders("demo").values()
-        self._sender = sender.number
+        self._sender = sender
         self._per_second = per_second
         order = list(range(people))
         random.Random(seed).shuffle(order)

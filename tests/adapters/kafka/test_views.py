@@ -13,9 +13,12 @@ from aiokafka.consumer.fetcher import Fetcher
 from confluent_kafka import Producer
 
 from adapters.kafka import topics, views
+from adapters.kafka.keys import KeyView
+from adapters.kafka.producer import Producer as Sender
 from adapters.kafka.views import View
 from adapters.settings import Kafka
-from schemas.topics import Topic
+from schemas.keys import ApiKey
+from schemas.topics import KEYS, Topic
 from tests.stack import Server
 
 PARTITIONS = 16
@@ -149,3 +152,31 @@ async def _until_current(view: View, within_ms: int) -> None:
     async with asyncio.timeout(30):
         while not view.is_current(within_ms):
             await view.changed(0.1)
+
+
+async def test_of_several_claims_to_be_the_first_key_the_log_says_which_holds(kafka: Server) -> None:
+    settings = Kafka(bootstrap=kafka.address, partitions=PARTITIONS)
+    topics.ensure(settings, [KEYS])
+    producer = Sender(settings, lambda _: None)
+    processes = [KeyView(settings) for _ in range(4)]
+    for view in processes:
+        await view.start()
+        await view.ready()
+    claims = [
+        ApiKey(id=f"0000000{place}", name="first", hash=f"{place}" * 64, scopes=["admin"], created=place)
+        for place in range(len(processes))
+    ]
+    async with asyncio.timeout(60):
+        pairs = zip(processes, claims, strict=True)
+        winners = await asyncio.gather(*(view.claim_first(producer, claim) for view, claim in pairs))
+    assert len({winner.id for winner in winners}) == 1
+    assert winners[0] in claims
+    assert [view.all() for view in processes] == [[]] * 4, "a claim is no key"
+    late = KeyView(settings)
+    await late.start()
+    await late.ready()
+    async with asyncio.timeout(60):
+        assert await late.claim_first(producer, claims[-1]) == winners[0]
+    for view in (*processes, late):
+        await view.stop()
+    await producer.close()

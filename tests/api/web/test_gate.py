@@ -1,20 +1,14 @@
-"""What no request gets past: foreign names and pages, bodies without end, heads and bodies by halves."""
+"""What no request to the API gets past: foreign names and pages, bodies without end."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
-from adapters.settings import Api
-from api.ingress.http import Answer, send_answer
-from api.web.deadlines import DeadlineProtocol
-from api.web.gate import LARGEST, SAFE_HEADERS, Gate
+from adapters.doors.headers import SAFE_HEADERS, SafeHeaders
+from adapters.doors.settings import Api
+from api.web.gate import LARGEST, Gate
 from api.web.hosts import Hosts
 
 
@@ -66,7 +60,8 @@ async def ask(*parts: bytes, method: str = "POST", **headers: str) -> tuple[int,
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await Gate(_echo, Api(port=18080))({"type": "http", "method": method, "headers": raw}, receive, send)
+    app = SafeHeaders(Gate(_echo, Api(port=18080)))
+    await app({"type": "http", "method": method, "headers": raw}, receive, send)
     got = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], got, b"".join(message["body"] for message in sent[1:])
 
@@ -95,75 +90,3 @@ async def test_bodies_are_bounded_whether_or_not_they_say_how_long_they_are() ->
         status, _, body = await ask(*parts, **headers)
         assert status == 413
         assert b"longwave contacts import" in body
-
-
-class Hasty(DeadlineProtocol):
-    head_seconds = 0.3
-    body_seconds = 0.5
-
-
-@contextlib.asynccontextmanager
-async def served() -> AsyncIterator[int]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = Gate(_echo, Api(port=18080))
-    server = uvicorn.Server(uvicorn.Config(app, http=Hasty, ws="none", lifespan="off", log_level="error"))
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        await running
-
-
-HEAD = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n"
-
-
-@pytest.mark.parametrize(
-    ("sent", "answered"),
-    [
-        (b"", b""),
-        (b"\r\n", b""),
-        (b"POST / HT", b""),
-        (HEAD, b""),
-        (HEAD + b"\r\n", b"408"),
-        (HEAD + b"\r\n12345", b"408"),
-        (HEAD + b"\r\n1234567890" + HEAD + b"\r\n1", b"408"),
-        (HEAD + b"\r\n1234567890" + b"GET", b"200 OK"),
-    ],
-)
-async def test_half_a_request_is_given_up(sent: bytes, answered: bytes) -> None:
-    async with served() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(sent)
-        got = await asyncio.wait_for(reader.read(), 3)
-        assert answered in got
-        writer.close()
-
-
-async def test_a_body_by_the_byte_is_given_up_and_whole_requests_are_not() -> None:
-    async with served() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(3):
-            writer.write(HEAD + b"\r\n1234567890")
-            assert b"200 OK" in await reader.readuntil(b"\r\n0\r\n\r\n")
-            await asyncio.sleep(0.4)
-        writer.write(HEAD + b"\r\n")
-        for _ in range(3):
-            await asyncio.sleep(0.13)
-            writer.write(b"1")
-        assert b"408" in await asyncio.wait_for(reader.read(), 3)
-        writer.close()
-
-
-async def test_the_ingress_is_unframed_too() -> None:
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await send_answer(send, Answer(200, b"x", {"Content-Type": "text/html"}))
-    got = dict(sent[0]["headers"])
-    assert got[b"x-frame-options"] == b"DENY"
-    assert got[b"referrer-policy"] == b"no-referrer"
-    assert got[b"content-type"] == b"text/html"

@@ -64,4 +64,4 @@ def test_without_a_list_of_its_own_the_built_in_prices_hold() -> None:
 
 def test_the_world_of_a_change_knows_whose_caps_are_counted() -> None:
     world = book().world(8, WORLD.aggregators)
-    assert list(world.capped.values()) == list(world.named.values()) == ["demo"]
+    assert list(world.capped.values()) == list(world.named.values()) == [{"demo"}]
