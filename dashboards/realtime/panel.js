@@ -119,6 +119,6 @@ function message(data) {
   const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} numbers` : null].filter(Boolean).join(", ");
   const deadline = spec.deadline ? ` · deadline ${spec.deadline}` : "";
   return [el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
-    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${spec.sender} · ${sendTime(spec)}${deadline}`),
+    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${[spec.sender, ...spec.pool].join(", ")} · ${sendTime(spec)}${deadline}`),
     ...spec.messages.flatMap((m) => Object.entries(m.links ?? {}).map(([name, url]) => el("p", { class: "meta" }, `{${name === "default" ? "link" : `link:${name}`}} → ${url}`)))];
 }
