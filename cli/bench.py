@@ -58,6 +58,18 @@ def latency(messages: Annotated[int, typer.Option(min=10)] = 300, json: Json = N
 
 
 @app.command()
+def urgent(
+    messages: Annotated[int, typer.Option(min=10)] = 300,
+    recipients: Annotated[int, typer.Option(min=1000)] = 1_000_000,
+    json: Json = None,
+) -> None:
+    """The same for urgent messages of a sender with a campaign of so many recipients under way."""
+    from loadtest.bench import latency as bench
+
+    _show(bench.run_urgent(messages, recipients), json)
+
+
+@app.command()
 def rate(seconds: Annotated[int, typer.Option(min=5)] = 60, json: Json = None) -> None:
     """How closely lanes keep limits of 1, 3, 100 and 5,000 segments/s."""
     from loadtest.bench import rate as bench
