@@ -1,5 +1,5 @@
-"""`longwave bench latency`: from a message's due time to its arrival at the aggregator, on an idle lane. `longwave bench
-urgent`: the same for urgent messages of a sender that has a large campaign to send.
+"""`longwave bench latency`: from a message's due time to its arrival at the aggregator, on an idle lane. `longwave
+bench urgent`: the same for urgent messages of a sender that has a large campaign to send.
 
 The messages wait in the lane's delay table and become due one after another, apart enough for the lane to be idle.
 The bare limit is measured in the same run: a record written to Kafka and read back, then one HTTP request.
