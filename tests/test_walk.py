@@ -20,7 +20,7 @@ from schemas import topics
 from schemas.campaign import CAMPAIGNS, COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS, FanoutRange, Freeze
 from schemas.feedback import CLICKS, OPTOUTS, RECEIPTS
-from schemas.lane import LANES, Control, Intent, Owner, Result, Work
+from schemas.lane import LANES, Control, Intent, Owner, Result, Work, flight_id
 from schemas.status import STATUSES
 from schemas.topics import Topic
 from tests.otlp import Collector, Taken, collecting
@@ -165,8 +165,9 @@ def test_5_the_lane_logs_owner_control_work_intent_and_result_in_this_order(walk
     (intent,), (result,) = ([r for r in log.values() if isinstance(r, kind)] for kind in (Intent, Result))
     assert intent.epoch == offsets[Owner][-1] + 1
     assert intent.slices == [(offsets[Work][0], 0, 1)]
-    assert result.intent == offsets[Intent][0]
-    assert [group.outcome for group in result.groups] == ["accepted"]
+    (landed,) = result.flights
+    assert landed.flight == flight_id(offsets[Intent][0], 0)
+    assert [group.outcome for group in landed.groups] == ["accepted"]
 
 
 def test_6_the_aggregator_received_the_rendered_text_once(walk: Walk) -> None:

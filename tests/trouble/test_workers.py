@@ -175,13 +175,15 @@ def submitted_after_control(stage: Scene, campaign: Campaign, states: set[str]) 
         for record in log.values():
             if isinstance(record, Control) and record.campaign == campaign.id:
                 held = record.state in states
-            if isinstance(record, Intent) and record.campaign == campaign.id:
+            if isinstance(record, Intent):
                 (forbidden if held else allowed).update(members(campaign, log, record))
     return (forbidden - allowed) & stage.arrivals.of(campaign.id)
 
 
 def members(campaign: Campaign, log: dict[int, LaneRecord], intent: Intent) -> set[str]:
     actual: set[str] = set()
-    for chunk, start, stop in intent.slices:
+    for chunk, start, stop in [
+        slice_ for pick in intent.picks if pick.campaign == campaign.id for slice_ in pick.slices
+    ]:
         actual |= {f"{campaign.id}-0-{ordinal}" for ordinal in log[chunk].ordinals[start:stop]}  # type: ignore[union-attr]
     return actual
