@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from pipeline.accounts.placing import home_lane
 from schemas.audit import AUDIT, AuditEntry
-from schemas.campaign import COMMANDS, CampaignDocument, Suspension
+from schemas.campaign import COMMANDS, CampaignDocument, LaunchedSender, Suspension
 from schemas.lane import LANES, AccountTerms, SenderTerms
 from tests.api.app import KEY, Fake, ask, key_like, raw, served
 
@@ -122,6 +122,7 @@ async def test_a_sender_that_campaigns_wait_on_is_not_removed_unless_they_are_su
     fake.known["0000abcd"] = CampaignDocument(
         id="0000abcd", spec={**SPEC, "sender": "main"}, status="sending", revision=3, created=1, updated=1,
         lanes=[home_lane("demo", 8)],
+        senders=[LaunchedSender(sender="main", country="US", lanes=[home_lane("demo", 8)], rate=100.0)],
     )  # fmt: skip
     app = served(fake)
     for path in ("/v1/accounts/demo/senders/main", "/v1/accounts/demo"):

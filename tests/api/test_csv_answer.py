@@ -14,6 +14,7 @@ from adapters.clickhouse.unreachable import Listed
 from adapters.settings import Settings
 from api.csv_answer import csv_answer, csv_lines
 from api.routes.unreachable import COLUMNS, _line
+from tests.accounts import book
 
 
 def test_formulas_are_neutralised() -> None:
@@ -22,7 +23,7 @@ def test_formulas_are_neutralised() -> None:
         Listed(12125550123, "landline", at, "demo", "4f7k2q9z"),
         Listed(12125550124, "=cmd|'/c calc'!A1", at, "@account", "+1+2"),
     ]
-    row_of = partial(_line, SimpleNamespace(settings=Settings()))  # type: ignore[arg-type]
+    row_of = partial(_line, SimpleNamespace(settings=Settings(), accounts=book()))  # type: ignore[arg-type]
     text = b"".join(csv_lines((*COLUMNS, "meaning"), rows, iter([]), row_of)).decode()
     actual = list(csv.DictReader(text.splitlines()))
     assert [item["number"] for item in actual] == ["+12125550123", "+12125550124"]
