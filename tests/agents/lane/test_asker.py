@@ -60,6 +60,7 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
         async def write(record: LaneRecord) -> int:
             return (await producer.emit(topics.LANES.name, encode(record), partition=LANE)).offset
 
+        write_accounts(own_kafka.address, ACCOUNTS)
         await write(control(at=now_ms(), unknown="query", transactional=True))
         epoch = await write(owner("dead", at=now_ms())) + 1
         chunk = await write(work(list(range(100)), at=now_ms()))
@@ -67,7 +68,6 @@ async def test_what_a_lost_owner_and_lost_answers_leave_open_is_asked_for_and_se
         dead = HttpBatch("dead", aggregator)
         await _arrives(dead, message_ids(A, 0, [0, 1, 2, 3]))  # and then the owner died
 
-        write_accounts(own_kafka.address, ACCOUNTS)
         async with started(build(settings, 0)) as app:
             await until(lambda: LANE in app.lanes._owners and app.lanes._owners[LANE].active)
             lane = app.lanes._owners[LANE]
