@@ -16,9 +16,11 @@ from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.clickhouse.story import campaign_row, recipient, recipient_events
 from adapters.settings import Settings
 from api.forecast.facts import competing_campaigns
+from api.terms import Installed
 from schemas.campaign import CampaignDocument, CampaignSpec
 from schemas.feedback import Consent, ConsentState
 from schemas.status import StatusChunk, StatusGroup, StatusRange
+from tests.accounts import book
 from tests.adapters.clickhouse_store import NOW, add_contacts, migrated, typed
 from tests.stack import Server
 
@@ -116,10 +118,10 @@ def test_a_campaign_and_its_queue(store: Store) -> None:
     assert (row.name, row.account, row.status, row.launched, row.recipients) == ("Sale", "demo", "sending", NOW, 40)
     AudienceStore(store).freeze(ID, 2, ["a"], typed(), [])
     StatusSink(store).insert([status("accepted", list(range(10)), NOW, segments=2, price=1)])
-    asking = document().parsed()
-    (competitor,) = competing_campaigns(store, Settings(), asking)
+    asking, installed = document().parsed(), Installed(Settings(), book())
+    (competitor,) = competing_campaigns(store, installed, asking)
     assert (competitor.name, competitor.segments, competitor.precedence.weight) == ("Sale", 60.0, 3)
-    assert competing_campaigns(store, Settings(), asking, but=ID) == []
+    assert competing_campaigns(store, installed, asking, but=ID) == []
 
 
 def test_a_receipt_of_what_was_never_handed_over_counts_for_nothing_in_a_story(store: Store) -> None:
