@@ -37,11 +37,6 @@ class Routes:
         """Those that were asked for. May be called in any thread."""
         return list(self._routes.values())
 
-    def seen(self, name: str) -> LaneAggregator | None:
-        """What a lane's driver sees of an aggregator."""
-        route = self.get(name)
-        return None if route is None else route.seen
-
     async def close(self) -> None:
         """End the health checks and close the connections."""
         for route in self.all():

@@ -14,7 +14,7 @@ worker's host is `agents.lane.owner`, the simulator's `simulation.lane`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from pipeline.lane.effects import Ask, Malformed, Owned, Submit
@@ -52,9 +52,9 @@ from pipeline.sending.picking.channel import Channel
 from pipeline.sending.picking.channels import Channels
 from pipeline.sending.picking.due import RELEASED_AT_ONCE, release_due
 from pipeline.sending.picking.proposing import Rules
+from pipeline.sending.senders.backlog import Backlog, backlog
 from pipeline.sending.senders.flow import EXACT, Flows
-from pipeline.sending.senders.punctuality import behind, handed_over
-from pipeline.sending.senders.roster import LaneAccount
+from pipeline.sending.senders.punctuality import handed_over
 from pipeline.sending.submitting.last_check import Checked, CheckedFlight, LastCheck
 from pipeline.sending.submitting.line import QueuedFlight, QueuedSlice, slice_of
 from pipeline.sending.submitting.submission import result_groups, starts_full
@@ -148,43 +148,14 @@ class LaneDriver(Generic[T]):
         return self.channels.roster.rate
 
     @property
-    def usable(self) -> float:
-        """Segments per second that the senders may submit who have due recipients of running campaigns."""
-        by_account: dict[LaneAccount, float] = {}
-        for name in self.state.table.ready_senders():
-            sender = self.channels.roster.get(name)
-            if sender is not None and sender.terms is not None and self.state.oldest_sendable(name) is not None:
-                by_account[sender.account] = by_account.get(sender.account, 0.0) + sender.terms.rate
-        return sum(min(rate, account.rate or rate) for account, rate in by_account.items())
-
-    @property
-    def drain_seconds(self) -> float:
-        """How long the sender that needs longest needs for its due recipients, a segment each."""
-        longest = 0.0
-        for name in self.state.table.ready_senders():
-            sender = self.channels.roster.get(name)
-            if sender is not None and sender.terms is not None and self.state.oldest_sendable(name) is not None:
-                account = sender.account
-                rate = min(sender.terms.rate, account.rate or sender.terms.rate)
-                longest = max(longest, self.state.table.ready_count_of(name) / rate)
-        return longest
-
-    @property
     def suspended(self) -> int:
         """Campaigns that this lane suspends, as of the last look."""
         return sum(outage.suspended for outage in self.outages.values())
 
-    def late(self, now: int) -> float:
-        """How late (s) the oldest due recipient of a running campaign is at `now` (ms), 0 without one. Costs a look
-        at each sender that has somebody due."""
-        if not self.active:
-            return 0.0
-        latest = 0.0
-        for name in list(self.state.table.ready_senders()):
-            sender, due = self.channels.roster.get(name), self.state.oldest_sendable(name)
-            if sender is not None and due is not None:
-                latest = max(latest, behind(due, now, [flow.punctuality for flow in sender.limits()]))
-        return latest
+    def backlog(self, now: int) -> Backlog:
+        """What waits at `now` (ms). Nothing is late by this worker while the lane is not its own."""
+        waiting = backlog(self.state, self.channels.roster, now)
+        return waiting if self.active else replace(waiting, late=0.0)
 
     def on_assigned(self, nonce: str, now: Instant) -> list[Effect[T]]:
         """Rule L1: claim the lane; it becomes active when the OWNER with this `nonce` is read back."""
@@ -385,7 +356,7 @@ class LaneDriver(Generic[T]):
             # The senders of an INTENT got different aggregators while it was written.
             effects.append(self._handed_over(elsewhere, now))
         here = [flight for flight in flights if flight.id not in elsewhere]
-        ready = [queued for flight in here if (queued := self._queued(flight, now, effects)) is not None]
+        ready = [waiting for flight in here if (waiting := self._queued(flight, now, effects)) is not None]
         if not ready:
             return
         self.channels.entered(intent, channel)
@@ -493,22 +464,24 @@ class LaneDriver(Generic[T]):
             effects += [Log("error", f"cannot check {sorted(keys)}", error), Disconnect(head.intent)]
             self.channels.left(head.intent)
             return
-        going = [(one, checked) for one, checked in zip(head.flights, flights, strict=True) if checked.goes]
+        going = [(queued, checked) for queued, checked in zip(head.flights, flights, strict=True) if checked.goes]
         if not going:
             self.channels.left(head.intent)
             effects += [self._report(flights, [], now), Disconnect(head.intent)]
             return
         shares = (
-            head.shares if len(going) == len(flights) else slice_of(head.intent, [one for one, _ in going]).shares
+            head.shares
+            if len(going) == len(flights)
+            else slice_of(head.intent, [queued for queued, _ in going]).shares
         )
-        charges = [(flow.window, flow.spend(now.seconds, segments)) for flow, segments in shares]
-        channel.checked[head.intent] = Checked(flights, now.boot, charges)
+        charges = [(flow.window, flow.window.spend(now.seconds, segments)) for flow, segments in shares]
+        channel.checked[head.intent] = Checked(flights, head.messages, now.boot, charges)
         late = [
-            handed_over(one.due, now.ms, [(flow.punctuality, segments) for flow, segments in one.shares])
-            for one, _ in going
+            handed_over(queued.due, now.ms, [(flow.punctuality, segments) for flow, segments in queued.shares])
+            for queued, _ in going
         ]
-        items = [item for one, checked in going for item in checked.going(one.prepared.items)]
-        parts = [(one.flight.sender, one.prepared.segments) for one, _ in going]
+        items = [item for queued, checked in going for item in checked.going(queued.prepared.items)]
+        parts = [(queued.flight.sender, queued.prepared.segments) for queued, _ in going]
         effects.append(HandOver(head.intent, items, parts, late))
 
     def _due(self, flight: Flight) -> int:

@@ -15,7 +15,7 @@ from schemas.lane import SenderId
 
 
 class Channels:
-    """Those of one lane."""
+    """The channels of one lane."""
 
     def __init__(self, rules: Rules, aggregator: Callable[[str], LaneAggregator | None]) -> None:
         """`aggregator`: the one of a name in the settings, None if there is none."""
@@ -23,6 +23,7 @@ class Channels:
         self._aggregator = aggregator
         self._channels: dict[ChannelId, Channel] = {}
         self._of: dict[SenderId, ChannelId] = {}
+        """Of each sender that may submit."""
         self._intents: dict[int, Channel] = {}
         """Where the slices of INTENTs stand in line or are under way, by their offset."""
         self.roster = Roster(rules.flows, self._changed)

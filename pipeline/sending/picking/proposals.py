@@ -39,7 +39,7 @@ class _Sent:
 
 
 class Proposals:
-    """Those of one lane. `retry` is told the senders of slices that are free again."""
+    """Those of one lane. `retry` is called with each sender whose slices are free again."""
 
     def __init__(self, retry: Callable[[SenderId], None]) -> None:
         self._retry = retry
@@ -69,7 +69,7 @@ class Proposals:
         """An INTENT is being written; its slices are `picked`, and its `shares` ahead, already."""
         way.intents += 1
         way.messages += messages
-        self._sent[intent.slices[0]] = _Sent(way, now, shares, messages)
+        self._sent[intent.picks[0].slices[0]] = _Sent(way, now, shares, messages)
 
     def read(self, offset: int, record: LaneRecord, now: float) -> None:
         """The log has `record` at `offset`."""

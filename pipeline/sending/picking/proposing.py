@@ -30,17 +30,18 @@ TOGETHER: Final = 0.02
 """Seconds by which a slow sender's turn comes early at most, so that many share an INTENT."""
 AFTER_DEFECT: Final = 1.0
 """Seconds until a sender has its turn again from whom nothing could be picked because of a defect."""
-NOW: Final = 1e-6
-"""Seconds: a turn that is nearer has come. Added to a clock, less would be lost in rounding."""
+CLOSE: Final = 1e-6
+"""Seconds: a turn that is this close has come. Less, added to a clock, would be lost in rounding."""
 URGENT, NORMAL = 0.0, 1.0
 """In what order senders wait for their account's limit."""
 AT_ONCE: Final = 0.0
-"""The turn of a sender with an urgent message: before all others."""
+"""A turn before all others, on any clock: of a sender with an urgent message, or whose terms are new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a proposer asks about recipients. `blocked`: why an account may not write to numbers."""
+    """What decides whom a proposer picks, and how many: `blocked`, why an account may not write to numbers; `quiet`,
+    an account's quiet hours; `flows`, how limits are kept."""
 
     blocked: Callable[[str, list[int]], list[str]]
     quiet: Callable[[str], QuietHours]
@@ -78,7 +79,7 @@ class Proposer:
         self.way = OnTheWay(ReadBack(rate))
         self._rules = rules
         self._proposals = proposals
-        self._early = TOGETHER if is_shared else NOW
+        self._early = TOGETHER if is_shared else CLOSE
         self._is_shared = is_shared
         self._senders: dict[LaneSender, float] = {}
         """Those whose channel this is, with what each may submit."""
@@ -121,14 +122,14 @@ class Proposer:
             allowed = self.aggregator.breaker.rule.allowance(now.seconds, self.way.intents + under_way)
             self._block(is_blocked=not allowed)
             at = self._turns.next_at()
-            if at is None or at > now.seconds + NOW:
+            if at is None or at > now.seconds + CLOSE:
                 return effects, None if at is None else at - now.seconds
             if not allowed:
                 # Deadlines apply even while nothing may be submitted.
                 senders = [sender.id for sender in self._senders]
                 drop = expired(state, senders, self._proposals.picked, now.ms)
                 return effects + ([] if drop is None else [self._write(drop)]), None
-            most = min(self.aggregator.batch, allowed, self._most(line) - messages - self.way.messages)
+            most = min(self.aggregator.batch, allowed, self._most() - messages - self.way.messages)
             effects += self._propose(state, _Draft(most), now)
         self._block(is_blocked=True)
         return effects, None
@@ -142,9 +143,10 @@ class Proposer:
         waiting = self.way.intents + line.count
         if waiting >= line.most or (waiting and not self.aggregator.has_connection()):
             return False
-        return messages + self.way.messages < self._most(line)
+        return messages + self.way.messages < self._most()
 
-    def _most(self, line: Line) -> int:
+    def _most(self) -> int:
+        """Messages that may be under way at most."""
         if not self._rules.flows.is_exact:
             return 1 << 60
         return most_under_way(self._rate, self.aggregator.batch, self.aggregator.in_flight)
@@ -215,7 +217,7 @@ class Proposer:
         if self._waiting[account].senders.next_at() is not None:
             pause = self._pause(state, account.flow, now) if account.binds else 0.0
             # Not at once: it is looked at until nobody has a turn.
-            self._turns.put(account, now.seconds + max(pause, self._early + NOW))
+            self._turns.put(account, now.seconds + max(pause, self._early + CLOSE))
 
     def _account_pause(self, state: LaneState, sender: LaneSender, now: Instant) -> float:
         size = min(self._size(state, sender.flow, now), self._size(state, sender.account.flow, now))

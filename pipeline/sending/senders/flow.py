@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.lane.state import LaneState
-from pipeline.limits.rate import Charge, Pace, Window, slice_segments
+from pipeline.limits.rate import Pace, Window, slice_segments
 from pipeline.sending.senders.punctuality import Punctuality
 
 
@@ -33,10 +33,6 @@ class Flow:
         """Segments were picked."""
         self.pace.spend(now, segments)
         self.ahead += segments
-
-    def spend(self, now: float, segments: int) -> Charge:
-        """Charge segments that are handed over now."""
-        return self.window.spend(now, segments)
 
 
 Share = tuple[Flow, int]

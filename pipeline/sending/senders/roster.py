@@ -32,8 +32,8 @@ class LaneAccount:
     """Of its waiting senders over all channels."""
 
     def is_turn_of(self, waiting: Waiting) -> bool:
-        """Whether the sender that has waited longest is one of these, without those who wait for something else,
-        too."""
+        """Whether the sender whose turn it is at the account's limit is among these. Senders of a blocked channel do
+        not count: they could not use their turn."""
         mine = waiting.senders.first()
         others = (other.senders.first() for other in self.waiting if other is not waiting and not other.is_blocked)
         return all(mine is not None and mine < first for first in others if first is not None)
@@ -42,6 +42,10 @@ class LaneAccount:
     def binds(self) -> bool:
         """Whether its limit is below what its senders may submit together."""
         return 0 < self.rate < self.senders_rate
+
+    def bounded(self, rate: float) -> float:
+        """What some of its senders may submit (segments/s) whose own limits let through `rate` together."""
+        return min(rate, self.rate) if self.rate else rate
 
 
 @dataclass(slots=True, eq=False)

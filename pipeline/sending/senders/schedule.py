@@ -64,7 +64,3 @@ class Schedule(Generic[S]):
         entry = heapq.heappop(self._heap)[2]
         del self._at[entry]
         return entry
-
-    def clear(self) -> None:
-        self._heap.clear()
-        self._at.clear()

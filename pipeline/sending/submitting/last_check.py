@@ -46,16 +46,13 @@ class CheckedFlight:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A slice after its last check, at `at` (boot seconds). `charges` are what it uses of each limit; none where no
-    one goes."""
+    """A slice of so many `messages` after its last check, at `at` (boot seconds). `charges` are what it uses of each
+    limit."""
 
     flights: Sequence[CheckedFlight]
+    messages: int
     at: float
     charges: Sequence[tuple[Window, Charge]]
-
-    @property
-    def messages(self) -> int:
-        return sum(len(checked.numbers) for checked in self.flights)
 
 
 class LastCheck:
@@ -95,11 +92,11 @@ class LastCheck:
         """Why each recipient of a slice's flights is held back; None for those who go now."""
         checked = [
             CheckedFlight(
-                one.flight,
-                one.prepared.numbers,
-                self._held_back(state, active, one.flight, one.prepared.numbers, now.ms),
+                waiting.flight,
+                waiting.prepared.numbers,
+                self._held_back(state, active, waiting.flight, waiting.prepared.numbers, now.ms),
             )
-            for one in queued.flights
+            for waiting in queued.flights
         ]
         if any(flight.goes for flight in checked) and not breaker.admit(now.seconds):
             wait = breaker.held(now.seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline.lane.checkpoint import parts, snapshot
@@ -39,27 +38,12 @@ from schemas.lane import Drop, Heartbeat, Intent, LaneRecord, Owner
 from schemas.reasons import Reason
 from schemas.wire import encode
 from tests.pipeline.lane.records import control, flight_of, intent, owner, sender_terms, work
+from tests.pipeline.sending.host import Answer, NamedBreaker
 
 RATE = 1000.0
 SLICE = 50
 """Segments of a slice at that rate."""
 T = TypeVar("T")
-
-
-@dataclass
-class Answer:
-    outcome: Any = "accepted"
-    reason: str = ""
-    aggregator_id: str = "x"
-    retry_after: float = 0.0
-    holds: bool = False
-
-
-@dataclass
-class AnyBreaker:
-    rule: Breaker
-    name: str = "any"
-    held_until_ms: int = 0
 
 
 class Lane:
@@ -70,7 +54,7 @@ class Lane:
         self.blocked: set[int] = set()
         self.unreadable: set[int] = set()
         self.is_current = self.is_member = self.has_connection = True
-        self.breaker = AnyBreaker(Breaker(3))
+        self.breaker = NamedBreaker("any", Breaker(3))
         self.log: list[LaneRecord] = []
         self.effects: list[Any] = []
         self.rate = rate
@@ -477,16 +461,16 @@ def test_the_host_emits_what_a_cancel_takes_out_of_the_lane() -> None:
 def test_a_slice_says_how_late_it_is_and_a_lane_how_late_its_oldest_due_recipient_is() -> None:
     lane = Lane()
     lane.claim(10)
-    assert lane.driver.late(lane.now.ms) == 0.0
+    assert lane.driver.backlog(lane.now.ms).late == 0.0
     lane.passes(7.0)
     lane.time()
-    assert lane.driver.late(lane.now.ms) == 7.0
+    assert lane.driver.backlog(lane.now.ms).late == 7.0
     lane.read(*lane.written(Intent))
     lane.passes(0.5)
     lane.connect()
     (hand_over,) = lane.take(HandOver)
     assert hand_over.late == [7.5]
-    assert lane.driver.late(lane.now.ms) == 0.0, "nobody waits"
+    assert lane.driver.backlog(lane.now.ms).late == 0.0, "nobody waits"
 
 
 def test_while_a_person_holds_a_campaign_nobody_of_it_is_late_and_the_wait_before_is_forgiven() -> None:
@@ -495,11 +479,11 @@ def test_while_a_person_holds_a_campaign_nobody_of_it_is_late_and_the_wait_befor
     lane.read(control(state="paused", revision=2, at=lane.now.ms, transactional=True))
     lane.passes(60.0)
     lane.time()
-    assert lane.driver.late(lane.now.ms) == 0.0
+    assert lane.driver.backlog(lane.now.ms).late == 0.0
     assert lane.driver.state.sendable() == 0
     lane.read(control(state="running", revision=3, at=lane.now.ms, transactional=True))
     lane.passes(2.0)
-    assert lane.driver.late(lane.now.ms) == 2.0
+    assert lane.driver.backlog(lane.now.ms).late == 2.0
     assert lane.driver.state.sendable() == 10
     lane.time()
     lane.read(*lane.written(Intent))
