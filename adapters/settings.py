@@ -260,7 +260,7 @@ class Settings(BaseSettings):
         return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
 
     def simulated(self) -> dict[str, bool]:
-        """Each aggregator, and whether it is this installation's simulated one, behind which nobody is."""
+        """Each aggregator, and whether it is this installation's simulated one, which reaches nobody."""
         return {name: entry.url.startswith(f"{self.aggregator.url}/") for name, entry in self.aggregators.items()}
 
 

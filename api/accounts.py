@@ -15,13 +15,17 @@ from api.web.audit import note_change
 from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import masked
-from pipeline.accounts.diff import AnyCommand, tried
+from api.web.pending import ANSWER_SECONDS, pending
+from pipeline.accounts.diff import AnyCommand, outcome_of
 from pipeline.accounts.holding import waiting_of
 from schemas import topics
 from schemas.accounts import (
     AccountCommand,
+    AccountDocument,
     AccountSpec,
+    PriceListDocument,
     PriceListSpec,
+    SenderDocument,
     SenderSpec,
     Verdict,
     prices_key,
@@ -31,8 +35,6 @@ from schemas.accounts import (
 from schemas.json import JsonObject
 from schemas.wire import encode
 
-ANSWER_SECONDS: Final = 10.0
-"""Seconds that a request waits for the step before it answers "accepted, not yet carried out"."""
 ATTEMPTS: Final = 3
 """How often a change without If-Match is made when others are first."""
 _STATUS: Final[dict[Verdict, int]] = {"stale": 412, "absent": 404, "wrong": 422, "in_use": 409}
@@ -63,11 +65,10 @@ async def carry_out(services: Services, command: AnyCommand) -> Verdict:
     """
     account = command.account if isinstance(command, AccountCommand) else ""
     world = services.world(waiting_of(account, services.campaigns.all()))
-    known = tried(command, services.accounts, world)
+    known = outcome_of(command, services.accounts, world)
     if known.verdict != "done":
         return _checked(known.verdict, known.error)
-    if services.kafka.text:
-        raise ApiError(503, f"{services.waiting_for()}; nothing was changed")
+    services.check_kafka()
     subject = subject_of(command)
     await services.producer.emit(topics.ACCOUNT_COMMANDS.name, encode(command), key=subject.encode())
     try:
@@ -138,17 +139,15 @@ def note(account: str, key: str, before: AnySpec | None, after: AnySpec | None) 
 
 def not_yet(command: str, where: str) -> JSONResponse:
     """The answer while nobody has carried a command out."""
-    body: JsonObject = {
-        "id": where,
-        "command": command,
-        "accepted": True,
-        "carried_out": False,
-        "message": (
-            f"accepted, not yet carried out: no worker answered within {ANSWER_SECONDS:.0f} s. The command is kept "
-            f"and will be carried out; see `longwave status` for the workers and {where} for what became of it"
-        ),
-    }
-    return JSONResponse(body, 202)
+    return pending(where, command, "no worker answered", f"{where} for what became of it")
+
+
+def expected(seen: int | None, stored: AccountDocument | SenderDocument | PriceListDocument | None) -> int:
+    """The revision that a change expects, by the one its author saw. What was removed may be made again by who saw
+    nothing."""
+    revision = 0 if stored is None else stored.revision
+    is_removed = stored is not None and bool(stored.removed)
+    return revision if seen is None or (seen == 0 and is_removed) else seen
 
 
 def tagged(body: JsonObject, revision: int, status: int = 200) -> JSONResponse:

@@ -13,13 +13,10 @@ from api.services import Services
 from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.idempotency import keyed
+from api.web.pending import ANSWER_SECONDS, pending
 from schemas import topics
 from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
-from schemas.json import JsonObject
 from schemas.wire import encode
-
-ANSWER_SECONDS = 10.0
-"""Seconds that a request waits for the coordinator before it answers "accepted, not yet carried out"."""
 
 
 async def carry_out(
@@ -40,7 +37,7 @@ async def carry_out(
     """
     if spec is not None:
         caller().check_account(spec.account)
-    _kafka_up(services)
+    services.check_kafka()
     key = keyed()
     command = Command(
         id=uuid.uuid4().hex if key is None else key.command(),
@@ -55,18 +52,14 @@ async def carry_out(
     try:
         document = await services.campaigns.wait_for(campaign, lambda d: _answered(d, command), ANSWER_SECONDS)
     except TimeoutError:
-        return _not_yet(services, command)
+        where = f"{services.settings.api.url}/v1/campaigns/{campaign} for the campaign"
+        return pending(campaign, command.id, "the coordinator did not answer", where)
     if document is None:
         return JSONResponse({"id": campaign, "deleted": True})
     _check_refused(document, command)
     created = action == "create"
     headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
     return JSONResponse(as_json(services, document), 201 if created else 200, headers=headers)
-
-
-def _kafka_up(services: Services) -> None:
-    if services.kafka.text:
-        raise ApiError(503, f"{services.waiting_for()}; nothing was changed")
 
 
 def _answered(document: CampaignDocument | None, command: Command) -> bool:
@@ -79,18 +72,3 @@ def _check_refused(document: CampaignDocument, command: Command) -> None:
     error = next((o.error for o in document.outcomes if o.command == command.id), "")
     if error:
         raise ApiError(409, error, more={"id": document.id, "status": document.status})
-
-
-def _not_yet(services: Services, command: Command) -> JSONResponse:
-    body: JsonObject = {
-        "id": command.campaign,
-        "command": command.id,
-        "accepted": True,
-        "carried_out": False,
-        "message": (
-            f"accepted, not yet carried out: the coordinator did not answer within {ANSWER_SECONDS:.0f} s. "
-            "The command is kept and will be carried out; see `longwave status` for the workers and "
-            f"{services.settings.api.url}/v1/campaigns/{command.campaign} for the campaign"
-        ),
-    }
-    return JSONResponse(body, 202)

@@ -89,7 +89,7 @@ async def live(
 
 async def _events(request: Request, shared: Services, feed: Feed, campaign: str) -> AsyncIterator[bytes]:
     watching = shared.figures.watching(campaign) if campaign else contextlib.nullcontext()
-    with shared.streams.one(caller().key.id), watching:
+    with shared.streams.opened(caller().key.id), watching:
         yield b"retry: 1000\n\n"
         # A key that was revoked meanwhile ends the stream.
         while (

@@ -87,6 +87,15 @@ class Services:
             return f"{self.kafka.text}; is the stack up? `longwave up`, `longwave status`"
         return "campaigns and accounts are still being read from Kafka; try again in a moment"
 
+    def check_kafka(self, undone: str = "changed") -> None:
+        """Refuse a change while Kafka does not answer; `undone` is what did not happen.
+
+        Raises:
+            ApiError: 503.
+        """
+        if self.kafka.text:
+            raise ApiError(503, f"{self.waiting_for()}; nothing was {undone}")
+
     async def is_unlocked(self) -> bool:
         """Whether keys can be looked at; waits for a moment, right after the start."""
         if not self.unlocking.done():

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from schemas.campaign import Line
-from schemas.ids import Country, Name, Zone, known_country
+from schemas.ids import NAME_PATTERN, Country, Name, Zone, known_country
 from schemas.sender_numbers import SenderKind, check_kind, country_of, kind_of
 from schemas.wire import Codec, Count, Millis, Record
 
@@ -152,7 +152,7 @@ class AccountSpec(_Strict):
     segments_per_second: Rate = 1_000_000.0
     """Maximum segments that the account submits in any second, over all its senders."""
     unknown_zone: Literal["store", "skip"] = "store"
-    """A recipient whose zone nothing tells: by the store's clock, or not at all."""
+    """A recipient whose zone is unknown: by the store's clock, or not at all."""
     quiet_reading: Literal["cautious", "common", "none"] | None = None
     """Where a law can be read in two ways (France: 20-08 or 22-08). "none", no quiet hours at all, is refused unless
     all of the account's messages go to this installation's simulated aggregator, where it is the default; else the
@@ -186,7 +186,7 @@ class AccountSpec(_Strict):
     price_list: Name = "default"
     """The price list that holds for it."""
     low_balance: Credits | None = None
-    """Credits below which its balance is low; without: nobody is told."""
+    """Credits below which its balance is low; without: no alert."""
     alerts: Alerts = Alerts()
 
 
@@ -269,13 +269,26 @@ class PriceListSpec(_Strict):
         return self
 
 
-class AccountDocument(Record, tag="account", kw_only=True):
+class Stored(Record, kw_only=True):
+    """What is stored of every account, sender and price list: who changed it last, and when."""
+
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    """Names this state of the spec: who changes it says which one they saw."""
+    created: Millis
+    updated: Millis
+    by: str
+    """Who changed it last."""
+    command: str
+    """The id of the last command that changed it; of an account, also of one that changed a sender of it."""
+    removed: Millis = 0
+    """When it was removed; 0: it was not. It stays stored, so that revisions grow should it come back."""
+
+
+class AccountDocument(Stored, tag="account", kw_only=True):
     """An account as of its newest change. `spec` is an `AccountSpec` in JSON form."""
 
     account: str
     spec: dict[str, Any]
-    revision: Annotated[int, msgspec.Meta(ge=1)]
-    """Names this state of the spec: who changes it says which one they saw."""
     generation: Annotated[int, msgspec.Meta(ge=1)]
     """The newest revision of the account and all its senders."""
     turned: Count = 0
@@ -283,21 +296,13 @@ class AccountDocument(Record, tag="account", kw_only=True):
     shares: list[tuple[Count, str, Count]] = msgspec.field(default_factory=list)
     """(lane, brand, rate): what its senders of that brand may send in that lane, in millionths of a segment a second;
     sorted."""
-    created: Millis
-    updated: Millis
-    by: str
-    """Who changed it last."""
-    command: str
-    """The id of the last command that changed it or one of its senders."""
-    removed: Millis = 0
-    """When it was removed; 0: it was not. It stays stored, so that revisions grow should it come back."""
 
     def parsed(self) -> AccountSpec:
         """The validated spec."""
         return AccountSpec.model_validate(self.spec)
 
 
-class SenderDocument(Record, tag="sender", kw_only=True):
+class SenderDocument(Stored, tag="sender", kw_only=True):
     """A sender as of its newest change; the fields of its spec, with the kind of its number and its country."""
 
     account: str
@@ -313,26 +318,13 @@ class SenderDocument(Record, tag="sender", kw_only=True):
     """As the spec says: [] is the account's home lane."""
     former: list[Count] = msgspec.field(default_factory=list)
     """Lanes that carried it before."""
-    revision: Annotated[int, msgspec.Meta(ge=1)]
-    created: Millis
-    updated: Millis
-    by: str
-    command: str
-    removed: Millis = 0
-    """When it was removed; 0: it was not."""
 
 
-class PriceListDocument(Record, tag="prices", kw_only=True):
+class PriceListDocument(Stored, tag="prices", kw_only=True):
     """A price list as of its newest change. `spec` is a `PriceListSpec` in JSON form."""
 
     name: str
     spec: dict[str, Any]
-    revision: Annotated[int, msgspec.Meta(ge=1)]
-    created: Millis
-    updated: Millis
-    by: str
-    command: str
-    removed: Millis = 0
 
     def parsed(self) -> PriceListSpec:
         """The validated spec."""
@@ -380,7 +372,7 @@ class AccountCommand(Record, tag="account-command", kw_only=True):
     """Topic `account-commands`, keyed by account: changes of it and its senders, all or none."""
 
     id: str
-    account: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    account: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
     at: Millis
     by: str
     changes: Annotated[list[Change], msgspec.Meta(min_length=1, max_length=MOST_CHANGES)]
@@ -392,7 +384,7 @@ class PriceCommand(Record, tag="price-command", kw_only=True):
     """Topic `account-commands`, keyed by prices:NAME: a new price list, or None to remove it."""
 
     id: str
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
     at: Millis
     by: str
     spec: dict[str, Any] | None

@@ -8,11 +8,12 @@ import msgspec
 
 from schemas.campaign import UnknownPolicy
 from schemas.chunk import MessageIndex
+from schemas.ids import NAME_PATTERN
 from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
 Segments = Annotated[int, msgspec.Meta(ge=1, le=255)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 """As `schemas.ids.Name`, for msgspec."""
 
 

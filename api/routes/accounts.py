@@ -32,6 +32,7 @@ from schemas.accounts import (
     sender_key,
     sender_spec,
 )
+from schemas.ids import NAME_PATTERN
 from schemas.json import JsonObject
 from schemas.times import iso
 
@@ -39,8 +40,7 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 Shared = Annotated[Services, Depends(services)]
 AT_ONCE: Final = 32
 """Accounts of a file that are changed at the same time."""
-NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-Name = Annotated[str, Path(pattern=NAME)]
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
 Suspend = Annotated[bool, Query(description="Suspend campaigns that need what is taken away, instead of refusing.")]
 Size = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str, Query(max_length=64, description="`next` of the page before.")]
@@ -77,7 +77,7 @@ async def apply(
         caller().check_account(name)
     if wanted.prices:
         caller().check_every_account("prices")
-    found = await asyncio.to_thread(diff.differences, wanted, shared.accounts)
+    differences = await asyncio.to_thread(diff.differences, wanted, shared.accounts)
     command, who, at = changing.author()
     author = diff.Author(who, at, command, suspend)
     if dry_run:
@@ -92,7 +92,7 @@ async def apply(
                 "what": item.what,
                 "fields": {name: _shown(name, pair) for name, pair in item.fields.items()},
             }
-            for item in found
+            for item in differences
         ],
         "refused": [{"key": key, "error": error} for key, error in refused],
         "carried_out": not waiting,
@@ -129,7 +129,7 @@ async def _applied(shared: Services, wanted: Wanted, author: diff.Author) -> tup
         async with places:
             outcome = _Outcome()
             for command in commands:
-                await _one(shared, subject, command, outcome)
+                await _carry_out(shared, subject, command, outcome)
             return outcome
 
     prices = [item for item in by_subject.items() if isinstance(item[1][0], PriceCommand)]
@@ -146,7 +146,7 @@ class _Outcome:
     waits: bool = False
 
 
-async def _one(shared: Services, subject: str, command: diff.AnyCommand, outcome: _Outcome) -> None:
+async def _carry_out(shared: Services, subject: str, command: diff.AnyCommand, outcome: _Outcome) -> None:
     before = changing.specs_before(shared, command)
     try:
         verdict = await changing.carry_out(shared, command)
@@ -233,9 +233,7 @@ async def _changed(
         command, who, at = changing.author()
         held = shared.accounts.holding(account)
         stored = held.senders.get(sender) if sender else held.account
-        change = diff.change_of(sender, form, stored)
-        if seen is not None and not (seen == 0 and stored is not None and stored.removed):
-            change = Change(sender=sender, spec=form, expected=seen)
+        change = Change(sender=sender, spec=form, expected=changing.expected(seen, stored))
         return AccountCommand(id=command, account=account, at=at, by=who, changes=[change], suspend=suspend)
 
     place = f"/v1/accounts/{account}" + (f"/senders/{sender}" if sender else "")

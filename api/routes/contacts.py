@@ -14,7 +14,6 @@ from adapters.clock import now_ms
 from adapters.kafka.consents import emit_consent
 from api.services import Services, services
 from api.web.caller import caller
-from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
 from schemas.feedback import Consent, Erasure
@@ -57,8 +56,7 @@ async def erase(number: str, body: EraseBody, shared: Shared) -> JsonObject:
     answer comes when Kafka has acknowledged all of it; ClickHouse follows in a second."""
     _check_caller()
     digits = number_of(number)
-    if shared.kafka.text:
-        raise ApiError(503, f"{shared.waiting_for()}; nothing was erased")
+    shared.check_kafka("erased")
     now = now_ms()
     out = Consent(number=digits, state="out", at=now, source="erasure", evidence=body.evidence, who=body.who)
     await emit_consent(shared.producer, out)

@@ -133,8 +133,7 @@ def _fresh(like: ApiKey) -> tuple[KeyText, ApiKey]:
 
 
 async def _write(shared: Services, key: ApiKey) -> None:
-    if shared.kafka.text:
-        raise ApiError(503, f"{shared.waiting_for()}; nothing was changed")
+    shared.check_kafka()
     # However many there are, a key can be revoked.
     if shared.keys.view.get(key.id) is None and len(shared.keys.view.all()) >= MOST:
         raise ApiError(409, f"there are {MOST:,} keys already, revoked ones included")

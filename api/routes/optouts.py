@@ -203,8 +203,7 @@ def _check_account(shared: Services, account: str) -> None:
 
 
 async def _write(shared: Services, changes: list[Consent]) -> None:
-    if shared.kafka.text:
-        raise ApiError(503, f"{shared.waiting_for()}; nothing was recorded")
+    shared.check_kafka("recorded")
     writes = [emit_consent(shared.producer, change) for change in changes]
     for result in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(result, BaseException):

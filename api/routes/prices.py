@@ -9,19 +9,19 @@ from fastapi.responses import JSONResponse
 
 from api import accounts as changing
 from api.accounts import NotYet
-from api.routes.accounts import NAME
 from api.services import Services, services
 from api.web.caller import caller
 from api.web.errors import ApiError
 from pipeline.accounts import diff
 from pipeline.accounts.book import DEFAULT_PRICES
 from schemas.accounts import PriceCommand, PriceListSpec, prices_key
+from schemas.ids import NAME_PATTERN
 from schemas.json import JsonObject
 from schemas.times import iso_or_none
 
 router = APIRouter(prefix="/v1/prices", tags=["accounts"])
 Shared = Annotated[Services, Depends(services)]
-Name = Annotated[str, Path(pattern=NAME)]
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
 @router.get("")
@@ -62,9 +62,7 @@ async def _changed(shared: Services, request: Request, name: str, spec: PriceLis
     def make(seen: int | None) -> PriceCommand:
         command, who, at = changing.author()
         stored = shared.accounts.stored_prices(name)
-        expected = 0 if stored is None else stored.revision
-        if seen is not None and not (seen == 0 and stored is not None and stored.removed):
-            expected = seen
+        expected = changing.expected(seen, stored)
         return PriceCommand(id=command, name=name, at=at, by=who, spec=form, expected=expected)
 
     before = shared.accounts.price_spec(name)

@@ -15,7 +15,6 @@ from adapters.clock import now_ms
 from api.csv_answer import csv_answer
 from api.services import Services, services
 from api.web.caller import caller
-from api.web.errors import ApiError
 from api.web.numbers import number_of
 from schemas import topics
 from schemas.feedback import Unreachable
@@ -66,8 +65,7 @@ async def clear(
     /v1/optouts/{number}/holds` decides about that. Clearing a number that is not listed changes nothing."""
     caller().check_every_account("unreachable numbers")
     digits = number_of(number)
-    if shared.kafka.text:
-        raise ApiError(503, f"{shared.waiting_for()}; nothing was recorded")
+    shared.check_kafka("recorded")
     record = Unreachable(number=digits, state="cleared", at=now_ms(), by=who)
     await shared.producer.emit(topics.UNREACHABLE.name, encode(record), key=str(digits).encode())
     return {"cleared": f"+{digits}"}

@@ -88,8 +88,10 @@ def record(
         status=status,
     )
     for change in changes or [Changed(entry.account)]:
-        one = replace(entry, id=uuid.uuid4().hex, account=change.account, before=change.before, after=change.after)
-        services.producer.send(topics.AUDIT.name, encode(one), key=one.key.encode()).add_done_callback(_check)
+        changed = replace(
+            entry, id=uuid.uuid4().hex, account=change.account, before=change.before, after=change.after
+        )
+        services.producer.send(topics.AUDIT.name, encode(changed), key=changed.key.encode()).add_done_callback(_check)
 
 
 def _is_kept(method: str, path: str, status: int, *, has_key: bool) -> bool:

@@ -36,7 +36,7 @@ class Streams:
             raise ApiError(429, "too many live pages are open on this server: try again in a moment")
 
     @contextlib.contextmanager
-    def one(self, key_id: str) -> Iterator[None]:
+    def opened(self, key_id: str) -> Iterator[None]:
         """A stream of a key, while it is open."""
         self._open[key_id] += 1
         STREAMS.set(self._open.total())

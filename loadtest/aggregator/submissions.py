@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,14 +80,18 @@ class Submissions:
 
     def max_in_window(self, seconds: float, of: Literal["segments", "messages"] = "segments") -> int:
         """The most that arrived in any half-open window of `seconds`, refused or not."""
-        if not len(self.times):
-            return 0
-        weights = self.segments.astype(np.int64) if of == "segments" else np.ones(len(self.times), np.int64)
-        before = np.concatenate([[0], np.cumsum(weights)])
-        window = int(seconds * 1e9)
-        first = np.searchsorted(self.times, self.times - window, side="right")
-        last = np.searchsorted(self.times, self.times, side="right")
-        return int((before[last] - before[first]).max())
+        weights = self.segments if of == "segments" else np.ones(len(self.times), np.int64)
+        return max_in_window(self.times, weights, seconds)
 
     def _ids(self, wanted: NDArray[np.bool_]) -> list[str]:
         return [self.ids[index] for index in np.flatnonzero(wanted).tolist()]
+
+
+def max_in_window(times: NDArray[np.int64], weights: NDArray[Any], seconds: float = 1.0) -> int:
+    """The most in any half-open window of `seconds`: `times` (n,) in ns, rising, and the weight of each (n,)."""
+    if not len(times):
+        return 0
+    before = np.concatenate([[0], np.cumsum(weights.astype(np.int64))])
+    first = np.searchsorted(times, times - int(seconds * 1e9), side="right")
+    last = np.searchsorted(times, times, side="right")
+    return int((before[last] - before[first]).max())

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from loadtest.aggregator.submissions import max_in_window
 from loadtest.bench.campaigns import Api, fill, wait_until
 from loadtest.bench.report import Result
 from loadtest.bench.stack import Stack, private_stack
@@ -92,13 +93,11 @@ def _seen(stack: Stack, campaign: str, limit: int, planned: int) -> _Seen:
     mine = np.array([message_id.startswith(campaign) for message_id in submissions.ids])
     times: Any = submissions.times[mine]
     segments: Any = submissions.segments[mine].astype(np.int64)
-    ends = np.searchsorted(times, times + 1_000_000_000, side="left")
     total = np.concatenate([[0], np.cumsum(segments)])
-    most = int((total[ends] - total[:-1]).max())
 
     def used(first: int) -> float:
         # The last request's segments are paid for by the time after it, which is not seen.
         paid = total[np.searchsorted(times, times[-1])] - total[first]
         return float(paid / ((times[-1] - times[first]) / 1e9 * limit))
 
-    return _Seen(most, used(int(np.searchsorted(times, planned))), used(0), int(total[-1]))
+    return _Seen(max_in_window(times, segments), used(int(np.searchsorted(times, planned))), used(0), int(total[-1]))

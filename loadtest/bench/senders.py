@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from adapters.clock import now_ms
 from adapters.kafka.bulk import BulkWriter
 from cli.client import api_of
+from loadtest.aggregator.submissions import max_in_window
 from loadtest.bench import lane_log
 from loadtest.bench.campaigns import FIRST_NUMBER, wait_until
 from loadtest.bench.report import Result
@@ -215,9 +216,7 @@ def _most(whose: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int6
     order = np.lexsort((times, whose))
     bounds = np.flatnonzero(np.diff(whose[order])) + 1
     for part in np.split(order, bounds):
-        at = times[part]
-        first = np.searchsorted(at, at - 1_000_000_000, side="right")
-        most[whose[part[0]]] = (np.arange(1, len(at) + 1) - first).max()
+        most[whose[part[0]]] = max_in_window(times[part], np.ones(len(part), np.int64))
     return most
 
 

@@ -95,12 +95,12 @@ def _judged(step: _Step) -> Transition:
     stranded = _stranded(step)
     if stranded and not step.command.suspend:
         return Transition("in_use", _in_use(step, stranded))
-    news = [sender for name, sender in sorted(senders.items()) if sender != step.before.senders.get(name)]
-    told = [*senders.values()] if account.turned == step.revision else news
+    changed_senders = [sender for name, sender in sorted(senders.items()) if sender != step.before.senders.get(name)]
+    with_terms = [*senders.values()] if account.turned == step.revision else changed_senders
     # The senders first: who reads the account's document knows all that it is about.
-    records: list[AccountsRecord] = [*news, account]
+    records: list[AccountsRecord] = [*changed_senders, account]
     effects = (
-        *_terms(account, told, step.world, step.command.at),
+        *_terms(account, with_terms, step.world, step.command.at),
         *_held(step, stranded),
         *_released(step, stranded),
     )

@@ -49,22 +49,18 @@ class Author:
 
 def differences(wanted: Wanted, accounts: Accounts) -> list[Difference]:
     """What a file would change of what there is; what it does not name stays as it is."""
-    found = []
+    items = []
     for name, prices in wanted.prices.items():
         known = accounts.price_list(name)
-        found.append(
-            _difference(prices_key(name), None if known is None else known.spec, prices.model_dump(mode="json"))
-        )
+        items.append(_difference(prices_key(name), None if known is None else known.spec, form_of(prices)))
     for name, spec in wanted.accounts.items():
         account = accounts.account(name)
-        found.append(
-            _difference(name, None if account is None else account.document.spec, spec.model_dump(mode="json"))
-        )
+        items.append(_difference(name, None if account is None else account.document.spec, form_of(spec)))
         for sender, sender_wanted in wanted.senders[name].items():
             stored = accounts.sender(name, sender)
             before = None if stored is None else form_of(sender_spec(stored))
-            found.append(_difference(sender_key(name, sender), before, form_of(sender_wanted)))
-    return found
+            items.append(_difference(sender_key(name, sender), before, form_of(sender_wanted)))
+    return items
 
 
 def form_of(spec: BaseModel) -> dict[str, Any]:
@@ -122,7 +118,7 @@ def change_of(sender: str, spec: dict[str, Any] | None, stored: AccountDocument 
     return Change(sender=sender, spec=spec, expected=0 if stored is None else stored.revision)
 
 
-def tried(command: AnyCommand, accounts: Accounts, world: World) -> Transition:
+def outcome_of(command: AnyCommand, accounts: Accounts, world: World) -> Transition:
     """What would become of a command by what is in the book."""
     if isinstance(command, AccountCommand):
         return changes.apply(accounts.holding(command.account), command, world)
@@ -134,7 +130,7 @@ def preview(wanted: Wanted, accounts: Accounts, author: Author, world: World) ->
     """(key, why) of what would be refused, one command after the other. `world` knows all campaigns that wait."""
     scratch, refused = accounts.part(wanted.accounts), []
     for command in commands(wanted, scratch, author):
-        transition = tried(command, scratch, replace(world, price_lists=set(scratch.price_names())))
+        transition = outcome_of(command, scratch, replace(world, price_lists=set(scratch.price_names())))
         for _, record in transition.writes:
             scratch.take(record)
         if transition.error:
@@ -147,7 +143,7 @@ def book_of(wanted: Wanted, lanes: int, aggregators: Mapping[str, bool], at: int
     """The book of an installation that has this file alone, and what is refused of it."""
     accounts, refused = Accounts(), []
     for command in commands(wanted, accounts, Author("file", at, "file")):
-        transition = tried(command, accounts, accounts.world(lanes, aggregators))
+        transition = outcome_of(command, accounts, accounts.world(lanes, aggregators))
         for _, record in transition.writes:
             accounts.take(record)
         if transition.error:

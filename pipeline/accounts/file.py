@@ -20,8 +20,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from schemas.accounts import AccountSpec, PriceListSpec, SenderSpec, filled
+from schemas.ids import NAME_PATTERN
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NAME: Final = re.compile(NAME_PATTERN)
 MOST_ITEMS: Final = 100_000
 
 

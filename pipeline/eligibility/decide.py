@@ -287,10 +287,10 @@ def _of_sender(
     lane = lane_of_ordinal(chunk.first, sender.lanes)
     size = min(CHUNK_LIMIT, max(SMALLEST_WORK, int(sender.rate / len(sender.lanes) * WORK_SECONDS)))
     parts = [places[start : start + size] for start in range(0, len(places), size)]
-    return [(lane, _one_work(chunk, plan, judgment, sender.sender, part, now)) for part in parts]
+    return [(lane, _work_of(chunk, plan, judgment, sender.sender, part, now)) for part in parts]
 
 
-def _one_work(
+def _work_of(
     chunk: RecipientChunk, plan: CampaignPlan, judgment: Judgment, sender: str, places: Places, now: int
 ) -> Work:
     where, when = judgment.where, judgment.when

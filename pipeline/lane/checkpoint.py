@@ -20,13 +20,15 @@ import msgspec
 from pyroaring import BitMap
 
 from pipeline.lane.lateness import Downtime
+from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Chunk, Flight, LaneState, pack, unpack
-from schemas.lane import AccountTerms, CheckpointPart, Control, SenderTerms, Slice
+from pipeline.limits.carrier_day import Brand
+from schemas.lane import AccountTerms, CheckpointPart, Control, SenderId, SenderTerms, Slice
 from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 6
+FORM = 7
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -44,23 +46,24 @@ class _Chunk(msgspec.Struct, array_like=True):
 
 
 class _Flight(msgspec.Struct, array_like=True):
+    """The fields of `Flight`, by the same names."""
+
     id: int
     epoch: int
-    campaign: str
-    message: int
-    sender: tuple[str, str]
+    key: Key
+    sender: SenderId
     aggregator: str
-    brand: tuple[str, str]
+    brand: Brand
     day: int
     slices: list[Slice]
     attempts: list[int]
     at: int
     orphan: bool
     resent: bool
+    asking: bool
     settled: list[Slice]
-    asking: bool = False
-    dropped: list[tuple[Slice, int, str, str]] = []
-    nonce: str = ""
+    dropped: list[tuple[Slice, int, str, str]]
+    nonce: str
 
 
 _Downtime = tuple[int, int, list[tuple[int, int]]]
@@ -105,7 +108,7 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         campaigns=list(state.campaigns.values()),
         seen=[(campaign, message, ordinals.serialize()) for (campaign, message), ordinals in state.seen.items()],
         chunks=[_chunk(c, abandoned) for c in state.chunks.values() if c.spans or c.offset in needed],
-        flights=[_flight(f) for f in flights],
+        flights=[msgspec.convert(f, _Flight, from_attributes=True) for f in flights],
         carriers=[(*key, used) for key, used in state.carriers.used.items()],
         accounts=list(state.accounts.values()),
         senders=list(state.senders.values()),
@@ -124,28 +127,6 @@ def _chunk(chunk: Chunk, abandoned: list[Slice]) -> _Chunk:
     spans = [(s.start, s.stop, s.due, s.attempt) for s in chunk.spans]
     uncertain = [*chunk.uncertain, *(slice_ for slice_ in abandoned if slice_[0] == chunk.offset)]
     return _Chunk(chunk.offset, *chunk.key, *chunk.sender, chunk.packed, spans, uncertain, list(chunk.moved))
-
-
-def _flight(f: Flight) -> _Flight:
-    return _Flight(
-        id=f.id,
-        epoch=f.epoch,
-        campaign=f.key[0],
-        message=f.key[1],
-        sender=f.sender,
-        aggregator=f.aggregator,
-        brand=f.brand,
-        day=f.day,
-        slices=f.slices,
-        attempts=f.attempts,
-        at=f.at,
-        orphan=f.orphan,
-        resent=f.resent,
-        settled=list(f.settled),
-        asking=f.asking,
-        dropped=list(f.dropped),
-        nonce=f.nonce,
-    )
 
 
 def restore(*plain: Snapshot) -> LaneState:
@@ -173,29 +154,12 @@ def restore(*plain: Snapshot) -> LaneState:
             state.seen[campaign, message] = state.seen.get((campaign, message), BitMap()) | ordinals
         for chunk in piece.chunks:
             _hold(state, chunk)
-    for f in (flight for piece in plain for flight in piece.flights):
-        state.flights[f.id] = Flight(
-            id=f.id,
-            epoch=f.epoch,
-            key=(f.campaign, f.message),
-            sender=f.sender,
-            aggregator=f.aggregator,
-            brand=f.brand,
-            day=f.day,
-            slices=f.slices,
-            attempts=f.attempts,
-            at=f.at,
-            orphan=f.orphan,
-            resent=f.resent,
-            asking=f.asking,
-            settled=f.settled,
-            dropped=f.dropped,
-            nonce=f.nonce,
-        )
-        if f.orphan and f.resent:
-            state.resent[f.id] = state.flights[f.id]
-        for one_slice in f.slices:
-            state.chunks[one_slice[0]].flights += 1
+    for plain_flight in (flight for piece in plain for flight in piece.flights):
+        flight = state.flights[plain_flight.id] = Flight(**msgspec.structs.asdict(plain_flight))
+        if flight.orphan and flight.resent:
+            state.resent[flight.id] = flight
+        for chunk_offset, _, _ in flight.slices:
+            state.chunks[chunk_offset].flights += 1
     return state
 
 

@@ -24,6 +24,7 @@ from api.web.streams import Streams
 from loadtest.sample import accounts as sample
 from pipeline.identity.api_keys import KeyText, hash_of, made
 from schemas import topics
+from schemas.audit import AUDIT, AuditEntry
 from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
 from schemas.keys import SCOPES, ApiKey
 from schemas.wire import encode
@@ -73,6 +74,18 @@ class Fake:
     async def wait_for(self, campaign: str, wanted: Callable[[Any], bool], timeout: float) -> CampaignDocument | None:
         assert wanted(self.get(campaign))
         return self.get(campaign)
+
+
+@dataclass
+class Audited(Fake):
+    """Keeps what is written to the audit log."""
+
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def send(self, topic: str, value: bytes, *, key: bytes) -> asyncio.Future[None]:
+        if topic == topics.AUDIT.name:
+            self.entries.append(AUDIT.decode(value))
+        return super().send(topic, value, key=key)
 
 
 def key_like(text: KeyText, **fields: Any) -> ApiKey:

@@ -9,24 +9,12 @@ import pytest
 from fastapi import FastAPI
 
 from pipeline.accounts.placing import home_lane
-from schemas.audit import AUDIT, AuditEntry
 from schemas.campaign import COMMANDS, CampaignDocument, LaunchedSender, Suspension
 from schemas.lane import LANES, AccountTerms, SenderTerms
-from tests.api.app import KEY, Fake, ask, key_like, raw, served
+from tests.api.app import KEY, Audited, Fake, ask, key_like, raw, served
 
 SPEC = {"name": "Sale", "account": "demo", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}]}
 NUMBER = {"number": "+18885550177", "segments_per_second": 3}
-
-
-class Audited(Fake):
-    """Keeps what is written to the audit log."""
-
-    entries: list[AuditEntry]
-
-    def send(self, topic: str, value: bytes, *, key: bytes) -> Any:
-        if topic == "audit":
-            self.entries = [*getattr(self, "entries", []), AUDIT.decode(value)]
-        return super().send(topic, value, key=key)
 
 
 @pytest.fixture

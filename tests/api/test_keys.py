@@ -22,10 +22,9 @@ from api.web import guard
 from api.web.allowance import GUESSES, Allowance
 from api.web.sessions import COOKIE, LINK_SECONDS
 from pipeline.identity.api_keys import KEY_OCTETS, KeyText, made, state
-from schemas.audit import AUDIT, AuditEntry
 from schemas.campaign import CampaignDocument
 from schemas.keys import ApiKey
-from tests.api.app import FIRST, KEY, Fake, ask, key_like, raw, served
+from tests.api.app import FIRST, KEY, Audited, Fake, ask, key_like, raw, served
 
 CAMPAIGN = "0000abcd"
 SPEC = {
@@ -46,21 +45,10 @@ def bearer(text: KeyText | str) -> dict[str, str]:
     return {"authorization": f"Bearer {text}"}
 
 
-class Recorded(Fake):
-    """Keeps what is written to the audit log."""
-
-    entries: list[AuditEntry]
-
-    def send(self, topic: str, value: bytes, *, key: bytes) -> Any:
-        if topic == "audit":
-            self.entries = [*getattr(self, "entries", []), AUDIT.decode(value)]
-        return super().send(topic, value, key=key)
-
-
 @pytest.fixture
 def fake() -> Fake:
     document = CampaignDocument(id=CAMPAIGN, spec=SPEC, status="draft", revision=1, created=1, updated=1)
-    return Recorded({CAMPAIGN: document})
+    return Audited({CAMPAIGN: document})
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -423,7 +411,7 @@ async def _ends(*_: Any) -> None:
 
 
 async def test_changes_exports_and_refusals_are_recorded_and_reading_is_not(fake: Fake) -> None:
-    assert isinstance(fake, Recorded)
+    assert isinstance(fake, Audited)
     text, limited = new_key(scopes=["read"], name="reader")
     app = served(fake, [FIRST, limited])
     await ask(app, "GET", "/v1/campaigns")

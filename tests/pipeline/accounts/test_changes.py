@@ -180,7 +180,7 @@ def test_a_removed_sender_holds_its_campaigns_until_it_is_back() -> None:
 
 
 def test_a_repeated_removal_holds_its_campaigns_again_and_a_repeated_return_lets_them_go_again() -> None:
-    """Whoever died after the document was written may have told nobody."""
+    """Whoever died after the document was written may have sent no terms."""
     taken = command(removal("main", revisions(SHOP)["main"]), id="x", at=AT + 1, suspend=True)
     first = apply(SHOP, taken, world(WAITING))
     gone = kept(SHOP, first, "x")

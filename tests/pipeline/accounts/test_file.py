@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.accounts.diff import Author, book_of, commands, differences, preview, tried
+from pipeline.accounts.diff import Author, book_of, commands, differences, outcome_of, preview
 from pipeline.accounts.file import WrongFile, read_accounts
 from schemas.account import account_tag
 from schemas.accounts import AccountCommand, PriceCommand
@@ -56,7 +56,7 @@ def test_a_change_is_shown_field_by_field_and_is_one_command() -> None:
     (command,) = commands(wanted, accounts, AUTHOR)
     assert isinstance(command, AccountCommand)
     assert [change.sender for change in command.changes] == ["", "main"]
-    assert tried(command, accounts, accounts.world(8, WORLD.aggregators)).verdict == "done"
+    assert outcome_of(command, accounts, accounts.world(8, WORLD.aggregators)).verdict == "done"
 
 
 def test_what_a_file_does_not_name_stays() -> None:
