@@ -65,6 +65,7 @@ REPLIES = Topic(
     config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
 )
 UNREACHABLE = Topic("unreachable", "number", "numbers that carriers cannot reach", config=_COMPACT)
+ALERTS = Topic("alerts", "account", "what an account's people are told", config=_WEEK)
 KEYS = Topic("keys", "key id", "keys of the API, as hashes, with their scopes and accounts", "one", _COMPACT)
 AUDIT = Topic("audit", "key id", "who did what through the API", config=_WEEK)
 DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
@@ -85,6 +86,7 @@ ALL: tuple[Topic, ...] = (
     OPTOUTS,
     REPLIES,
     UNREACHABLE,
+    ALERTS,
     KEYS,
     AUDIT,
     DEAD_LETTERS,
