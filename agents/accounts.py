@@ -89,7 +89,7 @@ class AccountsStep:
         waiting = waiting_of(account, self._context.campaigns.all())
         # Price lists are not looked at: they come by other partitions, and what the API has seen may be new here.
         world = self._context.accounts.world(settings.kafka.lanes, settings.simulated(), waiting)
-        return replace(world, price_lists=None)
+        return replace(world, price_lists=None, mails=settings.smtp.is_on)
 
 
 def _output(effect: Effect) -> Output:

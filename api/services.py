@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -74,7 +74,8 @@ class Services:
 
     def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change of an account must fit; `waiting` are its campaigns."""
-        return self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        world = self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        return replace(world, mails=self.settings.smtp.is_on)
 
     @property
     def loaded(self) -> bool:

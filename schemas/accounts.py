@@ -137,6 +137,8 @@ class Alerts(_Strict):
     """Phone numbers, with + and country code."""
     webhooks: Annotated[tuple[Webhook, ...], Field(max_length=20)] = ()
     """Addresses that get a POST."""
+    webhook_secret: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Number of the secret that signs the POSTs: a higher one is another secret."""
 
 
 class AccountSpec(_Strict):

@@ -16,7 +16,12 @@ def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocumen
     for sender in senders.values():
         if problem := _sender_problem(spec, sender, world):
             return f"sender {sender.account}/{sender.sender}: {problem}"
-    return _price_problem(spec, world) or _caps_problem(name, spec, world) or _quiet_problem(spec, senders, world, at)
+    return (
+        _price_problem(spec, world)
+        or _caps_problem(name, spec, world)
+        or _quiet_problem(spec, senders, world, at)
+        or _mail_problem(spec, world)
+    )
 
 
 def _sender_problem(spec: AccountSpec, sender: SenderDocument, world: World) -> str:
@@ -30,6 +35,15 @@ def _sender_problem(spec: AccountSpec, sender: SenderDocument, world: World) -> 
         known = ", ".join(sorted(spec.brands)) or "none"
         return f"the account has no brand {sender.brand!r}; there is {known}"
     return ""
+
+
+def _mail_problem(spec: AccountSpec, world: World) -> str:
+    if world.mails or not spec.alerts.emails:
+        return ""
+    return (
+        "alerts.emails: this installation sends no e-mail, so nobody would be told; set [smtp] in longwave.toml and "
+        "start API and workers again, or take the addresses out"
+    )
 
 
 def _price_problem(spec: AccountSpec, world: World) -> str:

@@ -55,6 +55,8 @@ class World:
     """All accounts by `account_tag`."""
     waiting: Sequence[WaitingCampaign] = ()
     """The account's campaigns that wait."""
+    mails: bool = True
+    """Whether the installation sends e-mails; True where that is not looked at."""
 
 
 def quiet_reading(
