@@ -18,6 +18,7 @@ from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
 from adapters.kafka.accounts import AccountsView
+from adapters.kafka.alerts import AlertsView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import API_METRICS, Settings
@@ -52,6 +53,7 @@ class Services:
     campaigns: CampaignView
     accounts: Accounts
     accounts_view: AccountsView
+    alerts: AlertsView
     figures: FiguresService
     kafka: Probe
     health: Health
@@ -163,6 +165,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     campaigns = CampaignView(settings.kafka)
     accounts = Accounts()
     accounts_view = AccountsView(settings.kafka, accounts.take)
+    alerts = AlertsView(settings.kafka)
     metrics.LANES.set_function(lambda: float(len(accounts.carrying())))  # exported here too, in case no worker runs
     health = Health("api")
     kafka = health.probe("kafka", probes.kafka(settings.kafka))
@@ -172,6 +175,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     keys = Keys(settings, producer)
     await campaigns.start()
     await accounts_view.start()
+    await alerts.start()
     await keys.start()
     await eligibility.start()
     await figures.start()
@@ -196,6 +200,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             campaigns,
             accounts,
             accounts_view,
+            alerts,
             figures,
             kafka,
             health,
@@ -218,6 +223,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await eligibility.stop()
         await campaigns.stop()
         await accounts_view.stop()
+        await alerts.stop()
         await keys.stop()
         await producer.close(timeout=1.0)
 
