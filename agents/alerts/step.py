@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 from adapters.clock import now_ms
 from agents.alerts.deliverer import Deliverer
@@ -43,6 +43,8 @@ from schemas.reasons import Reason, in_words
 from schemas.wire import encode
 
 NAME = "alerts"
+_decoded = lru_cache(maxsize=4096)(ALERT_DELIVERIES.decode)
+"""All of an account's documents are looked at for each record, and nobody changes one in place."""
 
 
 class AlertsStep:
@@ -111,7 +113,7 @@ class AlertsStep:
 
     def _known(self, account: str) -> dict[str, AlertDocument]:
         values = self._table.starting_with(document_key(account, "").encode())
-        documents = (ALERT_DELIVERIES.decode(value) for _, value in values)
+        documents = (_decoded(value) for _, value in values)
         return {document.alert.id: document for document in documents}
 
 

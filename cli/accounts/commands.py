@@ -85,9 +85,7 @@ def set_(name: Name, settings: Settings, suspend: Suspend = False, json: Json = 
 
 
 @app.command()
-def alerts(
-    name: Name, size: Annotated[int, typer.Option("--size", min=1, max=200)] = 20, json: Json = False
-) -> None:
+def alerts(name: Name, size: Annotated[int, typer.Option("--size", min=1, max=200)] = 20, json: Json = False) -> None:
     """Show the last alerts of an account, and what became of each."""
     from cli.accounts.wording import alert_lines
 

@@ -43,10 +43,12 @@ MOST_HELD: Final = 100
 TRY_FOR: Final = DAY
 PAUSES: Final = (5_000, 30_000, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR)
 """Milliseconds from one attempt to the next; the last again and again."""
-KEPT: Final = 50
-"""Alerts of an account that are remembered after all was done, the newest ones."""
+KEPT: Final = 500
+"""Alerts of an account that are remembered after all was done, the newest ones, so that whoever detects something may
+say it again."""
 KEPT_FOR: Final = 30 * DAY
 
+_AtDestination = tuple[AlertDocument, Delivery]
 Documents = Mapping[str, AlertDocument]
 """The stored alerts of one account by id."""
 
@@ -79,15 +81,19 @@ class Change:
 
 def take(alert: Alert, place: int, destinations: Sequence[Destination], known: Documents, now: int) -> Change:
     """An alert was read at `place`. One that is known already comes from a step that read its input again, and
-    changes nothing, or from an operator who replays it: whoever did not get it is tried again."""
+    changes nothing, or from an operator who replays it: whoever did not get it is tried again. One that is not known
+    though a later one is was dealt with and forgotten: places of an account are read in order."""
     change = Change()
     document = known.get(alert.id)
+    if document is None and any(place <= later.place for later in known.values()):
+        return change
     if document is None:
-        deliveries = []
+        theirs, deliveries = _by_destination(known), []
         for destination in dict.fromkeys(destinations):
-            delivery = _begun(alert, destination, change.over(known), now)
+            earlier = theirs.get(destination, [])
+            delivery = _begun(alert, destination, earlier, now)
             if delivery.state == "held":
-                _make_room(alert, destination, known, change, now)
+                _make_room(alert, earlier, change, now)
             deliveries.append(delivery)
         document = AlertDocument(alert=alert, place=place, deliveries=deliveries)
         change.documents[alert.id] = document
@@ -104,9 +110,9 @@ def take(alert: Alert, place: int, destinations: Sequence[Destination], known: D
 
 def release(record: AlertRelease, known: Documents, now: int) -> Change:
     """What is held for a destination goes as one message, if the hour allows."""
-    destination = Destination(record.channel, record.to)
-    held = sorted(_held(destination, known), key=lambda pair: (pair[0].alert.at, pair[0].alert.id))
-    due = _free_at(destination, known, now)
+    earlier = _by_destination(known).get(Destination(record.channel, record.to), [])
+    held = _held(earlier)
+    due = _free_at(earlier, now)
     batch = blake2b("".join(document.alert.id for document, _ in held).encode(), digest_size=16).hexdigest()
     change = Change()
     for document, item in held:
@@ -156,7 +162,7 @@ def pruned(change: Change, known: Documents, now: int) -> None:
     """Forget what is old; never what is still to be delivered."""
     after = change.over(known)
     over = [document for document in after.values() if not any(item.state in OPEN for item in document.deliveries)]
-    newest_first = sorted(over, key=lambda document: (document.alert.at, document.alert.id), reverse=True)
+    newest_first = sorted(over, key=lambda document: document.place, reverse=True)
     for index, document in enumerate(newest_first):
         if index >= KEPT or document.alert.at < now - KEPT_FOR:
             change.documents[document.alert.id] = None
@@ -168,37 +174,35 @@ def pause_after(attempts: int, batch: str) -> int:
     return pause * (80 + blake2b(batch.encode(), digest_size=1).digest()[0] % 41) // 100
 
 
-def _begun(alert: Alert, destination: Destination, known: Documents, now: int) -> Delivery:
+def _begun(alert: Alert, destination: Destination, earlier: Sequence[_AtDestination], now: int) -> Delivery:
     channel, to = destination
     is_test = alert.about == "test"
-    due = _free_at(destination, known, now, tests=is_test)
+    due = _free_at(earlier, now, tests=is_test)
     if due > now and is_test:
         problem = f"this destination had {HOURLY} tests within an hour; try again later"
         return Delivery(channel=channel, to=to, state="failed", ended=now, problem=problem)
-    if not is_test and (waiting := _held(destination, known)):
+    if not is_test and (held := _held(earlier)):
         # It goes with those that are held already, so that nothing overtakes.
-        due = max(due, now + 1, *(item.due for _, item in waiting))
+        due = max(due, now + 1, *(item.due for _, item in held))
     if due > now:
         return Delivery(channel=channel, to=to, state="held", due=due)
     return Delivery(channel=channel, to=to, state="waiting", batch=alert.id, released=now, due=now)
 
 
-def _make_room(alert: Alert, destination: Destination, known: Documents, change: Change, now: int) -> None:
+def _make_room(alert: Alert, earlier: Sequence[_AtDestination], change: Change, now: int) -> None:
     """A held alert about the same thing gives way to a newer one, and the oldest one where there are too many."""
-    held = sorted(_held(destination, change.over(known)), key=lambda pair: pair[0].alert.at)
+    held = _held(earlier)
     same = [pair for pair in held if (pair[0].alert.about, pair[0].alert.subject) == (alert.about, alert.subject)]
     for document, item in same or held[: max(0, len(held) - MOST_HELD + 1)]:
         _put(change, document, replace(item, state="replaced", ended=now))
 
 
-def _free_at(destination: Destination, known: Documents, now: int, *, tests: bool = False) -> int:
+def _free_at(earlier: Sequence[_AtDestination], now: int, *, tests: bool = False) -> int:
     """When a destination may get its next message: now, or when the oldest of its last hour is an hour old."""
     times = {
         item.batch: item.released
-        for document in known.values()
-        if (document.alert.about == "test") == tests
-        and (item := _at(document, destination)) is not None
-        and item.released > now - HOUR
+        for document, item in earlier
+        if (document.alert.about == "test") == tests and item.released > now - HOUR
     }
     if len(times) < HOURLY:
         return now
@@ -222,12 +226,17 @@ def _handed_over(delivery: Delivery, made: SentReply | NoText, now: int) -> Deli
     return replace(delivery, state="sent", attempts=1, ended=now, sms=made)
 
 
-def _held(destination: Destination, known: Documents) -> list[tuple[AlertDocument, Delivery]]:
-    return [
-        (document, item)
-        for document in known.values()
-        if (item := _at(document, destination)) is not None and item.state == "held"
-    ]
+def _by_destination(known: Documents) -> dict[Destination, list[_AtDestination]]:
+    """Every alert with what became of it there, the oldest first."""
+    theirs: dict[Destination, list[_AtDestination]] = {}
+    for document in sorted(known.values(), key=lambda document: (document.alert.at, document.alert.id)):
+        for item in document.deliveries:
+            theirs.setdefault(item.destination, []).append((document, item))
+    return theirs
+
+
+def _held(earlier: Sequence[_AtDestination]) -> list[_AtDestination]:
+    return [pair for pair in earlier if pair[1].state == "held"]
 
 
 def _failed(document: AlertDocument) -> bool:

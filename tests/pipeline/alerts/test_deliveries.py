@@ -222,9 +222,22 @@ def test_old_alerts_are_forgotten_but_for_those_still_to_be_delivered() -> None:
         shop.attempt(shop.at(item), "sent", now)
     assert len(shop.documents) == KEPT + 1
     assert waiting.id in shop.documents
-    late = alert(1000, at=START + 400 * 24 * HOUR)
+    late = alert(10**6, at=START + 400 * 24 * HOUR)
     shop.take(late, now=late.at)
     assert shop.documents.keys() == {waiting.id, late.id}
+
+
+def test_what_was_forgotten_is_not_told_again_when_the_log_is_read_from_the_start() -> None:
+    shop = Account()
+    alerts = [alert(number, at=START + number * HOUR) for number in range(KEPT + 20)]
+    for place, item in enumerate(alerts):
+        shop.take(item, now=item.at, place=place)
+        shop.attempt(shop.at(item), "sent", item.at)
+    assert alerts[0].id not in shop.documents
+    before = dict(shop.documents)
+    for place, item in enumerate(alerts):
+        shop.take(item, now=alerts[-1].at, place=place)
+    assert shop.documents == before
 
 
 def test_a_test_is_tried_once_and_takes_nothing_from_the_hour() -> None:
