@@ -21,7 +21,7 @@ from pydantic_settings import (
 )
 
 from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
-from adapters.alerts.settings import AlertSettings, Smtp
+from adapters.alerts.settings import Smtp, WebhookSettings
 from adapters.doors.settings import LOOPBACK, Api, Ingress, Listen, is_on_this_machine
 from adapters.private_files import read_password
 from schemas.ids import Name
@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     """A campaign is finished when all receipts are in, or when none has come for this long."""
     consent: ConsentRules = ConsentRules()
     smtp: Smtp = Smtp()
-    alerts: AlertSettings = AlertSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     tracing: Tracing = Tracing()
 
     @classmethod

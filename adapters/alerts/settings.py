@@ -66,8 +66,8 @@ def _network(text: str) -> str:
     return text
 
 
-class AlertSettings(BaseModel):
-    """Where the webhooks of accounts' alerts may lead."""
+class WebhookSettings(BaseModel):
+    """Where the webhooks of accounts may lead."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -91,7 +91,7 @@ class Deliverer:
     async def run(self) -> None:
         """Deliver for as long as this task runs."""
         settings = self._context.settings
-        allowed = Allowed(settings.alerts.private_networks, this_machine=settings.is_local())
+        allowed = Allowed(settings.webhooks.private_networks, this_machine=settings.is_local())
         self._webhooks = Webhooks(allowed)
         count_from_zero()
         try:
