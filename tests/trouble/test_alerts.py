@@ -1,5 +1,5 @@
-"""A campaign becomes suspended, and its account hears of it by e-mail, webhook and text message, though the mail server
-and the webhook are away at first and the worker is killed: on the whole stack."""
+"""A campaign becomes suspended, and its account hears of it by e-mail, webhook and text message, though mail server
+and webhook are away at first and the worker is killed: on the whole stack."""
 
 from __future__ import annotations
 
@@ -115,9 +115,10 @@ def test_it_arrives_once_though_everything_is_away_and_the_worker_is_killed(stag
         assert f"{draft.id}" in stage.longwave("accounts", "alerts", "alerted")
     [alert] = alerts(stage, "campaign_suspended")
     assert "sender alerted/main" in alert["text"]
-    suspended = [mail for mail in mails.messages if "suspended" in mail["Subject"]]
-    assert {mail["Message-ID"] for mail in suspended} == {f"<{alert['id']}@localhost>"}
-    assert [mail["Subject"] for mail in mails.messages if mail not in suspended] == ["alerted: a test alert"]
+    # At least once, but nothing ended just between the mail and its record: this time it is once.
+    [suspended, tested] = mails.messages
+    assert suspended["Message-ID"] == f"<{alert['id']}@localhost>"
+    assert tested["Subject"] == "alerted: a test alert"
     secret = stage.api.get(f"{ACCOUNT}/alerts/secret")["secret"]
     told = [Webhook(secret).verify(body.decode(), headers) for headers, body in hook.taken]
     assert {headers["webhook-id"] for headers, _ in hook.taken if b"campaign_suspended" in _} == {alert["id"]}
