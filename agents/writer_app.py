@@ -120,7 +120,7 @@ class WriterApp(GuardedApp):
 def build(settings: Settings) -> WriterApp:
     """The writer's app."""
     app = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
-    context = app.context = Context(settings, worker="writer")
+    context = app.context = Context(settings, worker="writer", submits=False)
     store = app.store = Store(settings.clickhouse)
     app.health = _writer_health(app)
     app.letters = LetterWatch(settings.kafka)

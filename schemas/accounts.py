@@ -2,8 +2,9 @@
 them.
 
 Topic `accounts` is compacted and holds everything by key: an account under its name, a sender under ACCOUNT/SENDER, a
-price list under prices:NAME, and under answers:SUBJECT what became of the last commands about an account or a price
-list. All records of an account are in one partition, that of its commands.
+price list under prices:NAME, under answers:SUBJECT what became of the last commands about an account or a price list,
+and under numbers:PARTITION the number of the next new account there. All records of an account are in one partition,
+that of its commands.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ MICRO: Final = 1_000_000
 """Millionths in a credit: money is whole millionths, so that sums are exact."""
 MOST_CREDITS: Final = 1_000_000_000_000
 PACIFIC: Final = "America/Los_Angeles"
+MOST_ACCOUNTS: Final = 65_535
+"""Those that were removed count: reservations have two bytes for an account, and 0 is one that is not known."""
 
 
 class _Strict(BaseModel):
@@ -290,6 +293,8 @@ class AccountDocument(Stored, tag="account", kw_only=True):
     """An account as of its newest change. `spec` is an `AccountSpec` in JSON form."""
 
     account: str
+    number: Annotated[int, msgspec.Meta(ge=1, le=MOST_ACCOUNTS)]
+    """Names the account, and no other, in the compact reservations of smart sending; for good."""
     spec: dict[str, Any]
     generation: Annotated[int, msgspec.Meta(ge=1)]
     """The newest revision of the account and all its senders."""
@@ -358,6 +363,13 @@ class Answers(Record, tag="answers", kw_only=True):
     answers: list[Answer]
 
 
+class Numbers(Record, tag="numbers", kw_only=True):
+    """How many accounts a partition has numbered."""
+
+    partition: Count
+    given: Count
+
+
 class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new spec of an account (`sender` "") or of one of its senders; None removes it."""
 
@@ -393,7 +405,7 @@ class PriceCommand(Record, tag="price-command", kw_only=True):
     expected: Count
 
 
-AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | Answers
+AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | Answers | Numbers
 ACCOUNTS: Final = Codec[AccountsRecord](AccountsRecord)
 ACCOUNT_COMMANDS: Final = Codec[AccountCommand | PriceCommand](AccountCommand | PriceCommand)
 
@@ -413,6 +425,11 @@ def answers_key(subject: str) -> str:
     return f"answers:{subject}"
 
 
+def numbers_key(partition: int) -> str:
+    """The key of a partition's `Numbers`."""
+    return f"numbers:{partition}"
+
+
 def key_of(record: AccountsRecord) -> str:
     """The key of a record of topic `accounts`."""
     match record:
@@ -424,6 +441,8 @@ def key_of(record: AccountsRecord) -> str:
             return prices_key(record.name)
         case Answers():
             return answers_key(record.subject)
+        case Numbers():
+            return numbers_key(record.partition)
 
 
 def sender_spec(document: SenderDocument) -> SenderSpec:

@@ -32,7 +32,7 @@ ACCOUNT_COMMANDS = Topic(
 )
 ACCOUNTS = Topic(
     "accounts",
-    "account, ACCOUNT/SENDER, prices:NAME or answers:SUBJECT, in the partition of its commands",
+    "account, ACCOUNT/SENDER, prices:NAME, answers:SUBJECT or numbers:PARTITION, in the partition of its commands",
     "each account's, sender's and price list's document, and what became of the last commands",
     config=_COMPACT,
 )
