@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
@@ -40,7 +41,9 @@ from schemas.alerts import (
 from schemas.deadletter import DeadLetter, to_text
 from schemas.feedback import SentReply
 from schemas.reasons import Reason, in_words
-from schemas.wire import encode
+from schemas.wire import DecodeError, encode
+
+log = logging.getLogger(__name__)
 
 NAME = "alerts"
 _decoded = lru_cache(maxsize=4096)(ALERT_DELIVERIES.decode)
@@ -112,9 +115,18 @@ class AlertsStep:
         return sms(destination.to, alerts, terms, place, index, now)
 
     def _known(self, account: str) -> dict[str, AlertDocument]:
-        values = self._table.starting_with(document_key(account, "").encode())
-        documents = (_decoded(value) for _, value in values)
-        return {document.alert.id: document for document in documents}
+        known = {}
+        for key, value in self._table.starting_with(document_key(account, "").encode()):
+            try:
+                document = _decoded(value)
+            except DecodeError as error:
+                # What cannot be read of the past must not keep an account from hearing what is new.
+                log.error(
+                    "the alert %s is not understood, taken as nothing: %s", key.decode("ascii", "replace"), error
+                )
+                continue
+            known[document.alert.id] = document
+        return known
 
 
 def _texts_of(document: AlertDocument, offset: int) -> list[Output]:

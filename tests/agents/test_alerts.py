@@ -315,6 +315,15 @@ async def test_an_inactive_account_hears_by_mail_and_the_missing_text_is_a_dead_
     assert "inactive" in shop.letters[0].error
 
 
+async def test_what_is_stored_and_cannot_be_read_keeps_nobody_from_hearing_what_is_new() -> None:
+    shop = world({"numbers": [PHONE]})
+    dict.__setitem__(shop.table, b"shop/broken", b"\xff not a record")
+    item = shop.tell(1)
+    async with working(shop) as worker:
+        await worker.work(lambda: len(shop.works) == 1)
+        assert shop.states(item) == ["sent"]
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"", b"{}", b"[1]", b'{"kind":"alert"}', b"\xff", b'{"v":2,"kind":"alert-release"}', b'{"kind":"x"}'],
