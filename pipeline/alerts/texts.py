@@ -48,7 +48,8 @@ def sms_of(alerts: Sequence[Alert], site_name: str) -> str:
     newest = alerts[-1]
     name = site_name or newest.account
     text = newest.text if len(alerts) == 1 else f"{len(alerts)} alerts, the newest: {newest.text}"
-    whole = f"{name}: {' '.join(text.split())}"
+    # A backtick is not in the plain alphabet of SMS: with one, a text takes twice as many segments.
+    whole = f"{name}: {' '.join(text.replace('`', chr(39)).split())}"
     return whole if len(whole) <= LONGEST_SMS else f"{whole[: LONGEST_SMS - 3].rstrip()}..."
 
 
