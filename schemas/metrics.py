@@ -112,6 +112,12 @@ TABLE_BYTES = Gauge(
     "longwave_table_bytes", "Bytes of this worker's share of a table, on disk and in memory.", ["table"]
 )
 
+LEDGER_COMMANDS = Counter(
+    "longwave_ledger_commands_total",
+    "Commands of the ledger by what became of them: done, repeated (it had been carried out before), refused, short "
+    "(the campaign waits for a top-up).",
+    ["result"],
+)
 STEP_RECORDS = Counter("longwave_step_records_total", "Kafka records that a step finished.", ["step"])
 STEP_RECIPIENTS = Counter(
     "longwave_step_recipients_total", "Recipients in the records that a step finished.", ["step"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.campaign.transitions import Transition, successor
-from schemas.campaign import CampaignDocument, Hold, Suspension
+from schemas.campaign import CampaignDocument, Hold, Status, Suspension
 from schemas.reasons import Reason, in_words, with_remedy
 
 
@@ -20,16 +20,21 @@ def suspend(document: CampaignDocument, record: Suspension, now: int) -> Transit
     holds.append(Hold(by=record.by, reason=reason, at=record.at))
     if document.status == "paused":
         return Transition(successor(document, now, holds=holds), changed=True)
-    return Transition(successor(document, now, **where_to(holds), holds=holds), changed=True)
+    return Transition(successor(document, now, **where_to(holds, back_to(document)), holds=holds), changed=True)
 
 
-def where_to(holds: list[Hold]) -> dict[str, object]:
-    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold. The reason is that of the
-    first holder by name; `reason_in_words` says it of all."""
+def back_to(document: CampaignDocument) -> Status:
+    """The status of a campaign that nobody pauses or holds: until the ledger has reserved for it, it is processed."""
+    return "processing" if document.bound is not None and not document.is_funded else "sending"
+
+
+def where_to(holds: list[Hold], back: Status) -> dict[str, object]:
+    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold; without them it is `back`.
+    The reason is that of the first holder by name; `reason_in_words` says it of all."""
     reason = next((hold.reason for hold in _holding(holds)), "")
     if reason:
-        return {"status": "suspended", "resume_to": "sending", "reason": reason}
-    return {"status": "sending", "resume_to": None, "reason": ""}
+        return {"status": "suspended", "resume_to": back, "reason": reason}
+    return {"status": back, "resume_to": None, "reason": ""}
 
 
 def reason_in_words(document: CampaignDocument) -> str:
