@@ -27,13 +27,9 @@ Line = tuple[Count, Count, Count]
 """(price of a segment, messages, segments)."""
 
 
-class TariffPrice(msgspec.Struct, forbid_unknown_fields=True, array_like=True, frozen=True):
-    """A price of a segment that holds from an instant (ms) on, for a country ("*": any) and network ("": any)."""
-
-    since: Millis
-    country: str
-    network: str
-    price: Count
+TariffPrice = tuple[Millis, str, str, Count]
+"""(since, country, network, price): a price of a segment that holds from an instant (ms) on, for a country ("*": any)
+and a network ("": any)."""
 
 
 class Tariff(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

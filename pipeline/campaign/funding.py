@@ -128,7 +128,7 @@ def _reserved(document: CampaignDocument, now: int, terms_of: TermsOf) -> Transi
 def _wait(document: CampaignDocument, record: Funding, now: int) -> Transition:
     known = next((hold for hold in document.holds if hold.by == HOLDER), None)
     reason = written(Reason.BALANCE_SHORT, credits(record.missing))
-    if known is not None and (record.at < known.at or known.reason == reason):
+    if known is not None and known.reason == reason:
         return Transition(document)
     holds = [hold for hold in document.holds if hold.by != HOLDER]
     holds.append(Hold(by=HOLDER, reason=reason, at=record.at))

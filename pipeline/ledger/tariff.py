@@ -51,7 +51,7 @@ class MostCost:
         countries = {country for country, _ in self.places} | {ANY_COUNTRY}
         networks = {network for _, network in self.places} | {""}
         return [
-            TariffPrice(since, country, network, price)
+            (since, country, network, price)
             for (country, network), dated in sorted(self.prices.entries.items())
             if country in countries and network in networks
             for since, price in dated
@@ -84,8 +84,8 @@ def _counted(
 def price_list(prices: Iterable[TariffPrice]) -> PriceList:
     """The price list of a tariff."""
     entries: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for entry in prices:
-        entries.setdefault((entry.country, entry.network), []).append((entry.since, entry.price))
+    for since, country, network, price in prices:
+        entries.setdefault((country, network), []).append((since, price))
     return PriceList(
         {key: tuple(sorted(dated, reverse=True)) for key, dated in entries.items()},
         any(network for _, network in entries),
