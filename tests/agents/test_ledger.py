@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,11 +125,8 @@ class World:
 
     def spend(self, campaign: str, segments: int, rest: int | None) -> None:
         lines = [(1, segments, segments)]
-        self.send(
-            Spent(
-                account="shop", campaign=campaign, billing="prepaid", lines=lines, rest=rest, rest_segments=rest, at=1
-            )
-        )
+        word = Spent(account="shop", campaign=campaign, billing="prepaid", lines=lines, rest=rest, at=1)
+        self.send(word)
 
     def document(self, campaign: str) -> CampaignDocument:
         return CAMPAIGNS.decode(self.campaigns[campaign.encode()])
@@ -146,9 +142,9 @@ class World:
 
 
 @pytest.fixture(params=[None, *range(12)])
-def chance(request: pytest.FixtureRequest) -> Iterator[random.Random | None]:
+def chance(request: pytest.FixtureRequest) -> random.Random | None:
     """None: nothing goes wrong; else workers die by this chance."""
-    yield None if request.param is None else random.Random(request.param)
+    return None if request.param is None else random.Random(request.param)
 
 
 def test_only_what_is_reserved_is_fanned_out(chance: random.Random | None) -> None:
@@ -262,7 +258,9 @@ def test_what_is_under_way_is_paid_as_it_was_launched() -> None:
     assert (world.book.balance, world.book.reserved) == (40, 0)
     other = world.launch(2, 1000)
     assert world.document(other).status == "sending", "by invoice now"
-    assert world.document(other).bound is not None and world.document(other).bound.amount == 0  # type: ignore[union-attr]
+    bound = world.document(other).bound
+    assert bound is not None
+    assert bound.amount == 0
 
 
 def _with_billing(world: World, billing: str) -> Any:
