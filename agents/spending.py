@@ -1,7 +1,7 @@
 """Tells the ledger what campaigns and replies have spent, as the figures say. Runs with the settlement.
 
-What is told is all that a campaign has spent so far, so saying it again changes nothing. A process that ends before its
-words arrived is made up for by the next: it compares the ledger with the figures once.
+What is told is all that a campaign has spent so far, so saying it again changes nothing. A process that ends before
+its words arrived is made up for by the next: it compares the ledger with the figures once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Spending:
         stage: Literal["sent", "finished"] | None,
         now: int,
     ) -> None:
-        """Tell what a campaign has spent, where that is new; with `stage` nothing of it is to be submitted anymore."""
+        """Tell what a campaign has spent, where that is new; with a `stage` nothing of it is to be submitted."""
         billing: Billing = "invoice" if document.bound is None else document.bound.billing
         is_over = stage is not None
         self._say(

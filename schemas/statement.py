@@ -11,10 +11,11 @@ from schemas.ledger import Line
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a campaign had spent and reserved by the end of a day (ms of its begin), or before the period (`day` 0)."""
+    """What a campaign had spent and reserved by the end of a day, or before the period."""
 
     campaign: str
     day: int
+    """Its begin (ms); 0: before the period."""
     billing: str
     reserved: int
     charged: int

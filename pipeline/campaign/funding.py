@@ -6,7 +6,6 @@ back; who launched it looks on. A scheduled campaign waits for a top-up: the led
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Final
 
 from pipeline.campaign.suspension import where_to
@@ -24,7 +23,7 @@ from pipeline.campaign.transitions import (
     successor,
     unfit,
 )
-from schemas.accounts import MICRO
+from schemas.accounts import in_credits
 from schemas.campaign import (
     OVER,
     SENT_OUT,
@@ -40,11 +39,6 @@ from schemas.reasons import Reason, in_words, written
 
 HOLDER: Final = "ledger"
 _WAITING: Final[frozenset[Status]] = frozenset({"processing", "suspended", "paused"})
-
-
-def credits(millionths: int) -> str:
-    """Credits in words, exact: `1234.5`."""
-    return format((Decimal(millionths) / MICRO).normalize(), "f")
 
 
 def ask(document: CampaignDocument, record: Frozen, now: int) -> Transition:
@@ -127,7 +121,7 @@ def _reserved(document: CampaignDocument, now: int, terms_of: TermsOf) -> Transi
 
 def _wait(document: CampaignDocument, record: Funding, now: int) -> Transition:
     known = next((hold for hold in document.holds if hold.by == HOLDER), None)
-    reason = written(Reason.BALANCE_SHORT, credits(record.missing))
+    reason = written(Reason.BALANCE_SHORT, in_credits(record.missing))
     if known is not None and known.reason == reason:
         return Transition(document)
     holds = [hold for hold in document.holds if hold.by != HOLDER]
@@ -140,7 +134,7 @@ def _wait(document: CampaignDocument, record: Funding, now: int) -> Transition:
 def _refused(document: CampaignDocument, record: Funding, now: int) -> Transition:
     if not record.missing:
         return failed(document, Reason.TRIAL_LIMIT, now)
-    reason = written(Reason.BALANCE_SHORT, credits(record.missing))
+    reason = written(Reason.BALANCE_SHORT, in_credits(record.missing))
     error = f"not launched: {in_words(reason)}; top it up (`longwave balance top-up {document.account}`), then launch"
     outcomes = [
         Outcome(command=outcome.command, error=error) if outcome.command == document.launch_command else outcome

@@ -41,6 +41,11 @@ class AccountBook:
         return self.balance - self.reserved
 
     @property
+    def free(self) -> int:
+        """What another reservation can have: those that wait for a top-up come first."""
+        return max(0, self.available - sum(charge.asked for charge in self._waiting.values()))
+
+    @property
     def waiting(self) -> list[Charge]:
         """The campaigns that wait for a top-up, in the order in which they get one."""
         return sorted(self._waiting.values(), key=lambda charge: (charge.turn, charge.campaign))

@@ -1,7 +1,8 @@
 """Statements and invoices: what changed between two instants, from an account's facts at the end of each day.
 
 A segment belongs to the day (UTC) on which the ledger was told of it: some seconds after its message was accepted, or
-when it became known that an unknown message had been. So each belongs to one day, and all days sum up to what was sent.
+when it became known that an unknown message had been. So each belongs to one day, and all days sum up to what was
+sent.
 """
 
 from __future__ import annotations
