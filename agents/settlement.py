@@ -22,7 +22,7 @@ from agents.context import Context
 from agents.outbox import Outbox
 from agents.rounds import in_rounds
 from agents.runner import output
-from agents.spending import Spending
+from agents.spending import Spending, export
 from pipeline.campaign.settlement import reached
 from pipeline.insight.accounting import figures
 from schemas import metrics, topics
@@ -101,6 +101,7 @@ class Settlement:
                 self._tell(document, measured)
         metrics.UNKNOWN.set(self.unknown())
         await self._measure_late()
+        export(self._context.ledger, now_ms())
 
     def unknown(self) -> int:
         """Unknown recipients of all campaigns under way, as of their last look."""

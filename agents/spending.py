@@ -20,8 +20,10 @@ from agents.context import Context
 from agents.outbox import Outbox
 from agents.runner import output
 from pipeline.insight.accounting import figures
+from pipeline.ledger.book import Ledger
 from pipeline.ledger.sums import total
-from schemas import topics
+from schemas import metrics, topics
+from schemas.accounts import MICRO
 from schemas.campaign import OVER, SENT_OUT, CampaignDocument
 from schemas.figures import Figures
 from schemas.ledger import MOST_MICRO, Billing, Line, Spent
@@ -130,6 +132,17 @@ class Spending:
         lines = lines_of([figures(item) for item in sets])
         if lines:
             self._say(Spent(account=account, campaign=campaign, billing=billing, lines=lines, rest=0, at=now_ms()))
+
+
+def export(ledger: Ledger, now: int) -> None:
+    """Set the gauges of all accounts' money."""
+    books = [ledger.book(account) for account in ledger.accounts()]
+    metrics.LEDGER_CREDITS.labels("available").set(sum(book.available for book in books) / MICRO)
+    metrics.LEDGER_CREDITS.labels("reserved").set(sum(book.reserved for book in books) / MICRO)
+    waiting = ledger.waiting()
+    metrics.LEDGER_WAITING.set(len(waiting))
+    first = min((charge.asked_at for charge in waiting), default=now)
+    metrics.LEDGER_WAITING_SECONDS.set(max(0, now - first) / 1000)
 
 
 def lines_of(measured: Iterable[Figures]) -> list[Line]:

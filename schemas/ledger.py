@@ -139,6 +139,7 @@ class Charge(Record, tag="charge", kw_only=True):
     billing: Billing
     state: ChargeState
     asked: Credit = 0
+    asked_at: Millis = 0
     limit: Credit = 0
     """The most that it may cost in all; what is not spent of it is reserved. It only falls."""
     asked_segments: Count = 0

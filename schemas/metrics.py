@@ -118,6 +118,13 @@ LEDGER_COMMANDS = Counter(
     "(the campaign waits for a top-up).",
     ["result"],
 )
+LEDGER_CREDITS = Gauge(
+    "longwave_ledger_credits", "Credits of all accounts together: available, or reserved for campaigns.", ["kind"]
+)
+LEDGER_WAITING = Gauge("longwave_ledger_waiting_campaigns", "Campaigns that wait for a top-up of their account.")
+LEDGER_WAITING_SECONDS = Gauge(
+    "longwave_ledger_waiting_seconds", "For how long the first of the campaigns that wait for a top-up has waited."
+)
 STEP_RECORDS = Counter("longwave_step_records_total", "Kafka records that a step finished.", ["step"])
 STEP_RECIPIENTS = Counter(
     "longwave_step_recipients_total", "Recipients in the records that a step finished.", ["step"]

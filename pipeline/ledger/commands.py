@@ -130,6 +130,7 @@ def _reserve(change: _Change, command: Reserve) -> None:
         billing=known.billing if known is not None and known.lines else command.billing,
         state="reserved",
         asked=command.amount,
+        asked_at=command.at,
         limit=command.amount,
         asked_segments=command.segments,
         limit_segments=command.segments,

@@ -43,18 +43,9 @@ delay = {median = 2.0, least = 2.0}
 """
 GROUPS = {"worker-0": app.GROUP, "writer": writer_app.GROUP}
 WORKER = (
-    "account-commands", "commands", "ledger-commands", "fanout", "recipients", "lanes", "receipts", "clicks", "inbound",
-)  # fmt: skip
-    "account-commands",
-    "commands",
-    "ledger-commands",
-    "fanout",
-    "recipients",
-    "lanes",
-    "receipts",
-    "clicks",
+    "account-commands", "commands", "ledger-commands", "fanout", "recipients", "lanes", "receipts", "clicks",
     "inbound",
-)
+)  # fmt: skip
 WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound", "unreachable", "ledger", "audit")
 ROUNDS = [
     (("account-commands", "commands"), ("statuses", "audit")),
