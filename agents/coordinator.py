@@ -18,6 +18,7 @@ from pipeline.campaign.transitions import (
     Effect,
     EmitStatuses,
     GiveBack,
+    RaiseAlert,
     ReleaseReservations,
     StartFanout,
     StartFreeze,
@@ -97,6 +98,8 @@ class Coordinator:
                 return [output(topics.LEDGER_COMMANDS, release, release.account)]
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, status_chunk, status_chunk.campaign) for status_chunk in withdrawn]
+            case RaiseAlert(alert):
+                return [output(topics.ALERTS, alert, alert.account)]
             case EmitStatuses(chunks):
                 return [output(topics.STATUSES, chunk, chunk.campaign) for chunk in chunks]
             case ReleaseReservations(releases):

@@ -8,9 +8,10 @@ from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output
 from agents.story import log_ledger
 from pipeline.ledger.book import AccountBook
-from pipeline.ledger.commands import RESULTS, Decision, apply
+from pipeline.ledger.commands import RESULTS, Decision, LowBalance, apply
 from schemas import metrics, topics
-from schemas.accounts import micro
+from schemas.accounts import in_credits, micro
+from schemas.alerts import Alert, alert_id
 from schemas.campaign import Funding
 from schemas.ledger import LEDGER, Charge, LedgerCommand, charge_key, key_of
 from schemas.wire import encode
@@ -71,7 +72,27 @@ class LedgerStep:
 
 
 def _outputs(decision: Decision, at: int) -> list[Output]:
-    return [output(topics.COMMANDS, answer_of(charge, at), charge.campaign) for charge in decision.answers]
+    outputs = [output(topics.COMMANDS, answer_of(charge, at), charge.campaign) for charge in decision.answers]
+    if decision.low is not None:
+        outputs.append(output(topics.ALERTS, alert_of(decision.low), decision.low.account))
+    return outputs
+
+
+def alert_of(low: LowBalance) -> Alert:
+    """What an account's people are told of their balance. The same crossing gives the same alert."""
+    left, threshold = in_credits(low.available), in_credits(low.threshold)
+    text = (
+        f"The balance of {low.account} is low: {left} credits are available, and you asked to be told below "
+        f"{threshold}. Campaigns that are under way are paid for. A launch that needs more is refused, and a scheduled "
+        f"campaign that needs more waits: top it up"
+    )
+    return Alert(
+        id=alert_id("balance_low", low.account, low.crossing),
+        account=low.account,
+        about="balance_low",
+        at=low.at,
+        text=text,
+    )
 
 
 def answer_of(charge: Charge, at: int) -> Funding:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
 from adapters.kafka.accounts import AccountsView
+from adapters.kafka.alerts import AlertsView
 from adapters.kafka.ledger import LedgerView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
@@ -56,6 +57,7 @@ class Services:
     accounts_view: AccountsView
     ledger: Ledger
     ledger_view: LedgerView
+    alerts: AlertsView
     figures: FiguresService
     kafka: Probe
     health: Health
@@ -83,7 +85,8 @@ class Services:
 
     def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change of an account must fit; `waiting` are its campaigns."""
-        return self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        world = self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        return replace(world, mails=self.settings.smtp.is_on)
 
     @property
     def loaded(self) -> bool:
@@ -173,6 +176,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     accounts_view = AccountsView(settings.kafka, accounts.take)
     ledger = Ledger()
     ledger_view = LedgerView(settings.kafka, ledger.take)
+    alerts = AlertsView(settings.kafka)
     metrics.LANES.set_function(lambda: float(len(accounts.carrying())))  # exported here too, in case no worker runs
     health = Health("api")
     kafka = health.probe("kafka", probes.kafka(settings.kafka))
@@ -180,9 +184,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     figures = FiguresService(settings, campaigns)
     eligibility = EligibilityState(settings)
     keys = Keys(settings, producer)
-    await campaigns.start()
-    await accounts_view.start()
-    await ledger_view.start()
+    followed = (campaigns, accounts_view, ledger_view, alerts)
+    for view in followed:
+        await view.start()
     await keys.start()
     await eligibility.start()
     await figures.start()
@@ -209,6 +213,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             accounts_view,
             ledger,
             ledger_view,
+            alerts,
             figures,
             kafka,
             health,
@@ -229,9 +234,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         reading.cancel()
         await figures.stop()
         await eligibility.stop()
-        await campaigns.stop()
-        await accounts_view.stop()
-        await ledger_view.stop()
+        for view in followed:
+            await view.stop()
         await keys.stop()
         await producer.close(timeout=1.0)
 

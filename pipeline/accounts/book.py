@@ -16,13 +16,11 @@ from pipeline.accounts.lane_terms import is_active
 from pipeline.accounts.prices import PriceList, built_in, built_in_spec, compiled
 from pipeline.limits.rate import lane_share
 from pipeline.timing.quiet_hours import QuietHours, quiet_of
-from schemas.account import account_tag
 from schemas.accounts import (
     MICRO,
     AccountDocument,
     AccountSpec,
     AccountsRecord,
-    Caps,
     PriceListDocument,
     PriceListSpec,
     SenderDocument,
@@ -57,9 +55,8 @@ class Accounts:
         self._stored_senders: dict[str, dict[str, SenderDocument]] = {}
         """These two have what was removed, too."""
         self._lists: dict[str, PriceListDocument] = {}
-        self._named: dict[int, set[str]] = {}
-        self._capped: dict[int, set[str]] = {}
-        """These two by `account_tag`, those with caps again."""
+        self._highest = 0
+        """Of the accounts' numbers."""
         self.version = 0
         """Grows with every change, so that who derives something from the book knows when to do it again."""
 
@@ -178,8 +175,7 @@ class Accounts:
             lanes=lanes,
             aggregators=aggregators,
             price_lists=set(self._prices),
-            capped=self._capped,
-            named=self._named,
+            number=self._highest + 1,
             waiting=waiting,
         )
 
@@ -194,10 +190,6 @@ class Accounts:
         return ""
 
     def _name(self, name: str, account: Account | None) -> None:
-        has_caps = account is not None and account.spec.caps != Caps()
-        for tags, belongs in ((self._named, account is not None), (self._capped, has_caps)):
-            names = tags.setdefault(account_tag(name), set())
-            (names.add if belongs else names.discard)(name)
         if account is None:
             self._accounts.pop(name, None)
         else:
@@ -207,6 +199,7 @@ class Accounts:
         match record:
             case AccountDocument():
                 self._stored[record.account] = record
+                self._highest = max(self._highest, record.number)
                 account = None if record.removed else Account(record.account, record.parsed(), record)
                 self._name(record.account, account)
             case SenderDocument():

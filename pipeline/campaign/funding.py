@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.campaign.suspension import where_to
+from pipeline.campaign.suspension import alert_again, alerting, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
     AskReserve,
@@ -56,7 +56,8 @@ def begin(document: CampaignDocument, now: int, **changes: object) -> Transition
     )
     if document.status == "paused":
         begun.status, begun.resume_to, begun.reason = "paused", "sending", ""
-    return Transition(begun, changed=True, effects=(control(begun, now), fanout(begun)))
+    effects = (control(begun, now), fanout(begun))
+    return alerting(Transition(begun, changed=True, effects=effects), f"{HOLDER}/begun", now)
 
 
 def repeated(document: CampaignDocument, now: int) -> tuple[Effect, ...]:
@@ -120,15 +121,15 @@ def _reserved(document: CampaignDocument, now: int, terms_of: TermsOf) -> Transi
 
 
 def _wait(document: CampaignDocument, record: Funding, now: int) -> Transition:
+    cause = f"{HOLDER}/{record.revision}"
     known = next((hold for hold in document.holds if hold.by == HOLDER), None)
     reason = written(Reason.BALANCE_SHORT, in_credits(record.missing))
     if known is not None and known.reason == reason:
-        return Transition(document)
+        return Transition(document, effects=alert_again(document, cause))
     holds = [hold for hold in document.holds if hold.by != HOLDER]
     holds.append(Hold(by=HOLDER, reason=reason, at=record.at))
-    if document.status == "paused":
-        return Transition(successor(document, now, holds=holds), changed=True)
-    return Transition(successor(document, now, **where_to(holds, "processing"), holds=holds), changed=True)
+    changes = {} if document.status == "paused" else where_to(holds, "processing")
+    return alerting(Transition(successor(document, now, **changes, holds=holds), changed=True), cause, record.at)
 
 
 def _refused(document: CampaignDocument, record: Funding, now: int) -> Transition:

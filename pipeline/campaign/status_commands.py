@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
-from pipeline.campaign.suspension import released, where_to
+from pipeline.campaign.suspension import alert_again, alerting, released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
     Effect,
@@ -65,7 +65,7 @@ def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Ef
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
-        return (control(document, now),)
+        return (control(document, now), *alert_again(document, record.id))
     if record.action == "cancel" and document.status == "canceled":
         return (control(document, now), *withdraw(document, now), *give_back(document, now))
     if record.action == "resolve":
@@ -177,11 +177,12 @@ def _resume(document: CampaignDocument, record: Command, now: int) -> Transition
         return _refuse(document, record, now, _not_reserved(document))
     if document.status == "suspended":
         holds = released(document.holds)
-        return _controlled(document, record, now, **where_to(holds, "sending"), holds=holds)
+        resumed = _controlled(document, record, now, **where_to(holds, "sending"), holds=holds)
+        return alerting(resumed, record.id, record.at)
     if not is_allowed("resume", document.status):
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
     back: Status = "processing" if document.resume_to == "processing" else "sending"
-    return _controlled(document, record, now, **where_to(document.holds, back))
+    return alerting(_controlled(document, record, now, **where_to(document.holds, back)), record.id, record.at)
 
 
 def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:

@@ -30,6 +30,8 @@ class Installation:
 class Terms:
     """What holds for a campaign by its account and sender."""
 
+    account_number: int
+    """`AccountDocument.number`."""
     site_name: str
     store_zone: str
     senders: Sequence[LaunchedSender]
@@ -71,6 +73,7 @@ def terms_of(
     """The terms of senders of an account; `quiet` is made once per account, since it remembers."""
     spec = account.spec
     return Terms(
+        account_number=account.document.number,
         site_name=spec.site_name,
         store_zone=spec.store_zone,
         senders=[_launched(sender, install.lanes) for sender in senders],

@@ -11,6 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from pipeline.campaign.plan import Terms
+from schemas.alerts import Alert
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
 from schemas.chunk import Freeze
 from schemas.chunk import Release as ReservationRelease
@@ -125,6 +126,13 @@ class GiveBack:
     release: Release
 
 
+@dataclass(frozen=True, slots=True)
+class RaiseAlert:
+    """Tell the account's people. Its id is that of its cause, so that repeating it tells nobody twice."""
+
+    alert: Alert
+
+
 Effect = (
     WriteControl
     | WriteFinish
@@ -135,6 +143,7 @@ Effect = (
     | ReleaseReservations
     | AskReserve
     | GiveBack
+    | RaiseAlert
 )
 """Effects, carried out in order. Each may be repeated: after a crash the step gets its record again."""
 

@@ -14,6 +14,7 @@ import orjson
 from fastapi import FastAPI
 
 from adapters.health.state import Health
+from adapters.kafka.alerts import AlertsView
 from adapters.settings import Settings
 from api.keys import Keys
 from api.server import create_app
@@ -128,6 +129,7 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         fake.accounts.view,
         fake.ledger.ledger,
         fake.ledger.view,
+        read_alerts(settings),
         figures,
         kafka,
         Health("api"),
@@ -140,6 +142,13 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         loading,  # type: ignore[arg-type]
     )
     return app
+
+
+def read_alerts(settings: Settings) -> AlertsView:
+    """The alerts of all accounts, of which there are none, as they are read from Kafka."""
+    alerts = AlertsView(settings.kafka)
+    alerts._view.ready.set()
+    return alerts
 
 
 def known_keys(settings: Settings, *known: ApiKey) -> Keys:
