@@ -83,8 +83,8 @@ def alert_of(low: LowBalance) -> Alert:
     left, threshold = in_credits(low.available), in_credits(low.threshold)
     text = (
         f"The balance of {low.account} is low: {left} credits are available, and you asked to be told below "
-        f"{threshold}. Campaigns that are under way are paid for. A launch that needs more is refused, and a scheduled "
-        f"campaign that needs more waits: top it up"
+        f"{threshold}. Campaigns that are under way are paid for. A launch that needs more is refused, and a "
+        "scheduled campaign that needs more waits: top it up"
     )
     return Alert(
         id=alert_id("balance_low", low.account, low.crossing),
