@@ -16,6 +16,7 @@ from api.services import Services
 from api.terms import terms_in, unconfigured
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import PlanError
+from pipeline.campaign.when import is_for_later
 from pipeline.content.render import compile_template
 from pipeline.content.template import TemplateError
 from pipeline.insight.forecast_words import Forecast
@@ -46,7 +47,7 @@ async def review_of(
     reviewed = review(spec, terms, missing, audience, acted, now)
     if terms is not None and services.pays_beforehand(spec.account):
         free = services.ledger.book(spec.account).free
-        reviewed = with_balance(reviewed, free, is_for_now=spec.send_at is None)
+        reviewed = with_balance(reviewed, free, is_for_later=is_for_later(spec, terms.store_zone, now))
     return reviewed, acted
 
 

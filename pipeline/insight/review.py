@@ -133,14 +133,14 @@ def review(
     )
 
 
-def with_balance(reviewed: Review, available: int, is_for_now: bool) -> Review:
+def with_balance(reviewed: Review, available: int, is_for_later: bool) -> Review:
     """The review for an account that pays beforehand, of whose balance so much can be reserved."""
     reviewed = replace(reviewed, available=available)
     missing = reviewed.most - available
     if missing <= 0:
         return reviewed
     short = with_remedy(written(Reason.BALANCE_SHORT, in_credits(missing)))
-    if is_for_now:
+    if not is_for_later:
         return replace(reviewed, problems=(*reviewed.problems, Finding("balance", short)))
     later = f"as it is now, it will wait for a top-up when it is due: {short}"
     return replace(reviewed, warnings=(*reviewed.warnings, Finding("balance", later)))
