@@ -40,6 +40,7 @@ from agents.guards.durable import AckedTable, GuardedApp, GuardedConsumer
 from agents.inbound import Inbound
 from agents.lane.journals import Journals
 from agents.lane.step import Lanes, lane_weights
+from agents.ledger import LedgerStep
 from agents.receipts import Receipts
 from agents.runner import Step
 from agents.tables import watch_tables
@@ -49,6 +50,7 @@ from schemas.alerts import ALERTS
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
 from schemas.feedback import CLICKS, INBOUND, RECEIPTS
+from schemas.ledger import LEDGER_COMMANDS
 from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -203,6 +205,7 @@ def build(settings: Settings, index: int) -> WorkerApp:
     store = AudienceStore(Store(settings.clickhouse))
     accounts = table(app, "accounts", topics.ACCOUNTS)
     campaigns = table(app, "campaigns", topics.CAMPAIGNS)
+    ledger = table(app, "ledger", topics.LEDGER)
     reservations = table(app, "reservations", topics.RESERVATIONS)
     replies = table(app, "replies", topics.REPLIES)
     alerts = table(app, "alerts", topics.ALERT_DELIVERIES)
@@ -218,6 +221,11 @@ def build(settings: Settings, index: int) -> WorkerApp:
     )
     _agent(
         app, topics.COMMANDS, lambda: Step("coordinator", COMMANDS, Coordinator(context, campaigns).handle, producer)
+    )
+    _agent(
+        app,
+        topics.LEDGER_COMMANDS,
+        lambda: Step("ledger", LEDGER_COMMANDS, LedgerStep(context, ledger).handle, producer),
     )
     _agent(app, topics.FANOUT, lambda: Step("fanout", FANOUT, Fanout(context, store).handle, producer, in_flight=4))
     _agent(

@@ -8,6 +8,7 @@ import logging
 from adapters.clock import now_ms
 from adapters.errors import EmitBroken
 from adapters.kafka.accounts import AccountsView
+from adapters.kafka.ledger import LedgerView
 from adapters.kafka.producer import Producer
 from adapters.kafka.views import CampaignView, View
 from adapters.settings import Settings
@@ -18,6 +19,7 @@ from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.campaign.terms import Installation, terms_of
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.eligibility.unreachable import UnreachableNumbers
+from pipeline.ledger.book import Ledger
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import read_rules
 from schemas import metrics, topics
@@ -44,6 +46,8 @@ class Context:
         self.campaigns = CampaignView(settings.kafka)
         self.accounts = Accounts()
         self._accounts_view = AccountsView(settings.kafka, self.accounts.take)
+        self.ledger = Ledger()
+        self._ledger_view = LedgerView(settings.kafka, self.ledger.take)
         self.optouts = OptOuts()
         self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out, aging=submits)
         self.unreachable = UnreachableNumbers()
@@ -69,10 +73,12 @@ class Context:
         self._producer = Producer(self.settings.kafka, self._end)
         await self.campaigns.start()
         await self._accounts_view.start()
+        await self._ledger_view.start()
         await self._optouts_view.start()
         await self._unreachable_view.start()
         await self.campaigns.ready()
         await self._accounts_view.ready()
+        await self._ledger_view.ready()
         await self._optouts_view.ready.wait()
         await self._unreachable_view.ready.wait()
 
@@ -113,6 +119,7 @@ class Context:
     async def stop(self) -> None:
         await self.campaigns.stop()
         await self._accounts_view.stop()
+        await self._ledger_view.stop()
         await self._optouts_view.stop()
         await self._unreachable_view.stop()
         if self._producer is not None:

@@ -14,8 +14,10 @@ from pipeline.campaign.fitness import unfit_sender
 from pipeline.campaign.plan import Terms
 from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import (
+    AskReserve,
     Effect,
     EmitStatuses,
+    GiveBack,
     RaiseAlert,
     ReleaseReservations,
     StartFanout,
@@ -51,9 +53,8 @@ class Coordinator:
         elif transition.changed and transition.document is not None:
             self._table[key] = encode(transition.document)
         outputs: list[Output] = []
-        if transition.document is not None:
-            for effect in transition.effects:
-                outputs += self._outputs(effect, transition.document)
+        for effect in transition.effects:
+            outputs += self._outputs(effect, transition.document)
         emissions = Emissions(outputs, [lambda: self._table.settled([key])])
         if self._context.traces is not None:
             emissions.traced = self._context.traces.command(record.campaign, transition.effects, event)
@@ -74,9 +75,10 @@ class Coordinator:
                 return wrong
         return terms
 
-    def _outputs(self, effect: Effect, document: CampaignDocument) -> list[Output]:
+    def _outputs(self, effect: Effect, document: CampaignDocument | None) -> list[Output]:
         match effect:
             case WriteControl():
+                assert document is not None, "who is told of it has one"
                 return self._control(effect, document)
             case WriteFinish():
                 finish = Finish(campaign=effect.campaign, at=effect.at)
@@ -90,6 +92,10 @@ class Coordinator:
                     for message in range(effect.messages)
                     for task in ranges(effect.campaign, effect.revision, message, effect.recipients, size)
                 ]
+            case AskReserve(reserve):
+                return [output(topics.LEDGER_COMMANDS, reserve, reserve.account)]
+            case GiveBack(release):
+                return [output(topics.LEDGER_COMMANDS, release, release.account)]
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, status_chunk, status_chunk.campaign) for status_chunk in withdrawn]
             case RaiseAlert(alert):

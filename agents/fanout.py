@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clock import now_ms
@@ -14,13 +15,27 @@ from agents.runner import Emissions, output
 from pipeline.audience.fanout import chunks
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan
+from pipeline.ledger.tariff import MostCost
 from schemas import topics
 from schemas.campaign import Frozen, Note
 from schemas.chunk import FanoutRange, Freeze
+from schemas.ledger import Billing, Bound, Tariff
 from schemas.reasons import Reason, split, written
 
 SILENT_SECONDS = 10.0
 """How long ClickHouse may take for one task before the campaign says that it waits."""
+
+
+PAGE = 20_000
+"""Recipients whose cost is counted at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    most: MostCost
+    billing: Billing
+    trial: int | None
+    site_name: str
 
 
 class Fanout:
@@ -56,7 +71,7 @@ class Fanout:
         return done
 
     async def _freeze(self, record: Freeze, plan: CampaignPlan) -> Emissions:
-        audience = plan.spec.audience
+        audience, cost = plan.spec.audience, self._cost(plan)
         recipients = await asyncio.to_thread(
             self._store.freeze,
             record.campaign,
@@ -65,8 +80,36 @@ class Fanout:
             typed_numbers(audience.numbers)[0],
             plan.fields,
         )
-        frozen = Frozen(campaign=record.campaign, revision=record.revision, recipients=recipients, at=now_ms())
+        bound = None if cost is None else await asyncio.to_thread(self._most, plan, cost, recipients)
+        frozen = Frozen(
+            campaign=record.campaign, revision=record.revision, recipients=recipients, bound=bound, at=now_ms()
+        )
         return Emissions([output(topics.COMMANDS, frozen, record.campaign)], recipients=recipients)
+
+    def _cost(self, plan: CampaignPlan) -> _Cost | None:
+        """What the cost of a campaign follows from now; None where nobody has to know before it is sent."""
+        account = self._context.accounts.account(plan.spec.account)
+        if account is None or (account.spec.billing == "invoice" and account.spec.trial_segments is None):
+            return None
+        spec = account.spec
+        most = MostCost(plan.prices, plan.max_segments, plan.due, plan.deadline)
+        return _Cost(most, spec.billing, spec.trial_segments, spec.site_name)
+
+    def _most(self, plan: CampaignPlan, cost: _Cost, recipients: int) -> Bound:
+        """The most that a frozen audience can cost. Blocks."""
+        most = cost.most
+        for first in range(0, recipients, PAGE):
+            page = self._store.page(plan.campaign, plan.launch_revision, first, first + PAGE)
+            for message in plan.messages:
+                segments = message.renderer.segments(page.fields, len(page), plan.link_base)
+                most.add(page.countries, page.country, page.fields, segments)
+        return Bound(
+            billing=cost.billing,
+            amount=most.amount if cost.billing == "prepaid" else 0,
+            segments=most.segments,
+            trial=cost.trial,
+            tariff=Tariff(site_name=cost.site_name, max_segments=plan.max_segments, prices=most.tariff()),
+        )
 
     async def _expand(self, record: FanoutRange) -> Emissions:
         page = await asyncio.to_thread(self._store.page, record.campaign, record.revision, record.first, record.last)

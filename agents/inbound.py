@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from pipeline.accounts.placing import lanes_of
 from pipeline.feedback.inbound import Known, Outcome, erased, note, receive, scope_of
 from pipeline.feedback.inbound_sender import sender_key
 from pipeline.feedback.replies import Place, ReplyTerms, control_of, converse, repetition_of, work_of
+from pipeline.ledger.book import Ledger
 from schemas import topics
 from schemas.accounts import SenderDocument
 from schemas.feedback import (
@@ -151,6 +153,9 @@ class Inbound:
         sender = self._senders().get(sender_key(text.sender))
         lanes = self._context.settings.kafka.lanes
         terms = None if sender is None else reply_terms(self._context.accounts, sender, lanes, self._ours())
+        if terms is not None and is_used_up(self._context.accounts, self._context.ledger, terms.account):
+            # What the law wants said is said.
+            terms = replace(terms, texts={**terms.texts, "auto": ""})
         if terms is None:
             log.warning("a text to %s, which is no active sender of ours: recorded, not answered", text.sender)
         return terms
@@ -197,6 +202,12 @@ def by_number(accounts: Accounts) -> dict[str, SenderDocument]:
 def numbers_of(senders: Mapping[str, SenderDocument]) -> frozenset[int]:
     """The senders that are phone numbers."""
     return frozenset(int(key) for key in senders if key.isdecimal())
+
+
+def is_used_up(accounts: Accounts, ledger: Ledger, account: str) -> bool:
+    """Whether an account that pays beforehand has nothing left that is not reserved."""
+    known = accounts.account(account)
+    return known is not None and known.spec.billing == "prepaid" and ledger.book(account).available <= 0
 
 
 def reply_terms(accounts: Accounts, sender: SenderDocument, lanes: int, ours: frozenset[int]) -> ReplyTerms | None:

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 from adapters.clickhouse import Store
 from adapters.clickhouse.figures import message_sets, versions
@@ -22,6 +22,7 @@ from agents.context import Context
 from agents.outbox import Outbox
 from agents.rounds import in_rounds
 from agents.runner import output
+from agents.spending import Spending, export
 from pipeline.campaign.settlement import reached
 from pipeline.insight.accounting import figures
 from schemas import metrics, topics
@@ -65,6 +66,7 @@ class Settlement:
         """Ended campaigns to measure again."""
         self._unknown: dict[str, int] = {}
         """Unknown recipients by campaign."""
+        self._spending = Spending(context, self._outbox, store)
 
     async def run(self) -> None:
         await in_rounds("settlement", SECONDS, self._round)
@@ -99,6 +101,7 @@ class Settlement:
                 self._tell(document, measured)
         metrics.UNKNOWN.set(self.unknown())
         await self._measure_late()
+        export(self._context.ledger, now_ms())
 
     def unknown(self) -> int:
         """Unknown recipients of all campaigns under way, as of their last look."""
@@ -112,12 +115,23 @@ class Settlement:
         """Measure some of the campaigns that are over and whose measured figures are behind."""
         if self._rounds % LATE_ROUNDS == 1 and not self._late:
             self._late = await asyncio.to_thread(campaigns_behind, self._store)
+            self._late += [campaign for campaign in await self._spending.untold() if campaign not in self._late]
+        await self._spending.tell_replies()
         behind, self._late = self._late[:LATE_AT_ONCE], self._late[LATE_AT_ONCE:]
         current = self._current()
         for campaign in behind:
             if campaign not in current:
                 measured = await asyncio.to_thread(self._measure, campaign)
                 await asyncio.to_thread(insert_figures, self._store, measured)
+                document = self._context.campaigns.get(campaign)
+                if document is not None and measured:
+                    self._spending.tell(document, measured, self._stage(document, measured), now_ms())
+
+    def _stage(
+        self, document: CampaignDocument, figures_of_messages: Sequence[Figures]
+    ) -> Literal["sent", "finished"] | None:
+        window = int(self._context.settings.receipt_window_hours * 3_600_000)
+        return reached(document, figures_of_messages, now_ms(), window)
 
     def _current(self) -> dict[str, str]:
         """The campaigns under way, each with its status."""
@@ -150,8 +164,8 @@ class Settlement:
         )
         self._watched.add(document.id)
         self._unknown[document.id] = sum(message_figures.states["unknown"] for message_figures in figures_of_messages)
-        window = int(self._context.settings.receipt_window_hours * 3_600_000)
-        stage = reached(document, figures_of_messages, now_ms(), window)
+        stage = self._stage(document, figures_of_messages)
+        self._spending.tell(document, figures_of_messages, stage, now_ms())
         if stage is None or self._told.get(document.id) == stage:
             return
         self._told[document.id] = stage

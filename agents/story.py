@@ -6,8 +6,10 @@ import logging
 
 from pipeline.accounts.transitions import Transition as AccountTransition
 from pipeline.campaign.transitions import Transition
+from pipeline.ledger.commands import Decision
 from schemas.accounts import AccountCommand, PriceCommand
 from schemas.campaign import CampaignDocument, Command, CommandsRecord, Suspension
+from schemas.ledger import LedgerCommand, Reserve, TopUpCommand
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,25 @@ def _who(record: CommandsRecord) -> str:
 
 def _fields(document: CampaignDocument, by: str) -> dict[str, str]:
     return {"campaign": document.id, "by": by, "account": document.account}
+
+
+def log_ledger(command: LedgerCommand, decision: Decision) -> None:
+    """Write the line of what a person or a campaign changed in the ledger; what is spent is told by figures."""
+    fields = {"account": command.account}
+    match command:
+        case TopUpCommand() if decision.result != "repeated":
+            log.info(
+                "ledger: top-up of %s millionths of a credit for %s by %s: %s",
+                command.amount, command.account, command.by, decision.result, extra=fields | {"by": command.by},
+            )  # fmt: skip
+        case Reserve() if decision.result != "repeated":
+            log.info(
+                "ledger: campaign %s of %s reserves %s millionths of a credit: %s",
+                command.campaign, command.account, command.amount, decision.result,
+                extra=fields | {"campaign": command.campaign},
+            )  # fmt: skip
+        case _:
+            pass
 
 
 def log_account_change(subject: str, command: AccountCommand | PriceCommand, transition: AccountTransition) -> None:

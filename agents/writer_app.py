@@ -13,6 +13,7 @@ from adapters.clickhouse.audit import insert_audit
 from adapters.clickhouse.connection import Placed
 from adapters.clickhouse.consents import insert_consents, insert_replies
 from adapters.clickhouse.inbox import insert_texts
+from adapters.clickhouse.ledger import insert_charges, insert_top_ups
 from adapters.clickhouse.person import erase
 from adapters.clickhouse.statuses import StatusSink, forget_campaign, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable
@@ -34,6 +35,7 @@ from agents.tables import watch_store_tables
 from agents.writer import BatchStep
 from pipeline.feedback.inbound import evidence_of, identity_of
 from pipeline.insight.freshness import Freshness
+from pipeline.ledger.sums import charged, held
 from schemas import metrics, topics
 from schemas.alerts import ALERT_DELIVERIES, AlertDocument
 from schemas.audit import AUDIT
@@ -50,6 +52,7 @@ from schemas.feedback import (
     Unreachable,
     UnreadText,
 )
+from schemas.ledger import LEDGER, Charge, LedgerRecord, TopUp
 from schemas.status import STATUSES, StatusChunk, StatusRange
 from schemas.wire import DecodeError
 
@@ -147,6 +150,11 @@ def build(settings: Settings) -> WriterApp:
             if isinstance(record, Erasure):
                 erase(store, record.number, record.at)
 
+    def ledger(records: Sequence[LedgerRecord | None]) -> None:
+        charges = [record for record in records if isinstance(record, Charge)]
+        insert_charges(store, [(charge, held(charge), charged(charge)) for charge in charges])
+        insert_top_ups(store, [record for record in records if isinstance(record, TopUp)])
+
     def unreachable(records: Sequence[Placed[Unreachable] | Forgotten | None]) -> None:
         insert_unreachable(store, [record for record in records if isinstance(record, Placed)])
         for gone in records:
@@ -175,6 +183,12 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.ALERT_DELIVERIES, "writer-alerts", _alert, alerts)
     agent(topics.INBOUND, "writer-inbound", _text, texts)
     agent(topics.UNREACHABLE, "writer-unreachable", _unreachable, unreachable)
+    agent(
+        topics.LEDGER,
+        "writer-ledger",
+        lambda message: None if message.value is None else LEDGER.decode(message.value),
+        ledger,
+    )
     agent(
         topics.AUDIT,
         "writer-audit",

@@ -97,6 +97,25 @@ async def persist(services: Services, request: Request, make: Callable[[int | No
     raise AssertionError("the last attempt returns or raises")
 
 
+MONEY: Final = ("billing", "trial_segments", "price_list")
+"""Fields of an account that say what it pays, and how: only who runs the installation changes them."""
+
+
+def check_money(account: str, stored: AccountDocument | None, spec: AccountSpec) -> None:
+    """Refuse a change of what an account pays by a key of its own.
+
+    Raises:
+        ApiError: 403.
+    """
+    if not caller().key.accounts:
+        return
+    before = AccountSpec() if stored is None else stored.parsed()
+    changed = [name for name in MONEY if getattr(before, name) != getattr(spec, name)]
+    if changed:
+        text = f"{', '.join(changed)} of account {account!r}: only with a key for every account. Nothing was changed"
+        raise ApiError(403, text, fields=[{"field": name, "error": "not with this key"} for name in changed])
+
+
 def seen_revision(request: Request) -> int | None:
     """The revision of `If-Match`; None without one, 0 for `If-None-Match: *`.
 

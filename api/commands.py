@@ -57,9 +57,31 @@ async def carry_out(
     if document is None:
         return JSONResponse({"id": campaign, "deleted": True})
     _check_refused(document, command)
+    if action == "launch":
+        document = await _reserved(services, document, command)
     created = action == "create"
     headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
     return JSONResponse(as_json(services, document), 201 if created else 200, headers=headers)
+
+
+async def _reserved(services: Services, document: CampaignDocument, command: Command) -> CampaignDocument:
+    """The document of a launch once the ledger has answered, where its cost must be reserved; for as long as a
+    command may take.
+
+    Raises:
+        ApiError: 409, the balance is short.
+    """
+    if document.status != "processing" or not services.pays_beforehand(document.account):
+        return document
+    try:
+        after = await services.campaigns.wait_for(
+            document.id, lambda known: known is None or known.status != "processing", ANSWER_SECONDS
+        )
+    except TimeoutError:
+        return services.campaigns.get(document.id) or document
+    if after is not None:
+        _check_refused(after, command)
+    return after or document
 
 
 def _answered(document: CampaignDocument | None, command: Command) -> bool:

@@ -16,10 +16,11 @@ from api.services import Services
 from api.terms import terms_in, unconfigured
 from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import PlanError
+from pipeline.campaign.when import is_for_later
 from pipeline.content.render import compile_template
 from pipeline.content.template import TemplateError
 from pipeline.insight.forecast_words import Forecast
-from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
+from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review, with_balance
 from schemas.campaign import CampaignSpec
 
 
@@ -43,7 +44,11 @@ async def review_of(
             acted = await rehearsed(services, spec, audience.recipients, now, but=but, until_somebody=until_somebody)
         except PlanError:
             acted = None  # the review reports the problem
-    return review(spec, terms, missing, audience, acted, now), acted
+    reviewed = review(spec, terms, missing, audience, acted, now)
+    if terms is not None and services.pays_beforehand(spec.account):
+        free = services.ledger.book(spec.account).free
+        reviewed = with_balance(reviewed, free, is_for_later=is_for_later(spec, terms.store_zone, now))
+    return reviewed, acted
 
 
 def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:

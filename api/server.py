@@ -22,6 +22,7 @@ from api import live
 from api.routes import accounts as routes_accounts
 from api.routes import alerts as routes_alerts
 from api.routes import audit as routes_audit
+from api.routes import balance as routes_balance
 from api.routes import changing as routes_changing
 from api.routes import contacts as routes_contacts
 from api.routes import forecast as routes_forecast
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_vocabulary.router)
     app.include_router(routes_session.router)
     app.include_router(routes_accounts.router)
+    app.include_router(routes_balance.router)
     app.include_router(routes_alerts.router)
     app.include_router(routes_prices.router)
     app.include_router(routes_keys.router)

@@ -19,6 +19,7 @@ from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
 from adapters.kafka.accounts import AccountsView
 from adapters.kafka.alerts import AlertsView
+from adapters.kafka.ledger import LedgerView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import API_METRICS, Settings
@@ -34,6 +35,7 @@ from api.web.sessions import Sessions
 from api.web.streams import Streams
 from pipeline.accounts.book import Accounts
 from pipeline.accounts.holding import WaitingCampaign, World
+from pipeline.ledger.book import Ledger
 from pipeline.timing.zones import read_rules
 from schemas import metrics
 from schemas.campaign import CampaignDocument, CampaignSpec
@@ -53,6 +55,8 @@ class Services:
     campaigns: CampaignView
     accounts: Accounts
     accounts_view: AccountsView
+    ledger: Ledger
+    ledger_view: LedgerView
     alerts: AlertsView
     figures: FiguresService
     kafka: Probe
@@ -68,6 +72,11 @@ class Services:
     """Is done when the keys have been read from Kafka, and there is one."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to stop, so that event streams end."""
+
+    def pays_beforehand(self, account: str) -> bool:
+        """Whether an account's campaigns are paid from its balance."""
+        known = self.accounts.account(account)
+        return known is not None and known.spec.billing == "prepaid"
 
     @property
     def installed(self) -> Installed:
@@ -165,6 +174,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     campaigns = CampaignView(settings.kafka)
     accounts = Accounts()
     accounts_view = AccountsView(settings.kafka, accounts.take)
+    ledger = Ledger()
+    ledger_view = LedgerView(settings.kafka, ledger.take)
     alerts = AlertsView(settings.kafka)
     metrics.LANES.set_function(lambda: float(len(accounts.carrying())))  # exported here too, in case no worker runs
     health = Health("api")
@@ -173,13 +184,13 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     figures = FiguresService(settings, campaigns)
     eligibility = EligibilityState(settings)
     keys = Keys(settings, producer)
-    await campaigns.start()
-    await accounts_view.start()
-    await alerts.start()
+    followed = (campaigns, accounts_view, ledger_view, alerts)
+    for view in followed:
+        await view.start()
     await keys.start()
     await eligibility.start()
     await figures.start()
-    loading = asyncio.create_task(_read(campaigns, accounts_view), name="campaigns-loading")
+    loading = asyncio.create_task(_read(campaigns, accounts_view, ledger_view), name="campaigns-loading")
     health.look(
         "campaigns", lambda: "" if loading.done() else "campaigns and accounts are still being read from Kafka"
     )
@@ -200,6 +211,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             campaigns,
             accounts,
             accounts_view,
+            ledger,
+            ledger_view,
             alerts,
             figures,
             kafka,
@@ -221,16 +234,16 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         reading.cancel()
         await figures.stop()
         await eligibility.stop()
-        await campaigns.stop()
-        await accounts_view.stop()
-        await alerts.stop()
+        for view in followed:
+            await view.stop()
         await keys.stop()
         await producer.close(timeout=1.0)
 
 
-async def _read(campaigns: CampaignView, accounts: AccountsView) -> None:
+async def _read(campaigns: CampaignView, accounts: AccountsView, ledger: LedgerView) -> None:
     await campaigns.ready()
     await accounts.ready()
+    await ledger.ready()
 
 
 def _end_without_keys(unlocking: asyncio.Task[None]) -> None:

@@ -78,6 +78,14 @@ class Client:
         """POST, PUT or DELETE (see `get` for queries and errors)."""
         return self._json(method, _with_query(path, query), body, {"Content-Type": kind, **(headers or {})})
 
+    def text(self, path: str, **query: Any) -> str:
+        """GET of a short text, for instance a CSV file (see `get`)."""
+        with self._open("GET", _with_query(path, query)) as answer:
+            try:
+                return answer.read().decode()
+            except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+                raise UserError(f"the API at {self.url} ended its answer early ({_why(error)}); try again") from error
+
     def download(self, path: str, to: Path, **query: Any) -> None:
         """Stream an answer into a file, which is written as a whole or not at all.
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "accounts": Entry("cli.accounts.commands:app", "Accounts: list, show, apply a file, set, remove."),
     "senders": Entry("cli.accounts.senders:app", "Senders of an account: list, show, set, remove."),
     "prices": Entry("cli.accounts.prices:app", "Price lists: show, apply a file."),
+    "balance": Entry("cli.balance:app", "Money of an account: show, top up, statement, invoice."),
     "keys": Entry("cli.keys:app", "Keys of the API: list, create, rotate, revoke; who did what."),
     "forecast": Entry("cli.forecast.command:forecast", "Forecast whether and when a campaign can be sent."),
     "simulate": Entry("cli.simulate.command:simulate", "Simulate a campaign on a virtual clock."),

@@ -10,6 +10,7 @@ read:
 - `audience`: from files and typed numbers to recipient chunks
 - `limits`: how often, how many and how fast: smart sending, caps, carrier limits, rates
 - `accounts`: accounts, senders and prices, how they change, and what lanes hear of them
+- `ledger`: an account's money: top-ups, what campaigns reserve and spend, who waits
 - `campaign`: a campaign compiled, and its status machine
 - `feedback`: receipts, clicks and texts that come in
 - `eligibility`: who gets a message and when, and why others do not

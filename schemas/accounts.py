@@ -48,6 +48,11 @@ def micro(credits: Decimal) -> int:
     return int(credits * MICRO)
 
 
+def in_credits(millionths: int) -> str:
+    """Credits as people read and write them, exact: `1234.5`."""
+    return format((Decimal(millionths) / MICRO).normalize(), "f")
+
+
 def _exact(credits: Decimal) -> Decimal:
     if credits * MICRO != int(credits * MICRO):
         raise ValueError(f"{credits} is finer than a millionth of a credit")
@@ -56,6 +61,10 @@ def _exact(credits: Decimal) -> Decimal:
 
 Credits = Annotated[Decimal, Field(ge=0, le=MOST_CREDITS, allow_inf_nan=False), AfterValidator(_exact)]
 """A decimal, as text or number, exact to a millionth."""
+SignedCredits = Annotated[
+    Decimal, Field(ge=-MOST_CREDITS, le=MOST_CREDITS, allow_inf_nan=False), AfterValidator(_exact)
+]
+"""The same, below zero too."""
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Carrier = Annotated[Line, Field(min_length=1, max_length=60)]
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from schemas.chunk import MessageIndex
 from schemas.ids import Name
+from schemas.ledger import AccountName, Bound, ChargeState, Credit
 from schemas.wire import Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
 Status = Literal[
@@ -268,6 +269,13 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """When processing of a scheduled campaign begins (ms): some time before the first recipient is due."""
     finished: Millis = 0
     recipients: Count = 0
+    bound: Bound | None = None
+    """The most that it can cost, as of when its audience was frozen; None: it is paid by invoice, so nobody has to
+    know."""
+    is_funded: bool = False
+    """Whether what it can cost is reserved; until then nothing of a campaign with a `bound` is fanned out."""
+    launch_command: str = ""
+    """The id of the command that launched it; "" where it is no longer waited for."""
     lanes: list[Count] = msgspec.field(default_factory=list)
     """All lanes of its senders."""
     senders: list[LaunchedSender] = msgspec.field(default_factory=list)
@@ -315,6 +323,21 @@ class Frozen(Record, tag="frozen", kw_only=True):
     campaign: Campaign
     revision: Annotated[int, msgspec.Meta(ge=1)]
     recipients: Count
+    bound: Bound | None = None
+    """The most that it can cost, where that must be reserved."""
+    at: Millis
+
+
+class Funding(Record, tag="funding", kw_only=True):
+    """Topic `commands`: how the ledger has answered a campaign (launched as `revision`) that asked for a
+    reservation."""
+
+    campaign: Campaign
+    account: AccountName
+    revision: Count
+    state: ChargeState
+    missing: Credit = 0
+    """What its account is short of, in millionths of a credit; 0 of a refusal: its trial limit is reached."""
     at: Millis
 
 
@@ -350,7 +373,7 @@ class Suspension(Record, tag="suspension", kw_only=True):
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
-CommandsRecord = Command | Frozen | Note | Progress | Suspension
+CommandsRecord = Command | Frozen | Funding | Note | Progress | Suspension
 """What topic `commands` carries."""
 
 COMMANDS: Codec[CommandsRecord] = Codec(CommandsRecord)

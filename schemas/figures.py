@@ -85,6 +85,11 @@ class Figures:
     accepted_ever: int = 0
     segments: int = 0
     spend: int = 0
+    lines: Sequence[tuple[int, int, int]] = ()
+    """The same by price: (price of a segment, messages, segments), rising."""
+    undecided: int = 0
+    """What the unknown ones cost if the aggregator took them all, in millionths of a credit."""
+    undecided_segments: int = 0
     residual: int = 0
     """Targeted minus the sum of the states; where defects cancel out in it, their number. 0 is right."""
     missing: int = 0

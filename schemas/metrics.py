@@ -112,6 +112,19 @@ TABLE_BYTES = Gauge(
     "longwave_table_bytes", "Bytes of this worker's share of a table, on disk and in memory.", ["table"]
 )
 
+LEDGER_COMMANDS = Counter(
+    "longwave_ledger_commands_total",
+    "Commands of the ledger by what became of them: done, repeated (it had been carried out before), refused, short "
+    "(the campaign waits for a top-up).",
+    ["result"],
+)
+LEDGER_CREDITS = Gauge(
+    "longwave_ledger_credits", "Credits of all accounts together: available, or reserved for campaigns.", ["kind"]
+)
+LEDGER_WAITING = Gauge("longwave_ledger_waiting_campaigns", "Campaigns that wait for a top-up of their account.")
+LEDGER_WAITING_SECONDS = Gauge(
+    "longwave_ledger_waiting_seconds", "For how long the first of the campaigns that wait for a top-up has waited."
+)
 ALERTS = Counter("longwave_account_alerts_total", "Alerts to accounts' people, by what they are about.", ["about"])
 ALERT_DELIVERIES = Counter(
     "longwave_account_alert_deliveries_total",

@@ -102,6 +102,8 @@ class Reason(StrEnum):
     EMPTY_AUDIENCE = "empty_audience"
     ACCOUNT_INACTIVE = "account_inactive"
     SENDER_REMOVED = "sender_removed"
+    BALANCE_SHORT = "balance_short"
+    TRIAL_LIMIT = "trial_limit"
     # Why a text is not taken as a phone number.
     MISSING_NUMBER = "missing_number"
     NOT_A_NUMBER = "not_a_number"
@@ -326,6 +328,15 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
         "campaign", (*_HELD, "failed"), "the sender {detail} was removed, so nothing is sent from it",
         "add it again: what is held goes on by itself, what has failed can be duplicated",
         "the account's and the sender's name",
+    ),
+    _R.BALANCE_SHORT: Meaning(
+        "campaign", ("draft", "suspended", "paused"), "the account's balance is short of {detail} credits for it",
+        "top it up (`longwave balance top-up`): what is suspended goes on by itself, a draft can be launched again",
+        "credits",
+    ),
+    _R.TRIAL_LIMIT: Meaning(
+        "campaign", ("failed",), "it could take more segments than the account's trial has left",
+        "end the trial (trial_segments) or send to fewer recipients, then duplicate it",
     ),
     _R.MISSING_NUMBER: _number("there is no number"),
     _R.NOT_A_NUMBER: _number("this is not a phone number"),

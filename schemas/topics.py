@@ -38,6 +38,16 @@ ACCOUNTS = Topic(
 )
 COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_WEEK)
 CAMPAIGNS = Topic("campaigns", "campaign", "each campaign's document and status", config=_COMPACT)
+LEDGER_COMMANDS = Topic(
+    "ledger-commands", "account", "top-ups, and what campaigns reserve, spend and release", config=_WEEK
+)
+LEDGER = Topic(
+    "ledger",
+    "account, ACCOUNT/CAMPAIGN or ACCOUNT/+TOPUP, in the partition of its commands",
+    "each account's top-ups and what each campaign reserved and spent, changelog of a table",
+    # The statement is made of them: the writer gets as long to record each as other topics give.
+    config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
+)
 FANOUT = Topic("fanout", "campaign or CAMPAIGN/first", "audiences to freeze, ordinal ranges to expand", config=_WEEK)
 RECIPIENTS = Topic("recipients", "explicit partition by bucket range", "recipient chunks", config=_WEEK)
 RESERVATIONS = Topic(
@@ -83,6 +93,8 @@ ALL: tuple[Topic, ...] = (
     ACCOUNTS,
     COMMANDS,
     CAMPAIGNS,
+    LEDGER_COMMANDS,
+    LEDGER,
     FANOUT,
     RECIPIENTS,
     RESERVATIONS,

@@ -44,6 +44,11 @@ ORDER BY id
 """
 
 
+_SPEND: Final = (
+    "SELECT toString(campaign), sum(spend) FROM message_figures FINAL GROUP BY campaign HAVING sum(spend) > 0"
+)
+
+
 def insert_figures(store: Store, measured: Sequence[Figures]) -> None:
     """Figures of messages; each replaces what was measured before of its message.
 
@@ -131,3 +136,12 @@ def campaigns_behind(store: Store) -> list[str]:
         StoreUnavailable, StoreRefused.
     """
     return [row[0] for row in store.rows(_BEHIND)]
+
+
+def measured_spend(store: Store) -> dict[str, int]:
+    """Campaign → what its messages have cost (millionths of a credit), as they were last measured.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
+    return {row[0]: row[1] for row in store.rows(_SPEND)}

@@ -75,6 +75,7 @@ async def apply(
         raise ApiError(422, str(error), fields=fields) from error
     for name in wanted.accounts:
         caller().check_account(name)
+        changing.check_money(name, shared.accounts.holding(name).account, wanted.accounts[name])
     if wanted.prices:
         caller().check_every_account("prices")
     differences = await asyncio.to_thread(diff.differences, wanted, shared.accounts)
@@ -233,6 +234,8 @@ async def _changed(
         command, who, at = changing.author()
         held = shared.accounts.holding(account)
         stored = held.senders.get(sender) if sender else held.account
+        if isinstance(spec, AccountSpec):
+            changing.check_money(account, held.account, spec)
         change = Change(sender=sender, spec=form, expected=changing.expected(seen, stored))
         return AccountCommand(id=command, account=account, at=at, by=who, changes=[change], suspend=suspend)
 

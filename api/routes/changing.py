@@ -84,7 +84,9 @@ def _checked(spec: CampaignSpec) -> CampaignSpec:
 
 
 async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
-    review, _ = await reviewing.review_of(shared, definition_of(document), document.id, until_somebody=True)
+    spec = definition_of(document)
+    until_somebody = not shared.pays_beforehand(spec.account)  # else all that it can cost is counted
+    review, _ = await reviewing.review_of(shared, spec, document.id, until_somebody=until_somebody)
     problems = [problem for problem in review.problems if not (allow_empty and problem.code == NOBODY_REACHED)]
     if problems:
         fields = [{"field": p.where, "error": p.what} for p in problems]

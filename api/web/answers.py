@@ -242,6 +242,8 @@ class Review(_Answer):
     texts: list[JsonObject]
     segments: int
     cost: int
+    most: int
+    available: int | None
     seconds: float
     lateness: str
     forecast: JsonObject | None
@@ -370,6 +372,72 @@ class Applied(_Answer):
     carried_out: bool
 
 
+class WaitingForBalance(_Answer):
+    """A campaign that waits for a top-up; credits as decimal text."""
+
+    campaign: str
+    asked: str
+    missing: str
+
+
+class Balance(_Answer):
+    """An account's money, in credits as decimal text."""
+
+    account: str
+    billing: str
+    balance: str
+    reserved: str
+    available: str
+    topped_up: str
+    spent: str
+    uncovered: str
+    segments: int
+    low_balance: str | None
+    waiting: list[WaitingForBalance]
+
+
+class MadeTopUp(_Answer):
+    """A top-up that was carried out, and the balance afterwards."""
+
+    id: str
+    account: str
+    amount: str
+    note: str
+    at: str
+    by: str
+    balance: Balance
+
+
+class StatementItem(_Answer):
+    """A line of a statement: by how much balance and reserved sum change, in credits as decimal text."""
+
+    at: str
+    kind: str
+    campaign: str
+    name: str
+    billing: str
+    price: str
+    messages: int
+    segments: int
+    amount: str
+    balance: str
+    reserved: str
+    note: str
+    by: str
+
+
+class Statement(_Answer):
+    """A page of an account's statement, with the sums before and after the whole period."""
+
+    account: str
+    first: str
+    last: str
+    opening: str
+    closing: str
+    items: list[StatementItem]
+    next: str
+
+
 class Alert(_Answer):
     """An alert to an account's people, and what became of it at each destination: `state` is held, waiting, sent,
     failed, replaced or removed."""
@@ -458,6 +526,9 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender},
     ("put", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender, "202": Accepted},
     ("delete", "/v1/accounts/{account}/senders/{sender}"): {"200": Deleted, "202": Accepted},
+    ("get", "/v1/accounts/{account}/balance"): {"200": Balance},
+    ("post", "/v1/accounts/{account}/top-ups"): {"201": MadeTopUp, "202": Accepted},
+    ("get", "/v1/accounts/{account}/statement"): {"200": Statement},
     ("get", "/v1/accounts/{account}/alerts"): {"200": AlertList},
     ("post", "/v1/accounts/{account}/alerts/test"): {"200": TestAlert},
     ("get", "/v1/accounts/{account}/alerts/secret"): {"200": WebhookSecret},
@@ -471,6 +542,8 @@ MODELS: Final = {model.__name__: model for answers in ANSWERS.values() for model
 STREAMS: Final[dict[tuple[str, str], JsonObject]] = {
     ("get", "/v1/live"): {"text/event-stream": {"schema": {"type": "string"}}},
     ("get", "/v1/unreachable/export"): {"text/csv": {"schema": {"type": "string"}}},
+    ("get", "/v1/accounts/{account}/statement.csv"): {"text/csv": {"schema": {"type": "string"}}},
+    ("get", "/v1/accounts/{account}/invoice.csv"): {"text/csv": {"schema": {"type": "string"}}},
     ("get", "/v1/optouts/export"): {"text/csv": {"schema": {"type": "string"}}},
     ("get", "/v1/campaigns/{campaign}/export"): {
         "text/csv": {"schema": {"type": "string"}},

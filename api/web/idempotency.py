@@ -56,6 +56,10 @@ class _Keyed:
         """Five bytes for the id of a campaign to make."""
         return hashlib.blake2b(self._named, digest_size=5, person=b"campaign").digest()
 
+    def top_up(self) -> str:
+        """The id of a top-up: whatever the body says, one key adds to a balance once."""
+        return hashlib.blake2b(self._named, digest_size=16, person=b"top-up").hexdigest()
+
     def command(self) -> str:
         """The id of the next command of this request."""
         self._commands += 1

@@ -106,11 +106,18 @@ def _click_rate(clicked: JsonObject) -> str:
 
 def review_lines(review: JsonObject) -> Iterator[str]:
     """The review: recipients and cost, then warnings, then problems that forbid a launch."""
+    from schemas.accounts import in_credits
+
     yield (
         f"{review['sendable']:,} of {review['recipients']:,} recipients will get the message: "
         f"{review['segments']:,} segments, "
         f"{review['cost'] / CREDIT:,.2f} credits, at least {review['seconds']:,.0f} s at the sender's limit"
     )
+    if review["available"] is not None:
+        yield (
+            f"  reserved at the launch: {in_credits(review['most'])} credits, the most that it can cost; "
+            f"{in_credits(review['available'])} are available"
+        )
     for reason, count in review["skipped"].items():
         yield f"  skipped: {reason} {count:,}  ({in_words(reason)})"
     if review["expiring"]:

@@ -36,6 +36,7 @@ def build() -> Dashboard:
         {
             "Now": _NOW,
             "Steps": _STEPS,
+            "Money": _MONEY,
             "What comes in": _INGRESS,
             "API and page": _API,
             "Doors": _DOORS,
@@ -170,6 +171,30 @@ _STEPS = [
         "Processes by version",
         "What runs.",
         {"{{process}} {{version}}": "count by (process, version) (longwave_build_info)"},
+    ),
+]
+
+_MONEY = [
+    lines(
+        "Commands of the ledger a second",
+        "Top-ups, reservations, what was spent and released, by what became of them.",
+        {"{{result}}": rate("longwave_ledger_commands_total", "result")},
+    ),
+    lines(
+        "Credits of all accounts",
+        "What is available of their balances, and what is reserved for campaigns.",
+        {"{{kind}}": "max by (kind) (longwave_ledger_credits)"},
+    ),
+    lines(
+        "Campaigns that wait for a top-up",
+        "Scheduled campaigns that are due while their account's balance is short.",
+        {"campaigns": "max(longwave_ledger_waiting_campaigns)"},
+    ),
+    lines(
+        "The first has waited",
+        "For how long the first of them has waited.",
+        {"waiting": "max(longwave_ledger_waiting_seconds)"},
+        unit="s",
     ),
 ]
 

@@ -51,6 +51,7 @@ async function launchConfirmed(data) {
   const review = await call("GET", path(data.id, "/review"));
   const list = (items, look) => (items.length ? [el("ul", { class: look }, ...items.map((i) => el("li", {}, `${i.where}: ${i.what}`)))] : []);
   const about = el("p", {}, `${count(review.sendable)} of ${count(review.recipients)} recipients will get this message. It takes ${count(review.segments)} segments, costs ${credits(review.cost / 1e6)} credits, and needs at least ${count(Math.ceil(review.seconds))} s at the sender’s limit.`);
+  if (review.available !== null) about.append(` Up to ${credits(review.most / 1e6)} credits are reserved for it until it is sent; ${credits(review.available / 1e6)} are available.`);
   const skips = Object.entries(review.skipped).map(([reason, n]) => `${count(n)} (${inWords(reason)})`);
   if (review.expiring) skips.push(`${count(review.expiring)} (not due before the deadline)`);
   const skipped = skips.length ? [el("p", {}, `Skipped: ${skips.join("; ")}.`)] : [];

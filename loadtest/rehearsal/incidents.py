@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from adapters.kafka import dead_letters
 from adapters.kafka.bulk import BulkWriter
 from adapters.terminal import UserError
@@ -36,6 +38,9 @@ FREE_SHARE: Final = 0.06
 """Of the full disk: too little by the rule that is to fire, and enough for everybody to go on."""
 MANY: Final = 330_000
 """Recipients for whom the traffic's sender needs more than two hours."""
+POOR, FEW, DUE_SECONDS = "night", 100, 15 * 60.0 + 30.0
+"""An account without credits, the recipients of its campaign, and when it is due: it is processed some time before
+(`pipeline.campaign.when`)."""
 FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
@@ -129,6 +134,19 @@ def stuck_by_a_limit(stage: Stage) -> Begun:
     return Begun(values={"CAMPAIGN": [campaign]})
 
 
+def balance_short(stage: Stage) -> Begun:
+    """An account that pays beforehand has a campaign for later, and no credits when it is due."""
+    body = {"billing": "prepaid", "site_name": "Night & Sons"}
+    stage.api.send("PUT", f"/v1/accounts/{POOR}", orjson.dumps(body))
+    sender = {"number": "+18885550133", "lanes": [0]}
+    stage.api.send("PUT", f"/v1/accounts/{POOR}/senders/main", orjson.dumps(sender))
+    due = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + DUE_SECONDS))
+    campaign = stage.launch("later", FEW, 12_145_000_000, account=POOR, send_at=due)
+    path = f"/v1/campaigns/{campaign}"
+    wait_until("it waits for a top-up", lambda: stage.api.get(path)["status"] == "suspended", 2 * PATIENCE)
+    return Begun(values={"ACCOUNT": [POOR], "CREDITS": ["100"]})
+
+
 ALL: Final = (
     Incident(
         "aggregator-down", "the aggregator is killed and nobody starts it", "AggregatorDown", aggregator_down,
@@ -178,5 +196,9 @@ ALL: Final = (
     Incident(
         "stuck-by-a-limit", "a campaign needs hours at its sender's limit", "LimitTooSmall", stuck_by_a_limit,
         ("longwave campaign list --status sending", "longwave campaign pause CAMPAIGN"), takes=40,
+    ),
+    Incident(
+        "balance-short", "a campaign is due whose account has no credits", "BalanceShort", balance_short,
+        ("longwave balance show ACCOUNT", "longwave balance top-up ACCOUNT CREDITS"), takes=90,
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.accounts.prices import PriceList
-from pipeline.campaign.terms import Terms
+from pipeline.campaign.terms import Terms, as_launched
 from pipeline.campaign.when import LocalTime
 from pipeline.content.empty_text import EmptyTextCheck, empty_text_check
 from pipeline.content.outgoing import Renderer, compile_lane_message
@@ -108,6 +108,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         pydantic.ValidationError: the document's spec is none.
     """
     spec = document.parsed()
+    terms = as_launched(terms, document.bound)
     templates, problems = check_texts(spec, terms.site_name)
     if problems:
         raise PlanError(f"{problems[0].where}: {problems[0].what}")

@@ -19,14 +19,16 @@ from pipeline.campaign.transitions import (
     Unfit,
     control,
     failed,
+    give_back,
     successor,
     unfit,
     with_outcome,
     withdraw,
 )
 from pipeline.campaign.when import begins
-from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec, Command, UnreadableSpec, stored
+from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec, Command, Status, UnreadableSpec, stored
 from schemas.chunk import Freeze
+from schemas.reasons import in_words
 
 
 def command(document: CampaignDocument | None, record: Command, now: int, terms_of: TermsOf) -> Transition:
@@ -65,7 +67,7 @@ def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Ef
     if record.action in ("pause", "resume"):
         return (control(document, now), *alert_again(document, record.id))
     if record.action == "cancel" and document.status == "canceled":
-        return (control(document, now), *withdraw(document, now))
+        return (control(document, now), *withdraw(document, now), *give_back(document, now))
     if record.action == "resolve":
         return (control(document, now), *consequences(record))
     return ()
@@ -114,6 +116,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         reason="",
         launched=at,
         launch_revision=document.revision + 1,
+        launch_command=record.id,
         outcomes=with_outcome(document, record.id),
     )
     try:
@@ -170,15 +173,16 @@ def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
 
 
 def _resume(document: CampaignDocument, record: Command, now: int) -> Transition:
+    if document.status == "suspended" and document.resume_to == "processing":
+        return _refuse(document, record, now, _not_reserved(document))
     if document.status == "suspended":
         holds = released(document.holds)
-        resumed = _controlled(document, record, now, **where_to(holds), holds=holds)
+        resumed = _controlled(document, record, now, **where_to(holds, "sending"), holds=holds)
         return alerting(resumed, record.id, record.at)
     if not is_allowed("resume", document.status):
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
-    if document.resume_to == "processing":
-        return _controlled(document, record, now, status="processing", resume_to=None, reason="")
-    return alerting(_controlled(document, record, now, **where_to(document.holds)), record.id, record.at)
+    back: Status = "processing" if document.resume_to == "processing" else "sending"
+    return alerting(_controlled(document, record, now, **where_to(document.holds, back)), record.id, record.at)
 
 
 def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:
@@ -188,7 +192,7 @@ def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition
         return _refuse(document, record, now, _not_cancelable(document))
     transition = _controlled(document, record, now, status="canceled", resume_to=None, reason="", holds=[])
     assert transition.document is not None
-    effects = (*transition.effects, *withdraw(transition.document, now))
+    effects = (*transition.effects, *withdraw(transition.document, now), *give_back(transition.document, now))
     return Transition(transition.document, changed=True, effects=effects)
 
 
@@ -205,6 +209,13 @@ def _resolve(document: CampaignDocument, record: Command, now: int) -> Transitio
     # The lanes first: from there on nobody of whom the operator decided waits again.
     effects = (control(transition.document, now), *consequences(record))
     return Transition(transition.document, changed=True, effects=effects)
+
+
+def _not_reserved(document: CampaignDocument) -> str:
+    return (
+        f"campaign {document.id} is suspended: {in_words(document.reason)}; top it up (`longwave balance top-up "
+        f"{document.account}`), and it goes on by itself. Until then it can be canceled"
+    )
 
 
 def _not_cancelable(document: CampaignDocument) -> str:

@@ -5,6 +5,8 @@
       └─────────────────────────────────────┘                    │   └─ suspended, while a lane holds it
                                                                  │      ──resume──▶ sending
                 paused ◀─pause─┘ (from processing and suspended too) ──resume──▶ where it was
+    frozen, and its account pays beforehand: processing until the ledger has reserved the most that it can cost;
+    too little: a launch for now ──▶ draft again, a scheduled one ──▶ suspended ──top-up──▶ sending
     launched, due or frozen while its account is inactive or its sender removed ──▶ failed
     cancel: scheduled ──▶ draft; processing, sending, paused, suspended ──▶ canceled; sent, finished: refused
 
@@ -16,27 +18,29 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.campaign.funding import ask, begin, funded, repeated, unwanted
 from pipeline.campaign.status_commands import command, due
 from pipeline.campaign.suspension import suspend
 from pipeline.campaign.transitions import (
     AS_DRAFT,
+    Effect,
     TermsOf,
     Transition,
     control,
     failed,
-    fanout,
     finish,
+    give_back,
     successor,
     unfit,
     withdraw,
 )
 from schemas.campaign import (
     IN_LANES,
-    SENT_OUT,
     CampaignDocument,
     Command,
     CommandsRecord,
     Frozen,
+    Funding,
     Note,
     Progress,
     Status,
@@ -53,10 +57,12 @@ def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, t
     if isinstance(record, Command):
         return command(document, record, now, terms_of)
     if document is None:
-        return Transition(None)
+        return unwanted(record, now) if isinstance(record, Funding) else Transition(None)
     match record:
         case Frozen():
             return _frozen(document, record, now, terms_of)
+        case Funding():
+            return funded(document, record, now, terms_of)
         case Note():
             return _note(document, record, now)
         case Progress(reached="due"):
@@ -81,29 +87,20 @@ def _frozen(document: CampaignDocument, record: Frozen, now: int, terms_of: Term
         return Transition(back, changed=True)
     if problem := unfit(document, terms_of):
         return failed(document, problem.reason, now)
-    return _begin(document, record, now)
-
-
-def _begin(document: CampaignDocument, record: Frozen, now: int) -> Transition:
-    """Fix the audience and fan out. A paused campaign too: its lanes keep all messages waiting."""
-    paused = document.status == "paused"
-    begun = successor(
-        document,
-        now,
-        status="paused" if paused else "sending",
-        resume_to="sending" if paused else None,
-        reason="",
-        recipients=record.recipients,
-    )
-    return Transition(begun, changed=True, effects=(control(begun, now), fanout(begun)))
+    if record.bound is None:
+        return begin(document, now, recipients=record.recipients)
+    return ask(document, record, now)
 
 
 def _frozen_again(document: CampaignDocument, now: int) -> Transition:
     if document.status == "canceled":
-        return Transition(document, effects=(control(document, now), *withdraw(document, now)))
-    if document.status in SENT_OUT:
-        return Transition(document)
-    return Transition(document, effects=(control(document, now), fanout(document)))
+        effects: tuple[Effect, ...] = (
+            control(document, now),
+            *withdraw(document, now),
+            *give_back(document, now),
+        )
+        return Transition(document, effects=effects)
+    return Transition(document, effects=repeated(document, now))
 
 
 def _frozen_too_late(document: CampaignDocument, record: Frozen, now: int) -> Transition:

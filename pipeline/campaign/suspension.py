@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.campaign.transitions import RaiseAlert, Transition, successor
 from schemas.alerts import MOST_TEXT, Alert, alert_id
-from schemas.campaign import CampaignDocument, Hold, Suspended, Suspension
+from schemas.campaign import CampaignDocument, Hold, Status, Suspended, Suspension
 from schemas.reasons import Reason, in_words, with_remedy
 
 
@@ -24,17 +24,22 @@ def suspend(document: CampaignDocument, record: Suspension, now: int) -> Transit
     reason = (record.reason or Reason.HELD_BY_SYSTEM) if record.suspended else ""
     holds = [hold for hold in document.holds if hold.by != record.by]
     holds.append(Hold(by=record.by, reason=reason, at=record.at))
-    changes = {} if document.status == "paused" else where_to(holds)
+    changes = {} if document.status == "paused" else where_to(holds, back_to(document))
     return alerting(Transition(successor(document, now, **changes, holds=holds), changed=True), cause, record.at)
 
 
-def where_to(holds: list[Hold]) -> dict[str, object]:
-    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold. The reason is that of the
-    first holder by name; `reason_in_words` says it of all."""
+def back_to(document: CampaignDocument) -> Status:
+    """The status of a campaign that nobody pauses or holds: until the ledger has reserved for it, it is processed."""
+    return "processing" if document.bound is not None and not document.is_funded else "sending"
+
+
+def where_to(holds: list[Hold], back: Status) -> dict[str, object]:
+    """Status, reason and `resume_to` of a campaign that nobody pauses, while `holds` hold; without them it is `back`.
+    The reason is that of the first holder by name; `reason_in_words` says it of all."""
     reason = next((hold.reason for hold in _holding(holds)), "")
     if reason:
-        return {"status": "suspended", "resume_to": "sending", "reason": reason}
-    return {"status": "sending", "resume_to": None, "reason": ""}
+        return {"status": "suspended", "resume_to": back, "reason": reason}
+    return {"status": back, "resume_to": None, "reason": ""}
 
 
 def reason_in_words(document: CampaignDocument) -> str:

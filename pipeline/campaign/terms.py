@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.accounts.book import Account
 from pipeline.accounts.placing import lanes_of
 from pipeline.accounts.prices import PriceList
+from pipeline.ledger.tariff import price_list
 from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import Policy
 from schemas.accounts import SenderDocument
 from schemas.campaign import LaunchedSender
+from schemas.ledger import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,21 @@ def terms_of(
         transactional_lateness=_limit(spec.transactional_lateness_hours),
         max_segments=spec.max_segments,
         unreachable_retry_days=spec.unreachable_retry_days,
+    )
+
+
+def as_launched(terms: Terms, bound: Bound | None) -> Terms:
+    """The terms of a campaign of which is known how much it can cost: what that follows from is its own for life."""
+    if bound is None:
+        return terms
+    tariff = bound.tariff
+    prices = price_list(tariff.prices)
+    return replace(
+        terms,
+        site_name=tariff.site_name,
+        max_segments=tariff.max_segments,
+        prices=prices,
+        carriers=terms.carriers or prices.by_network,
     )
 
 

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from pipeline.campaign.plan import Terms
 from schemas.alerts import Alert
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
-from schemas.chunk import Freeze, Release
+from schemas.chunk import Freeze
+from schemas.chunk import Release as ReservationRelease
+from schemas.ledger import Release, Reserve
 from schemas.reasons import Reason
 from schemas.status import StatusChunk, StatusRange
 
@@ -40,6 +42,11 @@ AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
         "launched": 0,
         "launch_revision": 0,
         "begins": 0,
+        "recipients": 0,
+        "bound": None,
+        "is_funded": False,
+        "launch_command": "",
+        "holds": [],
         "lanes": [],
         "senders": [],
     }
@@ -93,7 +100,7 @@ class EmitStatuses:
 class ReleaseReservations:
     """Emit `releases` of smart-sending reservations."""
 
-    releases: tuple[Release, ...]
+    releases: tuple[ReservationRelease, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,20 @@ class WriteFinish:
     campaign: str
     lanes: tuple[int, ...]
     at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskReserve:
+    """Ask the ledger to reserve the most that a campaign can cost."""
+
+    reserve: Reserve
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Tell the ledger that a campaign needs no reservation (anymore)."""
+
+    release: Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +141,8 @@ Effect = (
     | Withdraw
     | EmitStatuses
     | ReleaseReservations
+    | AskReserve
+    | GiveBack
     | RaiseAlert
 )
 """Effects, carried out in order. Each may be repeated: after a crash the step gets its record again."""
@@ -162,6 +185,15 @@ def unfit(document: CampaignDocument, terms_of: TermsOf) -> Unfit | None:
     except ValidationError:
         return None
     return terms if isinstance(terms, Unfit) else None
+
+
+def give_back(document: CampaignDocument, at: int) -> tuple[GiveBack, ...]:
+    """The effect that takes back what a campaign asked of the ledger; none where it has not, or was given it: what it
+    did not spend is found out by the settlement then."""
+    if document.bound is None or document.is_funded or not document.launch_revision:
+        return ()
+    release = Release(account=document.account, campaign=document.id, revision=document.launch_revision, at=at)
+    return (GiveBack(release),)
 
 
 def control(document: CampaignDocument, at: int) -> WriteControl:

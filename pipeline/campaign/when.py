@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.timing import tz
 from pipeline.timing.quiet_hours import NEVER, Instants
 from pipeline.timing.zones import ZoneIds, ZoneSet, zone_sets
+from schemas.campaign import CampaignSpec
 
 if TYPE_CHECKING:
     from pipeline.campaign.plan import CampaignPlan
@@ -59,6 +60,14 @@ def begins(plan: CampaignPlan) -> int:
     if plan.local is None:
         return plan.due - LEAD_MS
     return _instant(plan.local.at, _FIRST_ZONE) - LEAD_MS
+
+
+def is_for_later(spec: CampaignSpec, store_zone: str, now: int) -> bool:
+    """Whether a launch at `now` (ms) would leave the campaign scheduled, by `begins`."""
+    if spec.send_at is None:
+        return False
+    due = _instant(spec.send_at, _FIRST_ZONE) if spec.local_time else tz.instant(spec.send_at, store_zone)
+    return due - LEAD_MS > now
 
 
 @dataclass(frozen=True, slots=True)

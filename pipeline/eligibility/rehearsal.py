@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.campaign.plan import CampaignPlan
 from pipeline.eligibility.decide import History, Judgment, judge, reason_of
+from pipeline.ledger.tariff import MostCost
 from pipeline.timing.location_key import Place
 from pipeline.timing.zones import UNKNOWN, ZoneSet, zone_sets
 from schemas.audience import AudiencePage
@@ -70,6 +71,8 @@ class Rehearsal:
     """Recipients whose message would be submitted."""
     segments: int = 0
     cost: int = 0
+    most: int = 0
+    """The most that they can cost, whoever is skipped (`pipeline.ledger.tariff`)."""
     crowds: dict[tuple[int, int], Crowd] = field(default_factory=dict)
     """By zones and place; of the expiring too, since a forecast says when windows open."""
 
@@ -91,6 +94,9 @@ def rehearse(
     into.going += len(segments)
     into.segments += int(segments.sum())
     into.cost += int((segments * prices).sum())
+    most = MostCost(plan.prices, plan.max_segments, now, plan.deadline)
+    most.add(page.countries, page.country, page.fields, judgment.segments)
+    into.most += most.amount
     _gather(into.crowds, judgment, passed, plan)
     return judgment, goes
 

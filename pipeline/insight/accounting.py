@@ -36,7 +36,10 @@ def figures(sets: MessageSets) -> Figures:
             reasons[shown][reason] += count
     states["pending"] = sets.audience_rows - (recorded - sets.outside)
     missing = sets.recipients - sets.audience_rows
-    accepted, segments, spend = _billed(sets, current)
+    lines = _billed(sets, current)
+    undecided = [
+        (count * state_set.segments, state_set.price) for state_set, count in current if state_set.state == "unknown"
+    ]
     return Figures(
         campaign=sets.campaign,
         message=sets.message,
@@ -45,9 +48,12 @@ def figures(sets: MessageSets) -> Figures:
         reasons={state: dict(counts) for state, counts in reasons.items()},
         events=_events(sets.sets),
         clicks=sets.clicks,
-        accepted_ever=accepted,
-        segments=segments,
-        spend=spend,
+        accepted_ever=sum(messages for _, messages, _ in lines),
+        segments=sum(segments for _, _, segments in lines),
+        spend=sum(price * segments for price, _, segments in lines),
+        lines=lines,
+        undecided=sum(segments * price for segments, price in undecided),
+        undecided_segments=sum(segments for segments, _ in undecided),
         residual=_residual(sets.recipients, states, (missing, doubled, sets.outside)),
         missing=missing,
         doubled=doubled,
@@ -104,8 +110,8 @@ def _events(sets: Iterable[StateSet]) -> dict[str, dict[str, int]]:
     return dict(events)
 
 
-def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple[int, int, int]:
-    """(messages, segments, millionths of a credit) of all that the aggregator took, whatever a receipt said later.
+def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple[tuple[int, int, int], ...]:
+    """(price, messages, segments) of all that the aggregator took, whatever a receipt said later.
 
     That is what was accepted, and what was unknown and has a receipt that only a message it took can have.
     """
@@ -119,9 +125,10 @@ def _billed(sets: MessageSets, current: Iterable[tuple[StateSet, int]]) -> tuple
                 sizes[state_set.segments, state_set.price] -= count
     for late in sets.settled or ():
         sizes[late.segments, late.price] += late.recipients
-    messages = sum(sizes.values())
-    segments = sum(size * kind[0] for kind, size in sizes.items())
-    return messages, segments, sum(size * kind[0] * kind[1] for kind, size in sizes.items())
+    lines: defaultdict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for (segments, price), size in sizes.items():
+        lines[price] = lines[price][0] + size, lines[price][1] + size * segments
+    return tuple((price, *line) for price, line in sorted(lines.items()) if any(line))
 
 
 def _chained(sets: Iterable[StateSet]) -> list[tuple[StateSet, int]]:

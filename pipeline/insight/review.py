@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +21,9 @@ from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
 from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
+from schemas.accounts import in_credits
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
-from schemas.reasons import Reason, with_remedy
+from schemas.reasons import Reason, with_remedy, written
 from schemas.times import to_minute
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class Review:
     segments: int
     cost: int
     """Millionths of a credit."""
+    most: int
+    """The most that it can cost, which is reserved at the launch where the account pays beforehand."""
+    available: int | None = None
+    """What can be reserved of the account's balance; None: it pays by invoice."""
     seconds: float
     """Shortest time that the sender's limit allows."""
     lateness: str
@@ -122,9 +127,23 @@ def review(
         texts=rehearsed.texts if rehearsed else (),
         segments=segments,
         cost=outcome.cost if outcome else 0,
+        most=outcome.most if outcome else 0,
         seconds=segments / terms.segments_per_second if terms else 0.0,
         lateness=_lateness(spec, terms) if terms else "",
     )
+
+
+def with_balance(reviewed: Review, available: int, is_for_later: bool) -> Review:
+    """The review for an account that pays beforehand, of whose balance so much can be reserved."""
+    reviewed = replace(reviewed, available=available)
+    missing = reviewed.most - available
+    if missing <= 0:
+        return reviewed
+    short = with_remedy(written(Reason.BALANCE_SHORT, in_credits(missing)))
+    if not is_for_later:
+        return replace(reviewed, problems=(*reviewed.problems, Finding("balance", short)))
+    later = f"as it is now, it will wait for a top-up when it is due: {short}"
+    return replace(reviewed, warnings=(*reviewed.warnings, Finding("balance", later)))
 
 
 def _lateness(spec: CampaignSpec, terms: Terms) -> str:

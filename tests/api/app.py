@@ -30,6 +30,7 @@ from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
 from schemas.keys import SCOPES, ApiKey
 from schemas.wire import encode
 from tests.account_step import StepInMemory
+from tests.ledger_step import LedgerInMemory
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Fake:
     def __post_init__(self) -> None:
         self.accounts = StepInMemory(Settings(), self.all)
         self.accounts.apply(tomllib.loads(sample.text()))
+        self.ledger = LedgerInMemory(Settings(), self.accounts.book)
 
     def send(self, topic: str, value: bytes, *, key: bytes) -> asyncio.Future[None]:
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,6 +55,9 @@ class Fake:
     async def emit(self, topic: str, value: bytes, *, key: bytes) -> None:
         if topic == topics.ACCOUNT_COMMANDS.name:
             self.accounts.take(value)
+            return
+        if topic == topics.LEDGER_COMMANDS.name:
+            self.ledger.take(value)
             return
         command = COMMANDS.decode(value)
         assert isinstance(command, Command)
@@ -122,6 +127,8 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         fake,
         fake.accounts.book,
         fake.accounts.view,
+        fake.ledger.ledger,
+        fake.ledger.view,
         read_alerts(settings),
         figures,
         kafka,

@@ -29,6 +29,7 @@ from schemas import topics
 from schemas.accounts import key_of
 from tests.trouble.account import accounted
 from tests.trouble.scene import MESSAGE, Campaign, Scene, scene, wait_until
+from tests.trouble.test_money import PREPAID, period
 from tests.trouble.test_opt_outs import replied, says
 
 SCRIPT = """
@@ -41,11 +42,15 @@ bots = 0.05
 delay = {median = 2.0, least = 2.0}
 """
 GROUPS = {"worker-0": app.GROUP, "writer": writer_app.GROUP}
-WORKER = ("account-commands", "commands", "fanout", "recipients", "lanes", "receipts", "clicks", "inbound")
-WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound", "unreachable", "audit")
+WORKER = (
+    "account-commands", "commands", "ledger-commands", "fanout", "recipients", "lanes", "receipts", "clicks",
+    "inbound",
+)  # fmt: skip
+WRITER = ("statuses", "campaigns", "optouts", "replies", "inbound", "unreachable", "ledger", "audit")
 ROUNDS = [
     (("account-commands", "commands"), ("statuses", "audit")),
     (("fanout",), ("campaigns",)),
+    (("ledger-commands",), ("ledger",)),
     (("recipients",), ("optouts",)),
     (("lanes",), ("replies",)),
     (("receipts", "clicks", "inbound"), ("inbound",)),
@@ -91,6 +96,8 @@ class Story:
             "consents": [tuple(map(str, row)) for row in consents],
             "audited": [tuple(map(str, row)) for row in audited],
             "reservations": self.reservations(),
+            "balance": self.stage.api.get("/v1/accounts/demo/balance"),
+            "statement": self.stage.api.get("/v1/accounts/demo/statement?size=1000&" + period()),
             "accounts": {key_of(item): item for item in stored_accounts(self.stage.settings.kafka)},
             "arrivals": sum(len(entry.outcomes) for entry in entries(self.stage.data / "aggregator")),
             "dead letters": [(letter.origin, letter.error) for letter in self.stage.letters()],
@@ -273,7 +280,7 @@ def _opt_out(stage: Scene, numbers: list[int]) -> None:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """One campaign to everybody, one whose people mostly had that one, one canceled while it waited, one to whom
     that left free, and one that is paused in the middle; then people of each opt out, and one comes back."""
-    with scene(tmp_path_factory.mktemp("replay"), SCRIPT) as stage:
+    with scene(tmp_path_factory.mktemp("replay"), SCRIPT, changes=PREPAID) as stage:
         reported = Story(stage, AdminClient({"bootstrap.servers": stage.settings.kafka.bootstrap}))
         _happens(reported)
         reported.settled()
@@ -295,6 +302,7 @@ def _accounts_change(stage: Scene) -> None:
 def _happens(story_: Story) -> None:
     _accounts_change(story_.stage)
     stage, hours = story_.stage, {"smart_sending_hours": 8}
+    stage.api.send("POST", "/v1/accounts/demo/top-ups", b'{"amount": "1000"}')
     later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + HOUR / 1000 / 12))
     draft = stage.draft(300, **hours)
     first = _first_number(draft)

@@ -1,0 +1,161 @@
+"""Money on the whole stack: many launches at once on a balance that is enough for some, workers that are killed in
+between, and in the end every account of it says the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adapters.clickhouse import Store
+from adapters.clickhouse.export import export
+from adapters.terminal import UserError
+from pipeline.campaign.when import LEAD_MS
+from schemas.accounts import in_credits
+from schemas.succession import HANDED_OVER
+from tests.trouble.scene import MESSAGE, SETTINGS, Campaign, Scene, scene, wait_until
+
+LAUNCHES, ENOUGH_FOR, RECIPIENTS = 50, 20, 20
+SOON = 60.0
+"""Seconds until the processing of a scheduled campaign begins."""
+SCRIPT = "idempotency_keys = false\n[receipts]\ndelay = {median = 0.3}\n"
+PREPAID = SETTINGS.replace("[accounts.demo]\n", '[accounts.demo]\nbilling = "prepaid"\n')
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("money"), SCRIPT, changes=PREPAID) as made:
+        yield made
+
+
+def balance(stage: Scene) -> dict[str, Any]:
+    return stage.api.get("/v1/accounts/demo/balance")
+
+
+def top_up(stage: Scene, amount: Decimal) -> dict[str, Any]:
+    body = json.dumps({"amount": str(amount)}).encode()
+    return stage.api.send("POST", "/v1/accounts/demo/top-ups", body)
+
+
+def drafts(stage: Scene, count: int, **spec: Any) -> list[Campaign]:
+    """Campaigns to the same contacts."""
+    first = stage.draft(RECIPIENTS, **spec)
+    lists = first.show()["spec"]["audience"]["lists"]
+    body = {"name": "x", "audience": {"lists": lists}, "messages": [MESSAGE], "smart_sending_hours": 0, **spec}
+    made = [stage.api.send("POST", "/v1/campaigns", json.dumps(body).encode()) for _ in range(count - 1)]
+    return [first, *(Campaign(stage, item["id"], RECIPIENTS) for item in made)]
+
+
+def spent(stage: Scene, campaigns: list[Campaign]) -> Decimal:
+    """What the aggregator took, recipient by recipient, by ClickHouse."""
+    store, amount = Store(stage.settings.clickhouse), 0
+    try:
+        for campaign in campaigns:
+            for batch in export(store, campaign.id):
+                for row in batch.to_pylist():
+                    amount += row["segments"] * row["price"] if row["state"] in HANDED_OVER else 0
+    finally:
+        store.close()
+    return Decimal(in_credits(amount))
+
+
+def refusals(stage: Scene, campaigns: list[Campaign]) -> list[str]:
+    """Launch all at once through the API; what it said."""
+
+    def launch(campaign: Campaign) -> str:
+        try:
+            stage.api.send("POST", f"/v1/campaigns/{campaign.id}/launch")
+        except UserError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(launch, campaigns))
+
+
+def period() -> str:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"from={day[:8]}01&to={day}"
+
+
+def test_of_many_launches_at_once_exactly_those_run_for_which_there_is_enough(stage: Scene) -> None:
+    campaigns = drafts(stage, LAUNCHES)
+    most = stage.api.get(f"/v1/campaigns/{campaigns[0].id}/review")["most"]
+    assert most > 0
+    one = Decimal(in_credits(most))
+    before = top_up(stage, one * ENOUGH_FOR + one / 2)["balance"]
+    # As the API does when it has checked a campaign and all is well: nobody sees the balance before the ledger.
+    for campaign in campaigns[10:]:
+        stage.command(campaign, "launch")
+    stage.kill("worker-0")
+    errors = refusals(stage, campaigns[:10])
+    stage.kill("worker-0")
+
+    def decided() -> bool:
+        statuses = [campaign.show()["status"] for campaign in campaigns]
+        return (
+            sum(status in ("sent", "finished") for status in statuses) == ENOUGH_FOR
+            and statuses.count("draft") == LAUNCHES - ENOUGH_FOR
+        )
+
+    wait_until("some are sent and some are drafts", decided, pause=1.0)
+    shown = [campaign.show() for campaign in campaigns]
+    refused = [item for item in shown if item["status"] == "draft"]
+    assert all(item["reason"].startswith("balance_short:") for item in refused if item["reason"]), refused
+    for error, item in zip(errors, shown[:10], strict=True):
+        assert item["status"] == "draft" or "short of" not in error, "who is refused does not run"
+    ran = [campaign for campaign, item in zip(campaigns, shown, strict=True) if item["status"] != "draft"]
+    wait_until("nothing is reserved", lambda: balance(stage)["reserved"] == "0", pause=0.5)
+    after = balance(stage)
+    assert Decimal(after["balance"]) == Decimal(before["balance"]) - spent(stage, ran) == one / 2
+    assert after["uncovered"] == "0"
+    _statements(stage, ran)
+
+
+def _statements(stage: Scene, ran: list[Campaign]) -> None:
+    cost = spent(stage, ran)
+
+    def said() -> bool:
+        answer = stage.api.get("/v1/accounts/demo/statement?" + period())
+        return bool(answer["closing"] == balance(stage)["balance"])
+
+    wait_until("the statement has everything", said, pause=0.5)
+    items = stage.api.get("/v1/accounts/demo/statement?size=1000&" + period())["items"]
+    assert -sum(Decimal(item["balance"]) for item in items if item["kind"] == "spent") == cost
+    assert sum(Decimal(item["reserved"]) for item in items) == 0
+    month = time.strftime("%Y-%m", time.gmtime())
+    rows = list(csv.DictReader(io.StringIO(stage.longwave("balance", "invoice", "demo", "--month", month))))
+    assert sum(Decimal(row["amount"]) for row in rows) == cost
+    assert sum(Decimal(row["price"]) * int(row["segments"]) for row in rows) == cost
+    assert {row["campaign"] for row in rows} == {campaign.id for campaign in ran}
+
+
+def test_a_scheduled_campaign_that_is_short_waits_and_goes_on_after_a_top_up(stage: Scene) -> None:
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LEAD_MS / 1000 + SOON))
+    first, second = (stage.draft(RECIPIENTS, send_at=soon, name=name) for name in ("first", "second"))
+    before = balance(stage)
+    for campaign in (first, second):
+        stage.command(campaign, "launch")
+    for campaign in (first, second):
+        campaign.until("it waits for a top-up", lambda shown: shown["status"] == "suspended")
+    waiting = balance(stage)["waiting"]
+    assert {item["campaign"] for item in waiting} == {first.id, second.id}
+    assert balance(stage)["balance"] == before["balance"]
+    stage.kill("worker-0")
+    served, other = (first, second) if waiting[0]["campaign"] == first.id else (second, first)
+    stage.longwave("campaign", "cancel", other.id)
+    stage.longwave("balance", "top-up", "demo", waiting[0]["missing"])
+    served.until("it goes on by itself", lambda shown: shown["status"] == "sending")
+    known = balance(stage)
+    assert (known["reserved"], known["available"], known["waiting"]) == (waiting[0]["asked"], "0", [])
+    assert other.show()["status"] == "canceled"
+    stage.longwave("campaign", "cancel", served.id)
+    wait_until("what it did not need is free", lambda: balance(stage)["reserved"] == "0", pause=0.5)
+    assert Decimal(balance(stage)["balance"]) == Decimal(before["balance"]) + Decimal(waiting[0]["missing"])
