@@ -11,6 +11,7 @@ from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output
 from agents.story import log_account_change
 from pipeline.accounts import changes, price_changes
+from pipeline.accounts.domains import behind, domain_terms, take_report
 from pipeline.accounts.holding import Holding, World, waiting_of
 from pipeline.accounts.transitions import Effect, Transition, WriteTerms, answered
 from schemas import topics
@@ -18,15 +19,18 @@ from schemas.accounts import (
     ACCOUNTS,
     AccountCommand,
     AccountDocument,
+    AccountsInput,
     AccountsRecord,
     Answers,
     PriceCommand,
     PriceListDocument,
     SenderDocument,
     answers_key,
+    domains_key,
     prices_key,
     sender_key,
 )
+from schemas.domains import DomainsDocument, DomainUse
 from schemas.wire import encode
 
 
@@ -38,7 +42,9 @@ class AccountsStep:
         self._context = context
         self._table = table
 
-    def handle(self, record: AccountCommand | PriceCommand, event: Event) -> Emissions:
+    def handle(self, record: AccountsInput, event: Event) -> Emissions:
+        if isinstance(record, DomainUse):
+            return self._reported(record)
         if isinstance(record, AccountCommand):
             held = self._held(record.account)
             transition = changes.apply(held, record, self._world(record.account))
@@ -63,11 +69,31 @@ class AccountsStep:
         outputs = [_output(effect) for effect in transition.effects]
         return Emissions(outputs, [lambda: self._table.settled(keys)])
 
+    def _reported(self, record: DomainUse) -> Emissions:
+        """A lane has told what it has used of an account's domains."""
+        account, key = self._stored(record.account), domains_key(record.account)
+        known = self._stored(key)
+        if not isinstance(account, AccountDocument) or not isinstance(known, DomainsDocument):
+            return Emissions([], [])
+        reported = take_report(known, account, record)
+        if reported.document != known:
+            self._table[key.encode()] = encode(reported.document)
+        # Repeated until each lane has said that it goes by them: whoever wrote them may have died before.
+        waiting = behind(reported.document)
+        terms = [
+            output(topics.LANES, term, partition=lane)
+            for lane, term in domain_terms(reported.document, account, record.at)
+            if lane in waiting
+        ]
+        return Emissions(terms, [lambda: self._table.settled([key.encode()])])
+
     def _held(self, account: str) -> Holding:
         document = self._stored(account)
         assert document is None or isinstance(document, AccountDocument), "its key says so"
         senders = {sender.sender: sender for sender in self._senders(account)}
-        return Holding(document, senders, self._answers(account))
+        domains = self._stored(domains_key(account))
+        assert domains is None or isinstance(domains, DomainsDocument), "its key says so"
+        return Holding(document, senders, self._answers(account), domains)
 
     def _senders(self, account: str) -> Iterator[SenderDocument]:
         for _, value in self._table.starting_with(sender_key(account, "").encode()):
@@ -88,7 +114,12 @@ class AccountsStep:
         settings = self._context.settings
         waiting = waiting_of(account, self._context.campaigns.all())
         # Price lists are not looked at: they come by other partitions, and what the API has seen may be new here.
-        world = self._context.accounts.world(settings.kafka.lanes, settings.simulated(), waiting)
+        world = self._context.accounts.world(
+            settings.kafka.lanes,
+            settings.simulated(),
+            waiting,
+            is_local=not settings.ingress.is_reached_from_outside(),
+        )
         return replace(world, price_lists=None)
 
 

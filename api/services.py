@@ -74,7 +74,12 @@ class Services:
 
     def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change of an account must fit; `waiting` are its campaigns."""
-        return self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        return self.accounts.world(
+            self.settings.kafka.lanes,
+            self.settings.simulated(),
+            waiting,
+            is_local=not self.settings.ingress.is_reached_from_outside(),
+        )
 
     @property
     def loaded(self) -> bool:

@@ -102,6 +102,8 @@ class Reason(StrEnum):
     EMPTY_AUDIENCE = "empty_audience"
     ACCOUNT_INACTIVE = "account_inactive"
     SENDER_REMOVED = "sender_removed"
+    DOMAINS_USED_UP = "domains_used_up"
+    NO_DOMAIN = "no_domain"
     # Why a text is not taken as a phone number.
     MISSING_NUMBER = "missing_number"
     NOT_A_NUMBER = "not_a_number"
@@ -325,6 +327,16 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
         "campaign", (*_HELD, "failed"), "the sender {detail} was removed, so nothing is sent from it",
         "add it again: what is held goes on by itself, what has failed can be duplicated",
         "the account's and the sender's name",
+    ),
+    _R.DOMAINS_USED_UP: Meaning(
+        "campaign", _HELD, "all domains for {detail} have reached their limit, so messages with such a link wait",
+        "add a domain or raise a limit (`longwave domains add`): what is held goes on by itself",
+        "the kind of links and the account's name",
+    ),
+    _R.NO_DOMAIN: Meaning(
+        "campaign", ("failed",), "there is no domain for {detail}, so nothing was sent",
+        "add one (`longwave domains add`), then duplicate the campaign",
+        "the kind of links and the account's name",
     ),
     _R.MISSING_NUMBER: _number("there is no number"),
     _R.NOT_A_NUMBER: _number("this is not a phone number"),

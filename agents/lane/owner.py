@@ -45,6 +45,7 @@ from pipeline.sending.effects import (
     Lookup,
     MoveMark,
     Report,
+    ReportUse,
     Rewind,
     Wake,
     WakeLine,
@@ -269,6 +270,8 @@ class LaneOwner:
         match effect:
             case Announce(record):
                 self.outbox.send(output(topics.COMMANDS, record, record.campaign))
+            case ReportUse(record):
+                self.outbox.send(output(topics.ACCOUNT_COMMANDS, record, record.account))
             case Lookup():
                 self._submissions.look_up(effect)
             case Letter():

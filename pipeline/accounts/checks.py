@@ -9,6 +9,7 @@ from pipeline.accounts.placing import lanes_of
 from pipeline.timing.quiet_hours import quiet_of
 from schemas.account import account_tag
 from schemas.accounts import AccountSpec, Caps, SenderDocument
+from schemas.domains import is_local
 
 
 def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:
@@ -16,7 +17,12 @@ def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocumen
     for sender in senders.values():
         if problem := _sender_problem(spec, sender, world):
             return f"sender {sender.account}/{sender.sender}: {problem}"
-    return _price_problem(spec, world) or _caps_problem(name, spec, world) or _quiet_problem(spec, senders, world, at)
+    return (
+        _price_problem(spec, world)
+        or _caps_problem(name, spec, world)
+        or _domain_problem(name, spec, world)
+        or _quiet_problem(spec, senders, world, at)
+    )
 
 
 def _sender_problem(spec: AccountSpec, sender: SenderDocument, world: World) -> str:
@@ -47,6 +53,22 @@ def _caps_problem(name: str, spec: AccountSpec, world: World) -> str:
         f"accounts {name} and {other} cannot be told apart where caps are counted (their names have one tag): give "
         "one of them another name, or take the caps away"
     )
+
+
+def _domain_problem(name: str, spec: AccountSpec, world: World) -> str:
+    for domain in spec.domains:
+        owner = world.domain_owners.get(domain, name)
+        if owner != name:
+            return (
+                f"domains: {domain} is a domain of account {owner}; a domain belongs to one account, so that "
+                "nobody's messages harm another's links"
+            )
+        if is_local(domain) and not world.is_local:
+            return (
+                f"domains: {domain} leads to each phone itself; take a name that leads to the ingress "
+                "(ingress.public_url in longwave.toml)"
+            )
+    return ""
 
 
 def _quiet_problem(spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:

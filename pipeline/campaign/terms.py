@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.accounts.book import Account
+from pipeline.accounts.domains import link_bases
 from pipeline.accounts.placing import lanes_of
 from pipeline.accounts.prices import PriceList
+from pipeline.content.outgoing import LinkBases
 from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import Policy
@@ -33,8 +35,8 @@ class Terms:
     senders: Sequence[LaunchedSender]
     """Those of the campaign with their lanes; those at the launch are a campaign's for life."""
     prices: PriceList
-    link_base: str
-    """As `Installation.link_base`."""
+    links: LinkBases
+    """Where the longest of its links begin: segments are counted with them until a domain is chosen."""
     segments_per_second: float
     """What the senders may send together at most, alone in their account."""
     unknown_zone: Policy = "store"
@@ -73,7 +75,7 @@ def terms_of(
         store_zone=spec.store_zone,
         senders=[_launched(sender, install.lanes) for sender in senders],
         prices=prices,
-        link_base=install.link_base,
+        links=link_bases(spec, install.link_base),
         segments_per_second=min(sum(sender.segments_per_second for sender in senders), spec.segments_per_second),
         carriers=prices.by_network
         or any(sender.brand and spec.brands[sender.brand].carrier_daily for sender in senders),
