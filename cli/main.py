@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, control and export campaigns."),
     "accounts": Entry("cli.accounts.commands:app", "Accounts: list, show, apply a file, set, remove."),
     "senders": Entry("cli.accounts.senders:app", "Senders of an account: list, show, set, remove."),
+    "domains": Entry("cli.accounts.domains:app", "Domains of an account's links: list, add, set, remove."),
     "prices": Entry("cli.accounts.prices:app", "Price lists: show, apply a file."),
     "keys": Entry("cli.keys:app", "Keys of the API: list, create, rotate, revoke; who did what."),
     "forecast": Entry("cli.forecast.command:forecast", "Forecast whether and when a campaign can be sent."),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.insight.forecast_words import Binding
 from schemas.campaign import Status
+from schemas.domains import DomainKind
 from schemas.json import JsonObject
 from schemas.keys import Scope
 
@@ -344,6 +345,35 @@ class SenderList(_Answer):
     next: str
 
 
+class LinkDomain(_Answer):
+    """A domain of an account's links, with the messages that have carried it and may still carry it (null: any
+    number). `revision` is the account's."""
+
+    account: str
+    domain: str
+    revision: int
+    spec: JsonObject
+    used: int
+    left: int | None
+
+
+class DomainPool(_Answer):
+    """What is left of the active domains of a kind, in messages; null: no limit."""
+
+    kind: DomainKind
+    limit: int | None
+    used: int
+    left: int | None
+    nearly_used: bool
+
+
+class DomainList(_Answer):
+    """The domains of an account, and the kinds of links that are on them."""
+
+    domains: list[LinkDomain]
+    pools: list[DomainPool]
+
+
 class PriceList(_Answer):
     """A price list; `prices` as a person wrote them."""
 
@@ -425,6 +455,10 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender},
     ("put", "/v1/accounts/{account}/senders/{sender}"): {"200": Sender, "202": Accepted},
     ("delete", "/v1/accounts/{account}/senders/{sender}"): {"200": Deleted, "202": Accepted},
+    ("get", "/v1/accounts/{account}/domains"): {"200": DomainList},
+    ("get", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain},
+    ("put", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain, "202": Accepted},
+    ("delete", "/v1/accounts/{account}/domains/{domain}"): {"200": Deleted, "202": Accepted},
     ("get", "/v1/prices"): {"200": PriceLists},
     ("get", "/v1/prices/{name}"): {"200": PriceList},
     ("put", "/v1/prices/{name}"): {"200": PriceList, "202": Accepted},

@@ -82,6 +82,11 @@ def pool_of(spec: AccountSpec, document: DomainsDocument | None, kind: DomainKin
     return Pool(kind, sum(known) if len(known) == len(limits) else None, spent)
 
 
+def pools_of(spec: AccountSpec, document: DomainsDocument | None) -> list[Pool]:
+    """The pools that an account must use, each as `pool_of`."""
+    return [pool for kind in KINDS if (pool := pool_of(spec, document, kind)) is not None]
+
+
 def follow_account(known: DomainsDocument | None, account: AccountDocument, revision: int) -> DomainsDocument | None:
     """What is stored of an account's domains after a change of the account, whose `revision` it is; None where it
     never had domains."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.accounts.book import Account
-from pipeline.accounts.domains import link_bases
+from pipeline.accounts.domains import Pool, link_bases
 from pipeline.accounts.placing import lanes_of
 from pipeline.accounts.prices import PriceList
 from pipeline.content.outgoing import LinkBases
@@ -37,6 +37,8 @@ class Terms:
     prices: PriceList
     links: LinkBases
     """Where the longest of its links begin: segments are counted with them until a domain is chosen."""
+    pools: Sequence[Pool] = ()
+    """What is left of the domains that its links must be on, as far as lanes have told."""
     segments_per_second: float
     """What the senders may send together at most, alone in their account."""
     unknown_zone: Policy = "store"
@@ -68,7 +70,8 @@ class Terms:
 def terms_of(
     account: Account, senders: Sequence[SenderDocument], prices: PriceList, install: Installation, quiet: QuietHours
 ) -> Terms:
-    """The terms of senders of an account; `quiet` is made once per account, since it remembers."""
+    """The terms of senders of an account; `quiet` is made once per account, since it remembers. Without `pools`,
+    which change all the time."""
     spec = account.spec
     return Terms(
         site_name=spec.site_name,
