@@ -9,7 +9,7 @@ from typing import Final
 from pipeline.accounts.domains import domain_reason
 from pipeline.lane.state import LaneState
 from pipeline.sending.effects import Announce, Instant
-from schemas.campaign import CampaignDocument, Suspension
+from schemas.campaign import IN_LANES, CampaignDocument, Suspension
 from schemas.domains import DomainKind
 from schemas.reasons import Reason
 
@@ -79,7 +79,7 @@ class Shortage:
         reason = "" if short is None else domain_reason(Reason.DOMAINS_USED_UP, short[1], short[0])
         if short is not None and now.seconds - self._since[document.id, short[1]] < PATIENCE:
             return []
-        if held == reason or (reason and document.status not in ("sending", "suspended", "paused")):
+        if held == reason or (reason and document.status not in IN_LANES):
             self._announced.pop(document.id, None)
             return []
         if now.seconds - self._announced.get(document.id, -AGAIN) < AGAIN:
