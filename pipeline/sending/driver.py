@@ -23,7 +23,7 @@ from pipeline.lane.fold import apply
 from pipeline.lane.lateness import HEARTBEAT_MS, planned
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.domains.reporting import Reporting
-from pipeline.sending.domains.shortage import Shortage
+from pipeline.sending.domains.shortage import PAUSE, Shortage
 from pipeline.sending.effects import (
     Answered,
     AwaitConsents,
@@ -255,7 +255,7 @@ class LaneDriver(Generic[T]):
             pauses.append(None if due is None else max(0.0, (due - now.ms) / 1000))
             for outage in self._outages():
                 effects += outage.look(self.state, now)
-            self._look_at_domains(now, effects)
+            pauses.append(self._look_at_domains(now, effects))
             pauses.append(self._heartbeat(now, effects))
             effects += self.checkpointing.on_time(self.state, now)
             effects += self._asking.on_time(self.state, now)
@@ -330,14 +330,17 @@ class LaneDriver(Generic[T]):
         is_ours = self.active and self.state.epoch == checkpoint.epoch
         return [*self.checkpointing.on_written(checkpoint, parts, error, is_ours)]
 
-    def _look_at_domains(self, now: Instant, effects: list[Effect[T]]) -> None:
+    def _look_at_domains(self, now: Instant, effects: list[Effect[T]]) -> float | None:
+        """Announce and report what is due of the domains. Returns the seconds until the next look; None without
+        domains."""
         if not self.state.domains:
-            return
+            return None
         announcements, free = self.shortage.look(self.state, now)
         for campaign in free:
             self.channels.wake_campaign(self.state, campaign, now.seconds)
         effects += announcements
         effects += self._reporting.on_time(self.state, self.shortage.starved, now)
+        return PAUSE
 
     def _begin(self, offset: int) -> None:
         self.replay.begin(offset)

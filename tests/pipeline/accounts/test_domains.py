@@ -296,7 +296,8 @@ def test_a_domain_is_kept_as_browsers_send_it(written: str, name: str) -> None:
     "written",
     [
         "", "https://go.example", "go.example/x", "go.example:443", "10.0.0.1", "[::1]", "localhost", "go",
-        "-go.example", "go-.example", "go..example", "go_1.example", "a b.example", "user@go.example", "*.example", "go.example?x",
+        "-go.example", "go-.example", "go..example", "go_1.example", "a b.example", "user@go.example", "*.example",
+        "go.example?x",
         "x" * 61 + ".example", "⒈.example", "go.1",
     ],
 )  # fmt: skip

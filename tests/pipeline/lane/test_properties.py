@@ -573,6 +573,7 @@ class LaneMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         tried["runs"] += 1
         tried["records"] += len(self.world.log)
+        tried["carried"] += sum(self.world.carried.values())
         self._repeats()
         self._comes_to_rest()
 
@@ -675,7 +676,8 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
         f"lane: {tried['runs']} interleavings of {tried['steps']} steps, {tried['records']} records folded, "
         f"{tried['submissions']} submissions, {tried['asked']} flights asked for, {tried['waited']} "
         f"waited for, {tried['proved']} proved not submitted by a journal, "
-        f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, violations 0",
+        f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, {tried['carried']} "
+        f"messages with links on domains, {tried['starved']} times out of domains at the end, violations 0",
     )
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
@@ -683,6 +685,8 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
     assert tried["asleep"]
     assert tried["proved"] >= EXAMPLES / 100
     assert tried["full"] >= EXAMPLES / 20
+    assert tried["carried"] >= EXAMPLES / 10
+    assert tried["starved"] >= EXAMPLES / 100
 
 
 class Taken(LaneMachine):
@@ -698,6 +702,11 @@ def breaks(why: str | None) -> None:
 def test_with_a_journal_that_misses_a_submission_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "notes_submissions", False)
     breaks("received twice|sent more often|has the message")
+
+
+def test_with_domains_that_are_not_looked_at_in_the_log_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.lane.fold, "_has_domains", lambda state, pick, account: True)
+    breaks(None)
 
 
 def test_without_the_read_back_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
