@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from adapters.aggregators.settings import LOCAL_SECRET, AnyAggregator, HttpBatchSettings
+from adapters.alerts.settings import Smtp, WebhookSettings
 from adapters.doors.settings import LOOPBACK, Api, Ingress, Listen, is_on_this_machine
 from adapters.private_files import read_password
 from schemas.ids import Name
@@ -205,6 +206,8 @@ class Settings(BaseSettings):
     receipt_window_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     """A campaign is finished when all receipts are in, or when none has come for this long."""
     consent: ConsentRules = ConsentRules()
+    smtp: Smtp = Smtp()
+    webhooks: WebhookSettings = WebhookSettings()
     tracing: Tracing = Tracing()
 
     @classmethod
@@ -258,6 +261,10 @@ class Settings(BaseSettings):
             if not is_on_this_machine(aggregator.url):
                 return f"aggregators.{name}.url is {aggregator.url}"
         return f"the ingress is reached at {self.ingress.url}" if self.ingress.is_reached_from_outside() else ""
+
+    def is_local(self) -> bool:
+        """Whether nothing reaches beyond this machine: the local stack."""
+        return not self._outside()
 
     def simulated(self) -> dict[str, bool]:
         """Each aggregator, and whether it is this installation's simulated one, which reaches nobody."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agents.context import Context
@@ -17,16 +17,20 @@ from pipeline.accounts.transitions import Effect, Transition, WriteTerms, answer
 from schemas import topics
 from schemas.accounts import (
     ACCOUNTS,
+    MOST_ACCOUNTS,
     AccountCommand,
     AccountDocument,
     AccountsInput,
     AccountsRecord,
     Answers,
+    Numbers,
     PriceCommand,
     PriceListDocument,
     SenderDocument,
     answers_key,
     domains_key,
+    key_of,
+    numbers_key,
     prices_key,
     sender_key,
 )
@@ -47,8 +51,13 @@ class AccountsStep:
             return self._reported(record)
         if isinstance(record, AccountCommand):
             held = self._held(record.account)
-            transition = changes.apply(held, record, self._world(record.account))
-            return self._written(record.account, record, held.answers, transition)
+            partition = event.message.partition
+            given = 0 if held.account is not None else self._numbers_given(partition)
+            transition = changes.apply(held, record, self._world(record.account, given, partition))
+            # Before the account: a number that nobody got does no harm, one that two got would.
+            is_new = held.account is None and transition.writes
+            numbers = [Numbers(partition=partition, given=given + 1)] if is_new else []
+            return self._written(record.account, record, held.answers, transition, numbers)
         key = prices_key(record.name)
         answers, known = self._answers(key), self._stored(key)
         assert known is None or isinstance(known, PriceListDocument), "its key says so"
@@ -56,11 +65,16 @@ class AccountsStep:
         return self._written(key, record, answers, price_changes.apply(known, answers, record, used))
 
     def _written(
-        self, subject: str, command: AccountCommand | PriceCommand, known: Answers | None, transition: Transition
+        self,
+        subject: str,
+        command: AccountCommand | PriceCommand,
+        known: Answers | None,
+        transition: Transition,
+        numbers: Sequence[Numbers] = (),
     ) -> Emissions:
         log_account_change(subject, command, transition)
         answers = answered(known, subject, command.id, transition)
-        writes = dict(transition.writes)
+        writes: dict[str, AccountsRecord] = {key_of(record): record for record in numbers} | dict(transition.writes)
         if answers is not None:  # the last: whoever reads the answer knows what it is about
             writes[answers_key(subject)] = answers
         keys = [key.encode() for key in writes]
@@ -110,17 +124,30 @@ class AccountsStep:
         value = self._table.get(key.encode())
         return None if value is None else ACCOUNTS.decode(value)
 
-    def _world(self, account: str) -> World:
+    def _numbers_given(self, partition: int) -> int:
+        record = self._stored(numbers_key(partition))
+        assert record is None or isinstance(record, Numbers), "its key says so"
+        return 0 if record is None else record.given
+
+    def _world(self, account: str, numbers_given: int, partition: int) -> World:
         settings = self._context.settings
         waiting = waiting_of(account, self._context.campaigns.all())
         # Price lists are not looked at: they come by other partitions, and what the API has seen may be new here.
-        world = self._context.accounts.world(
-            settings.kafka.lanes,
-            settings.simulated(),
-            waiting,
+        world = self._context.accounts.world(settings.kafka.lanes, settings.simulated(), waiting)
+        return replace(
+            world,
+            price_lists=None,
+            number=_number(numbers_given, partition, settings.kafka.partitions),
+            mails=settings.smtp.is_on,
             is_local=not settings.ingress.is_reached_from_outside(),
         )
-        return replace(world, price_lists=None)
+
+
+def _number(given: int, partition: int, partitions: int) -> int:
+    """The number of the next account of a partition that has numbered `given`; 0: it has no more. Partitions number
+    their accounts without asking one another."""
+    number = given * partitions + partition + 1
+    return number if number <= MOST_ACCOUNTS else 0
 
 
 def _output(effect: Effect) -> Output:

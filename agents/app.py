@@ -24,6 +24,8 @@ from adapters.kafka.producer import Producer
 from adapters.settings import Settings
 from adapters.vitals import announce, announce_disk, watch_event_loop
 from agents.accounts import AccountsStep
+from agents.alerts.deliverer import Deliverer
+from agents.alerts.step import AlertsStep
 from agents.clicks import Clicks
 from agents.consumption import Consumption
 from agents.context import Context
@@ -43,6 +45,7 @@ from agents.runner import Step
 from agents.tables import watch_tables
 from schemas import metrics, topics
 from schemas.accounts import ACCOUNT_COMMANDS
+from schemas.alerts import ALERTS
 from schemas.campaign import COMMANDS
 from schemas.chunk import FANOUT, RECIPIENTS
 from schemas.feedback import CLICKS, INBOUND, RECEIPTS
@@ -131,6 +134,7 @@ class WorkerApp(GuardedApp):
     context: Context
     journals: Journals
     lanes: Lanes
+    alerts: Deliverer
 
     async def on_start(self) -> None:
         self.add_future(self.health.follow_loop())
@@ -146,6 +150,7 @@ class WorkerApp(GuardedApp):
         self.add_future(watch_event_loop())
         self.add_future(watch_tables(tables))
         self.add_future(Consumption(self.guarded_consumer).run())
+        self.add_future(self.alerts.run())
         metrics.LANES.set_function(lambda: float(len(self.context.accounts.carrying())))
         metrics.LANES_UNOWNED.set_function(lambda: float(len(self.unowned())))
 
@@ -165,6 +170,10 @@ class WorkerApp(GuardedApp):
         if unowned := self.unowned():
             return f"{_named(unowned)} without a worker: the messages of their senders wait"
         return ""
+
+    def assignment(self) -> int | None:
+        """Names the assignment that is being read; None where it is not recovered yet."""
+        return int(self.consumer_generation_id) if self.guarded_consumer.ready else None
 
     def unowned(self) -> set[int]:
         """Lanes that carry a sender and that no worker has, by the last assignment."""
@@ -196,6 +205,8 @@ def build(settings: Settings, index: int) -> WorkerApp:
     campaigns = table(app, "campaigns", topics.CAMPAIGNS)
     reservations = table(app, "reservations", topics.RESERVATIONS)
     replies = table(app, "replies", topics.REPLIES)
+    alerts = table(app, "alerts", topics.ALERT_DELIVERIES)
+    deliverer = app.alerts = Deliverer(context, alerts.whole, app.assignment)
 
     def producer() -> Producer:
         return context.producer
@@ -219,6 +230,9 @@ def build(settings: Settings, index: int) -> WorkerApp:
     sent_times = Store(settings.clickhouse)
     _agent(app, topics.CLICKS, lambda: Step("clicks", CLICKS, Clicks(context, sent_times).handle, producer))
     _agent(app, topics.INBOUND, lambda: Step("inbound", INBOUND, Inbound(context, replies).handle, producer))
+    _agent(
+        app, topics.ALERTS, lambda: Step("alerts", ALERTS, AlertsStep(context, alerts, deliverer).handle, producer)
+    )
 
     @app.on_partitions_assigned.connect
     async def assigned(_: object, /, *partitions: set[TP], **kwargs: object) -> None:

@@ -37,14 +37,15 @@ CONSENTS_LOST_MS = 5_000
 class Context:
     """Made before the Faust app, started with its event loop."""
 
-    def __init__(self, settings: Settings, worker: str) -> None:
+    def __init__(self, settings: Settings, worker: str, *, submits: bool = True) -> None:
+        """`submits`: this process submits messages, so that it must know whether its opt-outs are current."""
         self.settings = settings
         self.worker = worker
         self.campaigns = CampaignView(settings.kafka)
         self.accounts = Accounts()
         self._accounts_view = AccountsView(settings.kafka, self.accounts.take)
         self.optouts = OptOuts()
-        self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out, aging=True)
+        self._optouts_view = View(settings.kafka, topics.OPTOUTS.name, self._opt_out, aging=submits)
         self.unreachable = UnreachableNumbers()
         self._unreachable_view = View(settings.kafka, topics.UNREACHABLE.name, self._cannot_be_reached)
         self._installation = Installation(settings.kafka.lanes, settings.ingress.url)

@@ -17,6 +17,7 @@ from pipeline.campaign.statuses import apply
 from pipeline.campaign.transitions import (
     Effect,
     EmitStatuses,
+    RaiseAlert,
     ReleaseReservations,
     StartFanout,
     StartFreeze,
@@ -95,6 +96,8 @@ class Coordinator:
                 ]
             case Withdraw(withdrawn):
                 return [output(topics.STATUSES, status_chunk, status_chunk.campaign) for status_chunk in withdrawn]
+            case RaiseAlert(alert):
+                return [output(topics.ALERTS, alert, alert.account)]
             case EmitStatuses(chunks):
                 return [output(topics.STATUSES, chunk, chunk.campaign) for chunk in chunks]
             case ReleaseReservations(releases):

@@ -35,6 +35,7 @@ from agents.writer import BatchStep
 from pipeline.feedback.inbound import evidence_of, identity_of
 from pipeline.insight.freshness import Freshness
 from schemas import metrics, topics
+from schemas.alerts import ALERT_DELIVERIES, AlertDocument
 from schemas.audit import AUDIT
 from schemas.campaign import CAMPAIGNS, CampaignDocument
 from schemas.feedback import (
@@ -119,7 +120,7 @@ class WriterApp(GuardedApp):
 def build(settings: Settings) -> WriterApp:
     """The writer's app."""
     app = faust_app(settings, GROUP, settings.data / "writer", WriterApp)
-    context = app.context = Context(settings, worker="writer")
+    context = app.context = Context(settings, worker="writer", submits=False)
     store = app.store = Store(settings.clickhouse)
     app.health = _writer_health(app)
     app.letters = LetterWatch(settings.kafka)
@@ -132,7 +133,12 @@ def build(settings: Settings) -> WriterApp:
         insert_consents(store, [record for record in records if record is not None])
 
     def replies(records: Sequence[Conversation | None]) -> None:
-        insert_replies(store, [record for record in records if record is not None])
+        spoken = [record for record in records if record is not None]
+        insert_replies(store, [(one.number, reply) for one in spoken for reply in one.replies])
+
+    def alerts(records: Sequence[AlertDocument | None]) -> None:
+        deliveries = [item for record in records if record is not None for item in record.deliveries]
+        insert_replies(store, [(int(item.to.lstrip("+")), item.sms) for item in deliveries if item.sms is not None])
 
     def texts(records: Sequence[InboundText | UnreadText | Erasure | None]) -> None:
         said = [text for text in records if text is not None and not isinstance(text, Erasure)]
@@ -166,6 +172,7 @@ def build(settings: Settings) -> WriterApp:
     agent(topics.CAMPAIGNS, "writer-campaigns", _document, documents)
     agent(topics.OPTOUTS, "writer-consents", _consent, consents)
     agent(topics.REPLIES, "writer-replies", _conversation, replies)
+    agent(topics.ALERT_DELIVERIES, "writer-alerts", _alert, alerts)
     agent(topics.INBOUND, "writer-inbound", _text, texts)
     agent(topics.UNREACHABLE, "writer-unreachable", _unreachable, unreachable)
     agent(
@@ -194,6 +201,10 @@ def _consent(message: Message) -> Placed[Consent] | None:
 
 def _conversation(message: Message) -> Conversation | None:
     return None if message.value is None else REPLIES.decode(message.value)
+
+
+def _alert(message: Message) -> AlertDocument | None:
+    return None if message.value is None else ALERT_DELIVERIES.decode(message.value)
 
 
 def _text(message: Message) -> InboundText | UnreadText | Erasure | None:

@@ -20,6 +20,7 @@ from adapters.doors import server as doors
 from adapters.settings import Settings
 from api import live
 from api.routes import accounts as routes_accounts
+from api.routes import alerts as routes_alerts
 from api.routes import audit as routes_audit
 from api.routes import changing as routes_changing
 from api.routes import contacts as routes_contacts
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_session.router)
     app.include_router(routes_accounts.router)
     app.include_router(routes_domains.router)
+    app.include_router(routes_alerts.router)
     app.include_router(routes_prices.router)
     app.include_router(routes_keys.router)
     app.include_router(routes_audit.router)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health, Probe
 from adapters.kafka.accounts import AccountsView
+from adapters.kafka.alerts import AlertsView
 from adapters.kafka.producer import Producer, end_process
 from adapters.kafka.views import CampaignView
 from adapters.settings import API_METRICS, Settings
@@ -52,6 +53,7 @@ class Services:
     campaigns: CampaignView
     accounts: Accounts
     accounts_view: AccountsView
+    alerts: AlertsView
     figures: FiguresService
     kafka: Probe
     health: Health
@@ -74,12 +76,9 @@ class Services:
 
     def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change of an account must fit; `waiting` are its campaigns."""
-        return self.accounts.world(
-            self.settings.kafka.lanes,
-            self.settings.simulated(),
-            waiting,
-            is_local=not self.settings.ingress.is_reached_from_outside(),
-        )
+        world = self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
+        is_local = not self.settings.ingress.is_reached_from_outside()
+        return replace(world, mails=self.settings.smtp.is_on, is_local=is_local)
 
     @property
     def loaded(self) -> bool:
@@ -167,6 +166,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     campaigns = CampaignView(settings.kafka)
     accounts = Accounts()
     accounts_view = AccountsView(settings.kafka, accounts.take)
+    alerts = AlertsView(settings.kafka)
     metrics.LANES.set_function(lambda: float(len(accounts.carrying())))  # exported here too, in case no worker runs
     health = Health("api")
     kafka = health.probe("kafka", probes.kafka(settings.kafka))
@@ -176,6 +176,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     keys = Keys(settings, producer)
     await campaigns.start()
     await accounts_view.start()
+    await alerts.start()
     await keys.start()
     await eligibility.start()
     await figures.start()
@@ -200,6 +201,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             campaigns,
             accounts,
             accounts_view,
+            alerts,
             figures,
             kafka,
             health,
@@ -222,6 +224,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await eligibility.stop()
         await campaigns.stop()
         await accounts_view.stop()
+        await alerts.stop()
         await keys.stop()
         await producer.close(timeout=1.0)
 

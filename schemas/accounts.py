@@ -2,9 +2,9 @@
 them.
 
 Topic `accounts` is compacted and holds everything by key: an account under its name, a sender under ACCOUNT/SENDER, a
-price list under prices:NAME, under domains:ACCOUNT what has been used of an account's domains, and under
-answers:SUBJECT what became of the last commands about an account or a price list. All records of an account are in
-one partition, that of its commands.
+price list under prices:NAME, under domains:ACCOUNT what has been used of an account's domains, under answers:SUBJECT
+what became of the last commands about an account or a price list, and under numbers:PARTITION the number of the next
+new account there. All records of an account are in one partition, that of its commands.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ MICRO: Final = 1_000_000
 """Millionths in a credit: money is whole millionths, so that sums are exact."""
 MOST_CREDITS: Final = 1_000_000_000_000
 PACIFIC: Final = "America/Los_Angeles"
+MOST_ACCOUNTS: Final = 65_535
+"""Those that were removed count: reservations have two bytes for an account, and 0 is one that is not known."""
 
 
 class _Strict(BaseModel):
@@ -139,6 +141,8 @@ class Alerts(_Strict):
     """Phone numbers, with + and country code."""
     webhooks: Annotated[tuple[Webhook, ...], Field(max_length=20)] = ()
     """Addresses that get a POST."""
+    webhook_secret: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Number of the secret that signs the POSTs: a higher one is another secret."""
 
 
 class AccountSpec(_Strict):
@@ -296,6 +300,8 @@ class AccountDocument(Stored, tag="account", kw_only=True):
     """An account as of its newest change. `spec` is an `AccountSpec` in JSON form."""
 
     account: str
+    number: Annotated[int, msgspec.Meta(ge=1, le=MOST_ACCOUNTS)]
+    """Names the account, and no other, in the compact reservations of smart sending; for good."""
     spec: dict[str, Any]
     generation: Annotated[int, msgspec.Meta(ge=1)]
     """The newest revision of the account and all its senders."""
@@ -364,6 +370,13 @@ class Answers(Record, tag="answers", kw_only=True):
     answers: list[Answer]
 
 
+class Numbers(Record, tag="numbers", kw_only=True):
+    """How many accounts a partition has numbered."""
+
+    partition: Count
+    given: Count
+
+
 class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new spec of an account (`sender` "") or of one of its senders; None removes it."""
 
@@ -399,7 +412,7 @@ class PriceCommand(Record, tag="price-command", kw_only=True):
     expected: Count
 
 
-AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | DomainsDocument | Answers
+AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | DomainsDocument | Answers | Numbers
 ACCOUNTS: Final = Codec[AccountsRecord](AccountsRecord)
 AccountsInput = AccountCommand | PriceCommand | DomainUse
 ACCOUNT_COMMANDS: Final = Codec[AccountsInput](AccountsInput)
@@ -425,6 +438,11 @@ def answers_key(subject: str) -> str:
     return f"answers:{subject}"
 
 
+def numbers_key(partition: int) -> str:
+    """The key of a partition's `Numbers`."""
+    return f"numbers:{partition}"
+
+
 def key_of(record: AccountsRecord) -> str:
     """The key of a record of topic `accounts`."""
     match record:
@@ -438,6 +456,8 @@ def key_of(record: AccountsRecord) -> str:
             return domains_key(record.account)
         case Answers():
             return answers_key(record.subject)
+        case Numbers():
+            return numbers_key(record.partition)
 
 
 def sender_spec(document: SenderDocument) -> SenderSpec:

@@ -223,6 +223,18 @@ class Hold(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     at: Millis
 
 
+class Suspended(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The last time that a campaign became suspended. Held anew while it is, it is the same time."""
+
+    alert: str
+    """The id of the alert that said so (`schemas.alerts`)."""
+    cause: str
+    """Names the record that led to it, so that one that comes again says it again."""
+    at: Millis
+    over: bool = False
+    """Whether it has gone on since."""
+
+
 class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A sender of a campaign as of its launch: what follows from it is the campaign's for life, so that a recipient
     keeps sender and lane whatever changes."""
@@ -264,6 +276,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)
     """Parts of the system that held the campaign, each once."""
+    suspended: Suspended | None = None
+    """None: never."""
     resolved: list[Resolved] = msgspec.field(default_factory=list)
     """Operators' decisions about unknown messages, newest last."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)

@@ -174,7 +174,8 @@ class Unreachable(Record, tag="unreachable", kw_only=True):
     """The operator who cleared it."""
 
 
-ReplyKind = Literal["stopped", "started", "help", "auto"]
+ReplyKind = Literal["stopped", "started", "help", "auto", "alert"]
+"""alert: no reply, but an account's alert to its own people, which goes the same way."""
 
 
 class SentReply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -194,9 +195,10 @@ class SentReply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     at: Millis
     due: Millis
     offset: Annotated[int, msgspec.Meta(ge=0)]
-    """Offset of the inbound text in its partition: reading it again gives the same reply."""
+    """Offset of the inbound text in its partition: reading it again gives the same reply. Of an alert: of the record
+    in `alerts` that it follows from."""
     cause: str
-    """The aggregator's id of the inbound text."""
+    """The aggregator's id of the inbound text, or the alert's."""
 
 
 class ProcessedText(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -112,6 +112,19 @@ TABLE_BYTES = Gauge(
     "longwave_table_bytes", "Bytes of this worker's share of a table, on disk and in memory.", ["table"]
 )
 
+ALERTS = Counter("longwave_account_alerts_total", "Alerts to accounts' people, by what they are about.", ["about"])
+ALERT_DELIVERIES = Counter(
+    "longwave_account_alert_deliveries_total",
+    "What became of accounts' alerts at their destinations: sent, failed (given up), replaced (by a newer one while "
+    "it was held), removed (the destination was), and each attempt that is made again.",
+    ["channel", "result"],
+)
+ALERT_WAITING = Gauge(
+    "longwave_account_alert_waiting_seconds",
+    "How long the oldest alert that this worker cannot deliver has waited, by channel; 0: none does.",
+    ["channel"],
+)
+
 STEP_RECORDS = Counter("longwave_step_records_total", "Kafka records that a step finished.", ["step"])
 STEP_RECIPIENTS = Counter(
     "longwave_step_recipients_total", "Recipients in the records that a step finished.", ["step"]

@@ -125,6 +125,7 @@ class Reason(StrEnum):
     UNREADABLE_RECORD = "unreadable_record"
     STEP_FAILED = "step_failed"
     OUTPUT_REFUSED = "output_refused"
+    ALERT_UNDELIVERED = "alert_undelivered"
     UNREADABLE_BODY = "unreadable_body"
     NOT_AN_OBJECT = "not_an_object"
     NO_TEXT = "no_text"
@@ -378,6 +379,10 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.STEP_FAILED: _letter("the step failed at it several times", "fix the cause, then replay it"),
     _R.OUTPUT_REFUSED: _letter(
         "Kafka or ClickHouse refuses what the step made of it", "see its error; then replay or drop it",
+    ),
+    _R.ALERT_UNDELIVERED: _letter(
+        "an alert to an account's people was not delivered somewhere",
+        "its error says where and why; mend that, then replay it: only who did not get it is tried again",
     ),
     _R.UNREADABLE_BODY: _letter("the body of a request cannot be read", "ask the aggregator; then drop it"),
     _R.NOT_AN_OBJECT: _letter("an item of a request is not a JSON object", _RECEIPT),

@@ -32,7 +32,8 @@ ACCOUNT_COMMANDS = Topic(
 )
 ACCOUNTS = Topic(
     "accounts",
-    "account, ACCOUNT/SENDER, prices:NAME, domains:ACCOUNT or answers:SUBJECT, in the partition of its commands",
+    "account, ACCOUNT/SENDER, prices:NAME, domains:ACCOUNT, answers:SUBJECT or numbers:PARTITION, in the partition of "
+    "its commands",
     "each account's, sender's and price list's document, what was used of domains, and answers to the last commands",
     config=_COMPACT,
 )
@@ -65,6 +66,15 @@ REPLIES = Topic(
     config=_COMPACT | {"min.compaction.lag.ms": _WEEK["retention.ms"]},
 )
 UNREACHABLE = Topic("unreachable", "number", "numbers that carriers cannot reach", config=_COMPACT)
+ALERTS = Topic(
+    "alerts", "account", "what an account's people are to know, and each attempt to tell them", config=_WEEK
+)
+ALERT_DELIVERIES = Topic(
+    "alert-deliveries",
+    "ACCOUNT/ALERT, in the partition of its alert",
+    "the last alerts of each account and what became of them, changelog of a table",
+    config=_COMPACT,
+)
 KEYS = Topic("keys", "key id", "keys of the API, as hashes, with their scopes and accounts", "one", _COMPACT)
 AUDIT = Topic("audit", "key id", "who did what through the API", config=_WEEK)
 DEAD_LETTERS = Topic("dead-letters", "origin topic", "what could not be processed", partitions="one", config=_FOREVER)
@@ -85,6 +95,8 @@ ALL: tuple[Topic, ...] = (
     OPTOUTS,
     REPLIES,
     UNREACHABLE,
+    ALERTS,
+    ALERT_DELIVERIES,
     KEYS,
     AUDIT,
     DEAD_LETTERS,

@@ -39,7 +39,9 @@ class Table(dict[bytes, bytes]):
 class StepInMemory:
     """Carries commands out as a worker does; `book` and `view` are those of a process that has read all of it."""
 
-    def __init__(self, settings: Settings, campaigns: Callable[[], list[CampaignDocument]] = list) -> None:
+    def __init__(
+        self, settings: Settings, campaigns: Callable[[], list[CampaignDocument]] = list, partition: int = 0
+    ) -> None:
         self.table = Table()
         self.book = Accounts()
         self.view = AccountsView(settings.kafka, self.book.take)
@@ -49,14 +51,14 @@ class StepInMemory:
             settings=settings, accounts=self.book, campaigns=SimpleNamespace(all=campaigns)
         )
         table: Any = self.table
+        self._event: Any = SimpleNamespace(message=SimpleNamespace(partition=partition))
         self._step = AccountsStep(context, table)
 
     def take(self, value: bytes) -> None:
         """A record of topic `account-commands`, and what follows from it."""
         self.commands.append(value)
         read = len(self.table.changelog)
-        event: Any = None
-        self.outputs += self._step.handle(ACCOUNT_COMMANDS.decode(value), event).outputs
+        self.outputs += self._step.handle(ACCOUNT_COMMANDS.decode(value), self._event).outputs
         for key, record in self.table.changelog[read:]:
             self.view.apply(key, record)
 

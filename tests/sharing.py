@@ -17,6 +17,7 @@ OWN_KAFKA = "own broker"
 _FILES = {
     SHARED_STAGE: ("trouble/test_lawful", "trouble/test_poison", "trouble/test_race", "trouble/test_workers"),
     SCRIPTED_STAGE: (
+        "trouble/test_alerts",
         "trouble/test_cancel",
         "trouble/test_health",
         "trouble/test_opt_outs",

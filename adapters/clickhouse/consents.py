@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Placed, Store
-from schemas.feedback import Consent, Conversation
+from schemas.feedback import Consent, SentReply
 from schemas.reasons import Reason
 from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, rank_sql, shown_sql
 
@@ -185,17 +185,13 @@ def _merged(changes: Iterable[Change]) -> list[Change]:
     return list(heapq.merge(*logs, key=lambda change: change.recorded))
 
 
-def insert_replies(store: Store, conversations: Sequence[Conversation]) -> None:
-    """The replies of conversations; one that is there already stays as it is.
+def insert_replies(store: Store, sent: Iterable[tuple[int, SentReply]]) -> None:
+    """Replies and text messages of alerts, each with its number; one that is there already stays as it is.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    by_message = {
-        (reply.campaign, reply.message, reply.ordinal): (conversation.number, reply)
-        for conversation in conversations
-        for reply in conversation.replies
-    }
+    by_message = {(reply.campaign, reply.message, reply.ordinal): (number, reply) for number, reply in sent}
     if not by_message:
         return
     numbers, replies = [number for number, _ in by_message.values()], [reply for _, reply in by_message.values()]

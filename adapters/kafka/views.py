@@ -34,8 +34,9 @@ from schemas.wire import Codec, DecodeError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-FETCH_MS = 500
-"""Milliseconds that a broker holds a fetch without records."""
+FETCH_MS = 2000
+"""Milliseconds that a broker holds a fetch without records. New ones end it at once; a shorter one only costs every
+process and the broker some CPU while nothing happens."""
 CURRENT_FETCH_MS = 200
 """The same where the view's age matters: what the brokers have is asked again after each such fetch."""
 RECORDS_AT_ONCE = 5000
@@ -131,17 +132,20 @@ class View:
         try:
             await consumer.start()
             partitions = [TopicPartition(self._topic, p) for p in sorted(await self._partitions(consumer))]
+            asked_at = boot_seconds()
+            # Asked before anything is fetched: whatever follows a fetch waits until it has ended, seconds later.
+            ends = await consumer.end_offsets(partitions)
             consumer.assign(partitions)
-            # The others begin at the beginning (`auto_offset_reset`). No `seek_to_beginning`: each call is answered
-            # only when the fetch that is under way has ended, half a second later.
+            # The others begin at the beginning (`auto_offset_reset`), without a `seek_to_beginning` that would wait.
             for partition in partitions:
                 if partition.partition in self._positions:
                     consumer.seek(partition, self._positions[partition.partition])
-            await self._catch_up(consumer, partitions)
+            await self._catch_up(consumer, ends, asked_at)
             while True:
                 await self._apply_next(consumer)
                 if self._aging:
-                    await self._catch_up(consumer, partitions)
+                    asked_at = boot_seconds()
+                    await self._catch_up(consumer, await consumer.end_offsets(partitions), asked_at)
         finally:
             await consumer.stop()
 
@@ -153,10 +157,8 @@ class View:
                 return partitions
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _catch_up(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        """Apply all records that the brokers have now."""
-        asked_at = boot_seconds()
-        ends = await consumer.end_offsets(partitions)
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], asked_at: float) -> None:
+        """Apply all records before the `ends` that the brokers were asked for at `asked_at` (`boot_seconds`)."""
         while not await _reached(consumer, ends):
             await self._apply_next(consumer)
         await self._at_home(self._know, asked_at)

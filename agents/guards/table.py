@@ -202,6 +202,10 @@ class AckedTable(faust.Table[bytes, bytes]):
         """Keys and values whose keys begin with `prefix`, in the partition of the event that is being handled."""
         return self.data.starting_with(prefix)
 
+    def whole(self) -> list[tuple[bytes, bytes]]:
+        """Keys and values of all partitions that are here; may be asked outside of events."""
+        return list(self.data._iteritems())
+
     async def settled(self, keys: Iterable[bytes]) -> None:
         """Wait until the newest write of each key is acknowledged by the broker, however long that takes.
 

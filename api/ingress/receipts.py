@@ -23,6 +23,7 @@ from api.ingress.coalesce import Coalescer, all_of
 from api.ingress.http import Refused
 from api.ingress.rejected import RejectedItem, raw_of, write_rejected, write_unreadable
 from pipeline.accounts.book import Accounts, Derived
+from pipeline.alerts.sms import alert_campaign
 from pipeline.feedback.receipts import STATES, Receipt, Refusal, Sent, State, misfit, read_fields, read_item
 from pipeline.feedback.replies import ORDINALS, reply_campaign
 from schemas import topics
@@ -184,13 +185,13 @@ def _sent_of(document: CampaignDocument, accounts: Accounts) -> Sent:
 
 
 def _reply_campaigns(accounts: Accounts) -> dict[str, Sent]:
-    """Our replies to texts: nobody made their campaigns, and their ordinals have no end."""
+    """Our replies to texts and the alerts to accounts' own people: nobody made their campaigns, and their ordinals
+    have no end."""
     return {
-        reply_campaign(sender.account, sender.sender, series): Sent(
-            True, _REPLY_MESSAGES, ORDINALS, (sender.aggregator,)
-        )
+        campaign_of(sender.account, sender.sender, series): Sent(True, messages, ORDINALS, (sender.aggregator,))
         for sender in accounts.all_senders()
         for series in range(_REPLY_SERIES)
+        for campaign_of, messages in ((reply_campaign, _REPLY_MESSAGES), (alert_campaign, 1))
     }
 
 

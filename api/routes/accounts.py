@@ -162,7 +162,7 @@ async def _carry_out(shared: Services, subject: str, command: diff.AnyCommand, o
 @router.get("/{account}")
 async def show(account: Name, shared: Shared) -> JSONResponse:
     """An account; its ETag names this state of it. Phone numbers of `alerts` are masked without the scope numbers."""
-    known = await _account(shared, account)
+    known = await find_account(shared, account)
     return changing.tagged(_account_json(shared, known), known.document.revision)
 
 
@@ -184,7 +184,7 @@ async def remove(account: Name, request: Request, shared: Shared, suspend: Suspe
 @router.get("/{account}/senders")
 async def senders(account: Name, shared: Shared, size: Size = 100, after: After = "") -> JsonObject:
     """The senders of an account, by name."""
-    await _account(shared, account)
+    await find_account(shared, account)
     known = shared.accounts.senders(account)
     names = sorted(name for name in known if name > after)
     following = names[size - 1] if len(names) > size else ""
@@ -194,7 +194,7 @@ async def senders(account: Name, shared: Shared, size: Size = 100, after: After 
 @router.get("/{account}/senders/{sender}")
 async def show_sender(account: Name, sender: Name, shared: Shared) -> JSONResponse:
     """A sender; its ETag names this state of it."""
-    await _account(shared, account)
+    await find_account(shared, account)
     known = shared.accounts.sender(account, sender)
     if known is None:
         raise ApiError(404, f"account {account!r} has no sender {sender!r}; see `longwave senders list`")
@@ -248,7 +248,12 @@ async def _changed(
     return await (show_sender(account, sender, shared) if sender else show(account, shared))
 
 
-async def _account(shared: Services, name: str) -> Account:
+async def find_account(shared: Services, name: str) -> Account:
+    """An account that the caller's key sees.
+
+    Raises:
+        ApiError: 404 there is none, 503 the accounts are not read yet.
+    """
     await shared.ready()
     account = shared.accounts.account(name)
     if account is None or not caller().sees(name):

@@ -400,6 +400,39 @@ class Applied(_Answer):
     carried_out: bool
 
 
+class Alert(_Answer):
+    """An alert to an account's people, and what became of it at each destination: `state` is held, waiting, sent,
+    failed, replaced or removed."""
+
+    id: str
+    account: str
+    about: str
+    subject: str
+    at: str
+    text: str
+    deliveries: list[JsonObject]
+
+
+class TestAlert(Alert):
+    """A test alert. `carried_out`: whether a worker has taken it."""
+
+    carried_out: bool
+
+
+class AlertList(_Answer):
+    """The last alerts of an account, the newest first."""
+
+    alerts: list[Alert]
+
+
+class WebhookSecret(_Answer):
+    """The secret that signs the webhooks of an account's alerts, and its number."""
+
+    account: str
+    webhook_secret: int
+    secret: str
+
+
 class AuditLog(_Answer):
     """Who did what, the newest first."""
 
@@ -459,6 +492,9 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain},
     ("put", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain, "202": Accepted},
     ("delete", "/v1/accounts/{account}/domains/{domain}"): {"200": Deleted, "202": Accepted},
+    ("get", "/v1/accounts/{account}/alerts"): {"200": AlertList},
+    ("post", "/v1/accounts/{account}/alerts/test"): {"200": TestAlert},
+    ("get", "/v1/accounts/{account}/alerts/secret"): {"200": WebhookSecret},
     ("get", "/v1/prices"): {"200": PriceLists},
     ("get", "/v1/prices/{name}"): {"200": PriceList},
     ("put", "/v1/prices/{name}"): {"200": PriceList, "202": Accepted},

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NUMBERS: Final = re.compile(r"/v1/(contacts/.*|inbox|unreachable.*|optouts/.*|campaigns/[^/]*/export)")
+_NUMBERS: Final = re.compile(
+    r"/v1/(contacts/.*|inbox|unreachable.*|optouts/.*|campaigns/[^/]*/export|accounts/[^/]*/alerts/secret)"
+)
 _CAMPAIGN: Final = re.compile(r"/v1/campaigns/([0-9a-hjkmnp-tv-z]{8})(/.*)?")
 _DIGITS: Final = re.compile(r"[0-9]{5,}")
 LONGEST: Final = 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,10 @@ AHEAD: Final = timedelta(days=731)
 DEEPEST: Final = 16
 """Levels of tables and arrays; a campaign has five."""
 _DEEP: Final = f"nested more than {DEEPEST} levels deep, so it is not a campaign"
+_KEY: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_DOTTED: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_KEY}[ \t]*\.[ \t]*){{{DEEPEST}}}", re.MULTILINE)
+"""A dotted key of more parts than `DEEPEST`. Looked for before the text is parsed: tomllib takes time in the square
+of a key's parts, hours for one that fills a body."""
 SPEC_BODY: JsonObject = {
     "requestBody": {
         "required": True,
@@ -114,10 +119,14 @@ def _inside(value: Any) -> Iterable[Any]:
 
 def _toml(raw: bytes) -> JsonObject:
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ApiError(422, f"not UTF-8 text (line {line}); save it as UTF-8") from error
+    if _DOTTED.search(text):
+        raise ApiError(422, _DEEP)
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The end is where the parser noticed; people look for a line.
         last = raw.rstrip().count(b"\n") + 1

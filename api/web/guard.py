@@ -5,7 +5,8 @@
 | the page's files, `/healthz`, `/readyz`, the description, signing in | none |
 | GET | scope `read` |
 | POST, PUT, DELETE | scope `operate`; a forecast, a sign-in link and signing out `read` |
-| `/v1/keys`, `/v1/audit`; changes of `/v1/accounts` and `/v1/prices` | scope `admin` |
+| `/v1/keys`, `/v1/audit`, the secret of an account's webhooks | scope `admin` |
+| changes of `/v1/accounts` and `/v1/prices`, a test of alerts | scope `admin` |
 
 Which accounts, campaigns and numbers a key sees is decided in the routes (`api.web.caller`). A key comes as
 `Authorization: Bearer …`, or in a browser as the session's cookie.
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from api.services import Services
 
 SIGN_IN: Final = "/v1/session"
-_ADMIN: Final = re.compile(r"/v1/(keys|audit)(/.*)?")
+_ADMIN: Final = re.compile(r"/v1/(keys|audit)(/.*)?|/v1/accounts/[^/]*/alerts/secret/?")
 _ADMIN_CHANGES: Final = re.compile(r"/v1/(accounts|prices)(/.*)?")
 _READS: Final = frozenset({("POST", "/v1/forecast"), ("DELETE", SIGN_IN), ("POST", "/v1/session/links")})
 """What changes nothing that others see."""

@@ -1,4 +1,4 @@
-"""`longwave accounts list | show | apply | set | remove`."""
+"""`longwave accounts list | show | apply | set | remove`, and its alerts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from adapters.terminal import note, say, to_json
+from adapters.terminal import FAILED, note, say, to_json
 from cli.accounts import changing
 from cli.accounts.changing import DryRun, Json, Settings, Suspend
 from cli.client import our_api
@@ -16,6 +16,8 @@ from cli.client import our_api
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 APPLY_SECONDS: Final = 1800.0
 """How long a large file may take."""
+TEST_SECONDS: Final = 60.0
+"""The API waits up to 25 for a test alert."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
 
 
@@ -80,6 +82,48 @@ def apply(
 def set_(name: Name, settings: Settings, suspend: Suspend = False, json: Json = False) -> None:
     """Set fields of an account, or make it."""
     changing.put(our_api(), f"/v1/accounts/{quote(name)}", settings, json, suspend=suspend)
+
+
+@app.command()
+def alerts(name: Name, size: Annotated[int, typer.Option("--size", min=1, max=200)] = 20, json: Json = False) -> None:
+    """Show the last alerts of an account, and what became of each."""
+    from cli.accounts.wording import alert_lines
+
+    answer = our_api().get(f"/v1/accounts/{quote(name)}/alerts", size=size)
+    if json:
+        say(to_json(answer))
+        return
+    for alert in answer["alerts"]:
+        for line in alert_lines(alert):
+            say(line)
+    if not answer["alerts"]:
+        note(f"account {name} had no alert in the last 30 days")
+
+
+@app.command("test-alert")
+def send_test_alert(name: Name, json: Json = False) -> None:
+    """Send a test alert to all who get the account's alerts, and say what became of it. The exit code is 1 where one
+    did not get it."""
+    from cli.accounts.wording import alert_lines
+
+    answer = our_api(TEST_SECONDS).send("POST", f"/v1/accounts/{quote(name)}/alerts/test")
+    if json:
+        say(to_json(answer))
+    elif not answer["carried_out"]:
+        note("accepted, not sent yet: no worker answered; see `longwave status`, then `longwave accounts alerts`")
+    else:
+        for line in alert_lines(answer):
+            say(line)
+    if any(delivery["state"] != "sent" for delivery in answer["deliveries"]) or not answer["carried_out"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command("alert-secret")
+def alert_secret(name: Name, json: Json = False) -> None:
+    """Show the secret that signs the webhooks of the account's alerts. `set NAME alerts.webhook_secret=2` makes
+    another."""
+    answer = our_api().get(f"/v1/accounts/{quote(name)}/alerts/secret")
+    say(to_json(answer) if json else answer["secret"])
 
 
 @app.command()

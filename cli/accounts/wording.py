@@ -74,6 +74,17 @@ def pool_line(pool: JsonObject) -> str:
     return f"{pool['kind']} links: {left} more messages{warning}"
 
 
+def alert_lines(alert: JsonObject) -> Iterator[str]:
+    """An alert, and a line for each destination."""
+    yield f"{alert['at'][:19].replace('T', ' ')}  {alert['text']}"
+    for delivery in alert["deliveries"]:
+        problem = f": {delivery['problem']}" if delivery["problem"] else ""
+        following = f", next at {delivery['next'][:19].replace('T', ' ')}" if delivery["next"] else ""
+        yield f"    {delivery['channel']:<8} {delivery['state']:<8} {delivery['to']}{problem}{following}"
+    if not alert["deliveries"]:
+        yield "    nobody was told: the account names nobody who gets its alerts"
+
+
 def price_lines(listed: JsonObject) -> Iterator[str]:
     """A price list, an entry a line."""
     note = "  (built in)" if listed["built_in"] else ""

@@ -32,7 +32,15 @@ def build() -> Dashboard:
     about = "Rate, errors and durations of each step, the ingress and the API, from Prometheus."
     made = dashboard("longwave-pipeline", "Longwave: pipeline", about)
     return assembled(
-        made, {"Now": _NOW, "Steps": _STEPS, "What comes in": _INGRESS, "API and page": _API, "Doors": _DOORS}
+        made,
+        {
+            "Now": _NOW,
+            "Steps": _STEPS,
+            "What comes in": _INGRESS,
+            "API and page": _API,
+            "Doors": _DOORS,
+            "Alerts to accounts": _ALERTS,
+        },
     )
 
 
@@ -234,5 +242,24 @@ _API = [
         {"{{route}}": p99("longwave_api_seconds", "route")},
         unit="s",
         width=12,
+    ),
+]
+
+_ALERTS = [
+    lines(
+        "Alerts in an hour",
+        "What accounts' people are told.",
+        {"{{about}}": in_an_hour("longwave_account_alerts_total", "about")},
+    ),
+    lines(
+        "Deliveries in an hour",
+        "What became of alerts at their destinations; again: an attempt that is repeated.",
+        {"{{channel}} {{result}}": in_an_hour("longwave_account_alert_deliveries_total", "channel, result")},
+    ),
+    lines(
+        "Oldest undelivered",
+        "How long the oldest alert has waited that could not be delivered yet.",
+        {"{{channel}}": "max by (channel) (longwave_account_alert_waiting_seconds)"},
+        unit="s",
     ),
 ]

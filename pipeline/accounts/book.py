@@ -16,13 +16,11 @@ from pipeline.accounts.lane_terms import is_active
 from pipeline.accounts.prices import PriceList, built_in, built_in_spec, compiled
 from pipeline.limits.rate import lane_share
 from pipeline.timing.quiet_hours import QuietHours, quiet_of
-from schemas.account import account_tag
 from schemas.accounts import (
     MICRO,
     AccountDocument,
     AccountSpec,
     AccountsRecord,
-    Caps,
     PriceListDocument,
     PriceListSpec,
     SenderDocument,
@@ -60,9 +58,8 @@ class Accounts:
         self._lists: dict[str, PriceListDocument] = {}
         self._domains: dict[str, DomainsDocument] = {}
         self._domain_owners: dict[str, str] = {}
-        self._named: dict[int, set[str]] = {}
-        self._capped: dict[int, set[str]] = {}
-        """These two by `account_tag`, those with caps again."""
+        self._highest = 0
+        """Of the accounts' numbers."""
         self.version = 0
         """Grows with every change, so that who derives something from the book knows when to do it again."""
 
@@ -191,19 +188,15 @@ class Accounts:
         lanes: int,
         aggregators: Mapping[str, bool],
         waiting: Sequence[WaitingCampaign] = (),
-        *,
-        is_local: bool = False,
     ) -> World:
         """What a change must fit; `waiting` are the campaigns of its account, the others as in `World`."""
         return World(
             lanes=lanes,
             aggregators=aggregators,
             price_lists=set(self._prices),
-            capped=self._capped,
-            named=self._named,
+            number=self._highest + 1,
             waiting=waiting,
             domain_owners=self._domain_owners,
-            is_local=is_local,
         )
 
     def take(self, record: AccountsRecord) -> str:
@@ -218,10 +211,6 @@ class Accounts:
         return ""
 
     def _name(self, name: str, account: Account | None) -> None:
-        has_caps = account is not None and account.spec.caps != Caps()
-        for tags, belongs in ((self._named, account is not None), (self._capped, has_caps)):
-            names = tags.setdefault(account_tag(name), set())
-            (names.add if belongs else names.discard)(name)
         before = self._accounts.get(name)
         for domain in before.spec.domains if before is not None else ():
             if self._domain_owners.get(domain) == name:
@@ -237,6 +226,7 @@ class Accounts:
         match record:
             case AccountDocument():
                 self._stored[record.account] = record
+                self._highest = max(self._highest, record.number)
                 account = None if record.removed else Account(record.account, record.parsed(), record)
                 self._name(record.account, account)
             case SenderDocument():

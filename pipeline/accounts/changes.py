@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from msgspec.structs import replace as changed
 from pydantic import ValidationError
 
-from pipeline.accounts.checks import problem_of
+from pipeline.accounts.checks import mail_problem, problem_of
 from pipeline.accounts.domains import domain_terms, follow_account
 from pipeline.accounts.holding import Holding, WaitingCampaign, World
 from pipeline.accounts.lane_terms import is_active, lane_terms, shares_of
 from pipeline.accounts.placing import lanes_of
 from pipeline.accounts.transitions import Effect, Hold, Transition, WriteTerms, answer_to, stale, wrong_fields
 from schemas.accounts import (
+    MOST_ACCOUNTS,
     AccountCommand,
     AccountDocument,
     AccountSpec,
@@ -52,9 +53,11 @@ def apply(held: Holding, command: AccountCommand, world: World) -> Transition:
             return refusal
     if not held.exists and all(change.sender for change in command.changes):
         return Transition("absent", f"there is no account {command.account}; make it first (`longwave accounts set`)")
+    if held.account is None and not world.number:
+        return Transition("wrong", f"there are {MOST_ACCOUNTS:,} accounts, with those that were removed: no more fit")
     revision = max(_generation(held) + 1, command.at)
     try:
-        after = _after(held, command, revision)
+        after = _after(held, command, revision, world.number)
     except ValidationError as error:
         return Transition("wrong", wrong_fields(error.title, error))
     if after == held:
@@ -92,8 +95,9 @@ def _judged(step: _Step) -> Transition:
     assert account is not None, "a command that leaves nothing is refused before"
     if not account.removed:
         living = {name: sender for name, sender in senders.items() if not sender.removed}
-        problem = problem_of(step.name, account.parsed(), living, step.world, step.command.at)
-        if problem:
+        spec, known = account.parsed(), step.before.account
+        problem = problem_of(step.name, spec, living, step.world, step.command.at)
+        if problem := problem or mail_problem(known.parsed() if known is not None else None, spec, step.world):
             return Transition("wrong", problem)
     stranded = _stranded(step)
     if stranded and not step.command.suspend:
@@ -124,7 +128,7 @@ def _refused_change(held: Holding, account: str, change: Change) -> Transition |
     return None if change.expected == (0 if stored is None else stored.revision) else stale(what, stored)
 
 
-def _after(held: Holding, command: AccountCommand, revision: int) -> Holding:
+def _after(held: Holding, command: AccountCommand, revision: int, number: int) -> Holding:
     """What would be stored, but for what follows from it.
 
     Raises:
@@ -133,7 +137,7 @@ def _after(held: Holding, command: AccountCommand, revision: int) -> Holding:
     account, senders = held.account, dict(held.senders)
     for change in command.changes:
         if not change.sender:
-            account = _account(account, change, command, revision)
+            account = _account(account, change, command, revision, number)
         else:
             senders[change.sender] = _sender(senders.get(change.sender), change, command, revision)
     if account is not None and account.removed:
@@ -142,7 +146,7 @@ def _after(held: Holding, command: AccountCommand, revision: int) -> Holding:
 
 
 def _account(
-    known: AccountDocument | None, change: Change, command: AccountCommand, revision: int
+    known: AccountDocument | None, change: Change, command: AccountCommand, revision: int, number: int
 ) -> AccountDocument:
     if change.spec is None:
         assert known is not None, "refused before"
@@ -153,6 +157,7 @@ def _account(
     turns = known is not None and is_active(known) != form["active"]
     return AccountDocument(
         account=command.account,
+        number=number if known is None else known.number,
         spec=form,
         revision=revision,
         generation=revision,

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pipeline.accounts.holding import NOBODY, World, quiet_reading, reaches_nobody
 from pipeline.accounts.placing import lanes_of
 from pipeline.timing.quiet_hours import quiet_of
-from schemas.account import account_tag
-from schemas.accounts import AccountSpec, Caps, SenderDocument
+from schemas.accounts import AccountSpec, SenderDocument
 from schemas.domains import is_local
 
 
@@ -18,10 +17,19 @@ def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocumen
         if problem := _sender_problem(spec, sender, world):
             return f"sender {sender.account}/{sender.sender}: {problem}"
     return (
-        _price_problem(spec, world)
-        or _caps_problem(name, spec, world)
-        or _domain_problem(name, spec, world)
-        or _quiet_problem(spec, senders, world, at)
+        _price_problem(spec, world) or _domain_problem(name, spec, world) or _quiet_problem(spec, senders, world, at)
+    )
+
+
+def mail_problem(known: AccountSpec | None, spec: AccountSpec, world: World) -> str:
+    """What is wrong with e-mail addresses that an account would have and did not have before (`known`); "" if nothing
+    is. One that it has already must not stand in the way of other changes."""
+    before = () if known is None else known.alerts.emails
+    if world.mails or set(spec.alerts.emails) <= set(before):
+        return ""
+    return (
+        "alerts.emails: this installation sends no e-mail, so nobody would be told; set [smtp] in longwave.toml and "
+        "start API and workers again, or take the addresses out"
     )
 
 
@@ -42,17 +50,6 @@ def _price_problem(spec: AccountSpec, world: World) -> str:
     if world.price_lists is None or spec.price_list == "default" or spec.price_list in world.price_lists:
         return ""
     return f"price_list: there is no price list {spec.price_list!r}; make it first (`longwave prices apply`)"
-
-
-def _caps_problem(name: str, spec: AccountSpec, world: World) -> str:
-    of_tag = (world.capped if spec.caps == Caps() else world.named).get(account_tag(name), ())
-    other = next((known for known in sorted(of_tag) if known != name), "")
-    if not other:
-        return ""
-    return (
-        f"accounts {name} and {other} cannot be told apart where caps are counted (their names have one tag): give "
-        "one of them another name, or take the caps away"
-    )
 
 
 def _domain_problem(name: str, spec: AccountSpec, world: World) -> str:

@@ -51,16 +51,16 @@ class World:
     """Those that are configured, and whether it is this installation's simulated one."""
     price_lists: Collection[str] | None = None
     """Names of the price lists that were made; None where that is not looked at."""
-    capped: Mapping[int, Collection[str]] = field(default_factory=dict)
-    """Accounts with caps by `account_tag`."""
-    named: Mapping[int, Collection[str]] = field(default_factory=dict)
-    """All accounts by `account_tag`."""
+    number: int = 1
+    """That of a new account, which no other has or had; 0: there is none left."""
     waiting: Sequence[WaitingCampaign] = ()
     """The account's campaigns that wait."""
     domain_owners: Mapping[str, str] = field(default_factory=dict)
     """Domain to the account whose it is."""
     is_local: bool = False
     """Whether nobody outside of this machine is meant to reach the ingress."""
+    mails: bool = True
+    """Whether the installation sends e-mails; True where that is not looked at."""
 
 
 def quiet_reading(

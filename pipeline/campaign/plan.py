@@ -18,7 +18,6 @@ from pipeline.limits.smart_sending import HOUR, identity_of
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.tz import instant
 from pipeline.timing.zones import Policy
-from schemas.account import account_tag
 from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender, Status
 from schemas.lane import LaneMessage, LaneSettings
 
@@ -114,11 +113,11 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
     if problems:
         raise PlanError(f"{problems[0].where}: {problems[0].what}")
     messages = tuple(
-        _message(document.id, index, spec, terms.site_name, template.text)
+        _message(document.id, index, spec, terms, template.text)
         for index, template in enumerate(templates)
         if template is not None
     )
-    caps = account_limits(account_tag(spec.account), terms.day_cap, terms.week_cap)
+    caps = account_limits(terms.account_number, terms.day_cap, terms.week_cap)
     local = LocalTime(spec.send_at, spec.if_passed) if spec.local_time and spec.send_at else None
     send_at = 0 if spec.send_at is None or local else instant(spec.send_at, terms.store_zone)
     return CampaignPlan(
@@ -155,7 +154,7 @@ def _fields(messages: Sequence[MessagePlan], carriers: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, CARRIER] if carriers else names))
 
 
-def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str, text: str) -> MessagePlan:
+def _message(campaign: str, index: int, spec: CampaignSpec, terms: Terms, text: str) -> MessagePlan:
     message = spec.messages[index]
     links = sorted(message.links)
     lane = LaneMessage(text=text, links=links)
@@ -163,6 +162,6 @@ def _message(campaign: str, index: int, spec: CampaignSpec, site_name: str, text
         lane=lane,
         renderer=compile_lane_message(lane),
         urls=tuple(str(message.links[name]) for name in links),
-        identity=identity_of(campaign, index, account_tag(spec.account)),
-        empty=empty_text_check(compile_template(message.text), site_name, spec.opt_out_language),
+        identity=identity_of(campaign, index, terms.account_number),
+        empty=empty_text_check(compile_template(message.text), terms.site_name, spec.opt_out_language),
     )

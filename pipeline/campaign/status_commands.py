@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
-from pipeline.campaign.suspension import released, where_to
+from pipeline.campaign.suspension import alert_again, alerting, released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
     Effect,
@@ -63,7 +63,7 @@ def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Ef
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
-        return (control(document, now),)
+        return (control(document, now), *alert_again(document, record.id))
     if record.action == "cancel" and document.status == "canceled":
         return (control(document, now), *withdraw(document, now))
     if record.action == "resolve":
@@ -172,12 +172,13 @@ def _pause(document: CampaignDocument, record: Command, now: int) -> Transition:
 def _resume(document: CampaignDocument, record: Command, now: int) -> Transition:
     if document.status == "suspended":
         holds = released(document.holds)
-        return _controlled(document, record, now, **where_to(holds), holds=holds)
+        resumed = _controlled(document, record, now, **where_to(holds), holds=holds)
+        return alerting(resumed, record.id, record.at)
     if not is_allowed("resume", document.status):
         return _refuse(document, record, now, f"campaign {document.id} is {document.status}, not paused")
     if document.resume_to == "processing":
         return _controlled(document, record, now, status="processing", resume_to=None, reason="")
-    return _controlled(document, record, now, **where_to(document.holds))
+    return alerting(_controlled(document, record, now, **where_to(document.holds)), record.id, record.at)
 
 
 def _cancel(document: CampaignDocument, record: Command, now: int) -> Transition:

@@ -30,6 +30,8 @@ class Installation:
 class Terms:
     """What holds for a campaign by its account and sender."""
 
+    account_number: int
+    """`AccountDocument.number`."""
     site_name: str
     store_zone: str
     senders: Sequence[LaunchedSender]
@@ -74,6 +76,7 @@ def terms_of(
     which change all the time."""
     spec = account.spec
     return Terms(
+        account_number=account.document.number,
         site_name=spec.site_name,
         store_zone=spec.store_zone,
         senders=[_launched(sender, install.lanes) for sender in senders],

@@ -11,6 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from pipeline.campaign.plan import Terms
+from schemas.alerts import Alert
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
 from schemas.chunk import Freeze, Release
 from schemas.reasons import Reason
@@ -104,7 +105,23 @@ class WriteFinish:
     at: int
 
 
-Effect = WriteControl | WriteFinish | StartFreeze | StartFanout | Withdraw | EmitStatuses | ReleaseReservations
+@dataclass(frozen=True, slots=True)
+class RaiseAlert:
+    """Tell the account's people. Its id is that of its cause, so that repeating it tells nobody twice."""
+
+    alert: Alert
+
+
+Effect = (
+    WriteControl
+    | WriteFinish
+    | StartFreeze
+    | StartFanout
+    | Withdraw
+    | EmitStatuses
+    | ReleaseReservations
+    | RaiseAlert
+)
 """Effects, carried out in order. Each may be repeated: after a crash the step gets its record again."""
 
 

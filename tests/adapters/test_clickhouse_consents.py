@@ -23,7 +23,7 @@ from adapters.clickhouse.consents import (
 )
 from adapters.clickhouse.statuses import StatusSink
 from pipeline.eligibility.optouts import OptOuts, reason_of
-from schemas.feedback import Consent, ConsentState, Conversation, ReplyKind, SentReply, consent_key
+from schemas.feedback import Consent, ConsentState, ReplyKind, SentReply, consent_key
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
@@ -154,8 +154,10 @@ def statuses(store: Store, state: str, message: int, ordinals: list[int]) -> Non
 
 def test_figures_of_replies_balance_and_count_nothing_twice(store: Store) -> None:
     talk = [
-        Conversation(number=FIRST, replies=[reply(8, "stopped"), reply(16, "started")], heard=[]),
-        Conversation(number=FIRST + 1, replies=[reply(9, "help"), reply(17, "auto")], heard=[]),
+        (FIRST, reply(8, "stopped")),
+        (FIRST, reply(16, "started")),
+        (FIRST + 1, reply(9, "help")),
+        (FIRST + 1, reply(17, "auto")),
     ]
     for _ in range(2):
         insert_replies(store, talk)

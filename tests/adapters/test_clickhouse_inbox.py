@@ -11,7 +11,7 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.consents import Placed, insert_consents, insert_replies
 from adapters.clickhouse.inbox import NEWEST, Line, Place, What, inbox, insert_texts
 from pipeline.feedback.inbound import closing_of, closing_of_readings, evidence_of, identity_of
-from schemas.feedback import Consent, ConsentState, Conversation, InboundText, Intent, SentReply, UnreadText
+from schemas.feedback import Consent, ConsentState, InboundText, Intent, SentReply, UnreadText
 from tests.adapters.clickhouse_store import NOW, migrated
 from tests.stack import Server
 
@@ -75,9 +75,9 @@ def store(clickhouse: Server) -> Iterator[Store]:
             write(store, TEXTS)
             insert_consents(store, [*OTHERS, *caused])
         replies = [answer(1, "m1", "Shop: bye")]
-        insert_replies(store, [Conversation(number=ANN, replies=replies, heard=[])])
+        insert_replies(store, [(ANN, reply) for reply in replies])
         # Another person's text may have the same id at another aggregator.
-        insert_replies(store, [Conversation(number=EVE, replies=[answer(2, "m2", "not Bob's")], heard=[])])
+        insert_replies(store, [(EVE, answer(2, "m2", "not Bob's"))])
         yield store
 
 
@@ -187,7 +187,7 @@ def test_a_confirmed_stop_is_a_change_before_its_row_has_come(clickhouse: Server
     with migrated(clickhouse) as store:
         write(store, TEXTS[:2])
         assert [line.state for line in inbox(store)[0]] == [None, None]
-        insert_replies(store, [Conversation(number=ANN, replies=[answer(1, "m1", "Shop: bye")], heard=[])])
+        insert_replies(store, [(ANN, answer(1, "m1", "Shop: bye"))])
         assert [(line.intent, line.state) for line in inbox(store)[0]] == [("help", None), ("stop", "out")]
 
 

@@ -16,7 +16,7 @@ from adapters.clickhouse.statuses import StatusSink, insert_campaigns
 from adapters.clickhouse.unreachable import Forgotten, forget_unreachable, insert_unreachable, listed
 from pipeline.feedback.inbound import evidence_of, identity_of
 from schemas.campaign import CampaignDocument
-from schemas.feedback import Consent, Conversation, InboundText, SentReply, Unreachable
+from schemas.feedback import Consent, InboundText, SentReply, Unreachable
 from schemas.status import StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, add_contacts, migrated, typed
 from tests.stack import Server
@@ -54,7 +54,7 @@ def store(clickhouse: Server) -> Iterator[Store]:
             kind="auto", campaign="4f7k2q9z", message=0, ordinal=0, lane=0, account="shop", sender="main",
             text="Shop", segments=1, price=1, at=NOW, due=NOW, offset=0, cause="hello",
         )  # fmt: skip
-        insert_replies(store, [Conversation(number=ANN, replies=[reply], heard=[])])
+        insert_replies(store, [(ANN, reply)])
         out = Consent(number=ANN, account="shop", state="out", at=NOW, source="api", evidence="phoned")
         insert_consents(store, [Placed(0, 1, NOW, out)])
         insert_unreachable(store, [Placed(0, 4, NOW, landline(ANN)), Placed(0, 5, NOW, landline(BOB))])

@@ -11,7 +11,16 @@ from adapters.settings import Settings
 from pipeline.accounts.diff import Author, commands
 from pipeline.accounts.file import read_accounts
 from schemas import topics
-from schemas.accounts import ACCOUNT_COMMANDS, ACCOUNTS, AccountCommand, Answers, Change
+from schemas.accounts import (
+    ACCOUNT_COMMANDS,
+    ACCOUNTS,
+    MOST_ACCOUNTS,
+    AccountCommand,
+    AccountDocument,
+    Answers,
+    Change,
+    Numbers,
+)
 from schemas.lane import LANES, SenderTerms
 from schemas.wire import DecodeError, encode
 from tests.account_step import StepInMemory
@@ -78,7 +87,7 @@ def test_a_worker_that_dies_again_and_again_leaves_the_same() -> None:
 def test_the_answer_is_written_after_all_that_it_is_about() -> None:
     step = StepInMemory(Settings())
     step.apply({"accounts": {"demo": {"senders": {"main": NUMBER}}}})
-    assert [key for key, _ in step.table.changelog] == [b"demo/main", b"demo", b"answers:demo"]
+    assert [key for key, _ in step.table.changelog] == [b"numbers:0", b"demo/main", b"demo", b"answers:demo"]
 
 
 def test_lanes_are_told_by_partition() -> None:
@@ -119,3 +128,52 @@ def test_ten_thousand_senders_are_added_by_few_commands() -> None:
     account = step.book.account("big")
     assert account is not None
     assert sum(rate for _, _, rate in account.document.shares) == 30_000 * 1_000_000
+
+
+def numbers_of(step: StepInMemory) -> dict[str, int]:
+    """The numbers of the accounts, with those that were removed."""
+    stored = [ACCOUNTS.decode(value) for value in step.table.values()]
+    return {record.account: record.number for record in stored if isinstance(record, AccountDocument)}
+
+
+def test_no_two_accounts_have_one_number_in_any_partition_and_each_keeps_its_own() -> None:
+    settings = Settings()
+    steps = [StepInMemory(settings, partition=partition) for partition in range(settings.kafka.partitions)]
+    for nth in range(400):
+        steps[nth % 3 * 2].apply({"accounts": {f"shop{nth}": {"caps": {"day": 1}}}}, at=nth + 1)
+    given = [number for step in steps for number in numbers_of(step).values()]
+    assert len(given) == len(set(given)) == 400
+    assert min(given) >= 1
+    before = numbers_of(steps[0])
+    removal = Change(sender="", spec=None, expected=1)
+    steps[0].take(encode(AccountCommand(id="r", account="shop0", at=1000, by="test", changes=[removal])))
+    steps[0].apply({"accounts": {"shop0": {"site_name": "Back"}, "shop3": {"site_name": "New"}}}, at=1001)
+    assert numbers_of(steps[0]) == before, "it came back as the one that it was"
+
+
+def test_a_number_whose_account_was_not_written_is_nobody_elses() -> None:
+    step = StepInMemory(Settings())
+    step.apply({"accounts": {"first": {}, "second": {}}})
+    for key in [b"second", b"answers:second"]:  # the worker died before it wrote these
+        step.table.pop(key)
+    lost = step.commands[-1]
+    step.apply({"accounts": {"third": {}}}, at=2)
+    step.take(lost)
+    numbers = numbers_of(step)
+    assert len(set(numbers.values())) == 3
+
+
+def test_when_no_number_is_left_a_new_account_is_refused_and_others_change() -> None:
+    settings = Settings()
+    step = StepInMemory(settings)
+    step.apply({"accounts": {"first": {}}})
+    most = -(-MOST_ACCOUNTS // settings.kafka.partitions)
+    step.table[b"numbers:0"] = encode(Numbers(partition=0, given=most))
+    step.apply({"accounts": {"first": {"site_name": "Still"}, "late": {}}}, at=2)
+    assert numbers_of(step) == {"first": 1}
+    answers = ACCOUNTS.decode(step.table[b"answers:late"])
+    assert isinstance(answers, Answers)
+    assert "no more fit" in answers.answers[-1].error
+    account = step.book.account("first")
+    assert account is not None
+    assert account.spec.site_name == "Still"

@@ -14,6 +14,7 @@ import orjson
 from fastapi import FastAPI
 
 from adapters.health.state import Health
+from adapters.kafka.alerts import AlertsView
 from adapters.settings import Settings
 from api.keys import Keys
 from api.server import create_app
@@ -121,6 +122,7 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         fake,
         fake.accounts.book,
         fake.accounts.view,
+        read_alerts(settings),
         figures,
         kafka,
         Health("api"),
@@ -133,6 +135,13 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         loading,  # type: ignore[arg-type]
     )
     return app
+
+
+def read_alerts(settings: Settings) -> AlertsView:
+    """The alerts of all accounts, of which there are none, as they are read from Kafka."""
+    alerts = AlertsView(settings.kafka)
+    alerts._view.ready.set()
+    return alerts
 
 
 def known_keys(settings: Settings, *known: ApiKey) -> Keys:

@@ -25,6 +25,7 @@ def priced(other: str = "", **countries: str) -> PriceList:
 
 MAIN = LaunchedSender(sender="main", country="US", lanes=[4, 2], rate=100.0)
 TERMS = Terms(
+    account_number=7,
     site_name="Harbor & Pine",
     store_zone="America/New_York",
     senders=[MAIN],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sharing import SCRIPTED_STAGE, SHARED_STAGE, shared
+from tests.stack import free_ports
 from tests.trouble.scene import AUTO, HELP, QUIET, SETTINGS, Scene, scene
 
 SHARED_SETTINGS = f"""
@@ -41,11 +42,23 @@ auto = "{AUTO}"
 help = "{HELP}"
 per_hour = 3
 """
+ALERTED = """
+[accounts.alerted]
+site_name = "Harbor & Pine"
+[accounts.alerted.senders.main]
+number = "+18885550103"
+segments_per_second = 20
+[accounts.alerted.senders.other]
+number = "+18885550104"
+"""
+"""An account whose campaign can be suspended while it has a sender left for alerts."""
 
 
 @pytest.fixture(scope="module")
 def scripted_stage(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Whoever takes it says how its aggregator behaves (`Scene.scripted`)."""
     folder = tmp_path_factory.mktemp("scripted")
-    actual: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET, changes=SCRIPTED_SETTINGS))
+    mail = f'smtp.host = "127.0.0.1"\nsmtp.port = {free_ports(1)[0]}\nsmtp.security = "none"\n'
+    changes = f"{mail}{SCRIPTED_SETTINGS}{ALERTED}"
+    actual: Scene = shared(SCRIPTED_STAGE, lambda: scene(folder, QUIET, changes=changes))
     return actual

@@ -28,6 +28,8 @@ READERS = {
     topics.INBOUND.name: "inbound",
     topics.OPTOUTS.name: "writer-consents",
     topics.REPLIES.name: "writer-replies",
+    topics.ALERTS.name: "alerts",
+    topics.ALERT_DELIVERIES.name: "writer-alerts",
 }
 """Every topic that a step reads, and the step that gives up on what it cannot read there."""
 GARBAGE = b"\xff\x00 not a record"
@@ -131,7 +133,12 @@ def poisoned(stage: Scene, topic: str, campaign: str, value: bytes) -> str:
     """Put `value` where the campaign's own records go; the origin that its dead letter must name."""
     # In a compacted topic a key stands for somebody: a campaign that nobody made, a number that nobody has.
     nobody = b"999999999999999"
-    keys = {topics.CAMPAIGNS.name: b"zzzzzzzz", topics.OPTOUTS.name: nobody, topics.REPLIES.name: nobody}
+    keys = {
+        topics.CAMPAIGNS.name: b"zzzzzzzz",
+        topics.OPTOUTS.name: nobody,
+        topics.REPLIES.name: nobody,
+        topics.ALERT_DELIVERIES.name: b"nobody/alert",
+    }
     key = keys.get(topic, campaign.encode())
     explicit = topic in (topics.LANES.name, topics.RECIPIENTS.name)
     partition, offset = stage.produce(topic, value, key=key, partition=0 if explicit else -1)

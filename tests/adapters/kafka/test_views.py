@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,9 +155,13 @@ async def _until_current(view: View, within_ms: int) -> None:
             await view.changed(0.1)
 
 
-async def test_of_several_claims_to_be_the_first_key_the_log_says_which_holds(kafka: Server) -> None:
+async def test_of_several_claims_to_be_the_first_key_the_log_says_which_holds(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(KEYS, name="keys-that-are-claimed")
+    monkeypatch.setattr("schemas.topics.KEYS", own)
     settings = Kafka(bootstrap=kafka.address, partitions=PARTITIONS)
-    topics.ensure(settings, [KEYS])
+    topics.ensure(settings, [own])
     producer = Sender(settings, lambda _: None)
     processes = [KeyView(settings) for _ in range(4)]
     for view in processes:

@@ -81,6 +81,18 @@ def test_what_is_deep_or_garbage_is_refused_in_words(raw: bytes, toml: bool) -> 
     assert refusal(raw, toml=toml)
 
 
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", TOML + b"\n  ", b"[", b"[[", b"x = {", b"x = {y = 1, "])
+@pytest.mark.parametrize("key", [b"a", b'"a b"', b"'.'"])
+def test_a_dotted_key_that_fills_a_body_is_refused_without_hours_of_parsing(before: bytes, key: bytes) -> None:
+    assert "nested more than" in refusal(before + b" . ".join([key] * 300_000) + b" = 1", toml=True)
+
+
+def test_dots_in_a_text_are_no_dotted_key() -> None:
+    dots = ".".join("abcdefghijklmnopqrstuvwxyz")
+    text = f'name = "{dots}"\naudience.lists = ["a"]\ntags = ["{dots}"]\nmessages = [{{ text = "{dots}" }}]'
+    assert parse(text.encode(), toml=True).name == dots
+
+
 def test_a_good_one_passes_and_is_read_back_as_it_is() -> None:
     for raw, toml in ((orjson.dumps(GOOD), False), (TOML, True), (b"\xef\xbb\xbf" + TOML, True)):
         spec = parse(raw, toml=toml)

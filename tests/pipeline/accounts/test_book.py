@@ -62,6 +62,8 @@ def test_without_a_list_of_its_own_the_built_in_prices_hold() -> None:
     assert accounts.using_prices("default") == ["demo"]
 
 
-def test_the_world_of_a_change_knows_whose_caps_are_counted() -> None:
-    world = book().world(8, WORLD.aggregators)
-    assert list(world.capped.values()) == list(world.named.values()) == [{"demo"}]
+def test_the_world_of_a_change_has_a_number_that_no_account_has() -> None:
+    accounts = book()
+    known = accounts.account("demo")
+    assert known is not None
+    assert accounts.world(8, WORLD.aggregators).number == known.document.number + 1

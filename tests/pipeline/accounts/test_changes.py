@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -145,6 +146,21 @@ def test_no_quiet_hours_only_where_nobody_is_behind_the_aggregator() -> None:
     real = command(change("main", seen["main"], aggregator="far"), id="y", at=AT + 2)
     assert apply(SHOP, real, WORLD).verdict == "done"
     assert "quiet_reading" in apply(silent, real, WORLD).error
+
+
+def test_e_mail_addresses_are_refused_where_nobody_sends_mail_unless_they_are_there_already() -> None:
+    mute = replace(WORLD, mails=False)
+    mails = {"emails": ["ann@shop.example"]}
+    refused = apply(Holding(), command(change(alerts=mails)), mute)
+    assert refused.verdict == "wrong"
+    assert "[smtp]" in refused.error
+    known = held(command(change(alerts=mails)))
+    seen = revisions(known)[""]
+    other = apply(known, command(change(expected=seen, alerts=mails, site_name="Shop"), id="c2"), mute)
+    assert other.verdict == "done"
+    more = {"emails": ["ann@shop.example", "bob@shop.example"]}
+    assert apply(known, command(change(expected=seen, alerts=more), id="c3"), mute).verdict == "wrong"
+    assert apply(known, command(change("main"), id="c4"), mute).verdict == "done"
 
 
 def test_what_campaigns_wait_on_is_not_taken_away() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from itertools import count
 from typing import Any
 
 import pytest
 
 from pipeline.accounts.diff import Author, book_of, commands, differences, outcome_of, preview
 from pipeline.accounts.file import WrongFile, read_accounts
-from schemas.account import account_tag
 from schemas.accounts import AccountCommand, PriceCommand
 from tests.accounts import book
 from tests.pipeline.accounts.making import AT, WORLD
@@ -124,24 +122,3 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(WrongFile) as caught:
         read("[accounts.a]\ncolor = 1\n[accounts.b]\ncolor = 1\n[accounts.b.senders.s]\nnumber = '1'")
     assert len(caught.value.fields) == 3
-
-
-def namesakes() -> tuple[str, str]:
-    """Two names of one tag."""
-    seen: dict[int, str] = {}
-    for nth in count():
-        name = f"shop-{nth}"
-        other = seen.setdefault(account_tag(name), name)
-        if other != name:
-            return other, name
-    raise AssertionError
-
-
-def test_accounts_of_one_tag_are_refused_where_caps_would_count_both() -> None:
-    first, second = namesakes()
-    assert book(f"[accounts.{first}]\n[accounts.{second}]").names() == sorted((first, second))
-    for capped in (first, second):
-        texts = [f"[accounts.{name}]\n" + "caps = { week = 3 }\n" * (name == capped) for name in (first, second)]
-        _, refused = book_of(read("".join(texts)), 8, {"local": True}, AT)
-        assert len(refused) == 1
-        assert "cannot be told apart" in refused[0]

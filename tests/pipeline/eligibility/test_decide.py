@@ -22,7 +22,6 @@ from pipeline.eligibility.optouts import OptOuts
 from pipeline.limits.caps import Limit, account_limits
 from pipeline.limits.smart_sending import Spacing, check_and_reserve, identity_of, read_blocker
 from pipeline.timing.quiet_hours import QuietHours
-from schemas.account import account_tag
 from schemas.accounts import PriceListSpec
 from schemas.chunk import RecipientChunk
 from schemas.feedback import Consent
@@ -249,7 +248,7 @@ def _given(applies: set[Reason], monkeypatch: pytest.MonkeyPatch) -> str:
     prices = priced(FR="0.08") if Reason.NO_PRICE in applies else TERMS.prices
     terms = replace(TERMS, site_name="", max_segments=1, unknown_zone="skip", prices=prices)
     made = compile_plan(document(text="{first_name}", smart_sending_hours=window), terms)
-    tag = account_tag(made.spec.account)
+    tag = TERMS.account_number
     if Reason.ACCOUNT_CAP in applies:
         made = replace(made, caps=account_limits(tag, 1, None))
     legal = [Limit(Reason.LEGAL_CAP, 1, DAY)] if Reason.LEGAL_CAP in applies else []

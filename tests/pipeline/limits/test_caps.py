@@ -27,7 +27,6 @@ from pipeline.limits.smart_sending import (
 )
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.quiet_rules import Cap
-from schemas.account import TAGS, account_tag
 from schemas.chunk import RecipientChunk
 from schemas.lane import Work
 from schemas.status import StatusGroup
@@ -243,12 +242,6 @@ def test_an_accounts_own_cap_counts_its_own_messages_and_the_law_is_named_before
     }
     others = compile_plan(
         document(id=ID, smart_sending_hours=0, launched=NOON, account="other"),
-        replace(TERMS, quiet=QuietHours("cautious"), day_cap=1),
+        replace(TERMS, account_number=8, quiet=QuietHours("cautious"), day_cap=1),
     )
     assert outcome(others, table)[0][0].ordinals == [2]
-
-
-def test_tags_fit_into_their_bits_and_none_is_that_of_an_unknown_account() -> None:
-    tags = {account_tag(f"account-{nth}") for nth in range(2000)}
-    assert all(0 < tag <= TAGS for tag in tags)
-    assert len(tags) > 1950

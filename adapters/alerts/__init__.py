@@ -1,0 +1,1 @@
+"""What delivers alerts to people: mail and webhooks. An attempt never raises for what the other side does."""
