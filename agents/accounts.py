@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output
 from agents.story import log_account_change
 from pipeline.accounts import changes, price_changes
-from pipeline.accounts.domains import behind, domain_terms, take_report
+from pipeline.accounts.domains import behind, domain_terms, nearly_used_alerts, take_report
 from pipeline.accounts.holding import Holding, World, waiting_of
 from pipeline.accounts.transitions import Effect, Transition, WriteTerms, answered
 from schemas import topics
@@ -36,6 +37,8 @@ from schemas.accounts import (
 )
 from schemas.domains import DomainsDocument, DomainUse
 from schemas.wire import encode
+
+log = logging.getLogger(__name__)
 
 
 class AccountsStep:
@@ -99,7 +102,11 @@ class AccountsStep:
             for lane, term in domain_terms(reported.document, account, record.at)
             if lane in waiting
         ]
-        return Emissions(terms, [lambda: self._table.settled([key.encode()])])
+        alerts = nearly_used_alerts(reported, account, record.at)
+        for alert in alerts:
+            log.warning("%s", alert.text, extra={"account": record.account})
+        outputs = [*terms, *(output(topics.ALERTS, alert, alert.account) for alert in alerts)]
+        return Emissions(outputs, [lambda: self._table.settled([key.encode()])])
 
     def _held(self, account: str) -> Holding:
         document = self._stored(account)

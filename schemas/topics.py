@@ -32,8 +32,8 @@ ACCOUNT_COMMANDS = Topic(
 )
 ACCOUNTS = Topic(
     "accounts",
-    "account, ACCOUNT/SENDER, prices:NAME, domains:ACCOUNT, answers:SUBJECT or numbers:PARTITION, in the partition of "
-    "its commands",
+    "account, ACCOUNT/SENDER, prices:NAME, domains:ACCOUNT, answers:SUBJECT or numbers:PARTITION, in the partition "
+    "of its commands",
     "each account's, sender's and price list's document, what was used of domains, and answers to the last commands",
     config=_COMPACT,
 )

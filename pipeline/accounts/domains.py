@@ -15,6 +15,7 @@ from msgspec.structs import replace as changed
 
 from pipeline.content.outgoing import LinkBases, on_domain
 from schemas.accounts import AccountDocument, AccountSpec
+from schemas.alerts import Alert, alert_id
 from schemas.domains import KINDS, Allotment, DomainKind, DomainsDocument, DomainUse, LaneUse
 from schemas.lane import DomainLimit, DomainTerms
 from schemas.reasons import Reason, written
@@ -125,6 +126,31 @@ def take_report(known: DomainsDocument, account: AccountDocument, report: Domain
         document = changed(divided, revision=known.revision + 1)
     crossings, crossed = _crossings(document, spec, is_again=before == use)
     return Reported(changed(document, crossings=crossings), crossed)
+
+
+def nearly_used_alerts(reported: Reported, account: AccountDocument, at: int) -> list[Alert]:
+    """What the account's people should know, once for each crossing; `at` in ms."""
+    alerts = []
+    for kind, number in reported.crossed.items():
+        pool = pool_of(account.parsed(), reported.document, kind)
+        if pool is None or pool.limit is None or pool.left is None:
+            continue
+        text = (
+            f"The domains for {IN_WORDS[kind]} of {account.account} are nearly used up: {pool.left:,} of "
+            f"{pool.limit:,} messages are left. When none is left, campaigns with such links wait; no recipient is "
+            f"lost. Add a domain or raise a limit: longwave domains add {account.account} DOMAIN"
+        )
+        alerts.append(
+            Alert(
+                id=alert_id("domains_nearly_used", account.account, kind, number),
+                account=account.account,
+                about="domains_nearly_used",
+                subject=kind,
+                at=at,
+                text=text,
+            )
+        )
+    return alerts
 
 
 def _crossings(

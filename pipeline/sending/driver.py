@@ -154,8 +154,8 @@ class LaneDriver(Generic[T]):
 
     @property
     def suspended(self) -> int:
-        """Campaigns that this lane suspends, as of the last look."""
-        return sum(outage.suspended for outage in self.outages.values()) + self.shortage.suspended
+        """Campaigns that this lane suspends because of an aggregator, as of the last look."""
+        return sum(outage.suspended for outage in self.outages.values())
 
     def backlog(self, now: int) -> Backlog:
         """What waits at `now` (ms). Nothing is late by this worker while the lane is not its own."""

@@ -57,6 +57,20 @@ class Reporting:
         return reports
 
 
+def least_left(state: LaneState) -> dict[DomainKind, float]:
+    """By kind: the fraction that is left of what an account's domains may carry here together, of the account that
+    has least left. Accounts with a domain without a limit do not count."""
+    least: dict[DomainKind, float] = {}
+    for terms in state.domains.values():
+        for kind in terms.required:
+            limits = [limit for limit in terms.domains if limit.use == kind]
+            total = sum(limit.messages or 0 for limit in limits)
+            if total and all(limit.messages is not None for limit in limits):
+                left = sum(state.domain_counts.left(terms, limit) or 0 for limit in limits)
+                least[kind] = min(least.get(kind, 1.0), left / total)
+    return least
+
+
 def _is_due(last: LaneUse, use: LaneUse, terms: DomainTerms, seconds: float) -> bool:
     if (last.revision, last.starved) != (use.revision, use.starved):
         return True

@@ -48,14 +48,14 @@ def test_a_used_up_pool_holds_who_needs_it_and_nobody_else() -> None:
     assert carried(made) == counted(made) == {GO: 10}
     assert holds(made) == [(A, True, "domains_used_up:short links of demo")]
     assert made.documents[A].status == "suspended"
-    assert made.owners[0].driver.suspended == 1
+    assert made.owners[0].driver.shortage.suspended == 1
     assert made.owners[0].driver.backlog(made.ms).late == 0.0, "no machine makes it late"
     made.add(domain_terms((GO, "short", 10), (TO, "short", 100), revision=2))
     made.run(3.0)
     assert len(made.got(campaign=A)) == 30
     assert carried(made) == counted(made) == {GO: 10, TO: 20}
     assert holds(made)[1:] == [(A, False, "")]
-    assert (made.documents[A].status, made.owners[0].driver.suspended) == ("sending", 0)
+    assert (made.documents[A].status, made.owners[0].driver.shortage.suspended) == ("sending", 0)
 
 
 def test_a_message_needs_a_domain_of_each_kind_that_it_has_links_of() -> None:
