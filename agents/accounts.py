@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output
 from agents.story import log_account_change
 from pipeline.accounts import changes, price_changes
+from pipeline.accounts.domains import behind, domain_terms, nearly_used_alerts, take_report
 from pipeline.accounts.holding import Holding, World, waiting_of
 from pipeline.accounts.transitions import Effect, Transition, WriteTerms, answered
 from schemas import topics
@@ -19,6 +21,7 @@ from schemas.accounts import (
     MOST_ACCOUNTS,
     AccountCommand,
     AccountDocument,
+    AccountsInput,
     AccountsRecord,
     Answers,
     Numbers,
@@ -26,12 +29,16 @@ from schemas.accounts import (
     PriceListDocument,
     SenderDocument,
     answers_key,
+    domains_key,
     key_of,
     numbers_key,
     prices_key,
     sender_key,
 )
+from schemas.domains import DomainsDocument, DomainUse
 from schemas.wire import encode
+
+log = logging.getLogger(__name__)
 
 
 class AccountsStep:
@@ -42,7 +49,9 @@ class AccountsStep:
         self._context = context
         self._table = table
 
-    def handle(self, record: AccountCommand | PriceCommand, event: Event) -> Emissions:
+    def handle(self, record: AccountsInput, event: Event) -> Emissions:
+        if isinstance(record, DomainUse):
+            return self._reported(record)
         if isinstance(record, AccountCommand):
             held = self._held(record.account)
             partition = event.message.partition
@@ -77,11 +86,35 @@ class AccountsStep:
         outputs = [_output(effect) for effect in transition.effects]
         return Emissions(outputs, [lambda: self._table.settled(keys)])
 
+    def _reported(self, record: DomainUse) -> Emissions:
+        """A lane has told what it has used of an account's domains."""
+        account, key = self._stored(record.account), domains_key(record.account)
+        known = self._stored(key)
+        if not isinstance(account, AccountDocument) or not isinstance(known, DomainsDocument):
+            return Emissions([], [])
+        reported = take_report(known, account, record)
+        if reported.document != known:
+            self._table[key.encode()] = encode(reported.document)
+        # Repeated until each lane has said that it goes by them: whoever wrote them may have died before.
+        waiting = behind(reported.document)
+        terms = [
+            output(topics.LANES, term, partition=lane)
+            for lane, term in domain_terms(reported.document, account, record.at)
+            if lane in waiting
+        ]
+        alerts = nearly_used_alerts(reported, account, record.at)
+        for alert in alerts:
+            log.warning("%s", alert.text, extra={"account": record.account})
+        outputs = [*terms, *(output(topics.ALERTS, alert, alert.account) for alert in alerts)]
+        return Emissions(outputs, [lambda: self._table.settled([key.encode()])])
+
     def _held(self, account: str) -> Holding:
         document = self._stored(account)
         assert document is None or isinstance(document, AccountDocument), "its key says so"
         senders = {sender.sender: sender for sender in self._senders(account)}
-        return Holding(document, senders, self._answers(account))
+        domains = self._stored(domains_key(account))
+        assert domains is None or isinstance(domains, DomainsDocument), "its key says so"
+        return Holding(document, senders, self._answers(account), domains)
 
     def _senders(self, account: str) -> Iterator[SenderDocument]:
         for _, value in self._table.starting_with(sender_key(account, "").encode()):
@@ -108,8 +141,13 @@ class AccountsStep:
         waiting = waiting_of(account, self._context.campaigns.all())
         # Price lists are not looked at: they come by other partitions, and what the API has seen may be new here.
         world = self._context.accounts.world(settings.kafka.lanes, settings.simulated(), waiting)
-        number = _number(numbers_given, partition, settings.kafka.partitions)
-        return replace(world, price_lists=None, number=number, mails=settings.smtp.is_on)
+        return replace(
+            world,
+            price_lists=None,
+            number=_number(numbers_given, partition, settings.kafka.partitions),
+            mails=settings.smtp.is_on,
+            is_local=not settings.ingress.is_reached_from_outside(),
+        )
 
 
 def _number(given: int, partition: int, partitions: int) -> int:

@@ -8,6 +8,7 @@ from agents.faust_port import Event
 from agents.guards.durable import AckedTable
 from agents.runner import Emissions, Output, output
 from agents.story import log_change
+from pipeline.accounts.domains import domain_terms
 from pipeline.accounts.lane_terms import lane_terms
 from pipeline.audience.fanout import ranges
 from pipeline.campaign.fitness import unfit_sender
@@ -31,8 +32,11 @@ from pipeline.limits.reservations import routed
 from pipeline.sending.unknown.policy import unsupported
 from schemas import topics
 from schemas.campaign import CAMPAIGNS, CampaignDocument, CampaignSpec, CommandsRecord
-from schemas.lane import Control, Finish
+from schemas.lane import AccountTerms, Control, DomainTerms, Finish, SenderTerms
 from schemas.wire import encode
+
+LaneTerms = tuple[int, AccountTerms | SenderTerms | DomainTerms]
+"""A lane, and what it must know."""
 
 
 class Coordinator:
@@ -130,8 +134,8 @@ class Coordinator:
         senders = [known[of.sender] for of in document.senders if of.sender in known]
         if account is None:
             return []
-        return [
-            output(topics.LANES, record, partition=lane)
-            for lane, record in lane_terms(account.document, senders, lanes, effect.at)
-            if lane in effect.lanes
-        ]
+        terms: list[LaneTerms] = [*lane_terms(account.document, senders, lanes, effect.at)]
+        domains = self._context.accounts.domains(name)
+        if domains is not None:
+            terms += domain_terms(domains, account.document, effect.at)
+        return [output(topics.LANES, record, partition=lane) for lane, record in terms if lane in effect.lanes]

@@ -101,7 +101,7 @@ class Fanout:
         for first in range(0, recipients, PAGE):
             page = self._store.page(plan.campaign, plan.launch_revision, first, first + PAGE)
             for message in plan.messages:
-                segments = message.renderer.segments(page.fields, len(page), plan.link_base)
+                segments = message.renderer.segments(page.fields, len(page), plan.links)
                 most.add(page.countries, page.country, page.fields, segments)
         return Bound(
             billing=cost.billing,

@@ -25,6 +25,7 @@ from api.routes import audit as routes_audit
 from api.routes import balance as routes_balance
 from api.routes import changing as routes_changing
 from api.routes import contacts as routes_contacts
+from api.routes import domains as routes_domains
 from api.routes import forecast as routes_forecast
 from api.routes import health as routes_health
 from api.routes import inbox as routes_inbox
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_session.router)
     app.include_router(routes_accounts.router)
     app.include_router(routes_balance.router)
+    app.include_router(routes_domains.router)
     app.include_router(routes_alerts.router)
     app.include_router(routes_prices.router)
     app.include_router(routes_keys.router)

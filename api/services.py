@@ -86,7 +86,8 @@ class Services:
     def world(self, waiting: Sequence[WaitingCampaign] = ()) -> World:
         """What a change of an account must fit; `waiting` are its campaigns."""
         world = self.accounts.world(self.settings.kafka.lanes, self.settings.simulated(), waiting)
-        return replace(world, mails=self.settings.smtp.is_on)
+        is_local = not self.settings.ingress.is_reached_from_outside()
+        return replace(world, mails=self.settings.smtp.is_on, is_local=is_local)
 
     @property
     def loaded(self) -> bool:

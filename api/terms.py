@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.clock import now_ms
 from adapters.settings import Settings
 from pipeline.accounts.book import Accounts, quiet_hours
+from pipeline.accounts.domains import pools_of
 from pipeline.campaign.fitness import unfit_sender
 from pipeline.campaign.terms import Installation, Terms, terms_of
 from schemas.campaign import CampaignSpec
@@ -40,4 +41,5 @@ def terms_in(installed: Installed, spec: CampaignSpec) -> Terms:
     senders = [accounts.senders(spec.account)[sender] for sender in spec.senders]
     quiet = quiet_hours(accounts, spec.account, settings.simulated(), now_ms())
     installation = Installation(settings.kafka.lanes, settings.ingress.url)
-    return terms_of(account, senders, accounts.prices_of(spec.account), installation, quiet)
+    terms = terms_of(account, senders, accounts.prices_of(spec.account), installation, quiet)
+    return replace(terms, pools=pools_of(account.spec, accounts.domains(spec.account)))

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "campaign": Entry("cli.campaign.commands:app", "Create, review, launch, control and export campaigns."),
     "accounts": Entry("cli.accounts.commands:app", "Accounts: list, show, apply a file, set, remove."),
     "senders": Entry("cli.accounts.senders:app", "Senders of an account: list, show, set, remove."),
+    "domains": Entry("cli.accounts.domains:app", "Domains of an account's links: list, add, set, remove."),
     "prices": Entry("cli.accounts.prices:app", "Price lists: show, apply a file."),
     "balance": Entry("cli.balance:app", "Money of an account: show, top up, statement, invoice."),
     "keys": Entry("cli.keys:app", "Keys of the API: list, create, rotate, revoke; who did what."),

@@ -2,9 +2,9 @@
 them.
 
 Topic `accounts` is compacted and holds everything by key: an account under its name, a sender under ACCOUNT/SENDER, a
-price list under prices:NAME, under answers:SUBJECT what became of the last commands about an account or a price list,
-and under numbers:PARTITION the number of the next new account there. All records of an account are in one partition,
-that of its commands.
+price list under prices:NAME, under domains:ACCOUNT what has been used of an account's domains, under answers:SUBJECT
+what became of the last commands about an account or a price list, and under numbers:PARTITION the number of the next
+new account there. All records of an account are in one partition, that of its commands.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from schemas.campaign import Line
+from schemas.domains import MOST_DOMAINS, Domain, DomainsDocument, DomainUse, HostName
 from schemas.ids import NAME_PATTERN, Country, Name, Zone, known_country
 from schemas.sender_numbers import SenderKind, check_kind, country_of, kind_of
 from schemas.wire import Codec, Count, Millis, Record
@@ -199,6 +200,12 @@ class AccountSpec(_Strict):
     """Segments that it may send altogether while it is on trial; without: it is not on trial."""
     price_list: Name = "default"
     """The price list that holds for it."""
+    domains: Annotated[dict[HostName, Domain], Field(max_length=MOST_DOMAINS)] = {}
+    """Domains of its links by host name. An account without one of a kind has such links at the installation's
+    address."""
+    own_domains: bool = False
+    """Whether links may only be on domains of its own: a campaign that needs a domain and has none fails
+    (`no_domain`) instead of using the installation's address."""
     low_balance: Credits | None = None
     """Credits below which its balance is low; without: no alert."""
     alerts: Alerts = Alerts()
@@ -414,9 +421,10 @@ class PriceCommand(Record, tag="price-command", kw_only=True):
     expected: Count
 
 
-AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | Answers | Numbers
+AccountsRecord = AccountDocument | SenderDocument | PriceListDocument | DomainsDocument | Answers | Numbers
 ACCOUNTS: Final = Codec[AccountsRecord](AccountsRecord)
-ACCOUNT_COMMANDS: Final = Codec[AccountCommand | PriceCommand](AccountCommand | PriceCommand)
+AccountsInput = AccountCommand | PriceCommand | DomainUse
+ACCOUNT_COMMANDS: Final = Codec[AccountsInput](AccountsInput)
 
 
 def prices_key(name: str) -> str:
@@ -427,6 +435,11 @@ def prices_key(name: str) -> str:
 def sender_key(account: str, sender: str) -> str:
     """The key of a sender."""
     return f"{account}/{sender}"
+
+
+def domains_key(account: str) -> str:
+    """The key of what has been used of an account's domains."""
+    return f"domains:{account}"
 
 
 def answers_key(subject: str) -> str:
@@ -448,6 +461,8 @@ def key_of(record: AccountsRecord) -> str:
             return sender_key(record.account, record.sender)
         case PriceListDocument():
             return prices_key(record.name)
+        case DomainsDocument():
+            return domains_key(record.account)
         case Answers():
             return answers_key(record.subject)
         case Numbers():

@@ -28,7 +28,7 @@ class Alert(Record, tag="alert", kw_only=True):
     about: AlertKind
     """`kind` is the record's own tag."""
     subject: Annotated[str, msgspec.Meta(max_length=300)] = ""
-    """The campaign's id or the domain; "" for the account itself."""
+    """The campaign's id or the kind of links; "" for the account itself."""
     at: Millis
     """When it happened."""
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_TEXT)]

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.campaign import UnknownPolicy
 from schemas.chunk import MessageIndex
+from schemas.domains import DomainKind
 from schemas.ids import NAME_PATTERN
 from schemas.wire import CHUNK_LIMIT, Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
@@ -121,6 +122,9 @@ class Pick(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     campaign: Campaign
     message: MessageIndex
     slices: list[Slice]
+    domains: list[str] = msgspec.field(default_factory=list)
+    """Domains of the account that the links are on, one of each kind; of a kind without one they are at the
+    installation's address."""
 
 
 MOST_PICKS: Final = 1024
@@ -129,8 +133,8 @@ MOST_PICKS: Final = 1024
 
 class Intent(Record, tag="intent", kw_only=True):
     """Recipients about to be submitted in one request to one aggregator, from many senders. A pick is void unless,
-    where the INTENT stands in the log, its epoch is the owner's, its campaign runs and all its recipients still
-    wait; the picks are judged one after another, each by itself."""
+    where the INTENT stands in the log, its epoch is the owner's, its campaign runs, all its recipients still wait and
+    its domains have room for them; the picks are judged one after another, each by itself."""
 
     epoch: Epoch
     picks: Annotated[list[Pick], msgspec.Meta(max_length=MOST_PICKS)]
@@ -171,6 +175,9 @@ class FlightResult(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     flight: Count
     groups: list[ResultGroup]
+    segments: list[Segments] | None = None
+    """Of the text of each of the flight's recipients as it went out; None: as the WORK has them. They differ where a
+    link is on a shorter or longer domain than the WORK was counted with."""
 
 
 class Result(Record, tag="result", kw_only=True):
@@ -242,6 +249,27 @@ class SenderTerms(Record, tag="sender", kw_only=True):
     at: Millis
 
 
+class DomainLimit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A domain that an account's links may be on."""
+
+    name: str
+    use: DomainKind
+    messages: Count | None
+    """That may carry it from this lane, over its whole life; None: no limit."""
+
+
+class DomainTerms(Record, tag="domains", kw_only=True):
+    """The domains of an account's links in this lane, valid from this place in the log, with the same rule for
+    `revision`."""
+
+    account: Name
+    revision: Annotated[int, msgspec.Meta(ge=1)]
+    domains: list[DomainLimit]
+    required: list[DomainKind]
+    """Kinds whose links may only be on one of these domains."""
+    at: Millis
+
+
 class SubmissionJournal(Record, tag="journal", kw_only=True):
     """What a worker's process left on its disk when it died, as reported by the process started in its place.
 
@@ -281,6 +309,7 @@ LaneRecord = (
     | Control
     | AccountTerms
     | SenderTerms
+    | DomainTerms
     | Intent
     | Result
     | Drop

@@ -245,6 +245,17 @@ LANE_LOG_BYTES = Gauge("longwave_lane_log_bytes", "Bytes of the lane's log since
 LANE_SUSPENDED = Gauge(
     "longwave_lane_suspended_campaigns", "Campaigns that this lane holds, because its aggregator is down.", ["lane"]
 )
+LANE_WITHOUT_DOMAIN = Gauge(
+    "longwave_lane_campaigns_without_domain",
+    "Campaigns that this lane holds, because all domains for their links have reached their limits.",
+    ["lane"],
+)
+LANE_DOMAINS_LEFT = Gauge(
+    "longwave_lane_domains_left_ratio",
+    "What is left in this lane of the messages that an account's domains for a kind of links may carry, as a "
+    "fraction; of the account that has least left (1: all, or no domain has a limit).",
+    ["lane", "kind"],
+)
 LANE_TOO_LATE = Counter(
     "longwave_lane_too_late_recipients_total",
     "Recipients that expired because machines had made them later than the account allows.",

@@ -104,6 +104,8 @@ class Reason(StrEnum):
     SENDER_REMOVED = "sender_removed"
     BALANCE_SHORT = "balance_short"
     TRIAL_LIMIT = "trial_limit"
+    DOMAINS_USED_UP = "domains_used_up"
+    NO_DOMAIN = "no_domain"
     # Why a text is not taken as a phone number.
     MISSING_NUMBER = "missing_number"
     NOT_A_NUMBER = "not_a_number"
@@ -337,6 +339,16 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     _R.TRIAL_LIMIT: Meaning(
         "campaign", ("failed",), "it could take more segments than the account's trial has left",
         "end the trial (trial_segments) or send to fewer recipients, then duplicate it",
+    ),
+    _R.DOMAINS_USED_UP: Meaning(
+        "campaign", _HELD, "all domains for {detail} have reached their limit, so messages with such a link wait",
+        "add a domain or raise a limit (`longwave domains add`): what is held goes on by itself",
+        "the kind of links and the account's name",
+    ),
+    _R.NO_DOMAIN: Meaning(
+        "campaign", ("failed",), "there is no domain for {detail}, so nothing was sent",
+        "add one (`longwave domains add`), then duplicate the campaign",
+        "the kind of links and the account's name",
     ),
     _R.MISSING_NUMBER: _number("there is no number"),
     _R.NOT_A_NUMBER: _number("this is not a phone number"),

@@ -27,13 +27,14 @@ _FOREVER = {**_BY_OWNER, "max.message.bytes": "8388608"}
 ACCOUNT_COMMANDS = Topic(
     "account-commands",
     "account, of a price list prices:NAME",
-    "changes of accounts, senders and prices",
+    "changes of accounts, senders and prices; what lanes have used of domains",
     config=_WEEK,
 )
 ACCOUNTS = Topic(
     "accounts",
-    "account, ACCOUNT/SENDER, prices:NAME, answers:SUBJECT or numbers:PARTITION, in the partition of its commands",
-    "each account's, sender's and price list's document, and what became of the last commands",
+    "account, ACCOUNT/SENDER, prices:NAME, domains:ACCOUNT, answers:SUBJECT or numbers:PARTITION, in the partition "
+    "of its commands",
+    "each account's, sender's and price list's document, what was used of domains, and answers to the last commands",
     config=_COMPACT,
 )
 COMMANDS = Topic("commands", "campaign", "what an operator asked for", config=_WEEK)

@@ -30,6 +30,7 @@ from agents.runner import output
 from pipeline.lane.checkpoint import stream
 from pipeline.lane.effects import InBatches, Void
 from pipeline.limits.reservations import routed
+from pipeline.sending.domains.reporting import least_left
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
     Announce,
@@ -45,6 +46,7 @@ from pipeline.sending.effects import (
     Lookup,
     MoveMark,
     Report,
+    ReportUse,
     Rewind,
     Wake,
     WakeLine,
@@ -55,6 +57,7 @@ from pipeline.timing.quiet_hours import QuietHours
 from schemas import metrics, topics
 from schemas.chunk import Move, Release
 from schemas.deadletter import DeadLetter, to_text
+from schemas.domains import KINDS
 from schemas.lane import Defer, Drop, Intent
 from schemas.reasons import Reason
 from schemas.status import StatusChunk
@@ -269,6 +272,8 @@ class LaneOwner:
         match effect:
             case Announce(record):
                 self.outbox.send(output(topics.COMMANDS, record, record.campaign))
+            case ReportUse(record):
+                self.outbox.send(output(topics.ACCOUNT_COMMANDS, record, record.account))
             case Lookup():
                 self._submissions.look_up(effect)
             case Letter():
@@ -402,6 +407,10 @@ class LaneOwner:
         metrics.LANE_EPOCH.labels(self.lane).set(state.epoch if self.active else 0)
         metrics.LANE_LOG_BYTES.labels(self.lane).set(driver.checkpointing.log_bytes)
         metrics.LANE_SUSPENDED.labels(self.lane).set(driver.suspended)
+        metrics.LANE_WITHOUT_DOMAIN.labels(self.lane).set(driver.shortage.suspended)
+        least = least_left(state)
+        for kind in KINDS:
+            metrics.LANE_DOMAINS_LEFT.labels(self.lane, kind).set(least.get(kind, 1.0))
         metrics.LANE_LIMIT.labels(self.lane).set(driver.rate)
         backlog = driver.backlog(now)
         metrics.LANE_LATE.labels(self.lane).set(backlog.late)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from adapters.ports import Submission
 from adapters.settings import Settings
-from pipeline.content.outgoing import LinkSigner, Renderer, compile_lane_message
+from pipeline.content.outgoing import (
+    LinkBases,
+    LinkSigner,
+    Renderer,
+    compile_lane_message,
+    everywhere,
+    on_domain,
+)
+from pipeline.content.segments import count_many
 from pipeline.identity.tokens import message_ids
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.effects import Prepared
@@ -15,7 +23,8 @@ class Texts:
     """Renders one lane's messages; a template is compiled once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._signer = LinkSigner(settings.token_key.get_secret_value().encode(), settings.ingress.url)
+        self._key = settings.token_key.get_secret_value().encode()
+        self._url = settings.ingress.url
         self._renderers: dict[str, Renderer] = {}
 
     def prepare(self, state: LaneState, flight: Flight) -> Prepared[Submission]:
@@ -26,17 +35,30 @@ class Texts:
         campaign, message = flight.key
         renderer = self._renderer(state.campaigns[campaign].settings.messages[message])
         sender = state.senders[flight.sender].number
+        signer = LinkSigner(self._key, self._bases(state, flight))
         for chunk, start, stop in flight.slices:
             work = state.work(chunk)
             ordinals = work.ordinals[start:stop]
             fields = {name: column[start:stop] for name, column in work.fields.items()}
             part = work.numbers[start:stop]
-            texts = renderer.render(campaign, message, ordinals, fields, self._signer, part)
+            texts = renderer.render(campaign, message, ordinals, fields, signer, part)
             ids = message_ids(campaign, message, ordinals)
             batch += [Submission(i, to, text, sender) for i, to, text in zip(ids, part, texts, strict=True)]
             numbers += part
             segments += sum(work.segments[start:stop])
-        return Prepared(batch, numbers, segments)
+        if not flight.domains:
+            return Prepared(batch, numbers, segments)
+        # The WORK was counted with the longest domain that there was then.
+        counted = count_many([item.text for item in batch]).tolist()
+        return Prepared(batch, numbers, sum(counted), counted)
+
+    def _bases(self, state: LaneState, flight: Flight) -> LinkBases:
+        """Where the links of a flight begin: on its domains, else at the installation's address."""
+        if not flight.domains:
+            return everywhere(self._url)
+        uses = {limit.name: limit.use for limit in state.domains[flight.sender[0]].domains}
+        on = {uses[name]: on_domain(self._url, name) for name in flight.domains}
+        return LinkBases(on.get("short", self._url), on.get("opt-out", self._url))
 
     def _renderer(self, message: LaneMessage) -> Renderer:
         renderer = self._renderers.get(message.text)

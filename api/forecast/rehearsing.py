@@ -77,7 +77,7 @@ async def rehearsed(
     surveys = []
     for index, (message, template) in enumerate(zip(plan.messages, templates, strict=True)):
         assert template is not None, "the plan was compiled"
-        counted = TextSurvey(template, message.renderer, plan.link_base)
+        counted = TextSurvey(template, message.renderer, plan.links)
         surveys.append(counted)
         async for page, answered in _pages(services, plan, recipients, at):
             history = History(table, answered, answered)

@@ -12,7 +12,8 @@
 503 carries Retry-After: Kafka did not acknowledge, so the sender keeps what it sent and tries again.
 
 Any Host name is answered: a STOP may come by a name that is not in the settings, and a page that leads a browser here
-has neither signature nor MAC.
+has neither signature nor MAC. So all domains of all accounts work, also those that were taken away; but a short link
+is not followed on a domain of another account, whose good name it would use.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Final
 
 from adapters import clock
 from adapters.aggregators.factory import make_callbacks
+from adapters.doors.names import host_name
 from adapters.errors import EmitError
 from adapters.health.state import Health, alive_answer, ready_answer
 from adapters.ports import Emitter
@@ -84,6 +86,7 @@ class Ingress:
         key = settings.token_key.get_secret_value().encode()
         self._clicks = Clicks(key, campaigns, emitter)
         self._campaigns = campaigns
+        self._accounts = known.accounts
         self._health = health
         health.look(
             "campaigns", lambda: "" if self.ready.is_set() else "campaigns and accounts are being read from Kafka"
@@ -171,7 +174,8 @@ class Ingress:
         if not self.ready.is_set():
             raise Refused(503, "starting: try again", _LATER)
         agent = header(scope, "user-agent") or ""
-        answer = await self._clicks.follow(token, scope["method"], agent, clock.now_ms(), _purpose(scope))
+        owner = self._accounts.domain_owner(host_name(header(scope, "host") or ""))
+        answer = await self._clicks.follow(token, scope["method"], agent, clock.now_ms(), _purpose(scope), owner)
         INGRESS_ITEMS.labels("clicks").inc()
         return answer
 

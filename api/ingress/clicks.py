@@ -45,17 +45,21 @@ class Clicks:
         self._targets: dict[str, tuple[int, list[list[str]]]] = {}
         self._coalescer: Coalescer[_Key, Click] = Coalescer(self._emit)
 
-    async def follow(self, token: str, method: str, user_agent: str, now: int, purpose: str = "") -> Answer:
-        """The redirect of a short link, once its click was acknowledged.
+    async def follow(
+        self, token: str, method: str, user_agent: str, now: int, purpose: str = "", owner: str = ""
+    ) -> Answer:
+        """The redirect of a short link, once its click was acknowledged. `owner`: the account on whose domain it was
+        followed, "" where it is nobody's.
 
         Raises:
-            Refused: 404, the token is not genuine or its campaign or link is not known.
+            Refused: 404, the token is not genuine, its campaign or link is not known, or the domain is another
+                account's.
             EmitError: not acknowledged.
         """
         parsed = parse_click_token(self._key, without_tail(token, TOKEN_LENGTH))
         if parsed is None:
             raise Refused(404, "no such link")
-        target = self._target(parsed)
+        target = self._target(parsed, owner)
         click = Click(
             ordinal=parsed.ordinal,
             link=parsed.link,
@@ -70,10 +74,12 @@ class Clicks:
     async def close(self) -> None:
         await self._coalescer.close()
 
-    def _target(self, parsed: ClickToken) -> str:
+    def _target(self, parsed: ClickToken, owner: str) -> str:
         document = self._campaigns.get(parsed.campaign)
         if document is None:
             raise Refused(404, "no such campaign")
+        if owner and owner != document.account:
+            raise Refused(404, "no such link")
         known = self._targets.get(parsed.campaign)
         if known is None or known[0] != document.revision:
             # Checking a spec takes longer than all else here, so its outcome is kept.

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.insight.forecast_words import Binding
 from schemas.campaign import Status
+from schemas.domains import DomainKind
 from schemas.json import JsonObject
 from schemas.keys import Scope
 
@@ -346,6 +347,35 @@ class SenderList(_Answer):
     next: str
 
 
+class LinkDomain(_Answer):
+    """A domain of an account's links, with the messages that have carried it and may still carry it (null: any
+    number). `revision` is the account's."""
+
+    account: str
+    domain: str
+    revision: int
+    spec: JsonObject
+    used: int
+    left: int | None
+
+
+class DomainPool(_Answer):
+    """What is left of the active domains of a kind, in messages; null: no limit."""
+
+    kind: DomainKind
+    limit: int | None
+    used: int
+    left: int | None
+    nearly_used: bool
+
+
+class DomainList(_Answer):
+    """The domains of an account, and the kinds of links that are on them."""
+
+    domains: list[LinkDomain]
+    pools: list[DomainPool]
+
+
 class PriceList(_Answer):
     """A price list; `prices` as a person wrote them."""
 
@@ -529,6 +559,10 @@ ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/accounts/{account}/balance"): {"200": Balance},
     ("post", "/v1/accounts/{account}/top-ups"): {"201": MadeTopUp, "202": Accepted},
     ("get", "/v1/accounts/{account}/statement"): {"200": Statement},
+    ("get", "/v1/accounts/{account}/domains"): {"200": DomainList},
+    ("get", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain},
+    ("put", "/v1/accounts/{account}/domains/{domain}"): {"200": LinkDomain, "202": Accepted},
+    ("delete", "/v1/accounts/{account}/domains/{domain}"): {"200": Deleted, "202": Accepted},
     ("get", "/v1/accounts/{account}/alerts"): {"200": AlertList},
     ("post", "/v1/accounts/{account}/alerts/test"): {"200": TestAlert},
     ("get", "/v1/accounts/{account}/alerts/secret"): {"200": WebhookSecret},

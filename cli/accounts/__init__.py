@@ -1,1 +1,1 @@
-"""`longwave accounts`, `senders`, `prices`."""
+"""`longwave accounts`, `senders`, `domains`, `prices`."""

@@ -84,7 +84,7 @@ def shown(answer: JsonObject, json: bool, what: str, path: str) -> None:
     elif answer.get("carried_out") is False:
         note(answer["message"])
     else:
-        say(f"{path.removeprefix('/v1/accounts/').replace('/senders/', '/')} {what}")
+        say(f"{path.removeprefix('/v1/accounts/').replace('/senders/', '/').replace('/domains/', '/')} {what}")
 
 
 def apply(api: Client, document: JsonObject, json: bool, *, dry_run: bool = False, suspend: bool = False) -> None:

@@ -59,6 +59,21 @@ def sender_line(sender: JsonObject) -> str:
     return f"{name:<28}  {spec['number']:<16}  {spec['kind']:<12}  {rate:>12}  {spec['aggregator']:<10}  lane {lanes}"
 
 
+def domain_line(domain: JsonObject) -> str:
+    """A domain in a list."""
+    spec = domain["spec"]
+    state = "active" if spec["active"] else "inactive"
+    limit = "no limit" if spec["messages"] is None else f"of {spec['messages']:,}"
+    return f"{domain['domain']:<32}  {spec['kind']:<8}  {state:<8}  {domain['used']:>12,} {limit}"
+
+
+def pool_line(pool: JsonObject) -> str:
+    """What is left of the domains of a kind."""
+    left = "any number of" if pool["left"] is None else f"{pool['left']:,}"
+    warning = "  NEARLY USED UP: add a domain or raise a limit" if pool["nearly_used"] else ""
+    return f"{pool['kind']} links: {left} more messages{warning}"
+
+
 def alert_lines(alert: JsonObject) -> Iterator[str]:
     """An alert, and a line for each destination."""
     yield f"{alert['at'][:19].replace('T', ' ')}  {alert['text']}"

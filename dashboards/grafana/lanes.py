@@ -85,6 +85,17 @@ _LANES = [
         of_lane("longwave_lane_suspended_campaigns"),
     ),
     lines(
+        "Campaigns without domains",
+        "Campaigns that the lane holds, because all domains for their links have reached their limits.",
+        of_lane("longwave_lane_campaigns_without_domain"),
+    ),
+    lines(
+        "Left of domains",
+        "What the account with the least may still send with links, as a fraction of its domains' limits.",
+        {"lane {{lane}}, {{kind}}": 'longwave_lane_domains_left_ratio{lane=~"$lane"}'},
+        unit="percentunit",
+    ),
+    lines(
         "Late",
         "How long the oldest sendable recipient has been waiting beyond its due time and the sender's limit.",
         of_lane("longwave_lane_late_seconds"),

@@ -12,7 +12,8 @@ from pipeline.lane.fold import apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Chunk, LaneState, pack
 from pipeline.sending.picking.due import release_due
-from pipeline.sending.picking.picker import Picked, Room, pick
+from pipeline.sending.picking.picked import Picked
+from pipeline.sending.picking.picker import Room, pick
 from schemas.lane import LANES, Control
 from schemas.wire import CHUNK_LIMIT
 

@@ -41,6 +41,7 @@ from loadtest.bench.zones import REQUIRED_US, phonenumbers_us, quiet_hours_us, z
 from pipeline.accounts.prices import built_in
 from pipeline.audience.fanout import chunks
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.content.outgoing import everywhere
 from pipeline.eligibility.decide import decide
 from pipeline.eligibility.optouts import OptOuts
 from pipeline.identity.buckets import buckets
@@ -125,7 +126,7 @@ class Inputs:
         terms = Terms(
             account_number=1, site_name="Harbor & Pine", store_zone="America/New_York",
             senders=[LaunchedSender(sender="main", country="US", lanes=[*range(8)], rate=5000.0)],
-            prices=built_in(), link_base="http://127.0.0.1:18081",
+            prices=built_in(), links=everywhere("http://127.0.0.1:18081"),
             segments_per_second=5000.0, quiet=QuietHours("cautious"), day_cap=2, week_cap=5,
         )  # fmt: skip
         spec = CampaignSpec.model_validate(written).model_dump(mode="json")

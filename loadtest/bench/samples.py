@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from loadtest.bench.campaigns import FIRST_NUMBER, TEXT
-from pipeline.content.outgoing import LinkSigner, compile_lane_message
+from pipeline.content.outgoing import LinkSigner, compile_lane_message, everywhere
 from pipeline.identity.tokens import message_ids
 from schemas.chunk import RecipientChunk
 from schemas.lane import FlightResult, Intent, LaneMessage, Pick, Result, ResultGroup, Work, flight_id
@@ -73,7 +73,7 @@ def samples() -> Samples:
         queued=encode(_status("queued", ordinals, None)),
         in_flight=encode(_status("in_flight", ordinals, None)),
         accepted=encode(_status("accepted", ordinals, ids)),
-        texts=renderer.render(CAMPAIGN, 0, ordinals, fields, LinkSigner(KEY, "http://127.0.0.1:18081")),
+        texts=renderer.render(CAMPAIGN, 0, ordinals, fields, LinkSigner(KEY, everywhere("http://127.0.0.1:18081"))),
     )
 
 

@@ -25,6 +25,7 @@ from schemas.accounts import (
     PriceListSpec,
     SenderDocument,
 )
+from schemas.domains import DomainsDocument
 
 DEFAULT_PRICES = "default"
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class Accounts:
         self._stored_senders: dict[str, dict[str, SenderDocument]] = {}
         """These two have what was removed, too."""
         self._lists: dict[str, PriceListDocument] = {}
+        self._domains: dict[str, DomainsDocument] = {}
+        self._domain_owners: dict[str, str] = {}
         self._highest = 0
         """Of the accounts' numbers."""
         self.version = 0
@@ -73,7 +76,16 @@ class Accounts:
 
     def holding(self, account: str) -> Holding:
         """All that is stored of an account, with what was removed."""
-        return Holding(self._stored.get(account), dict(self._stored_senders.get(account, {})))
+        senders = dict(self._stored_senders.get(account, {}))
+        return Holding(self._stored.get(account), senders, domains=self._domains.get(account))
+
+    def domains(self, account: str) -> DomainsDocument | None:
+        """What has been used of an account's domains; None where it never had any."""
+        return self._domains.get(account)
+
+    def domain_owner(self, domain: str) -> str:
+        """The account whose domain it is now; "" where it is nobody's."""
+        return self._domain_owners.get(domain, "")
 
     def stored_prices(self, name: str) -> PriceListDocument | None:
         """The document of a price list that was made, though it was removed."""
@@ -155,6 +167,8 @@ class Accounts:
         yield from self._lists.values()
         for name in self._stored if names is None else names:
             yield from self._stored_senders.get(name, {}).values()
+            if name in self._domains:
+                yield self._domains[name]
             if name in self._stored:
                 yield self._stored[name]
 
@@ -169,14 +183,20 @@ class Accounts:
         """The accounts whose price list it is."""
         return [account.name for account in self.all() if account.spec.price_list == name]
 
-    def world(self, lanes: int, aggregators: Mapping[str, bool], waiting: Sequence[WaitingCampaign] = ()) -> World:
-        """What a change must fit; `waiting` are the campaigns of its account."""
+    def world(
+        self,
+        lanes: int,
+        aggregators: Mapping[str, bool],
+        waiting: Sequence[WaitingCampaign] = (),
+    ) -> World:
+        """What a change must fit; `waiting` are the campaigns of its account, the others as in `World`."""
         return World(
             lanes=lanes,
             aggregators=aggregators,
             price_lists=set(self._prices),
             number=self._highest + 1,
             waiting=waiting,
+            domain_owners=self._domain_owners,
         )
 
     def take(self, record: AccountsRecord) -> str:
@@ -186,10 +206,17 @@ class Accounts:
             self._take(record)
         except ValidationError as error:
             return f"a record of topic accounts was not understood: {error}"
-        self.version += 1
+        # What has been used changes all the time, and nothing is derived from it.
+        self.version += not isinstance(record, DomainsDocument)
         return ""
 
     def _name(self, name: str, account: Account | None) -> None:
+        before = self._accounts.get(name)
+        for domain in before.spec.domains if before is not None else ():
+            if self._domain_owners.get(domain) == name:
+                del self._domain_owners[domain]
+        for domain in account.spec.domains if account is not None else ():
+            self._domain_owners.setdefault(domain, name)
         if account is None:
             self._accounts.pop(name, None)
         else:
@@ -209,6 +236,8 @@ class Accounts:
                     of_account.pop(record.sender, None)
                 else:
                     of_account[record.sender] = record
+            case DomainsDocument():
+                self._domains[record.account] = record
             case PriceListDocument():
                 self._lists[record.name] = record
                 if record.removed:

@@ -15,6 +15,7 @@ from msgspec.structs import replace as changed
 from pydantic import ValidationError
 
 from pipeline.accounts.checks import mail_problem, problem_of
+from pipeline.accounts.domains import domain_terms, follow_account
 from pipeline.accounts.holding import Holding, WaitingCampaign, World
 from pipeline.accounts.lane_terms import is_active, lane_terms, shares_of
 from pipeline.accounts.placing import lanes_of
@@ -33,6 +34,7 @@ from schemas.accounts import (
     sender_key,
 )
 from schemas.campaign import Suspension
+from schemas.domains import DomainsDocument
 from schemas.reasons import Reason, written
 
 NAMED = 5
@@ -69,6 +71,7 @@ def _repeated(held: Holding, account: AccountDocument, command: AccountCommand, 
     now = _Step(held, held, command, account.generation, world)
     missing = [campaign for campaign in world.waiting if not _is_carried(held, campaign, world)]
     terms = _terms(account, held.senders.values(), world, command.at)
+    terms += _domain_terms(account, held.domains, command.at)
     return Transition("done", effects=(*terms, *_held(now, missing), *_released(now, missing)))
 
 
@@ -93,7 +96,7 @@ def _judged(step: _Step) -> Transition:
     if not account.removed:
         living = {name: sender for name, sender in senders.items() if not sender.removed}
         spec, known = account.parsed(), step.before.account
-        problem = problem_of(spec, living, step.world, step.command.at)
+        problem = problem_of(step.name, spec, living, step.world, step.command.at)
         if problem := problem or mail_problem(known.parsed() if known is not None else None, spec, step.world):
             return Transition("wrong", problem)
     stranded = _stranded(step)
@@ -102,9 +105,11 @@ def _judged(step: _Step) -> Transition:
     changed_senders = [sender for name, sender in sorted(senders.items()) if sender != step.before.senders.get(name)]
     with_terms = [*senders.values()] if account.turned == step.revision else changed_senders
     # The senders first: who reads the account's document knows all that it is about.
-    records: list[AccountsRecord] = [*changed_senders, account]
+    domains = step.after.domains
+    records: list[AccountsRecord] = [*changed_senders, *([] if domains is None else [domains]), account]
     effects = (
         *_terms(account, with_terms, step.world, step.command.at),
+        *_domain_terms(account, domains, step.command.at),
         *_held(step, stranded),
         *_released(step, stranded),
     )
@@ -137,7 +142,7 @@ def _after(held: Holding, command: AccountCommand, revision: int, number: int) -
             senders[change.sender] = _sender(senders.get(change.sender), change, command, revision)
     if account is not None and account.removed:
         senders = {name: _removed(sender, command, revision) for name, sender in senders.items()}
-    return Holding(account, senders, held.answers)
+    return Holding(account, senders, held.answers, held.domains)
 
 
 def _account(
@@ -202,13 +207,13 @@ def _removed(sender: SenderDocument, command: AccountCommand, revision: int) -> 
 
 
 def _finished(held: Holding, after: Holding, command: AccountCommand, revision: int, lanes: int) -> Holding:
-    """With what follows: the lanes that carried a sender before, and the account's shares of its lanes."""
+    """With what follows: the lanes that carried a sender before, the account's shares of its lanes, and those of its
+    domains."""
     assert after.account is not None, "there is an account, or the command makes it"
     senders = {name: _moved(held.senders.get(name), sender, lanes) for name, sender in after.senders.items()}
     shares = [] if after.account.removed else shares_of(senders.values(), lanes)
-    return Holding(
-        changed(after.account, generation=revision, command=command.id, shares=shares), senders, held.answers
-    )
+    account = changed(after.account, generation=revision, command=command.id, shares=shares)
+    return Holding(account, senders, held.answers, follow_account(held.domains, account, revision))
 
 
 def _moved(known: SenderDocument | None, sender: SenderDocument, lanes: int) -> SenderDocument:
@@ -220,6 +225,10 @@ def _moved(known: SenderDocument | None, sender: SenderDocument, lanes: int) -> 
 
 def _terms(account: AccountDocument, senders: Iterable[SenderDocument], world: World, at: int) -> list[Effect]:
     return [WriteTerms(*term) for term in lane_terms(account, senders, world.lanes, at)]
+
+
+def _domain_terms(account: AccountDocument, domains: DomainsDocument | None, at: int) -> list[Effect]:
+    return [] if domains is None else [WriteTerms(*term) for term in domain_terms(domains, account, at)]
 
 
 def _stranded(step: _Step) -> list[WaitingCampaign]:

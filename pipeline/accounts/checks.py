@@ -8,14 +8,17 @@ from pipeline.accounts.holding import NOBODY, World, quiet_reading, reaches_nobo
 from pipeline.accounts.placing import lanes_of
 from pipeline.timing.quiet_hours import quiet_of
 from schemas.accounts import AccountSpec, SenderDocument
+from schemas.domains import is_local
 
 
-def problem_of(spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:
+def problem_of(name: str, spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:
     """What is wrong with an account as it would be, and what to do; "" if nothing is. `at` in ms."""
     for sender in senders.values():
         if problem := _sender_problem(spec, sender, world):
             return f"sender {sender.account}/{sender.sender}: {problem}"
-    return _price_problem(spec, world) or _quiet_problem(spec, senders, world, at)
+    return (
+        _price_problem(spec, world) or _domain_problem(name, spec, world) or _quiet_problem(spec, senders, world, at)
+    )
 
 
 def mail_problem(known: AccountSpec | None, spec: AccountSpec, world: World) -> str:
@@ -47,6 +50,22 @@ def _price_problem(spec: AccountSpec, world: World) -> str:
     if world.price_lists is None or spec.price_list == "default" or spec.price_list in world.price_lists:
         return ""
     return f"price_list: there is no price list {spec.price_list!r}; make it first (`longwave prices apply`)"
+
+
+def _domain_problem(name: str, spec: AccountSpec, world: World) -> str:
+    for domain in spec.domains:
+        owner = world.domain_owners.get(domain, name)
+        if owner != name:
+            return (
+                f"domains: {domain} is a domain of account {owner}; a domain belongs to one account, so that "
+                "nobody's messages harm another's links"
+            )
+        if is_local(domain) and not world.is_local:
+            return (
+                f"domains: {domain} leads to each phone itself; take a name that leads to the ingress "
+                "(ingress.public_url in longwave.toml)"
+            )
+    return ""
 
 
 def _quiet_problem(spec: AccountSpec, senders: Mapping[str, SenderDocument], world: World, at: int) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from pipeline.timing.quiet_rules import Reading
 from schemas.accounts import AccountDocument, AccountSpec, Answers, SenderDocument
 from schemas.campaign import TO_BE_SENT, CampaignDocument
+from schemas.domains import DomainsDocument
 
 NOBODY: Literal["none"] = "none"
 
@@ -16,11 +17,12 @@ NOBODY: Literal["none"] = "none"
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What is stored of one account: its document (None: there was none), its senders by name, with those that were
-    removed, and what became of the last commands."""
+    removed, what became of the last commands, and what has been used of its domains (None: it never had any)."""
 
     account: AccountDocument | None = None
     senders: Mapping[str, SenderDocument] = field(default_factory=dict)
     answers: Answers | None = None
+    domains: DomainsDocument | None = None
 
     @property
     def exists(self) -> bool:
@@ -53,6 +55,10 @@ class World:
     """That of a new account, which no other has or had; 0: there is none left."""
     waiting: Sequence[WaitingCampaign] = ()
     """The account's campaigns that wait."""
+    domain_owners: Mapping[str, str] = field(default_factory=dict)
+    """Domain to the account whose it is."""
+    is_local: bool = False
+    """Whether nobody outside of this machine is meant to reach the ingress."""
     mails: bool = True
     """Whether the installation sends e-mails; True where that is not looked at."""
 

@@ -17,7 +17,7 @@ from schemas.accounts import (
     Verdict,
 )
 from schemas.campaign import Suspension
-from schemas.lane import AccountTerms, SenderTerms
+from schemas.lane import AccountTerms, DomainTerms, SenderTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class WriteTerms:
     """Write a record to a lane. A lane ignores a revision that is not newer."""
 
     lane: int
-    record: AccountTerms | SenderTerms
+    record: AccountTerms | SenderTerms | DomainTerms
 
 
 @dataclass(frozen=True, slots=True)

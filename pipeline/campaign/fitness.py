@@ -1,11 +1,15 @@
-"""Whether a campaign's account and sender are there, and may send."""
+"""Whether a campaign's account and sender are there, may send, and have domains for its links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from pipeline.accounts.book import Accounts
+from pipeline.accounts.book import Account, Accounts
+from pipeline.accounts.domains import domain_reason, names_of, required_kinds
 from pipeline.campaign.transitions import Unfit
+from pipeline.content.outgoing import domain_kinds
+from pipeline.content.template import TemplateError
+from pipeline.content.texts import effective_text
 from schemas.accounts import sender_key
 from schemas.campaign import CampaignSpec
 from schemas.reasons import Reason, written
@@ -25,7 +29,24 @@ def unfit_sender(accounts: Accounts, spec: CampaignSpec) -> Unfit | None:
                 written(Reason.SENDER_REMOVED, sender_key(spec.account, sender)),
                 f"account {spec.account!r} has no sender {sender!r}; there is {known} (`longwave senders list`)",
             )
-    return None if account.is_active else Unfit(inactive)
+    return _unfit_domains(account, spec) if account.is_active else Unfit(inactive)
+
+
+def _unfit_domains(account: Account, spec: CampaignSpec) -> Unfit | None:
+    """Why no link can be made: the account must use domains of its own, and has none that is active."""
+    try:
+        kinds = {kind for text in _texts(account, spec) for kind in domain_kinds(text)}
+    except TemplateError:
+        return None  # refused for that
+    for kind in required_kinds(account.spec):
+        if kind in kinds and not names_of(account.spec, kind):
+            return Unfit(domain_reason(Reason.NO_DOMAIN, kind, account.name))
+    return None
+
+
+def _texts(account: Account, spec: CampaignSpec) -> Iterator[str]:
+    for message in spec.messages:
+        yield effective_text(message.text, account.spec.site_name, spec.opt_out_language)
 
 
 def _names(known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pipeline.accounts.prices import PriceList
 from pipeline.campaign.terms import Terms, as_launched
 from pipeline.campaign.when import LocalTime
 from pipeline.content.empty_text import EmptyTextCheck, empty_text_check
-from pipeline.content.outgoing import Renderer, compile_lane_message
+from pipeline.content.outgoing import LinkBases, Renderer, compile_lane_message
 from pipeline.content.render import compile_template
 from pipeline.content.texts import check_texts
 from pipeline.limits.caps import Limit, account_limits
@@ -73,7 +73,8 @@ class CampaignPlan:
     unreachable_retry_days: int
     transactional: bool
     prices: PriceList
-    link_base: str
+    links: LinkBases
+    """Where the longest links begin."""
     resend_attempts: int
     lateness: int | None
     """Maximum lateness (ms) by downtime at which a message is still sent; None: no limit."""
@@ -141,7 +142,7 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         unreachable_retry_days=terms.unreachable_retry_days,
         transactional=spec.transactional,
         prices=terms.prices,
-        link_base=terms.link_base,
+        links=terms.links,
         resend_attempts=terms.resend_attempts,
         lateness=terms.transactional_lateness if spec.transactional else terms.lateness,
         resolved=bool(document.resolved),

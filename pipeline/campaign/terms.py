@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.accounts.book import Account
+from pipeline.accounts.domains import Pool, link_bases
 from pipeline.accounts.placing import lanes_of
 from pipeline.accounts.prices import PriceList
+from pipeline.content.outgoing import LinkBases
 from pipeline.ledger.tariff import price_list
 from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
@@ -37,8 +39,10 @@ class Terms:
     senders: Sequence[LaunchedSender]
     """Those of the campaign with their lanes; those at the launch are a campaign's for life."""
     prices: PriceList
-    link_base: str
-    """As `Installation.link_base`."""
+    links: LinkBases
+    """Where the longest of its links begin: segments are counted with them until a domain is chosen."""
+    pools: Sequence[Pool] = ()
+    """What is left of the domains that its links must be on, as far as lanes have told."""
     segments_per_second: float
     """What the senders may send together at most, alone in their account."""
     unknown_zone: Policy = "store"
@@ -70,7 +74,8 @@ class Terms:
 def terms_of(
     account: Account, senders: Sequence[SenderDocument], prices: PriceList, install: Installation, quiet: QuietHours
 ) -> Terms:
-    """The terms of senders of an account; `quiet` is made once per account, since it remembers."""
+    """The terms of senders of an account; `quiet` is made once per account, since it remembers. Without `pools`,
+    which change all the time."""
     spec = account.spec
     return Terms(
         account_number=account.document.number,
@@ -78,7 +83,7 @@ def terms_of(
         store_zone=spec.store_zone,
         senders=[_launched(sender, install.lanes) for sender in senders],
         prices=prices,
-        link_base=install.link_base,
+        links=link_bases(spec, install.link_base),
         segments_per_second=min(sum(sender.segments_per_second for sender in senders), spec.segments_per_second),
         carriers=prices.by_network
         or any(sender.brand and spec.brands[sender.brand].carrier_daily for sender in senders),

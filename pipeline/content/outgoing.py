@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from pipeline.content.segments import count_many
 from pipeline.identity.optout_links import LIKE_A_TOKEN as LIKE_AN_OPT_OUT
 from pipeline.identity.optout_links import optout_tokens
 from pipeline.identity.tokens import TOKEN_LENGTH, Ordinals, click_tokens
+from schemas.domains import KINDS, DomainKind
 from schemas.lane import LaneMessage
 
 _LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
@@ -22,11 +25,31 @@ _LIKE_A_TOKEN: Final = "0" * TOKEN_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
+class LinkBases:
+    """The URLs that links begin with, without a slash at their end: of short links, and of those that opt out."""
+
+    short: str
+    opt_out: str
+
+
+def everywhere(url: str) -> LinkBases:
+    """All links begin with one URL."""
+    return LinkBases(url, url)
+
+
+def on_domain(url: str, domain: str) -> str:
+    """The installation's public URL with another host name: scheme and port stay, since it is the same ingress."""
+    parts = urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    return urlunsplit(parts._replace(netloc=f"{domain}{port}"))
+
+
+@dataclass(frozen=True, slots=True)
 class LinkSigner:
-    """What makes the links of texts: the secret `key` that signs their tokens, and the ingress's URL, `base`."""
+    """What makes the links of texts: the secret `key` that signs their tokens, and where they lead."""
 
     key: bytes = field(repr=False)
-    base: str
+    bases: LinkBases
 
 
 class Renderer:
@@ -55,23 +78,23 @@ class Renderer:
         A link is `BASE/c/TOKEN`; `{opt_out}` is `BASE/o/TOKEN` and needs `numbers`.
         """
         links = {
-            key: _urls(signer.base, click_tokens(signer.key, campaign, message, index, ordinals))
+            key: _urls(signer.bases.short, click_tokens(signer.key, campaign, message, index, ordinals))
             for key, index in self._indices.items()
         }
         if self._opts_out:
-            links[OPT_OUT] = _urls(signer.base, optout_tokens(signer.key, campaign, numbers), "o")
+            links[OPT_OUT] = _urls(signer.bases.opt_out, optout_tokens(signer.key, campaign, numbers), "o")
         return self._rendered(columns, len(ordinals), links)
 
-    def lengths(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> list[str]:
+    def lengths(self, columns: Mapping[str, Sequence[str]], n: int, bases: LinkBases) -> list[str]:
         """The texts of n recipients with links that are as long as the real ones, but lead nowhere."""
-        links = dict.fromkeys(self._indices, _urls(link_base, [_LIKE_A_TOKEN]) * n)
+        links = dict.fromkeys(self._indices, _urls(bases.short, [_LIKE_A_TOKEN]) * n)
         if self._opts_out:
-            links[OPT_OUT] = _urls(link_base, [LIKE_AN_OPT_OUT], "o") * n
+            links[OPT_OUT] = _urls(bases.opt_out, [LIKE_AN_OPT_OUT], "o") * n
         return self._rendered(columns, n, links)
 
-    def segments(self, columns: Mapping[str, Sequence[str]], n: int, link_base: str) -> NDArray[np.uint16]:
+    def segments(self, columns: Mapping[str, Sequence[str]], n: int, bases: LinkBases) -> NDArray[np.uint16]:
         """Segments of the text that `render` gives each of n recipients (tokens are not made: quicker)."""
-        return count_many(self.lengths(columns, n, link_base))
+        return count_many(self.lengths(columns, n, bases))
 
     def _rendered(self, columns: Mapping[str, Sequence[str]], n: int, links: Mapping[str, list[str]]) -> list[str]:
         return self._template.render_columns(columns, n, links)
@@ -85,6 +108,18 @@ def compile_lane_message(message: LaneMessage) -> Renderer:
         ValueError: it has a link that `message.links` does not name.
     """
     return Renderer(message)
+
+
+@lru_cache(maxsize=4096)
+def domain_kinds(text: str) -> tuple[DomainKind, ...]:
+    """The kinds of domains that the links of a message's text need.
+
+    Raises:
+        pipeline.content.render.TemplateError: the text is not a valid template.
+    """
+    template = compile_template(text)
+    needs = {"short": bool(template.links), "opt-out": OPT_OUT in template.specials}
+    return tuple(kind for kind in KINDS if needs[kind])
 
 
 def _urls(base: str, tokens: list[str], kind: str = "c") -> list[str]:

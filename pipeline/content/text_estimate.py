@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.content.outgoing import Renderer
+from pipeline.content.outgoing import LinkBases, Renderer
 from pipeline.content.render import Template
 from pipeline.content.segments import Encoding, count, foreign_characters
 
@@ -51,10 +51,10 @@ class TextEstimate:
 class TextSurvey:
     """Counts one message; fed page by page."""
 
-    def __init__(self, template: Template, renderer: Renderer, link_base: str) -> None:
+    def __init__(self, template: Template, renderer: Renderer, bases: LinkBases) -> None:
         self._fields = template.fields
         self._renderer = renderer
-        self._link_base = link_base
+        self._bases = bases
         self._in_text = tuple(foreign_characters("".join(template.literals)))
         self._culprits: Counter[tuple[str, str]] = Counter()
         self._samples: dict[str, None] = {}
@@ -105,7 +105,7 @@ class TextSurvey:
 
     def _text(self, fields: Mapping[str, Sequence[str]], place: int) -> str:
         row = {name: [column[place]] for name, column in fields.items()}
-        return self._renderer.lengths(row, 1, self._link_base)[0]
+        return self._renderer.lengths(row, 1, self._bases)[0]
 
     def _blame(self, fields: Mapping[str, Sequence[str]], goes: NDArray[np.bool_]) -> None:
         forced = np.zeros(len(goes), np.bool_)

@@ -204,7 +204,7 @@ def _texts(people: Recipients, message: MessagePlan, plan: CampaignPlan) -> tupl
     """Segments of each text, and the reasons that lie in the text alone."""
     n = len(people.numbers)
     reasons = np.zeros(n, np.uint8)
-    segments = message.renderer.segments(people.fields, n, plan.link_base)
+    segments = message.renderer.segments(people.fields, n, plan.links)
     if segments.max(initial=0) > plan.max_segments:
         _note(reasons, segments > plan.max_segments, Reason.TOO_MANY_SEGMENTS)
     if message.empty is not None:

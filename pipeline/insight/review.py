@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from pipeline.accounts.domains import IN_WORDS, Pool
 from pipeline.campaign.terms import Terms
+from pipeline.content.outgoing import domain_kinds
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
 from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
@@ -116,6 +118,8 @@ def review(
         for index, text in enumerate(rehearsed.texts):
             warnings += _length_warnings(index, text)
         warnings += [Finding("audience", what) for what in rehearsed.uncounted]
+        if terms is not None:
+            _check_domains(terms.pools, templates, rehearsed.outcome.going, problems, warnings)
     segments = outcome.segments if outcome else 0
     return Review(
         problems=tuple(problems),
@@ -144,6 +148,34 @@ def with_balance(reviewed: Review, available: int, is_for_later: bool) -> Review
         return replace(reviewed, problems=(*reviewed.problems, Finding("balance", short)))
     later = f"as it is now, it will wait for a top-up when it is due: {short}"
     return replace(reviewed, warnings=(*reviewed.warnings, Finding("balance", later)))
+
+
+def _check_domains(
+    pools: Sequence[Pool],
+    templates: Sequence[Template | None],
+    going: int,
+    problems: list[Finding],
+    warnings: list[Finding],
+) -> None:
+    """Report links for which there are not enough domains; `going` recipients get each message."""
+    for pool in pools:
+        having = [
+            index for index, template in enumerate(templates) if template and pool.kind in domain_kinds(template.text)
+        ]
+        if not having or pool.left is None or not going:
+            continue
+        where, needed, words = f"messages.{having[0]}.text", going * len(having), IN_WORDS[pool.kind]
+        remedy = f"add a domain or raise a limit (`longwave domains add`, {pool.kind})"
+        if not pool.left:
+            problems.append(Finding(where, f"all domains for {words} have reached their limit; {remedy}"))
+        elif pool.left < needed:
+            warnings.append(
+                Finding(
+                    where,
+                    f"the domains for {words} have room for {pool.left:,} more messages and this needs {needed:,}: "
+                    f"the rest waits, and the campaign is suspended, until there are more; {remedy}",
+                )
+            )
 
 
 def _lateness(spec: CampaignSpec, terms: Terms) -> str:

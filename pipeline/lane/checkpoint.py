@@ -23,12 +23,12 @@ from pipeline.lane.lateness import Downtime
 from pipeline.lane.scheduler import Key
 from pipeline.lane.state import Chunk, Flight, LaneState, pack, unpack
 from pipeline.limits.carrier_day import Brand
-from schemas.lane import AccountTerms, CheckpointPart, Control, SenderId, SenderTerms, Slice
+from schemas.lane import AccountTerms, CheckpointPart, Control, DomainTerms, SenderId, SenderTerms, Slice
 from schemas.wire import DecodeError
 
 PART_BYTES = 512 * 1024
 """Bytes of one part, before compression and base64."""
-FORM = 7
+FORM = 8
 _ORDINALS = 1 << 22
 """Ordinals of one piece of a bitmap that is larger than a part: 512 KB at most."""
 
@@ -64,6 +64,7 @@ class _Flight(msgspec.Struct, array_like=True):
     settled: list[Slice]
     dropped: list[tuple[Slice, int, str, str]]
     nonce: str
+    domains: list[str]
 
 
 _Downtime = tuple[int, int, list[tuple[int, int]]]
@@ -85,6 +86,9 @@ class Snapshot(msgspec.Struct, array_like=True):
     carriers: list[tuple[tuple[str, str], int, str, int]]
     accounts: list[AccountTerms] = []
     senders: list[SenderTerms] = []
+    domains: list[DomainTerms] = []
+    domain_counts: list[tuple[str, str, int]] = []
+    """Account, domain, messages that have carried it."""
     finished: list[str] = []
     resumed: dict[str, int] = {}
     downtime: _Downtime = (0, 0, [])
@@ -112,6 +116,10 @@ def snapshot(state: LaneState, forget_orphans_before: int) -> Snapshot:
         carriers=[(*key, used) for key, used in state.carriers.used.items()],
         accounts=list(state.accounts.values()),
         senders=list(state.senders.values()),
+        domains=list(state.domains.values()),
+        domain_counts=[
+            (account, name, used) for account, by in state.domain_counts.used.items() for name, used in by.items()
+        ],
         finished=sorted(state.finished),
         resumed=dict(state.resumed),
         downtime=_downtime(state.downtime),
@@ -148,6 +156,9 @@ def restore(*plain: Snapshot) -> LaneState:
         state.campaigns.update({control.campaign: control for control in piece.campaigns})
         state.accounts.update({terms.account: terms for terms in piece.accounts})
         state.senders.update({(terms.account, terms.sender): terms for terms in piece.senders})
+        state.domains.update({terms.account: terms for terms in piece.domains})
+        for account, name, used in piece.domain_counts:
+            state.domain_counts.count(account, [name], used)
         state.finished.update(piece.finished)
         for campaign, message, raw in piece.seen:
             ordinals = BitMap.deserialize(raw)
@@ -233,12 +244,13 @@ def _empty(plain: Snapshot) -> Snapshot:
     return msgspec.structs.replace(plain, **lists)
 
 
-_COLUMNS = ("carriers", "finished", "campaigns", "accounts", "senders", "seen", "flights", "chunks")
+_SMALL = ("carriers", "domain_counts", "finished", "campaigns", "accounts", "senders", "domains", "flights")
+_COLUMNS = (*_SMALL, "seen", "chunks")
 
 
 def _items(plain: Snapshot) -> Iterator[tuple[str, Any, int]]:
     """(column, item, its size in bytes) of everything in a snapshot."""
-    for column in ("carriers", "finished", "campaigns", "accounts", "senders", "flights"):
+    for column in _SMALL:
         for item in getattr(plain, column):
             yield column, item, len(msgspec.msgpack.encode(item))
     for entry in plain.seen:

@@ -27,6 +27,7 @@ from schemas.lane import (
     CheckpointPart,
     Control,
     Defer,
+    DomainTerms,
     Drop,
     Finish,
     Heartbeat,
@@ -60,6 +61,8 @@ def apply(state: LaneState, offset: int, record: LaneRecord, raw: bytes) -> list
             return _control(state, record)
         case AccountTerms() | SenderTerms():
             return _terms(state, offset, record)
+        case DomainTerms():
+            return _domains(state, record)
         case Owner():
             return _owner(state, offset, record)
         case Heartbeat():
@@ -162,7 +165,7 @@ def _intent(state: LaneState, offset: int, intent: Intent) -> list[Effect]:
 def _fly(state: LaneState, offset: int, index: int, intent: Intent) -> Flight | None:
     pick = intent.picks[index]
     sender = _sender_of(state, pick) if intent.epoch == state.epoch else None
-    if sender is None:
+    if sender is None or not _has_domains(state, pick, sender[0]):
         return None
     taken = [part for slice_ in pick.slices for part in state.take(slice_)]
     flight = Flight(
@@ -177,8 +180,11 @@ def _fly(state: LaneState, offset: int, index: int, intent: Intent) -> Flight | 
         attempts=[attempt for _, attempt in taken],
         at=intent.at,
         nonce=state.nonce,
+        domains=pick.domains,
     )
     state.flights[flight.id] = flight
+    if flight.domains:
+        state.domain_counts.count(sender[0], flight.domains, flight.count)
     for (chunk, _, _), _attempt in taken:
         state.chunks[chunk].flights += 1
     for slice_ in pick.slices:
@@ -197,6 +203,14 @@ def _sender_of(state: LaneState, pick: Pick) -> SenderId | None:
     if any(state.chunks[chunk].queue != queue for chunk, _, _ in pick.slices):
         return None
     return sender if _disjoint(pick.slices) else None
+
+
+def _has_domains(state: LaneState, pick: Pick, account: str) -> bool:
+    """Whether the pick's domains have room for its recipients."""
+    if not pick.domains:
+        return True
+    count = sum(stop - start for _, start, stop in pick.slices)
+    return state.domain_counts.have_room(state.domains.get(account), pick.domains, count)
 
 
 def _disjoint(slices: list[Slice]) -> bool:
@@ -231,6 +245,13 @@ def _terms(state: LaneState, offset: int, record: AccountTerms | SenderTerms) ->
     known_sender = state.senders.get(name)
     if known_sender is None or record.revision > known_sender.revision:
         state.senders[name] = record
+    return []
+
+
+def _domains(state: LaneState, record: DomainTerms) -> list[Effect]:
+    known = state.domains.get(record.account)
+    if known is None or record.revision > known.revision:
+        state.domains[record.account] = record
     return []
 
 

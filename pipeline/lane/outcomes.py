@@ -2,7 +2,7 @@
 
 A RESULT that contradicts itself must not stop the lane. The first group that names a recipient counts; an index that
 is out of range is ignored; a list of ids of the wrong length is ignored; and a recipient that no group names is
-unknown.
+unknown. A list of segments of the wrong length is ignored, too: then those of the WORK count.
 """
 
 from __future__ import annotations
@@ -13,18 +13,34 @@ from itertools import accumulate
 
 from pipeline.lane.state import Flight, subtract
 from pipeline.lane.status import Part
-from schemas.lane import ResultGroup, Slice
+from schemas.lane import FlightResult, ResultGroup, Slice
 from schemas.reasons import Reason
 
 Outcome = tuple[ResultGroup, Part]
 
 
-def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], list[str]]:
-    """Each recipient of the flight in one part, with the group that names it; and the problems in `groups`. Of a
+def outcomes(flight: Flight, landed: FlightResult) -> tuple[list[Outcome], list[str]]:
+    """Each recipient of the flight in one part, with the group that names it; and the problems in the groups. Of a
     flight that is asked for, only the open recipients have to be in a group."""
+    segments, wrong = _segments(landed, flight.count)
+    decided, problems = _decided(flight, landed.groups, segments)
+    return decided, [*wrong, *problems]
+
+
+def _segments(landed: FlightResult, count: int) -> tuple[list[int] | None, list[str]]:
+    if landed.segments is None or len(landed.segments) == count:
+        return landed.segments, []
+    return None, [f"{len(landed.segments)} counts of segments for {count} recipients"]
+
+
+def _decided(
+    flight: Flight, groups: list[ResultGroup], segments: list[int] | None
+) -> tuple[list[Outcome], list[str]]:
     if len(groups) == 1 and groups[0].indices is None:
         ids, all_problems = _ids(groups[0], flight.count)
-        return [(groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids)], all_problems
+        return [
+            (groups[0], part) for part in _cut(flight, groups[0], range(flight.count), ids, segments)
+        ], all_problems
     decided: list[Outcome] = []
     all_problems = []
     named: set[int] = set()
@@ -32,13 +48,13 @@ def outcomes(flight: Flight, groups: list[ResultGroup]) -> tuple[list[Outcome], 
         indices, ids, problems = _sound(group, flight.count, named)
         all_problems += problems
         named.update(indices)
-        decided += [(group, part) for part in _cut(flight, group, indices, ids)]
+        decided += [(group, part) for part in _cut(flight, group, indices, ids, segments)]
     due = range(flight.count) if not flight.asking else open_indices(flight)
     missing = [index for index in due if index not in named]
     if missing:
         all_problems.append(f"{len(missing)} recipients are in no group")
         missing_group = ResultGroup(outcome="unknown", reason=Reason.NOT_IN_RESULT)
-        decided += [(missing_group, part) for part in _cut(flight, missing_group, missing, None)]
+        decided += [(missing_group, part) for part in _cut(flight, missing_group, missing, None, segments)]
     return decided, all_problems
 
 
@@ -67,7 +83,13 @@ def _sound(group: ResultGroup, count: int, named: set[int]) -> tuple[range | lis
     return kept, None if ids is None else [ids[place] for place in places], problems
 
 
-def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: list[str] | None) -> list[Part]:
+def _cut(
+    flight: Flight,
+    group: ResultGroup,
+    indices: range | list[int],
+    ids: list[str] | None,
+    segments: list[int] | None,
+) -> list[Part]:
     starts = list(accumulate((stop - start for _, start, stop in flight.slices), initial=0))
     parts: list[Part] = []
     for first, last, place in _runs(indices):
@@ -78,9 +100,9 @@ def _cut(flight: Flight, group: ResultGroup, indices: range | list[int], ids: li
             chunk, start, _ = flight.slices[n]
             low = start + at - starts[n]
             part_ids = None if ids is None else ids[place + at - first : place + end - first]
-            parts.append(
-                Part((chunk, low, low + end - at), flight.attempts[n], group.outcome, group.reason, part_ids)
-            )
+            own = None if segments is None else segments[at:end]
+            slice_ = (chunk, low, low + end - at)
+            parts.append(Part(slice_, flight.attempts[n], group.outcome, group.reason, part_ids, own))
             at = end
     return parts
 
@@ -101,7 +123,8 @@ def cut_part(part: Part, low: int, high: int) -> Part:
     """Positions [low, high) of a part."""
     chunk, start, _ = part.slice
     ids = None if part.ids is None else part.ids[low - start : high - start]
-    return Part((chunk, low, high), part.attempt, part.state, part.reason, ids)
+    segments = None if part.segments is None else part.segments[low - start : high - start]
+    return Part((chunk, low, high), part.attempt, part.state, part.reason, ids, segments)
 
 
 def without(part: Part, settled: list[Slice]) -> list[Part]:

@@ -48,12 +48,12 @@ def result(state: LaneState, offset: int, record: Result) -> list[Effect]:
     for landed in record.flights:
         flight = state.flights.get(landed.flight)
         if flight is not None:
-            effects += _result(state, offset, flight, landed.groups, record)
+            effects += _result(state, offset, flight, landed, record)
     return effects
 
 
-def _result(state: LaneState, offset: int, flight: Flight, groups: list[ResultGroup], record: Result) -> list[Effect]:
-    decided, problems = outcomes(flight, groups)
+def _result(state: LaneState, offset: int, flight: Flight, landed: FlightResult, record: Result) -> list[Effect]:
+    decided, problems = outcomes(flight, landed)
     if flight.asking:
         decided = [(group, remaining) for group, part in decided for remaining in without(part, flight.settled)]
     open_still: list[Outcome] = []
@@ -72,9 +72,7 @@ def _result(state: LaneState, offset: int, flight: Flight, groups: list[ResultGr
     effects += releases(state, flight.key, over, record.at)
     for group, pieces in settled:
         effects += moves(state, flight.key, pieces, group.due, record.at)
-    for group, part in decided:
-        if group.outcome in NOT_PROCESSED and (carried := state.carriers_of(part.slice)) is not None:
-            state.carriers.give_back(flight.brand, flight.day, *carried)
+    _give_back(state, flight, decided)
     if open_still:
         flight.asking = True
         flight.settled += [part.slice for _, part in decided]
@@ -88,6 +86,18 @@ def _result(state: LaneState, offset: int, flight: Flight, groups: list[ResultGr
     state.resent.pop(flight.id, None)
     _land(state, flight)
     return effects
+
+
+def _give_back(state: LaneState, flight: Flight, decided: list[Outcome]) -> None:
+    """What was not processed does not count against the limits of carriers and domains."""
+    for group, part in decided:
+        if group.outcome not in NOT_PROCESSED:
+            continue
+        if (carried := state.carriers_of(part.slice)) is not None:
+            state.carriers.give_back(flight.brand, flight.day, *carried)
+        if flight.domains:
+            _, start, stop = part.slice
+            state.domain_counts.count(flight.sender[0], flight.domains, start - stop)
 
 
 def journal(state: LaneState, record: SubmissionJournal) -> list[Effect]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 import cramjam
 from pyroaring import BitMap
 
+from pipeline.content.outgoing import domain_kinds
 from pipeline.lane.delay_table import DelayTable, QueueId, Span
 from pipeline.lane.lateness import Downtime
 from pipeline.lane.scheduler import Key
 from pipeline.limits.carrier_day import FIELD, ZONE, Brand, CarrierDays, day_of
-from schemas.lane import LANES, AccountTerms, Control, SenderId, SenderTerms, Slice, Work, intent_of
+from pipeline.limits.domains import DomainCounts
+from schemas.domains import DomainKind
+from schemas.lane import LANES, AccountTerms, Control, DomainTerms, SenderId, SenderTerms, Slice, Work, intent_of
 
 DECODED = 64_000
 """Recipients of decoded WORKs that are kept: a chunk is read at WORK, INTENT and RESULT, mostly in close succession.
@@ -80,6 +83,8 @@ class Flight:
     arrived. They are unknown; once its RESULT proves that it was not submitted, they get `state`."""
     nonce: str = ""
     """Nonce of the OWNER that wrote the INTENT."""
+    domains: list[str] = field(default_factory=list)
+    """Domains that its links are on (`schemas.lane.Pick`)."""
 
     @property
     def intent(self) -> int:
@@ -112,6 +117,8 @@ class LaneState:
         self.accounts: dict[str, AccountTerms] = {}
         self.senders: dict[tuple[str, str], SenderTerms] = {}
         """By account and sender; removed ones too, so that an old record does not bring one back."""
+        self.domains: dict[str, DomainTerms] = {}
+        """By account."""
         self.finished: set[str] = set()
         """Campaigns whose every ordinal counts as seen. Kept forever, 9 bytes each in a checkpoint: an old topic that
         is read again, however late, must not restart a campaign."""
@@ -122,6 +129,7 @@ class LaneState:
         """Lost flights that may have arrived and whose recipients waited again."""
         self.table = DelayTable()
         self.carriers = CarrierDays()
+        self.domain_counts = DomainCounts()
         self.downtime = Downtime()
         """When the lane had no owner."""
         self.away: dict[str, Downtime] = {}
@@ -182,15 +190,33 @@ class LaneState:
             flight.key[0] == campaign and (flight.asking or not flight.orphan) for flight in self.flights.values()
         )
 
+    def missing_domain(self, account: str, key: Key) -> DomainKind | None:
+        """The kind of domain that a message's links need and no domain of its account has room for; None if nothing
+        is missing."""
+        terms = self.domains.get(account)
+        if terms is None:
+            return None
+        message = self.campaigns[key[0]].settings.messages[key[1]]
+        for kind in domain_kinds(message.text):
+            limits = [limit for limit in terms.domains if limit.use == kind]
+            if kind in terms.required and all(self.domain_counts.left(terms, limit) == 0 for limit in limits):
+                return kind
+        return None
+
+    def can_go(self, queue: QueueId) -> bool:
+        """Whether the campaign of a queue runs and has the domains that its links need."""
+        (account, _), key = queue
+        return self.running(key[0]) and self.missing_domain(account, key) is None
+
     def sendable(self) -> int:
-        """Recipients that are due, of running campaigns."""
-        held = (queue for queue in self.table.ready_queues() if not self.running(queue[1][0]))
+        """Recipients that are due, of running campaigns whose links have domains."""
+        held = (queue for queue in self.table.ready_queues() if not self.can_go(queue))
         return self.table.ready_count - sum(span.count for queue in held for span in self.table.ready(queue))
 
     def oldest_sendable(self, sender: SenderId) -> int | None:
         """Since when (ms) the first of a sender's has been due, or may go since a person resumed its campaign; None
-        where there is none."""
-        running = (key for key in self.table.ready_keys(sender) if self.running(key[0]))
+        where there is none that can go."""
+        running = (key for key in self.table.ready_keys(sender) if self.can_go((sender, key)))
         firsts = ((key[0], next(self.table.ready((sender, key)))) for key in running)
         return min((max(span.due, self.resumed.get(campaign, 0)) for campaign, span in firsts), default=None)
 

@@ -13,13 +13,15 @@ from schemas.status import State, StatusChunk, StatusGroup
 
 @dataclass(slots=True)
 class Part:
-    """Positions of a chunk that reach a state together. `ids` are the aggregator's ids, one per position."""
+    """Positions of a chunk that reach a state together. `ids` are the aggregator's ids, one per position; `segments`
+    those of the texts that went out, one per position, None: those of the WORK."""
 
     slice: Slice
     attempt: int
     state: str
     reason: str = ""
     ids: list[str] | None = None
+    segments: list[int] | None = None
 
 
 class Columns(Protocol):
@@ -59,7 +61,7 @@ def _groups(work: Columns, part: Part) -> list[StatusGroup]:
     """One group per (segments, price) in the part. Most chunks have one of each, which takes no work per
     recipient."""
     _, start, stop = part.slice
-    segments, prices = work.segments[start:stop], work.prices[start:stop]
+    segments, prices = part.segments or work.segments[start:stop], work.prices[start:stop]
     ordinals = work.ordinals[start:stop]
     if segments.count(segments[0]) == prices.count(prices[0]) == stop - start:
         return [_group(part, ordinals, part.ids, (segments[0], prices[0]))]

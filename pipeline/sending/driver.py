@@ -22,6 +22,8 @@ from pipeline.lane.effects import Effect as Following
 from pipeline.lane.fold import apply
 from pipeline.lane.lateness import HEARTBEAT_MS, planned
 from pipeline.lane.state import Flight, LaneState
+from pipeline.sending.domains.reporting import Reporting
+from pipeline.sending.domains.shortage import PAUSE, Shortage
 from pipeline.sending.effects import (
     Answered,
     AwaitConsents,
@@ -66,6 +68,7 @@ from schemas.lane import (
     AccountTerms,
     CheckpointPart,
     Control,
+    DomainTerms,
     FlightResult,
     Heartbeat,
     LaneRecord,
@@ -120,6 +123,7 @@ class LaneDriver(Generic[T]):
         self.channels = Channels(Rules(around.blocked, around.quiet, flows), around.aggregator)
         self.outages: dict[str, Outage] = {}
         """By the name of the aggregator."""
+        self.shortage = Shortage(lane, around.document)
         self.checkpointing = Checkpointing(terms.checkpoint_bytes)
         self._lane = lane
         self._suspend_after = terms.suspend_after
@@ -127,6 +131,7 @@ class LaneDriver(Generic[T]):
         self._around = around
         self._check = LastCheck(around.blocked, around.knows_consents, around.quiet)
         self._asking = Asking(self._aggregator_of)
+        self._reporting = Reporting(lane)
         self._before = 0
         """The lane's epoch before the current record."""
         self._heartbeat_at = 0.0
@@ -149,7 +154,7 @@ class LaneDriver(Generic[T]):
 
     @property
     def suspended(self) -> int:
-        """Campaigns that this lane suspends, as of the last look."""
+        """Campaigns that this lane suspends because of an aggregator, as of the last look."""
         return sum(outage.suspended for outage in self.outages.values())
 
     def backlog(self, now: int) -> Backlog:
@@ -219,6 +224,8 @@ class LaneDriver(Generic[T]):
             return [Log("error", text, error), Letter(offset, raw, f"{type(error).__name__}: {error}")]
         if isinstance(record, AccountTerms | SenderTerms):
             self.channels.roster.take(self.state, record)
+        elif isinstance(record, DomainTerms):
+            self.channels.wake_account(self.state, record.account, now.seconds)
         elif isinstance(record, Control):
             self.channels.wake_campaign(self.state, record.campaign, now.seconds)
         effects: list[Effect[T]] = []
@@ -248,6 +255,7 @@ class LaneDriver(Generic[T]):
             pauses.append(None if due is None else max(0.0, (due - now.ms) / 1000))
             for outage in self._outages():
                 effects += outage.look(self.state, now)
+            pauses.append(self._look_at_domains(now, effects))
             pauses.append(self._heartbeat(now, effects))
             effects += self.checkpointing.on_time(self.state, now)
             effects += self._asking.on_time(self.state, now)
@@ -322,6 +330,18 @@ class LaneDriver(Generic[T]):
         is_ours = self.active and self.state.epoch == checkpoint.epoch
         return [*self.checkpointing.on_written(checkpoint, parts, error, is_ours)]
 
+    def _look_at_domains(self, now: Instant, effects: list[Effect[T]]) -> float | None:
+        """Announce and report what is due of the domains. Returns the seconds until the next look; None without
+        domains."""
+        if not self.state.domains:
+            return None
+        announcements, free = self.shortage.look(self.state, now)
+        for campaign in free:
+            self.channels.wake_campaign(self.state, campaign, now.seconds)
+        effects += announcements
+        effects += self._reporting.on_time(self.state, self.shortage.starved, now)
+        return PAUSE
+
     def _begin(self, offset: int) -> None:
         self.replay.begin(offset)
         self.claim.begin()
@@ -390,6 +410,7 @@ class LaneDriver(Generic[T]):
         if not self.active:
             return
         self.channels.wake_all()
+        self._reporting.begin()
         # After a rebalance that only revoked and reassigned the lane, our own window has its last second exactly.
         was_ours_before = bool(self.claim.epoch) and self._before == self.claim.epoch
         if not was_ours_before:
@@ -497,7 +518,7 @@ class LaneDriver(Generic[T]):
         for checked in flights:
             end = begin + checked.held.count(None)
             groups = result_groups(checked.held, answers[begin:end], checked.flight, now.ms)
-            results.append(FlightResult(flight=checked.flight.id, groups=groups))
+            results.append(FlightResult(flight=checked.flight.id, groups=groups, segments=checked.counted))
             begin = end
         return Report(Result(flights=results, at=now.ms))
 

@@ -10,6 +10,7 @@ from pipeline.lane.checkpoint import Snapshot
 from pipeline.lane.effects import InBatches, Void
 from schemas.campaign import Note, Suspension
 from schemas.chunk import Move, Release
+from schemas.domains import DomainUse
 from schemas.lane import Defer, Drop, Heartbeat, Intent, Owner, Result, SenderId
 from schemas.status import StatusChunk
 
@@ -44,11 +45,12 @@ class Answered(Protocol):
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[T]):
     """The recipients of a slice, ready to be handed over. `items` are what the host submits, one for each number;
-    `segments` is their total."""
+    `segments` is their total. `counted` are the segments of each text where they are not those of the WORK."""
 
     items: list[T]
     numbers: list[int]
     segments: int
+    counted: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,13 @@ class Announce:
     """Write to the campaign's commands; retry until the topic has it."""
 
     record: Note | Suspension
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUse:
+    """Write to the account's commands what this lane has used of its domains; retry until the topic has it."""
+
+    record: DomainUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +195,8 @@ class Log:
 
 
 Plain = (
-    StatusChunk | Release | Move | InBatches | Void | Write | Report | Announce | Letter | Connect | Disconnect
-    | AwaitConsents | WakeLine | Wake | Lookup | Checkpoint | MoveMark | Rewind | Claimed | Log
+    StatusChunk | Release | Move | InBatches | Void | Write | Report | Announce | ReportUse | Letter | Connect
+    | Disconnect | AwaitConsents | WakeLine | Wake | Lookup | Checkpoint | MoveMark | Rewind | Claimed | Log
 )  # fmt: skip
 """All effects except `HandOver`, whose items are of the host's type."""
 Effect = Plain | HandOver[T]

@@ -62,6 +62,7 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
                 .replace("{account}", "demo")
                 .replace("{sender}", "main")
                 .replace("{name}", "default")
+                .replace("{domain}", "go.example")
             )
             for method in methods:
                 yield method.upper(), path
@@ -180,7 +181,12 @@ def test_the_scopes_of_routes() -> None:
     assert guard.needed("GET", "/v1/keys") == guard.needed("GET", "/v1/audit") == "admin"
     assert guard.needed("POST", "/v1/keys/0000abcd/rotate") == "admin"
     assert guard.needed("GET", "/v1/accounts/demo") == guard.needed("GET", "/v1/prices") == "read"
-    for path in ("/v1/accounts/demo", "/v1/accounts/demo/senders/main", "/v1/prices/default"):
+    for path in (
+        "/v1/accounts/demo",
+        "/v1/accounts/demo/senders/main",
+        "/v1/accounts/demo/domains/go.example",
+        "/v1/prices/default",
+    ):
         assert guard.needed("PUT", path) == guard.needed("DELETE", path) == "admin"
     assert guard.needed("POST", "/v1/accounts/apply") == "admin"
 

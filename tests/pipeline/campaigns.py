@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.accounts.prices import PriceList, compiled
 from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
+from pipeline.content.outgoing import everywhere
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.accounts import PriceListSpec
 from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
@@ -29,7 +30,7 @@ TERMS = Terms(
     store_zone="America/New_York",
     senders=[MAIN],
     prices=priced(US="0.0079", other="0.04"),
-    link_base="https://hp.example",
+    links=everywhere("https://hp.example"),
     segments_per_second=100.0,
     quiet=QuietHours("none"),
 )

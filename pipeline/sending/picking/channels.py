@@ -83,6 +83,12 @@ class Channels:
             if any(key[0] == campaign for key in state.table.ready_keys(sender)):
                 self.wake(state, sender, now)
 
+    def wake_account(self, state: LaneState, account: str, now: float) -> None:
+        """The senders of an account may have something to send."""
+        for sender in list(state.table.ready_senders()):
+            if sender[0] == account:
+                self.wake(state, sender, now)
+
     def wake_all(self) -> None:
         """All senders may have something to send."""
         for channel in self._channels.values():

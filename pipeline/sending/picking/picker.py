@@ -7,19 +7,21 @@ back, the spans that it picked are kept in `Picked`, so that they are not picked
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, takewhile
 
 from pipeline.eligibility.optouts import Blocked
-from pipeline.lane.delay_table import QueueId, Span
+from pipeline.lane.delay_table import QueueId
 from pipeline.lane.lateness import is_too_late
 from pipeline.lane.scheduler import FairShare, Key
 from pipeline.lane.state import LaneState
 from pipeline.limits.carrier_day import FIELD, next_day, normal
+from pipeline.sending.picking.domains import Choice, Domains
+from pipeline.sending.picking.picked import Picked
 from pipeline.timing.quiet_gate import held_until
 from pipeline.timing.quiet_hours import QuietHours
-from schemas.lane import Defer, Drop, Pick, SenderId, Slice, Work
+from schemas.lane import Defer, Drop, LaneSettings, Pick, SenderId, Slice, Work
 from schemas.reasons import Reason
 
 EXPIRED_AT_ONCE = 5000
@@ -27,63 +29,28 @@ EXPIRED_AT_ONCE = 5000
 
 
 @dataclass(slots=True)
-class Picked:
-    """Slices whose record is on its way to the log."""
-
-    _slices: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-
-    def add(self, slices: list[Slice]) -> None:
-        for chunk, start, stop in slices:
-            self._slices.setdefault(chunk, []).append((start, stop))
-
-    def discard(self, slices: list[Slice]) -> None:
-        for chunk, start, stop in slices:
-            ranges = self._slices.get(chunk, [])
-            if (start, stop) in ranges:
-                ranges.remove((start, stop))
-            if not ranges:
-                self._slices.pop(chunk, None)
-
-    def clear(self) -> None:
-        self._slices.clear()
-
-    def slices(self) -> Iterator[Slice]:
-        """All slices whose record is on its way."""
-        return ((chunk, start, stop) for chunk, ranges in self._slices.items() for start, stop in ranges)
-
-    def free(self, span: Span) -> list[tuple[int, int]]:
-        """The parts of a span that no record on its way names."""
-        parts = [(span.start, span.stop)]
-        for low, high in sorted(self._slices.get(span.chunk, ())):
-            parts = [piece for part in parts for piece in _without(part, low, high)]
-        return parts
-
-
-def _without(part: tuple[int, int], low: int, high: int) -> list[tuple[int, int]]:
-    start, stop = part
-    return [(a, b) for a, b in ((start, min(stop, low)), (max(start, high), stop)) if a < b]
-
-
-@dataclass(slots=True)
 class Picks:
-    """What to write for one slice; `segments` are those of the `pick`."""
+    """What to write for one slice; `segments` are those of the `pick`. `is_starved`: there are recipients, and no
+    domain for their links."""
 
     pick: Pick | None
     drops: list[Drop | Defer]
     segments: int
+    is_starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """What a slice of a sender may hold at most, in messages and in segments, and of whom. `carrier_daily`: the
     brand's limits per carrier and day (names as `carrier_day.normal` gives them), whoever exceeds them waits until
-    the next day. `quiet` None: nobody's hours are looked at."""
+    the next day. `quiet` None: nobody's hours are looked at. `domains`: the account's; None: its links need none."""
 
     sender: SenderId
     messages: int
     segments: int
     carrier_daily: Mapping[str, int] | None = None
     quiet: QuietHours | None = None
+    domains: Domains | None = None
 
 
 def pick(
@@ -106,9 +73,17 @@ def pick(
         if state.running(key[0]) and _has_free(state, picked, (sender, key))
     ]
     settings = {campaign: state.campaigns[campaign].settings for campaign, _ in ready}
+    choices = _choices(room.domains, ready, settings, picked)
+    starved = [key for key in ready if choices is not None and choices[key] is None]
+    if starved:
+        # They wait, perhaps for days; their deadlines apply nevertheless.
+        if drop := _overdue(state, picked, [(sender, key) for key in starved], now):
+            return Picks(None, [drop], 0)
+        ready = [key for key in ready if key not in starved]
     key = share.choose(ready, settings)
     if key is None:
-        return None
+        return Picks(None, [], 0, is_starved=True) if starved else None
+    choice = (choices and choices[key]) or Choice()
     deadline = settings[key[0]].deadline
     if deadline is not None and now >= deadline:
         return Picks(None, [_expire(state, _free(state, picked, (sender, key)), Reason.DEADLINE, now)], 0)
@@ -116,7 +91,7 @@ def pick(
     hours = None if room.quiet is None or settings[key[0]].transactional else _Hours(room.quiet, now)
     left = _carriers_left(state, sender, picked, room.carrier_daily, now)
     tomorrow = next_day(now, state.zone(sender[0])) if left else 0
-    taken = _Slice(room.messages, room.segments, left, tomorrow, hours)
+    taken = _Slice(min(room.messages, choice.room), room.segments, left, tomorrow, hours)
     late: list[Slice] = []
     for span in state.table.ready((sender, key)):
         if is_too_late(state, span, now):
@@ -126,10 +101,19 @@ def pick(
                 taken.add(state.work(span.chunk), span.chunk, start, stop, check)
         if taken.full or len(late) >= EXPIRED_AT_ONCE:
             break
-    chosen = _records(state, key, taken, now)
+    chosen = _records(state, key, taken, choice, now)
     if late:
         chosen.drops.append(_expire(state, late, Reason.TOO_LATE, now))
     return chosen
+
+
+def _choices(
+    domains: Domains | None, ready: Sequence[Key], settings: Mapping[str, LaneSettings], picked: Picked
+) -> Mapping[Key, Choice | None] | None:
+    """The domains for the links of each message; None where no links need any."""
+    if domains is None:
+        return None
+    return {key: domains.choose(settings[key[0]].messages[key[1]], picked) for key in ready}
 
 
 def _nobody(numbers: list[int]) -> list[str]:
@@ -139,7 +123,12 @@ def _nobody(numbers: list[int]) -> list[str]:
 def expired(state: LaneState, senders: Iterable[SenderId], picked: Picked, now: int) -> Drop | None:
     """The next Drop of the senders' recipients past the deadline or too late, None if there are none; for times in
     which nothing may be submitted."""
-    for queue in [(sender, key) for sender in senders for key in state.table.ready_keys(sender)]:
+    queues = ((sender, key) for sender in senders for key in state.table.ready_keys(sender))
+    return _overdue(state, picked, queues, now)
+
+
+def _overdue(state: LaneState, picked: Picked, queues: Iterable[QueueId], now: int) -> Drop | None:
+    for queue in queues:
         campaign = queue[1][0]
         if not state.running(campaign):
             continue
@@ -185,13 +174,15 @@ def _has_free(state: LaneState, picked: Picked, queue: QueueId) -> bool:
     return any(picked.free(span) for span in state.table.ready(queue))
 
 
-def _records(state: LaneState, key: Key, taken: _Slice, now: int) -> Picks:
+def _records(state: LaneState, key: Key, taken: _Slice, choice: Choice, now: int) -> Picks:
     drops: list[Drop | Defer] = []
     for reason, slices in taken.dropped.items():
         drops.append(Drop(epoch=state.epoch, slices=slices, state="skipped", reason=reason, at=now))
     for (due, reason), slices in taken.deferred.items():
         drops.append(Defer(epoch=state.epoch, slices=slices, due=due, reason=reason, at=now))
-    chosen = Pick(campaign=key[0], message=key[1], slices=taken.slices) if taken.slices else None
+    if not taken.slices:
+        return Picks(None, drops, 0)
+    chosen = Pick(campaign=key[0], message=key[1], slices=taken.slices, domains=list(choice.domains))
     return Picks(chosen, drops, taken.used)
 
 

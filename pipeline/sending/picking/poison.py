@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipeline.lane.delay_table import Span
 from pipeline.lane.state import LaneState
-from pipeline.sending.picking.picker import Picked
+from pipeline.sending.picking.picked import Picked
 from schemas.lane import SenderId, Slice
 
 

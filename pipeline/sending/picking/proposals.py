@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.lane.state import LaneState
 from pipeline.limits.rate import ReadBack
 from pipeline.sending.effects import Log, Plain, Wake
-from pipeline.sending.picking.picker import Picked
+from pipeline.sending.picking.picked import Picked
 from pipeline.sending.senders.flow import Share
 from schemas.lane import Defer, Drop, Intent, LaneRecord, SenderId, Slice, flight_id
 

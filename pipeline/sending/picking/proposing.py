@@ -15,7 +15,9 @@ from pipeline.lane.state import LaneState, unpack
 from pipeline.limits.rate import ReadBack, most_under_way
 from pipeline.sending.effects import Instant, Letter, Log, Plain, Write
 from pipeline.sending.outage.aggregator import LaneAggregator
-from pipeline.sending.picking.picker import Picked, Picks, Room, expired, pick
+from pipeline.sending.picking.domains import Domains
+from pipeline.sending.picking.picked import Picked
+from pipeline.sending.picking.picker import Picks, Room, expired, pick
 from pipeline.sending.picking.poison import find_poison
 from pipeline.sending.picking.proposals import OnTheWay, Proposals
 from pipeline.sending.senders.flow import Flow, Flows, Share
@@ -30,6 +32,8 @@ TOGETHER: Final = 0.02
 """Seconds by which a slow sender's turn comes early at most, so that many share an INTENT."""
 AFTER_DEFECT: Final = 1.0
 """Seconds until a sender has its turn again from whom nothing could be picked because of a defect."""
+STARVED: Final = 5.0
+"""Seconds until a sender has its turn again whose recipients wait for domains for their links."""
 CLOSE: Final = 1e-6
 """Seconds: a turn that is this close has come. Less, added to a clock, would be lost in rounding."""
 URGENT, NORMAL = 0.0, 1.0
@@ -241,6 +245,7 @@ class Proposer:
             segments=min(sizes),
             carrier_daily=carriers_of(state, sender),
             quiet=self._rules.quiet(sender.id[0]),
+            domains=_domains(state, sender.account),
         )
 
     def _pick(self, state: LaneState, sender: LaneSender, draft: _Draft, now: Instant) -> list[Plain]:
@@ -253,6 +258,10 @@ class Proposer:
             return [looking, *self._skip_unreadable(state, sender, now, room)]
         if chosen is None:
             return []
+        if chosen.is_starved:
+            # It is woken when a domain comes; what else may give room (an INTENT that turns out void) is looked for.
+            self._turns.put(sender, now.seconds + STARVED)
+            return []
         effects: list[Plain] = [self._write(drop) for drop in chosen.drops]
         if chosen.pick is not None:
             campaign = chosen.pick.campaign
@@ -262,7 +271,8 @@ class Proposer:
             sender.share.spend(campaign, chosen.segments, state.campaigns[campaign].settings.weight)
             draft.add(chosen.pick, shares)
             # Picked here and now: the INTENT is not written yet, and the sender may have another turn before.
-            self._proposals.picked.add(chosen.pick.slices)
+            self._proposals.picked.add_pick(chosen.pick, sender.id[0])
+            sender.account.turn += bool(chosen.pick.domains)
         self._turns.put(sender, now.seconds + max(0.0, self._pause(state, sender.flow, now)))
         return effects
 
@@ -291,6 +301,12 @@ class Proposer:
     def _write(self, record: Drop | Defer) -> Write:
         self._proposals.wrote(record)
         return Write(record)
+
+
+def _domains(state: LaneState, account: LaneAccount) -> Domains | None:
+    """The domains for links of an account at its next slice; None where it has no rules for them."""
+    terms = state.domains.get(account.name)
+    return None if terms is None or not terms.required else Domains(terms, state, account.turn)
 
 
 def _is_urgent(state: LaneState, sender: LaneSender) -> bool:

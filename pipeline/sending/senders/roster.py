@@ -30,6 +30,8 @@ class LaneAccount:
     """Its senders that wait for its limit, those of each channel."""
     numbers: Iterator[int] = field(default_factory=count)
     """Of its waiting senders over all channels."""
+    turn: int = 0
+    """Grows with each slice whose links are on its domains."""
 
     def is_turn_of(self, waiting: Waiting) -> bool:
         """Whether the sender whose turn it is at the account's limit is among these. Senders of a blocked channel do

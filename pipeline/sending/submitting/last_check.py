@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from pipeline.lane.state import Flight, LaneState
@@ -34,6 +34,8 @@ class CheckedFlight:
     flight: Flight
     numbers: list[int]
     held: Held
+    counted: list[int] | None = None
+    """As in `Prepared`."""
 
     @property
     def goes(self) -> bool:
@@ -95,15 +97,13 @@ class LastCheck:
                 waiting.flight,
                 waiting.prepared.numbers,
                 self._held_back(state, active, waiting.flight, waiting.prepared.numbers, now.ms),
+                waiting.prepared.counted,
             )
             for waiting in queued.flights
         ]
         if any(flight.goes for flight in checked) and not breaker.admit(now.seconds):
             wait = breaker.held(now.seconds)
-            return [
-                CheckedFlight(flight.flight, flight.numbers, hold_while_away(flight.held, wait, now.ms))
-                for flight in checked
-            ]
+            return [replace(flight, held=hold_while_away(flight.held, wait, now.ms)) for flight in checked]
         return checked
 
     def may_still_go(self, state: LaneState, active: bool, checked: Checked, now: Instant) -> bool:

@@ -9,6 +9,7 @@ from pipeline.accounts.changes import apply
 from pipeline.accounts.holding import Holding, WaitingCampaign, World
 from pipeline.accounts.transitions import Transition, answered
 from schemas.accounts import AccountCommand, AccountDocument, AccountsRecord, Change, SenderDocument
+from schemas.domains import DomainsDocument
 
 LANES = 8
 AT = 1_764_000_000_000
@@ -35,14 +36,16 @@ def command(*changes: Change, at: int = AT, id: str = "c1", account: str = "demo
 
 def kept(held: Holding, transition: Transition, id: str = "") -> Holding:
     """What is stored afterwards; `id` is the command's."""
-    account, senders = held.account, dict(held.senders)
+    account, senders, domains = held.account, dict(held.senders), held.domains
     answers = answered(held.answers, "demo", id, transition) if id else None
     for _, record in transition.writes:
         if isinstance(record, AccountDocument):
             account = record
         elif isinstance(record, SenderDocument):
             senders[record.sender] = record
-    return Holding(account, senders, answers or held.answers)
+        elif isinstance(record, DomainsDocument):
+            domains = record
+    return Holding(account, senders, answers or held.answers, domains)
 
 
 def held(*commands: AccountCommand, around: World = WORLD) -> Holding:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.content.outgoing import LinkSigner, compile_lane_message
+from pipeline.content.outgoing import LinkSigner, compile_lane_message, everywhere
 from pipeline.content.segments import count
 from pipeline.identity.tokens import parse_click_token
 from schemas.lane import LaneMessage
@@ -27,13 +27,13 @@ def test_segments_counted_are_segments_submitted(rows: list[tuple[str, str]], te
     renderer = compile_lane_message(LaneMessage(text=text, links=["b", "default"]))
     columns = {"name": [name for name, _ in rows], "city": [city for _, city in rows]}
     ordinals = list(range(first, first + len(rows)))
-    texts = renderer.render("0000000a", 3, ordinals, columns, LinkSigner(KEY, BASE))
-    assert renderer.segments(columns, len(rows), BASE).tolist() == [count(text).parts for text in texts]
+    texts = renderer.render("0000000a", 3, ordinals, columns, LinkSigner(KEY, everywhere(BASE)))
+    assert renderer.segments(columns, len(rows), everywhere(BASE)).tolist() == [count(text).parts for text in texts]
 
 
 def test_links_hold_genuine_tokens_with_the_index_of_the_link() -> None:
     renderer = compile_lane_message(LaneMessage(text=TEMPLATE, links=["b", "default"]))
-    [_, text] = renderer.render("0000000a", 3, [500, 501], {"name": ["Ann", ""]}, LinkSigner(KEY, BASE))
+    [_, text] = renderer.render("0000000a", 3, [500, 501], {"name": ["Ann", ""]}, LinkSigner(KEY, everywhere(BASE)))
     assert text.startswith("Hi there, : https://hp.example/c/")
     tokens = [parse_click_token(KEY, token) for token in re.findall(r"hp\.example/c/(\S+)", text)]
     assert tokens == [("0000000a", 3, 501, 1), ("0000000a", 3, 501, 0), ("0000000a", 3, 501, 1)]

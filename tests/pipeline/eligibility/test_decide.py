@@ -173,7 +173,7 @@ def test_segments_are_those_of_the_text_with_its_link() -> None:
     given_chunk = chunk(3, fields={"first_name": ["Ann", "é" * 101, "ж" * 60]})
     [(_, work)] = decide(given_chunk, compiled, {}, OptOuts(), NOW).work
     texts = compiled.messages[0].renderer.render(
-        ID, 0, work.ordinals, work.fields, LinkSigner(b"0123456789abcdef", compiled.link_base)
+        ID, 0, work.ordinals, work.fields, LinkSigner(b"0123456789abcdef", compiled.links)
     )
     assert work.segments == [count(text).parts for text in texts] == [1, 2, 2]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.content.outgoing import LinkSigner, compile_lane_message
+from pipeline.content.outgoing import LinkSigner, compile_lane_message, everywhere
 from pipeline.feedback.inbound import Known, closing_of, note, receive
 from pipeline.feedback.replies import (
     AFTER_START_MS,
@@ -187,7 +187,7 @@ def test_a_reply_goes_out_as_written_braces_and_all() -> None:
     assert settings.transactional
     renderer = compile_lane_message(settings.messages[reply.message])
     assert renderer.render(
-        work.campaign, work.message, work.ordinals, work.fields, LinkSigner(b"0" * 16, "https://hp")
+        work.campaign, work.message, work.ordinals, work.fields, LinkSigner(b"0" * 16, everywhere("https://hp"))
     ) == [TERMS.texts["auto"]]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.content.outgoing import LinkSigner, compile_lane_message
+from pipeline.content.outgoing import LinkSigner, compile_lane_message, everywhere
 from pipeline.content.segments import count
 from pipeline.identity.optout_links import TOKEN_LENGTH, optout_tokens, parse_optout_token
 from schemas.lane import LaneMessage
@@ -52,16 +52,15 @@ def test_what_is_no_number_or_no_key_is_refused() -> None:
 def test_the_template_field_gives_each_recipient_a_link_of_their_own_as_long_as_counted() -> None:
     renderer = compile_lane_message(LaneMessage(text="Hi {name}, leave: {opt_out}", links=[]))
     columns = {"name": ["Ana", "Bo"]}
-    texts = renderer.render(
-        CAMPAIGN, 0, [0, 1], columns, LinkSigner(KEY, "https://hp.example"), [12_125_550_123, 33_612_345_678]
-    )
+    signer = LinkSigner(KEY, everywhere("https://hp.example"))
+    texts = renderer.render(CAMPAIGN, 0, [0, 1], columns, signer, [12_125_550_123, 33_612_345_678])
     said = [parse_optout_token(KEY, text.rsplit("/o/", 1)[1]) for text in texts]
     assert said == [(12_125_550_123, CAMPAIGN), (33_612_345_678, CAMPAIGN)]
-    assert renderer.segments(columns, 2, "https://hp.example").tolist() == [count(text).parts for text in texts]
-    assert [len(text) for text in texts] == [len(text) for text in renderer.lengths(columns, 2, "https://hp.example")]
+    assert renderer.segments(columns, 2, signer.bases).tolist() == [count(text).parts for text in texts]
+    assert [len(text) for text in texts] == [len(text) for text in renderer.lengths(columns, 2, signer.bases)]
 
 
 def test_a_text_with_the_field_but_without_numbers_does_not_go_out() -> None:
     renderer = compile_lane_message(LaneMessage(text="Leave: {opt_out}", links=[]))
     with pytest.raises(ValueError, match="0 values for 1 recipients"):
-        renderer.render(CAMPAIGN, 0, [0], {}, LinkSigner(KEY, "https://hp.example"))
+        renderer.render(CAMPAIGN, 0, [0], {}, LinkSigner(KEY, everywhere("https://hp.example")))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.campaign.terms import Terms
-from pipeline.content.outgoing import compile_lane_message
+from pipeline.content.outgoing import compile_lane_message, everywhere
 from pipeline.content.render import compile_template
 from pipeline.content.text_estimate import TextEstimate, TextSurvey
 from pipeline.content.texts import NOBODY_REACHED
@@ -98,9 +98,11 @@ def test_who_has_no_price_is_named_and_forbids_a_launch_that_nobody_else_would_g
 def survey_of(text: str, first_names: list[str]) -> TextEstimate:
     template = compile_template(text)
     renderer = compile_lane_message(LaneMessage(text=text, links=[]))
-    counted = TextSurvey(template, renderer, "https://hp.example")
+    counted = TextSurvey(template, renderer, everywhere("https://hp.example"))
     fields = {"first_name": first_names}
-    counted.add(fields, renderer.segments(fields, len(first_names), ""), np.ones(len(first_names), np.bool_))
+    counted.add(
+        fields, renderer.segments(fields, len(first_names), everywhere("")), np.ones(len(first_names), np.bool_)
+    )
     return counted.estimate()
 
 

@@ -17,6 +17,7 @@ from schemas.lane import (
     AccountTerms,
     Control,
     Defer,
+    DomainTerms,
     Drop,
     Finish,
     Heartbeat,
@@ -77,6 +78,7 @@ class ModelFlight:
     """The brand, and its day, that it counts for."""
     via: str
     """The aggregator."""
+    domains: list[str] = field(default_factory=list)
     given_back: set[Place] = field(default_factory=set)
     orphan: bool = False
     resent: bool = False
@@ -94,6 +96,9 @@ class Model:
         self.senders: dict[SenderId, SenderTerms] = {}
         self.used: Counter[tuple[tuple[str, str], int, str]] = Counter()
         """Segments by brand, day and carrier."""
+        self.domains: dict[str, DomainTerms] = {}
+        self.carried: Counter[tuple[str, str]] = Counter()
+        """Messages by account and domain."""
         self.controls: dict[str, Control] = {}
         self.canceled_at: dict[str, int] = {}
         self.finished: set[str] = set()
@@ -125,6 +130,10 @@ class Model:
                 name_of = (record.account, record.sender)
                 if name_of not in self.senders or self.senders[name_of].revision < record.revision:
                     self.senders[name_of] = record
+            case DomainTerms():
+                known_domains = self.domains.get(record.account)
+                if known_domains is None or known_domains.revision < record.revision:
+                    self.domains[record.account] = record
             case Control():
                 self._control(offset, record)
             case Owner():
@@ -236,6 +245,10 @@ class Model:
         if len({person.sender for person in seats}) > 1:
             return
         sender = seats[0].sender
+        if not self._has_domains(sender[0], pick.domains, len(seats)):
+            return
+        for domain in pick.domains:
+            self.carried[sender[0], domain] += len(seats)
         self.valid.add((offset, index))
         flight = ModelFlight(
             pick.campaign,
@@ -244,12 +257,23 @@ class Model:
             sender,
             (self._brand(sender), self._day(sender, at)),
             self._via(sender),
+            pick.domains,
         )
         self.flights[offset, index] = flight
         for person in seats:
             person.waiting = False
             if person.carrier:
                 self.used[*flight.day, person.carrier.lower()] += person.segments
+
+    def _has_domains(self, account: str, domains: list[str], messages: int) -> bool:
+        terms = self.domains.get(account)
+        listed = {} if terms is None else {limit.name: limit for limit in terms.domains}
+        if any(domain not in listed for domain in domains):
+            return False
+        if len({listed[domain].use for domain in domains}) < len(domains):
+            return False
+        limits = [(domain, listed[domain].messages) for domain in domains]
+        return all(limit is None or self.carried[account, domain] + messages <= limit for domain, limit in limits)
 
     def _via(self, sender: SenderId) -> str:
         return self.senders[sender].aggregator if sender in self.senders else ""
@@ -320,6 +344,8 @@ class Model:
     def _give_back(self, flight: ModelFlight, person: Person, outcome: str) -> None:
         if outcome in {"retry", "skipped", "expired"} and person.place not in flight.given_back:
             flight.given_back.add(person.place)
+            for domain in flight.domains:
+                self.carried[flight.sender[0], domain] -= 1
             if person.carrier:
                 self.used[*flight.day, person.carrier.lower()] -= person.segments
 
@@ -450,6 +476,8 @@ def plain(state: LaneState) -> dict[str, Any]:
         "accounts": state.accounts,
         "senders": state.senders,
         "carriers": state.carriers.used,
+        "domains": state.domains,
+        "domain_counts": state.domain_counts.used,
         "downtime": _downtime(state.downtime),
         "away": {name: _downtime(downtime) for name, downtime in state.away.items()},
         "resumed": state.resumed,
@@ -510,6 +538,9 @@ def check_model(state: LaneState, model: Model, accounting: Accounting) -> None:
     assert set(state.resent) == {name for name, f in state.flights.items() if f.orphan and f.resent}
     assert (state.accounts, state.senders) == (model.accounts, model.senders)
     _check_carriers(state, model)
+    assert state.domains == model.domains
+    counted = {(account, name): n for account, by in state.domain_counts.used.items() for name, n in by.items() if n}
+    assert counted == {key: n for key, n in model.carried.items() if n}
     assert state.finished == model.finished
     known = {key for key in model.people if key[0] not in model.finished}
     assert {(*key, ordinal) for key, seen in state.seen.items() for ordinal in seen} == known

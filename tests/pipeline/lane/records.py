@@ -10,6 +10,8 @@ from schemas.lane import (
     LANES,
     AccountTerms,
     Control,
+    DomainLimit,
+    DomainTerms,
     FlightResult,
     Intent,
     LaneMessage,
@@ -40,9 +42,10 @@ def settings(
     resend_attempts: int = 2,
     resolved: bool = False,
     lateness: int | None = None,
+    text: str = "hi",
 ) -> Any:
     return LaneSettings(
-        messages=[LaneMessage(text="hi", links=[])],
+        messages=[LaneMessage(text=text, links=["default"] if "{link}" in text else [])],
         priority=priority,
         weight=weight,
         deadline=deadline,
@@ -90,6 +93,15 @@ def owner(nonce: str = "n", at: int = 0) -> Owner:
 
 def intent(epoch: int, slices: list[tuple[int, int, int]], campaign: str = A, at: int = 0) -> Intent:
     return intent_of(epoch, (campaign, slices), at=at)
+
+
+def domain_terms(
+    *domains: tuple[str, Any, int | None], account: str = "demo", revision: int = 1, **more: Any
+) -> DomainTerms:
+    """With (name, kind, messages) of each domain; both kinds are required."""
+    limits = [DomainLimit(name=name, use=use, messages=messages) for name, use, messages in domains]
+    required = more.pop("required", ["short", "opt-out"])
+    return DomainTerms(account=account, revision=revision, domains=limits, required=required, at=more.pop("at", 0))
 
 
 def intent_of(epoch: int, *picks: tuple[str, list[tuple[int, int, int]]], at: int = 0) -> Intent:

@@ -39,6 +39,8 @@ from schemas.lane import (
     Drop,
     Finish,
     Heartbeat,
+    Intent,
+    Pick,
     Result,
     ResultGroup,
     SenderId,
@@ -57,6 +59,7 @@ from tests.pipeline.lane.records import (
     F,
     account_terms,
     control,
+    domain_terms,
     intent_of,
     result,
     sender_terms,
@@ -73,6 +76,11 @@ ATTEMPTS = 2
 """Submissions of a message of B that may have arrived, at most."""
 LATENESS = {F: 20_000}
 """How late machines may make a campaign's messages (ms)."""
+TEXTS = {A: "hi {link}", B: "hi {link} {opt_out}", D: "hi {opt_out}", F: "hi {link}"}
+"""Of campaigns whose messages have links, which are on domains of the account where it has some."""
+GO, TO, BYE = "go.example", "to.example", "bye.example"
+MOST = 12
+"""Messages that a domain may ever carry, at most."""
 ONCE = {A, D, E, F}
 """Campaigns whose messages the aggregator takes at most once."""
 tried: Counter[str] = Counter()
@@ -110,7 +118,8 @@ class LaneMachine(RuleBasedStateMachine):
             self.world.append(sender_terms(sender, LIMIT, at=self.now))
         for campaign in (A, B, C, D, E, F):
             policy = POLICY.get(campaign, "skip")
-            self.world.append(control(campaign, unknown=policy, lateness=LATENESS.get(campaign)))
+            text = TEXTS.get(campaign, "hi")
+            self.world.append(control(campaign, unknown=policy, lateness=LATENESS.get(campaign), text=text))
         for campaign in (A, E):
             self.world.append(somewhere(work([0, 1, 2, 3], campaign, at=self.now)))
         self._settle_in(self.world.start())
@@ -150,6 +159,7 @@ class LaneMachine(RuleBasedStateMachine):
         policy = POLICY.get(campaign, policy)
         revision = 99 if known is None else max(1, known.revision + ahead)
         more = {"deadline": late, "resolved": resolved, "lateness": LATENESS.get(campaign)}
+        more["text"] = TEXTS.get(campaign, "hi")
         self.world.append(control(campaign, state, revision, self.now, unknown=policy, **more))
 
     @rule(
@@ -172,6 +182,32 @@ class LaneMachine(RuleBasedStateMachine):
     def account_changes(self, account: str, ahead: int, zone: str) -> None:
         revision = max(1, self.world.truth.accounts[account].revision + ahead)
         self.world.append(account_terms(account, LIMIT, revision, zone=zone, at=self.now))
+
+    @rule(
+        account=st.sampled_from(["demo", "shop"]),
+        ahead=st.integers(0, 1),
+        limits=st.tuples(*[st.sampled_from([0, 1, 4, MOST])] * 3),
+        without=st.sampled_from(["", "", GO, TO, BYE]),
+    )
+    def domains_change(self, account: str, ahead: int, limits: tuple[int, int, int], without: str) -> None:
+        known = self.world.truth.domains.get(account)
+        revision = 1 if known is None else known.revision + ahead
+        listed = zip((GO, TO, BYE), ("short", "short", "opt-out"), limits, strict=True)
+        domains = [domain for domain in listed if domain[0] != without]
+        self.world.append(domain_terms(*domains, account=account, revision=revision, at=self.now))
+
+    @precondition(lambda self: self.world.truth.domains)
+    @rule(data=st.data(), domains=st.lists(st.sampled_from([GO, TO, BYE, "other.example"]), max_size=3))
+    def intent_with_domains(self, data: st.DataObject, domains: list[str]) -> None:
+        """An INTENT that names domains as it likes."""
+        chunks = [chunk for chunk in self.world.truth.chunks.values() if chunk.spans]
+        if chunks:
+            chunk = data.draw(st.sampled_from(chunks))
+            span = chunk.spans[0]
+            chosen = Pick(
+                campaign=chunk.key[0], message=0, slices=[(chunk.offset, span.start, span.stop)], domains=domains
+            )
+            self.world.append(Intent(epoch=max(1, self.world.truth.epoch), picks=[chosen], at=self.now))
 
     @rule(by=st.sampled_from([1, 30, 700, 2500, 4500]))
     def time_passes(self, by: int) -> None:
@@ -528,12 +564,16 @@ class LaneMachine(RuleBasedStateMachine):
         check_counts(world.truth)
         check_model(world.truth, world.model, world.accounting)
         check_lateness(world.truth, world.model, self.now)
+        for (account, domain), arrived in world.carried.items():
+            counted = world.truth.domain_counts.used[account][domain]
+            assert arrived <= counted <= MOST, f"{domain}: {arrived} messages arrived, {counted} are counted"
         twice = [key for key, count in world.received.items() if count > 1 and key[0] in ONCE]
         assert not twice, f"received twice: {twice}"
 
     def teardown(self) -> None:
         tried["runs"] += 1
         tried["records"] += len(self.world.log)
+        tried["carried"] += sum(self.world.carried.values())
         self._repeats()
         self._comes_to_rest()
 
@@ -565,10 +605,19 @@ class LaneMachine(RuleBasedStateMachine):
                     known.revision + 1,
                     unknown=known.settings.unknown,
                     lateness=known.settings.lateness,
+                    text=TEXTS.get(campaign, "hi"),
                 )
             )
         for sender in SENDERS:
             world.append(sender_terms(sender, LIMIT, world.truth.senders[sender].revision + 1, at=self.now))
+        starved = len(world.truth.table.ready_queues()) - len(
+            [queue for queue in world.truth.table.ready_queues() if world.truth.can_go(queue)]
+        )
+        tried["starved"] += bool(starved)
+        for account, terms in list(world.truth.domains.items()):
+            # What waits for a domain goes on once there is one.
+            fresh = [("new.example", "short", MOST), ("out.example", "opt-out", MOST)]
+            world.append(domain_terms(*fresh, account=account, revision=terms.revision + 1, at=self.now))
         worker = world.start()
         self._settle_in(worker)
         assert worker.active
@@ -627,7 +676,8 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
         f"lane: {tried['runs']} interleavings of {tried['steps']} steps, {tried['records']} records folded, "
         f"{tried['submissions']} submissions, {tried['asked']} flights asked for, {tried['waited']} "
         f"waited for, {tried['proved']} proved not submitted by a journal, "
-        f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, violations 0",
+        f"{tried['asleep']} held at the door by quiet hours, {tried['full']} by the limit, {tried['carried']} "
+        f"messages with links on domains, {tried['starved']} times out of domains at the end, violations 0",
     )
     assert tried["runs"] >= EXAMPLES
     assert tried["asked"] >= EXAMPLES / 10
@@ -635,6 +685,8 @@ def test_every_interleaving_keeps_the_invariants(record_property: Any) -> None:
     assert tried["asleep"]
     assert tried["proved"] >= EXAMPLES / 100
     assert tried["full"] >= EXAMPLES / 20
+    assert tried["carried"] >= EXAMPLES / 10
+    assert tried["starved"] >= EXAMPLES / 100
 
 
 class Taken(LaneMachine):
@@ -650,6 +702,11 @@ def breaks(why: str | None) -> None:
 def test_with_a_journal_that_misses_a_submission_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "notes_submissions", False)
     breaks("received twice|sent more often|has the message")
+
+
+def test_with_domains_that_are_not_looked_at_in_the_log_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.lane.fold, "_has_domains", lambda state, pick, account: True)
+    breaks(None)
 
 
 def test_without_the_read_back_the_suite_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

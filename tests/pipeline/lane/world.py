@@ -17,7 +17,9 @@ from pipeline.lane.fold import Ask, Owned, Submit, Void, apply
 from pipeline.lane.scheduler import FairShare
 from pipeline.lane.state import Flight, LaneState
 from pipeline.limits.rate import Window
-from pipeline.sending.picking.picker import Picked, Picks, Room, pick
+from pipeline.sending.picking.domains import Domains
+from pipeline.sending.picking.picked import Picked
+from pipeline.sending.picking.picker import Picks, Room, pick
 from pipeline.sending.submitting.submission import held_all, held_back, hours_of, starts_full
 from pipeline.sending.unknown.ask import ask_after
 from pipeline.timing.location_key import read_key
@@ -130,6 +132,8 @@ class World:
         self.mark = 0
         self.names = 0
         self.now = CLOSES - 3_600_000
+        self.carried: Counter[tuple[str, str]] = Counter()
+        """Messages that have arrived at the aggregator, by account and domain of their links."""
         self.windows: dict[tuple[int, SenderId], Window] = {}
         """The last second of each sender under each owner, by its epoch."""
         self.arrivals: dict[SenderId, deque[tuple[int, int]]] = {name: deque() for name in SENDERS}
@@ -216,7 +220,9 @@ class World:
         for sender in SENDERS:
             if worker.state.terms_of(sender) is None:
                 continue
-            room = Room(sender=sender, messages=messages, segments=segments, quiet=QUIET)
+            terms = worker.state.domains.get(sender[0])
+            domains = None if terms is None else Domains(terms, worker.state, len(self.log))
+            room = Room(sender=sender, messages=messages, segments=segments, quiet=QUIET, domains=domains)
             chosen = pick(worker.state, worker.picked, worker.share[sender], self.opted, now, room)
             if chosen is None:
                 continue
@@ -226,7 +232,7 @@ class World:
                 worker.outbox.append(drop)
             if chosen.pick is not None:
                 assert 0 < chosen.segments <= max(segments, 3), "a slice is within the limit, or one message"
-                worker.picked.add(chosen.pick.slices)
+                worker.picked.add_pick(chosen.pick, sender[0])
                 worker.share[sender].spend(chosen.pick.campaign, chosen.segments, 1)
                 picks.append(chosen.pick)
         if picks:
@@ -316,6 +322,7 @@ class World:
                 continue
             assert lawful(key[2], self.now), "submitted outside the allowed hours"
             assert number not in self.opted_out, "submitted after an opt-out"
+            self.carried.update((flight.sender[0], domain) for domain in flight.domains)
             assert key not in self.released, "submitted after its reservation was given back"
             if key[0] == D and key in self.fate:
                 continue

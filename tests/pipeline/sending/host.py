@@ -14,9 +14,11 @@ from functools import partial
 from itertools import count
 from typing import Any, Final
 
+from pipeline.campaign.suspension import suspend
 from pipeline.lane.state import Flight, LaneState
 from pipeline.sending.driver import LaneDriver, Surroundings, Terms
 from pipeline.sending.effects import (
+    Announce,
     AwaitConsents,
     Claimed,
     Connect,
@@ -27,6 +29,7 @@ from pipeline.sending.effects import (
     Log,
     Prepared,
     Report,
+    ReportUse,
     Wake,
     WakeLine,
     Write,
@@ -34,6 +37,8 @@ from pipeline.sending.effects import (
 from pipeline.sending.outage.aggregator import LaneAggregator
 from pipeline.sending.outage.breaker import Breaker
 from pipeline.timing.quiet_hours import QuietHours
+from schemas.campaign import CampaignDocument, Note, Suspension
+from schemas.domains import LaneUse
 from schemas.lane import Intent, LaneRecord, SenderId, Work
 from schemas.wire import encode
 from tests.pipeline.lane.records import work
@@ -53,6 +58,7 @@ class Message:
     campaign: str
     carrier: str
     segments: int
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Arrival:
     segments: int
     carrier: str
     aggregator: str
+    domains: tuple[str, ...] = ()
+    """Those of the account that its links are on."""
 
 
 @dataclass
@@ -94,6 +102,9 @@ class Scene:
         """INTENTs, with the second in which they reached the log."""
         self.arrivals: list[Arrival] = []
         self.owners: list[Host] = []
+        self.documents: dict[str, CampaignDocument] = {}
+        self.announced: list[Note | Suspension] = []
+        self.reports: list[LaneUse] = []
         self.aggregators = {
             name: LaneAggregator(NamedBreaker(name, Breaker(3)), batch, in_flight, 30.0, lambda: True)
             for name in aggregators
@@ -196,7 +207,7 @@ class Host:
             quiet=lambda account: QUIET,
             knows_consents=lambda: True,
             is_member=lambda: True,
-            document=lambda campaign: None,
+            document=scene.documents.get,
             prepare=_prepare,
         )
         self.driver: LaneDriver[Message] = LaneDriver(1, "w", Terms(3600.0, 1 << 40), around)
@@ -248,6 +259,15 @@ class Host:
                 self._line_after(seconds + TICK)
             case Wake(seconds):
                 self._turn_at(scene.seconds + (seconds + TICK if seconds > 0 else 0.0))
+            case Announce(record):
+                scene.announced.append(record)
+                known = scene.documents[record.campaign]
+                if isinstance(record, Suspension):
+                    after = suspend(known, record, scene.ms).document
+                    assert after is not None
+                    scene.documents[record.campaign] = after
+            case ReportUse(record):
+                scene.reports.append(record.use)
             case Claimed():
                 self.claimed.append(effect)
             case Letter(_, _, error):
@@ -279,7 +299,15 @@ class Host:
         at = START_MS + 1000 * (sent + LATENCY / 2)
         for item in slice_.batch:
             scene.arrivals.append(
-                Arrival(at, *item.sender, item.campaign, item.segments, item.carrier, self._via[slice_.intent])
+                Arrival(
+                    at,
+                    *item.sender,
+                    item.campaign,
+                    item.segments,
+                    item.carrier,
+                    self._via[slice_.intent],
+                    item.domains,
+                )
             )
         answers = [Answer() for _ in slice_.batch]
         scene.after(
@@ -294,7 +322,7 @@ def _prepare(state: LaneState, flight: Flight) -> Prepared[Message]:
         given = state.work(chunk)
         carriers = given.fields["carrier"][start:stop]
         items += [
-            Message(flight.sender, flight.key[0], carrier, segments)
+            Message(flight.sender, flight.key[0], carrier, segments, tuple(flight.domains))
             for carrier, segments in zip(carriers, given.segments[start:stop], strict=True)
         ]
         numbers += given.numbers[start:stop]
