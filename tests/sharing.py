@@ -19,6 +19,7 @@ _FILES = {
     SCRIPTED_STAGE: (
         "trouble/test_alerts",
         "trouble/test_cancel",
+        "trouble/test_domains",
         "trouble/test_health",
         "trouble/test_opt_outs",
         "trouble/test_outside",
