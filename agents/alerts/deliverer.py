@@ -8,6 +8,7 @@ with the same id: at least once, and whoever gets it can tell.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
@@ -98,10 +99,10 @@ class Deliverer:
             while True:
                 await self._round()
                 self._wake.clear()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS)
-                except TimeoutError:
-                    continue
+                # Not `wait_for`: until Python 3.12 it may swallow the cancellation of a worker that stops.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ROUND_SECONDS):
+                        await self._wake.wait()
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -105,7 +105,7 @@ async def test_slow_endless_and_broken_answers_end_in_time(webhooks: Webhooks) -
     ):  # fmt: skip
         async with serving(handler) as peer:
             assert (await webhooks.post(f"http://127.0.0.1:{peer.port}/", b"{}", {})).what == what
-    assert asyncio.get_running_loop().time() - began < 10
+    assert asyncio.get_running_loop().time() - began < 60
     assert written < 50_000_000, "the rest of an answer is nobody's business"
 
 

@@ -70,9 +70,11 @@ class Account:
         texted(change, text_message, now)
         pruned(change, self.documents, now)
         # What is stored can be read back.
-        self.documents = {
-            name: ALERT_DELIVERIES.decode(encode(document)) for name, document in change.over(self.documents).items()
-        }
+        for name, document in change.documents.items():
+            if document is None:
+                self.documents.pop(name, None)
+            else:
+                self.documents[name] = ALERT_DELIVERIES.decode(encode(document))
         return change
 
     def take(self, item: Alert, now: int = START, place: int | None = None) -> Change:
@@ -215,7 +217,7 @@ def test_old_alerts_are_forgotten_but_for_those_still_to_be_delivered() -> None:
     shop = Account()
     waiting = alert(0)
     shop.take(waiting)
-    for number in range(1, 3 * KEPT):
+    for number in range(1, KEPT + 50):
         now = START + number * HOUR
         item = alert(number, at=now)
         shop.take(item, now=now)
