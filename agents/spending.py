@@ -63,26 +63,25 @@ class Spending:
         """Tell what a campaign has spent, where that is new; with a `stage` nothing of it is to be submitted."""
         billing: Billing = "invoice" if document.bound is None else document.bound.billing
         is_over = stage is not None
-        self._say(
-            Spent(
-                account=document.account,
-                campaign=document.id,
-                billing=billing,
-                lines=lines_of(measured),
-                rest=min(MOST_MICRO, sum(item.undecided for item in measured)) if is_over else None,
-                rest_segments=sum(item.undecided_segments for item in measured) if is_over else None,
-                at=now,
-            )
+        word = Spent(
+            account=document.account,
+            campaign=document.id,
+            billing=billing,
+            lines=lines_of(measured),
+            rest=min(MOST_MICRO, sum(item.undecided for item in measured)) if is_over else None,
+            rest_segments=sum(item.undecided_segments for item in measured) if is_over else None,
+            at=now,
         )
+        known = self._told.get(word.campaign)
+        # One under way is told of again in a moment, one at its end is not.
+        is_pressing = is_over or document.status in OVER
+        if known is None or is_pressing or now >= known.at + SECONDS * 1000:
+            self._say(word)
 
     def _say(self, word: Spent) -> None:
         known = self._told.get(word.campaign)
-        if known is None:
-            if not word.lines and word.rest is None:
-                return
-        elif (known.lines, known.rest, known.rest_segments) == (word.lines, word.rest, word.rest_segments) or (
-            word.rest is None and word.at < known.at + SECONDS * 1000
-        ):
+        said = ([], None, None) if known is None else (known.lines, known.rest, known.rest_segments)
+        if said == (word.lines, word.rest, word.rest_segments):
             return
         self._told[word.campaign] = word
         self._outbox.send(output(topics.LEDGER_COMMANDS, word, word.account))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -10,8 +11,10 @@ import pytest
 from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.statuses import StatusSink
 from agents.settlement import LATE_ROUNDS, SENT_ROUNDS, FigureAges, Settlement, count
+from pipeline.ledger.book import Ledger
 from schemas import metrics
 from schemas.figures import Figures
+from schemas.ledger import LEDGER_COMMANDS, Spent
 from schemas.status import State, StatusChunk, StatusGroup
 from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.pipeline.campaigns import document
@@ -74,6 +77,7 @@ def test_unknown_recipients_are_those_of_campaigns_under_way() -> None:
         campaigns=SimpleNamespace(all=lambda: documents),
         producer=None,
         settings=SimpleNamespace(receipt_window_hours=72),
+        ledger=Ledger(),
     )
     settlement = Settlement(context, None)  # type: ignore[arg-type]
     for campaign, unknown in zip(documents, (3, 4), strict=True):
@@ -99,14 +103,31 @@ def nobody_left(campaign: str, unknown: int = 0) -> Figures:
     return Figures(campaign=campaign, message=0, targeted=1000, states=states)
 
 
+class Told:
+    """Takes what the ledger is told."""
+
+    def __init__(self) -> None:
+        self.words: list[Spent] = []
+
+    def send(self, topic: str, value: bytes, **_: object) -> asyncio.Future[None]:
+        word = LEDGER_COMMANDS.decode(value)
+        assert isinstance(word, Spent)
+        self.words.append(word)
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+
 async def test_figures_are_kept_while_a_campaign_is_under_way_and_where_something_comes_after_it(
     clickhouse: Server,
 ) -> None:
     documents = [document("sending", id="aaaaaaaa"), document("finished", id="bbbbbbbb")]
+    told = Told()
     context: Any = SimpleNamespace(
-        campaigns=SimpleNamespace(all=lambda: documents),
-        producer=None,
+        campaigns=SimpleNamespace(all=lambda: documents, get={item.id: item for item in documents}.get),
+        producer=told,
         settings=SimpleNamespace(receipt_window_hours=72),
+        ledger=Ledger(),
     )
     with migrated(clickhouse) as store:
 
@@ -135,6 +156,12 @@ async def test_figures_are_kept_while_a_campaign_is_under_way_and_where_somethin
         for _ in range(LATE_ROUNDS + SENT_ROUNDS):
             await settlement._round()
         assert kept() == {"aaaaaaaa": 2, "bbbbbbbb": 3}
+        said = [(word.campaign, word.lines, word.rest) for word in told.words]
+        assert said == [
+            ("aaaaaaaa", [(1, 1, 1)], None),
+            ("bbbbbbbb", [(1, 1, 1)], None),
+            ("bbbbbbbb", [(1, 3, 3)], None),
+        ], "the first at once, more of one under way only after some seconds"
 
 
 async def test_only_what_something_was_recorded_of_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +180,14 @@ async def test_only_what_something_was_recorded_of_is_measured_again(monkeypatch
     monkeypatch.setattr("agents.settlement.versions", lambda store, campaigns: dict(recorded))
     monkeypatch.setattr("agents.settlement.insert_figures", lambda store, figures: None)
     monkeypatch.setattr("agents.settlement.campaigns_behind", lambda store: [])
+    monkeypatch.setattr("agents.spending.measured_spend", lambda store: {})
+    monkeypatch.setattr("agents.spending.reply_campaigns", lambda store, since: {})
     monkeypatch.setattr(Settlement, "_measure", measure)
     context: Any = SimpleNamespace(
         campaigns=SimpleNamespace(all=lambda: documents),
         producer=None,
         settings=SimpleNamespace(receipt_window_hours=72),
+        ledger=Ledger(),
     )
     settlement = Settlement(context, None)  # type: ignore[arg-type]
     assert await one_round() == ["aaaaaaaa", "bbbbbbbb"]
