@@ -11,7 +11,7 @@ from adapters.settings import Settings
 from adapters.terminal import UserError, WrongUse
 from cli.accounts.book import book_of_file
 from cli.accounts.changing import assigned, of_name
-from cli.accounts.wording import changed_lines, price_lines, spec_lines
+from cli.accounts.wording import changed_lines, domain_line, pool_line, price_lines, spec_lines
 from cli.main import run
 from pipeline.accounts.diff import form_of
 from pipeline.accounts.prices import built_in_spec
@@ -107,3 +107,16 @@ def test_a_forecast_goes_by_the_accounts_that_it_is_given(tmp_path: Path, capsys
     assert run(words) in (0, 1)
     assert run([*words, "--accounts", str(file)]) == 1
     assert "there is no account 'demo'; there is other" in capsys.readouterr().err
+
+
+def test_a_domain_and_what_is_left_of_its_kind_are_a_line_each() -> None:
+    domain = {"domain": "go.example", "spec": {"kind": "short", "active": True, "messages": 1000}, "used": 950}
+    assert domain_line(domain).split() == ["go.example", "short", "active", "950", "of", "1,000"]
+    endless = {**domain, "spec": {"kind": "opt-out", "active": False, "messages": None}}
+    assert domain_line(endless).split() == ["go.example", "opt-out", "inactive", "950", "no", "limit"]
+    assert pool_line({"kind": "short", "left": 50, "nearly_used": True}).startswith(
+        "short links: 50 more messages  NEARLY"
+    )
+    assert (
+        pool_line({"kind": "short", "left": None, "nearly_used": False}) == "short links: any number of more messages"
+    )
