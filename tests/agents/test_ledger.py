@@ -17,6 +17,7 @@ from agents.runner import Output
 from pipeline.ledger.sums import held
 from schemas import topics
 from schemas.accounts import ACCOUNTS
+from schemas.alerts import ALERTS, Alert
 from schemas.campaign import CAMPAIGNS, COMMANDS, CampaignDocument, Command, CommandsRecord, Frozen, Progress
 from schemas.chunk import FANOUT, FanoutRange, Freeze
 from schemas.ledger import LEDGER, LEDGER_COMMANDS, Bound, LedgerCommand, Spent, Tariff, TopUpCommand
@@ -46,6 +47,7 @@ class World:
         self.log: list[bytes] = []
         self.costs: dict[str, int] = {}
         self.fanned_out: set[tuple[str, int]] = set()
+        self.alerts: list[Alert] = []
         self._chance = chance
         self._waiting: deque[bytes] = deque()
         self._generation = 0
@@ -86,6 +88,8 @@ class World:
         assert item.value is not None
         if item.topic in (topics.COMMANDS.name, topics.LEDGER_COMMANDS.name):
             self._waiting.append(item.value)
+        if item.topic == topics.ALERTS.name:
+            self.alerts.append(ALERTS.decode(item.value))
         if item.topic != topics.FANOUT.name:
             return
         task = FANOUT.decode(item.value)
@@ -241,6 +245,17 @@ def test_the_trial_limit_fails_a_campaign(chance: random.Random | None) -> None:
     first, second = world.launch(1), world.launch(2)
     assert world.document(first).status == "sending"
     assert (world.document(second).status, world.document(second).reason) == ("failed", "trial_limit")
+
+
+def test_people_are_told_of_a_low_balance_once_per_crossing(chance: random.Random | None) -> None:
+    world = World({"low_balance": "0.0001"}, chance)
+    world.top_up(150)
+    campaign = world.launch(1)
+    world.spend(campaign, 0, 0)  # nothing of it was sent: it is above again
+    world.launch(2)
+    told = {alert.id: alert.text for alert in world.alerts if alert.about == "balance_low"}
+    assert len(told) == 2, "whatever came again came under the same id"
+    assert all("0.00005 credits are available" in text for text in told.values())
 
 
 def test_an_account_that_pays_by_invoice_waits_for_nobody() -> None:
