@@ -134,6 +134,8 @@ class World:
         self.now = CLOSES - 3_600_000
         self.carried: Counter[tuple[str, str]] = Counter()
         """Messages that have arrived at the aggregator, by account and domain of their links."""
+        self.starved = 0
+        """Picks of a sender whose recipients all waited for a domain."""
         self.windows: dict[tuple[int, SenderId], Window] = {}
         """The last second of each sender under each owner, by its epoch."""
         self.arrivals: dict[SenderId, deque[tuple[int, int]]] = {name: deque() for name in SENDERS}
@@ -226,6 +228,7 @@ class World:
             chosen = pick(worker.state, worker.picked, worker.share[sender], self.opted, now, room)
             if chosen is None:
                 continue
+            self.starved += chosen.is_starved
             self._check_lateness(worker.state, chosen)
             for drop in chosen.drops:
                 worker.picked.add(drop.slices)
