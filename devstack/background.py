@@ -85,6 +85,12 @@ def is_up(data: Path) -> bool:
     return entries is not None and entries["state"] == "ready"
 
 
+def has_ended(data: Path) -> bool:
+    """True when no supervisor runs on `data`, however it ended."""
+    recorded = record.read(data)
+    return recorded is None or record.alive(recorded) is None
+
+
 def options(workers: int, only: Sequence[str] = (), script: Path | None = None) -> list[str]:
     """The options of `up` that carry these choices to the background."""
     words = ["--workers", str(workers), *(word for name in only for word in ("--only", name))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ SCRIPT = Path(aggregator_scripts.__file__).parent / "scripts" / "calm.toml"
 SEED = 1
 SAMPLE_EVERY = 0.5
 STILL_SECONDS = 60.0
+STACK_EVERY = 1.0
 API_PATIENCE = 60.0
 """Seconds that the demo waits for an API that does not answer, for instance during a restart."""
 
@@ -66,7 +66,9 @@ def demo(
         note(f"page     {_signed_in(settings)}")
         note(f"         stays up; Ctrl-C ends the demo (data stays in {settings.data})")
         with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            while True:
+                _check_stack(settings)
+                time.sleep(STACK_EVERY)
 
 
 @contextlib.contextmanager
@@ -89,6 +91,20 @@ def _stack(settings: Settings, workers: int) -> Iterator[None]:
     finally:
         if background.stop(settings.data):
             note("stack    stopped")
+
+
+def _check_stack(settings: Settings) -> None:
+    """Check that the stack's supervisor still runs.
+
+    Raises:
+        UserError: it was killed, or has stopped the stack.
+    """
+    from devstack import background
+
+    if background.has_ended(settings.data):
+        raise UserError(
+            "the stack has ended; `longwave up` starts it again on the same data, and what was under way goes on"
+        )
 
 
 def _signed_in(settings: Settings) -> str:
@@ -141,6 +157,7 @@ def _campaign(settings: Settings) -> JsonObject:
     with demo_view.live() as show:
         while True:
             shown = retrying(lambda: api.get(f"/v1/campaigns/{campaign}"), API_PATIENCE, time.sleep)
+            _check_stack(settings)
             samples.append(demo_result.sample(shown, time.monotonic() - begin))
             show(shown)
             if shown["status"] in OVER or _is_still(samples):

@@ -38,13 +38,13 @@ def test_campaigns_of_one_sender_share_it_by_weight(rate: float) -> None:
             assert share == pytest.approx(weight / 8, rel=0.05), campaign
 
 
-def test_an_account_with_a_million_waiting_does_not_starve_one_with_a_hundred() -> None:
+def test_an_account_with_very_many_waiting_does_not_starve_one_with_a_hundred() -> None:
     scene = Scene()
     large: SenderId = ("large", "main")
     scene.add(account_terms("large", 9000.0), sender_terms(large, 500.0))
     scene.add(account_terms("small", 9000.0), sender_terms(("small", "main"), 50.0), control(A, transactional=True))
     scene.add(control(B, transactional=True))
-    scene.queue(A, large, 1_000_000)
+    scene.queue(A, large, 200_000)
     scene.own()
     scene.run(3.0)
     since = scene.seconds
@@ -55,7 +55,7 @@ def test_an_account_with_a_million_waiting_does_not_starve_one_with_a_hundred() 
     assert scene.rate(since, since + 3.0, account="large") >= 0.98 * 500
 
 
-def urgent_is_handed_over_in_time(scene: Scene, sender: SenderId, count: int = 20) -> None:
+def urgent_is_handed_over_in_time(scene: Scene, sender: SenderId, count: int = 10) -> None:
     """Urgent messages of a campaign C become due one by one; each arrives in time."""
     scene.add(control(C, priority="urgent", transactional=True))
     waited = []
@@ -72,10 +72,10 @@ def urgent_is_handed_over_in_time(scene: Scene, sender: SenderId, count: int = 2
 
 
 @pytest.mark.parametrize("rate", [20.0, 100.0, 5000.0])
-def test_an_urgent_message_overtakes_a_million_of_its_own_sender(rate: float) -> None:
+def test_an_urgent_message_overtakes_all_that_wait_for_its_own_sender(rate: float) -> None:
     scene = Scene()
     scene.add(account_terms("shop", 9000.0), sender_terms(MAIN, rate), control(A, transactional=True))
-    scene.queue(A, MAIN, 1_000_000 if rate > 1000 else 20_000)
+    scene.queue(A, MAIN, 200_000 if rate > 1000 else 20_000)
     scene.own()
     scene.run(3.0)
     urgent_is_handed_over_in_time(scene, MAIN)
@@ -88,7 +88,7 @@ def test_an_urgent_message_is_not_held_up_by_hundreds_of_other_senders() -> None
     for number in range(200):
         sender = (f"shop{number}", "main")
         scene.add(account_terms(sender[0], 9000.0), sender_terms(sender, 3.0))
-        scene.queue(A, sender, 150, first=1000 * number, chunk=50)
+        scene.queue(A, sender, 100, first=1000 * number, chunk=50)
     scene.own()
     scene.run(3.0)
     urgent_is_handed_over_in_time(scene, MAIN)
