@@ -31,20 +31,19 @@ commands = st.lists(top_ups | reservations | spendings | releases, max_size=25)
 
 
 def causal(story: list[LedgerCommand]) -> list[LedgerCommand]:
-    """What can happen: a campaign is launched no more once it has spent anything, and spends only after its
-    reservation, or has none."""
-    spending: set[str] = set()
-    reserving: set[str] = set()
-    possible: list[LedgerCommand] = []
+    """What can happen: a campaign is launched no more once it has spent anything, and spends only while it has a
+    reservation, or has never asked for one."""
+    step, spending, possible = Step(), set[str](), list[LedgerCommand]()
     for command in story:
-        if isinstance(command, Reserve):
-            if command.campaign in spending:
-                continue
-            reserving.add(command.campaign)
-        elif isinstance(command, Spent):
-            if command.campaign not in reserving and command.rest is not None:
+        if isinstance(command, Reserve) and command.campaign in spending:
+            continue
+        if isinstance(command, Spent):
+            charge = step.book.charges.get(command.campaign)
+            needs_none = command.rest is None and (charge is None or charge.state == "open")
+            if not needs_none and (charge is None or charge.state != "reserved"):
                 continue
             spending.add(command.campaign)
+        step.take(command)
         possible.append(command)
     return possible
 
