@@ -231,8 +231,8 @@ def _release(change: _Change, command: Release) -> None:
             number=known.number + 1,
             launch=command.revision,
             state="released",
-            limit=charged(known),
-            limit_segments=segments_of(known.lines),
+            limit=min(known.limit, charged(known)),
+            limit_segments=min(known.limit_segments, segments_of(known.lines)),
             missing=0,
             at=max(known.at, command.at),
         )
