@@ -115,8 +115,8 @@ class Settlement:
         """Measure some of the campaigns that are over and whose measured figures are behind."""
         if self._rounds % LATE_ROUNDS == 1 and not self._late:
             self._late = await asyncio.to_thread(campaigns_behind, self._store)
-            self._late += [campaign for campaign in await self._spending.untold() if campaign not in self._late]
-        await self._spending.tell_replies()
+            self._late += [campaign for campaign in await self._spending.unreported() if campaign not in self._late]
+        await self._spending.report_replies()
         behind, self._late = self._late[:LATE_AT_ONCE], self._late[LATE_AT_ONCE:]
         current = self._current()
         for campaign in behind:
@@ -125,7 +125,7 @@ class Settlement:
                 await asyncio.to_thread(insert_figures, self._store, measured)
                 document = self._context.campaigns.get(campaign)
                 if document is not None and measured:
-                    self._spending.tell(document, measured, self._stage(document, measured), now_ms())
+                    self._spending.report(document, measured, self._stage(document, measured), now_ms())
 
     def _stage(
         self, document: CampaignDocument, figures_of_messages: Sequence[Figures]
@@ -165,7 +165,7 @@ class Settlement:
         self._watched.add(document.id)
         self._unknown[document.id] = sum(message_figures.states["unknown"] for message_figures in figures_of_messages)
         stage = self._stage(document, figures_of_messages)
-        self._spending.tell(document, figures_of_messages, stage, now_ms())
+        self._spending.report(document, figures_of_messages, stage, now_ms())
         if stage is None or self._told.get(document.id) == stage:
             return
         self._told[document.id] = stage

@@ -1,7 +1,7 @@
-"""Tells the ledger what campaigns and replies have spent, as the figures say. Runs with the settlement.
+"""Reports to the ledger what campaigns and replies have spent, as the figures say. Runs with the settlement.
 
-What is told is all that a campaign has spent so far, so saying it again changes nothing. A process that ends before
-its words arrived is made up for by the next: it compares the ledger with the figures once.
+A report has all that a campaign has spent so far, so repeating it changes nothing. The reports that a process did not
+send before it ended are made up for by the next one: it compares the ledger with the figures once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.figures import Figures
 from schemas.ledger import MOST_MICRO, Billing, Line, Spent
 
 SECONDS: Final = 10.0
-"""What a campaign under way has spent is told so often at most: it is reserved, so nobody waits for it."""
+"""Seconds between two reports about a campaign under way: what it spends is reserved, so nobody waits for them."""
 REPLY_ROUNDS: Final = 10
 """Rounds between two looks for replies that were sent."""
 REPLIES_AT_ONCE: Final = 10
@@ -39,13 +39,13 @@ _MARGIN_MS: Final = 300_000
 
 
 class Spending:
-    """What this process has told, and of whom it has not."""
+    """What this process has reported, and what it has not."""
 
     def __init__(self, context: Context, outbox: Outbox, store: Store) -> None:
         self._context = context
         self._outbox = outbox
         self._store = store
-        self._told: dict[str, Spent] = {}
+        self._reported: dict[str, Spent] = {}
         self._compared = False
         self._rounds = 0
         self._looked_at = 0
@@ -53,17 +53,17 @@ class Spending:
         """Campaigns of replies to measure, with their accounts."""
         self._reply_versions: dict[str, int] = {}
 
-    def tell(
+    def report(
         self,
         document: CampaignDocument,
         measured: Sequence[Figures],
         stage: Literal["sent", "finished"] | None,
         now: int,
     ) -> None:
-        """Tell what a campaign has spent, where that is new; with a `stage` nothing of it is to be submitted."""
+        """Report what a campaign has spent, where that is new; with a `stage` nothing of it is to be submitted."""
         billing: Billing = "invoice" if document.bound is None else document.bound.billing
         is_over = stage is not None
-        word = Spent(
+        spent = Spent(
             account=document.account,
             campaign=document.id,
             billing=billing,
@@ -72,29 +72,29 @@ class Spending:
             rest_segments=sum(item.undecided_segments for item in measured) if is_over else None,
             at=now,
         )
-        known = self._told.get(word.campaign)
-        # One under way is told of again in a moment, one at its end is not.
+        known = self._reported.get(spent.campaign)
+        # One under way is reported again in a moment, one at its end is not.
         is_pressing = is_over or document.status in OVER
         if known is None or is_pressing or now >= known.at + SECONDS * 1000:
-            self._say(word)
+            self._send(spent)
 
-    def _say(self, word: Spent) -> None:
-        known = self._told.get(word.campaign)
-        said = ([], None, None) if known is None else (known.lines, known.rest, known.rest_segments)
-        if said == (word.lines, word.rest, word.rest_segments):
+    def _send(self, spent: Spent) -> None:
+        known = self._reported.get(spent.campaign)
+        before = ([], None, None) if known is None else (known.lines, known.rest, known.rest_segments)
+        if before == (spent.lines, spent.rest, spent.rest_segments):
             return
-        self._told[word.campaign] = word
-        self._outbox.send(output(topics.LEDGER_COMMANDS, word, word.account))
+        self._reported[spent.campaign] = spent
+        self._outbox.send(output(topics.LEDGER_COMMANDS, spent, spent.account))
 
-    async def untold(self) -> list[str]:
-        """Campaigns at their end of which the ledger may not have been told everything. Asked again, they are those
-        that still have something reserved."""
+    async def unreported(self) -> list[str]:
+        """Campaigns at their end whose spending the ledger may not know in full; from the second call on, those that
+        still have something reserved."""
         late = {charge.campaign for charge in self._context.ledger.held()}
         if not self._compared:
             spend = await asyncio.to_thread(measured_spend, self._store)
             late |= {campaign for campaign, amount in spend.items() if self._is_behind(campaign, amount)}
             self._compared = True
-        return sorted(campaign for campaign in late if campaign not in self._told and self._is_over(campaign))
+        return sorted(campaign for campaign in late if campaign not in self._reported and self._is_over(campaign))
 
     def _is_behind(self, campaign: str, spend: int) -> bool:
         document = self._context.campaigns.get(campaign)
@@ -107,30 +107,30 @@ class Spending:
         document = self._context.campaigns.get(campaign)
         return document is not None and document.status in OVER | SENT_OUT
 
-    async def tell_replies(self) -> None:
-        """Look for replies that were sent, and tell what those of some senders have cost."""
+    async def report_replies(self) -> None:
+        """Look for replies that were sent, and report what those of some senders have cost."""
         self._rounds += 1
         if self._rounds % REPLY_ROUNDS == 1:
             began = now_ms()
-            found = await asyncio.to_thread(reply_campaigns, self._store, max(0, self._looked_at - _MARGIN_MS))
+            sent = await asyncio.to_thread(reply_campaigns, self._store, max(0, self._looked_at - _MARGIN_MS))
             self._looked_at = began
-            known = await asyncio.to_thread(versions, self._store, [*found]) if found else {}
+            known = await asyncio.to_thread(versions, self._store, [*sent]) if sent else {}
             self._replies |= {
                 campaign: account
-                for campaign, account in found.items()
+                for campaign, account in sent.items()
                 if known.get(campaign) != self._reply_versions.get(campaign)
             }
             self._reply_versions |= known
         for campaign in list(self._replies)[:REPLIES_AT_ONCE]:
-            await self._tell_replies_of(campaign, self._replies.pop(campaign))
+            await self._report_replies_of(campaign, self._replies.pop(campaign))
 
-    async def _tell_replies_of(self, campaign: str, account: str) -> None:
+    async def _report_replies_of(self, campaign: str, account: str) -> None:
         sets = await asyncio.to_thread(message_sets, self._store, campaign)
         known = self._context.accounts.account(account)
         billing: Billing = "invoice" if known is None else known.spec.billing
         lines = lines_of([figures(item) for item in sets])
         if lines:
-            self._say(Spent(account=account, campaign=campaign, billing=billing, lines=lines, rest=0, at=now_ms()))
+            self._send(Spent(account=account, campaign=campaign, billing=billing, lines=lines, rest=0, at=now_ms()))
 
 
 def export(ledger: Ledger, now: int) -> None:

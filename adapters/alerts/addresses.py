@@ -69,10 +69,10 @@ class PublicResolver(AbstractResolver):
         Raises:
             OSError: there is no such name; PrivateAddress: one of its addresses is not allowed.
         """
-        found = await self._resolver.resolve(host, port, family)
-        for result in found:
+        results = await self._resolver.resolve(host, port, family)
+        for result in results:
             self._allowed.check(result["host"])
-        return found
+        return results
 
     async def close(self) -> None:
         await self._resolver.close()

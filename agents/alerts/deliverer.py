@@ -72,7 +72,7 @@ class Deliverer:
         self._generation = generation
         self._loaded: int | None = None
         self._loading: set[str] | None = None
-        """Accounts that `follow` told of while all were loaded."""
+        """Accounts that `follow` was called for while all were loaded."""
         self._open: dict[str, list[tuple[Alert, Delivery]]] = {}
         self._done: dict[_Batch, tuple[int, int]] = {}
         """Attempts and due time of what was begun and not read back yet."""
@@ -133,10 +133,10 @@ class Deliverer:
                 log.error("an alert that is stored as %s cannot be read: %s", key.decode("ascii", "replace"), error)
                 continue
             documents.setdefault(document.alert.account, []).append(document)
-        told, self._loading = self._loading, None
-        for account in self._open.keys() - documents.keys() - told:
+        followed, self._loading = self._loading, None
+        for account in self._open.keys() - documents.keys() - followed:
             self._keep(account, [])
-        for account in documents.keys() - told:
+        for account in documents.keys() - followed:
             self._keep(account, open_deliveries(documents[account]))
 
     def _keep(self, account: str, deliveries: list[tuple[Alert, Delivery]]) -> None:

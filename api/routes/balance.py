@@ -149,8 +149,8 @@ async def invoice_csv(account: Name, shared: Shared, month: Month) -> StreamingR
     year, number = (int(part) for part in month.split("-"))
     first = date(year, number, 1)
     span = _span(first, date(year, number, calendar.monthrange(year, number)[1]))
-    found = await asyncio.to_thread(kept.snapshots, shared.figures.store, account, *span)
-    return await _csv(shared, f"invoice-{account}-{month}.csv", _INVOICE, invoiced(found))
+    snapshots = await asyncio.to_thread(kept.snapshots, shared.figures.store, account, *span)
+    return await _csv(shared, f"invoice-{account}-{month}.csv", _INVOICE, invoiced(snapshots))
 
 
 async def _csv(shared: Services, name: str, columns: Sequence[str], items: Sequence[Item]) -> StreamingResponse:

@@ -255,9 +255,9 @@ class _Part:
         return cls(use.lane, used=use.used.get(domain, 0), is_starved=kind in use.starved)
 
 
-def _part(lane: int, told: Allotment | None, use: _Part | None, rate: int) -> _Part:
+def _part(lane: int, allotment: Allotment | None, use: _Part | None, rate: int) -> _Part:
     part = use or _Part(lane)
-    allowed, ceiling = (0, 0) if told is None else (told.allowed, told.ceiling)
+    allowed, ceiling = (0, 0) if allotment is None else (allotment.allowed, allotment.ceiling)
     return replace(part, allowed=allowed, ceiling=max(ceiling, part.used), rate=rate)
 
 

@@ -32,11 +32,11 @@ def held_segments(charge: Charge) -> int:
     return max(0, charge.limit_segments - segments_of(charge.lines)) if charge.state == "reserved" else 0
 
 
-def joined(known: Iterable[Line], told: Iterable[Line]) -> list[Line]:
+def joined(known: Iterable[Line], reported: Iterable[Line]) -> list[Line]:
     """The larger of both for each price, rising. What was sent only grows, so of two counts the larger is the later,
     whatever order they came in."""
     sizes: dict[int, tuple[int, int]] = {}
-    for price, messages, segments in (*known, *told):
+    for price, messages, segments in (*known, *reported):
         before = sizes.get(price, (0, 0))
         sizes[price] = max(before[0], messages), max(before[1], segments)
     return [(price, *size) for price, size in sorted(sizes.items())]
