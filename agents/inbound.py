@@ -207,7 +207,7 @@ def numbers_of(senders: Mapping[str, SenderDocument]) -> frozenset[int]:
 def is_used_up(accounts: Accounts, ledger: Ledger, account: str) -> bool:
     """Whether an account that pays beforehand has nothing left that is not reserved."""
     known = accounts.account(account)
-    return known is not None and known.spec.billing == "prepaid" and ledger.book(account).available <= 0
+    return known is not None and known.is_prepaid and ledger.book(account).available <= 0
 
 
 def reply_terms(accounts: Accounts, sender: SenderDocument, lanes: int, ours: frozenset[int]) -> ReplyTerms | None:

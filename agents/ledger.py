@@ -66,7 +66,7 @@ class LedgerStep:
 
     def _threshold(self, name: str) -> int | None:
         account = self._context.accounts.account(name)
-        if account is None or account.spec.billing != "prepaid" or account.spec.low_balance is None:
+        if account is None or not account.is_prepaid or account.spec.low_balance is None:
             return None
         return micro(account.spec.low_balance)
 

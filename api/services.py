@@ -76,7 +76,7 @@ class Services:
     def pays_beforehand(self, account: str) -> bool:
         """Whether an account's campaigns are paid from its balance."""
         known = self.accounts.account(account)
-        return known is not None and known.spec.billing == "prepaid"
+        return known is not None and known.is_prepaid
 
     @property
     def installed(self) -> Installed:

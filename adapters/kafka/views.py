@@ -95,7 +95,9 @@ class View:
         """Wait until anything new was applied, or is known to be all there is; False when `timeout` seconds passed
         first."""
         try:
-            await asyncio.wait_for(self._advanced.wait(), timeout)
+            # Not `wait_for`: until Python 3.12 it may swallow the cancellation of who waits.
+            async with asyncio.timeout(timeout):
+                await self._advanced.wait()
         except TimeoutError:
             return False
         return True

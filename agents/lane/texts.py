@@ -25,6 +25,7 @@ class Texts:
     def __init__(self, settings: Settings) -> None:
         self._key = settings.token_key.get_secret_value().encode()
         self._url = settings.ingress.url
+        self._signer = LinkSigner(self._key, everywhere(self._url))
         self._renderers: dict[str, Renderer] = {}
 
     def prepare(self, state: LaneState, flight: Flight) -> Prepared[Submission]:
@@ -35,7 +36,7 @@ class Texts:
         campaign, message = flight.key
         renderer = self._renderer(state.campaigns[campaign].settings.messages[message])
         sender = state.senders[flight.sender].number
-        signer = LinkSigner(self._key, self._bases(state, flight))
+        signer = LinkSigner(self._key, self._bases(state, flight)) if flight.domains else self._signer
         for chunk, start, stop in flight.slices:
             work = state.work(chunk)
             ordinals = work.ordinals[start:stop]
@@ -53,9 +54,7 @@ class Texts:
         return Prepared(batch, numbers, sum(counted), counted)
 
     def _bases(self, state: LaneState, flight: Flight) -> LinkBases:
-        """Where the links of a flight begin: on its domains, else at the installation's address."""
-        if not flight.domains:
-            return everywhere(self._url)
+        """Where the links of a flight with domains begin; those of a kind without one at our own address."""
         uses = {limit.name: limit.use for limit in state.domains[flight.sender[0]].domains}
         on = {uses[name]: on_domain(self._url, name) for name in flight.domains}
         return LinkBases(on.get("short", self._url), on.get("opt-out", self._url))

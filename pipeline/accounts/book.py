@@ -44,6 +44,11 @@ class Account:
         """Whether it may send."""
         return is_active(self.document)
 
+    @property
+    def is_prepaid(self) -> bool:
+        """Whether its messages are paid from its balance."""
+        return self.spec.billing == "prepaid"
+
 
 class Accounts:
     """The book of accounts; whoever follows the topic feeds it."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final
 
 from pipeline.accounts.prices import PriceList
 from pipeline.alerts.texts import sms_of
 from pipeline.content.segments import count
-from pipeline.feedback.replies import ANSWER, ORDINALS, Place
-from pipeline.identity.crockford import CAMPAIGN_OCTETS, campaign_from_octets
-from pipeline.numbers.numbering import Accepted, read
+from pipeline.feedback.replies import ANSWER, Place, country_of, message_at, price_of, system_campaign
 from schemas.accounts import SenderDocument
 from schemas.alerts import Alert
 from schemas.feedback import SentReply
@@ -39,7 +36,7 @@ class SmsTerms:
 def sender_for(number: str, senders: Iterable[SenderDocument]) -> SenderDocument | None:
     """The sender of an account that writes to a number: one of the number's country before others, a number before a
     name, then by name. None where the account has none."""
-    country = _country(number)
+    country = country_of(number)
     return min(
         senders,
         key=lambda sender: (sender.country != country, sender.sender_kind == "alphanumeric", sender.sender),
@@ -51,8 +48,7 @@ def sms(to: str, alerts: Sequence[Alert], terms: SmsTerms, place: Place, index: 
     """The message to a number; `index` (below `MOST_NUMBERS`) tells those of one place apart."""
     if not 0 <= index < MOST_NUMBERS:
         raise ValueError(f"a record leads to at most {MOST_NUMBERS} text messages")
-    position = (place.offset * place.partitions + place.partition) * MOST_NUMBERS + index
-    series, ordinal = divmod(position, ORDINALS)
+    series, ordinal = message_at(place, index, MOST_NUMBERS)
     sender = terms.sender
     text = sms_of(alerts, terms.site_name)
     return SentReply(
@@ -65,8 +61,7 @@ def sms(to: str, alerts: Sequence[Alert], terms: SmsTerms, place: Place, index: 
         sender=sender.sender,
         text=text,
         segments=count(text).parts,
-        # As a reply: an alert must not fail because nobody has set its price.
-        price=max(0, terms.prices.of(_country(to), now)),
+        price=price_of(to, terms.prices, now),
         at=now,
         due=now,
         offset=place.offset,
@@ -76,10 +71,4 @@ def sms(to: str, alerts: Sequence[Alert], terms: SmsTerms, place: Place, index: 
 
 def alert_campaign(account: str, sender: str, series: int = 0) -> str:
     """The id of the campaign that a sender's alerts belong to; `series` counts exhausted spaces of ordinals."""
-    name = f"{account}/{sender}/{series}".encode()
-    return campaign_from_octets(blake2b(name, digest_size=CAMPAIGN_OCTETS, person=b"longwave-alerts").digest())
-
-
-def _country(number: str) -> str:
-    outcome = read(number, "")
-    return outcome.country if isinstance(outcome, Accepted) else ""
+    return system_campaign(b"longwave-alerts", account, sender, series)

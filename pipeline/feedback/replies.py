@@ -143,8 +143,7 @@ def _silent(
 
 
 def _reply(text: InboundText, kind: ReplyKind, terms: ReplyTerms, place: Place, now: int) -> SentReply:
-    series, ordinal = divmod(place.offset * place.partitions + place.partition, ORDINALS)
-    country = read(f"+{text.number}", "")
+    series, ordinal = message_at(place)
     return SentReply(
         kind=kind,
         campaign=reply_campaign(terms.account, terms.sender, series),
@@ -155,8 +154,7 @@ def _reply(text: InboundText, kind: ReplyKind, terms: ReplyTerms, place: Place, 
         sender=terms.sender,
         text=terms.texts[kind],
         segments=count(terms.texts[kind]).parts,
-        # A reply goes out though nobody has set its price: the law wants a STOP confirmed.
-        price=max(0, terms.prices.of(country.country if isinstance(country, Accepted) else "", now)),
+        price=price_of(f"+{text.number}", terms.prices, now),
         at=now,
         due=now + (AFTER_START_MS if kind == "started" else 0),
         offset=place.offset,
@@ -166,8 +164,31 @@ def _reply(text: InboundText, kind: ReplyKind, terms: ReplyTerms, place: Place, 
 
 def reply_campaign(account: str, sender: str, series: int = 0) -> str:
     """The id of the campaign that a sender's replies belong to; `series` counts exhausted spaces of ordinals."""
+    return system_campaign(b"longwave-replies", account, sender, series)
+
+
+def message_at(place: Place, index: int = 0, most: int = 1) -> tuple[int, int]:
+    """(series, ordinal) of message number `index` of the `most` that may follow from a record at a place in Kafka.
+    Another series is another campaign: the ordinals of one are exhausted some day."""
+    return divmod((place.offset * place.partitions + place.partition) * most + index, ORDINALS)
+
+
+def system_campaign(purpose: bytes, account: str, sender: str, series: int) -> str:
+    """The id of the campaign that the system makes for what it sends from a sender; `purpose`: at most 16 octets."""
     name = f"{account}/{sender}/{series}".encode()
-    return campaign_from_octets(blake2b(name, digest_size=CAMPAIGN_OCTETS, person=b"longwave-replies").digest())
+    return campaign_from_octets(blake2b(name, digest_size=CAMPAIGN_OCTETS, person=purpose).digest())
+
+
+def country_of(number: str) -> str:
+    """The country of a number with + and country code; "" where that is none."""
+    outcome = read(number, "")
+    return outcome.country if isinstance(outcome, Accepted) else ""
+
+
+def price_of(number: str, prices: PriceList, now: int) -> int:
+    """What a segment to a number costs (millionths of a credit). What the system sends goes out though nobody has set
+    its price: the law wants a STOP confirmed."""
+    return max(0, prices.of(country_of(number), now))
 
 
 def control_of(reply: SentReply) -> Control:
