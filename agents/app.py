@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from faust.types import TP, TopicT
 from faust.types.agents import AgentFun
 from mode.supervisors import CrashingSupervisor
 
+from adapters import stacks
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
 from adapters.health import probes
@@ -295,9 +297,19 @@ def observe(app: GuardedApp, settings: Settings, port: int) -> None:
     health_server.serve(app.health, settings.metrics_host, port, settings.metrics_hosts)
 
 
+class _Worker(faust.Worker):
+    """Hazard: Faust answers SIGUSR1 without what its tasks await, and SIGUSR2 with a debugger that stops all work."""
+
+    def install_signal_handlers(self) -> None:
+        super().install_signal_handlers()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            self.loop.remove_signal_handler(number)
+        stacks.on_signal()
+
+
 def run(app: GuardedApp) -> None:
     """Run a Faust app in this process until SIGTERM or SIGINT."""
     # Our own logging stays (`adapters.logs`); what Faust prints beside it has no time.
-    worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker = _Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
     worker.execute_from_commandline()

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from adapters import logs
+from adapters import logs, stacks
 from adapters import settings as configuration
 from adapters import terminal as console
 from adapters.private_files import OTHERS
@@ -50,6 +50,7 @@ def _before(
     _log_format = None if log_format is None else log_format.value
     logs.to_stderr(form=_log_format or "auto")
     console.to_log()
+    stacks.on_signal()
     follow_parent()
     os.umask(OTHERS)
     # A process that is still starting has nothing to finish; later it installs its own handler.

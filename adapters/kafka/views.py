@@ -127,7 +127,10 @@ class View:
                 await self._read()
             except (KafkaError, OSError) as error:
                 log.warning("view of %s waits for Kafka: %s", self._topic, error)
-                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                # A defect. A view that ends would leave its process with what it knew then, and nobody would hear.
+                log.exception("view of %s failed, and goes on from where it is", self._topic)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self) -> None:
         consumer = reader(self._kafka, fetch_max_wait_ms=self._fetch_ms, max_partition_fetch_bytes=4_194_304)

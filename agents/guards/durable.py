@@ -20,17 +20,15 @@ from faust.types import TP, ConsumerT, Message
 from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
+from adapters import stacks
 from adapters.health.state import Health
 from agents.guards.coordination import GuardedCoordinator
+from agents.guards.fetching import BUSY_WAIT_MS, PatientFetcher
 from agents.guards.table import AckedTable
 from pipeline.insight.freshness import ReadPosition
 from schemas import metrics
 
-__all__ = ["FETCH_MAX_WAIT_MS", "AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
-
-FETCH_MAX_WAIT_MS = 50
-"""Hazard: aiokafka keeps one fetch per broker in flight. One that leaves out a partition whose records were not yet
-taken can keep that partition waiting for this long; Faust's 1,500 ms would show in the latency of an idle lane."""
+__all__ = ["AckedTable", "GuardedApp", "GuardedConsumer", "GuardedTransport", "Progress"]
 
 UNSOUGHT_SECONDS = 0.1
 """How long a fetch waits for changelogs alone at most: the streams' seek waits for it."""
@@ -94,8 +92,11 @@ class Standing:
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         await super().on_start()
+        stacks.include(asyncio.get_running_loop())
         if self._consumer is not None:
             GuardedCoordinator.guard(self._consumer._coordinator)
+            guarded = cast(GuardedConsumer, self.consumer)
+            PatientFetcher.guard(self._consumer._fetcher, lambda: guarded.taken)
 
     async def on_thread_stop(self) -> None:
         # Leaving the group waits for brokers that may be away for good, and aiokafka's stop lets the cancellation of
@@ -129,7 +130,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_wait_ms = BUSY_WAIT_MS
         return consumer
 
 
@@ -176,6 +177,13 @@ class GuardedConsumer(driver.Consumer):
         """Whether the group knows us; a worker that it has forgotten must not take others' lanes."""
         coordinator = getattr(getattr(self._thread, "_consumer", None), "_coordinator", None)
         return not isinstance(coordinator, GuardedCoordinator) or coordinator.is_member
+
+    @property
+    def taken(self) -> Container[TP]:
+        """The partitions whose records are handed out, if all of them are read on from where they are; may be asked
+        in any thread."""
+        is_settled = self.ready and self._sought and not self._to_seek and not self._rewinds
+        return self._get_active_partitions() if is_settled else ()
 
     def cap(self, tp: TP, offset: int) -> None:
         """Allow commits of a capped topic's partition up to `offset`; without a cap nothing of it is committed."""

@@ -309,7 +309,7 @@ class LaneDriver(Generic[T]):
     def on_written(self, write: Write, offset: int | None, error: str, now: Instant) -> list[Effect[T]]:
         """Process the end of a write: the broker put the record at `offset`, or None because of `error`."""
         if offset is not None:
-            self.replay.wrote(offset)
+            self.replay.wrote(offset, now.seconds)
         match write.record:
             case Heartbeat():
                 return []

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.sharing import SCRIPTED_STAGE, SHARED_STAGE, shared
 from tests.stack import free_ports
 from tests.trouble.scene import AUTO, HELP, QUIET, SETTINGS, Scene, scene
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """The logs that a stage leaves say what each process was doing when a test of it failed."""
+    report = yield
+    stage = getattr(item, "funcargs", {}).get("stage")
+    if report.when == "call" and report.failed and isinstance(stage, Scene):
+        stage.write_stacks()
+    return report
+
 
 SHARED_SETTINGS = f"""
 worker.checkpoint_bytes = 100000000

@@ -149,6 +149,12 @@ class Scene:
         """A process's log so far."""
         return (self.data / "logs" / f"{name}.log").read_text(errors="replace")
 
+    def write_stacks(self) -> None:
+        """Have each process of ours write into its log what it is doing."""
+        for name, process in self.stack.processes().items():
+            if name not in ("kafka", "aggregator"):
+                process.send_signal(signal.SIGUSR1)
+
     # The command line
 
     def longwave(self, *words: str, code: int = 0) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import Any
 
@@ -109,6 +110,15 @@ def test_a_hanging_kafka_is_reported_by_all_processes_without_its_address(stage:
         assert shown["problems"][0]["what"] == "kafka"
         assert {"worker-0", "writer", "ingress", "api"} <= {problem["what"] for problem in shown["problems"]}
     all_ready(stage)
+
+
+@pytest.mark.parametrize(("name", "task"), [("worker-0", "Task lane-0:"), ("writer", "Task "), ("api", "Task ")])
+def test_a_process_says_what_it_is_doing_and_goes_on(stage: Scene, name: str, task: str) -> None:
+    pid = stage.signal(name, signal.SIGUSR1)
+    wait_until("it has said it", lambda: "end of stacks" in stage.log(name))
+    assert task in stage.log(name)
+    all_ready(stage)
+    assert stage.entry(name)["pid"] == pid
 
 
 def test_a_worker_that_hangs(stage: Scene) -> None:

@@ -331,7 +331,7 @@ def _happens(story_: Story) -> None:
     for number in (*out, first):
         replied(stage, number, 1)
     # Of those who stopped, two had the first campaign's message last, and one that of the one that is paused.
-    wait_until("STOPs count for their campaigns", lambda: _stopped(story_) == {"first": 2, "paused": 1}, 60)
+    wait_until("STOPs count for their campaigns", lambda: _stopped(story_) == {"first": 2, "paused": 1})
 
 
 def _stopped(story_: Story) -> dict[str, int]:

@@ -37,8 +37,11 @@ class Replay:
         self._read_at = now
         self._patience = STUCK_SECONDS
 
-    def wrote(self, offset: int) -> None:
+    def wrote(self, offset: int, now: float) -> None:
         """The broker has put a record of ours at `offset`."""
+        if self._in_log < self.next <= offset:
+            # All was read until now: an idle lane has not waited for this record since the one before it.
+            self._read_at = now
         self._in_log = max(self._in_log, offset)
 
     @property

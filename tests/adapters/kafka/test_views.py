@@ -102,6 +102,25 @@ async def test_after_a_failure_it_goes_on_where_it_was(kafka: Server, monkeypatc
     assert sorted(applied) == [b"%d-%s" % (p, x) for p in range(3) for x in (b"a", b"b")]
 
 
+async def test_after_a_defect_it_goes_on_where_it_was(kafka: Server, caplog: pytest.LogCaptureFixture) -> None:
+    settings = _made(kafka, "view-defect")
+    applied: list[bytes] = []
+    failures = [ValueError("a defect"), ValueError("again")]
+
+    def apply(key: bytes, value: bytes | None) -> None:
+        if key == b"second" and failures:
+            raise failures.pop()
+        applied.append(key)
+
+    view = View(settings, "view-defect", apply)
+    _write(kafka, "view-defect", {0: [b"first", b"second", b"third"]})
+    await _until_ready(view)
+    assert applied == [b"first", b"second", b"third"]
+    assert not failures
+    assert "view of view-defect failed, and goes on from where it is" in caplog.text
+    await view.stop()
+
+
 async def test_it_is_current_only_with_all_that_was_acknowledged_until_then(kafka: Server) -> None:
     settings = _made(kafka, "view-still")
     applied: list[bytes] = []

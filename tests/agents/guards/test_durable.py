@@ -12,7 +12,6 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.errors import KafkaError
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import FlowControlEvent
@@ -20,7 +19,6 @@ from mode.utils.queues import FlowControlEvent
 from adapters.errors import EmitError
 from adapters.settings import Settings
 from agents.app import build, faust_app
-from agents.guards import durable
 from agents.guards.durable import GuardedApp, GuardedConsumer, GuardedFlow, Progress
 from schemas.wire import encode
 from tests.agents.worker import Ask, Bench, started, stopped, until
@@ -317,8 +315,6 @@ async def test_committed_is_what_was_acknowledged_on_a_real_broker(
     await bench.ask(*(encode(Ask(n=n)) for n in range(6)))
     async with started(app):
         await until(lambda: len(events[0]) == 6)
-        fetcher = app.consumer._thread._consumer._fetcher
-        assert fetcher._fetch_max_wait_ms == durable.FETCH_MAX_WAIT_MS
         for n in (0, 1, 4, 5):
             await streams[0].ack(events[0][n])
         await app.consumer.commit()
@@ -446,17 +442,3 @@ def test_the_quick_parts_are_really_in_use() -> None:
     assert streams._CStreamIterator.__module__ == "faust._cython.streams"
     assert conductor.ConductorHandler.__module__ == "faust.transport._cython.conductor"
     assert codec.has_lz4()
-
-
-def test_the_driver_waits_long_without_us(tmp_path: Path) -> None:
-    app = faust_app(Settings(), "waits", tmp_path, GuardedApp)
-    consumer = app.transport.create_consumer(
-        callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
-    )
-
-    async def of(thread: type[Any]) -> int:
-        made = thread(consumer, loop=asyncio.get_running_loop())._create_worker_consumer(app.transport)
-        return int(made._fetch_max_wait_ms)
-
-    assert asyncio.run(of(driver.AIOKafkaConsumerThread)) == 1500
-    assert asyncio.run(of(durable._ConsumerThread)) == durable.FETCH_MAX_WAIT_MS

@@ -85,7 +85,7 @@ async def test_a_worker_that_is_busy_with_another_lane_is_asked_less_and_less_of
         # Once something is read the next standstill is noticed as soon as the first.
         for offset, record in enumerate(log_of_this_worker("another")):
             await made.read(offset, record)
-        made.driver.replay.wrote(100)
+        made.driver.replay.wrote(100, monotonic())
         begin = monotonic()
         async with asyncio.timeout(20):
             while len(asked) < 5:  # noqa: ASYNC110

@@ -426,9 +426,10 @@ def test_a_log_that_begins_with_a_checkpoint_is_folded_once_it_is_whole() -> Non
 def test_records_that_the_log_has_and_the_consumer_lost_are_read_again_with_growing_pauses() -> None:
     lane = Lane()
     lane.claim(0)
-    lane.driver.replay.wrote(7)
+    lane.passes(60.0)
+    lane.driver.replay.wrote(7, lane.now.seconds)
     lane.time()
-    assert not lane.take(Rewind)
+    assert not lane.take(Rewind), "an idle lane has only just written"
     pauses = []
     for _ in range(3):
         before = lane.now.seconds
