@@ -14,6 +14,7 @@ from api.services import Services
 from api.web.audit import note_change
 from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.etag import seen_revision
 from api.web.numbers import masked
 from api.web.pending import ANSWER_SECONDS, pending
 from pipeline.accounts.diff import AnyCommand, outcome_of
@@ -116,23 +117,6 @@ def check_money(account: str, stored: AccountDocument | None, spec: AccountSpec)
         raise ApiError(403, text, fields=[{"field": name, "error": "not with this key"} for name in changed])
 
 
-def seen_revision(request: Request) -> int | None:
-    """The revision of `If-Match`; None without one, 0 for `If-None-Match: *`.
-
-    Raises:
-        ApiError: 422, it is no ETag of ours.
-    """
-    if request.headers.get("if-none-match", "").strip() == "*":
-        return 0
-    text = request.headers.get("if-match", "").strip()
-    if text in ("", "*"):
-        return None
-    digits = text.removeprefix("W/").strip('"')
-    if not digits.isdecimal() or len(digits) > 18:
-        raise ApiError(422, f"If-Match: {text[:60]!r} is no ETag of this API")
-    return int(digits)
-
-
 def author() -> tuple[str, str, int]:
     """(id of a command, who, when)."""
     return uuid.uuid4().hex, str(caller()), now_ms()
@@ -167,11 +151,6 @@ def expected(seen: int | None, stored: AccountDocument | SenderDocument | PriceL
     revision = 0 if stored is None else stored.revision
     is_removed = stored is not None and bool(stored.removed)
     return revision if seen is None or (seen == 0 and is_removed) else seen
-
-
-def tagged(body: JsonObject, revision: int, status: int = 200) -> JSONResponse:
-    """An answer with its ETag."""
-    return JSONResponse(body, status, {"ETag": f'"{revision}"'})
 
 
 def spec_before(services: Services, account: str, sender: str) -> AccountSpec | SenderSpec | None:

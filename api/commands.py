@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi.responses import JSONResponse
 
@@ -12,41 +13,52 @@ from api.documents import as_json
 from api.services import Services
 from api.web.caller import caller
 from api.web.errors import ApiError
-from api.web.idempotency import keyed
+from api.web.etag import tagged
+from api.web.idempotency import ANOTHER_REQUEST, keyed
 from api.web.pending import ANSWER_SECONDS, pending
 from schemas import topics
-from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
+from schemas.campaign import Action, CampaignDocument, Command, DraftSpec, Resolution, stored
 from schemas.wire import encode
 
 
-async def carry_out(
-    services: Services,
-    campaign: str,
-    action: Action,
-    spec: CampaignSpec | None = None,
-    *,
-    by: str = "",
-    resolutions: Sequence[Resolution] = (),
-) -> JSONResponse:
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a request asks to be done to a campaign."""
+
+    action: Action
+    spec: DraftSpec | None = None
+    """Of `create` and `edit`."""
+    by: str = ""
+    """Who asks; "": the caller."""
+    expected: int | None = None
+    """Of `edit`: the revision that was seen."""
+    resolutions: Sequence[Resolution] = ()
+    """Of `resolve`."""
+
+
+async def carry_out(services: Services, campaign: str, asked: Instruction) -> JSONResponse:
     """Emit the command and wait for its outcome: 200 (201 for create) with the document, 202 when the
     coordinator is silent.
 
     Raises:
-        ApiError: 403 the caller's key is not for the account, 409 the coordinator refused, 503 Kafka does not answer.
+        ApiError: 403 the caller's key is not for the account, 409 the coordinator refused, 412 the definition was
+            changed after revision `asked.expected`, 422 the Idempotency-Key came with another campaign, 503 Kafka
+            does not answer.
         EmitError: Kafka did not acknowledge the command (503).
     """
-    if spec is not None:
-        caller().check_account(spec.account)
+    if asked.spec is not None:
+        caller().check_account(asked.spec.account)
     services.check_kafka()
     key = keyed()
     command = Command(
         id=uuid.uuid4().hex if key is None else key.command(),
         campaign=campaign,
-        action=action,
+        action=asked.action,
         at=now_ms(),
-        by=by or str(caller()),
-        spec=None if spec is None else stored(spec),
-        resolutions=list(resolutions),
+        by=asked.by or str(caller()),
+        spec=None if asked.spec is None else stored(asked.spec),
+        expected=asked.expected,
+        resolutions=list(asked.resolutions),
     )
     await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))
     try:
@@ -56,12 +68,16 @@ async def carry_out(
         return pending(campaign, command.id, "the coordinator did not answer", where)
     if document is None:
         return JSONResponse({"id": campaign, "deleted": True})
+    # A request that comes again may find a campaign that was given to another account meanwhile.
+    caller().check_account(document.account)
+    if _is_another_request(document, command):
+        raise ApiError(422, ANOTHER_REQUEST, more={"id": document.id})
     _check_refused(document, command)
-    if action == "launch":
+    if asked.action == "launch":
         document = await _reserved(services, document, command)
-    created = action == "create"
+    created = asked.action == "create"
     headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
-    return JSONResponse(as_json(services, document), 201 if created else 200, headers=headers)
+    return tagged(as_json(services, document), document.revision, 201 if created else 200, headers)
 
 
 async def _reserved(services: Services, document: CampaignDocument, command: Command) -> CampaignDocument:
@@ -87,10 +103,20 @@ async def _reserved(services: Services, document: CampaignDocument, command: Com
 def _answered(document: CampaignDocument | None, command: Command) -> bool:
     if document is None:
         return command.action == "delete"
+    if command.action == "create" and document.create_command == command.id:
+        return True
     return any(outcome.command == command.id for outcome in document.outcomes)
 
 
+def _is_another_request(document: CampaignDocument, command: Command) -> bool:
+    """Whether the Idempotency-Key, which the campaign's id follows from, created it with another body before."""
+    if command.action != "create" or keyed() is None or document.spec.get("key"):
+        return False
+    return document.create_command != command.id
+
+
 def _check_refused(document: CampaignDocument, command: Command) -> None:
-    error = next((o.error for o in document.outcomes if o.command == command.id), "")
-    if error:
-        raise ApiError(409, error, more={"id": document.id, "status": document.status})
+    refused = next((o for o in document.outcomes if o.command == command.id and o.error), None)
+    if refused is not None:
+        status = 412 if refused.is_stale else 409
+        raise ApiError(status, refused.error, more={"id": document.id, "status": document.status})

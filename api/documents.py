@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from pydantic import ValidationError
+
 from adapters.clock import now_ms
 from api.services import Services
+from api.terms import missing_of
 from api.web.caller import caller
 from api.web.numbers import masked
 from pipeline.campaign.actions import ACTIONS
@@ -73,7 +78,8 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
     """One campaign in full, as JSON."""
     return {
         **row(services, document),
-        "spec": _shown(document.spec),
+        "spec": shown(document.spec),
+        "missing": _missing(services, document),
         "lanes": document.lanes,
         "resolved": [
             {
@@ -88,7 +94,17 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
     }
 
 
-def _shown(spec: JsonObject) -> JsonObject:
+def _missing(services: Services, document: CampaignDocument) -> list[JsonObject]:
+    """What a draft lacks. Of one that cannot be read its review says so."""
+    if document.status != "draft":
+        return []
+    try:
+        return [asdict(part) for part in missing_of(services.accounts, document.draft())]
+    except ValidationError:
+        return []
+
+
+def shown(spec: JsonObject) -> JsonObject:
     """A definition as the caller may see it: typed numbers are masked for whoever may not see numbers."""
     audience = spec.get("audience")
     if caller().may("numbers") or not isinstance(audience, dict) or not audience.get("numbers"):

@@ -13,50 +13,62 @@ from api.forecast.facts import competing_campaigns
 from api.forecast.forecasting import forecast_of
 from api.forecast.rehearsing import rehearsed
 from api.services import Services
-from api.terms import terms_in, unconfigured
+from api.terms import missing_of, terms_in, unconfigured
 from pipeline.audience.typed_numbers import typed_numbers
+from pipeline.campaign.completeness import complete, missing_senders
 from pipeline.campaign.plan import PlanError
 from pipeline.campaign.when import is_for_later
 from pipeline.content.render import compile_template
 from pipeline.content.template import TemplateError
+from pipeline.content.texts import MISSING, Finding
 from pipeline.insight.forecast_words import Forecast
 from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review, with_balance
-from schemas.campaign import CampaignSpec
+from schemas.campaign import CampaignSpec, DraftSpec
 
 
 async def review_of(
-    services: Services, spec: CampaignSpec, but: str, *, until_somebody: bool = False
+    services: Services, draft: DraftSpec, but: str, *, until_somebody: bool = False
 ) -> tuple[Review, Rehearsed | None]:
-    """The review of a spec as of now, and the rehearsal behind it; `but` is the campaign itself. `until_somebody`:
-    its figures are those of a part that has somebody who would get it, if there is one.
+    """The review of a draft as of now, and the rehearsal behind it, if it is complete; `but` is the campaign itself.
+    `until_somebody`: its figures are those of a part that has somebody who would get it, if there is one.
 
     Raises:
         StoreUnavailable: ClickHouse does not answer, so nobody can say who would get it.
         ApiError: 503, Kafka does not answer.
     """
-    missing = unconfigured(services.accounts, spec)
-    terms = None if missing else terms_in(services.installed, spec)
-    audience = await asyncio.to_thread(audience_facts, services.figures.store, spec)
+    unready, unfit = missing_findings(services, draft), unconfigured(services.accounts, draft)
+    terms = None if unfit else terms_in(services.installed, draft)
+    if unfit and not any(missing_senders(services.accounts, draft)):
+        unready.append(Finding("sender", unfit))
+    audience = await asyncio.to_thread(audience_facts, services.figures.store, draft)
     now = now_ms()
-    acted = None
-    if terms is not None and audience.recipients:
+    acted, spec = None, complete(draft)
+    if terms is not None and audience.recipients and isinstance(spec, CampaignSpec):
         try:
             acted = await rehearsed(services, spec, audience.recipients, now, but=but, until_somebody=until_somebody)
         except PlanError:
             acted = None  # the review reports the problem
-    reviewed = review(spec, terms, missing, audience, acted, now)
-    if terms is not None and services.pays_beforehand(spec.account):
-        free = services.ledger.book(spec.account).free
-        reviewed = with_balance(reviewed, free, is_for_later=is_for_later(spec, terms.store_zone, now))
+    reviewed = review(draft, terms, unready, audience, acted, now)
+    if terms is not None and services.pays_beforehand(draft.account):
+        free = services.ledger.book(draft.account).free
+        reviewed = with_balance(reviewed, free, is_for_later=is_for_later(draft, terms.store_zone, now))
     return reviewed, acted
 
 
-def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:
-    """The facts about a spec's audience, read from ClickHouse.
+def missing_findings(services: Services, draft: DraftSpec) -> list[Finding]:
+    """What a draft lacks, as problems of its review."""
+    missing = missing_of(services.accounts, draft)
+    return [Finding(part.where, f"{part.what}: {part.fix}", MISSING) for part in missing]
+
+
+def audience_facts(store: Store, spec: DraftSpec) -> AudienceFacts:
+    """The facts about a spec's audience, read from ClickHouse; a draft that names nobody has none.
 
     Raises:
         StoreUnavailable, StoreRefused.
     """
+    if not spec.audience.lists and not spec.audience.numbers:
+        return AudienceFacts(recipients=0)
     typed, refused = typed_numbers(spec.audience.numbers)
     surveyed = survey(store, spec.audience.lists, typed.numbers, _fields(spec))
     return AudienceFacts(
@@ -68,23 +80,22 @@ def audience_facts(store: Store, spec: CampaignSpec) -> AudienceFacts:
     )
 
 
-async def forecast_review(
-    services: Services, spec: CampaignSpec, acted: Rehearsed | None, but: str
-) -> Forecast | None:
-    """The forecast that goes with a review, for a launch now; None where nobody would get it. `but`: the campaign
-    itself.
+async def forecast_review(services: Services, draft: DraftSpec, acted: Rehearsed | None, but: str) -> Forecast | None:
+    """The forecast that goes with a review, for a launch now; None where nobody would get it, or the draft is
+    incomplete. `but`: the campaign itself.
 
     Raises:
         StoreUnavailable: ClickHouse does not answer.
     """
-    if acted is None or not acted.outcome.crowds:
+    spec = complete(draft)
+    if acted is None or not acted.outcome.crowds or not isinstance(spec, CampaignSpec):
         return None
     crowds = acted.outcome.crowds.values()
     competitors = await asyncio.to_thread(competing_campaigns, services.figures.store, services.installed, spec, but)
     return await asyncio.to_thread(forecast_of, services.installed, spec, crowds, now_ms(), competitors)
 
 
-def _fields(spec: CampaignSpec) -> Sequence[str]:
+def _fields(spec: DraftSpec) -> Sequence[str]:
     fields: dict[str, None] = {}
     for text in (*(message.text for message in spec.messages), spec.opt_out_language):
         try:

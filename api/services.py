@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -38,9 +39,10 @@ from pipeline.accounts.holding import WaitingCampaign, World
 from pipeline.ledger.book import Ledger
 from pipeline.timing.zones import read_rules
 from schemas import metrics
-from schemas.campaign import CampaignDocument, CampaignSpec
+from schemas.campaign import CampaignDocument, CampaignSpec, DraftSpec
 
 log = logging.getLogger(__name__)
+Spec = TypeVar("Spec", bound=DraftSpec)
 
 VIEW_WAIT = 5.0
 """Seconds that a request waits for the campaigns to be read, right after the start."""
@@ -146,13 +148,26 @@ class Services:
 
 
 def definition_of(document: CampaignDocument) -> CampaignSpec:
-    """The validated spec of a stored campaign.
+    """The validated spec of a stored campaign that is, or was, launched.
 
     Raises:
         ApiError: 409 this version cannot read it; it is still listed, and can be edited or deleted.
     """
+    return _readable(document, document.parsed)
+
+
+def draft_of(document: CampaignDocument) -> DraftSpec:
+    """The validated spec of a stored campaign, which may be incomplete.
+
+    Raises:
+        ApiError: 409, as `definition_of`.
+    """
+    return _readable(document, document.draft)
+
+
+def _readable(document: CampaignDocument, parsed: Callable[[], Spec]) -> Spec:
     try:
-        return document.parsed()
+        return parsed()
     except ValidationError as error:
         error_text = "; ".join(
             f"{field_error['field']}: {field_error['error']}" for field_error in field_errors(error)

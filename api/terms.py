@@ -8,9 +8,10 @@ from adapters.clock import now_ms
 from adapters.settings import Settings
 from pipeline.accounts.book import Accounts, quiet_hours
 from pipeline.accounts.domains import pools_of
+from pipeline.campaign.completeness import Missing, missing_parts, missing_senders
 from pipeline.campaign.fitness import unfit_sender
 from pipeline.campaign.terms import Installation, Terms, terms_of
-from schemas.campaign import CampaignSpec
+from schemas.campaign import DraftSpec
 from schemas.reasons import in_words
 
 
@@ -22,13 +23,18 @@ class Installed:
     accounts: Accounts
 
 
-def unconfigured(accounts: Accounts, spec: CampaignSpec) -> str:
+def unconfigured(accounts: Accounts, spec: DraftSpec) -> str:
     """Which of account and sender there is not, or that the account is inactive; "" where both may send."""
     problem = unfit_sender(accounts, spec)
     return "" if problem is None else problem.refusal or in_words(problem.reason)
 
 
-def terms_in(installed: Installed, spec: CampaignSpec) -> Terms:
+def missing_of(accounts: Accounts, draft: DraftSpec) -> tuple[Missing, ...]:
+    """All that stands between a draft and its review: what it lacks itself, and the account and senders it names."""
+    return (*missing_parts(draft), *missing_senders(accounts, draft))
+
+
+def terms_in(installed: Installed, spec: DraftSpec) -> Terms:
     """The terms of the account's senders.
 
     Raises:

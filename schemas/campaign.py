@@ -1,10 +1,11 @@
-"""The campaign: what a person writes (`CampaignSpec`), the document of it, and the commands that change it."""
+"""The campaign: what a person writes (`DraftSpec`, complete: `CampaignSpec`), the document of it, and the commands
+that change it."""
 
 from __future__ import annotations
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
 from schemas.chunk import MessageIndex
 from schemas.ids import Name
 from schemas.ledger import AccountName, Bound, ChargeState, Credit
-from schemas.wire import Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
+from schemas.wire import CAMPAIGN_PATTERN, Campaign, Codec, Count, Millis, Number, Ordinal, Record, same_length
 
 Status = Literal[
     "draft", "scheduled", "processing", "sending", "sent", "finished", "paused", "suspended", "canceled", "failed"
@@ -75,21 +76,35 @@ class _Strict(BaseModel):
 PoolRule = Literal["recipient", "country", "turn"]
 """Which of a campaign's senders a recipient gets the message from (`pipeline.eligibility.pool`)."""
 MOST_SENDERS: Final = 100
+LOCAL_SEND_AT: Final = (
+    "a send_at without an offset, as in 2026-12-01T10:00:00: it is the time on each recipient's own clock"
+)
 
 
-class MessageSpec(_Strict):
-    """One message of a campaign. `text` may hold `{field}`, `{field|default}`, `{link}`, `{link:NAME}`."""
+class DraftMessage(_Strict):
+    """One message of a draft; its text may still be missing."""
 
-    text: Annotated[str, Field(min_length=1, max_length=1600), AfterValidator(_printable)]
+    text: Annotated[str, Field(max_length=1600), AfterValidator(_printable)] = ""
     links: Annotated[dict[Name, Link], Field(max_length=20)] = {}
     """Where `{link:NAME}` leads; `{link}` is the one named `default`."""
 
 
-class AudienceSpec(_Strict):
-    """The recipients: every contact of the lists and the typed numbers, each number once."""
+class MessageSpec(DraftMessage):
+    """One message of a campaign. `text` may hold `{field}`, `{field|default}`, `{link}`, `{link:NAME}`."""
+
+    text: Annotated[str, Field(min_length=1, max_length=1600), AfterValidator(_printable)]
+
+
+class DraftAudience(_Strict):
+    """The recipients of a draft: every contact of the lists and the typed numbers, each number once; none so far
+    where both are empty."""
 
     lists: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     numbers: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100_000)] = ()
+
+
+class AudienceSpec(DraftAudience):
+    """The recipients of a campaign: there are lists or numbers."""
 
     @model_validator(mode="after")
     def _has_recipients(self) -> AudienceSpec:
@@ -98,9 +113,13 @@ class AudienceSpec(_Strict):
         return self
 
 
-class CampaignSpec(_Strict):
-    """What a person writes: a TOML file, the REST API's body, or the page's form."""
+class DraftSpec(_Strict):
+    """What a person writes: a TOML file, the REST API's body, or the page's form. Audience, messages, texts and the
+    time of `local_time` may be missing (`pipeline.campaign.completeness` names what is); what is there is checked."""
 
+    key: Name | None = None
+    """Names the campaign within its account, for files under version control (`longwave campaign apply`): its id
+    follows from both, so they are the campaign's for life."""
     name: Annotated[Line, Field(min_length=1, max_length=200)]
     tags: Annotated[tuple[Annotated[Line, Field(min_length=1, max_length=100)], ...], Field(max_length=50)] = ()
     account: Name = "demo"
@@ -110,8 +129,8 @@ class CampaignSpec(_Strict):
     pool_by: PoolRule = "recipient"
     """How: each recipient always from the same one, from one of the recipient's country where there is one, or by
     turns."""
-    audience: AudienceSpec
-    messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
+    audience: DraftAudience = DraftAudience()
+    messages: Annotated[tuple[DraftMessage, ...], Field(max_length=16)] = ()
     send_at: Moment | None = None
     """When to send; without an offset it is local time in the store's zone. None: as soon as launched."""
     local_time: bool = False
@@ -130,16 +149,13 @@ class CampaignSpec(_Strict):
     """Text appended to each message, for instance "Reply STOP to opt out"."""
 
     @model_validator(mode="after")
-    def _local_time_has_no_offset(self) -> CampaignSpec:
-        if self.local_time and (self.send_at is None or self.send_at.tzinfo is not None):
-            raise ValueError(
-                "local_time = true needs a send_at without an offset, as in 2026-12-01T10:00:00: it is the time on "
-                "each recipient's own clock"
-            )
+    def _local_time_has_no_offset(self) -> Self:
+        if self.local_time and self.send_at is not None and self.send_at.tzinfo is not None:
+            raise ValueError(f"local_time = true needs {LOCAL_SEND_AT}")
         return self
 
     @model_validator(mode="after")
-    def _senders_are_distinct(self) -> CampaignSpec:
+    def _senders_are_distinct(self) -> Self:
         if len(set(self.senders)) != len(self.senders):
             raise ValueError("pool: names a sender twice, or the one that `sender` names")
         return self
@@ -151,17 +167,40 @@ class CampaignSpec(_Strict):
 
     @field_validator("messages")
     @classmethod
-    def _one_message_for_now(cls, messages: tuple[MessageSpec, ...]) -> tuple[MessageSpec, ...]:
+    def _one_message_for_now(cls, messages: tuple[DraftMessage, ...]) -> tuple[DraftMessage, ...]:
         if len(messages) > 1:
             raise ValueError("several messages in one campaign are not supported yet: give one")
         return messages
+
+
+class DraftFile(DraftSpec):
+    """A file under version control: a draft, and which campaign it is: by its `key`, or the `id` of one."""
+
+    id: Annotated[str, Field(pattern=CAMPAIGN_PATTERN)] | None = None
+
+    def spec(self) -> DraftSpec:
+        """What it says of the campaign."""
+        return DraftSpec.model_validate(self.model_dump(exclude={"id"}))
+
+
+class CampaignSpec(DraftSpec):
+    """A complete draft: all that a launch needs. Everything after the launch sees only these."""
+
+    audience: AudienceSpec
+    messages: Annotated[tuple[MessageSpec, ...], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _local_time_has_a_time(self) -> Self:
+        if self.local_time and self.send_at is None:
+            raise ValueError(f"local_time = true needs {LOCAL_SEND_AT}")
+        return self
 
 
 class UnreadableSpec(ValueError):
     """A spec that would not be the same when it is read back; the text says where."""
 
 
-def stored(spec: CampaignSpec) -> dict[str, Any]:
+def stored(spec: DraftSpec) -> dict[str, Any]:
     """The JSON form of a spec for a document or a command. Whoever writes one calls this: what cannot be read back
     can neither be shown nor sent.
 
@@ -170,7 +209,7 @@ def stored(spec: CampaignSpec) -> dict[str, Any]:
     """
     try:
         form: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec.model_dump(mode="json")))
-        if CampaignSpec.model_validate(form) == spec:
+        if type(spec).model_validate(form) == spec:
             return form
     except ValueError as error:
         raise UnreadableSpec(f"the campaign cannot be stored: {error}") from error
@@ -182,6 +221,8 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     command: str
     error: str = ""
+    is_stale: bool = False
+    """Refused because the definition was changed after its author saw it."""
 
 
 KEPT_OUTCOMES = 8
@@ -251,7 +292,7 @@ class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
 
-    `spec` is a `CampaignSpec` in JSON form. `revision` grows by one with each document.
+    `spec` is a `DraftSpec` in JSON form, a complete one from the launch on. `revision` grows by one each time.
     `recipients` is N, 0 until the audience is frozen; `lanes` and `senders` are fixed at the launch, for life.
     """
 
@@ -260,7 +301,11 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     status: Status
     reason: str = ""
     revision: Annotated[int, msgspec.Meta(ge=1)]
+    edited: Count = 1
+    """Revision that wrote `spec`: whoever saw this one, or a later one, knows what an edit would replace."""
     created: Millis
+    create_command: str = ""
+    """The id of the command that created it: a request that comes again is answered by it, however late."""
     updated: Millis
     launched: Millis = 0
     launch_revision: Count = 0
@@ -296,8 +341,20 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
         """The account that sends it; "" where the spec cannot be read."""
         return str(self.spec.get("account", ""))
 
+    def draft(self) -> DraftSpec:
+        """The validated spec of a campaign that need not be complete.
+
+        Raises:
+            pydantic.ValidationError: this version cannot read it.
+        """
+        return DraftSpec.model_validate(self.spec)
+
     def parsed(self) -> CampaignSpec:
-        """The validated spec."""
+        """The validated spec of a campaign that is, or was, launched.
+
+        Raises:
+            pydantic.ValidationError: it is incomplete, or this version cannot read it.
+        """
         return CampaignSpec.model_validate(self.spec)
 
 
@@ -313,6 +370,9 @@ class Command(Record, tag="command", kw_only=True):
     at: Millis
     by: str
     spec: dict[str, Any] | None = None
+    expected: Count | None = None
+    """Of `edit`: the revision that its author saw; refused if the definition was changed since. None: whatever there
+    is."""
     resolutions: list[Resolution] = msgspec.field(default_factory=list)
     """Of `resolve`: who, message by message."""
 

@@ -7,7 +7,7 @@ Whatever does not decode raises `DecodeError`, and the caller sends it to the de
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -19,7 +19,8 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=999_999_999_999_999)]
 """E.164 digits as an integer (at most 15 digits, exact in JSON)."""
 Ordinal = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFE)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Campaign = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-hjkmnp-tv-z]{8}$")]
+CAMPAIGN_PATTERN: Final = r"^[0-9a-hjkmnp-tv-z]{8}$"
+Campaign = Annotated[str, msgspec.Meta(pattern=CAMPAIGN_PATTERN)]
 
 CHUNK_LIMIT = 500
 """Most recipients in a chunk."""

@@ -16,6 +16,7 @@ from api.services import Services, services
 from api.web.body import document_of
 from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.etag import tagged
 from pipeline.accounts import diff
 from pipeline.accounts.book import Account
 from pipeline.accounts.file import Wanted, WrongFile, read_accounts
@@ -164,7 +165,7 @@ async def _carry_out(shared: Services, subject: str, command: diff.AnyCommand, o
 async def show(account: Name, shared: Shared) -> JSONResponse:
     """An account; its ETag names this state of it. Phone numbers of `alerts` are masked without the scope numbers."""
     known = await find_account(shared, account)
-    return changing.tagged(_account_json(shared, known), known.document.revision)
+    return tagged(_account_json(shared, known), known.document.revision)
 
 
 @router.put("/{account}")
@@ -199,7 +200,7 @@ async def show_sender(account: Name, sender: Name, shared: Shared) -> JSONRespon
     known = shared.accounts.sender(account, sender)
     if known is None:
         raise ApiError(404, f"account {account!r} has no sender {sender!r}; see `longwave senders list`")
-    return changing.tagged(_sender_json(shared, known), known.revision)
+    return tagged(_sender_json(shared, known), known.revision)
 
 
 @router.put("/{account}/senders/{sender}")

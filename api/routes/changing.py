@@ -15,14 +15,17 @@ from fastapi.responses import JSONResponse
 
 from adapters.clock import now_ms
 from api import exporting, resolving, reviewing
-from api.commands import carry_out
-from api.services import Services, definition_of, services
-from api.web.body import SPEC_BODY, checked, spec_of
+from api.commands import Instruction, carry_out
+from api.services import Services, draft_of, services
+from api.web.body import DRAFT_BODY, checked
+from api.web.body import draft_of as draft_in
 from api.web.errors import ApiError
+from api.web.etag import seen_revision
 from api.web.idempotency import keyed
+from api.web.numbers import MASK
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
-from pipeline.identity.tokens import new_campaign_id
-from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec
+from pipeline.identity.tokens import campaign_id_of, new_campaign_id
+from schemas.campaign import SENT_OUT, CampaignDocument, DraftSpec
 from schemas.json import JsonObject
 from schemas.reasons import Reason
 
@@ -32,32 +35,36 @@ RETRY_LIMIT = 50_000
 """Typed numbers travel in the document through Kafka; more belong in a list."""
 
 
-def _fresh_id() -> str:
+def _fresh_id(spec: DraftSpec) -> str:
+    if spec.key is not None:
+        return campaign_id_of(spec.account, spec.key)
     key = keyed()
     return new_campaign_id(secrets.token_bytes(5) if key is None else key.campaign())
 
 
-@router.post("", status_code=201, openapi_extra=SPEC_BODY)
+@router.post("", status_code=201, openapi_extra=DRAFT_BODY)
 async def create(request: Request, shared: Shared) -> JSONResponse:
-    """Create a draft from JSON or TOML; refused (422) if a placeholder would be sent as written."""
-    spec = _checked(await spec_of(request))
+    """Create a draft from JSON or TOML, complete or not; refused (422) if a placeholder would be sent as written.
+    With an `Idempotency-Key` once, however often it is sent."""
+    spec = without_foreign_placeholders(await draft_in(request))
     await shared.ready()
-    return await carry_out(shared, _fresh_id(), "create", spec)
+    return await carry_out(shared, _fresh_id(spec), Instruction("create", spec))
 
 
-@router.put("/{campaign}", openapi_extra=SPEC_BODY)
+@router.put("/{campaign}", openapi_extra=DRAFT_BODY)
 async def edit(campaign: str, request: Request, shared: Shared) -> JSONResponse:
-    """Replace the definition of a draft."""
-    spec = _checked(await spec_of(request))
+    """Replace the definition of a draft, complete or not. With `If-Match` only if it is still as that ETag says
+    (412)."""
+    spec, expected = without_foreign_placeholders(await draft_in(request)), seen_revision(request)
     await shared.document(campaign)
-    return await carry_out(shared, campaign, "edit", spec)
+    return await carry_out(shared, campaign, Instruction("edit", spec, expected=expected))
 
 
 @router.delete("/{campaign}")
 async def delete(campaign: str, shared: Shared) -> JSONResponse:
     """Delete a draft, or a scheduled campaign before its send time."""
     await shared.document(campaign)
-    return await carry_out(shared, campaign, "delete")
+    return await carry_out(shared, campaign, Instruction("delete"))
 
 
 @router.post("/{campaign}/launch")
@@ -72,10 +79,26 @@ async def launch(
     document = await shared.document(campaign)
     if document.status == "draft":
         await _check_review(shared, document, allow_empty)
-    return await carry_out(shared, campaign, "launch")
+    return await carry_out(shared, campaign, Instruction("launch"))
 
 
-def _checked(spec: CampaignSpec) -> CampaignSpec:
+def without_foreign_placeholders(spec: DraftSpec) -> DraftSpec:
+    """The draft itself.
+
+    Raises:
+        ApiError: 422 a placeholder would be sent as written, or its typed numbers are what the API shows instead of
+            numbers.
+    """
+    if any(MASK in number for number in spec.audience.numbers):
+        what = (
+            f"holds masked numbers ({MASK}), which a key without the scope `numbers` is shown: take a key with that "
+            "scope, or write the numbers in full"
+        )
+        raise ApiError(
+            422,
+            f"audience.numbers: {what}. Nothing was changed",
+            fields=[{"field": "audience.numbers", "error": what}],
+        )
     problems = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
     if problems:
         text = "; ".join(f"{problem.where}: {problem.what}" for problem in problems)
@@ -84,9 +107,9 @@ def _checked(spec: CampaignSpec) -> CampaignSpec:
 
 
 async def _check_review(shared: Services, document: CampaignDocument, allow_empty: bool) -> None:
-    spec = definition_of(document)
-    until_somebody = not shared.pays_beforehand(spec.account)  # else all that it can cost is counted
-    review, _ = await reviewing.review_of(shared, spec, document.id, until_somebody=until_somebody)
+    draft = draft_of(document)
+    until_somebody = not shared.pays_beforehand(draft.account)  # else all that it can cost is counted
+    review, _ = await reviewing.review_of(shared, draft, document.id, until_somebody=until_somebody)
     problems = [problem for problem in review.problems if not (allow_empty and problem.code == NOBODY_REACHED)]
     if problems:
         fields = [{"field": p.where, "error": p.what} for p in problems]
@@ -98,10 +121,11 @@ async def _check_review(shared: Services, document: CampaignDocument, allow_empt
 async def duplicate(
     campaign: str, shared: Shared, changes: Annotated[JsonObject | None, Body()] = None
 ) -> JSONResponse:
-    """Create a draft with the same definition; the body may replace top-level fields (`{"name": …}`)."""
+    """Create a draft with the same definition, but for its `key`; the body may replace top-level fields
+    (`{"name": …}`)."""
     document = await shared.document(campaign)
-    name = f"{_name_of(document)} (copy)"
-    return await carry_out(shared, _fresh_id(), "create", _copied(document, {"name": name, **(changes or {})}))
+    spec = _copied(document, {"name": f"{_name_of(document)} (copy)", **(changes or {})})
+    return await carry_out(shared, _fresh_id(spec), Instruction("create", spec))
 
 
 def _name_of(document: CampaignDocument) -> str:
@@ -109,10 +133,8 @@ def _name_of(document: CampaignDocument) -> str:
     return str(document.spec.get("name") or document.id)[:190]
 
 
-def _copied(document: CampaignDocument, changes: JsonObject) -> CampaignSpec:
-    # A copy has no send time: that of the original is past or not meant for it.
-    merged = {**document.spec, "send_at": None, "deadline": None, **changes}
-    return _checked(checked(merged, now_ms()))
+def _copied(document: CampaignDocument, changes: JsonObject) -> DraftSpec:
+    return without_foreign_placeholders(checked({**document.spec, "key": None, **changes}, now_ms()))
 
 
 @router.post("/{campaign}/retry-failed", status_code=201)
@@ -126,12 +148,15 @@ async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
         raise ApiError(
             409, f"campaign {campaign} has no rejected, undelivered or late messages, so there is nothing to retry"
         )
-    return await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "retry", numbers))
+    spec = _to_numbers(document, "retry", numbers)
+    return await carry_out(shared, _fresh_id(spec), Instruction("create", spec))
 
 
-def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> CampaignSpec:
-    name = f"{_name_of(document)} ({what})"
-    return _copied(document, {"name": name, "audience": {"numbers": [f"+{number}" for number in numbers]}})
+def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> DraftSpec:
+    # The times of the original are past, or not meant for those that it missed.
+    times = {"send_at": None, "deadline": None, "local_time": False}
+    audience = {"numbers": [f"+{number}" for number in numbers]}
+    return _copied(document, {"name": f"{_name_of(document)} ({what})", "audience": audience, **times})
 
 
 def _failed_numbers(shared: Services, campaign: str) -> list[int]:
@@ -162,9 +187,10 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
     if body.outcome == "resend":
         # The draft first: it sends nothing by itself, and resolved messages cannot be looked up again.
         numbers = sorted({number for resolution in resolutions for number in resolution.numbers})
-        draft = await carry_out(shared, _fresh_id(), "create", _to_numbers(document, "resend", numbers), by=body.by)
+        spec = _to_numbers(document, "resend", numbers)
+        draft = await carry_out(shared, _fresh_id(spec), Instruction("create", spec, by=body.by))
         extra["resend"] = orjson.loads(draft.body)["id"]
-    answer = await carry_out(shared, campaign, "resolve", by=body.by, resolutions=resolutions)
+    answer = await carry_out(shared, campaign, Instruction("resolve", by=body.by, resolutions=resolutions))
     return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)
 
 
@@ -172,18 +198,18 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
 async def pause(campaign: str, shared: Shared) -> JSONResponse:
     """Pause a campaign: messages that were not submitted wait until it is resumed."""
     await shared.document(campaign)
-    return await carry_out(shared, campaign, "pause")
+    return await carry_out(shared, campaign, Instruction("pause"))
 
 
 @router.post("/{campaign}/resume")
 async def resume(campaign: str, shared: Shared) -> JSONResponse:
     """Resume a paused or suspended campaign."""
     await shared.document(campaign)
-    return await carry_out(shared, campaign, "resume")
+    return await carry_out(shared, campaign, Instruction("resume"))
 
 
 @router.post("/{campaign}/cancel")
 async def cancel(campaign: str, shared: Shared) -> JSONResponse:
     """Cancel a campaign: nothing more is submitted. A scheduled campaign becomes a draft again."""
     await shared.document(campaign)
-    return await carry_out(shared, campaign, "cancel")
+    return await carry_out(shared, campaign, Instruction("cancel"))

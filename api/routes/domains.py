@@ -12,6 +12,7 @@ from api.accounts import NotYet
 from api.services import Services, services
 from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.etag import tagged
 from pipeline.accounts import diff
 from pipeline.accounts.book import Account
 from pipeline.accounts.domains import Pool, pools_of
@@ -47,7 +48,7 @@ async def show(account: Name, domain: Host, shared: Shared) -> JSONResponse:
     name = _host(domain)
     if name not in known.spec.domains:
         raise _no_domain(account, name)
-    return changing.tagged(_domain_json(shared, known, name), known.document.revision)
+    return tagged(_domain_json(shared, known, name), known.document.revision)
 
 
 @router.put("/{domain}")

@@ -12,6 +12,7 @@ from api.accounts import NotYet
 from api.services import Services, services
 from api.web.caller import caller
 from api.web.errors import ApiError
+from api.web.etag import tagged
 from pipeline.accounts import diff
 from pipeline.accounts.book import DEFAULT_PRICES
 from schemas.accounts import PriceCommand, PriceListSpec, prices_key
@@ -39,7 +40,7 @@ async def show(name: Name, shared: Shared) -> JSONResponse:
     if shared.accounts.price_spec(name) is None or not _sees(shared, name):
         raise ApiError(404, f"no price list {name!r}; see `longwave prices show`")
     document = shared.accounts.price_list(name)
-    return changing.tagged(_json(shared, name), 0 if document is None else document.revision)
+    return tagged(_json(shared, name), 0 if document is None else document.revision)
 
 
 @router.put("/{name}")

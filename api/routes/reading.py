@@ -6,13 +6,15 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
 
 from api import exporting, reviewing
 from api.documents import as_json, row, sources
 from api.listing import Filter
-from api.services import Services, definition_of, services
+from api.services import Services, draft_of, services
 from api.web.cursor import read
 from api.web.errors import ApiError
+from api.web.etag import tagged
 from schemas.campaign import Status
 from schemas.json import JsonObject
 
@@ -54,11 +56,12 @@ async def campaigns(shared: Shared, wanted: Annotated[Filter, Depends(filtered)]
 
 
 @router.get("/{campaign}")
-async def campaign(campaign: str, shared: Shared) -> JsonObject:
-    """One campaign with figures of now, or the last known with their age where ClickHouse does not answer."""
+async def campaign(campaign: str, shared: Shared) -> JSONResponse:
+    """One campaign with figures of now, or the last known with their age where ClickHouse does not answer. `missing`
+    names what a draft lacks; the ETag names this state of its definition."""
     document = await shared.document(campaign)
     await shared.figures.fresh(document)
-    return {**as_json(shared, document), "sources": sources(shared)}
+    return tagged({**as_json(shared, document), "sources": sources(shared)}, document.revision)
 
 
 @router.get("/{campaign}/review")
@@ -66,9 +69,9 @@ async def review(campaign: str, shared: Shared) -> JsonObject:
     """What would forbid a launch, warnings, who would get it and who would be skipped for which reason, segments,
     cost, shortest duration, and the forecast: finish time, who would not be reached, and why."""
     document = await shared.document(campaign)
-    spec = definition_of(document)
-    reviewed, acted = await reviewing.review_of(shared, spec, campaign)
-    ahead = await reviewing.forecast_review(shared, spec, acted, campaign)
+    draft = draft_of(document)
+    reviewed, acted = await reviewing.review_of(shared, draft, campaign)
+    ahead = await reviewing.forecast_review(shared, draft, acted, campaign)
     return {
         "id": campaign,
         "status": document.status,

@@ -40,6 +40,21 @@ class Campaign(_Answer):
     figures: JsonObject | None
 
 
+class MissingPart(_Answer):
+    """What a draft lacks: where in the campaign, what, and what to write or do."""
+
+    where: str
+    what: str
+    fix: str
+
+
+class WholeCampaign(Campaign):
+    """A campaign in full; `missing` is what a draft lacks to be launched."""
+
+    spec: JsonObject
+    missing: list[MissingPart]
+
+
 class CampaignList(_Answer):
     """A page of campaigns."""
 
@@ -508,11 +523,11 @@ class AuditLog(_Answer):
     next: str
 
 
-_DONE: Final[dict[str, type[BaseModel]]] = {"200": Campaign, "202": Accepted}
-_MADE: Final[dict[str, type[BaseModel]]] = {"201": Campaign, "202": Accepted}
+_DONE: Final[dict[str, type[BaseModel]]] = {"200": WholeCampaign, "202": Accepted}
+_MADE: Final[dict[str, type[BaseModel]]] = {"201": WholeCampaign, "202": Accepted}
 ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/campaigns"): {"200": CampaignList},
-    ("get", "/v1/campaigns/{campaign}"): {"200": Campaign},
+    ("get", "/v1/campaigns/{campaign}"): {"200": WholeCampaign},
     ("post", "/v1/campaigns"): _MADE,
     ("put", "/v1/campaigns/{campaign}"): _DONE,
     ("delete", "/v1/campaigns/{campaign}"): {"200": Deleted, "202": Accepted},

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from adapters.clock import now_ms
 from api.web.refusal import ApiError, field_errors
-from schemas.campaign import CampaignSpec
+from pipeline.campaign.completeness import Missing, complete, in_one_line
+from schemas.campaign import CampaignSpec, DraftSpec
 from schemas.json import JsonObject
 
 if TYPE_CHECKING:
@@ -23,32 +24,50 @@ AHEAD: Final = timedelta(days=731)
 """How far ahead a campaign may be sent: a year that was mistyped would wait for ever."""
 DEEPEST: Final = 16
 """Levels of tables and arrays; a campaign has five."""
-_DEEP: Final = f"nested more than {DEEPEST} levels deep, so it is not a campaign"
+_DEEP: Final = f"nested more than {DEEPEST} levels deep, which no document here is"
 _KEY: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _DOTTED: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_KEY}[ \t]*\.[ \t]*){{{DEEPEST}}}", re.MULTILINE)
 """A dotted key of more parts than `DEEPEST`. Looked for before the text is parsed: tomllib takes time in the square
 of a key's parts, hours for one that fills a body."""
-SPEC_BODY: JsonObject = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/CampaignSpec"}},
-            "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
-        },
+
+
+def _body_of(model: str) -> JsonObject:
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}},
+                "application/toml": {"schema": {"type": "string", "description": "a campaign file"}},
+            },
+        }
     }
-}
-"""What OpenAPI says of such a request."""
+
+
+SPEC_BODY: Final = _body_of("CampaignSpec")
+"""What OpenAPI says of a request with a complete campaign."""
+DRAFT_BODY: Final = _body_of("DraftSpec")
+"""The same of a draft."""
+FILE_BODY: Final = _body_of("DraftFile")
+"""The same of a file that says which campaign it is."""
 
 
 async def spec_of(request: Request) -> CampaignSpec:
     """The checked `CampaignSpec` of a request.
 
     Raises:
+        ApiError: 422 not JSON/TOML (with the line), not a campaign (with each field), or incomplete (with each thing
+            that is missing).
+    """
+    return completed(await draft_of(request))
+
+
+async def draft_of(request: Request) -> DraftSpec:
+    """The checked `DraftSpec` of a request.
+
+    Raises:
         ApiError: 422 not JSON/TOML (with the line) or not a campaign (with each field).
     """
-    raw = await request.body()
-    toml = "toml" in request.headers.get("content-type", "")
-    return parse(raw, toml=toml)
+    return checked(await document_of(request), now_ms())
 
 
 async def document_of(request: Request) -> JsonObject:
@@ -58,9 +77,14 @@ async def document_of(request: Request) -> JsonObject:
         ApiError: 422 not JSON/TOML (with the line), or no table.
     """
     raw = await request.body()
-    value = _toml(raw) if "toml" in request.headers.get("content-type", "") else _json(raw)
+    return document(raw, toml="toml" in request.headers.get("content-type", ""))
+
+
+def document(raw: bytes, *, toml: bool) -> JsonObject:
+    """The tables of JSON or TOML (see `document_of`)."""
+    value = _toml(raw) if toml else _json(raw)
     if _is_too_deep(value):
-        raise ApiError(422, f"nested more than {DEEPEST} levels deep")
+        raise ApiError(422, _DEEP)
     if not isinstance(value, dict):
         raise ApiError(422, "the body is no table: {…}")
     return value
@@ -68,20 +92,34 @@ async def document_of(request: Request) -> JsonObject:
 
 def parse(raw: bytes, *, toml: bool) -> CampaignSpec:
     """Parse and check (see `spec_of`)."""
-    value = _toml(raw) if toml else _json(raw)
-    if _is_too_deep(value):
-        raise ApiError(422, _DEEP)
-    return checked(value, now_ms())
+    return completed(checked(document(raw, toml=toml), now_ms()))
 
 
-def checked(value: Any, now: int) -> CampaignSpec:
-    """The campaign that plain values say, written at `now` (ms).
+def completed(draft: DraftSpec) -> CampaignSpec:
+    """The campaign that a draft is.
+
+    Raises:
+        ApiError: 422 it is incomplete; with each thing that is missing.
+    """
+    spec = complete(draft)
+    if isinstance(spec, tuple):
+        raise ApiError(422, in_one_line(spec), fields=missing_fields(spec))
+    return spec
+
+
+def missing_fields(missing: Iterable[Missing]) -> list[dict[str, str]]:
+    """What is missing, as the `fields` of a refusal."""
+    return [{"field": part.where, "error": f"{part.what}: {part.fix}"} for part in missing]
+
+
+def checked(value: Any, now: int) -> DraftSpec:
+    """The draft that plain values say, written at `now` (ms).
 
     Raises:
         ApiError: 422 it is none, or is to be sent in years; with each field.
     """
     try:
-        spec = CampaignSpec.model_validate(value)
+        spec = DraftSpec.model_validate(value)
     except ValidationError as error:
         raise _refused(field_errors(error)) from error
     latest = datetime.fromtimestamp(now / 1000, UTC) + AHEAD

@@ -6,7 +6,8 @@
 | the same body, still under way | 409 with Retry-After |
 | another body | 422 |
 
-Answers are kept for 24 hours, the last 10,000, in this process; a 5xx is not kept, so that it can be tried again.
+Answers are kept for 24 hours, the last 10,000, in this process. A 5xx is not kept, nor is a 202 (nobody has carried
+the command out yet), so that it can be tried again.
 After a restart, or at another API process, ids do the same: a campaign's id follows from the key, a command's from
 key and body, and the coordinator carries a command out once.
 """
@@ -32,6 +33,7 @@ KEPT_SECONDS: Final = 24 * 3600.0
 KEPT: Final = 10_000
 KEPT_BYTES: Final = 262_144
 """Of one answer; those of POSTs are far smaller."""
+ANOTHER_REQUEST: Final = f"{HEADER}: this key came with another request before; take a new key for a new request"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -123,8 +125,7 @@ class Idempotency:
 
     async def _again(self, known: _Request, content: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         if known.content != content:
-            text = f"{HEADER}: this key came with another request before; take a new key for a new request"
-            await _refused(422, text)(scope, receive, send)
+            await _refused(422, ANOTHER_REQUEST)(scope, receive, send)
         elif not known.answer:
             answer = _refused(409, f"{HEADER}: the first request with this key is still under way; ask again")
             answer.headers["Retry-After"] = "1"
@@ -163,11 +164,12 @@ class _Recorder:
         await self._send(message)
 
     def is_final(self) -> bool:
-        """Whether the answer is whole, small and no failure of ours."""
+        """Whether the answer is whole, small, no failure of ours, and says what became of the request."""
         if not self.messages or self._size > KEPT_BYTES:
             return False
         whole = not self.messages[-1].get("more_body", False) and self.messages[-1]["type"] == "http.response.body"
-        return whole and self.messages[0]["status"] < 500
+        status = self.messages[0]["status"]
+        return whole and status < 500 and status != 202
 
 
 def _digest(scope: Scope, headers: Headers, body: bytes) -> bytes:

@@ -6,6 +6,7 @@ from api.web.errors import ApiError
 from pipeline.numbers.numbering import Accepted, read
 from schemas.reasons import Reason, with_remedy
 
+MASK = "•"
 _WITHOUT_PLUS = "the number has no +, so it may be another person's"
 
 
@@ -24,7 +25,7 @@ def number_of(text: str) -> int:
 def masked(number: str) -> str:
     """A number for whoever may not see it: its first three and last two digits."""
     digits = number.lstrip("+")
-    return f"+{digits[:3]}{'•' * max(0, len(digits) - 5)}{digits[-2:]}"
+    return f"+{digits[:3]}{MASK * max(0, len(digits) - 5)}{digits[-2:]}"
 
 
 def refusal(reason: Reason) -> str:

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from api.web.answers import ANSWERS, MODELS, STREAMS
 from api.web.guard import SIGN_IN
 from api.web.idempotency import HEADER
-from schemas.campaign import CampaignSpec
+from schemas.campaign import CampaignSpec, DraftFile, DraftSpec
 from schemas.json import JsonObject
 
 _COMPONENTS: Final = "#/components/schemas/{model}"
@@ -56,9 +56,11 @@ def describe(app: FastAPI) -> JsonObject:
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        campaign = CampaignSpec.model_json_schema(ref_template=_COMPONENTS)
-        schemas.update(campaign.pop("$defs", {}))
-        schemas["CampaignSpec"], schemas["Problem"] = campaign, PROBLEM
+        for body in (DraftSpec, CampaignSpec, DraftFile):
+            campaign = body.model_json_schema(ref_template=_COMPONENTS)
+            schemas.update(campaign.pop("$defs", {}))
+            schemas[body.__name__] = campaign
+        schemas["Problem"] = PROBLEM
         for name, model in MODELS.items():
             answer = model.model_json_schema(ref_template=_COMPONENTS)
             schemas.update(answer.pop("$defs", {}))

@@ -81,6 +81,8 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
         yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
     yield f"actions    {', '.join(shown['actions'])}"
+    for part in shown.get("missing", ()):
+        yield f"missing    {part['where']}: {part['what']}: {part['fix']}"
     figures = shown["figures"]
     if not figures:
         yield f"figures    not yet{_trouble(shown)}"

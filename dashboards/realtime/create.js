@@ -67,7 +67,7 @@ const asList = (id) => $(id).value.split(/[,;\n]/).map((word) => word.trim()).fi
 const asLocal = (iso) => (iso ? iso.slice(0, 16) : "");
 
 function fillIn(spec) {
-  const [message] = spec.messages;
+  const message = spec.messages[0] ?? { text: "", links: {} };
   const values = { "f-name": spec.name, "f-tags": spec.tags.join(", "), "f-account": spec.account, "f-sender": spec.sender, "f-lists": spec.audience.lists.join(", "), "f-numbers": spec.audience.numbers.join(", "), "f-text": message.text, "f-link": message.links.default ?? "", "f-optout": spec.opt_out_language, "f-when": spec.local_time ? "local" : spec.send_at ? "store" : "now", "f-sendat": asLocal(spec.send_at), "f-passed": spec.if_passed, "f-deadline": asLocal(spec.deadline), "f-smart": spec.smart_sending_hours, "f-priority": spec.priority };
   for (const [id, value] of Object.entries(values)) $(id).value = value;
 }
@@ -75,7 +75,7 @@ function fillIn(spec) {
 // An edited draft keeps what the form has no field for. A time that was not changed keeps its offset.
 function fromFields() {
   const before = editing?.spec ?? {};
-  const links = { ...(before.messages?.[0].links ?? {}) };
+  const links = { ...(before.messages?.[0]?.links ?? {}) };
   delete links.default;
   if ($("f-link").value.trim()) links.default = $("f-link").value.trim();
   const how = $("f-when").value;

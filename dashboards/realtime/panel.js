@@ -43,7 +43,7 @@ export function update(data) {
   show(parts.reasons, f?.reasons, () => (f?.reasons.length ? reasons(f) : []));
   show(parts.responses, [f?.clicked, f?.states.delivered], () => (f ? responses(f) : []));
   show(parts.spark, data.history, () => (data.history.length ? [el("h3", {}, "Throughput"), ...spark(data.history)] : []));
-  show(parts.text, data.spec, () => message(data));
+  show(parts.text, [data.spec, data.missing], () => message(data));
   tick();
   if (first) $("panel-title").focus({ preventScroll: true });
 }
@@ -117,8 +117,9 @@ function sendTime(spec) {
 function message(data) {
   const { spec } = data;
   const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} numbers` : null].filter(Boolean).join(", ");
+  const missing = data.missing?.length ? [el("h3", {}, "Still missing"), el("ul", { class: "missing" }, ...data.missing.map((part) => el("li", {}, `${part.where}: ${part.what}: ${part.fix}`)))] : [];
   const deadline = spec.deadline ? ` · deadline ${spec.deadline}` : "";
-  return [el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
-    el("p", { class: "meta" }, `To ${to} · from ${spec.account}/${[spec.sender, ...spec.pool].join(", ")} · ${sendTime(spec)}${deadline}`),
+  return [...missing, el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
+    el("p", { class: "meta" }, `To ${to || "nobody yet"} · from ${spec.account}/${[spec.sender, ...spec.pool].join(", ")} · ${sendTime(spec)}${deadline}`),
     ...spec.messages.flatMap((m) => Object.entries(m.links ?? {}).map(([name, url]) => el("p", { class: "meta" }, `{${name === "default" ? "link" : `link:${name}`}} → ${url}`)))];
 }

@@ -11,11 +11,11 @@ from pipeline.content.outgoing import domain_kinds
 from pipeline.content.template import TemplateError
 from pipeline.content.texts import effective_text
 from schemas.accounts import sender_key
-from schemas.campaign import CampaignSpec
+from schemas.campaign import DraftSpec
 from schemas.reasons import Reason, written
 
 
-def unfit_sender(accounts: Accounts, spec: CampaignSpec) -> Unfit | None:
+def unfit_sender(accounts: Accounts, spec: DraftSpec) -> Unfit | None:
     """Why nothing can be sent for a spec's account and sender now; None if it can."""
     account = accounts.account(spec.account)
     inactive = written(Reason.ACCOUNT_INACTIVE, spec.account)
@@ -32,7 +32,7 @@ def unfit_sender(accounts: Accounts, spec: CampaignSpec) -> Unfit | None:
     return _unfit_domains(account, spec) if account.is_active else Unfit(inactive)
 
 
-def _unfit_domains(account: Account, spec: CampaignSpec) -> Unfit | None:
+def _unfit_domains(account: Account, spec: DraftSpec) -> Unfit | None:
     """Why no link can be made: the account must use domains of its own, and has none that is active."""
     try:
         kinds = {kind for text in _texts(account, spec) for kind in domain_kinds(text)}
@@ -44,7 +44,7 @@ def _unfit_domains(account: Account, spec: CampaignSpec) -> Unfit | None:
     return None
 
 
-def _texts(account: Account, spec: CampaignSpec) -> Iterator[str]:
+def _texts(account: Account, spec: DraftSpec) -> Iterator[str]:
     for message in spec.messages:
         yield effective_text(message.text, account.spec.site_name, spec.opt_out_language)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.campaign.actions import is_allowed
+from pipeline.campaign.completeness import complete, in_one_line
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
 from pipeline.campaign.suspension import alert_again, alerting, released, where_to
@@ -26,7 +28,7 @@ from pipeline.campaign.transitions import (
     withdraw,
 )
 from pipeline.campaign.when import begins
-from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec, Command, Status, UnreadableSpec, stored
+from schemas.campaign import SENT_OUT, CampaignDocument, Command, DraftSpec, Status, UnreadableSpec, stored
 from schemas.chunk import Freeze
 from schemas.reasons import in_words
 
@@ -35,6 +37,8 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
     """Carry a command out, or refuse it with the reason and what to do."""
     if document is None:
         return _create(record, now) if record.action == "create" else _no_such(record)
+    if record.action == "create" and record.id == document.create_command:
+        return Transition(document)
     for outcome in document.outcomes:
         if outcome.command == record.id:
             effects = () if outcome.error else _repeated(document, record, now)
@@ -78,7 +82,13 @@ def _create(record: Command, now: int) -> Transition:
     if spec is None:
         return Transition(None, error=error)
     document = CampaignDocument(
-        id=record.campaign, spec=spec, status="draft", revision=1, created=record.at, updated=now
+        id=record.campaign,
+        spec=spec,
+        status="draft",
+        revision=1,
+        created=record.at,
+        create_command=record.id,
+        updated=now,
     )
     document.outcomes = with_outcome(document, record.id)
     return Transition(document, changed=True)
@@ -90,22 +100,47 @@ def _no_such(record: Command) -> Transition:
 
 def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("edit", document.status):
-        return _refuse(document, record, now, _only_draft(document, "edited"))
+        return _refuse(document, record, now, only_draft(document, "edited"))
     spec, error = _spec(record.spec)
     if spec is None:
         return _refuse(document, record, now, error)
-    return _done(document, record, now, spec=spec, reason="")
+    if problem := other_identity(document, spec):
+        return _refuse(document, record, now, problem)
+    if is_stale(document, record.expected):
+        return _refuse_stale(document, record, now)
+    return _done(document, record, now, spec=spec, reason="", edited=document.revision + 1)
+
+
+def is_stale(document: CampaignDocument, seen: int | None) -> bool:
+    """Whether the definition was changed after somebody saw revision `seen` (None: they need not have seen any). What
+    only changed the status, or was refused, makes nobody's knowledge of it old."""
+    return seen is not None and not document.edited <= seen <= document.revision
+
+
+def other_identity(document: CampaignDocument, spec: Mapping[str, Any]) -> str:
+    """Why a spec cannot replace a document's: its id follows from key and account; "" where it can."""
+    key, account = document.spec.get("key"), document.account
+    if spec["key"] == key and (key is None or spec["account"] == account):
+        return ""
+    if key is None:
+        return (
+            f"key: campaign {document.id} was created without one, and keeps its id; take it out, or create another"
+        )
+    return (
+        f"key: campaign {document.id} is {key!r} of account {account!r} for good; leave both as they are, or create "
+        "another campaign"
+    )
 
 
 def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("delete", document.status):
-        return _refuse(document, record, now, _only_draft(document, "deleted"))
+        return _refuse(document, record, now, only_draft(document, "deleted"))
     return Transition(None, changed=True, delete=True)
 
 
 def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
     if not is_allowed("launch", document.status):
-        return _refuse(document, record, now, _only_draft(document, "launched"))
+        return _refuse(document, record, now, only_draft(document, "launched"))
     # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
     # followed (it was taken back, deleted) follows again.
     at = min(record.at, now)
@@ -120,7 +155,10 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         outcomes=with_outcome(document, record.id),
     )
     try:
-        terms = terms_of(launched.parsed())
+        spec = complete(launched.draft())
+        if isinstance(spec, tuple):
+            return _refuse(document, record, now, f"not launched: {in_one_line(spec)}")
+        terms = terms_of(spec)
         if isinstance(terms, str):
             return _refuse(document, record, now, terms)
         if isinstance(terms, Unfit):
@@ -226,7 +264,8 @@ def _not_cancelable(document: CampaignDocument) -> str:
     return f"campaign {document.id} is {document.status} already; it can only be duplicated"
 
 
-def _only_draft(document: CampaignDocument, done: str) -> str:
+def only_draft(document: CampaignDocument, done: str) -> str:
+    """Why a campaign cannot be edited, deleted or launched, and what can be done instead."""
     remedy = {
         "scheduled": "cancel it first, which makes it a draft again",
         "processing": "cancel it and duplicate it",
@@ -255,12 +294,21 @@ def _refuse(document: CampaignDocument, record: Command, now: int, error: str) -
     return Transition(after, changed=True, error=error)
 
 
+def _refuse_stale(document: CampaignDocument, record: Command, now: int) -> Transition:
+    error = (
+        f"campaign {document.id} was changed by somebody else meanwhile (revision {document.edited}); look at it "
+        "again, then repeat your change"
+    )
+    after = successor(document, now, outcomes=with_outcome(document, record.id, error, is_stale=True))
+    return Transition(after, changed=True, error=error)
+
+
 def _spec(given: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
     """(the spec in JSON form, "") or (None, what is wrong)."""
     if given is None:
         return None, "spec: missing; a campaign is created and edited with one"
     try:
-        return stored(CampaignSpec.model_validate(given)), ""
+        return stored(DraftSpec.model_validate(given)), ""
     except ValidationError as error:
         return None, _explain(error)
     except UnreadableSpec as error:

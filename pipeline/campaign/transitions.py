@@ -166,9 +166,11 @@ def successor(document: CampaignDocument, now: int, **changes: object) -> Campai
     return msgspec.structs.replace(document, revision=document.revision + 1, updated=now, **changes)
 
 
-def with_outcome(document: CampaignDocument, command: str, error: str = "") -> list[Outcome]:
+def with_outcome(
+    document: CampaignDocument, command: str, error: str = "", *, is_stale: bool = False
+) -> list[Outcome]:
     """The document's command outcomes with one more; the oldest are dropped."""
-    return [*document.outcomes, Outcome(command=command, error=error)][-KEPT_OUTCOMES:]
+    return [*document.outcomes, Outcome(command=command, error=error, is_stale=is_stale)][-KEPT_OUTCOMES:]
 
 
 def failed(document: CampaignDocument, reason: str, now: int, **changes: object) -> Transition:

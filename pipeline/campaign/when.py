@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.timing import tz
 from pipeline.timing.quiet_hours import NEVER, Instants
 from pipeline.timing.zones import ZoneIds, ZoneSet, zone_sets
-from schemas.campaign import CampaignSpec
+from schemas.campaign import DraftSpec
 
 if TYPE_CHECKING:
     from pipeline.campaign.plan import CampaignPlan
@@ -62,7 +62,7 @@ def begins(plan: CampaignPlan) -> int:
     return _instant(plan.local.at, _FIRST_ZONE) - LEAD_MS
 
 
-def is_for_later(spec: CampaignSpec, store_zone: str, now: int) -> bool:
+def is_for_later(spec: DraftSpec, store_zone: str, now: int) -> bool:
     """Whether a launch at `now` (ms) would leave the campaign scheduled, by `begins`."""
     if spec.send_at is None:
         return False

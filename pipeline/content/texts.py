@@ -9,11 +9,14 @@ from typing import Final
 from pipeline.content.placeholders import find_in_link
 from pipeline.content.render import Template, TemplateError, compile_template, with_opt_out_language, with_site_name
 from pipeline.content.template import ForeignPlaceholder
-from schemas.campaign import CampaignSpec
+from schemas.campaign import DraftSpec
 
 NOBODY_REACHED: Final = "nobody_reached"
 PLACEHOLDER: Final = "placeholder"
 """Code of a placeholder of another system, or one that is never filled in: even a draft with it is refused."""
+
+MISSING: Final = "missing"
+"""Code of what a draft lacks (`pipeline.campaign.completeness`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,20 @@ def effective_text(text: str, site_name: str, opt_out_language: str) -> str:
     return with_opt_out_language(with_site_name(text, site_name), opt_out_language)
 
 
-def check_texts(spec: CampaignSpec, site_name: str) -> tuple[list[Template | None], list[Finding]]:
-    """The template of each message as it goes out (None where it is none), and all that is wrong with texts and
-    links: nothing of it may be launched."""
+def check_texts(spec: DraftSpec, site_name: str) -> tuple[list[Template | None], list[Finding]]:
+    """The template of each message as it goes out (None where it is none, or is still to be written), and all that is
+    wrong with texts and links: nothing of it may be launched."""
     problems: list[Finding] = []
     templates = [_template(index, spec, site_name, problems) for index in range(len(spec.messages))]
     return templates, problems
 
 
-def _template(index: int, spec: CampaignSpec, site_name: str, problems: list[Finding]) -> Template | None:
+def _template(index: int, spec: DraftSpec, site_name: str, problems: list[Finding]) -> Template | None:
     message = spec.messages[index]
     where = f"messages.{index}.text"
+    problems += _placeholders(index, message.links)
+    if not message.text:
+        return None
     try:
         compile_template(message.text)
     except TemplateError as error:
@@ -55,12 +61,12 @@ def _template(index: int, spec: CampaignSpec, site_name: str, problems: list[Fin
     except TemplateError as error:
         problems.append(_problem("opt_out_language", error))
         return None
-    problems += _links(index, template, message.links)
+    problems += _unaddressed(index, template, message.links)
     return template
 
 
-def _links(index: int, template: Template, links: Mapping[str, object]) -> list[Finding]:
-    problems = [
+def _unaddressed(index: int, template: Template, links: Mapping[str, object]) -> list[Finding]:
+    return [
         Finding(
             f"messages.{index}.text",
             f"{'{link}' if name == 'default' else f'{{link:{name}}}'} has no address; "
@@ -69,6 +75,10 @@ def _links(index: int, template: Template, links: Mapping[str, object]) -> list[
         for name in template.links
         if name not in links
     ]
+
+
+def _placeholders(index: int, links: Mapping[str, object]) -> list[Finding]:
+    problems = []
     for name, address in links.items():
         written = find_in_link(str(address))
         if written:

@@ -63,6 +63,12 @@ def new_campaign_id(random_bytes: bytes) -> str:
     return campaign_from_octets(random_bytes)
 
 
+def campaign_id_of(account: str, key: str) -> str:
+    """The id of the campaign that an account's files call `key`: there can only be one."""
+    named = f"{account}\n{key}".encode()
+    return campaign_from_octets(blake2b(named, digest_size=CAMPAIGN_OCTETS, person=b"campaign-key").digest())
+
+
 def message_id(campaign: str, message: int, ordinal: int) -> str:
     """`CAMPAIGN-MESSAGE-ORDINAL`, decimal. Raises ValueError for what is out of range."""
     return message_ids(campaign, message, [ordinal])[0]

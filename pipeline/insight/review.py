@@ -24,7 +24,7 @@ from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
 from schemas.accounts import in_credits
-from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
+from schemas.campaign import FIRST_YEAR, LAST_YEAR, DraftSpec
 from schemas.reasons import Reason, with_remedy, written
 from schemas.times import to_minute
 
@@ -92,18 +92,16 @@ class Review:
 
 
 def review(
-    spec: CampaignSpec,
+    spec: DraftSpec,
     terms: Terms | None,
-    unconfigured: str,
+    unready: Sequence[Finding],
     audience: AudienceFacts,
     rehearsed: Rehearsed | None,
     now: int,
 ) -> Review:
-    """Check a campaign against the facts. `unconfigured` says why `terms` are None ("" where they are not)."""
-    problems: list[Finding] = []
+    """Check a draft against the facts. `unready`: what it lacks, and why `terms` are None where they are."""
+    problems = [*unready]
     warnings: list[Finding] = []
-    if terms is None:
-        problems.append(Finding("sender", unconfigured))
     templates, wrong = check_texts(spec, terms.site_name if terms else "")
     problems += wrong
     problems += _audience_problems(spec, audience)
@@ -178,7 +176,7 @@ def _check_domains(
             )
 
 
-def _lateness(spec: CampaignSpec, terms: Terms) -> str:
+def _lateness(spec: DraftSpec, terms: Terms) -> str:
     limit = terms.transactional_lateness if spec.transactional else terms.lateness
     return late_rule(0 if limit is None else limit / HOUR)
 
@@ -219,12 +217,12 @@ def shares(counts: Mapping[str, int], most: int = 3) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more reason{'' if rest == 1 else 's'}"
 
 
-def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Finding]:
+def _audience_problems(spec: DraftSpec, audience: AudienceFacts) -> list[Finding]:
     problems = [
         Finding("audience.lists", f"no list {name!r}; import contacts into it or correct its name")
         for name in audience.unknown_lists
     ]
-    if not audience.recipients and not problems:
+    if not audience.recipients and not problems and (spec.audience.lists or spec.audience.numbers):
         names = ", ".join(spec.audience.lists) or "the typed numbers"
         problems.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
     return problems
@@ -267,7 +265,7 @@ def _check_fields(
             warnings.append(Finding(where, f"{missing:,} recipients have no {{{name}}} and get a gap; {remedy}"))
 
 
-def _check_times(spec: CampaignSpec, zone: str, now: int, problems: list[Finding], warnings: list[Finding]) -> None:
+def _check_times(spec: DraftSpec, zone: str, now: int, problems: list[Finding], warnings: list[Finding]) -> None:
     send_at = None if spec.send_at is None else tz.instant(spec.send_at, zone)
     deadline = None if spec.deadline is None else tz.instant(spec.deadline, zone)
     if send_at is not None and send_at < now - PAST_GRACE_MS:

@@ -23,19 +23,25 @@ from api.web.allowance import Allowance
 from api.web.sessions import Sessions
 from api.web.streams import Streams
 from loadtest.sample import accounts as sample
+from pipeline.campaign.statuses import apply
 from pipeline.identity.api_keys import KeyText, hash_of, made
 from schemas import topics
 from schemas.audit import AUDIT, AuditEntry
-from schemas.campaign import COMMANDS, CampaignDocument, Command, Outcome
+from schemas.campaign import COMMANDS, CampaignDocument, CampaignSpec, Command
 from schemas.keys import SCOPES, ApiKey
 from schemas.wire import encode
 from tests.account_step import StepInMemory
 from tests.ledger_step import LedgerInMemory
 
 
+def _no_terms(_: CampaignSpec) -> str:
+    return "nothing is launched here"
+
+
 @dataclass
 class Fake:
-    """The campaigns that are known, and what a coordinator was asked; it carries out `create` and `delete`."""
+    """The campaigns that are known, and what a coordinator was asked; it carries out `create`,
+    `edit` and `delete` by the status machine."""
 
     known: dict[str, CampaignDocument] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
@@ -62,14 +68,15 @@ class Fake:
         command = COMMANDS.decode(value)
         assert isinstance(command, Command)
         self.commands.append(command)
-        if command.action == "delete":
-            self.known.pop(command.campaign, None)
-        elif command.action == "create":
-            assert command.spec is not None
-            self.known[command.campaign] = CampaignDocument(
-                id=command.campaign, spec=command.spec, status="draft", revision=1, created=1, updated=1,
-                outcomes=[Outcome(command=command.id)],
-            )  # fmt: skip
+        if command.action in ("create", "edit", "delete"):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        transition = apply(self.known.get(command.campaign), command, 1, _no_terms)
+        if transition.delete:
+            del self.known[command.campaign]
+        elif transition.document is not None:
+            self.known[command.campaign] = transition.document
 
     def get(self, campaign: str) -> CampaignDocument | None:
         return self.known.get(campaign)
@@ -112,7 +119,13 @@ def served(fake: Fake, own: Sequence[ApiKey] = ()) -> FastAPI:
         return None
 
     figures = SimpleNamespace(
-        latest=lambda _: None, rate=lambda _: 0.0, history=lambda _: [], fresh=fresh, problem="", down_since=0
+        latest=lambda _: None,
+        rate=lambda _: 0.0,
+        history=lambda _: [],
+        fresh=fresh,
+        problem="",
+        down_since=0,
+        store=None,
     )
     loading = asyncio.get_running_loop().create_future()
     loading.set_result(None)

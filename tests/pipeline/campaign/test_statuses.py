@@ -346,9 +346,9 @@ def test_a_sender_that_is_not_configured_is_not_launched() -> None:
 
 
 def test_a_spec_that_does_not_parse_is_refused_with_its_place() -> None:
-    assert "messages: Field required" in step(None, command("create", spec={"name": "x"})).error
+    assert "name: Field required" in step(None, command("create", spec={"messages": []})).error
     assert step(None, command("create")).error.startswith("spec: missing")
-    assert "audience" in step(document("draft"), command("edit", spec={"name": "x"})).error
+    assert "audience" in step(document("draft"), command("edit", spec={"name": "x", "audience": 7})).error
 
 
 @pytest.mark.parametrize("unreadable", [{}, {"name": "x", "send_at": "9999-12-31T23:59:59"}, {"audience": 7}])
@@ -361,6 +361,61 @@ def test_a_stored_spec_that_cannot_be_read_is_replaced_or_deleted_and_not_launch
     refused = step(stored, command("launch"))
     assert refused.error
     assert after(refused).status == "draft"
+
+
+def test_a_draft_may_be_incomplete_and_is_launched_only_when_it_is_not() -> None:
+    draft = after(step(None, command("create", spec={"name": "Sale"})))
+    assert (draft.status, draft.spec["messages"], draft.spec["audience"]) == (
+        "draft",
+        [],
+        {"lists": [], "numbers": []},
+    )
+    refused = step(draft, command("launch", "l1"))
+    assert "audience: has no recipients: set lists" in refused.error
+    assert "messages: there is none: write one" in refused.error
+    assert (after(refused).status, refused.effects) == ("draft", ())
+    whole = after(step(after(refused), command("edit", "e1", spec=spec("Hi"))))
+    assert after(step(whole, command("launch", "l2"))).status == "processing"
+
+
+def test_an_edit_of_what_somebody_else_changed_meanwhile_is_refused() -> None:
+    before = document("draft")
+    seen = before.revision
+    tried = after(step(before, command("launch", "l1")))  # refused or not, the definition stays
+    draft = msgspec.structs.replace(before, revision=tried.revision)
+    first = after(step(draft, command("edit", "e1", spec=spec("One"), expected=seen)))
+    assert (first.edited, first.spec["messages"][0]["text"]) == (first.revision, "One")
+    second = step(first, command("edit", "e2", spec=spec("Two"), expected=seen))
+    assert "changed by somebody else" in second.error
+    refused = after(second)
+    assert (refused.spec["messages"][0]["text"], refused.outcomes[-1].is_stale) == ("One", True)
+    # Who saw what is there now may go on, also after that refusal.
+    third = after(step(refused, command("edit", "e3", spec=spec("Three"), expected=first.revision)))
+    assert third.spec["messages"][0]["text"] == "Three"
+    assert step(third, command("edit", "e4", spec=spec("Four"), expected=third.revision + 1)).error
+    assert step(third, command("edit", "e5", spec=spec("Five"), expected=0)).error
+
+
+def test_key_and_account_of_a_campaign_with_a_key_are_for_life() -> None:
+    keyed = after(step(None, command("create", spec={"name": "Sale", "key": "spring", "account": "shop"})))
+    for other in ({"key": "autumn", "account": "shop"}, {"key": "spring", "account": "demo"}, {"account": "shop"}):
+        refused = step(keyed, command("edit", "e1", spec={"name": "Sale", **other}))
+        assert "for good" in refused.error
+    edited = step(keyed, command("edit", "e2", spec={"name": "New", "key": "spring", "account": "shop"}))
+    assert after(edited).spec["name"] == "New"
+    plain = after(step(None, command("create", spec={"name": "Sale"})))
+    assert "created without one" in step(plain, command("edit", "e3", spec={"name": "Sale", "key": "spring"})).error
+    assert step(plain, command("edit", "e4", spec={"name": "Sale", "account": "shop"})).error == ""
+
+
+def test_a_create_that_comes_again_is_answered_however_late_and_another_is_refused() -> None:
+    current = made = after(step(None, command("create", "c1", spec=spec("Hi"))))
+    for number in range(10):
+        current = after(step(current, command("pause", f"p{number}")))
+    again = step(current, command("create", "c1", spec=spec("Hi")))
+    assert (again.document, again.changed, again.error) == (current, False, "")
+    assert made.create_command == "c1"
+    assert "exists already" in step(current, command("create", "c2", spec=spec("Ho"))).error
 
 
 def test_nobody_there() -> None:

@@ -14,7 +14,7 @@ from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import compile_lane_message, everywhere
 from pipeline.content.render import compile_template
 from pipeline.content.text_estimate import TextEstimate, TextSurvey
-from pipeline.content.texts import NOBODY_REACHED
+from pipeline.content.texts import NOBODY_REACHED, Finding
 from pipeline.eligibility.rehearsal import Rehearsal
 from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
 from pipeline.timing.tz import HOUR, instant
@@ -42,7 +42,7 @@ def reviewed(
     values = {"name": "x", "audience": {"lists": ["a"]}, "messages": [{"text": "Hi"}], **changes}
     acted = Rehearsed(outcome=outcome, texts=(text,)) if terms and audience.recipients else None
     spec = CampaignSpec.model_validate(values)
-    return review(spec, terms, "" if terms else "no account", audience, acted, NOW)
+    return review(spec, terms, [] if terms else [Finding("sender", "no account")], audience, acted, NOW)
 
 
 def whats(findings: tuple[Any, ...]) -> str:
