@@ -14,18 +14,19 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from adapters.clock import now_ms
-from api import exporting, resolving, reviewing
+from api import applying, exporting, resolving, reviewing
 from api.commands import Instruction, carry_out
 from api.services import Services, draft_of, services
-from api.web.body import DRAFT_BODY, checked
+from api.web.body import DRAFT_BODY, FILE_BODY, checked, document_of
 from api.web.body import draft_of as draft_in
+from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.etag import seen_revision
 from api.web.idempotency import keyed
 from api.web.numbers import MASK
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.identity.tokens import campaign_id_of, new_campaign_id
-from schemas.campaign import SENT_OUT, CampaignDocument, DraftSpec
+from schemas.campaign import SENT_OUT, Action, CampaignDocument, DraftSpec
 from schemas.json import JsonObject
 from schemas.reasons import Reason
 
@@ -49,6 +50,30 @@ async def create(request: Request, shared: Shared) -> JSONResponse:
     spec = without_foreign_placeholders(await draft_in(request))
     await shared.ready()
     return await carry_out(shared, _fresh_id(spec), Instruction("create", spec))
+
+
+@router.post("/apply", openapi_extra=FILE_BODY)
+async def apply(
+    request: Request,
+    shared: Shared,
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+) -> JSONResponse:
+    """Make the campaign that a file (TOML or JSON) names be as the file says: created, changed if it is a draft, or
+    left as it is. The file says which one by a `key` of its account, or by the `id` of one that there is."""
+    file = applying.file_of(await document_of(request))
+    spec = without_foreign_placeholders(file.spec())
+    caller().check_account(spec.account)
+    await shared.ready()
+    change = applying.change_of(shared, file, spec)
+    if dry_run or change.what == "same":
+        return JSONResponse(applying.answer(change, dry_run=dry_run))
+    if change.refused:
+        raise ApiError(409, change.refused, more={"id": change.id})
+    action: Action = "create" if change.before is None else "edit"
+    seen = None if change.before is None else change.before.revision
+    done = await carry_out(shared, change.id, Instruction(action, spec, expected=seen))
+    waits = done.status_code == 202
+    return JSONResponse({**applying.answer(change, dry_run=False), "carried_out": not waits})
 
 
 @router.put("/{campaign}", openapi_extra=DRAFT_BODY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -53,6 +53,20 @@ class WholeCampaign(Campaign):
 
     spec: JsonObject
     missing: list[MissingPart]
+
+
+class AppliedCampaign(_Answer):
+    """What a file makes of a campaign: `what` is added, changed or same; `changes` are the fields that differ (of
+    lists, the items). `refused`: why it cannot be changed anymore."""
+
+    id: str
+    key: str | None
+    name: str
+    what: Literal["added", "changed", "same"]
+    changes: list[JsonObject]
+    refused: str
+    dry_run: bool
+    carried_out: bool
 
 
 class CampaignList(_Answer):
@@ -527,6 +541,7 @@ _DONE: Final[dict[str, type[BaseModel]]] = {"200": WholeCampaign, "202": Accepte
 _MADE: Final[dict[str, type[BaseModel]]] = {"201": WholeCampaign, "202": Accepted}
 ANSWERS: Final[dict[tuple[str, str], dict[str, type[BaseModel]]]] = {
     ("get", "/v1/campaigns"): {"200": CampaignList},
+    ("post", "/v1/campaigns/apply"): {"200": AppliedCampaign},
     ("get", "/v1/campaigns/{campaign}"): {"200": WholeCampaign},
     ("post", "/v1/campaigns"): _MADE,
     ("put", "/v1/campaigns/{campaign}"): _DONE,

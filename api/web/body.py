@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from schemas.json import JsonObject
 if TYPE_CHECKING:
     from fastapi import Request
 
+Draft = TypeVar("Draft", bound=DraftSpec)
 AHEAD: Final = timedelta(days=731)
 """How far ahead a campaign may be sent: a year that was mistyped would wait for ever."""
 DEEPEST: Final = 16
@@ -86,7 +87,8 @@ def document(raw: bytes, *, toml: bool) -> JsonObject:
     if _is_too_deep(value):
         raise ApiError(422, _DEEP)
     if not isinstance(value, dict):
-        raise ApiError(422, "the body is no table: {…}")
+        what = "is no table: {…}"
+        raise ApiError(422, f"the body {what}", fields=[{"field": "", "error": what}])
     return value
 
 
@@ -118,8 +120,13 @@ def checked(value: Any, now: int) -> DraftSpec:
     Raises:
         ApiError: 422 it is none, or is to be sent in years; with each field.
     """
+    return checked_as(DraftSpec, value, now)
+
+
+def checked_as(model: type[Draft], value: Any, now: int) -> Draft:
+    """`checked`, of a kind of draft."""
     try:
-        spec = DraftSpec.model_validate(value)
+        spec = model.model_validate(value)
     except ValidationError as error:
         raise _refused(field_errors(error)) from error
     latest = datetime.fromtimestamp(now / 1000, UTC) + AHEAD

@@ -82,6 +82,8 @@ def _complete(path: str, method: str, operation: JsonObject) -> None:
         said |= {"404": "there is nothing of that name"}
     if method != "get":
         said |= {**_WITH_BODY, **_CHANGING}
+    if method == "put":
+        said |= {"412": "changed since the ETag that If-Match names"}
     if path.startswith("/v1/campaigns/"):
         said |= {**_OF_CAMPAIGN, **_CHANGING}
     if not path.startswith("/v1/") or (method, path) == ("post", SIGN_IN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -128,6 +128,84 @@ def duplicate(
 
 
 @app.command()
+def edit(
+    campaign: Id,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE.toml", help="The new definition, instead of an editor.")
+    ] = None,
+) -> None:
+    """Edit a draft in $VISUAL or $EDITOR, or replace it by a file. Refused if somebody else changed it meanwhile."""
+    from cli.campaign import editing
+
+    api = our_api()
+    shown = api.get(f"/v1/campaigns/{_id(campaign)}")
+    raw = editing.edited(shown) if file is None else _read(file)
+    answer = editing.replace(api, shown, raw, file)
+    if answer is None:
+        say(f"{campaign} unchanged")
+    else:
+        _say_done(answer, "changed")
+
+
+@app.command()
+def apply(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.toml...", help="Campaign files with a key or an id.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    json: Json = None,
+) -> None:
+    """Make campaigns be as files say: drafts are created or changed. Nothing is done if a file is refused."""
+    from cli.campaign import versioned
+
+    api, read = our_api(), {file: _read(file) for file in files}
+    planned = versioned.planned(api, read)
+    for file, answer in planned.items():
+        _say_change(file, answer, json)
+    refused = [f"{file}: {answer['refused']}" for file, answer in planned.items() if answer["refused"]]
+    if refused:
+        raise UserError(f"nothing was changed: {'; '.join(refused)}")
+    if dry_run:
+        note("nothing was changed (--dry-run)")
+        done = planned
+    else:
+        changing = {file: read[file] for file, answer in planned.items() if answer["what"] != "same"}
+        done = {**planned, **versioned.applied(api, changing)}
+        _say_waiting(done)
+    write_json(json, list(done.values()))
+
+
+def _say_waiting(done: Mapping[Path, JsonObject]) -> None:
+    for file, answer in done.items():
+        if answer["what"] != "same" and not answer["carried_out"]:
+            note(f"{file}: accepted, not yet carried out: no worker answered; see `longwave status`")
+
+
+@app.command()
+def diff(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="A campaign file with a key or an id.")],
+    json: Json = None,
+) -> None:
+    """Show what differs between a file and what is stored. Exit code 0 nothing, 1 something, 2 it cannot be said."""
+    from cli.campaign import versioned
+
+    try:
+        planned = versioned.planned(our_api(), {file: _read(file)})
+    except UserError as error:
+        raise WrongUse(str(error)) from error
+    _say_change(file, planned[file], json)
+    if planned[file]["refused"]:
+        note(planned[file]["refused"])
+    write_json(json, planned[file])
+    if planned[file]["what"] != "same":
+        raise typer.Exit(FAILED)
+
+
+def _say_change(file: Path, answer: JsonObject, json: Path | None) -> None:
+    if str(json) != "-":
+        for line in text.applied_lines(str(file), answer):
+            say(line)
+
+
+@app.command()
 def delete(campaign: Id) -> None:
     """Delete a draft."""
     answer = our_api().send("DELETE", f"/v1/campaigns/{_id(campaign)}")
@@ -135,9 +213,20 @@ def delete(campaign: Id) -> None:
 
 
 @app.command()
-def show(campaign: Id, json: Json = None) -> None:
-    """Show one campaign: status, recipients by state, reasons, spend."""
+def show(
+    campaign: Id,
+    json: Json = None,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="Its definition as a file for `campaign diff` and `campaign apply`.")
+    ] = False,
+) -> None:
+    """Show one campaign: status, what a draft lacks, recipients by state, reasons, spend."""
     answer = our_api().get(f"/v1/campaigns/{_id(campaign)}")
+    if toml:
+        from cli.campaign import editing
+
+        say(editing.as_file(answer).rstrip())
+        return
     if str(json) != "-":
         for line in text.show_lines(answer):
             say(line)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from schemas.json import JsonObject
 from schemas.reasons import in_words
 
 CREDIT = 1_000_000
+SHOWN_ITEMS = 20
+"""Of the items of a list that a file changes."""
 
 
 def residual(shown: JsonObject) -> int | None:
@@ -104,6 +108,31 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
 
 def _click_rate(clicked: JsonObject) -> str:
     return "" if clicked["rate"] is None else f" ({100 * clicked['rate']:.1f} % of those delivered)"
+
+
+def applied_lines(file: str, answer: JsonObject) -> Iterator[str]:
+    """What a file changes of a campaign: a line with a minus for what goes, one with a plus for what comes."""
+    yield f"{file}: {answer['key'] or answer['id']} ({answer['id']}) {answer['what']}"
+    yield from change_lines(answer["changes"])
+
+
+def change_lines(changes: Iterable[JsonObject]) -> Iterator[str]:
+    """Fields that differ; of long lists the first items."""
+    for change in changes:
+        before, after = (_items(change[side]) for side in ("before", "after"))
+        if not before and not after:
+            yield f"  ~ {change['field']}: in another order"
+        for sign, items in (("-", before), ("+", after)):
+            for item in items[:SHOWN_ITEMS]:
+                yield f"  {sign} {change['field']} = {json.dumps(item, ensure_ascii=False)}"
+            if len(items) > SHOWN_ITEMS:
+                yield f"  {sign} {change['field']}: {len(items) - SHOWN_ITEMS:,} more"
+
+
+def _items(side: Any) -> list[Any]:
+    if side is None:
+        return []
+    return side if isinstance(side, list) else [side]
 
 
 def review_lines(review: JsonObject) -> Iterator[str]:

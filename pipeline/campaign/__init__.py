@@ -2,5 +2,5 @@
 
 Takes documents and commands; returns compiled plans, the next document and the effects. Read `completeness`,
 `plan` with `terms`, `money` and `when`, then the status machine: `transitions`, `status_commands`, `statuses`,
-`suspension`, `funding`, `resolving` and `settlement`.
+`suspension`, `funding`, `resolving` and `settlement`. `file` is a campaign as text.
 """

@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI
 
 from api.web.numbers import MASK
-from tests.api.app import Fake, ask, key_like, raw, served
+from tests.api.app import Fake, ask, raw, served
 from tests.api.test_keys import bearer, new_key
 
 WHOLE = {"name": "Sale", "audience": {"lists": ["people"]}, "messages": [{"text": "Hi"}]}
@@ -87,9 +87,9 @@ async def test_an_edit_of_what_was_changed_since_is_refused() -> None:
 
 async def test_masked_numbers_do_not_replace_the_real_ones() -> None:
     text, blind = new_key(scopes=["read", "operate"])
-    app = served(fake := Fake(), [key_like(text, scopes=["read", "operate"]), blind])
-    status, draft = await ask(app, "POST", CAMPAIGNS, orjson.dumps({**WHOLE, "audience": {"numbers": ["+12125550123"]}}),
-                              **bearer(text))  # fmt: skip
+    app = served(fake := Fake(), [blind])
+    body = orjson.dumps({**WHOLE, "audience": {"numbers": ["+12125550123"]}})
+    status, draft = await ask(app, "POST", CAMPAIGNS, body, **bearer(text))
     assert status == 201
     assert MASK in draft["spec"]["audience"]["numbers"][0]
     status, refused = await ask(app, "PUT", f"{CAMPAIGNS}/{draft['id']}", orjson.dumps(draft["spec"]), **bearer(text))
@@ -110,10 +110,8 @@ async def test_a_duplicate_has_everything_but_the_key() -> None:
     assert (status, copy["id"] != draft["id"]) == (201, True)
     assert copy["spec"] == {**draft["spec"], "key": None, "name": "Sale (copy)"}
     empty = await made(app)
-    assert places((await ask(app, "POST", f"{CAMPAIGNS}/{empty['id']}/duplicate", b""))[1]) == [
-        "audience",
-        "messages",
-    ]
+    _, copy = await ask(app, "POST", f"{CAMPAIGNS}/{empty['id']}/duplicate", b"")
+    assert places(copy) == ["audience", "messages"]
 
 
 async def test_the_same_key_and_campaign_is_one_campaign_after_a_restart_and_after_edits() -> None:
@@ -173,12 +171,7 @@ async def test_after_a_timeout_the_same_request_gets_the_campaign() -> None:
 
 async def test_a_campaign_that_went_to_another_account_is_not_shown_to_who_created_it() -> None:
     text, own = new_key(accounts=["demo"])
-    fake = Fake()
-    first = (
-        await ask(served(fake, [own]), "POST", CAMPAIGNS, orjson.dumps(WHOLE), idempotency_key="k", **bearer(text))
-    )[1]
+    fake, body, sent = Fake(), orjson.dumps(WHOLE), {"idempotency_key": "k", **bearer(text)}
+    _, first = await ask(served(fake, [own]), "POST", CAMPAIGNS, body, **sent)
     fake.known[first["id"]].spec["account"] = "elsewhere"
-    again = await ask(
-        served(fake, [own]), "POST", CAMPAIGNS, orjson.dumps(WHOLE), idempotency_key="k", **bearer(text)
-    )
-    assert again[0] == 403
+    assert (await ask(served(fake, [own]), "POST", CAMPAIGNS, body, **sent))[0] == 403

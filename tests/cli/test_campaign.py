@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cli.main import run
 from tests.api.live import Live
+from tests.cli.conftest import Terminal
 
 TOML = """
 name = "From the terminal"
@@ -23,35 +22,6 @@ lists = ["people"]
 [[messages]]
 text = "Hello {first_name|there}"
 """
-
-
-@pytest.fixture
-def stack(live: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
-    live.set(monkeypatch)
-    return live
-
-
-class Terminal:
-    """Runs `longwave campaign …`; `said` and `error` are what it printed."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.said = self.error = ""
-
-    def __call__(self, *words: str, code: int = 0) -> str:
-        self._capsys.readouterr()
-        got = run(["campaign", *words])
-        self.said, self.error = self._capsys.readouterr()
-        assert got == code, f"{words}: exit {got}, said {self.said!r}, error {self.error!r}"
-        return self.said.strip()
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self(*words, "--json", "-"))
-
-
-@pytest.fixture
-def campaign(capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(capsys)
 
 
 def written(folder: Path, text: str = TOML) -> str:
@@ -111,7 +81,7 @@ def test_commands_that_do_not_fit_the_status_are_refused(stack: Live, campaign: 
         (TOML + "\n[[", "line"),
         (TOML + '\ncolour = "red"\n', "messages.0.colour: unknown field"),
         (TOML.replace("tags", "tag"), "tag: unknown field"),
-        (TOML.replace('["people"]', "[]"), "audience: has no recipients"),
+        (TOML.replace('["people"]', "7"), "audience.lists"),
     ],
 )
 def test_a_wrong_file_names_itself_and_the_place(

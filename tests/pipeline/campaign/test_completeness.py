@@ -19,7 +19,7 @@ BOOK = book("""
 number = "+18885550100"
 """)
 
-AT = datetime(2026, 12, 1, 10)
+AT = datetime.fromisoformat("2026-12-01T10:00:00")
 
 
 def drafts() -> st.SearchStrategy[DraftSpec]:
