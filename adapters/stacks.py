@@ -22,6 +22,8 @@ _loops: Final[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
 def on_signal() -> None:
     """Have this process answer SIGUSR1; must be called in the main thread."""
+    # It puts itself before the handler that it finds when it is registered, and only then.
+    faulthandler.unregister(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, lambda *_: _write_tasks())
     faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
 

@@ -36,6 +36,7 @@ _FILES = {
         "api/test_server",
         "cli/test_bad_input",
         "cli/test_campaign",
+        "cli/test_money_and_domains",
         "deploy/test_dashboards",
     ),
     OWN_KAFKA: (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.accounts.domains import Pool
 from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import compile_lane_message, everywhere
 from pipeline.content.render import compile_template
@@ -194,3 +195,25 @@ def test_local_times_around_changes_of_clocks() -> None:
 def test_it_says_what_becomes_of_a_message_that_downtime_makes_late(transactional: bool, words: str) -> None:
     assert words in reviewed(transactional=transactional).lateness
     assert reviewed(terms=None).lateness == ""
+
+
+@pytest.mark.parametrize(
+    ("pool", "problem", "warning"),
+    [
+        (Pool("short", 500, 500), "all domains for short links have reached their limit; add a domain", ""),
+        (Pool("short", 500, 700), "all domains for short links have reached their limit", ""),
+        (Pool("short", 1500, 501), "", "room for 999 more messages and this needs 1,000"),
+        (Pool("short", 1500, 500), "", ""),
+        (Pool("short", None, 10**9), "", ""),
+        (Pool("opt-out", 5, 5), "", ""),
+    ],
+    ids=["used up", "used beyond it", "one is short", "just enough", "no limit", "not the kind of its links"],
+)
+def test_a_used_up_pool_of_domains_is_a_problem_and_a_small_one_a_warning(
+    pool: Pool, problem: str, warning: str
+) -> None:
+    message = {"text": "Sale: {link}", "links": {"default": "https://shop.example"}}
+    actual = reviewed(terms=replace(LAUNCHED, pools=(pool,)), messages=[message])
+    assert problem in whats(actual.problems)
+    assert warning in whats(actual.warnings)
+    assert (bool(actual.problems), bool(actual.warnings)) == (bool(problem), bool(warning))
