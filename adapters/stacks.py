@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from weakref import WeakSet
 
+STANDARD_ERROR: Final = 2
 _loops: Final[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
 
@@ -25,7 +26,7 @@ def on_signal() -> None:
     # It puts itself before the handler that it finds when it is registered, and only then.
     faulthandler.unregister(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, lambda *_: _write_tasks())
-    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+    faulthandler.register(signal.SIGUSR1, file=STANDARD_ERROR, all_threads=True, chain=True)
 
 
 def include(loop: asyncio.AbstractEventLoop) -> None:
