@@ -101,6 +101,15 @@ class Replies(_Strict):
         return f"{site_name}: {text}" if text and site_name and not text.startswith(site_name) else text
 
 
+class Characters(_Strict):
+    """What becomes of characters that force UCS-2, with 70 characters a segment instead of 160."""
+
+    replace: bool = True
+    """Whether quotation marks, dashes, spaces and the like that GSM-7 lacks are replaced by those that it has, where
+    that brings the text into GSM-7. Links and letters stay as they are. A campaign may say otherwise
+    (`replace_characters`)."""
+
+
 class Caps(_Strict):
     """How many messages of an account a recipient gets at most; transactional ones and replies do not count."""
 
@@ -162,6 +171,7 @@ class AccountSpec(_Strict):
     fails."""
     site_name: Annotated[Line, Field(max_length=100)] = ""
     """The name that goes in front of each message. "": none."""
+    characters: Characters = Characters()
     store_zone: Zone = "America/New_York"
     """The account's own time zone."""
     segments_per_second: Rate = 1_000_000.0

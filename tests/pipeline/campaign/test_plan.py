@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.campaign.plan import PlanError
+from pipeline.campaign.plan import PlanError, compile_plan
 from pipeline.limits.smart_sending import message_of
+from schemas.campaign import Wording
 from schemas.lane import Control, LaneRecord
 from schemas.wire import Codec, encode
-from tests.pipeline.campaigns import HOUR, ID, NOW, plan
+from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, plan
 
 
 def test_text_is_final_and_links_are_sorted() -> None:
@@ -23,6 +26,25 @@ def test_text_is_final_and_links_are_sorted() -> None:
     assert message.urls == ("https://example.com/b", "https://example.com/d")
     assert compiled.fields == ("first_name",)
     assert message_of(message.identity) == (ID, 0)
+
+
+@pytest.mark.parametrize(
+    ("account", "campaign", "replaces"),
+    [(True, None, True), (False, None, False), (False, True, True), (True, False, False)],
+)
+def test_characters_are_replaced_as_account_or_campaign_say(
+    account: bool, campaign: bool | None, replaces: bool
+) -> None:
+    terms = replace(TERMS, wording=Wording(site_name="Harbor & Pine", replaces_characters=account))
+    [message] = compile_plan(document(replace_characters=campaign), terms).messages
+    assert message.lane.replaces_characters is replaces
+
+
+def test_what_was_launched_keeps_its_wording() -> None:
+    launched = document(wording=Wording(site_name="Old", replaces_characters=False))
+    [message] = compile_plan(launched, TERMS).messages
+    assert message.lane.text == "Old: Hi {first_name|there}"
+    assert not message.lane.replaces_characters
 
 
 def test_settings_travel_in_a_control() -> None:
