@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.campaign import Line
+from schemas.campaign import Line, SiteNameRule
 from schemas.domains import MOST_DOMAINS, Domain, DomainsDocument, DomainUse, HostName
 from schemas.ids import NAME_PATTERN, Country, Name, Zone, known_country
 from schemas.sender_numbers import SenderKind, check_kind, country_of, kind_of
@@ -171,6 +171,9 @@ class AccountSpec(_Strict):
     fails."""
     site_name: Annotated[Line, Field(max_length=100)] = ""
     """The name that goes in front of each message. "": none."""
+    site_name_rule: SiteNameRule = "add"
+    """What becomes of a campaign's text without the site name. add: it goes in front of a text that does not begin
+    with it; check: the review warns of a text that has it nowhere; off: nothing."""
     characters: Characters = Characters()
     store_zone: Zone = "America/New_York"
     """The account's own time zone."""
@@ -219,6 +222,14 @@ class AccountSpec(_Strict):
     low_balance: Credits | None = None
     """Credits below which its balance is low; without: no alert."""
     alerts: Alerts = Alerts()
+
+    @model_validator(mode="after")
+    def _has_a_name_to_check(self) -> AccountSpec:
+        if self.site_name_rule == "check" and not self.site_name.strip():
+            raise ValueError(
+                'site_name_rule = "check" needs a site_name to look for: set it, or site_name_rule = "off"'
+            )
+        return self
 
 
 def _written_as_digits(value: object) -> object:

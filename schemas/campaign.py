@@ -238,12 +238,18 @@ class Suspended(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Whether it has gone on since."""
 
 
+SiteNameRule = Literal["add", "check", "off"]
+"""add: the account's site name goes in front of each text that does not begin with it; check: the review warns of a
+text that does not have it; off: neither."""
+
+
 class Wording(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What an account makes of its campaigns' texts. That at the launch is the campaign's for life, so that each text
     is sent as it was reviewed and counted."""
 
     site_name: str
     """"" where it has none."""
+    site_name_rule: SiteNameRule = "add"
     replaces_characters: bool = True
     """Whether characters that force UCS-2 are replaced, unless the campaign says otherwise."""
 

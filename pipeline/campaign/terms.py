@@ -100,7 +100,11 @@ def terms_of(
 
 def wording_of(account: AccountSpec) -> Wording:
     """What an account makes of its campaigns' texts."""
-    return Wording(site_name=account.site_name, replaces_characters=account.characters.replace)
+    return Wording(
+        site_name=account.site_name,
+        site_name_rule=account.site_name_rule,
+        replaces_characters=account.characters.replace,
+    )
 
 
 def as_launched(terms: Terms, document: CampaignDocument) -> Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -30,11 +31,20 @@ class Finding:
 
 
 def effective_text(text: str, wording: Wording, opt_out_language: str) -> str:
-    """The template as it goes out: the site's name in front, opt-out language at the end.
+    """The template as it goes out: the site's name in front where the account wants it there, opt-out language at the
+    end.
 
     Raises TemplateError.
     """
-    return with_opt_out_language(with_site_name(text, wording.site_name), opt_out_language)
+    named = with_site_name(text, wording.site_name) if wording.site_name_rule == "add" else text
+    return with_opt_out_language(named, opt_out_language)
+
+
+def lacks_site_name(template: Template, wording: Wording) -> bool:
+    """Whether an account wants its name in each text, and this one has it nowhere; case does not count."""
+    name = wording.site_name.strip().casefold()
+    written = "\n".join(template.literals).casefold()
+    return wording.site_name_rule == "check" and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", written)
 
 
 def replaces_characters(spec: CampaignSpec, wording: Wording) -> bool:

@@ -19,7 +19,7 @@ from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import domain_kinds
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
-from pipeline.content.texts import NOBODY_REACHED, PLAIN, Finding, check_texts
+from pipeline.content.texts import NOBODY_REACHED, PLAIN, Finding, check_texts, lacks_site_name
 from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
@@ -111,6 +111,8 @@ def review(
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
+            if terms is not None and lacks_site_name(template, terms.wording):
+                warnings.append(Finding(f"messages.{index}.text", _unnamed(terms.wording.site_name)))
     warnings += _number_warnings(audience)
     _check_times(spec, terms.store_zone if terms else "UTC", now, problems, warnings)
     outcome = None if rehearsed is None else rehearsed.outcome
@@ -299,6 +301,13 @@ def written_instant(text: str, zone: str) -> int:
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise ValueError(f"{text!r}: the year {at.year} is not in {FIRST_YEAR} to {LAST_YEAR}")
     return tz.instant(at, zone)
+
+
+def _unnamed(site_name: str) -> str:
+    return (
+        f"the text does not say who sends it: write the site name {site_name!r}, or let it be added "
+        "(`longwave accounts set ACCOUNT site_name_rule=add`)"
+    )
 
 
 def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:

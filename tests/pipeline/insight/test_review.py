@@ -17,7 +17,7 @@ from pipeline.content.texts import NOBODY_REACHED
 from pipeline.eligibility.rehearsal import Rehearsal
 from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
 from pipeline.timing.tz import HOUR, instant
-from schemas.campaign import CampaignSpec
+from schemas.campaign import CampaignSpec, SiteNameRule, Wording
 from schemas.lane import LaneMessage
 from tests.pipeline.campaigns import TERMS
 
@@ -201,6 +201,27 @@ def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
     assert problem in whats(actual.problems)
     assert bool(actual.warnings) == bool(warning)
     assert warning in whats(actual.warnings)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "warns"),
+    [
+        ("check", "Sale today", True),
+        ("check", "Sale at HARBOR & PINE today", False),
+        ("check", "Sale at Harbor & Pinewood", True),
+        ("check", "Sale, {first_name|dear}! Harbor & Pine", False),
+        ("add", "Sale today", False),
+        ("off", "Sale today", False),
+    ],
+)
+def test_a_text_without_the_site_name_is_reported_where_the_account_wants_it(
+    rule: SiteNameRule, text: str, warns: bool
+) -> None:
+    terms = replace(LAUNCHED, wording=Wording(site_name="Harbor & Pine", site_name_rule=rule))
+    audience = replace(PEOPLE, with_value={"first_name": 1000})
+    actual = reviewed(audience, terms, messages=[{"text": text}])
+    assert actual.problems == ()
+    assert [("does not say who sends it" in warning.what) for warning in actual.warnings] == [True] * warns
 
 
 def test_audience_and_account() -> None:
