@@ -35,7 +35,6 @@ class _Cost:
     most: MostCost
     billing: Billing
     trial: int | None
-    site_name: str
 
 
 class Fanout:
@@ -93,7 +92,7 @@ class Fanout:
             return None
         spec = account.spec
         most = MostCost(plan.prices, plan.max_segments, plan.due, plan.deadline)
-        return _Cost(most, spec.billing, spec.trial_segments, spec.site_name)
+        return _Cost(most, spec.billing, spec.trial_segments)
 
     def _most(self, plan: CampaignPlan, cost: _Cost, recipients: int) -> Bound:
         """The most that a frozen audience can cost. Blocks."""
@@ -108,7 +107,7 @@ class Fanout:
             amount=most.amount if cost.billing == "prepaid" else 0,
             segments=most.segments,
             trial=cost.trial,
-            tariff=Tariff(site_name=cost.site_name, max_segments=plan.max_segments, prices=most.tariff()),
+            tariff=Tariff(max_segments=plan.max_segments, prices=most.tariff()),
         )
 
     async def _expand(self, record: FanoutRange) -> Emissions:

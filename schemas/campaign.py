@@ -128,6 +128,8 @@ class CampaignSpec(_Strict):
     """Share of a lane among campaigns of the same priority."""
     opt_out_language: Annotated[Line, Field(max_length=200)] = ""
     """Text appended to each message, for instance "Reply STOP to opt out"."""
+    replace_characters: bool | None = None
+    """Whether characters that force UCS-2 are replaced; without, as the account says (`characters.replace`)."""
 
     @model_validator(mode="after")
     def _local_time_has_no_offset(self) -> CampaignSpec:
@@ -236,6 +238,22 @@ class Suspended(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Whether it has gone on since."""
 
 
+SiteNameRule = Literal["add", "check", "off"]
+"""add: the account's site name goes in front of each text that does not begin with it; check: the review warns of a
+text that does not have it; off: neither."""
+
+
+class Wording(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account makes of its campaigns' texts. That at the launch is the campaign's for life, so that each text
+    is sent as it was reviewed and counted."""
+
+    site_name: str
+    """"" where it has none."""
+    site_name_rule: SiteNameRule = "add"
+    replaces_characters: bool = True
+    """Whether characters that force UCS-2 are replaced, unless the campaign says otherwise."""
+
+
 class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A sender of a campaign as of its launch: what follows from it is the campaign's for life, so that a recipient
     keeps sender and lane whatever changes."""
@@ -280,6 +298,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """All lanes of its senders."""
     senders: list[LaunchedSender] = msgspec.field(default_factory=list)
     """In the order of the spec; [] until the launch."""
+    wording: Wording | None = None
+    """As of its launch; None until then."""
     resume_to: Status | None = None
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)

@@ -20,7 +20,7 @@ from api.services import Services, definition_of, services
 from api.web.body import SPEC_BODY, checked, spec_of
 from api.web.errors import ApiError
 from api.web.idempotency import keyed
-from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
+from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, PLAIN, check_texts
 from pipeline.identity.tokens import new_campaign_id
 from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec
 from schemas.json import JsonObject
@@ -76,7 +76,7 @@ async def launch(
 
 
 def _checked(spec: CampaignSpec) -> CampaignSpec:
-    problems = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
+    problems = [problem for problem in check_texts(spec, PLAIN)[1] if problem.code == PLACEHOLDER]
     if problems:
         text = "; ".join(f"{problem.where}: {problem.what}" for problem in problems)
         raise ApiError(422, text, fields=[{"field": problem.where, "error": problem.what} for problem in problems])

@@ -126,6 +126,7 @@ def review_lines(review: JsonObject) -> Iterator[str]:
     for message in review["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
         yield f"  {message['example']}"
+        yield from _characters_and_segments(message)
     if review["lateness"]:
         yield review["lateness"]
     for warning in review["warnings"]:
@@ -133,6 +134,14 @@ def review_lines(review: JsonObject) -> Iterator[str]:
     for problem in review["problems"]:
         yield f"problem: {problem['where']}: {problem['what']}"
     yield "can be launched" if review["ok"] else "cannot be launched"
+
+
+def _characters_and_segments(message: JsonObject) -> Iterator[str]:
+    for segments, texts in message["histogram"]:
+        yield f"  {segments} segment{'' if segments == 1 else 's'}: {texts:,} texts"
+    for replaced in message["replaced"]:
+        instead = f"replaced by {replaced['by']!r}" if replaced["by"] else "taken out"
+        yield f"  {replaced['character']!r} is {instead} in {replaced['texts']:,} of the texts"
 
 
 def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:

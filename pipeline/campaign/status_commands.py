@@ -135,6 +135,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         return _refuse(document, record, now, error)
     launched.lanes = list(terms.lanes)
     launched.senders = list(terms.senders)
+    launched.wording = terms.wording
     if begins(plan) > at:
         launched.status, launched.begins = "scheduled", begins(plan)
         return Transition(launched, changed=True)

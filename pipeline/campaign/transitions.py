@@ -49,6 +49,7 @@ AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
         "holds": [],
         "lanes": [],
         "senders": [],
+        "wording": None,
     }
 )
 """The fields that make a launched campaign a draft again."""

@@ -19,7 +19,7 @@ from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import domain_kinds
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
-from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
+from pipeline.content.texts import NOBODY_REACHED, PLAIN, Finding, check_texts, lacks_site_name
 from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
@@ -38,6 +38,7 @@ _WITHOUT_PLUS: Final = "without + a number may be another person's: write it wit
 LOUD_SHARE: Final = 0.5
 """A warning says so where at least this share of the recipients would get nothing."""
 _SHOWN_CULPRITS: Final = 5
+_SMALLEST_SHARE: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +105,14 @@ def review(
     warnings: list[Finding] = []
     if terms is None:
         problems.append(Finding("sender", unconfigured))
-    templates, wrong = check_texts(spec, terms.site_name if terms else "")
+    templates, wrong = check_texts(spec, terms.wording if terms else PLAIN)
     problems += wrong
     problems += _audience_problems(spec, audience)
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
+            if terms is not None and lacks_site_name(template, terms.wording):
+                warnings.append(Finding(f"messages.{index}.text", _unnamed(terms.wording.site_name)))
     warnings += _number_warnings(audience)
     _check_times(spec, terms.store_zone if terms else "UTC", now, problems, warnings)
     outcome = None if rehearsed is None else rehearsed.outcome
@@ -300,6 +303,13 @@ def written_instant(text: str, zone: str) -> int:
     return tz.instant(at, zone)
 
 
+def _unnamed(site_name: str) -> str:
+    return (
+        f"the text does not say who sends it: write the site name {site_name!r}, or let it be added "
+        "(`longwave accounts set ACCOUNT site_name_rule=add`)"
+    )
+
+
 def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     if text.over_one == 0:
         return []
@@ -309,7 +319,8 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     if text.in_text:
         shown = ", ".join(map(repr, text.in_text[:_SHOWN_CULPRITS]))
         explanation = (
-            f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
+            f"the text itself has {shown}, not in GSM-7, so that all texts (100%) have 70 characters a segment and "
+            "not 160"
         )
         return [Finding(where, f"{share}: {sizes}; {explanation}")]
     warnings = [Finding(where, f"{share} of 160 characters: {sizes}")]
@@ -320,10 +331,15 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
 
 def _blame(text: TextEstimate) -> str:
     shown = ", ".join(
-        f"{culprit.character!r} in {culprit.attribute} ({culprit.recipients:,})"
+        f"{culprit.character!r} in {culprit.attribute} ({culprit.recipients:,}, {_share(culprit.recipients, text)})"
         for culprit in text.in_values[:_SHOWN_CULPRITS]
     )
     return (
-        f"{text.forced:,} recipients have 70 characters a segment and not 160, because of their own values: {shown}; "
-        f"for instance {', '.join(text.samples)}"
+        f"{text.forced:,} recipients ({_share(text.forced, text)}) have 70 characters a segment and not 160, because "
+        f"of their own values: {shown}; for instance {', '.join(text.samples)}"
     )
+
+
+def _share(texts: int, of: TextEstimate) -> str:
+    share = texts / of.recipients
+    return f"{share:.1%}" if share >= _SMALLEST_SHARE else f"less than {_SMALLEST_SHARE:.1%}"

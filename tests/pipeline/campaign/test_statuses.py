@@ -169,6 +169,15 @@ def test_the_whole_way() -> None:
     assert [(o.command, o.error) for o in finished.outcomes] == [("c1", ""), ("c2", "")]
 
 
+def test_a_launch_keeps_the_wording_of_the_account_and_a_draft_has_none() -> None:
+    launched = step(document("draft", recipients=0), command("launch")).document
+    assert launched is not None
+    assert launched.wording == TERMS.wording
+    again = step(launched, frozen(0, launched.launch_revision)).document
+    assert again is not None
+    assert (again.status, again.wording) == ("draft", None)
+
+
 def test_an_empty_audience_makes_it_a_draft_again_that_can_be_launched_again() -> None:
     back = after(step(document("processing", recipients=0), frozen(0)))
     assert (back.status, back.launched, back.launch_revision, back.lanes) == ("draft", 0, 0, [])
