@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
@@ -20,11 +18,12 @@ from api.services import Services, definition_of, services
 from api.web.body import SPEC_BODY, checked, spec_of
 from api.web.errors import ApiError
 from api.web.idempotency import keyed
+from api.web.selection import checked_selection
+from pipeline.campaign.selecting import to_retry
 from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
 from pipeline.identity.tokens import new_campaign_id
 from schemas.campaign import SENT_OUT, CampaignDocument, CampaignSpec
 from schemas.json import JsonObject
-from schemas.reasons import Reason
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
@@ -136,10 +135,8 @@ def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -
 
 def _failed_numbers(shared: Services, campaign: str) -> list[int]:
     numbers: list[int] = []
-    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
-        expired = pc.equal(table["state"], pa.scalar("expired"))
-        of_deadline = pc.and_(expired, pc.not_equal(table["reason"], pa.scalar(Reason.TOO_LATE)))
-        numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
+    for table in exporting.tables(shared.figures.store, campaign, checked_selection(to_retry([], []))):
+        numbers += table["number"].to_numpy().tolist()
         if len(numbers) > RETRY_LIMIT:
             raise ApiError(
                 409,

@@ -581,6 +581,7 @@ STREAMS: Final[dict[tuple[str, str], JsonObject]] = {
     ("get", "/v1/optouts/export"): {"text/csv": {"schema": {"type": "string"}}},
     ("get", "/v1/campaigns/{campaign}/export"): {
         "text/csv": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     },
 }
