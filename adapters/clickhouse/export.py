@@ -46,7 +46,7 @@ WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMI
 """
 
 # Rows of the log hold up to a few thousand ordinals; those that touch the window are unfolded and cut to it.
-_PAGE: Final = f"""
+PAGE: Final = f"""
 SELECT a.number AS number, a.ordinal AS ordinal,
     if(s.current.2 = '', 'pending', s.current.2) AS state,
     s.current.4 AS reason, s.billed.1 AS segments, s.billed.2 AS price, s.aggregator_id AS aggregator_id,
@@ -80,8 +80,8 @@ LEFT JOIN
     GROUP BY ordinal
 ) AS s ON a.ordinal = s.ordinal
 WHERE {_SELECTED}
-ORDER BY ordinal
 """
+"""Recipients of a window whom a selection means, in no order; `windows` has its parameters."""
 
 
 def export(
@@ -96,6 +96,17 @@ def export(
     Raises:
         StoreUnavailable, StoreRefused.
     """
+    for window in windows(store, campaign, message, selection):
+        table = store.table(f"{PAGE} ORDER BY ordinal", window)
+        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+
+
+def windows(store: Store, campaign: str, message: int, selection: Selection) -> Iterator[dict[str, Any]]:
+    """The parameters of `PAGE` for one window of ordinals after the other; none where the audience is not frozen.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
     rows = store.rows(_AUDIENCE, {"campaign": campaign})
     if not rows:
         return
@@ -103,6 +114,4 @@ def export(
     asked: dict[str, Any] = {"campaign": campaign, "message": message, "revision": revision, "attempt": attempt}
     asked |= {name: list(getattr(selection, name)) for name in ("states", "reasons", "left_out")}
     for first in range(0, recipients, WINDOW):
-        last = min(first + WINDOW, recipients)
-        table = store.table(_PAGE, {**asked, "first": first, "last": last})
-        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+        yield {**asked, "first": first, "last": min(first + WINDOW, recipients)}

@@ -35,6 +35,8 @@ class Campaign(_Answer):
     finished: str | None
     send_at: str | None
     recipients: int
+    retry: JsonObject | None
+    """What it is a retry of."""
     actions: list[str]
     rate: float
     figures: JsonObject | None

@@ -210,12 +210,17 @@ def _print_export(path: str, query: JsonObject) -> None:
 
 
 @app.command("retry-failed")
-def retry_failed(campaign: Id) -> None:
-    """Create a draft to the numbers whose message was rejected or undelivered, and print its id."""
-    api = our_api()
-    made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
-    numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
-    note(f"{len(numbers):,} numbers; review it, then launch it" if numbers else "review it, then launch it")
+def retry_failed(
+    campaign: Id,
+    state: State = None,
+    reason: WithReason = None,
+) -> None:
+    """Create a draft to recipients who did not get the message, and print its id: those who were rejected, not
+    delivered to, or too late, or those of --state and --reason."""
+    body = orjson.dumps({"states": state or [], "reasons": reason or []})
+    made = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed", body)
+    if retry := made.get("retry"):
+        note(text.retry_list_line(retry))
     say(made["id"])
     _say_pending(made)
 
