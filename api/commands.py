@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from fastapi.responses import JSONResponse
 
@@ -15,8 +17,24 @@ from api.web.errors import ApiError
 from api.web.idempotency import keyed
 from api.web.pending import ANSWER_SECONDS, pending
 from schemas import topics
-from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, stored
+from schemas.campaign import Action, CampaignDocument, CampaignSpec, Command, Resolution, Retry, stored
+from schemas.ids import retried_campaign
 from schemas.wire import encode
+
+LIST_SECONDS: Final = 5.0
+"""Seconds that a request waits for the list of a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What some commands say besides: who asks ("": the caller), who is resolved, what is tried again."""
+
+    by: str = ""
+    resolutions: Sequence[Resolution] = ()
+    retry: Retry | None = None
+
+
+NONE: Final = Particulars()
 
 
 async def carry_out(
@@ -24,9 +42,7 @@ async def carry_out(
     campaign: str,
     action: Action,
     spec: CampaignSpec | None = None,
-    *,
-    by: str = "",
-    resolutions: Sequence[Resolution] = (),
+    particulars: Particulars = NONE,
 ) -> JSONResponse:
     """Emit the command and wait for its outcome: 200 (201 for create) with the document, 202 when the
     coordinator is silent.
@@ -37,6 +53,7 @@ async def carry_out(
     """
     if spec is not None:
         caller().check_account(spec.account)
+        _check_lists(services, spec)
     services.check_kafka()
     key = keyed()
     command = Command(
@@ -44,9 +61,10 @@ async def carry_out(
         campaign=campaign,
         action=action,
         at=now_ms(),
-        by=by or str(caller()),
+        by=particulars.by or str(caller()),
         spec=None if spec is None else stored(spec),
-        resolutions=list(resolutions),
+        resolutions=list(particulars.resolutions),
+        retry=particulars.retry,
     )
     await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))
     try:
@@ -59,9 +77,34 @@ async def carry_out(
     _check_refused(document, command)
     if action == "launch":
         document = await _reserved(services, document, command)
+    if command.retry is not None:
+        document = await _listed(services, document)
     created = action == "create"
     headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
     return JSONResponse(as_json(services, document), 201 if created else 200, headers=headers)
+
+
+def _check_lists(services: Services, spec: CampaignSpec) -> None:
+    """The list of a retry has recipients of an account: no other one sends to it."""
+    for name in spec.audience.lists:
+        original = retried_campaign(name)
+        document = services.campaigns.get(original) if original else None
+        if original and (document is None or document.account != spec.account):
+            error = f"{name!r} is of a campaign of another account than {spec.account}; take another list"
+            raise ApiError(422, f"audience.lists: {error}", fields=[{"field": "audience.lists", "error": error}])
+
+
+async def _listed(services: Services, document: CampaignDocument) -> CampaignDocument:
+    """The document of a retry with its list, if that is made in time: a large one takes a minute."""
+    try:
+        made = await services.campaigns.wait_for(document.id, _is_listed, LIST_SECONDS)
+    except TimeoutError:
+        return document
+    return made or document
+
+
+def _is_listed(document: CampaignDocument | None) -> bool:
+    return document is None or document.retry is None or document.retry.recipients is not None
 
 
 async def _reserved(services: Services, document: CampaignDocument, command: Command) -> CampaignDocument:

@@ -266,6 +266,19 @@ class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Segments per second."""
 
 
+class Retry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a campaign tries again: recipients of `of` by their state and reason (`schemas.selection`)."""
+
+    of: Campaign
+    first: Campaign
+    """Where the chain of retries begins: `of`, or what that is a retry of."""
+    states: list[str]
+    reasons: list[str]
+    left_out: list[str]
+    recipients: Count | None = None
+    """On its list (`schemas.ids.retry_list`); None until that is made."""
+
+
 class CampaignDocument(Record, tag="campaign", kw_only=True):
     """Topic `campaigns`, keyed by id, compacted: the whole truth about a campaign's definition and status.
 
@@ -308,6 +321,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """None: never."""
     resolved: list[Resolved] = msgspec.field(default_factory=list)
     """Operators' decisions about unknown messages, newest last."""
+    retry: Retry | None = None
+    """None: it is no retry."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
@@ -335,6 +350,8 @@ class Command(Record, tag="command", kw_only=True):
     spec: dict[str, Any] | None = None
     resolutions: list[Resolution] = msgspec.field(default_factory=list)
     """Of `resolve`: who, message by message."""
+    retry: Retry | None = None
+    """Of `create`: what the campaign tries again."""
 
 
 class Frozen(Record, tag="frozen", kw_only=True):
@@ -358,6 +375,14 @@ class Funding(Record, tag="funding", kw_only=True):
     state: ChargeState
     missing: Credit = 0
     """What its account is short of, in millionths of a credit; 0 of a refusal: its trial limit is reached."""
+    at: Millis
+
+
+class RetryListed(Record, tag="retry-listed", kw_only=True):
+    """Topic `commands`: the list of those whom the retry `campaign` goes to is made."""
+
+    campaign: Campaign
+    recipients: Count
     at: Millis
 
 
@@ -393,7 +418,7 @@ class Suspension(Record, tag="suspension", kw_only=True):
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
-CommandsRecord = Command | Frozen | Funding | Note | Progress | Suspension
+CommandsRecord = Command | Frozen | Funding | RetryListed | Note | Progress | Suspension
 """What topic `commands` carries."""
 
 COMMANDS: Codec[CommandsRecord] = Codec(CommandsRecord)

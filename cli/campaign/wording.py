@@ -80,6 +80,7 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
     if shown.get("outcome_why"):
         yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
+    yield from _retry_lines(shown)
     yield f"actions    {', '.join(shown['actions'])}"
     figures = shown["figures"]
     if not figures:
@@ -98,6 +99,23 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"
     for reason in figures["reasons"]:
         yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}  ({in_words(reason['reason'])})"
+
+
+def _retry_lines(shown: JsonObject) -> Iterator[str]:
+    if retry := shown.get("retry"):
+        chain = "" if retry["first"] == retry["of"] else f", first sent as {retry['first']}"
+        chosen = ", ".join((*retry["states"], *retry["reasons"]))
+        yield f"retry of   {retry['of']}{chain} ({chosen})"
+        yield f"           {retry_list_line(retry)}"
+    for other in shown.get("retries", ()):
+        yield f"retried as {other['id']} {other['status']}: {other['name']}"
+
+
+def retry_list_line(retry: JsonObject) -> str:
+    """What the list of a retry has, and what to do."""
+    if retry["recipients"] is None:
+        return f"its list {retry['list']} is still being made; review the draft in a moment, then launch it"
+    return f"{retry['recipients']:,} recipients in list {retry['list']}; review the draft, then launch it"
 
 
 def _click_rate(clicked: JsonObject) -> str:
@@ -179,7 +197,7 @@ def print_list(answer: JsonObject) -> None:
         cells = [
             row["id"],
             status_of(row),
-            row["name"],
+            f"{row['name']} (retry of {row['retry']['of']})" if row["retry"] else row["name"],
             row["created"][:16].replace("T", " "),
             f"{row['recipients']:,}",
         ]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
+from pipeline.campaign.retrying import drop_list, make_list, not_listed
 from pipeline.campaign.suspension import alert_again, alerting, released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
@@ -62,6 +63,8 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
 
 def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
     """The effects of a repeated command, as of now: a later command may have superseded it."""
+    if record.action == "create":
+        return make_list(document)
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
@@ -78,10 +81,16 @@ def _create(record: Command, now: int) -> Transition:
     if spec is None:
         return Transition(None, error=error)
     document = CampaignDocument(
-        id=record.campaign, spec=spec, status="draft", revision=1, created=record.at, updated=now
+        id=record.campaign,
+        spec=spec,
+        status="draft",
+        revision=1,
+        created=record.at,
+        updated=now,
+        retry=record.retry,
     )
     document.outcomes = with_outcome(document, record.id)
-    return Transition(document, changed=True)
+    return Transition(document, changed=True, effects=make_list(document))
 
 
 def _no_such(record: Command) -> Transition:
@@ -100,12 +109,14 @@ def _edit(document: CampaignDocument, record: Command, now: int) -> Transition:
 def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("delete", document.status):
         return _refuse(document, record, now, _only_draft(document, "deleted"))
-    return Transition(None, changed=True, delete=True)
+    return Transition(None, changed=True, delete=True, effects=drop_list(document))
 
 
 def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
     if not is_allowed("launch", document.status):
         return _refuse(document, record, now, _only_draft(document, "launched"))
+    if problem := not_listed(document):
+        return _refuse(document, record, now, problem)
     # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
     # followed (it was taken back, deleted) follows again.
     at = min(record.at, now)

@@ -25,6 +25,7 @@ from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
 from schemas.accounts import in_credits
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, CampaignSpec
+from schemas.ids import retried_campaign
 from schemas.reasons import Reason, with_remedy, written
 from schemas.times import to_minute
 
@@ -222,11 +223,14 @@ def shares(counts: Mapping[str, int], most: int = 3) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more reason{'' if rest == 1 else 's'}"
 
 
+def _no_list(name: str) -> str:
+    if retried_campaign(name):
+        return f"list {name!r} of a retry is not there: it is still being made, or its draft is deleted"
+    return f"no list {name!r}; import contacts into it or correct its name"
+
+
 def _audience_problems(spec: CampaignSpec, audience: AudienceFacts) -> list[Finding]:
-    problems = [
-        Finding("audience.lists", f"no list {name!r}; import contacts into it or correct its name")
-        for name in audience.unknown_lists
-    ]
+    problems = [Finding("audience.lists", _no_list(name)) for name in audience.unknown_lists]
     if not audience.recipients and not problems:
         names = ", ".join(spec.audience.lists) or "the typed numbers"
         problems.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
