@@ -38,10 +38,10 @@ dashboards: env
 	$(BIN)/python -m dashboards.grafana.generate
 
 test: check docs
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m 'not nightly'
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 -m 'not nightly'
 
 nightly: env
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15 -m nightly
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 -m nightly
 
 demo: env
 	$(BIN)/longwave demo

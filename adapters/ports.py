@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final, Literal, Protocol, get_args
 
 import msgspec
@@ -119,6 +120,26 @@ class Capabilities:
     the kind can never have."""
 
 
+@dataclass(slots=True)
+class Trip:
+    """One submission under way: whether it may still go, and what is known of when its batch arrived, by which rate
+    limits count."""
+
+    may_go: Callable[[], bool] = lambda: True
+    """Asked in the same turn of the event loop in which the request is handed to the socket, just before that: False
+    keeps the batch (`retry`). A process may stand still between its last check of a batch and this moment."""
+    written: float | None = None
+    """When (s, `time.monotonic`) the request had been handed to the socket, None where it was not: the batch arrived
+    no earlier."""
+    took: float = 0.0
+    """Seconds from the arrival of the batch to its answer, as far as the aggregator says: it arrived no later than
+    so long before the answer."""
+
+    def was_written(self) -> None:
+        """The request has just been handed to the socket."""
+        self.written = monotonic()
+
+
 class AggregatorPort(Protocol):
     """An aggregator account."""
 
@@ -135,22 +156,10 @@ class AggregatorPort(Protocol):
         """Whether every connection is held: who asks for one now waits."""
         ...
 
-    async def submit(
-        self,
-        batch: list[Submission],
-        written: Callable[[], None] = lambda: None,
-        may_go: Callable[[], bool] = lambda: True,
-    ) -> list[SubmitOutcome]:
+    async def submit(self, batch: list[Submission], trip: Trip | None = None) -> list[SubmitOutcome]:
         """Hand over up to `capabilities.batch` messages, also of several senders; one outcome each, in order. Never
         raises for what the aggregator or the network does: a failure is mapped to retry (not sent), rejected
-        (refused) or unknown (maybe sent).
-
-        `written` is called when the request has been handed to the socket, so that rate limits can tell when the
-        batch arrives at the earliest; not called for what was certainly not sent.
-
-        `may_go` is asked in the same turn of the event loop, just before that: False keeps the batch (`retry`). A
-        process may stand still between its last check of a batch and this moment.
-        """
+        (refused) or unknown (maybe sent). Asks `trip` if the batch may go, and notes in it when it went."""
         ...
 
     @property

@@ -17,13 +17,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 from weakref import WeakSet
 
+STANDARD_ERROR: Final = 2
 _loops: Final[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
 
 def on_signal() -> None:
     """Have this process answer SIGUSR1; must be called in the main thread."""
+    # It puts itself before the handler that it finds when it is registered, and only then.
+    faulthandler.unregister(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, lambda *_: _write_tasks())
-    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+    faulthandler.register(signal.SIGUSR1, file=STANDARD_ERROR, all_threads=True, chain=True)
 
 
 def include(loop: asyncio.AbstractEventLoop) -> None:

@@ -19,6 +19,7 @@ from mode.supervisors import CrashingSupervisor
 from adapters import stacks
 from adapters.clickhouse import Store
 from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.retry_lists import RetryLists
 from adapters.health import probes
 from adapters.health import server as health_server
 from adapters.health.state import Health
@@ -204,7 +205,8 @@ def build(settings: Settings, index: int) -> WorkerApp:
     journals = app.journals = Journals(settings.data / f"worker-{index}" / "journals", context.worker)
     lanes = app.lanes = Lanes(context, journals)
     app.health = _worker_health(app)
-    store = AudienceStore(Store(settings.clickhouse))
+    clickhouse = Store(settings.clickhouse)
+    store, lists = AudienceStore(clickhouse), RetryLists(clickhouse)
     accounts = table(app, "accounts", topics.ACCOUNTS)
     campaigns = table(app, "campaigns", topics.CAMPAIGNS)
     ledger = table(app, "ledger", topics.LEDGER)
@@ -229,7 +231,11 @@ def build(settings: Settings, index: int) -> WorkerApp:
         topics.LEDGER_COMMANDS,
         lambda: Step("ledger", LEDGER_COMMANDS, LedgerStep(context, ledger).handle, producer),
     )
-    _agent(app, topics.FANOUT, lambda: Step("fanout", FANOUT, Fanout(context, store).handle, producer, in_flight=4))
+    _agent(
+        app,
+        topics.FANOUT,
+        lambda: Step("fanout", FANOUT, Fanout(context, store, lists).handle, producer, in_flight=4),
+    )
     _agent(
         app,
         topics.RECIPIENTS,

@@ -23,6 +23,7 @@ from pipeline.campaign.transitions import (
     ReleaseReservations,
     StartFanout,
     StartFreeze,
+    TendRetryList,
     Unfit,
     Withdraw,
     WriteControl,
@@ -89,6 +90,8 @@ class Coordinator:
                 return [output(topics.LANES, finish, partition=lane) for lane in effect.lanes]
             case StartFreeze(freeze):
                 return [output(topics.FANOUT, freeze, freeze.campaign)]
+            case TendRetryList(task):
+                return [output(topics.FANOUT, task, task.campaign)]
             case StartFanout():
                 size = self._context.settings.worker.fanout_range
                 return [

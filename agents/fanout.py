@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from adapters.clickhouse.audience import AudienceStore
+from adapters.clickhouse.retry_lists import RetryLists
 from adapters.clock import now_ms
 from adapters.errors import StoreUnavailable
 from agents.context import Context
@@ -17,10 +18,12 @@ from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan
 from pipeline.ledger.tariff import MostCost
 from schemas import topics
-from schemas.campaign import Frozen, Note
-from schemas.chunk import FanoutRange, Freeze
+from schemas.campaign import Frozen, Note, RetryListed
+from schemas.chunk import DropRetryList, FanoutRange, FanoutRecord, Freeze, MakeRetryList
+from schemas.ids import retry_list
 from schemas.ledger import Billing, Bound, Tariff
 from schemas.reasons import Reason, split, written
+from schemas.selection import Selection
 
 SILENT_SECONDS = 10.0
 """How long ClickHouse may take for one task before the campaign says that it waits."""
@@ -35,19 +38,43 @@ class _Cost:
     most: MostCost
     billing: Billing
     trial: int | None
-    site_name: str
 
 
 class Fanout:
     """The step. Repeating a task repeats the same chunks: the frozen audience does not change."""
 
-    def __init__(self, context: Context, store: AudienceStore) -> None:
+    def __init__(self, context: Context, store: AudienceStore, lists: RetryLists) -> None:
         self._context = context
         self._store = store
+        self._lists = lists
         self._outbox: Outbox | None = None
         self._noted: set[str] = set()
 
-    async def handle(self, record: Freeze | FanoutRange, event: Event) -> Emissions:
+    async def handle(self, record: FanoutRecord, event: Event) -> Emissions:
+        match record:
+            case MakeRetryList():
+                return await self._make_list(record)
+            case DropRetryList():
+                return await self._drop_list(record)
+            case _:
+                return await self._send_out(record, event)
+
+    async def _make_list(self, record: MakeRetryList) -> Emissions:
+        selection = Selection(tuple(record.states), tuple(record.reasons), tuple(record.left_out))
+        name = retry_list(record.of, record.campaign)
+        recipients = await asyncio.to_thread(self._lists.make, name, record.of, selection)
+        listed = RetryListed(campaign=record.campaign, recipients=recipients, at=now_ms())
+        return Emissions([output(topics.COMMANDS, listed, record.campaign)], recipients=recipients)
+
+    async def _drop_list(self, record: DropRetryList) -> Emissions:
+        """A copy of the draft may go to the same list, which then stays."""
+        name = retry_list(record.of, record.campaign)
+        others = (other for other in self._context.campaigns.all() if other.id != record.campaign)
+        if not any(name in other.spec.get("audience", {}).get("lists", ()) for other in others):
+            await asyncio.to_thread(self._lists.drop, name)
+        return Emissions()
+
+    async def _send_out(self, record: Freeze | FanoutRange, event: Event) -> Emissions:
         plan = self._context.plan(record.campaign, record.revision)
         if plan is None or plan.canceled:
             return Emissions()
@@ -93,7 +120,7 @@ class Fanout:
             return None
         spec = account.spec
         most = MostCost(plan.prices, plan.max_segments, plan.due, plan.deadline)
-        return _Cost(most, spec.billing, spec.trial_segments, spec.site_name)
+        return _Cost(most, spec.billing, spec.trial_segments)
 
     def _most(self, plan: CampaignPlan, cost: _Cost, recipients: int) -> Bound:
         """The most that a frozen audience can cost. Blocks."""
@@ -108,7 +135,7 @@ class Fanout:
             amount=most.amount if cost.billing == "prepaid" else 0,
             segments=most.segments,
             trial=cost.trial,
-            tariff=Tariff(site_name=cost.site_name, max_segments=plan.max_segments, prices=most.tariff()),
+            tariff=Tariff(max_segments=plan.max_segments, prices=most.tariff()),
         )
 
     async def _expand(self, record: FanoutRange) -> Emissions:

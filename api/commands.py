@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi.responses import JSONResponse
 
@@ -17,8 +18,12 @@ from api.web.etag import tagged
 from api.web.idempotency import ANOTHER_REQUEST, keyed
 from api.web.pending import ANSWER_SECONDS, pending
 from schemas import topics
-from schemas.campaign import Action, CampaignDocument, Command, DraftSpec, Resolution, stored
+from schemas.campaign import Action, CampaignDocument, Command, DraftSpec, Resolution, Retry, stored
+from schemas.ids import retried_campaign
 from schemas.wire import encode
+
+LIST_SECONDS: Final = 5.0
+"""Seconds that a request waits for the list of a retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Instruction:
     """Of `edit`: the revision that was seen."""
     resolutions: Sequence[Resolution] = ()
     """Of `resolve`."""
+    retry: Retry | None = None
+    """Of `create`: what is tried again."""
 
 
 async def carry_out(services: Services, campaign: str, asked: Instruction) -> JSONResponse:
@@ -48,6 +55,7 @@ async def carry_out(services: Services, campaign: str, asked: Instruction) -> JS
     """
     if asked.spec is not None:
         caller().check_account(asked.spec.account)
+        _check_lists(services, asked.spec)
     services.check_kafka()
     key = keyed()
     command = Command(
@@ -59,6 +67,7 @@ async def carry_out(services: Services, campaign: str, asked: Instruction) -> JS
         spec=None if asked.spec is None else stored(asked.spec),
         expected=asked.expected,
         resolutions=list(asked.resolutions),
+        retry=asked.retry,
     )
     await services.producer.emit(topics.COMMANDS.name, encode(command), key=campaign.encode("ascii"))
     try:
@@ -75,9 +84,34 @@ async def carry_out(services: Services, campaign: str, asked: Instruction) -> JS
     _check_refused(document, command)
     if asked.action == "launch":
         document = await _reserved(services, document, command)
+    if command.retry is not None:
+        document = await _listed(services, document)
     created = asked.action == "create"
     headers = {"Location": f"/v1/campaigns/{campaign}"} if created else None
     return tagged(as_json(services, document), document.revision, 201 if created else 200, headers)
+
+
+def _check_lists(services: Services, spec: DraftSpec) -> None:
+    """The list of a retry has recipients of an account: no other one sends to it."""
+    for name in spec.audience.lists:
+        original = retried_campaign(name)
+        document = services.campaigns.get(original) if original else None
+        if original and (document is None or document.account != spec.account):
+            error = f"{name!r} is of a campaign of another account than {spec.account}; take another list"
+            raise ApiError(422, f"audience.lists: {error}", fields=[{"field": "audience.lists", "error": error}])
+
+
+async def _listed(services: Services, document: CampaignDocument) -> CampaignDocument:
+    """The document of a retry with its list, if that is made in time: a large one takes a minute."""
+    try:
+        made = await services.campaigns.wait_for(document.id, _is_listed, LIST_SECONDS)
+    except TimeoutError:
+        return document
+    return made or document
+
+
+def _is_listed(document: CampaignDocument | None) -> bool:
+    return document is None or document.retry is None or document.retry.recipients is not None
 
 
 async def _reserved(services: Services, document: CampaignDocument, command: Command) -> CampaignDocument:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
@@ -34,7 +35,7 @@ async def csv_answer(
 def csv_lines(header: Row, first: list[_T], rest: Iterator[list[_T]], row_of: Callable[[_T], Row]) -> Iterator[bytes]:
     """The file page by page; nothing is asked for behind an empty first one."""
     yield _written([header])
-    for page in (first, *rest) if first else ():
+    for page in chain([first], rest) if first else ():
         yield _written(map(row_of, page))
 
 

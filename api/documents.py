@@ -15,6 +15,7 @@ from pipeline.campaign.actions import ACTIONS
 from pipeline.campaign.settlement import REACHED_NOBODY, nobody_why
 from pipeline.campaign.suspension import reason_in_words
 from schemas.campaign import CampaignDocument
+from schemas.ids import retry_list
 from schemas.json import JsonObject
 from schemas.times import iso_or_none
 
@@ -42,10 +43,26 @@ def row(services: Services, document: CampaignDocument) -> JsonObject:
         "launched": iso_or_none(document.launched),
         "finished": iso_or_none(document.finished),
         "send_at": spec.get("send_at"),
+        "retry": _retry(document),
         "recipients": document.recipients,
         "actions": _actions(services, document),
         "rate": round(services.figures.rate(document.id), 1),
         "figures": figures(services, document.id),
+    }
+
+
+def _retry(document: CampaignDocument) -> JsonObject | None:
+    """Of what a campaign is a retry, where that chain of retries began, and who is on its list."""
+    retry = document.retry
+    if retry is None:
+        return None
+    return {
+        "of": retry.of,
+        "first": retry.first,
+        "states": retry.states,
+        "reasons": retry.reasons,
+        "list": retry_list(retry.of, document.id),
+        "recipients": retry.recipients,
     }
 
 
@@ -81,6 +98,11 @@ def as_json(services: Services, document: CampaignDocument) -> JsonObject:
         "spec": shown(document.spec),
         "missing": _missing(services, document),
         "lanes": document.lanes,
+        "retries": [
+            {"id": retry.id, "name": retry.spec.get("name", ""), "status": retry.status}
+            for retry in services.campaigns.retries(document.id)
+            if caller().sees(retry.account)
+        ],
         "resolved": [
             {
                 "as": resolution.verdict,

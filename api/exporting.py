@@ -1,12 +1,15 @@
-"""The export as a file: one row per recipient, streamed as CSV or Parquet while ClickHouse is being read."""
+"""The export as a file: one row per recipient, streamed as CSV, NDJSON or Parquet while ClickHouse is being read."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 from collections.abc import Callable, Iterator
-from typing import Any
+from decimal import Decimal
+from itertools import chain
+from typing import Any, Final, Literal
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -21,8 +24,10 @@ from api.web.caller import caller
 from api.web.errors import ApiError
 from api.web.numbers import masked
 from schemas.campaign import CampaignDocument
+from schemas.selection import EVERYBODY, Selection
 from schemas.succession import SHOWN
 
+Format = Literal["csv", "ndjson", "parquet"]
 _AT = pa.timestamp("ms", "UTC")
 _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("ordinal", pa.uint32()),
@@ -36,44 +41,51 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 ]
 SCHEMA = pa.schema(_COLUMNS)
 """`price` in millionths of a credit per segment; `…_at` when the state was first reached."""
-WRITTEN = SCHEMA.set(SCHEMA.get_field_index("number"), pa.field("number", pa.string()))
-"""What the file has: numbers with `+`, as every import takes them for the same people again."""
+_CREDITS: Final = pa.decimal128(20, 6)
+_MICRO: Final = pa.scalar(Decimal("0.000001"), pa.decimal128(7, 6))
+_NUMBER, _PRICE = SCHEMA.get_field_index("number"), SCHEMA.get_field_index("price")
+WRITTEN = SCHEMA.set(_NUMBER, pa.field("number", pa.string())).set(_PRICE, pa.field("price", _CREDITS))
+"""What the file has: numbers with `+`, as every import takes them for the same people again; prices in credits."""
 
 Write = Callable[[pa.Table], pa.Table]
-_MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+Pages = Callable[[pa.Table | None, Iterator[pa.Table], Write], Iterator[bytes]]
 
 
-async def stream(services: Services, document: CampaignDocument, kind: str, states: list[str]) -> StreamingResponse:
-    """The whole export of a campaign, limited to recipients that are in one of `states` now ([] = all).
+async def stream(
+    services: Services, document: CampaignDocument, kind: Format, selection: Selection
+) -> StreamingResponse:
+    """The whole export of a campaign, limited to recipients whom the selection means now.
 
     Raises:
-        ApiError: 422 there is no such state, 409 nothing to export yet.
+        ApiError: 409 nothing to export yet.
         StoreError: ClickHouse does not answer, before the first byte.
     """
-    wrong = [state for state in states if state not in SHOWN]
-    if wrong:
-        raise ApiError(422, f"state: unknown state {wrong[0]!r}; use one of {', '.join(SHOWN)}")
     if not document.recipients:
         raise ApiError(409, f"campaign {document.id} has no audience yet: it is {document.status}; launch it first")
-    batches = tables(services.figures.store, document.id, states)
+    batches = tables(services.figures.store, document.id, selection)
     # The first page decides the HTTP status: a later failure can only end the connection.
     first = await asyncio.to_thread(next, batches, None)
     write = as_written if caller().may("numbers") else as_masked
-    pages = _csv(first, batches, write) if kind == "csv" else _parquet(first, batches, write)
-    name = f"{document.id}{'-' + '-'.join(states) if states else ''}.{kind}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(pages, media_type=_MEDIA[kind], headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{_file_name(document.id, kind, selection)}"'}
+    return StreamingResponse(PAGES[kind](first, batches, write), media_type=MEDIA[kind], headers=headers)
 
 
-def tables(store: Store, campaign: str, states: list[str]) -> Iterator[pa.Table]:
+def _file_name(campaign: str, kind: Format, selection: Selection) -> str:
+    return f"{'-'.join((campaign, *selection.states))}.{kind}"
+
+
+def tables(store: Store, campaign: str, selection: Selection = EVERYBODY) -> Iterator[pa.Table]:
     """Tables of `SCHEMA` in order of ordinals.
 
     Raises:
         StoreError: ClickHouse does not answer or refuses.
     """
-    for batch in export(store, campaign, state=states[0] if len(states) == 1 else ""):
-        table = pa.Table.from_batches([batch]).select(SCHEMA.names).cast(SCHEMA)
-        yield table.filter(pc.is_in(table["state"], pa.array(states))) if len(states) > 1 else table
+    for batch in export(store, campaign, selection=selection):
+        yield pa.Table.from_batches([batch]).select(SCHEMA.names).cast(SCHEMA)
+
+
+LINES: Final = 20_000
+"""Rows of NDJSON made at once: each is a Python object until it is written."""
 
 
 def _csv(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> Iterator[bytes]:
@@ -82,18 +94,43 @@ def _csv(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> Iter
         yield _written(write(table), header=False)
 
 
+def _ndjson(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> Iterator[bytes]:
+    for table in chain([first], rest) if first is not None else ():
+        for batch in write(table).to_batches(LINES):
+            yield _json_lines(batch)
+
+
+def _json_lines(batch: pa.RecordBatch) -> bytes:
+    columns = [_plain(column).to_pylist() for column in batch.columns]
+    names = batch.schema.names
+    option = orjson.OPT_APPEND_NEWLINE
+    return b"".join(
+        orjson.dumps(dict(zip(names, row, strict=True)), option=option) for row in zip(*columns, strict=True)
+    )
+
+
+def _plain(column: Any) -> Any:
+    """A column as JSON has it: times in ISO 8601, decimals as texts, since numbers of JSON are read as floats."""
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
+    return column.cast(pa.string()) if pa.types.is_decimal(column.type) else column
+
+
 def as_written(table: pa.Table) -> pa.Table:
     """A table of `SCHEMA` as it is written."""
     # The stubs know no mixture of texts and columns.
     numbers = pc.binary_join_element_wise("+", table["number"].cast(pa.string()), "")  # type: ignore[call-overload]
-    return table.set_column(table.schema.get_field_index("number"), WRITTEN.field("number"), numbers)
+    price = pc.multiply(table["price"].cast(pa.decimal128(20, 0)), _MICRO).cast(_CREDITS)
+    return table.set_column(_NUMBER, WRITTEN.field("number"), numbers).set_column(
+        _PRICE, WRITTEN.field("price"), price
+    )
 
 
 def as_masked(table: pa.Table) -> pa.Table:
     """The same for whoever may not see numbers."""
     table = as_written(table)
     numbers = pa.array([masked(number) for number in table["number"].to_pylist() if number], pa.string())
-    return table.set_column(table.schema.get_field_index("number"), WRITTEN.field("number"), numbers)
+    return table.set_column(_NUMBER, WRITTEN.field("number"), numbers)
 
 
 def _written(table: pa.Table, *, header: bool) -> bytes:
@@ -131,3 +168,12 @@ def _parquet(first: pa.Table | None, rest: Iterator[pa.Table], write: Write) -> 
             writer.write_table(write(table))
             yield sink.taken()
     yield sink.taken()
+
+
+PAGES: Final[dict[Format, Pages]] = {"csv": _csv, "ndjson": _ndjson, "parquet": _parquet}
+"""How each format is written: the first table (None: there is nobody), those that follow, how numbers are shown."""
+MEDIA: Final[dict[Format, str]] = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}

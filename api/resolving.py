@@ -18,6 +18,7 @@ from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.resolving import not_resolvable
 from schemas.campaign import CampaignDocument, Resolution, Verdict
+from schemas.selection import Selection
 
 LIMIT = 50_000
 """Recipients that one command resolves; it travels through Kafka as one record."""
@@ -73,7 +74,7 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
 
 
 def _unknown(store: Store, campaign: str, message: int, wanted: list[int] | None) -> Iterator[pa.Table]:
-    for batch in export(store, campaign, message=message, state="unknown"):
+    for batch in export(store, campaign, message, Selection(states=("unknown",))):
         table = pa.Table.from_batches([batch])
         if not table.num_rows:
             continue

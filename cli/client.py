@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import ssl
 import urllib.error
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 
@@ -31,8 +30,16 @@ TIMEOUT = 30.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
+_PART: Final = 1 << 20
+"""Bytes of a download that are in memory at once."""
+
+
 class NotFound(UserError):
     """The API says that there is no such thing."""
+
+
+class Unfinished(UserError):
+    """A download ended before its end; the text says how, and whoever catches it what that means."""
 
 
 class Client:
@@ -94,17 +101,34 @@ class Client:
         """
         partial = to.with_name(to.name + ".part")
         try:
-            with self._open("GET", _with_query(path, query)) as answer, partial.open("wb") as out:
-                shutil.copyfileobj(answer, out, 1 << 20)
+            with partial.open("wb") as out:
+                self.pass_on(path, out, **query)
             partial.replace(to)
+        except Unfinished as error:
+            raise UserError(f"{error}; {to} was not written. Repeat the command") from error
         except OSError as error:
             raise UserError(
                 f"cannot write {to}: {error.strerror or error}; choose another file with --out"
             ) from error
-        except http.client.HTTPException as error:
-            raise UserError(f"the export broke off ({error!r}); {to} was not written. Repeat the command") from error
         finally:
             partial.unlink(missing_ok=True)
+
+    def pass_on(self, path: str, out: BinaryIO, **query: Any) -> None:
+        """Stream an answer into `out`, a part at a time.
+
+        Raises:
+            Unfinished: the connection ended early; what `out` has is not the whole.
+            UserError: as `get`. OSError: `out` cannot be written.
+        """
+        with self._open("GET", _with_query(path, query)) as answer:
+            while part := self._part(answer):
+                out.write(part)
+
+    def _part(self, answer: http.client.HTTPResponse) -> bytes:
+        try:
+            return answer.read(_PART)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unfinished(f"the export broke off ({_why(error)})") from error
 
     def download_csv(self, path: str, to: Path, **query: Any) -> int:
         """Download a CSV file (see `download`); returns its number of lines without the header."""

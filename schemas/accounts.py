@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.campaign import Line
+from schemas.campaign import Line, SiteNameRule
 from schemas.domains import MOST_DOMAINS, Domain, DomainsDocument, DomainUse, HostName
 from schemas.ids import NAME_PATTERN, Country, Name, Zone, known_country
 from schemas.sender_numbers import SenderKind, check_kind, country_of, kind_of
@@ -101,6 +101,15 @@ class Replies(_Strict):
         return f"{site_name}: {text}" if text and site_name and not text.startswith(site_name) else text
 
 
+class Characters(_Strict):
+    """What becomes of characters that force UCS-2, with 70 characters a segment instead of 160."""
+
+    replace: bool = True
+    """Whether quotation marks, dashes, spaces and the like that GSM-7 lacks are replaced by those that it has, where
+    that brings the text into GSM-7. Links and letters stay as they are. A campaign may say otherwise
+    (`replace_characters`)."""
+
+
 class Caps(_Strict):
     """How many messages of an account a recipient gets at most; transactional ones and replies do not count."""
 
@@ -162,6 +171,10 @@ class AccountSpec(_Strict):
     fails."""
     site_name: Annotated[Line, Field(max_length=100)] = ""
     """The name that goes in front of each message. "": none."""
+    site_name_rule: SiteNameRule = "add"
+    """What becomes of a campaign's text without the site name. add: it goes in front of a text that does not begin
+    with it; check: the review warns of a text that has it nowhere; off: nothing."""
+    characters: Characters = Characters()
     store_zone: Zone = "America/New_York"
     """The account's own time zone."""
     segments_per_second: Rate = 1_000_000.0
@@ -209,6 +222,14 @@ class AccountSpec(_Strict):
     low_balance: Credits | None = None
     """Credits below which its balance is low; without: no alert."""
     alerts: Alerts = Alerts()
+
+    @model_validator(mode="after")
+    def _has_a_name_to_check(self) -> AccountSpec:
+        if self.site_name_rule == "check" and not self.site_name.strip():
+            raise ValueError(
+                'site_name_rule = "check" needs a site_name to look for: set it, or site_name_rule = "off"'
+            )
+        return self
 
 
 def _written_as_digits(value: object) -> object:

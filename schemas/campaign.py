@@ -147,6 +147,8 @@ class DraftSpec(_Strict):
     """Share of a lane among campaigns of the same priority."""
     opt_out_language: Annotated[Line, Field(max_length=200)] = ""
     """Text appended to each message, for instance "Reply STOP to opt out"."""
+    replace_characters: bool | None = None
+    """Whether characters that force UCS-2 are replaced; without, as the account says (`characters.replace`)."""
 
     @model_validator(mode="after")
     def _local_time_has_no_offset(self) -> Self:
@@ -277,6 +279,22 @@ class Suspended(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Whether it has gone on since."""
 
 
+SiteNameRule = Literal["add", "check", "off"]
+"""add: the account's site name goes in front of each text that does not begin with it; check: the review warns of a
+text that does not have it; off: neither."""
+
+
+class Wording(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account makes of its campaigns' texts. That at the launch is the campaign's for life, so that each text
+    is sent as it was reviewed and counted."""
+
+    site_name: str
+    """"" where it has none."""
+    site_name_rule: SiteNameRule = "add"
+    replaces_characters: bool = True
+    """Whether characters that force UCS-2 are replaced, unless the campaign says otherwise."""
+
+
 class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A sender of a campaign as of its launch: what follows from it is the campaign's for life, so that a recipient
     keeps sender and lane whatever changes."""
@@ -287,6 +305,19 @@ class LaunchedSender(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     lanes: list[Count]
     rate: Annotated[float, msgspec.Meta(gt=0)]
     """Segments per second."""
+
+
+class Retry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a campaign tries again: recipients of `of` by their state and reason (`schemas.selection`)."""
+
+    of: Campaign
+    first: Campaign
+    """Where the chain of retries begins: `of`, or what that is a retry of."""
+    states: list[str]
+    reasons: list[str]
+    left_out: list[str]
+    recipients: Count | None = None
+    """On its list (`schemas.ids.retry_list`); None until that is made."""
 
 
 class CampaignDocument(Record, tag="campaign", kw_only=True):
@@ -325,6 +356,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """All lanes of its senders."""
     senders: list[LaunchedSender] = msgspec.field(default_factory=list)
     """In the order of the spec; [] until the launch."""
+    wording: Wording | None = None
+    """As of its launch; None until then."""
     resume_to: Status | None = None
     """Status that a resume returns to; set while paused or suspended."""
     holds: list[Hold] = msgspec.field(default_factory=list)
@@ -333,6 +366,8 @@ class CampaignDocument(Record, tag="campaign", kw_only=True):
     """None: never."""
     resolved: list[Resolved] = msgspec.field(default_factory=list)
     """Operators' decisions about unknown messages, newest last."""
+    retry: Retry | None = None
+    """None: it is no retry."""
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     """Of the last 8 commands, newest last."""
 
@@ -375,6 +410,8 @@ class Command(Record, tag="command", kw_only=True):
     is."""
     resolutions: list[Resolution] = msgspec.field(default_factory=list)
     """Of `resolve`: who, message by message."""
+    retry: Retry | None = None
+    """Of `create`: what the campaign tries again."""
 
 
 class Frozen(Record, tag="frozen", kw_only=True):
@@ -398,6 +435,14 @@ class Funding(Record, tag="funding", kw_only=True):
     state: ChargeState
     missing: Credit = 0
     """What its account is short of, in millionths of a credit; 0 of a refusal: its trial limit is reached."""
+    at: Millis
+
+
+class RetryListed(Record, tag="retry-listed", kw_only=True):
+    """Topic `commands`: the list of those whom the retry `campaign` goes to is made."""
+
+    campaign: Campaign
+    recipients: Count
     at: Millis
 
 
@@ -433,7 +478,7 @@ class Suspension(Record, tag="suspension", kw_only=True):
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
-CommandsRecord = Command | Frozen | Funding | Note | Progress | Suspension
+CommandsRecord = Command | Frozen | Funding | RetryListed | Note | Progress | Suspension
 """What topic `commands` carries."""
 
 COMMANDS: Codec[CommandsRecord] = Codec(CommandsRecord)

@@ -33,6 +33,24 @@ class FanoutRange(Record, tag="range", kw_only=True):
             raise ValueError(f"empty range [{self.first}, {self.last})")
 
 
+class MakeRetryList(Record, tag="make-retry-list", kw_only=True):
+    """Topic `fanout`, keyed by campaign: make the list of those recipients of `of` whom `campaign` tries again, by
+    their state and reason (`schemas.selection`)."""
+
+    campaign: Campaign
+    of: Campaign
+    states: list[str]
+    reasons: list[str]
+    left_out: list[str]
+
+
+class DropRetryList(Record, tag="drop-retry-list", kw_only=True):
+    """Topic `fanout`, keyed by campaign: the draft `campaign`, a retry of `of`, is deleted, and its list with it."""
+
+    campaign: Campaign
+    of: Campaign
+
+
 class RecipientChunk(Record, tag="recipients", kw_only=True):
     """Topic `recipients`, partition by bucket range: recipients with ordinals first, first+1, ….
 
@@ -99,7 +117,10 @@ class Move(Record, tag="move", kw_only=True):
             raise ValueError(f"a move has 1 to {CHUNK_LIMIT} recipients, this one {len(self.numbers)}")
 
 
-FANOUT: Codec[Freeze | FanoutRange] = Codec(Freeze | FanoutRange)
+FanoutRecord = Freeze | FanoutRange | MakeRetryList | DropRetryList
+"""What topic `fanout` carries."""
+
+FANOUT: Codec[FanoutRecord] = Codec(FanoutRecord)
 RECIPIENTS: Codec[RecipientChunk | Release | Move] = Codec(RecipientChunk | Release | Move)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Final
@@ -11,6 +12,20 @@ from pydantic import AfterValidator, Field
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A short identifier: lower-case letters, digits, `-` and `_`."""
+
+
+_RETRY_LIST: Final = re.compile(r"retry-([0-9a-z]{8})-[0-9a-z]{8}")
+
+
+def retry_list(original: str, campaign: str) -> str:
+    """The list of those recipients of `original` whom `campaign` tries again."""
+    return f"retry-{original}-{campaign}"
+
+
+def retried_campaign(name: str) -> str:
+    """Of whose recipients a list is, where it is that of a retry; "" where it is another one."""
+    match = _RETRY_LIST.fullmatch(name)
+    return match[1] if match else ""
 
 
 @cache

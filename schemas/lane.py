@@ -81,6 +81,8 @@ class LaneMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     text: str
     links: list[str]
     """Names of the links in order of their index in click tokens."""
+    replaces_characters: bool = False
+    """Whether characters that force UCS-2 are replaced (`pipeline.content.characters`)."""
     to_opted_out: bool = False
     """Whether it goes to opted-out numbers: only the confirmation of a STOP does."""
 

@@ -36,7 +36,6 @@ class Tariff(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     """What the cost of a campaign's messages follows from, as of when its audience was frozen: it is the campaign's
     for life, so that it costs no more than what was reserved for it."""
 
-    site_name: str
     max_segments: Count
     prices: list[TariffPrice]
     """Those that recipients of the audience can have."""

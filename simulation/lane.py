@@ -215,7 +215,7 @@ class SimulatedLane:
             for key in dict.fromkeys(keys[index] for index in taken):
                 of_key = [index for index in taken if keys[index] == key]
                 self._world.accepted(key, [ordinals[i] for i in of_key], [numbers[i] for i in of_key])
-            self._carry_out(self._driver.on_answer(slice_.intent, answers, sent, self._now))
+            self._carry_out(self._driver.on_answer(slice_.intent, answers, sent, 0.0, self._now))
 
         self._clock.after(aggregator.latency(), answered)
 

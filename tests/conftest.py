@@ -26,7 +26,7 @@ from tests.stack import Server, made_anew, running_clickhouse, running_kafka
 # Tests assert behavior, not time: on a busy machine the library's 200 ms an example are over.
 settings.register_profile("longwave", deadline=None)
 settings.load_profile("longwave")
-# What the page is to show may take longer than the library's 5 s while three stacks share two cores.
+# What the page is to show may take longer than the library's 5 s while several stacks share two cores.
 expect.set_options(timeout=20_000)
 
 

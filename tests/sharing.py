@@ -37,6 +37,7 @@ _FILES = {
         "cli/test_bad_input",
         "cli/test_campaign",
         "cli/test_drafts",
+        "cli/test_money_and_domains",
         "deploy/test_dashboards",
     ),
     OWN_KAFKA: (

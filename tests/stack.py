@@ -44,21 +44,23 @@ _given: set[int] = set()
 
 
 def free_ports(count: int, *, adjacent: bool = False) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on and that this run has not given out before.
+    """Ports of 127.0.0.1 that nobody listens on and that this run has not given out before, unless it has all.
 
     Taken below the ephemeral range, so that an outgoing connection cannot grab one in the meantime.
     """
     # The other half of this worker's range is for the private stacks of loadtest.bench.stack.
     low = port_range()[1]
-    ports: list[int] = []
-    for port in range(low, low + 1500):
-        if port in _given or not _is_free(port):
-            ports = [] if adjacent else ports
-            continue
-        ports.append(port)
-        if len(ports) == count:
-            _given.update(ports)
-            return ports
+    for _ in range(2):
+        ports: list[int] = []
+        for port in range(low, low + 1500):
+            if port in _given or not _is_free(port):
+                ports = [] if adjacent else ports
+                continue
+            ports.append(port)
+            if len(ports) == count:
+                _given.update(ports)
+                return ports
+        _given.clear()
     raise RuntimeError("no free ports left")
 
 

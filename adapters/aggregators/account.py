@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from adapters.ports import OUTCOMES, Capabilities, Submission, SubmitOutcome, count_outcomes
+from adapters.ports import OUTCOMES, Capabilities, Submission, SubmitOutcome, Trip, count_outcomes
 from schemas.metrics import (
     AGGREGATOR_CONNECTIONS,
     AGGREGATOR_CONNECTIONS_USED,
@@ -39,22 +38,15 @@ class Account(ABC):
         """Whether every connection is held."""
         return self._connections.locked()
 
-    async def submit(
-        self,
-        batch: list[Submission],
-        written: Callable[[], None] = lambda: None,
-        may_go: Callable[[], bool] = lambda: True,
-    ) -> list[SubmitOutcome]:
+    async def submit(self, batch: list[Submission], trip: Trip | None = None) -> list[SubmitOutcome]:
         """Hand over a batch, measured and counted (see `ports.AggregatorPort.submit`)."""
         started = time.perf_counter()
-        outcomes = await self._submit(batch, written, may_go)
+        outcomes = await self._submit(batch, trip or Trip())
         AGGREGATOR_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         for outcome, count in count_outcomes(outcomes).items():
             AGGREGATOR_OUTCOMES.labels(self._name, outcome).inc(count)
         return outcomes
 
     @abstractmethod
-    async def _submit(
-        self, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
-    ) -> list[SubmitOutcome]:
+    async def _submit(self, batch: list[Submission], trip: Trip) -> list[SubmitOutcome]:
         """`ports.AggregatorPort.submit` in the protocol of the kind."""

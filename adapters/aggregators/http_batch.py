@@ -20,6 +20,10 @@ and does not send it again.
 docs/connecting/answers.md has the whole table of answers and outcomes. `adapters.aggregators.statuses` decides by the
 HTTP status, `batch_answer` by the entry of each message, and `request` what may have happened without an answer.
 
+An answer may say how long ago the batch arrived, `Server-Timing: taken;dur=18.2` (milliseconds, W3C Server Timing).
+A rate limit counts a batch from its arrival, which is otherwise known to lie between the request and its answer only:
+without it, an aggregator that answers after 100 ms is used to 91 % of its limit.
+
 If the aggregator has a `query_url`, it can be asked what became of messages whose request got no answer:
 
     POST QUERY_URL
@@ -39,7 +43,6 @@ that mean that it takes nothing from us.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -50,9 +53,10 @@ from adapters.aggregators import signing
 from adapters.aggregators.account import Account
 from adapters.aggregators.batch_answer import batch_outcomes, query_outcomes
 from adapters.aggregators.request import Body, open_session, post, read_answer, why_unanswered
+from adapters.aggregators.server_timing import seconds_taken
 from adapters.aggregators.settings import HttpBatchSettings
 from adapters.aggregators.statuses import ANSWERS, all_same, reason_of, why_unavailable
-from adapters.ports import Submission, SubmitOutcome
+from adapters.ports import Submission, SubmitOutcome, Trip
 from schemas.reasons import Reason
 
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -71,12 +75,10 @@ class HttpBatch(Account):
         self._secret = settings.secret.get_secret_value().encode()
         self._session = open_session(settings.timeout, settings.connections)
 
-    async def _submit(
-        self, batch: list[Submission], written: Callable[[], None], may_go: Callable[[], bool]
-    ) -> list[SubmitOutcome]:
+    async def _submit(self, batch: list[Submission], trip: Trip) -> list[SubmitOutcome]:
         """One request; one outcome each, in order (see `ports.AggregatorPort.submit`)."""
         until = time.perf_counter() + self._timeout
-        return await self._post(Body(_encode(batch), written, until, may_go), batch)
+        return await self._post(Body(_encode(batch), trip, until), batch, trip)
 
     @property
     def settled_after(self) -> float:
@@ -108,11 +110,15 @@ class HttpBatch(Account):
     async def close(self) -> None:
         await self._session.close()
 
-    async def _post(self, body: Body, batch: list[Submission]) -> list[SubmitOutcome]:
+    async def _post(self, body: Body, batch: list[Submission], trip: Trip) -> list[SubmitOutcome]:
         try:
             async with self._request(self._url, body) as answer:
                 retry_after = answer.headers.get("Retry-After", "")
-                return batch_outcomes(answer.status, retry_after, await read_answer(answer), batch)
+                taken = seconds_taken(answer.headers.getall("Server-Timing", ()))
+                arrived = time.monotonic() - taken
+                outcomes = batch_outcomes(answer.status, retry_after, await read_answer(answer), batch)
+                trip.took = time.monotonic() - arrived if taken else 0.0
+                return outcomes
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a URL or header that aiohttp refuses, a body that does not decompress.
             return all_same(batch, "unknown" if body.handed_over else "retry", why_unanswered(error, body))

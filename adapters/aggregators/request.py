@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload
 
 from adapters.aggregators.statuses import NOT_PROCESSED
+from adapters.ports import Trip
 from schemas.reasons import Reason
 
 IDLE_SECONDS: Final = 3.0
@@ -40,30 +41,23 @@ class Body(BytesPayload):
     too_late = False
     """Whether it got its connection only after the time in which it may be written."""
 
-    def __init__(
-        self,
-        content: bytes,
-        written: Callable[[], None] = lambda: None,
-        until: float = math.inf,
-        may_go: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def __init__(self, content: bytes, trip: Trip | None = None, until: float = math.inf) -> None:
         """`until`: on the clock of `time.perf_counter`; later the body is not written anymore."""
         super().__init__(content)
-        self._written = written
+        self._trip = trip or Trip()
         self._until = until
-        self._may_go = may_go
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp's writer raises before it writes if the transport is closing, and otherwise writes headers and
         # body at once, in one turn of the event loop (nothing may trace what is sent: it would be waited for in
         # between): the check here and that write see the same state.
-        if time.perf_counter() > self._until or not self._may_go():
+        if time.perf_counter() > self._until or not self._trip.may_go():
             self.too_late = True  # aiohttp puts an error of its own in the place of this one
             raise aiohttp.ClientConnectionError("too late to be written")
         transport = writer.transport
         self.handed_over = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
-        self._written()
+        self._trip.was_written()
 
 
 async def _queue_entered(

@@ -8,6 +8,8 @@ and before the answer, the server may have it: the next attempt has the same Mes
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Final
@@ -47,6 +49,16 @@ class Mail:
             return again(f"the mail server {self._settings.host}: {error}")
         return SENT
 
+    async def check(self) -> str:
+        """Connect to the server and sign in as for an e-mail; "" if it takes that, else why not."""
+        try:
+            async with asyncio.timeout(self._settings.timeout), self._connected():
+                return ""
+        except TimeoutError:
+            return "it did not answer in time"
+        except (aiosmtplib.SMTPException, CaError, OSError, ValueError) as error:
+            return str(error)
+
     def _message(self, to: str, subject: str, text: str, message_id: str) -> EmailMessage:
         message = EmailMessage()
         message["From"] = f"Longwave <{self._settings.from_address}>"
@@ -59,6 +71,11 @@ class Mail:
         return message
 
     async def _send(self, to: str, message: EmailMessage) -> None:
+        async with self._connected() as client:
+            await client.send_message(message, sender=self._settings.from_address, recipients=[to])
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
         settings = self._settings
         client = aiosmtplib.SMTP(
             hostname=settings.host,
@@ -72,7 +89,7 @@ class Mail:
             await client.connect()
             if settings.user:
                 await client.login(settings.user, settings.password.get_secret_value())
-            await client.send_message(message, sender=settings.from_address, recipients=[to])
+            yield client
         finally:
             # No QUIT: the server has answered for the text, and a slow good-bye would look like a failure.
             client.close()

@@ -12,10 +12,10 @@ import pyarrow as pa
 from adapters.clickhouse.connection import Store
 from adapters.errors import StoreRefused
 from schemas.audience import VALUE_LIMIT, AudiencePage, TypedNumbers
-from schemas.ids import BUCKETS, bucket_sql
+from schemas.ids import BUCKETS, bucket_sql, retried_campaign
 
 # One statement, so one snapshot of every table. The numbering is by window, whose order SQL guarantees however many
-# threads read. A typed number that is a contact too stands twice in the sorted rows; the first, the contact's, stays.
+# threads read.
 _FREEZE: Final = """
 INSERT INTO audience (campaign, revision, attempt, ordinal, number, country, region, zone, fields)
 SELECT {campaign:String}, {revision:UInt32}, {attempt:UInt64}, row_number() OVER (ORDER BY bucket, number) - 1,
@@ -23,30 +23,34 @@ SELECT {campaign:String}, {revision:UInt32}, {attempt:UInt64}, row_number() OVER
 FROM (%s)
 SETTINGS max_insert_threads = 1
 """
-_CONTACTS: Final = """
-SELECT bucket, number, country, region, zone, {values} AS fields, 0 AS typed FROM contacts FINAL
-WHERE {within} AND number IN (SELECT number FROM list_members WHERE list IN {{lists:Array(String)}} AND {within})
-"""
-_WITH_TYPED: Final = f"""
+# Who is in several sources stands several times in the sorted rows. The first one stays: who is tried again, as they
+# were, then the contact, then the typed number.
+_DISTINCT: Final = """
 SELECT bucket, number, country, region, zone, fields
 FROM
 (
     SELECT *, lagInFrame(number)
-        OVER (ORDER BY bucket, number, typed ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS twin
-    FROM
-    (
-        SELECT bucket, number, country, region, zone, {{values}} AS fields, 0 AS typed FROM contacts FINAL
-        WHERE {{within}} AND number IN
-        (
-            SELECT number FROM list_members WHERE list IN {{{{lists:Array(String)}}}} AND {{within}}
-            UNION ALL SELECT number FROM typed
-        )
-        UNION ALL
-        SELECT DISTINCT {bucket_sql("number")} AS bucket, number, country, region, '', {{blank}}, 1 FROM typed
-        WHERE {{within}}
-    )
+        OVER (ORDER BY bucket, number, source ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS twin
+    FROM ({sources})
 )
 WHERE number != twin
+"""
+_RETRIED: Final = """
+SELECT bucket, number, country, region, zone, {values} AS fields, 0 AS source FROM retry_recipients
+WHERE {within} AND (list, attempt) IN
+(
+    SELECT list, argMin(attempt, (made, attempt)) FROM retry_lists
+    WHERE list IN {{lists:Array(String)}} GROUP BY list
+)
+"""
+_CONTACTS: Final = """
+SELECT bucket, number, country, region, zone, {values} AS fields, 1 AS source FROM contacts FINAL
+WHERE {within} AND number IN ({members})
+"""
+_MEMBERS: Final = "SELECT number FROM list_members WHERE list IN {{lists:Array(String)}} AND {within}"
+_TYPED: Final = f"""
+SELECT DISTINCT {bucket_sql("number")} AS bucket, number, country, region, '', {{blank}}, 2 FROM typed
+WHERE {{within}}
 """
 
 _COMMITTED: Final = """
@@ -131,7 +135,7 @@ class AudienceStore:
         key = {"campaign": campaign, "revision": revision, "attempt": attempt}
         named = {f"field_{place}": name for place, name in enumerate(fields)}
         self._store.command(
-            _statement(fields, bool(len(numbers))),
+            _FREEZE % members(fields, lists, bool(len(numbers))),
             {**key, "lists": list(lists), **named},
             numbers if len(numbers) else None,
         )
@@ -164,27 +168,34 @@ def preview(
     """
     within = "bucket >= {first_bucket:UInt16} AND bucket < {last_bucket:UInt16}"
     named = "".join(f", fields[{place}] AS field_{place}" for place in range(1, len(fields) + 1))
-    rows = f"SELECT number, zone, country, region{named} FROM ({_members(fields, bool(len(numbers)), within)})"
+    rows = f"SELECT number, zone, country, region{named} FROM ({members(fields, lists, bool(len(numbers)), within)})"
     parameters = {"lists": list(lists), "first_bucket": buckets[0], "last_bucket": buckets[1]}
     parameters |= {f"field_{place}": name for place, name in enumerate(fields)}
     table = store.table(f"{rows} ORDER BY bucket, number", parameters, numbers if len(numbers) else None)
     return _page(0, table.combine_chunks(), fields)
 
 
-def _statement(fields: Sequence[str], typed: bool) -> str:
-    return _FREEZE % _members(fields, typed, "true")
-
-
-def _members(fields: Sequence[str], typed: bool, within: str) -> str:
-    """The query of an audience; `within` is a condition on `bucket`."""
+def members(fields: Sequence[str], lists: Sequence[str], typed: bool, within: str = "true") -> str:
+    """The query of an audience, with the parameters `lists` and `field_0` …: bucket, number, country, region, zone
+    and `fields`, each number once. `within` is a condition on `bucket`."""
     values = ", ".join(
         f"substringUTF8(attributes[{{field_{place}:String}}], 1, {VALUE_LIMIT})" for place in range(len(fields))
     )
     columns = f"[{values}]" if fields else "emptyArrayString()"
-    if not typed:
-        return _CONTACTS.format(values=columns, within=within)
-    blank = f"arrayResize(emptyArrayString(), {len(fields)})"
-    return _WITH_TYPED.format(values=columns, blank=blank, within=within)
+    retried = [name for name in lists if retried_campaign(name)]
+    sources = []
+    if retried:
+        sources.append(_RETRIED.format(values=columns, within=within))
+    if len(retried) < len(lists) or typed:
+        on_lists = _MEMBERS.format(within=within)
+        known = f"{on_lists} UNION ALL SELECT number FROM typed" if typed else on_lists
+        sources.append(_CONTACTS.format(values=columns, within=within, members=known))
+    if typed:
+        blank = f"arrayResize(emptyArrayString(), {len(fields)})"
+        sources.append(_TYPED.format(blank=blank, within=within))
+    if len(sources) == 1 and len(retried) <= 1:
+        return sources[0]
+    return _DISTINCT.format(sources=" UNION ALL ".join(sources))
 
 
 def _page(first: int, table: Any, fields: Sequence[str]) -> AudiencePage:

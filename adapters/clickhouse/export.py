@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from adapters.clickhouse.connection import Store
-from adapters.errors import StoreRefused
+from schemas.selection import EVERYBODY, Selection
 from schemas.succession import BY_LANE, EVENTS, FINAL, RECEIPTS, SHOWN, SHOWN_AS, rank_sql, shown_sql
 
 WINDOW: Final = 200_000
@@ -33,13 +33,20 @@ def _first(state: str) -> str:
 _COLUMNS: Final = ", ".join(map(_first, _TIMES))
 _CURRENT: Final = _counted("minIf((-rank, shown, reason = '', reason)", f"shown NOT IN {EVENTS}")
 
+_NAMES: Final = "[reason, splitByChar(':', reason)[1]]"
+"""The names that a reason goes by (`schemas.selection`)."""
+_SELECTED: Final = f"""
+(empty({{states:Array(String)}}) OR has({{states:Array(String)}}, state))
+AND (empty({{reasons:Array(String)}}) OR hasAny({_NAMES}, {{reasons:Array(String)}}))
+AND NOT hasAny({_NAMES}, {{left_out:Array(String)}})
+"""
 _AUDIENCE: Final = """
 SELECT revision, argMin((attempt, recipients), (frozen, attempt)) FROM audiences
 WHERE campaign = {campaign:String} GROUP BY revision ORDER BY revision DESC LIMIT 1
 """
 
 # Rows of the log hold up to a few thousand ordinals; those that touch the window are unfolded and cut to it.
-_PAGE: Final = f"""
+PAGE: Final = f"""
 SELECT a.number AS number, a.ordinal AS ordinal,
     if(s.current.2 = '', 'pending', s.current.2) AS state,
     s.current.4 AS reason, s.billed.1 AS segments, s.billed.2 AS price, s.aggregator_id AS aggregator_id,
@@ -72,29 +79,39 @@ LEFT JOIN
     )
     GROUP BY ordinal
 ) AS s ON a.ordinal = s.ordinal
-WHERE {{state:String}} = '' OR state = {{state:String}}
-ORDER BY ordinal
+WHERE {_SELECTED}
 """
+"""Recipients of a window whom a selection means, in no order; `windows` has its parameters."""
 
 
-def export(store: Store, campaign: str, message: int = 0, state: str = "") -> Iterator[pa.RecordBatch]:
+def export(
+    store: Store, campaign: str, message: int = 0, selection: Selection = EVERYBODY
+) -> Iterator[pa.RecordBatch]:
     """Record batches in order of ordinals: number, ordinal, state, reason, segments, price (millionths of a credit
     per segment), aggregator_id, and per state (and `clicked`) when it was first reached, null for never.
 
-    `state` limits it to recipients that are in that state now. Batches may be empty; there is none where the
-    audience is not frozen or has nobody.
+    `selection`: only recipients of whom it holds now. Batches may be empty; there is none where the audience is not
+    frozen or has nobody.
 
     Raises:
-        StoreUnavailable, StoreRefused: also for a state that does not exist.
+        StoreUnavailable, StoreRefused.
     """
-    if state and state not in SHOWN:
-        raise StoreRefused(f"no state {state!r}: one of {', '.join(SHOWN)}")
+    for window in windows(store, campaign, message, selection):
+        table = store.table(f"{PAGE} ORDER BY ordinal", window)
+        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+
+
+def windows(store: Store, campaign: str, message: int, selection: Selection) -> Iterator[dict[str, Any]]:
+    """The parameters of `PAGE` for one window of ordinals after the other; none where the audience is not frozen.
+
+    Raises:
+        StoreUnavailable, StoreRefused.
+    """
     rows = store.rows(_AUDIENCE, {"campaign": campaign})
     if not rows:
         return
     revision, (attempt, recipients) = rows[0]
     asked: dict[str, Any] = {"campaign": campaign, "message": message, "revision": revision, "attempt": attempt}
+    asked |= {name: list(getattr(selection, name)) for name in ("states", "reasons", "left_out")}
     for first in range(0, recipients, WINDOW):
-        last = min(first + WINDOW, recipients)
-        table = store.table(_PAGE, {**asked, "first": first, "last": last, "state": state})
-        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+        yield {**asked, "first": first, "last": min(first + WINDOW, recipients)}

@@ -16,7 +16,12 @@ SELECT toString(country), toString(region), toString(zone), attributes, updated 
 WHERE bucket = {bucket:UInt16} AND number = {number:UInt64}
 """
 _LISTS: Final = """
-SELECT toString(list), min(added) FROM list_members WHERE number = {number:UInt64} GROUP BY list ORDER BY list
+SELECT name, min(at) FROM
+(
+    SELECT toString(list) AS name, added AS at FROM list_members WHERE number = {number:UInt64}
+    UNION ALL SELECT list, made FROM retry_recipients WHERE number = {number:UInt64}
+)
+GROUP BY name ORDER BY name
 """
 _FROZEN: Final = """
 SELECT toString(a.campaign), any(c.name), a.ordinal, any(a.fields), any(f.names) FROM audience AS a
@@ -44,6 +49,7 @@ WHERE number = {number:UInt64}
 _ERASED: Final = {
     "contacts": "bucket = {bucket:UInt16} AND number = {number:UInt64} AND updated <= {upto}",
     "list_members": "number = {number:UInt64} AND added <= {upto}",
+    "retry_recipients": "number = {number:UInt64} AND made <= {upto}",
     "inbound": "number = {number:UInt64} AND received <= {upto}",
     "replies": "number = {number:UInt64} AND at <= {upto}",
 }

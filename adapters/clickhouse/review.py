@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapters.clickhouse.audience import members
 from adapters.clickhouse.connection import Store
+from schemas.audience import TypedNumbers
+from schemas.ids import retried_campaign
 
 _MEMBERS: Final = """
 number IN
@@ -34,7 +37,8 @@ def unknown_lists(store: Store, names: Sequence[str]) -> list[str]:
     Raises:
         StoreUnavailable, StoreRefused.
     """
-    asked = "SELECT DISTINCT toString(list) FROM list_members WHERE list IN {names:Array(String)}"
+    asked = """SELECT DISTINCT toString(list) FROM list_members WHERE list IN {names:Array(String)}
+        UNION ALL SELECT DISTINCT list FROM retry_lists WHERE list IN {names:Array(String)}"""
     known = {row[0] for row in store.rows(asked, {"names": list(names)})} if names else set()
     return [name for name in names if name not in known]
 
@@ -42,7 +46,12 @@ def unknown_lists(store: Store, names: Sequence[str]) -> list[str]:
 # Asked of some, because every name of every recipient would be read.
 _ATTRIBUTES: Final = f"""
 SELECT DISTINCT arrayJoin(mapKeys(attributes)) AS name
-FROM (SELECT attributes FROM contacts WHERE {_MEMBERS} LIMIT 10000) ORDER BY name LIMIT 1000
+FROM
+(
+    SELECT attributes FROM contacts WHERE {_MEMBERS} LIMIT 10000
+    UNION ALL SELECT attributes FROM retry_recipients WHERE list IN {{lists:Array(String)}} LIMIT 10000
+)
+ORDER BY name LIMIT 1000
 """
 
 
@@ -53,17 +62,30 @@ def survey(store: Store, lists: Sequence[str], numbers: Sequence[int], fields: S
         StoreUnavailable, StoreRefused.
     """
     who: dict[str, Any] = {"lists": list(lists)}
-    columns = "".join(f", countIf(attributes[{{field_{place}:String}}] != '')" for place in range(len(fields)))
     named = {f"field_{place}": name for place, name in enumerate(fields)}
-    [counted] = store.rows(f"SELECT count(){columns} FROM contacts FINAL WHERE {_MEMBERS}", {**who, **named}, numbers)
+    counted = _counted(store, lists, numbers, {**who, **named})
     having = dict(zip(fields, counted[1:], strict=True))
     missing = any(not count for count in having.values())
     return AudienceSurvey(
         unknown_lists=unknown_lists(store, lists),
-        recipients=counted[0] + _strangers(store, numbers),
+        recipients=counted[0],
         with_value=having,
         attributes=[row[0] for row in store.rows(_ATTRIBUTES, who, numbers)] if missing else [],
     )
+
+
+def _counted(store: Store, lists: Sequence[str], numbers: Sequence[int], asked: dict[str, Any]) -> Sequence[int]:
+    """Recipients, and of each field of `asked` those that have a value of it."""
+    fields = [name for name in asked if name != "lists"]
+    if any(map(retried_campaign, lists)):
+        having = "".join(f", countIf(fields[{place}] != '')" for place, _ in enumerate(fields, 1))
+        audience = members(fields, lists, bool(len(numbers)))
+        # Typed numbers come without country and region here, which nobody asks for.
+        typed = TypedNumbers(tuple(numbers), [""] * len(numbers), [""] * len(numbers)) if len(numbers) else None
+        return list(store.rows(f"SELECT count(){having} FROM ({audience})", asked, typed)[0])
+    having = "".join(f", countIf(attributes[{{{name}:String}}] != '')" for name in fields)
+    [counted] = store.rows(f"SELECT count(){having} FROM contacts FINAL WHERE {_MEMBERS}", asked, numbers)
+    return [counted[0] + _strangers(store, numbers), *counted[1:]]
 
 
 def _strangers(store: Store, numbers: Sequence[int]) -> int:

@@ -292,12 +292,21 @@ class CampaignView(RecordView[CampaignDocument]):
 
     def __init__(self, kafka: Kafka) -> None:
         super().__init__(kafka, topics.CAMPAIGNS.name, CAMPAIGNS)
+        self._retries: dict[str, set[str]] = {}
+        """By the campaign that they try again; those that were deleted stay in it."""
 
     def all(self) -> list[CampaignDocument]:
         """Every campaign, newest first; those of one moment by id."""
         return sorted(self._records.values(), key=lambda d: (-d.created, d.id))
 
+    def retries(self, campaign: str) -> list[CampaignDocument]:
+        """The retries of a campaign, oldest first."""
+        known = (self.get(name) for name in self._retries.get(campaign, ()))
+        return sorted((retry for retry in known if retry is not None), key=lambda retry: (retry.created, retry.id))
+
     def _keep(self, key: str, record: CampaignDocument) -> None:
+        if record.retry is not None:
+            self._retries.setdefault(record.retry.of, set()).add(key)
         known = self.get(key)
         if known is None or record.revision >= known.revision:
             super()._keep(key, record)

@@ -117,7 +117,9 @@ def keep_reading_metadata(client: Any) -> None:
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        log.error("reading metadata failed, and begins again", exc_info=error)
+        # uvloop says of a connection that was closed under its writer that its handle is closed.
+        is_lost = isinstance(error, OSError) or "closed" in str(error)
+        log.error("reading metadata failed, and begins again: %s", error, exc_info=None if is_lost else error)
         waiting, client._md_update_fut = client._md_update_fut, None
         if waiting is not None and not waiting.done():
             waiting.set_result(False)

@@ -6,9 +6,8 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from time import monotonic
 
-from adapters.ports import OUTCOMES, Submission, SubmitOutcome, count_outcomes
+from adapters.ports import OUTCOMES, Submission, SubmitOutcome, Trip, count_outcomes
 from agents.lane.instant import instant
 from agents.lane.route import Route, Routes
 from agents.lane.senders import class_of
@@ -81,30 +80,24 @@ class Submissions:
                 return
             for seconds in hand_over.late:
                 self._late.observe(seconds)
-            outcomes, written = await self._hand_over(hand_over, route)
+            outcomes, trip = await self._hand_over(hand_over, route)
         self._count_segments(hand_over, route)
         self._count(outcomes, route)
-        self._carry_out(self._driver.on_answer(intent, outcomes, written, instant()))
+        self._carry_out(self._driver.on_answer(intent, outcomes, trip.written, trip.took, instant()))
 
-    async def _hand_over(
-        self, slice_: HandOver[Submission], route: Route
-    ) -> tuple[list[SubmitOutcome], float | None]:
-        """What the aggregator says of each message, and when (s) they were written, None where that is not known."""
+    async def _hand_over(self, slice_: HandOver[Submission], route: Route) -> tuple[list[SubmitOutcome], Trip]:
+        """What the aggregator says of each message, and what is known of when they arrived."""
         self._note(slice_.intent)
-        written: list[float] = []
+        trip = Trip(lambda: self._driver.may_still_go(slice_.intent, instant()))
         outcomes = [SubmitOutcome("unknown", Reason.ADAPTER_ERROR)] * len(slice_.batch)
         try:
-            outcomes = await route.aggregator.submit(
-                slice_.batch,
-                lambda: written.append(monotonic()),
-                lambda: self._driver.may_still_go(slice_.intent, instant()),
-            )
+            outcomes = await route.aggregator.submit(slice_.batch, trip)
         except Exception:
             # Adapters do not raise; if one does, what it had done by then is not known.
             log.exception("lane %s: the aggregator adapter raised", self._lane, extra={"lane": self._lane})
         finally:
             route.breaker.record_result(outcomes)
-        return outcomes, written[0] if written else None
+        return outcomes, trip
 
     def _count_segments(self, slice_: HandOver[Submission], route: Route) -> None:
         """Count segments, and by the class of their senders."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from adapters.ports import Submission
 from adapters.settings import Settings
 from pipeline.content.outgoing import (
@@ -26,7 +28,7 @@ class Texts:
         self._key = settings.token_key.get_secret_value().encode()
         self._url = settings.ingress.url
         self._signer = LinkSigner(self._key, everywhere(self._url))
-        self._renderers: dict[str, Renderer] = {}
+        self._renderers: dict[bytes, Renderer] = {}
 
     def prepare(self, state: LaneState, flight: Flight) -> Prepared[Submission]:
         """Submissions, numbers and the sum of segments of a flight."""
@@ -60,7 +62,8 @@ class Texts:
         return LinkBases(on.get("short", self._url), on.get("opt-out", self._url))
 
     def _renderer(self, message: LaneMessage) -> Renderer:
-        renderer = self._renderers.get(message.text)
+        key = msgspec.msgpack.encode(message)  # the same text may have other links or settings in another campaign
+        renderer = self._renderers.get(key)
         if renderer is None:
-            renderer = self._renderers[message.text] = compile_lane_message(message)
+            renderer = self._renderers[key] = compile_lane_message(message)
         return renderer

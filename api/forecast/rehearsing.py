@@ -21,7 +21,6 @@ from pipeline.audience.typed_numbers import typed_numbers
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.when import begins
 from pipeline.content.text_estimate import TextSurvey
-from pipeline.content.texts import check_texts
 from pipeline.eligibility.decide import History
 from pipeline.eligibility.rehearsal import PAGE, ReadOnlyTable, Rehearsal, rehearse
 from pipeline.insight.review import Rehearsed
@@ -71,13 +70,10 @@ async def rehearsed(
     at = max(now, begins(plan))
     pending = [] if until_somebody or plan.transactional else _pending(services, at, but)
     table, uncounted = await _reservations(services, plan, pending)
-    account = services.accounts.account(spec.account)
-    templates, _ = check_texts(spec, account.spec.site_name if account else "")
     outcome = Rehearsal()
     surveys = []
-    for index, (message, template) in enumerate(zip(plan.messages, templates, strict=True)):
-        assert template is not None, "the plan was compiled"
-        counted = TextSurvey(template, message.renderer, plan.links)
+    for index, message in enumerate(plan.messages):
+        counted = TextSurvey(message.renderer, plan.links)
         surveys.append(counted)
         async for page, answered in _pages(services, plan, recipients, at):
             history = History(table, answered, answered)

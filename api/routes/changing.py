@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.clickhouse.figures import message_sets
 from adapters.clock import now_ms
-from api import applying, exporting, resolving, reviewing
+from api import applying, resolving, reviewing
 from api.commands import Instruction, carry_out
 from api.services import Services, draft_of, services
 from api.web.body import DRAFT_BODY, FILE_BODY, checked, document_of
@@ -24,20 +23,23 @@ from api.web.errors import ApiError
 from api.web.etag import seen_revision
 from api.web.idempotency import keyed
 from api.web.numbers import MASK
-from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, check_texts
+from api.web.selection import MOST_NAMED, checked_selection
+from pipeline.campaign.retrying import retry_of
+from pipeline.campaign.selecting import count, to_retry
+from pipeline.content.texts import NOBODY_REACHED, PLACEHOLDER, PLAIN, check_texts
 from pipeline.identity.tokens import campaign_id_of, new_campaign_id
+from pipeline.insight.accounting import figures
 from schemas.campaign import SENT_OUT, Action, CampaignDocument, DraftSpec
+from schemas.ids import retry_list
 from schemas.json import JsonObject
-from schemas.reasons import Reason
+from schemas.selection import Selection
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 Shared = Annotated[Services, Depends(services)]
-RETRY_LIMIT = 50_000
-"""Typed numbers travel in the document through Kafka; more belong in a list."""
 
 
-def _fresh_id(spec: DraftSpec) -> str:
-    if spec.key is not None:
+def _fresh_id(spec: DraftSpec | None = None) -> str:
+    if spec is not None and spec.key is not None:
         return campaign_id_of(spec.account, spec.key)
     key = keyed()
     return new_campaign_id(secrets.token_bytes(5) if key is None else key.campaign())
@@ -124,7 +126,7 @@ def without_foreign_placeholders(spec: DraftSpec) -> DraftSpec:
             f"audience.numbers: {what}. Nothing was changed",
             fields=[{"field": "audience.numbers", "error": what}],
         )
-    problems = [problem for problem in check_texts(spec, "")[1] if problem.code == PLACEHOLDER]
+    problems = [problem for problem in check_texts(spec, PLAIN)[1] if problem.code == PLACEHOLDER]
     if problems:
         text = "; ".join(f"{problem.where}: {problem.what}" for problem in problems)
         raise ApiError(422, text, fields=[{"field": problem.where, "error": problem.what} for problem in problems])
@@ -162,42 +164,45 @@ def _copied(document: CampaignDocument, changes: JsonObject) -> DraftSpec:
     return without_foreign_placeholders(checked({**document.spec, "key": None, **changes}, now_ms()))
 
 
+class RetryBody(BaseModel):
+    """Whom a retry goes to; without states and reasons to everybody who was rejected, not delivered to, or expired
+    for another reason than the deadline."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    states: Annotated[list[str], Field(max_length=MOST_NAMED)] = []
+    reasons: Annotated[list[str], Field(max_length=MOST_NAMED)] = []
+    """A reason without its detail stands for all details."""
+
+
 @router.post("/{campaign}/retry-failed", status_code=201)
-async def retry_failed(campaign: str, shared: Shared) -> JSONResponse:
-    """Create a draft to the numbers whose message was rejected or undelivered, or expired after an outage."""
+async def retry_failed(
+    campaign: str, shared: Shared, body: Annotated[RetryBody | None, Body()] = None
+) -> JSONResponse:
+    """Create a draft to recipients who did not get the message, by state and reason. It goes to a list of its own, of
+    any size, with the values that the text had; `retry.recipients` says how many, null while the list is being
+    made."""
     document = await shared.document(campaign)
     if document.status not in SENT_OUT | {"canceled"}:
         raise ApiError(409, f"campaign {campaign} is {document.status}: wait until it is sent, then retry the failed")
-    numbers = await asyncio.to_thread(_failed_numbers, shared, campaign)
-    if not numbers:
-        raise ApiError(
-            409, f"campaign {campaign} has no rejected, undelivered or late messages, so there is nothing to retry"
-        )
-    spec = _to_numbers(document, "retry", numbers)
-    return await carry_out(shared, _fresh_id(spec), Instruction("create", spec))
+    asked = body or RetryBody()
+    selection = checked_selection(to_retry(asked.states, asked.reasons))
+    if not await asyncio.to_thread(_count, shared, campaign, selection):
+        chosen = "with this state and reason" if asked.states or asked.reasons else "rejected, undelivered or late"
+        raise ApiError(409, f"campaign {campaign} has no messages {chosen}, so there is nothing to retry")
+    made = _fresh_id()
+    spec = _to(document, "retry", {"lists": [retry_list(campaign, made)]})
+    return await carry_out(shared, made, Instruction("create", spec, retry=retry_of(document, selection)))
 
 
-def _to_numbers(document: CampaignDocument, what: str, numbers: Sequence[int]) -> DraftSpec:
+def _to(document: CampaignDocument, what: str, audience: JsonObject) -> DraftSpec:
     # The times of the original are past, or not meant for those that it missed.
     times = {"send_at": None, "deadline": None, "local_time": False}
-    audience = {"numbers": [f"+{number}" for number in numbers]}
     return _copied(document, {"name": f"{_name_of(document)} ({what})", "audience": audience, **times})
 
 
-def _failed_numbers(shared: Services, campaign: str) -> list[int]:
-    numbers: list[int] = []
-    for table in exporting.tables(shared.figures.store, campaign, ["rejected", "undelivered", "expired"]):
-        expired = pc.equal(table["state"], pa.scalar("expired"))
-        of_deadline = pc.and_(expired, pc.not_equal(table["reason"], pa.scalar(Reason.TOO_LATE)))
-        numbers += table.filter(pc.invert(of_deadline))["number"].to_numpy().tolist()
-        if len(numbers) > RETRY_LIMIT:
-            raise ApiError(
-                409,
-                f"campaign {campaign}: more than {RETRY_LIMIT:,} messages failed, too many for one draft. Export "
-                f"them (`longwave campaign export {campaign} --state rejected --state undelivered --out FILE.csv`), "
-                "import the file (`longwave contacts import FILE.csv --list NAME`) and create a campaign to it",
-            )
-    return numbers
+def _count(shared: Services, campaign: str, selection: Selection) -> int:
+    return sum(count(selection, figures(sets).reasons) for sets in message_sets(shared.figures.store, campaign))
 
 
 @router.post("/{campaign}/resolve")
@@ -212,8 +217,8 @@ async def resolve(campaign: str, body: resolving.ResolveBody, shared: Shared) ->
     if body.outcome == "resend":
         # The draft first: it sends nothing by itself, and resolved messages cannot be looked up again.
         numbers = sorted({number for resolution in resolutions for number in resolution.numbers})
-        spec = _to_numbers(document, "resend", numbers)
-        draft = await carry_out(shared, _fresh_id(spec), Instruction("create", spec, by=body.by))
+        spec = _to(document, "resend", {"numbers": [f"+{number}" for number in numbers]})
+        draft = await carry_out(shared, _fresh_id(), Instruction("create", spec, by=body.by))
         extra["resend"] = orjson.loads(draft.body)["id"]
     answer = await carry_out(shared, campaign, Instruction("resolve", by=body.by, resolutions=resolutions))
     return JSONResponse({**orjson.loads(answer.body), "resolution": extra}, answer.status_code)

@@ -15,6 +15,8 @@ from api.services import Services, draft_of, services
 from api.web.cursor import read
 from api.web.errors import ApiError
 from api.web.etag import tagged
+from api.web.selection import MOST_NAMED, checked_selection
+from pipeline.campaign.selecting import selected
 from schemas.campaign import Status
 from schemas.json import JsonObject
 
@@ -85,9 +87,11 @@ async def review(campaign: str, shared: Shared) -> JsonObject:
 async def export(
     campaign: str,
     shared: Shared,
-    format: Literal["csv", "parquet"] = "csv",
-    state: Annotated[list[str] | None, Query()] = None,
+    format: exporting.Format = "csv",
+    state: Annotated[list[str] | None, Query(max_length=MOST_NAMED)] = None,
+    reason: Annotated[list[str] | None, Query(max_length=MOST_NAMED)] = None,
 ) -> Any:
-    """One row per recipient: ordinal, number, state, reason, times; `state` may be given several times."""
+    """One row per recipient: ordinal, number, state, reason, price, times. `state` and `reason` may be given several
+    times; a reason without its detail stands for all details."""
     document = await shared.document(campaign)
-    return await exporting.stream(shared, document, format, state or [])
+    return await exporting.stream(shared, document, format, checked_selection(selected(state or [], reason or [])))

@@ -35,6 +35,8 @@ class Campaign(_Answer):
     finished: str | None
     send_at: str | None
     recipients: int
+    retry: JsonObject | None
+    """What it is a retry of."""
     actions: list[str]
     rate: float
     figures: JsonObject | None
@@ -611,6 +613,7 @@ STREAMS: Final[dict[tuple[str, str], JsonObject]] = {
     ("get", "/v1/optouts/export"): {"text/csv": {"schema": {"type": "string"}}},
     ("get", "/v1/campaigns/{campaign}/export"): {
         "text/csv": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     },
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +14,7 @@ import typer
 
 from adapters.terminal import FAILED, UserError, WrongUse, note, say, write_json
 from cli.campaign import wording as text
-from cli.client import Client, our_api
+from cli.client import Client, Unfinished, our_api
 from cli.contacts.numbers_file import read_numbers, user
 from schemas.campaign import OVER
 from schemas.json import JsonObject
@@ -23,6 +25,12 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id (`longw
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Result as JSON to FILE (- = standard output).")
 ]
+State = Annotated[list[str] | None, typer.Option(help="Only this state (may be repeated).")]
+WithReason = Annotated[
+    list[str] | None,
+    typer.Option("--reason", help="Only this reason, as `campaign show` names it (may be repeated)."),
+]
+FORMATS = ("csv", "ndjson", "parquet")
 
 
 @app.callback()
@@ -252,25 +260,56 @@ def list_(
 @app.command()
 def export(
     campaign: Id,
-    out: Annotated[Path, typer.Option("--out", help="FILE.csv or FILE.parquet.")],
-    state: Annotated[list[str] | None, typer.Option(help="Only this state (may be repeated).")] = None,
+    out: Annotated[Path, typer.Option("--out", help="FILE.csv, FILE.ndjson or FILE.parquet (- = standard output).")],
+    state: State = None,
+    reason: WithReason = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="|".join(FORMATS), help="[by the file's extension]")
+    ] = None,
 ) -> None:
-    """Export one row per recipient: number, state, reason, times."""
-    kind = out.suffix.removeprefix(".").lower()
-    if kind not in ("csv", "parquet"):
-        raise WrongUse(f"{out}: name the file FILE.csv or FILE.parquet")
-    api = our_api()
-    api.download(f"/v1/campaigns/{_id(campaign)}/export", out, format=kind, state=state)
+    """Export one row per recipient: number, state, reason, price, times."""
+    kind = format or ("" if str(out) == "-" else out.suffix.removeprefix(".").lower())
+    if kind not in FORMATS:
+        problem = f"--format {format}: " if format else f"--out {out}: name the file FILE.csv, … or say --format: "
+        raise WrongUse(f"{problem}choose {', '.join(FORMATS)}")
+    path = f"/v1/campaigns/{_id(campaign)}/export"
+    query = {"format": kind, "state": state, "reason": reason}
+    if str(out) == "-":
+        _print_export(path, query)
+        return
+    our_api().download(path, out, **query)
     say(f"{out}: {out.stat().st_size:,} bytes")
 
 
+def _print_export(path: str, query: JsonObject) -> None:
+    stream = sys.stdout.buffer
+    if query["format"] == "parquet" and stream.isatty():
+        raise WrongUse("--format parquet: a terminal cannot show it; send it to a file or a program")
+    try:
+        our_api().pass_on(path, stream, **query)
+        stream.flush()
+    except Unfinished as error:
+        raise UserError(f"{error}; what was printed is not the whole of it. Repeat the command") from error
+    except BrokenPipeError as error:
+        # What is left in the buffer cannot be written either, and Python would try when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError("whoever read the export stopped before its end") from error
+    except OSError as error:
+        raise UserError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
 @app.command("retry-failed")
-def retry_failed(campaign: Id) -> None:
-    """Create a draft to the numbers whose message was rejected or undelivered, and print its id."""
-    api = our_api()
-    made = api.send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed")
-    numbers = made.get("spec", {}).get("audience", {}).get("numbers", [])
-    note(f"{len(numbers):,} numbers; review it, then launch it" if numbers else "review it, then launch it")
+def retry_failed(
+    campaign: Id,
+    state: State = None,
+    reason: WithReason = None,
+) -> None:
+    """Create a draft to recipients who did not get the message, and print its id: those who were rejected, not
+    delivered to, or too late, or those of --state and --reason."""
+    body = orjson.dumps({"states": state or [], "reasons": reason or []})
+    made = our_api().send("POST", f"/v1/campaigns/{_id(campaign)}/retry-failed", body)
+    if retry := made.get("retry"):
+        note(text.retry_list_line(retry))
     say(made["id"])
     _say_pending(made)
 

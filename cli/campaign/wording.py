@@ -84,6 +84,7 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
     if shown.get("outcome_why"):
         yield f"           {shown['outcome_why']}"
     yield f"created    {shown['created']}   launched {shown['launched'] or '-'}   finished {shown['finished'] or '-'}"
+    yield from _retry_lines(shown)
     yield f"actions    {', '.join(shown['actions'])}"
     for part in shown.get("missing", ()):
         yield f"missing    {part['where']}: {part['what']}: {part['fix']}"
@@ -104,6 +105,23 @@ def show_lines(shown: JsonObject) -> Iterator[str]:
             yield f"  {state:<12} {count:>12,}  {100 * count / max(1, figures['targeted']):5.1f} %"
     for reason in figures["reasons"]:
         yield f"    {reason['state']}: {reason['reason']} {reason['count']:,}  ({in_words(reason['reason'])})"
+
+
+def _retry_lines(shown: JsonObject) -> Iterator[str]:
+    if retry := shown.get("retry"):
+        chain = "" if retry["first"] == retry["of"] else f", first sent as {retry['first']}"
+        chosen = ", ".join((*retry["states"], *retry["reasons"]))
+        yield f"retry of   {retry['of']}{chain} ({chosen})"
+        yield f"           {retry_list_line(retry)}"
+    for other in shown.get("retries", ()):
+        yield f"retried as {other['id']} {other['status']}: {other['name']}"
+
+
+def retry_list_line(retry: JsonObject) -> str:
+    """What the list of a retry has, and what to do."""
+    if retry["recipients"] is None:
+        return f"its list {retry['list']} is still being made; review the draft in a moment, then launch it"
+    return f"{retry['recipients']:,} recipients in list {retry['list']}; review the draft, then launch it"
 
 
 def _click_rate(clicked: JsonObject) -> str:
@@ -157,6 +175,7 @@ def review_lines(review: JsonObject) -> Iterator[str]:
     for message in review["texts"]:
         yield f"longest text, {message['encoding']}, {message['units']} units, {message['most_parts']} segments:"
         yield f"  {message['example']}"
+        yield from _characters_and_segments(message)
     if review["lateness"]:
         yield review["lateness"]
     for warning in review["warnings"]:
@@ -164,6 +183,14 @@ def review_lines(review: JsonObject) -> Iterator[str]:
     for problem in review["problems"]:
         yield f"problem: {problem['where']}: {problem['what']}"
     yield "can be launched" if review["ok"] else "cannot be launched"
+
+
+def _characters_and_segments(message: JsonObject) -> Iterator[str]:
+    for segments, texts in message["histogram"]:
+        yield f"  {segments} segment{'' if segments == 1 else 's'}: {texts:,} texts"
+    for replaced in message["replaced"]:
+        instead = f"replaced by {replaced['by']!r}" if replaced["by"] else "taken out"
+        yield f"  {replaced['character']!r} is {instead} in {replaced['texts']:,} of the texts"
 
 
 def _forecast_lines(forecast: JsonObject | None) -> Iterator[str]:
@@ -201,7 +228,7 @@ def print_list(answer: JsonObject) -> None:
         cells = [
             row["id"],
             status_of(row),
-            row["name"],
+            f"{row['name']} (retry of {row['retry']['of']})" if row["retry"] else row["name"],
             row["created"][:16].replace("T", " "),
             f"{row['recipients']:,}",
         ]

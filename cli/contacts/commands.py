@@ -38,6 +38,7 @@ from cli.contacts.options import (
     rejects_of,
     say_summary,
 )
+from schemas.ids import retried_campaign
 from schemas.json import JsonObject
 
 if TYPE_CHECKING:  # the command line answers --help without loading them
@@ -95,6 +96,8 @@ def import_(  # noqa: PLR0913 - each is an option of the command
 
     if not _LIST_NAME.fullmatch(list_name):
         raise WrongUse(f"--list {list_name!r}: use up to 64 lower-case letters, digits, - and _")
+    if retried_campaign(list_name):
+        raise WrongUse(f"--list {list_name!r}: such names are of the lists of `campaign retry-failed`; use another")
     country, target = country_of(region), rejects_of(file, rejects)
     choices, cells = choices_of(column, ignore_column), delimiter_of(delimiter)
     reading = reading_of(encoding, cells, country, has_header=not no_header)

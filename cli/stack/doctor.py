@@ -38,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         _kafka,
         _clickhouse,
         _aggregators,
+        _mail,
         doors.examine,
         _accounts,
         _machine,
@@ -175,6 +176,21 @@ async def _reasons(settings: Settings) -> dict[str, str]:
 
     names = list(settings.aggregators)
     return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    """Whether the mail server takes alerts from us now; nothing is sent."""
+    from adapters.alerts.mail import Mail
+
+    if not settings.smtp.is_on:
+        return
+    where = f"{settings.smtp.host}:{settings.smtp.port}"
+    problem = asyncio.run(Mail(settings.smtp).check())
+    if problem:
+        fix = "start it, or correct [smtp]; alerts by e-mail are tried for 24 hours meanwhile"
+        yield Finding("mail", False, f"{where} takes no e-mail from us: {problem}", fix)
+    else:
+        yield Finding("mail", True, f"{where} lets us in")
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:

@@ -58,8 +58,12 @@ async function launchConfirmed(data) {
   const forecast = review.forecast;
   const until = (at) => new Date(at).toLocaleString();
   const when = forecast && el("p", {}, (forecast.finish ? `If launched now, it finishes at ${until(forecast.finish)}: ` : forecast.beyond_horizon ? `If launched now, it will still be running at ${until(forecast.horizon)}, where the forecast ends: ` : `If launched now, it will not reach ${count(forecast.unreached)} of ${count(forecast.recipients)} recipients: `) + `${forecast.why}.`);
+  const lengths = review.texts.map((text) => text.histogram.map(([segments, texts]) => `${count(segments)} in ${count(texts)} texts`).join(", ")).filter(Boolean);
+  const shown = (character) => (/^[\p{Z}\p{C}]$/u.test(character) ? `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}` : character);
+  const replaced = review.texts.flatMap((text) => text.replaced).map((change) => `${shown(change.character)} ${change.by ? `by ${change.by === " " ? "a space" : shown(change.by)}` : "by nothing"} (${count(change.texts)} texts)`);
+  const texts = [...lengths.map((line) => el("p", {}, `Segments: ${line}.`)), ...(replaced.length ? [el("p", {}, `Characters replaced to save segments: ${replaced.join("; ")}.`)] : [])];
   const problems = list(review.problems, "problem");
-  const body = [...(problems.length ? [el("p", {}, "This campaign cannot be launched yet:"), ...problems] : [about, ...skipped, ...(when ? [when] : []), ...(review.lateness ? [el("p", {}, review.lateness)] : [])]), ...list(review.warnings, "warning")];
+  const body = [...(problems.length ? [el("p", {}, "This campaign cannot be launched yet:"), ...problems] : [about, ...texts, ...skipped, ...(when ? [when] : []), ...(review.lateness ? [el("p", {}, review.lateness)] : [])]), ...list(review.warnings, "warning")];
   return confirmDialog(`Launch “${data.name}”?`, body, problems.length ? null : "Launch");
 }
 

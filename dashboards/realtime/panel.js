@@ -114,12 +114,21 @@ function sendTime(spec) {
   return spec.local_time ? `at ${spec.send_at} in each recipient’s local time (${PASSED[spec.if_passed]})` : `at ${spec.send_at}`;
 }
 
+function retry({ retry: of, retries }) {
+  const lines = (retries ?? []).map((r) => `Retried as ${r.id} (${r.status}): ${r.name}`);
+  if (of) {
+    const chain = of.first === of.of ? "" : `, first sent as ${of.first}`;
+    lines.unshift(`Retry of ${of.of}${chain}: ${of.recipients === null ? "its list is being made" : `${count(of.recipients)} recipients`} (${[...of.states, ...of.reasons].join(", ")})`);
+  }
+  return lines.map((line) => el("p", { class: "meta" }, line));
+}
+
 function message(data) {
   const { spec } = data;
   const to = [...(spec.audience.lists ?? []).map((l) => `list ${l}`), spec.audience.numbers?.length ? `${count(spec.audience.numbers.length)} numbers` : null].filter(Boolean).join(", ");
   const missing = data.missing?.length ? [el("h3", {}, "Still missing"), el("ul", { class: "missing" }, ...data.missing.map((part) => el("li", {}, `${part.where}: ${part.what}: ${part.fix}`)))] : [];
   const deadline = spec.deadline ? ` · deadline ${spec.deadline}` : "";
-  return [...missing, el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
+  return [...missing, ...retry(data), el("h3", {}, "Message"), ...spec.messages.map((m) => el("p", { class: "message" }, m.text)),
     el("p", { class: "meta" }, `To ${to || "nobody yet"} · from ${spec.account}/${[spec.sender, ...spec.pool].join(", ")} · ${sendTime(spec)}${deadline}`),
     ...spec.messages.flatMap((m) => Object.entries(m.links ?? {}).map(([name, url]) => el("p", { class: "meta" }, `{${name === "default" ? "link" : `link:${name}`}} → ${url}`)))];
 }

@@ -109,7 +109,10 @@ class Simulator:
             await asyncio.sleep(SILENCE_SECONDS)
         if answer.manner == "reset" and request.transport is not None:
             request.transport.abort()
-        return _response(answer)
+        response = _response(answer)
+        # Rounded down: it has not arrived later than that.
+        response.headers["Server-Timing"] = f"taken;dur={(time.time_ns() - at) // 10_000 / 100:.2f}"
+        return response
 
     async def alive(self, request: web.Request) -> web.StreamResponse:
         """GET /healthz."""

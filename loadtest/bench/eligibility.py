@@ -47,7 +47,7 @@ from pipeline.eligibility.optouts import OptOuts
 from pipeline.identity.buckets import buckets
 from pipeline.timing.quiet_hours import QuietHours
 from schemas import topics
-from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender, Wording
 from schemas.chunk import RECIPIENTS, FanoutRange, Move, RecipientChunk, Release
 from schemas.topics import Topic
 from schemas.wire import encode
@@ -124,7 +124,7 @@ class Inputs:
             "messages": [{"text": TEXT, "links": {"default": "https://shop.example/sale"}}],
         }  # fmt: skip
         terms = Terms(
-            account_number=1, site_name="Harbor & Pine", store_zone="America/New_York",
+            account_number=1, wording=Wording(site_name="Harbor & Pine"), store_zone="America/New_York",
             senders=[LaunchedSender(sender="main", country="US", lanes=[*range(8)], rate=5000.0)],
             prices=built_in(), links=everywhere("http://127.0.0.1:18081"),
             segments_per_second=5000.0, quiet=QuietHours("cautious"), day_cap=2, week_cap=5,

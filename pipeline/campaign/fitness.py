@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.accounts.book import Account, Accounts
 from pipeline.accounts.domains import domain_reason, names_of, required_kinds
+from pipeline.campaign.terms import wording_of
 from pipeline.campaign.transitions import Unfit
 from pipeline.content.outgoing import domain_kinds
 from pipeline.content.template import TemplateError
@@ -46,7 +47,7 @@ def _unfit_domains(account: Account, spec: DraftSpec) -> Unfit | None:
 
 def _texts(account: Account, spec: DraftSpec) -> Iterator[str]:
     for message in spec.messages:
-        yield effective_text(message.text, account.spec.site_name, spec.opt_out_language)
+        yield effective_text(message.text, wording_of(account.spec), spec.opt_out_language)
 
 
 def _names(known: Iterable[str]) -> str:

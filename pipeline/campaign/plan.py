@@ -11,7 +11,7 @@ from pipeline.campaign.when import LocalTime
 from pipeline.content.empty_text import EmptyTextCheck, empty_text_check
 from pipeline.content.outgoing import LinkBases, Renderer, compile_lane_message
 from pipeline.content.render import compile_template
-from pipeline.content.texts import check_texts
+from pipeline.content.texts import check_texts, replaces_characters
 from pipeline.limits.caps import Limit, account_limits
 from pipeline.limits.carrier_day import FIELD as CARRIER
 from pipeline.limits.smart_sending import HOUR, identity_of
@@ -109,8 +109,8 @@ def compile_plan(document: CampaignDocument, terms: Terms) -> CampaignPlan:
         pydantic.ValidationError: the document's spec is none.
     """
     spec = document.parsed()
-    terms = as_launched(terms, document.bound)
-    templates, problems = check_texts(spec, terms.site_name)
+    terms = as_launched(terms, document)
+    templates, problems = check_texts(spec, terms.wording)
     if problems:
         raise PlanError(f"{problems[0].where}: {problems[0].what}")
     messages = tuple(
@@ -158,11 +158,11 @@ def _fields(messages: Sequence[MessagePlan], carriers: bool) -> tuple[str, ...]:
 def _message(campaign: str, index: int, spec: CampaignSpec, terms: Terms, text: str) -> MessagePlan:
     message = spec.messages[index]
     links = sorted(message.links)
-    lane = LaneMessage(text=text, links=links)
+    lane = LaneMessage(text=text, links=links, replaces_characters=replaces_characters(spec, terms.wording))
     return MessagePlan(
         lane=lane,
         renderer=compile_lane_message(lane),
         urls=tuple(str(message.links[name]) for name in links),
         identity=identity_of(campaign, index, terms.account_number),
-        empty=empty_text_check(compile_template(message.text), terms.site_name, spec.opt_out_language),
+        empty=empty_text_check(compile_template(message.text), terms.wording.site_name, spec.opt_out_language),
     )

@@ -11,6 +11,7 @@ from pipeline.campaign.actions import is_allowed
 from pipeline.campaign.completeness import complete, in_one_line
 from pipeline.campaign.plan import CampaignPlan, PlanError, compile_plan
 from pipeline.campaign.resolving import KEPT_RESOLVED, consequences, not_resolvable, notes
+from pipeline.campaign.retrying import drop_list, make_list, not_listed
 from pipeline.campaign.suspension import alert_again, alerting, released, where_to
 from pipeline.campaign.transitions import (
     AS_DRAFT,
@@ -66,6 +67,8 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
 
 def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
     """The effects of a repeated command, as of now: a later command may have superseded it."""
+    if record.action == "create":
+        return make_list(document)
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
@@ -89,9 +92,10 @@ def _create(record: Command, now: int) -> Transition:
         created=record.at,
         create_command=record.id,
         updated=now,
+        retry=record.retry,
     )
     document.outcomes = with_outcome(document, record.id)
-    return Transition(document, changed=True)
+    return Transition(document, changed=True, effects=make_list(document))
 
 
 def _no_such(record: Command) -> Transition:
@@ -135,12 +139,14 @@ def other_identity(document: CampaignDocument, spec: Mapping[str, Any]) -> str:
 def _delete(document: CampaignDocument, record: Command, now: int) -> Transition:
     if not is_allowed("delete", document.status):
         return _refuse(document, record, now, only_draft(document, "deleted"))
-    return Transition(None, changed=True, delete=True)
+    return Transition(None, changed=True, delete=True, effects=drop_list(document))
 
 
 def _launch(document: CampaignDocument, record: Command, now: int, terms_of: TermsOf) -> Transition:
     if not is_allowed("launch", document.status):
         return _refuse(document, record, now, only_draft(document, "launched"))
+    if problem := not_listed(document):
+        return _refuse(document, record, now, problem)
     # As of when it was asked for: read again after its time, a launch that was scheduled is scheduled still, and what
     # followed (it was taken back, deleted) follows again.
     at = min(record.at, now)
@@ -173,6 +179,7 @@ def _launch(document: CampaignDocument, record: Command, now: int, terms_of: Ter
         return _refuse(document, record, now, error)
     launched.lanes = list(terms.lanes)
     launched.senders = list(terms.senders)
+    launched.wording = terms.wording
     if begins(plan) > at:
         launched.status, launched.begins = "scheduled", begins(plan)
         return Transition(launched, changed=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.campaign.funding import ask, begin, funded, repeated, unwanted
+from pipeline.campaign.retrying import listed
 from pipeline.campaign.status_commands import command, due
 from pipeline.campaign.suspension import suspend
 from pipeline.campaign.transitions import (
@@ -43,6 +44,7 @@ from schemas.campaign import (
     Funding,
     Note,
     Progress,
+    RetryListed,
     Status,
     Suspension,
 )
@@ -63,6 +65,8 @@ def apply(document: CampaignDocument | None, record: CommandsRecord, now: int, t
             return _frozen(document, record, now, terms_of)
         case Funding():
             return funded(document, record, now, terms_of)
+        case RetryListed():
+            return listed(document, record, now)
         case Note():
             return _note(document, record, now)
         case Progress(reached="due"):

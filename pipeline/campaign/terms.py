@@ -14,9 +14,8 @@ from pipeline.ledger.tariff import price_list
 from pipeline.limits.smart_sending import HOUR
 from pipeline.timing.quiet_hours import QuietHours
 from pipeline.timing.zones import Policy
-from schemas.accounts import SenderDocument
-from schemas.campaign import LaunchedSender
-from schemas.ledger import Bound
+from schemas.accounts import AccountSpec, SenderDocument
+from schemas.campaign import CampaignDocument, LaunchedSender, Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Terms:
 
     account_number: int
     """`AccountDocument.number`."""
-    site_name: str
+    wording: Wording
     store_zone: str
     senders: Sequence[LaunchedSender]
     """Those of the campaign with their lanes; those at the launch are a campaign's for life."""
@@ -79,7 +78,7 @@ def terms_of(
     spec = account.spec
     return Terms(
         account_number=account.document.number,
-        site_name=spec.site_name,
+        wording=wording_of(spec),
         store_zone=spec.store_zone,
         senders=[_launched(sender, install.lanes) for sender in senders],
         prices=prices,
@@ -99,15 +98,25 @@ def terms_of(
     )
 
 
-def as_launched(terms: Terms, bound: Bound | None) -> Terms:
-    """The terms of a campaign of which is known how much it can cost: what that follows from is its own for life."""
-    if bound is None:
+def wording_of(account: AccountSpec) -> Wording:
+    """What an account makes of its campaigns' texts."""
+    return Wording(
+        site_name=account.site_name,
+        site_name_rule=account.site_name_rule,
+        replaces_characters=account.characters.replace,
+    )
+
+
+def as_launched(terms: Terms, document: CampaignDocument) -> Terms:
+    """The terms of a campaign. What its texts and the most that it can cost follow from is its own for life."""
+    if document.wording is not None:
+        terms = replace(terms, wording=document.wording)
+    if document.bound is None:
         return terms
-    tariff = bound.tariff
+    tariff = document.bound.tariff
     prices = price_list(tariff.prices)
     return replace(
         terms,
-        site_name=tariff.site_name,
         max_segments=tariff.max_segments,
         prices=prices,
         carriers=terms.carriers or prices.by_network,

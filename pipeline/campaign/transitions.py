@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.campaign.plan import Terms
 from schemas.alerts import Alert
 from schemas.campaign import KEPT_OUTCOMES, CampaignDocument, CampaignSpec, Outcome, Status
-from schemas.chunk import Freeze
+from schemas.chunk import DropRetryList, Freeze, MakeRetryList
 from schemas.chunk import Release as ReservationRelease
 from schemas.ledger import Release, Reserve
 from schemas.reasons import Reason
@@ -49,6 +49,7 @@ AS_DRAFT: Final[Mapping[str, object]] = MappingProxyType(
         "holds": [],
         "lanes": [],
         "senders": [],
+        "wording": None,
     }
 )
 """The fields that make a launched campaign a draft again."""
@@ -70,6 +71,13 @@ class StartFreeze:
     """Emit `freeze`. An audience that is already frozen stays as it is."""
 
     freeze: Freeze
+
+
+@dataclass(frozen=True, slots=True)
+class TendRetryList:
+    """Emit `task`: the list of a retry is made, or dropped. Repeating is harmless."""
+
+    task: MakeRetryList | DropRetryList
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,7 @@ Effect = (
     WriteControl
     | WriteFinish
     | StartFreeze
+    | TendRetryList
     | StartFanout
     | Withdraw
     | EmitStatuses

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.content.characters import replace_characters
 from pipeline.content.render import OPT_OUT, compile_template
-from pipeline.content.segments import count_many
+from pipeline.content.segments import count_many, is_gsm7
 from pipeline.identity.optout_links import LIKE_A_TOKEN as LIKE_AN_OPT_OUT
 from pipeline.identity.optout_links import optout_tokens
 from pipeline.identity.tokens import TOKEN_LENGTH, Ordinals, click_tokens
@@ -55,7 +56,7 @@ class LinkSigner:
 class Renderer:
     """One message of a campaign, compiled. Immutable."""
 
-    __slots__ = ("_indices", "_opts_out", "_template", "fields")
+    __slots__ = ("_indices", "_is_plain", "_opts_out", "_template", "fields", "literals", "replaces_characters")
 
     def __init__(self, message: LaneMessage) -> None:
         self._template = compile_template(message.text)
@@ -63,6 +64,10 @@ class Renderer:
         self._opts_out = OPT_OUT in self._template.specials
         self.fields: Final = self._template.fields
         """Attributes of contacts that the text needs."""
+        self.literals: Final = self._template.literals
+        """What is the same in all texts, and the defaults."""
+        self.replaces_characters: Final = message.replaces_characters
+        self._is_plain: Final = is_gsm7("".join(self.literals))
 
     def render(
         self,
@@ -83,21 +88,31 @@ class Renderer:
         }
         if self._opts_out:
             links[OPT_OUT] = _urls(signer.bases.opt_out, optout_tokens(signer.key, campaign, numbers), "o")
-        return self._rendered(columns, len(ordinals), links)
+        return self._replaced(self._template.render_columns(columns, len(ordinals), links), columns)
 
     def lengths(self, columns: Mapping[str, Sequence[str]], n: int, bases: LinkBases) -> list[str]:
         """The texts of n recipients with links that are as long as the real ones, but lead nowhere."""
+        return self._replaced(self.written(columns, n, bases), columns)
+
+    def written(self, columns: Mapping[str, Sequence[str]], n: int, bases: LinkBases) -> list[str]:
+        """The same before characters are replaced."""
         links = dict.fromkeys(self._indices, _urls(bases.short, [_LIKE_A_TOKEN]) * n)
         if self._opts_out:
             links[OPT_OUT] = _urls(bases.opt_out, [LIKE_AN_OPT_OUT], "o") * n
-        return self._rendered(columns, n, links)
+        return self._template.render_columns(columns, n, links)
 
     def segments(self, columns: Mapping[str, Sequence[str]], n: int, bases: LinkBases) -> NDArray[np.uint16]:
         """Segments of the text that `render` gives each of n recipients (tokens are not made: quicker)."""
         return count_many(self.lengths(columns, n, bases))
 
-    def _rendered(self, columns: Mapping[str, Sequence[str]], n: int, links: Mapping[str, list[str]]) -> list[str]:
-        return self._template.render_columns(columns, n, links)
+    def _replaced(self, texts: list[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
+        # Links are of plain characters.
+        if not self.replaces_characters or (self._is_plain and self._are_plain(columns)):
+            return texts
+        return replace_characters(texts)
+
+    def _are_plain(self, columns: Mapping[str, Sequence[str]]) -> bool:
+        return all(is_gsm7("".join(columns.get(name, ()))) for name in self.fields)
 
 
 def compile_lane_message(message: LaneMessage) -> Renderer:

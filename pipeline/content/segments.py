@@ -84,6 +84,11 @@ def foreign_characters(text: str) -> list[str]:
     return [character for character in dict.fromkeys(text) if character not in _GSM7_CHARACTERS]
 
 
+def is_gsm7(text: str) -> bool:
+    """Whether all characters of a text are in GSM-7."""
+    return _GSM7.fullmatch(text) is not None
+
+
 def _all_basic(joined: str) -> bool:
     """True if all is one-septet characters of Latin-1 (no Greek capitals: they take the slower way)."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +10,10 @@ from typing import Final
 from pipeline.content.placeholders import find_in_link
 from pipeline.content.render import Template, TemplateError, compile_template, with_opt_out_language, with_site_name
 from pipeline.content.template import ForeignPlaceholder
-from schemas.campaign import DraftSpec
+from schemas.campaign import DraftSpec, Wording
+
+PLAIN: Final = Wording(site_name="")
+"""Where no account is known: its texts as they are written."""
 
 NOBODY_REACHED: Final = "nobody_reached"
 PLACEHOLDER: Final = "placeholder"
@@ -29,23 +33,37 @@ class Finding:
     code: str = ""
 
 
-def effective_text(text: str, site_name: str, opt_out_language: str) -> str:
-    """The template as it goes out: the site's name in front, opt-out language at the end.
+def effective_text(text: str, wording: Wording, opt_out_language: str) -> str:
+    """The template as it goes out: the site's name in front where the account wants it there, opt-out language at the
+    end.
 
     Raises TemplateError.
     """
-    return with_opt_out_language(with_site_name(text, site_name), opt_out_language)
+    named = with_site_name(text, wording.site_name) if wording.site_name_rule == "add" else text
+    return with_opt_out_language(named, opt_out_language)
 
 
-def check_texts(spec: DraftSpec, site_name: str) -> tuple[list[Template | None], list[Finding]]:
+def lacks_site_name(template: Template, wording: Wording) -> bool:
+    """Whether an account wants its name in each text, and this one has it nowhere; case does not count."""
+    name = wording.site_name.strip().casefold()
+    written = "\n".join(template.literals).casefold()
+    return wording.site_name_rule == "check" and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", written)
+
+
+def replaces_characters(spec: DraftSpec, wording: Wording) -> bool:
+    """Whether characters that force UCS-2 are replaced in a campaign's texts."""
+    return wording.replaces_characters if spec.replace_characters is None else spec.replace_characters
+
+
+def check_texts(spec: DraftSpec, wording: Wording) -> tuple[list[Template | None], list[Finding]]:
     """The template of each message as it goes out (None where it is none, or is still to be written), and all that is
     wrong with texts and links: nothing of it may be launched."""
     problems: list[Finding] = []
-    templates = [_template(index, spec, site_name, problems) for index in range(len(spec.messages))]
+    templates = [_template(index, spec, wording, problems) for index in range(len(spec.messages))]
     return templates, problems
 
 
-def _template(index: int, spec: DraftSpec, site_name: str, problems: list[Finding]) -> Template | None:
+def _template(index: int, spec: DraftSpec, wording: Wording, problems: list[Finding]) -> Template | None:
     message = spec.messages[index]
     where = f"messages.{index}.text"
     problems += _placeholders(index, message.links)
@@ -57,7 +75,7 @@ def _template(index: int, spec: DraftSpec, site_name: str, problems: list[Findin
         problems.append(_problem(where, error))
         return None
     try:
-        template = compile_template(effective_text(message.text, site_name, spec.opt_out_language))
+        template = compile_template(effective_text(message.text, wording, spec.opt_out_language))
     except TemplateError as error:
         problems.append(_problem("opt_out_language", error))
         return None

@@ -19,12 +19,13 @@ from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import domain_kinds
 from pipeline.content.render import Template
 from pipeline.content.text_estimate import TextEstimate
-from pipeline.content.texts import NOBODY_REACHED, Finding, check_texts
+from pipeline.content.texts import NOBODY_REACHED, PLAIN, Finding, check_texts, lacks_site_name
 from pipeline.lane.lateness import late_rule
 from pipeline.timing import tz
 from pipeline.timing.tz import HOUR
 from schemas.accounts import in_credits
 from schemas.campaign import FIRST_YEAR, LAST_YEAR, DraftSpec
+from schemas.ids import retried_campaign
 from schemas.reasons import Reason, with_remedy, written
 from schemas.times import to_minute
 
@@ -38,6 +39,7 @@ _WITHOUT_PLUS: Final = "without + a number may be another person's: write it wit
 LOUD_SHARE: Final = 0.5
 """A warning says so where at least this share of the recipients would get nothing."""
 _SHOWN_CULPRITS: Final = 5
+_SMALLEST_SHARE: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +104,14 @@ def review(
     """Check a draft against the facts. `unready`: what it lacks, and why `terms` are None where they are."""
     problems = [*unready]
     warnings: list[Finding] = []
-    templates, wrong = check_texts(spec, terms.site_name if terms else "")
+    templates, wrong = check_texts(spec, terms.wording if terms else PLAIN)
     problems += wrong
     problems += _audience_problems(spec, audience)
     for index, template in enumerate(templates):
         if template is not None:
             _check_fields(index, template, audience, problems, warnings)
+            if terms is not None and lacks_site_name(template, terms.wording):
+                warnings.append(Finding(f"messages.{index}.text", _unnamed(terms.wording.site_name)))
     warnings += _number_warnings(audience)
     _check_times(spec, terms.store_zone if terms else "UTC", now, problems, warnings)
     outcome = None if rehearsed is None else rehearsed.outcome
@@ -217,11 +221,14 @@ def shares(counts: Mapping[str, int], most: int = 3) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more reason{'' if rest == 1 else 's'}"
 
 
+def _no_list(name: str) -> str:
+    if retried_campaign(name):
+        return f"list {name!r} of a retry is not there: it is still being made, or its draft is deleted"
+    return f"no list {name!r}; import contacts into it or correct its name"
+
+
 def _audience_problems(spec: DraftSpec, audience: AudienceFacts) -> list[Finding]:
-    problems = [
-        Finding("audience.lists", f"no list {name!r}; import contacts into it or correct its name")
-        for name in audience.unknown_lists
-    ]
+    problems = [Finding("audience.lists", _no_list(name)) for name in audience.unknown_lists]
     if not audience.recipients and not problems and (spec.audience.lists or spec.audience.numbers):
         names = ", ".join(spec.audience.lists) or "the typed numbers"
         problems.append(Finding("audience", f"no recipients: {names} have no valid number; import contacts first"))
@@ -298,6 +305,13 @@ def written_instant(text: str, zone: str) -> int:
     return tz.instant(at, zone)
 
 
+def _unnamed(site_name: str) -> str:
+    return (
+        f"the text does not say who sends it: write the site name {site_name!r}, or let it be added "
+        "(`longwave accounts set ACCOUNT site_name_rule=add`)"
+    )
+
+
 def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     if text.over_one == 0:
         return []
@@ -307,7 +321,8 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
     if text.in_text:
         shown = ", ".join(map(repr, text.in_text[:_SHOWN_CULPRITS]))
         explanation = (
-            f"the text itself has {shown}, not in GSM-7, so that all texts have 70 characters a segment and not 160"
+            f"the text itself has {shown}, not in GSM-7, so that all texts (100%) have 70 characters a segment and "
+            "not 160"
         )
         return [Finding(where, f"{share}: {sizes}; {explanation}")]
     warnings = [Finding(where, f"{share} of 160 characters: {sizes}")]
@@ -318,10 +333,15 @@ def _length_warnings(index: int, text: TextEstimate) -> list[Finding]:
 
 def _blame(text: TextEstimate) -> str:
     shown = ", ".join(
-        f"{culprit.character!r} in {culprit.attribute} ({culprit.recipients:,})"
+        f"{culprit.character!r} in {culprit.attribute} ({culprit.recipients:,}, {_share(culprit.recipients, text)})"
         for culprit in text.in_values[:_SHOWN_CULPRITS]
     )
     return (
-        f"{text.forced:,} recipients have 70 characters a segment and not 160, because of their own values: {shown}; "
-        f"for instance {', '.join(text.samples)}"
+        f"{text.forced:,} recipients ({_share(text.forced, text)}) have 70 characters a segment and not 160, because "
+        f"of their own values: {shown}; for instance {', '.join(text.samples)}"
     )
+
+
+def _share(texts: int, of: TextEstimate) -> str:
+    share = texts / of.recipients
+    return f"{share:.1%}" if share >= _SMALLEST_SHARE else f"less than {_SMALLEST_SHARE:.1%}"

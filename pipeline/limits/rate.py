@@ -130,8 +130,9 @@ class Window:
         return charge
 
     def settle(self, charge: Charge, sent: float, answered: float) -> None:
-        """Settle a charge whose answer came at `answered`: the slice arrived by then, at most `ARRIVAL_SPREAD`
-        after `sent`, a time at which it was certainly written. If that is not known, pass `answered` for both."""
+        """Settle a charge that had arrived by `answered`: the time of its answer, or before it by as much as the
+        aggregator says that it took. It arrived at most `ARRIVAL_SPREAD` after `sent`, a time at which it was
+        certainly written. If that is not known, pass the time of the answer."""
         if not charge.open:
             return
         charge.open = False
@@ -247,8 +248,8 @@ def lane_share(sender: float, account: float, senders: float, lanes: int) -> flo
 def sustained(limit: float, latency: float, under_way: int) -> float:
     """Segments per second that a lane keeps up with `limit`, when the aggregator answers after `latency` (s).
 
-    A slice holds its place in the window from when it is written until a second after it may have arrived; and no
-    more than `under_way` messages are under way at a time.
+    A slice holds its place in the window from when it is written until a second after it may have arrived: after its
+    answer, unless the aggregator says more. No more than `under_way` messages are under way at a time.
     """
     held = WINDOW + GUARD + min(latency, ARRIVAL_SPREAD)
     return min(limit / held, under_way / latency if latency > 0 else limit)

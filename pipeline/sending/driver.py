@@ -292,10 +292,11 @@ class LaneDriver(Generic[T]):
         return self._check.may_still_go(self.state, self.active, checked, now)
 
     def on_answer(
-        self, intent: int, answers: Sequence[Answered], written: float | None, now: Instant
+        self, intent: int, answers: Sequence[Answered], written: float | None, took: float, now: Instant
     ) -> list[Effect[T]]:
         """Process the aggregator's answers to a slice, one for each message that was handed over; `written` (s): when
-        it was certainly written, None if that is not known.
+        it was certainly written, None if that is not known; `took` (s): how long before its answer it had certainly
+        arrived.
 
         The slice is charged to the second in which it arrived. A slice that was not written because of a failure is
         charged too: the retry's back-off is longer than the window.
@@ -303,7 +304,7 @@ class LaneDriver(Generic[T]):
         checked = self.channels.at(intent).checked.pop(intent)
         self.channels.left(intent)
         for window, charge in checked.charges:
-            window.settle(charge, now.seconds if written is None else written, now.seconds)
+            window.settle(charge, now.seconds if written is None else written, now.seconds - took)
         return [self._report(checked.flights, answers, now), Wake(0.0)]
 
     def on_written(self, write: Write, offset: int | None, error: str, now: Instant) -> list[Effect[T]]:

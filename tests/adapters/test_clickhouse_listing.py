@@ -14,9 +14,10 @@ from adapters.clickhouse.audience import AudienceStore
 from adapters.clickhouse.export import export
 from adapters.clickhouse.figures import message_sets
 from adapters.clickhouse.statuses import StatusSink
-from adapters.errors import StoreRefused
+from pipeline.campaign.selecting import count
 from pipeline.insight.accounting import figures
 from schemas.campaign import CampaignDocument
+from schemas.selection import Selection
 from tests.adapters.clickhouse_store import NOW, migrated, typed
 from tests.adapters.test_clickhouse_statuses import CAMPAIGN, EXPECTED, WAY, N, chunk
 from tests.stack import Server
@@ -68,14 +69,26 @@ def test_the_export_has_every_recipient_once_and_agrees_with_the_figures(
     assert (gone["state"], gone["canceled_at"] is not None) == ("canceled", True)
 
 
-def test_the_export_of_one_state(store: Store) -> None:
+def ordinals(store: Store, **given: Any) -> list[int]:
+    return [row["ordinal"] for row in rows(store, selection=Selection(**given))]
+
+
+def test_the_export_of_some(store: Store) -> None:
     AudienceStore(store).freeze(CAMPAIGN, 1, [], typed(*range(15550100000, 15550100000 + N)), [])
     assert {row["state"] for row in rows(store)} == {"pending"}
-    StatusSink(store).insert(WAY)
-    assert [row["ordinal"] for row in rows(store, state="skipped")] == list(range(50, 55))
-    assert rows(store, state="rejected") == []
-    with pytest.raises(StoreRefused, match="no state 'sent': one of pending"):
-        rows(store, state="sent")
+    StatusSink(store).insert(
+        [*WAY, chunk("rejected", [30, 31], reason="code:30003"), chunk("rejected", [32], reason="refused")]
+    )
+    assert ordinals(store, states=("skipped",)) == list(range(50, 55))
+    assert ordinals(store, states=("skipped", "rejected")) == [*range(30, 33), *range(50, 55)]
+    assert ordinals(store, states=("undelivered",)) == []
+    assert ordinals(store, reasons=("code",)) == ordinals(store, reasons=("code:30003",)) == [30, 31]
+    assert ordinals(store, reasons=("code:30004",)) == []
+    assert ordinals(store, states=("rejected",), left_out=("code",)) == [32]
+    assert ordinals(store, reasons=("opted_out", "refused")) == [32, *range(50, 55)]
+    counted = figures(message_sets(store, CAMPAIGN)[0])
+    for given in ({"reasons": ("code", "opted_out")}, {"states": ("rejected",), "left_out": ("refused",)}):
+        assert count(Selection(**given), counted.reasons) == len(ordinals(store, **given)) > 0
 
 
 def test_the_export_of_what_was_never_frozen_is_empty(store: Store) -> None:

@@ -23,7 +23,7 @@ from prometheus_client import REGISTRY
 from adapters.aggregators import batch_answer, request, signing
 from adapters.aggregators.http_batch import HttpBatch
 from adapters.aggregators.settings import HttpBatchSettings
-from adapters.ports import Submission, SubmitOutcome
+from adapters.ports import Submission, SubmitOutcome, Trip
 from tests.adapters.peer import Peer, always, answer, serving
 
 SECRET = "a-secret-of-the-test"
@@ -477,9 +477,9 @@ async def test_what_may_not_go_any_more_is_kept_at_the_moment_of_writing() -> No
         return len(asked) > 1
 
     async with serving(always(ALL_ACCEPTED)) as peer, client(peer.port) as made:
-        all_are(await made.submit(BATCH, may_go=may_go), "retry", "not_written_in_time")
+        all_are(await made.submit(BATCH, Trip(may_go)), "retry", "not_written_in_time")
         assert peer.requests == []
-        all_are(await made.submit(BATCH, may_go=may_go), "accepted", "")
+        all_are(await made.submit(BATCH, Trip(may_go)), "accepted", "")
         assert len(peer.requests) == 1
 
 
@@ -664,3 +664,26 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
     async with serving(always(ALL_ACCEPTED)) as peer:
         all_are(await submit(peer.port), "accepted", "")
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("Server-Timing: taken;dur=120.5\r\n", 0.1205, 5.0),
+        ('Server-Timing: db;dur=3, taken;dur=50;desc="x"\r\nServer-Timing: taken;dur=900\r\n', 0.05, 0.8),
+        ("Server-Timing: total;dur=50\r\n", 0.0, 0.0),
+        ("Server-Timing: taken;dur=-5\r\n", 0.0, 0.0),
+        ("Server-Timing: taken;dur=1e9\r\n", 0.0, 0.0),
+        ("Server-Timing: taken\r\n", 0.0, 0.0),
+        ("", 0.0, 0.0),
+    ],
+)
+async def test_how_long_ago_a_batch_arrived_is_what_the_aggregator_says_and_no_more(
+    header: str, least: float, most: float
+) -> None:
+    whole = ALL_ACCEPTED.replace(b"\r\n", b"\r\n" + header.encode(), 1)
+    async with serving(always(whole)) as peer, client(peer.port) as made:
+        trip = Trip()
+        all_are(await made.submit(BATCH, trip), "accepted", "")
+    assert trip.written is not None
+    assert least <= trip.took <= most

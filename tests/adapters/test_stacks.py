@@ -54,7 +54,7 @@ def test_a_process_says_what_its_threads_and_tasks_wait_for() -> None:
         process.stdin.flush()
         assert process.stdout.readline() == "went on\n"
         process.kill()
-    assert "Current thread" in said
+    assert "(most recent call first)" in said
     for task in ("lane-7", "in another thread"):
         stack = said.partition(f"Task {task}:\n")[2]
         assert "in outer\n" in stack.splitlines(keepends=True)[0]

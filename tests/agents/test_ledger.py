@@ -100,7 +100,7 @@ class World:
 
     def frozen(self, task: Freeze) -> Frozen:
         """What the freeze says: each of the recipients costs 1."""
-        tariff = Tariff(site_name="", max_segments=6, prices=[(0, "*", "", 1)])
+        tariff = Tariff(max_segments=6, prices=[(0, "*", "", 1)])
         account = self.context.accounts.account("shop")
         assert account is not None
         bound = Bound(

@@ -52,3 +52,16 @@ async def test_all_pages_follow_the_header(page_rows: list[list[int]], lines: by
 async def test_what_the_first_page_raises_comes_before_the_status() -> None:
     with pytest.raises(ValueError, match="away"):
         await csv_answer("n.csv", ("n",), pages(then=ValueError("away")), row)
+
+
+async def test_a_page_is_written_before_the_next_is_read() -> None:
+    asked: list[int] = []
+
+    def counting() -> Iterator[list[int]]:
+        for number in range(5):
+            asked.append(number)
+            yield [number]
+
+    lines = csv_lines(("n",), [9], counting(), row)
+    assert [next(lines) for _ in range(3)] == [b"n\n", b"9\n", b"0\n"]
+    assert asked == [0]

@@ -44,6 +44,21 @@ def test_typed_numbers_cost_what_their_countries_cost(live: Live) -> None:
     assert actual.ok, actual
 
 
+@pytest.mark.parametrize(("replaces", "segments"), [(True, 1), (False, 2)])
+def test_replaced_characters_are_shown_before_and_save_segments(live: Live, replaces: bool, segments: int) -> None:
+    message = {"text": "It’s " + "x" * 80}
+    audience = {"numbers": ["+13055550131", "+13055550132"]}
+    body = {**sale(name="Typography", audience=audience, smart_sending_hours=0), "messages": [message]}
+    made = live.create(**{**body, "replace_characters": replaces})["id"]
+    [text] = live.api.get(f"/v1/campaigns/{made}/review")["texts"]
+    assert text["histogram"] == [[segments, 2]]
+    assert text["replaced"] == ([{"character": "’", "by": "'", "texts": 2}] if replaces else [])
+    assert "’" in text["in_text"] or replaces
+    actual = compare(live.api, {**body, "replace_characters": replaces})
+    assert actual.cost == pytest.approx(2 * segments * built_in().of("US", now_ms()) / 1e6)
+    assert actual.ok, "billed as it was reviewed"
+
+
 def test_a_campaign_that_would_reach_nobody_is_refused_and_looks_like_it(
     live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,10 +121,65 @@ def test_a_campaign_goes_out_and_all_figures_agree(live: Live, tmp_path: Path) -
     assert table["ordinal"].to_pylist() == list(range(figures["targeted"]))
     assert table["number"].to_pylist() == [row["number"] for row in rows]
     assert all(row["number"].startswith("+") for row in rows)
-    retry = post(live, f"/v1/campaigns/{made['id']}/retry-failed")[1]
+    lines = download(live, made["id"], tmp_path / "all.ndjson", "ndjson").read_bytes().splitlines()
+    assert [orjson.loads(line)["number"] for line in lines] == table["number"].to_pylist()
+    _retries_the_failed(live, made["id"], rows)
+
+
+def download(live: Live, campaign: str, file: Path, kind: str) -> Path:
+    live.api.download(f"/v1/campaigns/{campaign}/export", file, format=kind)
+    return file
+
+
+def _retries_the_failed(live: Live, campaign: str, rows: list[dict[str, str]]) -> None:
     failed = {row["number"] for row in rows if row["state"] in ("undelivered", "rejected")}
-    assert set(retry["spec"]["audience"]["numbers"]) == failed
-    assert retry["spec"]["audience"]["lists"] == []
+    path = f"/v1/campaigns/{campaign}/retry-failed"
+    status, retry = post(live, path)
+    assert status == 201
+    listed = live.until(retry["id"], lambda shown: shown["retry"]["recipients"] is not None)
+    name = f"retry-{campaign}-{retry['id']}"
+    assert (listed["retry"]["of"], listed["retry"]["first"]) == (campaign, campaign)
+    assert (listed["retry"]["list"], listed["retry"]["recipients"]) == (name, len(failed))
+    assert (listed["spec"]["audience"]["lists"], listed["spec"]["audience"]["numbers"]) == ([name], [])
+    assert [other["id"] for other in live.api.get(f"/v1/campaigns/{campaign}")["retries"]] == [retry["id"]]
+    copy = post(live, f"/v1/campaigns/{retry['id']}/duplicate")[1]
+    assert copy["retry"] is None
+    assert live.api.get(f"/v1/campaigns/{copy['id']}/review")["recipients"] == len(failed)
+    assert ask(f"{live.api.url}/v1/campaigns/{copy['id']}", "DELETE")[0] == 200
+    # Opted out since: dropped again as by any campaign, and nobody else gets it.
+    gone = min(failed)
+    assert post(live, "/v1/optouts", {"numbers": [gone], "evidence": "by phone"})[0] == 200
+    settings = orjson.dumps({**listed["spec"], "smart_sending_hours": 0})
+    assert ask(f"{live.api.url}/v1/campaigns/{retry['id']}", "PUT", settings)[0] == 200
+    assert post(live, f"/v1/campaigns/{retry['id']}/launch")[0] == 200
+    live.until(retry["id"], lambda shown: shown["status"] == "finished", 60)
+    again = exported(live, retry["id"])
+    assert {row["number"] for row in again} == failed
+    assert [row["number"] for row in again if row["reason"] == "opted_out"] == [gone]
+    chosen = {"states": ["skipped"], "reasons": ["opted_out"]}
+    chain = post(live, f"/v1/campaigns/{retry['id']}/retry-failed", chosen)[1]
+    assert (chain["retry"]["of"], chain["retry"]["first"], chain["retry"]["reasons"]) == (
+        retry["id"],
+        campaign,
+        ["opted_out"],
+    )
+    _refuses_other_retries(live, campaign, name)
+
+
+def _refuses_other_retries(live: Live, campaign: str, name: str) -> None:
+    path = f"/v1/campaigns/{campaign}/retry-failed"
+    for body, code, error in (
+        ({"states": ["unknown"]}, 422, "may have arrived"),
+        ({"states": ["delivered"]}, 422, "did not fail"),
+        ({"reasons": ["because"]}, 422, "unknown reason 'because'"),
+        ({"reasons": ["campaign_canceled"]}, 409, "nothing to retry"),
+        ({"state": ["rejected"]}, 422, "unknown field"),
+    ):
+        status, refused = post(live, path, body)
+        assert (status, error in refused["error"]) == (code, True), refused
+    foreign = name.replace(campaign, "0000zzzz")
+    status, refused = post(live, "/v1/campaigns", {**spec(), "audience": {"lists": [foreign]}})
+    assert (status, "another account" in refused["error"]) == (422, True)
 
 
 def exported(live: Live, campaign: str, query: str = "") -> list[dict[str, str]]:

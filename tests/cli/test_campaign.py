@@ -51,9 +51,25 @@ def test_from_a_file_to_everybody_accounted_for(stack: Live, campaign: Terminal,
         failed = [row["number"] for row in csv.DictReader(file)]
     assert len(failed) == shown["states"]["rejected"] + shown["states"]["undelivered"] > 0
     retry = campaign("retry-failed", made)
-    assert f"{len(failed):,} numbers" in campaign.error
-    numbers = stack.api.get(f"/v1/campaigns/{retry}")["spec"]["audience"]["numbers"]
-    assert sorted(numbers) == sorted(failed)
+    campaign("export", made, "--out", str(tmp_path / "who.txt"), "--format", "ndjson", "--reason", "code")
+    lines = (tmp_path / "who.txt").read_text().splitlines()
+    assert lines
+    assert all(json.loads(line)["reason"].startswith("code:") for line in lines)
+    for wrong in (["--out", "who.txt"], ["--out", "-"], ["--out", "who.csv", "--format", "xlsx"]):
+        campaign("export", made, *wrong, code=2)
+        assert "csv, ndjson, parquet" in campaign.error
+    campaign("export", made, "--out", "-", "--format", "csv", "--state", "sent", code=1)
+    assert "unknown state 'sent'" in campaign.error
+    stack.until(retry, lambda shown: shown["retry"]["recipients"] == len(failed))
+    shown = campaign("show", retry)
+    assert f"retry of   {made} (rejected, undelivered, expired)" in shown
+    assert f"{len(failed):,} recipients in list retry-{made}-{retry}" in shown
+    assert f"retried as {retry} draft" in campaign("show", made)
+    assert f"(retry of {made})" in campaign("list", "--search", retry)
+    campaign("retry-failed", made, "--state", "unknown", code=1)
+    assert "may have arrived" in campaign.error
+    campaign("retry-failed", made, "--reason", "campaign_canceled", code=1)
+    assert "nothing to retry" in campaign.error
 
 
 def test_list_duplicate_delete(stack: Live, campaign: Terminal, tmp_path: Path) -> None:

@@ -226,6 +226,15 @@ def test_doctor_shows_the_settings_when_asked_and_masks_secrets(stack: Stack) ->
     assert "kafka.session_timeout = 6.0" in stack.run("doctor", "--settings").stdout
 
 
+def test_doctor_says_that_the_mail_server_for_alerts_is_away(stack: Stack) -> None:
+    smtp = {"LONGWAVE_SMTP__HOST": "127.0.0.1", "LONGWAVE_SMTP__PORT": "1", "LONGWAVE_SMTP__SECURITY": "none"}
+    doctor = orjson.loads(stack.run("doctor", "--json", **smtp).stdout)
+    (mail,) = [problem for problem in doctor["problems"] if problem["what"] == "mail"]
+    assert mail["detail"].startswith("127.0.0.1:1 takes no e-mail from us: ")
+    assert "[smtp]" in mail["fix"]
+    assert "mail" not in {check["what"] for check in orjson.loads(stack.run("doctor", "--json").stdout)["checks"]}
+
+
 def test_the_json_of_doctor_and_status_is_as_documented(stack: Stack) -> None:
     doctor = orjson.loads(stack.run("doctor", "--json").stdout)
     assert doctor.keys() == {"ok", "problems", "checks"}

@@ -9,7 +9,7 @@ from pipeline.campaign.plan import CampaignPlan, Terms, compile_plan
 from pipeline.content.outgoing import everywhere
 from pipeline.timing.quiet_hours import QuietHours
 from schemas.accounts import PriceListSpec
-from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender
+from schemas.campaign import CampaignDocument, CampaignSpec, LaunchedSender, Wording
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -26,7 +26,7 @@ def priced(other: str = "", **countries: str) -> PriceList:
 MAIN = LaunchedSender(sender="main", country="US", lanes=[4, 2], rate=100.0)
 TERMS = Terms(
     account_number=7,
-    site_name="Harbor & Pine",
+    wording=Wording(site_name="Harbor & Pine"),
     store_zone="America/New_York",
     senders=[MAIN],
     prices=priced(US="0.0079", other="0.04"),

@@ -116,6 +116,7 @@ def test_a_hanging_kafka_is_reported_by_all_processes_without_its_address(stage:
 def test_a_process_says_what_it_is_doing_and_goes_on(stage: Scene, name: str, task: str) -> None:
     pid = stage.signal(name, signal.SIGUSR1)
     wait_until("it has said it", lambda: "end of stacks" in stage.log(name))
+    assert "(most recent call first)" in stage.log(name)
     assert task in stage.log(name)
     all_ready(stage)
     assert stage.entry(name)["pid"] == pid

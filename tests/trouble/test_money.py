@@ -18,29 +18,42 @@ from adapters.clickhouse import Store
 from adapters.clickhouse.export import export
 from adapters.terminal import UserError
 from pipeline.campaign.when import LEAD_MS
+from pipeline.feedback.replies import reply_campaign
 from schemas.accounts import in_credits
 from schemas.succession import HANDED_OVER
+from tests.trouble.phone import got, says
 from tests.trouble.scene import MESSAGE, QUIET, SETTINGS, Campaign, Scene, scene, wait_until
 
 LAUNCHES, ENOUGH_FOR, RECIPIENTS = 50, 20, 20
+DEMO = """[accounts.demo]
+billing = "prepaid\""""
 SOON = 60.0
 """Seconds until the processing of a scheduled campaign begins."""
-PREPAID = SETTINGS.replace("[accounts.demo]\n", '[accounts.demo]\nbilling = "prepaid"\n')
+PREPAID = SETTINGS.replace("[accounts.demo]", DEMO)
+TEXTED = """
+[accounts.texted]
+site_name = "Harbor"
+billing = "prepaid"
+replies.auto = "Nobody reads this number"
+[accounts.texted.senders.main]
+number = "+18885550107"
+segments_per_second = 20
+"""
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with scene(tmp_path_factory.mktemp("money"), QUIET, changes=PREPAID) as made:
+    with scene(tmp_path_factory.mktemp("money"), QUIET, changes=PREPAID + TEXTED) as made:
         yield made
 
 
-def balance(stage: Scene) -> dict[str, Any]:
-    return stage.api.get("/v1/accounts/demo/balance")
+def balance(stage: Scene, account: str = "demo") -> dict[str, Any]:
+    return stage.api.get(f"/v1/accounts/{account}/balance")
 
 
-def top_up(stage: Scene, amount: Decimal) -> dict[str, Any]:
+def top_up(stage: Scene, amount: Decimal, account: str = "demo") -> dict[str, Any]:
     body = json.dumps({"amount": str(amount)}).encode()
-    return stage.api.send("POST", "/v1/accounts/demo/top-ups", body)
+    return stage.api.send("POST", f"/v1/accounts/{account}/top-ups", body)
 
 
 def drafts(stage: Scene, count: int, **spec: Any) -> list[Campaign]:
@@ -171,3 +184,40 @@ def test_a_scheduled_campaign_that_is_short_waits_and_goes_on_after_a_top_up(sta
     stage.longwave("campaign", "cancel", served.id)
     wait_until("what it needs no more is free", lambda: balance(stage)["reserved"] == before["reserved"], pause=0.5)
     assert Decimal(balance(stage)["balance"]) == Decimal(before["balance"]) + Decimal(waiting[0]["missing"])
+
+
+def test_replies_are_paid_for_and_without_a_balance_only_what_the_law_wants_is_said(stage: Scene) -> None:
+    campaign, to = reply_campaign("texted", "main"), "+18885550107"
+    first, second = 14_155_551_001, 14_155_551_002
+    says(stage, (first, "HELP"), to=to)
+    wait_until("HELP is answered though nothing was paid", lambda: len(got(stage, first, campaign)) == 1)
+    price = Decimal("0.0079")
+    wait_until("it is not covered", lambda: Decimal(balance(stage, "texted")["uncovered"]) == price, pause=0.5)
+    says(stage, (first, "hello"), (second, "HELP"), to=to)
+    # What was written before it had its chance.
+    wait_until("the other one is answered", lambda: len(got(stage, second, campaign)) == 1)
+    assert len(got(stage, first, campaign)) == 1
+    wait_until("it is not covered", lambda: Decimal(balance(stage, "texted")["uncovered"]) == 2 * price, pause=0.5)
+
+    top_up(stage, price, "texted")
+    assert Decimal(balance(stage, "texted")["available"]) == price, "what was not covered is not charged later"
+
+    def answered() -> bool:
+        # The worker hears of the top-up a moment after the API: whoever writes too soon has no answer.
+        says(stage, (second, "do you ship?"), to=to)
+        return len(got(stage, second, campaign)) > 1
+
+    wait_until("a text is answered", answered, pause=1.0)
+    assert got(stage, second, campaign)[1] == "Harbor: Nobody reads this number"
+
+    def is_charged() -> bool:
+        replies = len(got(stage, first, campaign)) + len(got(stage, second, campaign))
+        actual = balance(stage, "texted")
+        return Decimal(actual["uncovered"]) == (replies - 1) * price and actual["balance"] == "0"
+
+    # Whoever wrote again before the first answer was charged may have a second one.
+    wait_until("all are charged, as far as there was something", is_charged, pause=0.5)
+    items = stage.api.get(f"/v1/accounts/texted/statement?size=1000&{period()}")["items"]
+    spent = [item for item in items if item["kind"] == "spent"]
+    assert {item["campaign"] for item in spent} == {campaign}
+    assert sum(Decimal(item["balance"]) for item in items) == 0

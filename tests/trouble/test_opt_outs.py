@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 import random
@@ -17,13 +16,12 @@ from typing import Any, Self
 
 import pytest
 
-from adapters.aggregators import signing
-from adapters.clock import now_ms
 from loadtest.aggregator.record import entries
 from pipeline.feedback.replies import reply_campaign
 from pipeline.identity.optout_links import optout_tokens
 from schemas.accounts import Replies
 from tests.trouble.account import accounted
+from tests.trouble.phone import got, says
 from tests.trouble.scene import AUTO, HELP, Campaign, Scene, wait_until
 
 SCRIPT = """
@@ -34,42 +32,14 @@ robots = 0.002
 delay = {median = 0.1}
 robot_texts = ["I am driving and cannot answer. Ref {id}"]
 """
-SENDER = "+18885550100"
 CAMPAIGN = reply_campaign("demo", "main")
 PEOPLE = 1500
-_ids = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def stage(scripted_stage: Scene) -> Scene:
     scripted_stage.scripted(SCRIPT)
     return scripted_stage
-
-
-def says(stage: Scene, *texts: tuple[int, str], again: str = "") -> list[str]:
-    """People text us; returns when the ingress has taken it, which it has only when Kafka has. The texts' ids."""
-    ids = [again or f"test-{next(_ids)}" for _ in texts]
-    items = [
-        {"id": item, "from": f"+{number}", "to": SENDER, "text": text}
-        for item, (number, text) in zip(ids, texts, strict=True)
-    ]
-    body = json.dumps({"texts": items}).encode()
-    secret = stage.settings.aggregators["local"].secret.get_secret_value().encode()
-    url = f"{stage.settings.ingress.url}/v1/inbound/local"
-    request = urllib.request.Request(url, body, signing.signed(secret, now_ms(), body))
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 202
-    return ids
-
-
-def got(stage: Scene, number: int, prefix: str = f"{CAMPAIGN}-") -> list[str]:
-    """Texts that arrived at a number, oldest first; only those of our replies unless `prefix` says otherwise."""
-    return [
-        message.text
-        for entry in entries(stage.data / "aggregator")
-        for message in entry.batch().messages
-        if message.to == f"+{number}" and message.id.startswith(prefix)
-    ]
 
 
 def waiting(shown: dict[str, Any]) -> int:
@@ -79,8 +49,8 @@ def waiting(shown: dict[str, Any]) -> int:
 
 
 def replied(stage: Scene, number: int, count: int) -> list[str]:
-    wait_until(f"{count} replies to {number}", lambda: len(got(stage, number)) >= count)
-    return got(stage, number)
+    wait_until(f"{count} replies to {number}", lambda: len(got(stage, number, CAMPAIGN)) >= count)
+    return got(stage, number, CAMPAIGN)
 
 
 def test_a_person_who_opts_out_while_a_campaign_waits_gets_only_one_confirmation(stage: Scene) -> None:
@@ -115,7 +85,7 @@ def test_a_person_who_opts_out_while_a_campaign_waits_gets_only_one_confirmation
     says(stage, (numbers[20], "HELP"))
     # Whoever wrote last has an answer: what was written before it had its chance, and got none.
     replied(stage, numbers[20], 1)
-    assert [got(stage, number) for number in out] == [[confirmation]] * len(by_text) + [[], []]
+    assert [got(stage, number, CAMPAIGN) for number in out] == [[confirmation]] * len(by_text) + [[], []]
 
 
 def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None:
@@ -133,7 +103,7 @@ def test_start_help_and_other_texts_are_answered_once_each(stage: Scene) -> None
     other = 14_155_550_123
     says(stage, (other, " help! "))
     assert replied(stage, other, 1) == [f"Harbor & Pine: {HELP}"]
-    assert len(got(stage, person)) == 3
+    assert len(got(stage, person, CAMPAIGN)) == 3
 
 
 def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
@@ -145,7 +115,7 @@ def test_two_machines_do_not_talk_for_ever(stage: Scene) -> None:
     wait_until("the robot has said its last", lambda: _heard(stage, robot) == limit + 1)
     says(stage, (14_155_552_345, "hi"))
     replied(stage, 14_155_552_345, 1)
-    assert len(got(stage, robot)) == limit
+    assert len(got(stage, robot, CAMPAIGN)) == limit
 
 
 def settled(stage: Scene, stopped: int) -> dict[str, Any]:
@@ -166,7 +136,7 @@ def test_a_killed_worker_answers_nobody_twice_and_says_whose_answer_is_unknown(s
     says(stage, *((number, "STOP") for number in people))
     stage.kill("worker-0")
     shown = settled(stage, before["kinds"]["stopped"] + len(people))
-    unanswered = [number for number in people if not got(stage, number)]
+    unanswered = [number for number in people if not got(stage, number, CAMPAIGN)]
     assert len(unanswered) <= shown["states"].get("unknown", 0)
     ids = [m.id for e in entries(stage.data / "aggregator") for m in e.batch().messages if m.id[:8] == CAMPAIGN]
     assert len(ids) == len(set(ids))

@@ -193,9 +193,11 @@ class Proposer:
     def _from_sender(self, state: LaneState, sender: LaneSender, draft: _Draft, now: Instant) -> list[Plain]:
         if sender.terms is None or sender.id not in state.table.ready_senders():
             return []
-        pause = self._pause(state, sender.flow, now)
-        if pause > self._early:
-            self._turns.put(sender, now.seconds + pause)
+        # Compared as a time, as whoever takes turns compares it: a pause that is longer by less than a clock shows
+        # would have this turn come again at once, and forever.
+        at = now.seconds + self._pause(state, sender.flow, now)
+        if at > now.seconds + self._early:
+            self._turns.put(sender, at)
             return []
         account = sender.account
         if account.binds and self._has_to_wait(state, sender, now):

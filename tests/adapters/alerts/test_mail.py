@@ -153,3 +153,15 @@ async def test_without_a_server_it_is_said() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Smtp(**{"host": "127.0.0.1", **wrong})
+
+
+async def test_a_check_says_whether_the_server_lets_us_in_and_sends_nothing(mails: Mails, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(CA.cert_pem.bytes())
+    secure: dict[str, Any] = {"security": "starttls", "user": USER, "password": PASSWORD, "ca": ca}
+    with serving(mails, tls=True, auth=True) as port:
+        assert await mail(port, **secure).check() == ""
+        assert await mail(port, **(secure | {"password": "not the password at all"})).check() != ""
+        assert "certificate" in (await mail(port, **(secure | {"ca": None})).check()).lower()
+    assert "onnect" in await mail(port, **secure).check(), "it is away"
+    assert mails.taken == []

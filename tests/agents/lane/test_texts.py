@@ -8,7 +8,7 @@ from adapters.settings import Settings
 from agents.lane.texts import Texts
 from pipeline.content.segments import count
 from pipeline.lane.effects import Malformed
-from schemas.lane import Intent, Pick
+from schemas.lane import Intent, LaneMessage, Pick
 from schemas.status import StatusChunk
 from tests.pipeline.lane.records import DEMO, A, Group, Log, control, domain_terms, owner, result, sender_terms, work
 
@@ -52,6 +52,18 @@ def test_links_are_on_the_domains_of_the_pick(domains: list[str], hosts: list[st
     else:
         real = [count(item.text).parts for item in prepared.items]
         assert (prepared.counted, prepared.segments) == (real, sum(real))
+
+
+def test_the_same_text_is_rendered_as_each_campaign_says() -> None:
+    """Replacement is a setting of the message, and so is the order of links: renderers are not shared by text."""
+    texts = Texts(Settings())
+    plain = LaneMessage(text="It’s {link}", links=["default"])
+    assert texts._renderer(plain) is texts._renderer(LaneMessage(text="It’s {link}", links=["default"]))
+    others = [
+        LaneMessage(text="It’s {link}", links=["default"], replaces_characters=True),
+        LaneMessage(text="It’s {link}", links=["a", "default"]),
+    ]
+    assert all(texts._renderer(other) is not texts._renderer(plain) for other in others)
 
 
 def test_the_accounting_has_the_segments_that_went_out() -> None:

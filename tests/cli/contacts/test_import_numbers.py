@@ -151,7 +151,7 @@ def test_the_columns_that_tell_an_export_are_in_it() -> None:
 
 @pytest.mark.parametrize("region", ["", "DE", "AT", "US"])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: str, region: str) -> None:
+def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: exporting.Format, region: str) -> None:
     expected = []
     for country in sorted(phonenumbers.SUPPORTED_REGIONS):
         example = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
@@ -162,9 +162,8 @@ def test_an_export_imports_as_the_same_people(tmp_path: Path, kind: str, region:
         for name, type_ in zip(exporting.SCHEMA.names, exporting.SCHEMA.types, strict=True)
     }
     table = pa.table({**empty, "number": pa.array(expected, pa.uint64())}, schema=exporting.SCHEMA)
-    pages = exporting._csv if kind == "csv" else exporting._parquet
     file = tmp_path / f"export.{kind}"
-    file.write_bytes(b"".join(pages(table, iter([]), exporting.as_written)))
+    file.write_bytes(b"".join(exporting.PAGES[kind](table, iter([]), exporting.as_written)))
     plan = planned(file, region)
     assert plan.numbers.bare == "alone"
     assert people(plan, region) == (expected, [])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 
-from pipeline.campaign.plan import PlanError
+from pipeline.campaign.plan import PlanError, compile_plan
 from pipeline.limits.smart_sending import message_of
+from schemas.campaign import SiteNameRule, Wording
 from schemas.lane import Control, LaneRecord
 from schemas.wire import Codec, encode
-from tests.pipeline.campaigns import HOUR, ID, NOW, plan
+from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, plan
 
 
 def test_text_is_final_and_links_are_sorted() -> None:
@@ -23,6 +27,40 @@ def test_text_is_final_and_links_are_sorted() -> None:
     assert message.urls == ("https://example.com/b", "https://example.com/d")
     assert compiled.fields == ("first_name",)
     assert message_of(message.identity) == (ID, 0)
+
+
+@pytest.mark.parametrize(
+    ("account", "campaign", "replaces"),
+    [(True, None, True), (False, None, False), (False, True, True), (True, False, False)],
+)
+def test_characters_are_replaced_as_account_or_campaign_say(
+    account: bool, campaign: bool | None, replaces: bool
+) -> None:
+    terms = replace(TERMS, wording=Wording(site_name="Harbor & Pine", replaces_characters=account))
+    [message] = compile_plan(document(replace_characters=campaign), terms).messages
+    assert message.lane.replaces_characters is replaces
+
+
+@pytest.mark.parametrize(("rule", "text"), [("add", "Harbor & Pine: Hi"), ("check", "Hi"), ("off", "Hi")])
+def test_the_site_name_goes_in_front_where_the_account_wants_it(rule: SiteNameRule, text: str) -> None:
+    terms = replace(TERMS, wording=Wording(site_name="Harbor & Pine", site_name_rule=rule))
+    [message] = compile_plan(document(text="Hi"), terms).messages
+    assert message.lane.text == text
+
+
+@pytest.mark.parametrize("rule", get_args(SiteNameRule))
+def test_the_bare_site_name_is_an_empty_text_whoever_wrote_it(rule: SiteNameRule) -> None:
+    terms = replace(TERMS, wording=Wording(site_name="Harbor & Pine", site_name_rule=rule))
+    [message] = compile_plan(document(text="Harbor & Pine: {first_name}"), terms).messages
+    assert message.empty is not None
+    assert message.empty.are_empty({"first_name": ["Ann", ""]}, 2).tolist() == [False, True]
+
+
+def test_what_was_launched_keeps_its_wording() -> None:
+    launched = document(wording=Wording(site_name="Old", replaces_characters=False))
+    [message] = compile_plan(launched, TERMS).messages
+    assert message.lane.text == "Old: Hi {first_name|there}"
+    assert not message.lane.replaces_characters
 
 
 def test_settings_travel_in_a_control() -> None:

@@ -88,7 +88,8 @@ def test_canceled_it_is_a_draft_again_and_its_time_comes_in_vain() -> None:
 GONE = Unfit("account_inactive:demo")
 
 
-def test_a_campaign_whose_account_is_inactive_when_it_is_launched_due_or_frozen_fails() -> None:
+@pytest.mark.parametrize("gone", [GONE, Unfit("no_domain:short links of demo")], ids=["inactive", "without a domain"])
+def test_a_campaign_that_cannot_be_sent_when_it_is_launched_due_or_frozen_fails(gone: Unfit) -> None:
     draft = document("draft", launched=0, launch_revision=0, lanes=[], recipients=0)
     launch = Command(id="l", campaign=ID, action="launch", at=NOW, by="me")
     waiting = launched()
@@ -96,9 +97,9 @@ def test_a_campaign_whose_account_is_inactive_when_it_is_launched_due_or_frozen_
     processing = document("processing", recipients=0)
     frozen = Frozen(campaign=ID, revision=2, recipients=10, at=NOW)
     for before, record in ((draft, launch), (waiting, due), (processing, frozen)):
-        failed = apply(before, record, NOW, lambda _: GONE)
+        failed = apply(before, record, NOW, lambda _: gone)
         assert failed.document is not None
-        assert (failed.document.status, failed.document.reason) == ("failed", GONE.reason)
+        assert (failed.document.status, failed.document.reason) == ("failed", gone.reason)
         assert (failed.error, failed.effects) == ("", ())
         again = apply(failed.document, record, NOW, lambda _: TERMS)
         assert again.document is not None

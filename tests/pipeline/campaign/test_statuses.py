@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.campaign.retrying import retry_of
 from pipeline.campaign.statuses import apply
 from pipeline.campaign.suspension import reason_in_words
 from pipeline.campaign.transitions import (
@@ -16,6 +17,7 @@ from pipeline.campaign.transitions import (
     ReleaseReservations,
     StartFanout,
     StartFreeze,
+    TendRetryList,
     Transition,
     Withdraw,
     WriteControl,
@@ -31,12 +33,16 @@ from schemas.campaign import (
     Progress,
     Resolution,
     Resolved,
+    Retry,
+    RetryListed,
     Status,
     Suspension,
     Verdict,
 )
-from schemas.chunk import Freeze
+from schemas.chunk import DropRetryList, Freeze, MakeRetryList
+from schemas.ids import retry_list
 from schemas.reasons import Reason
+from schemas.selection import Selection
 from schemas.status import StatusRange
 from schemas.wire import encode
 from tests.pipeline.campaigns import HOUR, ID, NOW, TERMS, document, spec
@@ -167,6 +173,15 @@ def test_the_whole_way() -> None:
     finished = after(step(sent, progress("finished")))
     assert (finished.status, finished.finished, finished.revision) == ("finished", LATER, 5)
     assert [(o.command, o.error) for o in finished.outcomes] == [("c1", ""), ("c2", "")]
+
+
+def test_a_launch_keeps_the_wording_of_the_account_and_a_draft_has_none() -> None:
+    launched = step(document("draft", recipients=0), command("launch")).document
+    assert launched is not None
+    assert launched.wording == TERMS.wording
+    again = step(launched, frozen(0, launched.launch_revision)).document
+    assert again is not None
+    assert (again.status, again.wording) == ("draft", None)
 
 
 def test_an_empty_audience_makes_it_a_draft_again_that_can_be_launched_again() -> None:
@@ -549,3 +564,65 @@ def test_any_order_with_any_repetition(moves: list[str | int]) -> None:
         assert current.status != "sending" or not any(hold.reason for hold in current.holds)
         assert not (ended and current.status not in ("canceled", "finished"))
         ended = current.status in ("canceled", "finished")
+
+
+# A retry
+
+
+RETRY = Retry(of="0000aaaa", first="00000000", states=["rejected"], reasons=["code"], left_out=[])
+LISTED = RetryListed(campaign=ID, recipients=7, at=LATER)
+
+
+def retry_draft() -> Transition:
+    listing = spec(audience={"lists": [retry_list(RETRY.of, ID)]})
+    return step(None, command("create", spec=listing, retry=RETRY))
+
+
+def test_the_list_of_a_retry_is_made_once_its_draft_is_there_and_again_until_it_is() -> None:
+    task = MakeRetryList(campaign=ID, of=RETRY.of, states=["rejected"], reasons=["code"], left_out=[])
+    made = retry_draft()
+    assert made.document is not None
+    assert (made.document.retry, made.effects) == (RETRY, (TendRetryList(task),))
+    again = step(made.document, command("create", spec=made.document.spec, retry=RETRY))
+    assert (again.changed, again.effects) == (False, (TendRetryList(task),))
+    listed = step(made.document, LISTED)
+    assert listed.document is not None
+    assert listed.document.retry == msgspec.structs.replace(RETRY, recipients=7)
+    assert not step(listed.document, msgspec.structs.replace(LISTED, recipients=9)).changed
+    assert not step(listed.document, command("create", spec=made.document.spec, retry=RETRY)).effects
+
+
+def test_a_retry_is_not_launched_before_its_list_is_made() -> None:
+    made = retry_draft().document
+    early = step(made, command("launch", "c2"))
+    assert "is not made yet" in early.error
+    listed = step(made, LISTED).document
+    launched = step(listed, command("launch", "c2"))
+    assert (launched.error, launched.document and launched.document.status) == ("", "processing")
+
+
+def test_a_retry_that_goes_to_somebody_else_does_not_wait_for_its_list() -> None:
+    made = retry_draft().document
+    edited = step(made, command("edit", "c2", spec=spec())).document
+    assert edited is not None
+    assert edited.retry == RETRY
+    assert step(edited, command("launch", "c3")).error == ""
+
+
+def test_the_list_goes_with_the_draft() -> None:
+    deleted = step(retry_draft().document, command("delete", "c2"))
+    assert (deleted.delete, deleted.effects) == (True, (TendRetryList(DropRetryList(campaign=ID, of=RETRY.of)),))
+    assert step(document("draft"), command("delete", "c2")).effects == ()
+
+
+def test_a_chain_of_retries_keeps_its_beginning() -> None:
+    first = document("finished")
+    retry = retry_of(first, Selection(states=("rejected",)))
+    assert (retry.of, retry.first) == (ID, ID)
+    second = retry_of(document("finished", retry=RETRY), Selection())
+    assert (second.of, second.first) == (ID, RETRY.first)
+
+
+def test_a_list_that_is_made_for_a_campaign_that_is_gone_or_no_retry_changes_nothing() -> None:
+    assert step(None, LISTED) == Transition(None)
+    assert not step(document("draft"), LISTED).changed

@@ -16,6 +16,7 @@ from pipeline.campaign.plan import CampaignPlan, compile_plan
 from pipeline.campaign.when import dues
 from pipeline.content.outgoing import LinkSigner
 from pipeline.content.segments import count
+from pipeline.content.texts import PLAIN
 from pipeline.eligibility import decide as deciding
 from pipeline.eligibility.decide import Decision, History, Reason, decide, judge, reason_of
 from pipeline.eligibility.optouts import OptOuts
@@ -120,7 +121,7 @@ def test_each_reason_and_its_columns_left_out() -> None:
 def _nameless_plan() -> CampaignPlan:
     """A plan without the site's name, so that a text can be blank."""
     document_of = document(text="{first_name}")
-    return compile_plan(document_of, replace(TERMS, site_name=""))
+    return compile_plan(document_of, replace(TERMS, wording=PLAIN))
 
 
 @pytest.mark.parametrize("status", ["canceled", "sent", "finished"])
@@ -246,7 +247,7 @@ def _given(applies: set[Reason], monkeypatch: pytest.MonkeyPatch) -> str:
     )
     window = 8 if Reason.SMART_SENDING in applies else 0
     prices = priced(FR="0.08") if Reason.NO_PRICE in applies else TERMS.prices
-    terms = replace(TERMS, site_name="", max_segments=1, unknown_zone="skip", prices=prices)
+    terms = replace(TERMS, wording=PLAIN, max_segments=1, unknown_zone="skip", prices=prices)
     made = compile_plan(document(text="{first_name}", smart_sending_hours=window), terms)
     tag = TERMS.account_number
     if Reason.ACCOUNT_CAP in applies:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.accounts.domains import Pool
 from pipeline.campaign.terms import Terms
 from pipeline.content.outgoing import compile_lane_message, everywhere
-from pipeline.content.render import compile_template
-from pipeline.content.text_estimate import TextEstimate, TextSurvey
+from pipeline.content.text_estimate import Culprit, Replaced, TextEstimate, TextSurvey
 from pipeline.content.texts import NOBODY_REACHED, Finding
 from pipeline.eligibility.rehearsal import Rehearsal
 from pipeline.insight.review import AudienceFacts, Rehearsed, Review, review
 from pipeline.timing.tz import HOUR, instant
-from schemas.campaign import CampaignSpec
+from schemas.campaign import CampaignSpec, SiteNameRule, Wording
 from schemas.lane import LaneMessage
 from tests.pipeline.campaigns import TERMS
 
@@ -28,7 +28,7 @@ PEOPLE = AudienceFacts(recipients=1000, with_value={"first_name": 900}, attribut
 ALL_GO = Rehearsal(recipients=1000, going=1000, segments=1000, cost=900 * 10_000 + 100 * 80_000)
 ONE_PART = TextEstimate(
     example="Harbor & Pine: Hi", encoding="gsm7", units=17, mean_parts=1.0, most_parts=1, recipients=1000, over_one=0,
-    in_text=(), in_values=(), forced=0, samples=(),
+    histogram=((1, 1000),), replaced=(), in_text=(), in_values=(), forced=0, samples=(),
 )  # fmt: skip
 
 
@@ -95,10 +95,9 @@ def test_who_has_no_price_is_named_and_forbids_a_launch_that_nobody_else_would_g
     assert problem.code != NOBODY_REACHED, "launch --allow-empty does not help"
 
 
-def survey_of(text: str, first_names: list[str]) -> TextEstimate:
-    template = compile_template(text)
-    renderer = compile_lane_message(LaneMessage(text=text, links=[]))
-    counted = TextSurvey(template, renderer, everywhere("https://hp.example"))
+def survey_of(text: str, first_names: list[str], *, replaces: bool = False) -> TextEstimate:
+    renderer = compile_lane_message(LaneMessage(text=text, links=[], replaces_characters=replaces))
+    counted = TextSurvey(renderer, everywhere("https://hp.example"))
     fields = {"first_name": first_names}
     counted.add(
         fields, renderer.segments(fields, len(first_names), everywhere("")), np.ones(len(first_names), np.bool_)
@@ -112,8 +111,14 @@ def test_one_character_of_a_few_is_not_blamed_on_all() -> None:
     assert (text.over_one, text.forced, text.recipients, text.in_text) == (3, 3, 100, ())
     said = [warning.what for warning in reviewed(text=text).warnings]
     assert said[0] == "3 of 100 texts take more than one segment of 160 characters: 1.03 on average, 2 at most"
-    assert said[1].startswith("3 recipients have 70 characters a segment and not 160, because of their own values: ")
-    for part in ("'Ł' in first_name (1)", "'ş' in first_name (1)", "first_name 'Łukasz', first_name 'Ayşe'"):
+    assert said[1].startswith(
+        "3 recipients (3.0%) have 70 characters a segment and not 160, because of their own values: "
+    )
+    for part in (
+        "'Ł' in first_name (1, 1.0%)",
+        "'ş' in first_name (1, 1.0%)",
+        "first_name 'Łukasz', first_name 'Ayşe'",
+    ):
         assert part in said[1]
 
 
@@ -122,7 +127,32 @@ def test_a_character_that_the_author_wrote_is_named_as_such() -> None:
     assert (text.over_one, text.in_text, text.forced) == (5, ("ç",), 0)
     [said] = [warning.what for warning in reviewed(text=text).warnings]
     assert "5 of 5 texts take more than one segment: 2.00 on average" in said
-    assert "the text itself has 'ç', not in GSM-7" in said
+    assert "the text itself has 'ç', not in GSM-7, so that all texts (100%)" in said
+
+
+def test_what_is_replaced_is_named_and_not_blamed() -> None:
+    names = ["O’Neil"] * 2 + ["Ann"] * 6 + ["Łukasz", "O’Łuk"]
+    text = survey_of("It’s " + "a" * 80 + " {first_name}", names, replaces=True)
+    assert text.replaced == (Replaced(character="’", by="'", texts=8),)
+    assert text.histogram == ((1, 8), (2, 2))
+    assert text.in_text == ()
+    assert (text.forced, text.in_values) == (2, (Culprit(character="Ł", attribute="first_name", recipients=2),))
+    said = whats(reviewed(text=text).warnings)
+    assert "2 of 10 texts take more than one segment" in said
+    assert "'Ł' in first_name (2, 20.0%)" in said
+    kept = survey_of("It’s " + "a" * 80 + " {first_name}", names)
+    assert (kept.replaced, kept.histogram, kept.in_text) == ((), ((2, 10),), ("’",))
+    in_links = survey_of("It’s " + "a" * 60 + " https://shop.example/a–b", names, replaces=True)
+    assert (in_links.replaced, in_links.in_text) == ((), ("–",)), "a link keeps its dash, so that nothing helps"
+
+
+def test_texts_that_would_be_skipped_are_not_counted_as_replaced() -> None:
+    renderer = compile_lane_message(LaneMessage(text="{first_name}", links=[], replaces_characters=True))
+    counted = TextSurvey(renderer, everywhere(""))
+    fields = {"first_name": ["It’s", "“a”", "b"]}
+    counted.add(fields, renderer.segments(fields, 3, everywhere("")), np.array([True, False, True]))
+    text = counted.estimate()
+    assert (text.replaced, text.histogram) == ((Replaced(character="’", by="'", texts=1),), ((1, 2),))
 
 
 def test_long_texts_of_plain_characters_blame_no_character() -> None:
@@ -174,6 +204,27 @@ def test_times(changes: dict[str, str], problem: str, warning: str) -> None:
     assert warning in whats(actual.warnings)
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "warns"),
+    [
+        ("check", "Sale today", True),
+        ("check", "Sale at HARBOR & PINE today", False),
+        ("check", "Sale at Harbor & Pinewood", True),
+        ("check", "Sale, {first_name|dear}! Harbor & Pine", False),
+        ("add", "Sale today", False),
+        ("off", "Sale today", False),
+    ],
+)
+def test_a_text_without_the_site_name_is_reported_where_the_account_wants_it(
+    rule: SiteNameRule, text: str, warns: bool
+) -> None:
+    terms = replace(LAUNCHED, wording=Wording(site_name="Harbor & Pine", site_name_rule=rule))
+    audience = replace(PEOPLE, with_value={"first_name": 1000})
+    actual = reviewed(audience, terms, messages=[{"text": text}])
+    assert actual.problems == ()
+    assert [("does not say who sends it" in warning.what) for warning in actual.warnings] == [True] * warns
+
+
 def test_audience_and_account() -> None:
     assert "no list 'b'" in whats(reviewed(AudienceFacts(recipients=0, unknown_lists=["b"])).problems)
     assert "no recipients: a have" in whats(reviewed(AudienceFacts(recipients=0)).problems)
@@ -194,3 +245,25 @@ def test_local_times_around_changes_of_clocks() -> None:
 def test_it_says_what_becomes_of_a_message_that_downtime_makes_late(transactional: bool, words: str) -> None:
     assert words in reviewed(transactional=transactional).lateness
     assert reviewed(terms=None).lateness == ""
+
+
+@pytest.mark.parametrize(
+    ("pool", "problem", "warning"),
+    [
+        (Pool("short", 500, 500), "all domains for short links have reached their limit; add a domain", ""),
+        (Pool("short", 500, 700), "all domains for short links have reached their limit", ""),
+        (Pool("short", 1500, 501), "", "room for 999 more messages and this needs 1,000"),
+        (Pool("short", 1500, 500), "", ""),
+        (Pool("short", None, 10**9), "", ""),
+        (Pool("opt-out", 5, 5), "", ""),
+    ],
+    ids=["used up", "used beyond it", "one is short", "just enough", "no limit", "not the kind of its links"],
+)
+def test_a_used_up_pool_of_domains_is_a_problem_and_a_small_one_a_warning(
+    pool: Pool, problem: str, warning: str
+) -> None:
+    message = {"text": "Sale: {link}", "links": {"default": "https://shop.example"}}
+    actual = reviewed(terms=replace(LAUNCHED, pools=(pool,)), messages=[message])
+    assert problem in whats(actual.problems)
+    assert warning in whats(actual.warnings)
+    assert (bool(actual.problems), bool(actual.warnings)) == (bool(problem), bool(warning))

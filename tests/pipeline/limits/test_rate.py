@@ -50,6 +50,8 @@ class Timing:
     """From writing an INTENT to reading it back."""
     stall: Callable[[], float] = lambda: 0.0
     """How long the process stands still before it does the next thing."""
+    says_when: bool = False
+    """Whether the answer says how long ago the slice arrived."""
     tick: float = 0.001
     """Granularity of timers."""
 
@@ -140,14 +142,15 @@ class Run:
             self.now += self.timing.stall()
             sent = self.now
             arrives = sent + self.timing.arrival()
+            took = self.timing.answer()
             self.arrivals.append((arrives, segments, messages))
 
-            def answered(charge=charge, sent=sent, messages=messages):  # type: ignore[no-untyped-def]
-                self.window.settle(charge, sent, self.now)
+            def answered(charge=charge, sent=sent, messages=messages, took=took):  # type: ignore[no-untyped-def]
+                self.window.settle(charge, sent, self.now - (took if self.timing.says_when else 0.0))
                 self._busy -= messages
                 self._pump()
 
-            self._at(arrives + self.timing.answer(), answered)
+            self._at(arrives + took, answered)
 
     def worst(self) -> int:
         """Most segments in any one second at the receiver, single messages larger than the limit left out."""
@@ -175,16 +178,18 @@ class Run:
     largest=st.sampled_from([1, 1, 2, 3, 10]),
     slow=st.sampled_from([0.0, 0.01, 0.3, 1.5]),
     stalls=st.sampled_from([0.0, 0.0, 0.01, 0.1]),
+    says_when=st.booleans(),
     seed=st.integers(0, 2**32),
 )
 def test_the_receiver_never_sees_more_than_the_limit(
-    limit: float, largest: int, slow: float, stalls: float, seed: int
+    limit: float, largest: int, slow: float, stalls: float, says_when: bool, seed: int
 ) -> None:
     r = random.Random(seed)
     timing = Timing(
         arrival=lambda: r.choice([0.0, ARRIVAL_SPREAD, r.uniform(0, ARRIVAL_SPREAD)]),
         answer=lambda: r.choice([0.0, r.uniform(0, slow)]),
         stall=lambda: min(2.0, r.expovariate(1)) if r.random() < stalls else 0.0,
+        says_when=says_when,
     )
     run = Run(limit, lambda: r.randint(1, largest), timing)
     run.window.start_full(run.now)
@@ -237,6 +242,15 @@ def test_slow_answers_cost_no_more_than_the_spread_of_arrivals(latency: float) -
     run.go(61)
     assert run.worst() <= 100
     assert run.used(1030, 1060) >= 97 / (1 + min(latency, ARRIVAL_SPREAD))
+
+
+@pytest.mark.parametrize("latency", [0.05, 0.3, 0.8])
+def test_slow_answers_that_say_when_the_slice_arrived_cost_nothing(latency: float) -> None:
+    timing = Timing(arrival=lambda: 0.004, answer=lambda: latency, says_when=True)
+    run = Run(100, lambda: 1, timing, most=most_under_way(100, MESSAGES, 16))
+    run.go(61)
+    assert run.worst() <= 100
+    assert run.used(1030, 1060) >= 98
 
 
 def test_a_slice_without_an_answer_holds_its_place_and_no_other() -> None:

@@ -311,7 +311,7 @@ class Host:
             )
         answers = [Answer() for _ in slice_.batch]
         scene.after(
-            LATENCY, lambda: self._call(lambda: self.driver.on_answer(slice_.intent, answers, sent, scene.now))
+            LATENCY, lambda: self._call(lambda: self.driver.on_answer(slice_.intent, answers, sent, 0.0, scene.now))
         )
 
 

@@ -232,7 +232,7 @@ def test_no_more_slices_than_slots_are_under_way() -> None:
     lane.passes(1.0)
     lane.time()
     assert not lane.written(Intent)
-    lane.do(lane.driver.on_answer(hand_over.intent, [Answer()] * SLICE, lane.now.seconds, lane.now))
+    lane.do(lane.driver.on_answer(hand_over.intent, [Answer()] * SLICE, lane.now.seconds, 0.0, lane.now))
     lane.time()
     assert len(lane.written(Intent)) == 1
 
@@ -260,7 +260,7 @@ def test_the_answers_of_a_slice_are_its_result_and_free_its_place_in_the_limit_a
     assert not lane.take(Connect), "a second's worth is under way"
     assert lane.take(WakeLine)
     for item in handed:
-        lane.do(lane.driver.on_answer(item.intent, [Answer()], lane.now.seconds, lane.now))
+        lane.do(lane.driver.on_answer(item.intent, [Answer()], lane.now.seconds, 0.0, lane.now))
     assert {group.outcome for report in lane.take(Report) for group in report.record.flights[0].groups} == {
         "accepted"
     }
@@ -281,7 +281,7 @@ def test_the_last_check_holds_back_opted_out_recipients_and_the_others_go() -> N
     lane.connect()
     (hand_over,) = lane.take(HandOver)
     assert hand_over.batch == [12125550000 + n for n in range(10) if n != 3]
-    lane.do(lane.driver.on_answer(hand_over.intent, [Answer("rejected", "30006")] * 9, None, lane.now))
+    lane.do(lane.driver.on_answer(hand_over.intent, [Answer("rejected", "30006")] * 9, None, 0.0, lane.now))
     (report,) = lane.take(Report)
     groups = {(group.outcome, group.reason): group.indices for group in report.record.flights[0].groups}
     assert groups["skipped", Reason.OPTED_OUT] == [3]

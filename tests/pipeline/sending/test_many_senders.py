@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from pipeline.sending.senders.schedule import Schedule
 from schemas.lane import SenderId
 from tests.pipeline.lane.records import account_terms, control, sender_terms
 from tests.pipeline.sending.host import START_MS, Arrival, Scene, most_in_a_second
@@ -11,9 +14,16 @@ from tests.pipeline.sending.host import START_MS, Arrival, Scene, most_in_a_seco
 A = "aaaaaaaa"
 
 
-def lane(senders: dict[SenderId, float], accounts: dict[str, float], campaigns: tuple[str, ...] = (A,)) -> Scene:
-    """A lane whose owner knows its senders and accounts, each with its limit, and running campaigns."""
+def lane(
+    senders: dict[SenderId, float],
+    accounts: dict[str, float],
+    campaigns: tuple[str, ...] = (A,),
+    begins: float = 100.0,
+) -> Scene:
+    """A lane whose owner knows its senders and accounts, each with its limit, and running campaigns; its clock begins
+    at `begins` (s)."""
     scene = Scene()
+    scene.seconds = begins
     for account, rate in accounts.items():
         scene.add(account_terms(account, rate, at=scene.ms))
     for sender, rate in senders.items():
@@ -113,6 +123,33 @@ def test_a_changed_limit_holds_from_its_place_in_the_log(before: float, after: f
     assert most_in_a_second(scene.got(since=changed)) <= max(before, after)
     assert most_in_a_second(scene.got(since=changed + 1.0)) <= after, "windows that begin a second later"
     assert scene.rate(changed + 3.0, changed + 13.0) >= 0.98 * after
+
+
+@pytest.mark.parametrize("begins", [100.0, 20_707.599935697, 86_400.125, 3_000_001.3])
+def test_a_turn_that_comes_early_by_just_as_much_as_it_may_does_not_come_forever(
+    begins: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 3 of 25 segments/s the pace waits for 0.12 - 0.1 s, which is how early a turn may come, but for rounding:
+    seen to keep a worker busy with one sender forever."""
+    taken = 0
+    pop = Schedule.pop
+
+    def counted(schedule: Schedule[Any], until: float) -> Any:
+        nonlocal taken
+        taken += 1
+        assert taken < 50_000, "the same turn comes again and again"
+        return pop(schedule, until)
+
+    monkeypatch.setattr(Schedule, "pop", counted)
+    rates = {("shop", f"line{n}"): rate for n, rate in enumerate((25.0, 50.0, 75.0, 100.0, 150.0))}
+    scene = lane(rates, {"shop": 10_000.0}, begins=begins)
+    for step in range(200):
+        for number, sender in enumerate(rates):
+            # A few at a time, so that a slice ends where it may.
+            scene.queue(A, sender, 3 * (number + 1), first=100_000 * number + 100 * step)
+        scene.run(0.37)
+    scene.run(3.0)
+    assert len(scene.arrivals) == 200 * 3 * (1 + 2 + 3 + 4 + 5)
 
 
 def test_an_old_revision_changes_nothing() -> None:
