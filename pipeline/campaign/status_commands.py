@@ -39,7 +39,7 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
     if document is None:
         return _create(record, now) if record.action == "create" else _no_such(record)
     if record.action == "create" and record.id == document.create_command:
-        return Transition(document)
+        return Transition(document, effects=make_list(document))
     for outcome in document.outcomes:
         if outcome.command == record.id:
             effects = () if outcome.error else _repeated(document, record, now)
@@ -67,8 +67,6 @@ def command(document: CampaignDocument | None, record: Command, now: int, terms_
 
 def _repeated(document: CampaignDocument, record: Command, now: int) -> tuple[Effect, ...]:
     """The effects of a repeated command, as of now: a later command may have superseded it."""
-    if record.action == "create":
-        return make_list(document)
     if record.action == "launch" and "processing" in (document.status, document.resume_to):
         return (_freeze(document),)
     if record.action in ("pause", "resume"):
