@@ -81,6 +81,10 @@ class Fake:
     def get(self, campaign: str) -> CampaignDocument | None:
         return self.known.get(campaign)
 
+    def retries(self, campaign: str) -> list[CampaignDocument]:
+        known = [document for document in self.known.values() if document.retry is not None]
+        return [document for document in known if document.retry and document.retry.of == campaign]
+
     def all(self) -> list[CampaignDocument]:
         return list(self.known.values())
 

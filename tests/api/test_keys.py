@@ -129,6 +129,8 @@ def _body(path: str) -> bytes:
         return orjson.dumps({"evidence": "x"})
     if path.endswith("/resolve"):
         return orjson.dumps({"as": "not-sent"})
+    if path.endswith("/retry-failed"):
+        return orjson.dumps({"states": ["rejected"]})
     if path == "/v1/campaigns/apply":
         return orjson.dumps({**SPEC, "key": "sale"})
     if path.startswith(("/v1/campaigns", "/v1/forecast")):
