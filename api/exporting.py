@@ -62,12 +62,22 @@ async def stream(
     """
     if not document.recipients:
         raise ApiError(409, f"campaign {document.id} has no audience yet: it is {document.status}; launch it first")
-    batches = tables(services.figures.store, document.id, selection)
+    # A window of a large campaign takes longer than what a page may wait for.
+    store = Store(services.settings.clickhouse.reading(), timeout=WINDOW_SECONDS)
+    batches = _closing(store, tables(store, document.id, selection))
     # The first page decides the HTTP status: a later failure can only end the connection.
     first = await asyncio.to_thread(next, batches, None)
     write = as_written if caller().may("numbers") else as_masked
     headers = {"Content-Disposition": f'attachment; filename="{_file_name(document.id, kind, selection)}"'}
     return StreamingResponse(PAGES[kind](first, batches, write), media_type=MEDIA[kind], headers=headers)
+
+
+def _closing(store: Store, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same; the store is closed at the end, whoever ends it."""
+    try:
+        yield from batches
+    finally:
+        store.close()
 
 
 def _file_name(campaign: str, kind: Format, selection: Selection) -> str:
@@ -84,6 +94,8 @@ def tables(store: Store, campaign: str, selection: Selection = EVERYBODY) -> Ite
         yield pa.Table.from_batches([batch]).select(SCHEMA.names).cast(SCHEMA)
 
 
+WINDOW_SECONDS: Final = 60.0
+"""How long ClickHouse may take for one window of ordinals."""
 LINES: Final = 20_000
 """Rows of NDJSON made at once: each is a Python object until it is written."""
 

@@ -113,6 +113,14 @@ def query(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json:
 
 
 @app.command()
+def export(recipients: Annotated[int, typer.Option(min=1000)] = 10_000_000, json: Json = None) -> None:
+    """Export of one campaign in each format: rows per second, and memory of the API and of the client."""
+    from loadtest.bench import export as bench
+
+    _show(bench.run(recipients), json)
+
+
+@app.command()
 def delay(
     recipients: Annotated[int, typer.Option(min=8000, help="Waiting in all lanes together.")] = 10_000_000,
     json: Json = None,

@@ -31,6 +31,8 @@ WithReason = Annotated[
     typer.Option("--reason", help="Only this reason, as `campaign show` names it (may be repeated)."),
 ]
 FORMATS = ("csv", "ndjson", "parquet")
+EXPORT_SECONDS = 90.0
+"""How long a part of an export may take: the API gives ClickHouse 60 s for each."""
 
 
 @app.callback()
@@ -277,7 +279,7 @@ def export(
     if str(out) == "-":
         _print_export(path, query)
         return
-    our_api().download(path, out, **query)
+    our_api(EXPORT_SECONDS).download(path, out, **query)
     say(f"{out}: {out.stat().st_size:,} bytes")
 
 
@@ -286,7 +288,7 @@ def _print_export(path: str, query: JsonObject) -> None:
     if query["format"] == "parquet" and stream.isatty():
         raise WrongUse("--format parquet: a terminal cannot show it; send it to a file or a program")
     try:
-        our_api().pass_on(path, stream, **query)
+        our_api(EXPORT_SECONDS).pass_on(path, stream, **query)
         stream.flush()
     except Unfinished as error:
         raise UserError(f"{error}; what was printed is not the whole of it. Repeat the command") from error

@@ -84,7 +84,7 @@ def run(recipients: int = 10_000_000) -> Result:
         store = Store(stack.settings.clickhouse)
         try:
             began = time.perf_counter()
-            _fill(store, recipients)
+            fill(store, recipients)
             _fill_list(store)
             return _result(store, recipients, time.perf_counter() - began)
         finally:
@@ -140,7 +140,8 @@ def _milliseconds(call: Callable[[], Any]) -> list[float]:
     return taken
 
 
-def _fill(store: Store, recipients: int) -> None:
+def fill(store: Store, recipients: int) -> None:
+    """A frozen audience and statuses of all kinds, through the table that the writer inserts into."""
     key = {"campaign": CAMPAIGN}
     store.command(
         f"""INSERT INTO audience SELECT {{campaign:String}}, 1, 1, number, 10000000000 + number, 'US', 'NY',
