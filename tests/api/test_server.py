@@ -293,7 +293,7 @@ def test_too_large_a_body_says_what_to_do(live: Live) -> None:
         ({"messages": [{"text": "Your {shoe_size}"}]}, "messages.0.text", "no contact of the audience has"),
         ({"messages": [{"text": "Hi {first_name"}]}, "messages.0.text", "never closed"),
         ({"messages": [{"text": "Go {link}"}]}, "messages.0.text", "has no address"),
-        ({"account": "acme"}, "sender", "no account 'acme'"),
+        ({"account": "acme"}, "account", "no account 'acme'"),
         ({"sender": "second"}, "sender", "no sender 'second'"),
         ({"send_at": "2020-01-01T09:00:00"}, "send_at", "past"),
         ({"send_at": in_minutes(2880), "deadline": in_minutes(1440)}, "deadline", "not after send_at"),

@@ -217,7 +217,11 @@ def test_replies_are_paid_for_and_without_a_balance_only_what_the_law_wants_is_s
 
     # Whoever wrote again before the first answer was charged may have a second one.
     wait_until("all are charged, as far as there was something", is_charged, pause=0.5)
-    items = stage.api.get(f"/v1/accounts/texted/statement?size=1000&{period()}")["items"]
-    spent = [item for item in items if item["kind"] == "spent"]
-    assert {item["campaign"] for item in spent} == {campaign}
-    assert sum(Decimal(item["balance"]) for item in items) == 0
+
+    def items() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = stage.api.get(f"/v1/accounts/texted/statement?size=1000&{period()}")["items"]
+        return found
+
+    # The statement is read from ClickHouse, which hears of it a moment later.
+    wait_until("the statement has all of it", lambda: sum(Decimal(item["balance"]) for item in items()) == 0)
+    assert {item["campaign"] for item in items() if item["kind"] == "spent"} == {campaign}

@@ -332,6 +332,13 @@ def _happens(story_: Story) -> None:
         replied(stage, number, 1)
     # Of those who stopped, two had the first campaign's message last, and one that of the one that is paused.
     wait_until("STOPs count for their campaigns", lambda: _stopped(story_) == {"first": 2, "paused": 1})
+    wait_until("all replies are charged", lambda: _charged_replies(stage) == len(out) + 1)
+
+
+def _charged_replies(stage: Scene) -> int:
+    """How many the ledger was told of, which looks for them now and then only."""
+    items = stage.api.get("/v1/accounts/demo/statement?size=1000&" + period())["items"]
+    return sum(item["messages"] for item in items if item["name"] == "replies")
 
 
 def _stopped(story_: Story) -> dict[str, int]:
