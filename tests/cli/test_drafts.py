@@ -12,9 +12,10 @@ import pytest
 from tests.api.live import Live
 from tests.cli.conftest import Terminal
 
-INCOMPLETE = 'name = "To be written"\n'
+INCOMPLETE = 'name = "To be written"\nsmart_sending_hours = 0\n'
 SPRING = """key = "cli-spring"
 name = "Spring"
+smart_sending_hours = 0
 [audience]
 lists = ["people"]
 [[messages]]
