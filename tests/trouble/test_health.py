@@ -127,7 +127,7 @@ def test_a_worker_that_hangs(stage: Scene) -> None:
     with stage.frozen("worker-0"):
         began = time.monotonic()
         shown = status(stage)
-        assert time.monotonic() - began < 10, "it does not wait for a process that hangs"
+        assert time.monotonic() - began < 60, "it does not wait for a process that hangs"
         (problem,) = shown["problems"]
         assert (problem["what"], problem["detail"]) == (
             "worker-0",
