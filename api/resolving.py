@@ -62,7 +62,7 @@ def resolutions(store: Store, document: CampaignDocument, body: ResolveBody) -> 
     if wanted is not None:
         _check_all_unknown(document.id, wanted, resolved)
     if not count:
-        raise ApiError(409, f"campaign {document.id}has no unknown messages, so there is nothing to resolve")
+        raise ApiError(409, f"campaign {document.id} has no unknown messages, so there is nothing to resolve")
     if count > LIMIT:
         raise ApiError(
             409,

@@ -272,8 +272,10 @@ def export(
     """Export one row per recipient: number, state, reason, price, times."""
     kind = format or ("" if str(out) == "-" else out.suffix.removeprefix(".").lower())
     if kind not in FORMATS:
-        problem = f"--format {format}: " if format else f"--out {out}: name the file FILE.csv, … or say --format: "
-        raise WrongUse(f"{problem}choose {', '.join(FORMATS)}")
+        problem = (
+            f"--format {format}: choose" if format else f"--out {out}: name a file of this kind, or say --format:"
+        )
+        raise WrongUse(f"{problem} {', '.join(FORMATS)}")
     path = f"/v1/campaigns/{_id(campaign)}/export"
     query = {"format": kind, "state": state, "reason": reason}
     if str(out) == "-":
