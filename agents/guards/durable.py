@@ -183,7 +183,8 @@ class GuardedConsumer(driver.Consumer):
         """The partitions whose records are handed out, if all of them are read on from where they are; may be asked
         in any thread."""
         is_settled = self.ready and self._sought and not self._to_seek and not self._rewinds
-        return self._get_active_partitions() if is_settled else ()
+        # Not `_get_active_partitions`: it walks through the set, which the event loop may change meanwhile.
+        return (is_settled and self._active_partitions) or ()
 
     def cap(self, tp: TP, offset: int) -> None:
         """Allow commits of a capped topic's partition up to `offset`; without a cap nothing of it is committed."""
